@@ -1,0 +1,3 @@
+module github.com/driveshare/downstream-node
+
+go 1.26.0
