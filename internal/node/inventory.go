@@ -1,0 +1,62 @@
+package node
+
+import "fmt"
+
+// Inventory says what chunks should wait for farmers: about equal numbers at
+// every power of Base from MinSize to MaxSize, TotalSize bytes at most.
+type Inventory struct {
+	MinSize, MaxSize, TotalSize int64 // bytes
+	Base                        int64
+}
+
+// Sizes are the powers of Base from MinSize to MaxSize, ascending.
+func (v Inventory) Sizes() ([]int64, error) {
+	if v.Base < 2 {
+		return nil, fmt.Errorf("base %d: must be at least 2", v.Base)
+	}
+	if v.MinSize < 1 || v.MaxSize < v.MinSize {
+		return nil, fmt.Errorf("sizes from %d to %d: must be at least 1 and ascending", v.MinSize, v.MaxSize)
+	}
+	var sizes []int64
+	for size := int64(1); size <= v.MaxSize; size *= v.Base {
+		if size >= v.MinSize {
+			sizes = append(sizes, size)
+		}
+		if size > v.MaxSize/v.Base {
+			break // the next power is beyond MaxSize, or beyond int64
+		}
+	}
+	if len(sizes) == 0 {
+		return nil, fmt.Errorf("no power of %d lies between %d and %d", v.Base, v.MinSize, v.MaxSize)
+	}
+	return sizes, nil
+}
+
+// Missing gives the size of the chunk to make next, where have counts the
+// chunks of each size that wait or are being made. It is the size that there
+// are fewest of, the smaller first; ok is false where the inventory is full.
+// A chunk that it asks for never takes the inventory beyond TotalSize.
+func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error) {
+	sizes, err := v.Sizes()
+	if err != nil {
+		return 0, false, err
+	}
+	var round int64 // bytes of one chunk of every size
+	for _, s := range sizes {
+		round += s
+	}
+	var bytes int64
+	for s, n := range have {
+		bytes += s * n
+	}
+	each := max(v.TotalSize/round, 1)
+	for _, s := range sizes {
+		if have[s] >= each || bytes+s > v.TotalSize {
+			continue
+		}
+		if !ok || have[s] < have[size] {
+			size, ok = s, true
+		}
+	}
+	return size, ok, nil
+}
