@@ -1,0 +1,91 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	kib ByteSize = 1 << 10
+	mib ByteSize = 1 << 20
+	gib ByteSize = 1 << 30
+)
+
+// ByteSize is a number of bytes. As text it is a plain number, or a number
+// with a unit: KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers
+// of 1000).
+type ByteSize int64
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (b *ByteSize) UnmarshalText(text []byte) error {
+	// A plain number is read here, for go-humanize goes through a float64,
+	// which is exact only up to 2^53.
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && n >= 0 {
+		*b = ByteSize(n)
+		return nil
+	}
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil || n > math.MaxInt64 {
+		return fmt.Errorf("%q is not a size such as 32MiB or a number of bytes", text)
+	}
+	*b = ByteSize(n)
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler]; the text is exact.
+func (b ByteSize) MarshalText() ([]byte, error) {
+	return []byte(b.String()), nil
+}
+
+// String returns the size in the largest binary unit that divides it.
+func (b ByteSize) String() string {
+	switch {
+	case b == 0:
+		return "0"
+	case b%gib == 0:
+		return strconv.FormatInt(int64(b/gib), 10) + "GiB"
+	case b%mib == 0:
+		return strconv.FormatInt(int64(b/mib), 10) + "MiB"
+	case b%kib == 0:
+		return strconv.FormatInt(int64(b/kib), 10) + "KiB"
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+const mask = "********"
+
+// Secret is a text that printing, logging and marshalling show as a mask. Its
+// value is had by converting it to a string, which is easy to search for.
+type Secret string
+
+// String returns a mask, or nothing where there is no secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return mask
+}
+
+// GoString implements [fmt.GoStringer].
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue implements [slog.LogValuer].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// oneOf refuses a value that is not among the known ones.
+func oneOf[T ~string](value T, known ...T) error {
+	for _, k := range known {
+		if value == k {
+			return nil
+		}
+	}
+	return errors.New(strconv.Quote(string(value)) + " is not one of " + fmt.Sprint(known))
+}
