@@ -120,6 +120,7 @@ func (w Worker) validate(p *problems) {
 	within(p, "worker.commitBatch", w.CommitBatch, 1, 10_000)
 	within(p, "worker.commitDelay", w.CommitDelay, 0, time.Second)
 	within(p, "worker.jobHardLimit", w.JobHardLimit, 100*time.Millisecond, time.Hour)
+	within(p, "worker.claimIdle", w.ClaimIdle, 0, day)
 	if w.ClaimIdle <= 2*w.JobHardLimit {
 		p.add("worker.claimIdle", "must be more than twice worker.jobHardLimit (%v), is %v", w.JobHardLimit, w.ClaimIdle)
 	}
