@@ -1,0 +1,2 @@
+// Package queue carries work and hot state between API and workers, in Redis.
+package queue

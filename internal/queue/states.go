@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// States is the copies of contracts, with their current challenges, that API
+// and workers share. MySQL has the truth: a copy may be missing or behind, and
+// what is decided on it is decided again on the locked row.
+type States struct{ q *Queue }
+
+// States are the node's copies of contracts.
+func (q *Queue) States() States { return States{q} }
+
+const (
+	// stateLinger is how long a copy outlives its contract, so that those who
+	// come late are told so without asking MySQL.
+	stateLinger = 10 * time.Minute
+	// stateMaxTTL bounds what a contract with a long interval takes up.
+	stateMaxTTL = 24 * time.Hour
+	// stateBatch is how many copies one command touches: Redis does nothing
+	// else meanwhile.
+	stateBatch = 500
+)
+
+// Get gives the copies of the token's contracts for these files, in their
+// order; nil where there is none that can be read.
+func (s States) Get(ctx context.Context, tokenID int64, files []node.FileHash) ([]*node.Contract, error) {
+	contracts := make([]*node.Contract, 0, len(files))
+	for batch := range slices.Chunk(files, stateBatch) {
+		values, err := s.get(ctx, tokenID, batch)
+		if err != nil {
+			return nil, wrap("get states", err)
+		}
+		for i, v := range values {
+			text, _ := v.(string)
+			c, err := parseContract([]byte(text))
+			if err != nil || c.TokenID != tokenID || c.FileHash != batch[i] {
+				c = nil
+			}
+			contracts = append(contracts, c)
+		}
+	}
+	return contracts, nil
+}
+
+func (s States) get(ctx context.Context, tokenID int64, files []node.FileHash) ([]any, error) {
+	ctx, cancel := s.q.bounded(ctx)
+	defer cancel()
+	keys := make([]string, len(files))
+	for i, f := range files {
+		keys[i] = s.q.stateKey(tokenID, f)
+	}
+	return s.q.client.MGet(ctx, keys...).Result()
+}
+
+// putStates writes the values, except over one of a higher version. Versions
+// are the 8 bytes after the first; Lua's numbers are exact up to 2^53, more
+// than a contract can be changed.
+var putStates = redis.NewScript(`
+local function version(s)
+  local v = 0
+  for i = 2, 9 do
+    v = v * 256 + string.byte(s, i)
+  end
+  return v
+end
+for i, key in ipairs(KEYS) do
+  local held = redis.call('GETRANGE', key, 0, 8)
+  local value = ARGV[2 * i - 1]
+  if #held < 9 or version(held) <= version(value) then
+    redis.call('SET', key, value, 'PX', ARGV[2 * i])
+  end
+end
+return #KEYS
+`)
+
+// Put writes copies of the contracts as they were committed. One that is
+// already there of a higher version stays.
+func (s States) Put(ctx context.Context, contracts []node.Contract) error {
+	now := s.q.now()
+	for batch := range slices.Chunk(contracts, stateBatch) {
+		keys := make([]string, 0, len(batch))
+		args := make([]any, 0, 2*len(batch))
+		for i := range batch {
+			c := &batch[i]
+			ttl := min(max(c.Expiry().Sub(now), 0)+stateLinger, stateMaxTTL)
+			keys = append(keys, s.q.stateKey(c.TokenID, c.FileHash))
+			args = append(args, appendContract(nil, c), ttl.Milliseconds())
+		}
+		if err := s.put(ctx, keys, args); err != nil {
+			return wrap("put states", err)
+		}
+	}
+	return nil
+}
+
+func (s States) put(ctx context.Context, keys []string, args []any) error {
+	ctx, cancel := s.q.bounded(ctx)
+	defer cancel()
+	return putStates.Run(ctx, s.q.client, keys, args...).Err()
+}
+
+// Forget removes copies, so that the next look is at MySQL.
+func (s States) Forget(ctx context.Context, tokenID int64, files ...node.FileHash) error {
+	for batch := range slices.Chunk(files, stateBatch) {
+		keys := make([]string, len(batch))
+		for i, f := range batch {
+			keys[i] = s.q.stateKey(tokenID, f)
+		}
+		if err := s.q.unlink(ctx, keys); err != nil {
+			return wrap("forget states", err)
+		}
+	}
+	return nil
+}
+
+func (q *Queue) unlink(ctx context.Context, keys []string) error {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	return q.client.Unlink(ctx, keys...).Err()
+}
