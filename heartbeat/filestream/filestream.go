@@ -1,0 +1,119 @@
+package filestream
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Reader reads the file of one seed and size. ReadAt is safe for concurrent
+// use, Read and Seek share one offset and are not.
+type Reader struct {
+	block  cipher.Block
+	size   int64
+	offset int64
+}
+
+var (
+	_ io.ReaderAt   = (*Reader)(nil)
+	_ io.ReadSeeker = (*Reader)(nil)
+)
+
+// New gives the file of size bytes that starts the stream of seed. A size
+// below 0 is an empty file.
+func New(seed string, size int64) *Reader {
+	key := sha256.Sum256([]byte(seed))
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // not possible: the key is 32 bytes
+	}
+	return &Reader{block: block, size: max(size, 0)}
+}
+
+// Size gives the size of the file in bytes.
+func (r *Reader) Size() int64 { return r.size }
+
+// ReadAt fills p with the bytes from offset on. As io.ReaderAt demands, it
+// gives io.EOF where the file ends before p does.
+func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
+	if offset < 0 {
+		return 0, fmt.Errorf("filestream: read at offset %d", offset)
+	}
+	if offset >= r.size {
+		return 0, io.EOF
+	}
+	var err error
+	if left := r.size - offset; int64(len(p)) > left {
+		p, err = p[:left], io.EOF
+	}
+
+	// Block k of the stream is AES(key, k+1).
+	var counter [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(counter[8:], uint64(offset)/aes.BlockSize+1)
+	stream := cipher.NewCTR(r.block, counter[:])
+	if skip := offset % aes.BlockSize; skip != 0 {
+		var unwanted [aes.BlockSize]byte
+		stream.XORKeyStream(unwanted[:skip], unwanted[:skip])
+	}
+	clear(p)
+	stream.XORKeyStream(p, p)
+	return len(p), err
+}
+
+// Read fills p with the next bytes of the file.
+func (r *Reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := r.ReadAt(p, r.offset)
+	r.offset += int64(n)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// Seek sets the offset of the next Read. An offset beyond the end is allowed,
+// and reads from there give io.EOF.
+func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		offset += r.offset
+	case io.SeekEnd:
+		offset += r.size
+	default:
+		return 0, fmt.Errorf("filestream: seek with whence %d", whence)
+	}
+	if offset < 0 {
+		return 0, errors.New("filestream: seek to before the start of the file")
+	}
+	r.offset = offset
+	return offset, nil
+}
+
+// Hash gives the SHA-256 of the file of that seed and size, which is the
+// file's name: its file_hash is the hash in hex. The only error is ctx's.
+func Hash(ctx context.Context, seed string, size int64) ([sha256.Size]byte, error) {
+	var sum [sha256.Size]byte
+	file := New(seed, size)
+	digest := sha256.New()
+	buffer := make([]byte, min(file.size, 64<<10))
+	for {
+		if err := ctx.Err(); err != nil {
+			return sum, err
+		}
+		n, err := file.Read(buffer)
+		digest.Write(buffer[:n])
+		if n == 0 || err != nil {
+			break
+		}
+	}
+	digest.Sum(sum[:0])
+	return sum, nil
+}
