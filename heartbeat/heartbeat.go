@@ -63,8 +63,10 @@ type EncodeOptions struct {
 	// means random ones.
 	RootSeed []byte
 	// ChunkSize is the bytes that one Merkle challenge covers, in place of
-	// what follows from the check fraction; 0 means no such override.
-	ChunkSize int64
+	// what follows from the check fraction; nil means no such override. It is
+	// a pointer because 0 is a size of its own: a challenge of no bytes, which
+	// proves nothing and which tags of the old node can have.
+	ChunkSize *int64
 }
 
 // Prover is the farmer's side of a scheme, made from a public heartbeat. It is

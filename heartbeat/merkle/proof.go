@@ -1,0 +1,95 @@
+package merkle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+const (
+	// maxRows is beyond any tree's order, and maxEntry beyond any hash, so
+	// that a proof of the wrong shape can be told from one that is not a
+	// proof; both are bounds on what is worth keeping.
+	maxRows  = 64
+	maxEntry = 1024
+)
+
+// proof answers a challenge; of any shape that the wire form allows, valid or
+// not. Its binary form is the index as big-endian i64, the blob, one byte with
+// the number of rows, and the left and right of each, where a blob or an entry
+// is its length as big-endian u16 and its bytes.
+type proof struct {
+	index int64
+	blob  []byte
+	rows  [][2][]byte
+}
+
+func (p proof) marshal() []byte {
+	b := make([]byte, 0, 8+2+hashSize+1+len(p.rows)*2*(2+hashSize))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.index))
+	b = appendEntry(b, p.blob)
+	b = append(b, byte(len(p.rows)))
+	for _, row := range p.rows {
+		b = appendEntry(b, row[0])
+		b = appendEntry(b, row[1])
+	}
+	return b
+}
+
+// parseProof reads the binary form; the proof shares the memory of b.
+func parseProof(b []byte) (p proof, err error) {
+	if len(b) < 8 {
+		return proof{}, malformed("proof", errors.New("cut short"))
+	}
+	p.index = int64(binary.BigEndian.Uint64(b))
+	if p.blob, b, err = cutEntry(b[8:]); err != nil {
+		return proof{}, malformed("proof", err)
+	}
+	if len(b) < 1 {
+		return proof{}, malformed("proof", errors.New("cut short"))
+	}
+	rows := int(b[0])
+	b = b[1:]
+	if rows > maxRows {
+		return proof{}, malformed("proof", fmt.Errorf("%d rows, at most %d are allowed", rows, maxRows))
+	}
+	p.rows = make([][2][]byte, rows)
+	for i := range p.rows {
+		for side := range p.rows[i] {
+			if p.rows[i][side], b, err = cutEntry(b); err != nil {
+				return proof{}, malformed("proof", err)
+			}
+		}
+	}
+	if len(b) != 0 {
+		return proof{}, malformed("proof", fmt.Errorf("%d bytes too many", len(b)))
+	}
+	return p, nil
+}
+
+func appendEntry(b, entry []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(entry)))
+	return append(b, entry...)
+}
+
+func cutEntry(b []byte) (entry, rest []byte, err error) {
+	if len(b) < 2 {
+		return nil, nil, errors.New("cut short")
+	}
+	size := int(binary.BigEndian.Uint16(b))
+	b = b[2:]
+	if err := checkEntry(size); err != nil {
+		return nil, nil, err
+	}
+	if size > len(b) {
+		return nil, nil, errors.New("cut short")
+	}
+	return b[:size], b[size:], nil
+}
+
+func checkEntry(size int) error {
+	if size > maxEntry {
+		return fmt.Errorf("an entry of %d bytes, at most %d are allowed", size, maxEntry)
+	}
+	return nil
+}

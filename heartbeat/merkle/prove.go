@@ -1,0 +1,32 @@
+package merkle
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Prove reads the part of the file that the challenge names. It gives
+// ErrMalformed where the tag or the challenge is not one, or where one is not
+// for the other or for a file of that size.
+func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, challenge []byte) ([]byte, error) {
+	t, err := parseTag(tag)
+	if err != nil {
+		return nil, err
+	}
+	if t.size != size {
+		return nil, malformed("tag", fmt.Errorf("it is for a file of %d bytes, and this one has %d", t.size, size))
+	}
+	c, err := parseChallenge(challenge)
+	if err != nil {
+		return nil, err
+	}
+	if c.index >= t.tree.leaves() {
+		return nil, malformed("challenge", fmt.Errorf("index %d, and the tag has %d challenges", c.index, t.tree.leaves()))
+	}
+	blob, err := blobOf(ctx, file, t.size, t.chunk, c.seed)
+	if err != nil {
+		return nil, fmt.Errorf("merkle: prove challenge %d: %w", c.index, err)
+	}
+	return proof{index: int64(c.index), blob: blob, rows: t.tree.branch(c.index)}.marshal(), nil
+}

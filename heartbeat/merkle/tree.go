@@ -1,0 +1,102 @@
+package merkle
+
+import (
+	"crypto/sha256"
+	"math/bits"
+	"strconv"
+)
+
+// tree is a Merkle tree in heap order: the children of node k are 2k+1 and
+// 2k+2, the root is node 0. It has width = 1<<order places for leaves, of
+// which the first are taken, and 2*width nodes, the last of them unused, as
+// the wire form has it.
+//
+// The nodes that are not empty come first, because inner nodes never are, so
+// only those are held, one after the other.
+type tree struct {
+	order int
+	nodes []byte
+}
+
+// orderOf gives ceil(log2 leaves), for at least one leaf.
+func orderOf(leaves int) int { return bits.Len(uint(leaves - 1)) }
+
+// newTree makes the tree over at least one leaf hash.
+func newTree(leaves [][hashSize]byte) tree {
+	order := orderOf(len(leaves))
+	inner := 1<<order - 1
+	t := tree{order: order, nodes: make([]byte, (inner+len(leaves))*hashSize)}
+	for i := range leaves {
+		copy(t.nodes[(inner+i)*hashSize:], leaves[i][:])
+	}
+	for k := inner - 1; k >= 0; k-- {
+		node := nodeHash(t.node(2*k+1), t.node(2*k+2))
+		copy(t.nodes[k*hashSize:], node[:])
+	}
+	return t
+}
+
+// width is the number of places for leaves.
+func (t tree) width() int { return 1 << t.order }
+
+// count is the number of nodes that are not empty.
+func (t tree) count() int { return len(t.nodes) / hashSize }
+
+// leaves is the number of leaves.
+func (t tree) leaves() int { return t.count() - (t.width() - 1) }
+
+// root is node 0.
+func (t tree) root() [hashSize]byte { return [hashSize]byte(t.nodes[:hashSize]) }
+
+// node gives node k, of no bytes where that is an empty one.
+func (t tree) node(k int) []byte {
+	if k >= t.count() {
+		return []byte{}
+	}
+	return t.nodes[k*hashSize : (k+1)*hashSize]
+}
+
+// branch gives the pairs of siblings from leaf i up to the root's children.
+func (t tree) branch(i int) [][2][]byte {
+	rows := make([][2][]byte, 0, t.order)
+	for k := t.width() - 1 + i; k > 0; k = (k - 1) / 2 {
+		left := (k-1)/2*2 + 1
+		rows = append(rows, [2][]byte{t.node(left), t.node(left + 1)})
+	}
+	return rows
+}
+
+// validBranch says whether rows lead from leaf hash number i of a tree of that
+// order up to root.
+//
+// Leaf and inner hashes are not told apart by anything but their place, so the
+// place is checked in full: as many rows as the tree has levels, and on each
+// level the node on the side that i says. A branch that was shorter, or turned
+// off to the other side, would let an inner node pass for a leaf.
+func validBranch(root [hashSize]byte, order int, i int64, leaf [hashSize]byte, rows [][2][]byte) bool {
+	if len(rows) != order {
+		return false
+	}
+	node := leaf
+	for level, row := range rows {
+		side := i >> level & 1
+		if string(row[side]) != string(node[:]) {
+			return false
+		}
+		if sibling := len(row[1-side]); sibling != 0 && sibling != hashSize {
+			return false
+		}
+		node = nodeHash(row[0], row[1])
+	}
+	return node == root
+}
+
+// leafHash is H(blob || i in decimal ASCII).
+func leafHash(blob []byte, i int64) [hashSize]byte {
+	return sha256.Sum256(strconv.AppendInt(append(make([]byte, 0, 64), blob...), i, 10))
+}
+
+// nodeHash is H(left || right).
+func nodeHash(left, right []byte) [hashSize]byte {
+	return sha256.Sum256(append(append(make([]byte, 0, 2*hashSize), left...), right...))
+}
