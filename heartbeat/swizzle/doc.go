@@ -1,0 +1,17 @@
+// Package swizzle is the scheme of Shacham and Waters, "Compact Proofs of
+// Retrievability" (ASIACRYPT 2008), section 3.2, with private verification, in
+// the form that PROTOCOL.md, section 5, gives it. Every chunk of a file has an
+// authenticator, a linear function of its content that only the node can make;
+// a challenge names chunks and coefficients by two pseudorandom functions, and
+// a proof is that linear combination of the chunks and of their authenticators.
+//
+// It suits large files that are kept long: a tag answers challenges without
+// end, and costs a tenth of the file. [Heartbeat] is the node's side, [Prover]
+// the farmer's, and [Wire], a part of both, the formats that need no keys.
+//
+// The binary form of each object is that of section 5 and the wire form is its
+// base64. The invariant: of everything that a farmer sends there is exactly
+// one binary form, since integers that are not as short as possible are
+// refused, and lengths are held against the bytes at hand before anything is
+// allocated for them.
+package swizzle

@@ -1,0 +1,185 @@
+package swizzle
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+const (
+	// keySize is the bytes of every key: AES-256 and HMAC-SHA256.
+	keySize = 32
+
+	primeBits      = 1024
+	defaultSectors = 10
+	// maxSectors bounds what a stranger's public heartbeat can make a prover
+	// hold: with the largest sectors, chunks of 128 KiB.
+	maxSectors = 1024
+
+	flagPrivate = 0
+	flagPublic  = 1
+
+	// DefaultCheckFraction is the part of a file that a challenge covers
+	// where nothing else is asked for.
+	DefaultCheckFraction = 0.01
+)
+
+// field is what both sides know: the prime that all is computed by, and how a
+// file is cut into chunks of sectors.
+type field struct {
+	p          *big.Int
+	sectors    int
+	sectorSize int // bytes
+}
+
+// chunkSize is the bytes of a chunk.
+func (f field) chunkSize() int64 { return int64(f.sectors) * int64(f.sectorSize) }
+
+// chunks is the number of chunks of a file of that many bytes. The last one is
+// short, and empty where the size is a whole number of chunks.
+func (f field) chunks(size int64) int64 { return size/f.chunkSize() + 1 }
+
+// Heartbeat is the node's side of the scheme. It is immutable.
+type Heartbeat struct {
+	Wire
+	field
+
+	kEnc, kMAC [keySize]byte
+	fraction   float64
+}
+
+var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
+
+// New makes a heartbeat with fresh keys, a random prime of 1024 bits and 10
+// sectors. Each of its challenges covers checkFraction of a file's chunks,
+// from 0 to 1, and 16 chunks at least.
+func New(checkFraction float64) (*Heartbeat, error) {
+	p, err := rand.Prime(rand.Reader, primeBits)
+	if err != nil {
+		return nil, fmt.Errorf("swizzle: draw a prime: %w", err)
+	}
+	h := &Heartbeat{field: field{p: p, sectors: defaultSectors, sectorSize: primeBits / 8}}
+	rand.Read(h.kEnc[:])
+	rand.Read(h.kMAC[:])
+	return h.WithCheckFraction(checkFraction)
+}
+
+// Parse reads the wire form of a private heartbeat, which does not tell the
+// check fraction.
+func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
+	b, err := parseWire(private)
+	if err != nil {
+		return nil, malformed("private heartbeat", err)
+	}
+	h, err := parsePrivate(b)
+	if err != nil {
+		return nil, malformed("private heartbeat", err)
+	}
+	return h.WithCheckFraction(checkFraction)
+}
+
+// WithCheckFraction gives a heartbeat with the same keys and another check
+// fraction. Both verify what the other has encoded.
+func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error) {
+	// Written so that NaN fails too.
+	if !(checkFraction >= 0 && checkFraction <= 1) {
+		return nil, fmt.Errorf("swizzle: check fraction %v is not from 0 to 1", checkFraction)
+	}
+	other := *h
+	other.fraction = checkFraction
+	return &other, nil
+}
+
+// CheckFraction is the part of a file's chunks that a challenge covers.
+func (h *Heartbeat) CheckFraction() float64 { return h.fraction }
+
+// Type is heartbeat.Swizzle.
+func (h *Heartbeat) Type() heartbeat.Type { return heartbeat.Swizzle }
+
+// Public is the wire form of what a farmer is told: all but the keys.
+func (h *Heartbeat) Public() json.RawMessage {
+	return marshalWire(appendField([]byte{flagPublic}, h.field))
+}
+
+// Private is the wire form with the keys in it.
+func (h *Heartbeat) Private() json.RawMessage {
+	b := appendBlock([]byte{flagPrivate}, h.kEnc[:])
+	b = appendBlock(b, h.kMAC[:])
+	return marshalWire(appendField(b, h.field))
+}
+
+// Prover is the farmer's side of the scheme. It is immutable.
+type Prover struct {
+	Wire
+	field
+}
+
+var _ heartbeat.Prover = (*Prover)(nil)
+
+// ParsePublic reads the wire form of a public heartbeat.
+func ParsePublic(public json.RawMessage) (*Prover, error) {
+	b, err := parseWire(public)
+	if err != nil {
+		return nil, malformed("public heartbeat", err)
+	}
+	f, err := parsePublic(b)
+	if err != nil {
+		return nil, malformed("public heartbeat", err)
+	}
+	return &Prover{field: f}, nil
+}
+
+// Type is heartbeat.Swizzle.
+func (p *Prover) Type() heartbeat.Type { return heartbeat.Swizzle }
+
+func parsePrivate(b []byte) (*Heartbeat, error) {
+	d := decoder{rest: b}
+	if flag := d.flag(); d.err == nil && flag != flagPrivate {
+		return nil, fmt.Errorf("the flag is %d, want %d: it has no keys, so it is a public one", flag, flagPrivate)
+	}
+	kEnc, kMAC := d.key(), d.key()
+	f := d.field()
+	if err := d.end(); err != nil {
+		return nil, err
+	}
+	return &Heartbeat{field: f, kEnc: kEnc, kMAC: kMAC}, nil
+}
+
+func parsePublic(b []byte) (field, error) {
+	d := decoder{rest: b}
+	if flag := d.flag(); d.err == nil && flag != flagPublic {
+		return field{}, fmt.Errorf("the flag is %d, want %d: a private one is for no farmer to see", flag, flagPublic)
+	}
+	f := d.field()
+	return f, d.end()
+}
+
+func appendField(b []byte, f field) []byte {
+	b = appendU32(b, uint32(f.sectors))
+	b = appendU32(b, uint32(f.sectorSize))
+	return appendInteger(b, f.p)
+}
+
+// field reads sectors, sector_size and p.
+func (d *decoder) field() field {
+	sectors, sectorSize := d.u32(), d.u32()
+	p := new(big.Int).SetBytes(d.integer())
+	if d.err != nil {
+		return field{}
+	}
+	switch bits := p.BitLen(); {
+	case sectors < 1 || sectors > maxSectors:
+		d.err = fmt.Errorf("%d sectors, want 1 to %d", sectors, maxSectors)
+	case bits < 8 || bits > primeBits:
+		d.err = fmt.Errorf("a prime of %d bits, want 8 to %d", bits, primeBits)
+	case p.Bit(0) == 0:
+		d.err = errors.New("the prime is even")
+	case int(sectorSize) != bits/8:
+		d.err = fmt.Errorf("sectors of %d bytes with a prime of %d bits", sectorSize, bits)
+	}
+	return field{p: p, sectors: int(sectors), sectorSize: int(sectorSize)}
+}
