@@ -1,0 +1,247 @@
+package sjcx
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcutil/base58"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+)
+
+// The case of PROTOCOL.md, section 6.
+const (
+	caseMessage   = "test message"
+	caseAddress   = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
+	caseSignature = "HyzVUenXXo4pa+kgm1vS8PNJM83eIXFC5r0q86FGbqFcdla6rcw72/ciXiEPfjli3ENfwWuESHhv6K9esI0dl5I="
+)
+
+// changed returns the case's signature with change applied to its 65 bytes.
+func changed(t testing.TB, change func(compact []byte) []byte) string {
+	t.Helper()
+	compact, err := base64.StdEncoding.DecodeString(caseSignature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(change(compact))
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	withHeader := func(header byte) string {
+		return changed(t, func(c []byte) []byte { c[0] = header; return c })
+	}
+	hash := keyHash(keyOf(1).PubKey(), true)
+	tests := []struct {
+		name, address, message, signature string
+		want                              error
+	}{
+		{"the protocol's case", caseAddress, caseMessage, caseSignature, nil},
+		{"line breaks in base64", caseAddress, caseMessage, caseSignature[:76] + "\r\n" + caseSignature[76:] + "\n", nil},
+		{"another message", caseAddress, "Test message", caseSignature, ErrSignature},
+		{"a space after the message", caseAddress, caseMessage + " ", caseSignature, ErrSignature},
+		{"no message", caseAddress, "", caseSignature, ErrSignature},
+		{"another address", Address(keyOf(1).PubKey(), true), caseMessage, caseSignature, ErrSignature},
+		{"no address", "", caseMessage, caseSignature, ErrAddress},
+		{"not an address", caseAddress[1:], caseMessage, caseSignature, ErrAddress},
+		{"address of a script", base58.CheckEncode(hash[:], 5), "m", Sign(keyOf(1), "m", true), ErrSignature},
+		{"address with the key's hash and more", base58.CheckEncode(append(hash[:], 0), 0), "m", Sign(keyOf(1), "m", true), ErrSignature},
+		{"no signature", caseAddress, caseMessage, "", ErrSignature},
+		{"not base64", caseAddress, caseMessage, "*" + caseSignature[1:], ErrSignature},
+		{"base64 for URLs", caseAddress, caseMessage, strings.NewReplacer("+", "-", "/", "_").Replace(caseSignature), ErrSignature},
+		{"without padding", caseAddress, caseMessage, strings.TrimRight(caseSignature, "="), ErrSignature},
+		{"a byte short", caseAddress, caseMessage, changed(t, func(c []byte) []byte { return c[:64] }), ErrSignature},
+		{"a byte long", caseAddress, caseMessage, changed(t, func(c []byte) []byte { return append(c, 0) }), ErrSignature},
+		{"very long", caseAddress, caseMessage, strings.Repeat("A", 1<<20), ErrSignature},
+		{"the other y", caseAddress, caseMessage, withHeader(31 + 1), ErrSignature},
+		{"recovery id of an r beyond the order", caseAddress, caseMessage, withHeader(31 + 2), ErrSignature},
+		{"that, with the other y", caseAddress, caseMessage, withHeader(31 + 3), ErrSignature},
+		{"recovery id below all", caseAddress, caseMessage, withHeader(26), ErrSignature},
+		{"recovery id above all", caseAddress, caseMessage, withHeader(35), ErrSignature},
+		{"recovery id of SegWit", caseAddress, caseMessage, withHeader(39), ErrSignature},
+		{"recovery id 255", caseAddress, caseMessage, withHeader(255), ErrSignature},
+		{"r is zero", caseAddress, caseMessage, changed(t, func(c []byte) []byte { clear(c[1:33]); return c }), ErrSignature},
+		{"s is zero", caseAddress, caseMessage, changed(t, func(c []byte) []byte { clear(c[33:]); return c }), ErrSignature},
+		{"r is the order", caseAddress, caseMessage, changed(t, func(c []byte) []byte { copy(c[1:33], order(t)); return c }), ErrSignature},
+		{"s is the order", caseAddress, caseMessage, changed(t, func(c []byte) []byte { copy(c[33:], order(t)); return c }), ErrSignature},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := Verify(tt.address, tt.message, tt.signature); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// order returns n, the order of the group.
+func order(t testing.TB) []byte {
+	t.Helper()
+	n, err := hex.DecodeString("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestEveryBitOfASignatureCounts(t *testing.T) {
+	t.Parallel()
+	for bit := range signatureSize * 8 {
+		flipped := changed(t, func(c []byte) []byte { c[bit/8] ^= 1 << (bit % 8); return c })
+		err := Verify(caseAddress, caseMessage, flipped)
+		// The bit of the header that says "compressed" is a hint that we do
+		// without, for both addresses of the key are tried.
+		if bit == 2 {
+			if err != nil {
+				t.Errorf("without the hint: %v", err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrSignature) {
+			t.Errorf("bit %d flipped: %v, want ErrSignature", bit, err)
+		}
+	}
+}
+
+func TestSignVerify(t *testing.T) {
+	t.Parallel()
+	// Lengths at which the varint changes its form.
+	for _, length := range []int{0, 1, 252, 253, 1024, 65535, 65536} {
+		message := strings.Repeat("é", length)[:length]
+		for _, compressed := range []bool{true, false} {
+			signature := Sign(keyOf(42), message, compressed)
+			for _, address := range []string{Address(keyOf(42).PubKey(), true), Address(keyOf(42).PubKey(), false)} {
+				if err := Verify(address, message, signature); err != nil {
+					t.Errorf("%d bytes, compressed %t, %s: %v", length, compressed, address, err)
+				}
+			}
+		}
+	}
+}
+
+func TestVarint(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[uint64]string{
+		0:          "00",
+		0xfc:       "fc",
+		0xfd:       "fdfd00",
+		0xffff:     "fdffff",
+		0x10000:    "fe00000100",
+		0xffffffff: "feffffffff",
+		1 << 32:    "ff0000000001000000",
+	} {
+		if got := hex.EncodeToString(appendVarint(nil, n)); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+// TestMalleability states what everybody can do to a good signature: n - s
+// with the other y is good too, and Verify, as the old node, takes it.
+func TestMalleability(t *testing.T) {
+	t.Parallel()
+	twin := changed(t, func(c []byte) []byte {
+		var s secp256k1.ModNScalar
+		s.SetByteSlice(c[33:])
+		negated := s.Negate().Bytes()
+		copy(c[33:], negated[:])
+		c[0]++ // from 31, compressed and an even y
+		return c
+	})
+	if twin == caseSignature {
+		t.Fatal("the twin is the signature itself")
+	}
+	if err := Verify(caseAddress, caseMessage, twin); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+}
+
+// TestHighRecoveryID makes what nobody meets by chance: a signature whose
+// point R has an x beyond the order n, so that r is x - n and the recovery id
+// is 2 or 3. As R's logarithm is unknown, the key is the one that it recovers.
+func TestHighRecoveryID(t *testing.T) {
+	t.Parallel()
+	digest := messageDigest(caseMessage)
+	for _, header := range []byte{29, 30, 33, 34} {
+		compact := append(make([]byte, 0, signatureSize), header)
+		compact = append(compact, make([]byte, 64)...)
+		compact[64] = 9 // any s
+		var key *secp256k1.PublicKey
+		for r := byte(1); key == nil && r < 100; r++ {
+			compact[32] = r
+			key, _, _ = ecdsa.RecoverCompact(compact, digest[:])
+		}
+		if key == nil {
+			t.Fatalf("header %d: no r below 100 is on the curve", header)
+		}
+		var r, s secp256k1.ModNScalar
+		r.SetByteSlice(compact[1:33])
+		s.SetByteSlice(compact[33:])
+		if !ecdsa.NewSignature(&r, &s).Verify(digest[:], key) {
+			t.Fatalf("header %d: the signature is not good", header)
+		}
+		signature := base64.StdEncoding.EncodeToString(compact)
+		if err := Verify(Address(key, true), caseMessage, signature); err != nil {
+			t.Errorf("header %d: %v", header, err)
+		}
+		low := bytes.Clone(compact)
+		low[0] -= 2
+		if err := Verify(Address(key, true), caseMessage, base64.StdEncoding.EncodeToString(low)); !errors.Is(err, ErrSignature) {
+			t.Errorf("header %d with r taken for x: %v, want ErrSignature", header, err)
+		}
+	}
+}
+
+// FuzzVerify holds that Verify fails in the two ways that it says, and never
+// takes one signature for two messages.
+func FuzzVerify(f *testing.F) {
+	f.Add(caseAddress, caseMessage, caseSignature)
+	f.Add(caseAddress, "", caseSignature)
+	f.Add("", "", "")
+	f.Add(caseAddress, caseMessage, strings.Repeat("/", 88))
+	f.Add(caseAddress, caseMessage, strings.Repeat("A", 87)+"=")
+	f.Add(Address(keyOf(3).PubKey(), false), "ü", Sign(keyOf(3), "ü", true))
+	f.Fuzz(func(t *testing.T, address, message, signature string) {
+		err := Verify(address, message, signature)
+		if err != nil {
+			if !errors.Is(err, ErrAddress) && !errors.Is(err, ErrSignature) {
+				t.Errorf("%v is neither ErrAddress nor ErrSignature", err)
+			}
+			return
+		}
+		if Verify(address, message+"x", signature) == nil {
+			t.Errorf("%q signs %q with and without an x", signature, message)
+		}
+	})
+}
+
+// FuzzSign holds that what Sign makes is good for its message and key alone.
+func FuzzSign(f *testing.F) {
+	f.Add(uint32(1), caseMessage, true)
+	f.Add(uint32(0xffffffff), "", false)
+	f.Fuzz(func(t *testing.T, n uint32, message string, compressed bool) {
+		if n == 0 {
+			return // no key
+		}
+		signature := Sign(keyOf(n), message, compressed)
+		if err := Verify(Address(keyOf(n).PubKey(), compressed), message, signature); err != nil {
+			t.Error(err)
+		}
+		if Verify(Address(keyOf(n).PubKey(), compressed), message+"\x00", signature) == nil {
+			t.Error("good for another message")
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	for b.Loop() {
+		if err := Verify(caseAddress, caseMessage, caseSignature); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
