@@ -26,10 +26,11 @@ func appendBlock(b, block []byte) []byte {
 
 // appendInteger appends a number that is not negative.
 func appendInteger(b []byte, v *big.Int) []byte {
-	if v.Sign() == 0 {
-		return appendBlock(b, []byte{0})
-	}
-	return appendBlock(b, v.Bytes())
+	size := max((v.BitLen()+7)/8, 1)
+	b = appendU32(b, uint32(size))
+	b = append(b, make([]byte, size)...)
+	v.FillBytes(b[len(b)-size:])
+	return b
 }
 
 // decoder reads the objects of section 5 from the front of rest. After the

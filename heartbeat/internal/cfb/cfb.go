@@ -3,6 +3,7 @@ package cfb
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/subtle"
 )
 
 // Full is CFB with feedback of whole blocks (s = 128), used as a byte stream:
@@ -33,6 +34,13 @@ func (f *Full) Reset(iv [aes.BlockSize]byte) {
 // Encrypt encrypts src into dst, which must be at least as long, and may be
 // the same slice.
 func (f *Full) Encrypt(dst, src []byte) {
+	// Whole blocks, where the stream is between two: nearly all there is.
+	for f.used == aes.BlockSize && len(src) >= aes.BlockSize {
+		f.block.Encrypt(f.register[:], f.register[:])
+		subtle.XORBytes(f.register[:], f.register[:], src[:aes.BlockSize])
+		copy(dst, f.register[:])
+		dst, src = dst[aes.BlockSize:], src[aes.BlockSize:]
+	}
 	for i, plain := range src {
 		f.refill()
 		f.register[f.used] ^= plain
