@@ -1,0 +1,41 @@
+package store
+
+// dialect is what the databases say differently. Everything else is one text
+// for all of them.
+type dialect struct {
+	name string
+
+	// forUpdate locks the rows that a SELECT finds; skipLocked takes those
+	// alone that nobody has locked. SQLite has one writer at a time, whose
+	// transactions hold the database from their start, and so needs neither.
+	forUpdate, skipLocked string
+
+	// byID and bySize follow a table's name and keep the database from
+	// scanning the table, in another order than the locks', or locking rows
+	// that it then sorts away.
+	byID, bySize string
+
+	// insertIgnore begins an INSERT that leaves an existing row as it is.
+	insertIgnore string
+
+	// orLock ends an INSERT that, where the row exists by the unique column %s,
+	// locks it and leaves it as it is. INSERT IGNORE would take a shared lock
+	// on it, and two that both go on to write deadlock.
+	orLock string
+}
+
+var mysqlDialect = dialect{
+	name:         "mysql",
+	forUpdate:    " FOR UPDATE",
+	skipLocked:   " FOR UPDATE SKIP LOCKED",
+	byID:         " FORCE INDEX (PRIMARY)",
+	bySize:       " FORCE INDEX (chunks_key_size)",
+	insertIgnore: "INSERT IGNORE",
+	orLock:       " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
+}
+
+var sqliteDialect = dialect{
+	name:         "sqlite",
+	insertIgnore: "INSERT OR IGNORE",
+	orLock:       " ON CONFLICT (%[1]s) DO NOTHING",
+}

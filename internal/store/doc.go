@@ -1,0 +1,37 @@
+// Package store keeps a node's records in MySQL, MariaDB or SQLite: addresses,
+// tokens, the inventory, contracts and what became of them. It is the truth;
+// whatever else the node remembers, it can lose.
+//
+// Every exported method is one step of the node and owns its transaction;
+// unexported functions that take a *gorm.DB run inside one. The rules are
+// those of package node, applied here to locked rows; the store adds none of
+// its own. It does not verify proofs, draw random numbers for tokens, or read
+// the clock: now is passed in.
+//
+// The invariant: the counts on a token (contracts, size) are those of its live
+// rows in contracts, after every committed transaction.
+//
+// # Locks
+//
+// A transaction locks rows in one order, by id within each: settings,
+// addresses, ips, tokens, contracts, chunks. Whatever changes a contract has
+// its token locked. Should two transactions still wait for each other, or for
+// too long, the one that the database ends is run again from its start, a
+// bounded number of times; so a function that is handed to a method and called
+// within its transaction may be called more than once.
+//
+// Transactions run at READ COMMITTED: they lock what they found, not the gaps
+// around it, and what they read after a lock is what the holder before left.
+//
+// # Times
+//
+// Tables hold times as microseconds since the Unix epoch, UTC, and 0 for the
+// zero time: portable between the databases, free of time zones, and good for
+// arithmetic in SQL. Times are cut to microseconds on the way in.
+//
+// # Errors
+//
+// ErrUnavailable says that the database could not do it now, or that nobody
+// knows whether it did: the caller answers "try again". The other errors named
+// in this package are answers. Anything else is a defect.
+package store
