@@ -60,25 +60,25 @@ func (q *Queue) NewConsumer(name string, o ConsumerOptions) *Consumer {
 	return &Consumer{q: q, name: name, o: o}
 }
 
-// Read gives up to max jobs that nobody was given before, and waits for at
+// Read gives up to n jobs that nobody was given before, and waits for at
 // most Block where there are none. A read that has begun is not broken off
 // when ctx ends: what it brings is returned, so that nothing is delivered
 // that nobody has in hand. Entries that are not to be judged (undecodable,
 // late) are settled on the way and not returned.
-func (c *Consumer) Read(ctx context.Context, max int) ([]Delivery, error) {
-	if err := ctx.Err(); err != nil || max < 1 {
+func (c *Consumer) Read(ctx context.Context, n int) ([]Delivery, error) {
+	if err := ctx.Err(); err != nil || n < 1 {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.Block+c.q.timeout)
 	defer cancel()
-	messages, err := c.readNew(ctx, max)
+	messages, err := c.readNew(ctx, n)
 	if noGroup(err) {
 		// Flushed, or never used. From 0, so that jobs that were added
 		// before the group was made are not passed over.
 		if err := c.makeGroup(ctx); err != nil {
 			return nil, err
 		}
-		messages, err = c.readNew(ctx, max)
+		messages, err = c.readNew(ctx, n)
 	}
 	if err != nil {
 		return nil, wrap("read jobs", err)
@@ -86,12 +86,12 @@ func (c *Consumer) Read(ctx context.Context, max int) ([]Delivery, error) {
 	return c.take(ctx, messages, func(int) int64 { return 1 }), nil
 }
 
-func (c *Consumer) readNew(ctx context.Context, max int) ([]redis.XMessage, error) {
+func (c *Consumer) readNew(ctx context.Context, n int) ([]redis.XMessage, error) {
 	streams, err := c.q.client.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group:    group,
 		Consumer: c.name,
 		Streams:  []string{c.q.jobsKey(), ">"},
-		Count:    int64(max),
+		Count:    int64(n),
 		Block:    c.o.Block,
 	}).Result()
 	if err == redis.Nil || len(streams) == 0 {
@@ -108,39 +108,52 @@ func (c *Consumer) makeGroup(ctx context.Context) error {
 	return wrap("make the group", err)
 }
 
-// Reclaim gives up to max jobs that other workers were given and have neither
-// done nor handed back within MinIdle. It looks through all that is pending.
-// Entries that were delivered too often are settled and not returned.
-func (c *Consumer) Reclaim(ctx context.Context, max int) ([]Delivery, error) {
-	ctx, cancel := c.q.bounded(ctx)
+// Reclaim gives up to n jobs that some worker was given and has not done for
+// MinIdle, or has handed back. It looks through all that is pending. Entries
+// that are not to be judged are settled as by Read, and so are those that were
+// delivered too often. Like a read it is not broken off when ctx ends.
+func (c *Consumer) Reclaim(ctx context.Context, n int) ([]Delivery, error) {
+	if err := ctx.Err(); err != nil || n < 1 {
+		return nil, err
+	}
+	ctx, cancel := c.q.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	var taken []Delivery
-	for cursor := "0-0"; len(taken) < max; {
-		messages, next, err := c.q.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-			Stream:   c.q.jobsKey(),
-			Group:    group,
-			Consumer: c.name,
-			MinIdle:  c.o.MinIdle,
-			Start:    cursor,
-			Count:    int64(max - len(taken)),
-		}).Result()
-		if noGroup(err) {
-			return taken, nil // nothing was ever given to anybody
+	for cursor := "0-0"; len(taken) < n; {
+		more, next, err := c.reclaim(ctx, cursor, n-len(taken))
+		if err != nil && len(taken) == 0 {
+			return nil, wrap("reclaim jobs", err)
 		}
-		if err != nil {
-			return taken, wrap("reclaim jobs", err)
-		}
-		deliveries, err := c.deliveries(ctx, messages)
-		if err != nil {
-			// They are ours now, but not in hand: they wait for MinIdle again.
-			return taken, wrap("count deliveries", err)
-		}
-		taken = append(taken, c.take(ctx, messages, func(i int) int64 { return deliveries[i] })...)
-		if cursor = next; cursor == "0-0" {
-			break
+		taken = append(taken, more...)
+		if cursor = next; err != nil || cursor == "0-0" {
+			break // an error does not lose what is in hand already
 		}
 	}
 	return taken, nil
+}
+
+// reclaim does one step, from cursor to next; 0-0 is both begin and end.
+func (c *Consumer) reclaim(ctx context.Context, cursor string, n int) (taken []Delivery, next string, err error) {
+	messages, next, err := c.q.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
+		Stream:   c.q.jobsKey(),
+		Group:    group,
+		Consumer: c.name,
+		MinIdle:  c.o.MinIdle,
+		Start:    cursor,
+		Count:    int64(n),
+	}).Result()
+	if noGroup(err) {
+		return nil, "0-0", nil // nothing was ever given to anybody
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	// Where this fails they are ours and not in hand: they wait once more.
+	deliveries, err := c.deliveries(ctx, messages)
+	if err != nil {
+		return nil, "", err
+	}
+	return c.take(ctx, messages, func(i int) int64 { return deliveries[i] }), next, nil
 }
 
 // deliveries asks how often each message was delivered: XAUTOCLAIM counts it
