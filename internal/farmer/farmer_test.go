@@ -1,0 +1,442 @@
+package farmer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// heartbeatOf makes one heartbeat a scheme for all tests: a Swizzle prime
+// takes a while to find.
+var heartbeatOf = func() func(heartbeat.Type) heartbeat.Heartbeat {
+	var made sync.Map
+	return func(t heartbeat.Type) heartbeat.Heartbeat {
+		if hb, ok := made.Load(t); ok {
+			return hb.(heartbeat.Heartbeat)
+		}
+		hb, err := schemes.New(t, nil)
+		if err != nil {
+			panic(err)
+		}
+		made.Store(t, hb)
+		return hb
+	}
+}()
+
+const address = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
+
+// farm starts a farmer and gives what stops it, waiting for its end.
+func farm(t *testing.T, cfg Config) (f *Farmer, stop func() error) {
+	t.Helper()
+	cfg.Address, cfg.NoSync = address, true
+	f, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	return f, sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+}
+
+func onDisk(t *testing.T, dir string) (contracts int) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, contractsName, "*", recordName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+func check(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestFarmerKeepsItsContractsAlive(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
+		t.Run(string(scheme), func(t *testing.T) {
+			t.Parallel()
+			hb := heartbeatOf(scheme)
+			synctest.Test(t, func(t *testing.T) {
+				node := newFakeNode(t, hb, 3)
+				dir := t.TempDir()
+				f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 3500})
+				defer stop()
+				time.Sleep(10*time.Minute + 30*time.Second)
+				got := f.Snapshot()
+				check(t, "contracts", got.Contracts, 3)
+				check(t, "bytes", got.Bytes, int64(3000))
+				check(t, "heartbeats", got.Heartbeats, int64(33)) // one at hand-out, then one a minute
+				check(t, "rejected", got.Rejected, int64(0))
+				check(t, "retries", got.Retries, int64(0))
+				check(t, "error", got.LastError, "")
+				check(t, "farmer id", got.FarmerID, FarmerID(node.token))
+				check(t, "contracts on disk", onDisk(t, dir), 3)
+				check(t, "end", stop(), nil)
+			})
+		})
+	}
+}
+
+func TestFarmerAsksEarlyAndAgain(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		node.interval = time.Minute + 900*time.Millisecond // due is told 0.9 s short
+		begin := time.Now()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: 1000})
+		defer stop()
+		time.Sleep(90 * time.Second)
+		var asked []time.Duration
+		for _, at := range node.when("challenge") {
+			asked = append(asked, at.Sub(begin))
+		}
+		want := []time.Duration{60 * time.Second, 60250 * time.Millisecond, 60500 * time.Millisecond, 60750 * time.Millisecond, 61 * time.Second}
+		check(t, "asked at", fmt.Sprint(asked), fmt.Sprint(want))
+		check(t, "early", f.Snapshot().Early, int64(4))
+		check(t, "heartbeats", f.Snapshot().Heartbeats, int64(2))
+	})
+}
+
+func TestFarmerTriesAgain(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		fail func(http.ResponseWriter)
+		wait time.Duration
+	}{
+		{"503", func(w http.ResponseWriter) { refuse(w, 503, "Busy.") }, 3 * time.Second},
+		{"503 with Retry-After", func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "7")
+			refuse(w, 503, "Busy.")
+		}, 7 * time.Second},
+		{"broken connection", hangUp, 3 * time.Second},
+		{"answer cut short", func(w http.ResponseWriter) { w.Write([]byte(`{"report": [`)) }, 3 * time.Second},
+		{"empty report", func(w http.ResponseWriter) { w.Write([]byte(`{"report": []}`)) }, 3 * time.Second},
+		{"page of a proxy", func(w http.ResponseWriter) { http.Error(w, "<html>", 404) }, 3 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			hb := heartbeatOf(heartbeat.Merkle)
+			synctest.Test(t, func(t *testing.T) {
+				node := newFakeNode(t, hb, 2)
+				failures := 3
+				node.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+					if r.URL.Path != apiPath+"/answer/"+node.token || failures == 0 {
+						return false
+					}
+					failures--
+					tt.fail(w)
+					return true
+				}
+				f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: 2000})
+				defer stop()
+				time.Sleep(50 * time.Second)
+				answers := node.when("answer")
+				check(t, "answers", len(answers), 4)
+				for i := 1; i < len(answers); i++ {
+					check(t, "wait", answers[i].Sub(answers[i-1]), tt.wait)
+				}
+				got := f.Snapshot()
+				check(t, "heartbeats", got.Heartbeats, int64(2))
+				check(t, "retries", got.Retries, int64(3))
+				check(t, "rejected", got.Rejected, int64(0))
+			})
+		})
+	}
+}
+
+// A node that is away past due has the last word on what became of the
+// contracts.
+func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		away := func(w http.ResponseWriter, r *http.Request) bool {
+			hangUp(w)
+			return true
+		}
+		dir := t.TempDir()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000})
+		defer stop()
+		time.Sleep(time.Second)
+		node.set(func() { node.intercept = away })
+		time.Sleep(10 * time.Minute)
+		check(t, "contracts while the node is away", onDisk(t, dir), 1)
+		node.set(func() { node.intercept = nil })
+		time.Sleep(10 * time.Second)
+		check(t, "contracts after", onDisk(t, dir), 0)
+		check(t, "dropped", f.Snapshot().Dropped, int64(1))
+	})
+}
+
+func TestFarmerDropsOnAnErrorAndTakesAnother(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 2)
+		dir := t.TempDir()
+		var verdicts []Verdict
+		f, stop := farm(t, Config{
+			Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000, TakeEvery: 10 * time.Second,
+			OnHeartbeat: func(v Verdict) { verdicts = append(verdicts, v) },
+		})
+		defer stop()
+		time.Sleep(30 * time.Second)
+		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
+		if err != nil || len(held) != 1 {
+			t.Fatalf("files: %v, %v", held, err)
+		}
+		if err := os.WriteFile(held[0], make([]byte, 1000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(45 * time.Second)
+		got := f.Snapshot()
+		check(t, "rejected", got.Rejected, int64(1))
+		check(t, "taken", got.Taken, int64(2))
+		check(t, "contracts", got.Contracts, 1)
+		if _, err := os.Stat(held[0]); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the rejected file is still there: %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		must(t, stop())
+		if len(verdicts) != 3 || verdicts[1].OK() || !verdicts[2].OK() {
+			t.Errorf("verdicts: %v", verdicts)
+		}
+	})
+}
+
+func TestFarmerRefusesAContentThatIsNotTheFile(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		node.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != apiPath+"/chunk/"+node.token+"/1000" || len(node.seeds) == 0 {
+				return false
+			}
+			chunk := node.handOut(1000)[0]
+			chunk["seed"] = "another seed"
+			reply(w, map[string]any{"chunks": []any{chunk}})
+			return true
+		}
+		dir := t.TempDir()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000})
+		defer stop()
+		time.Sleep(time.Second)
+		got := f.Snapshot()
+		check(t, "refused", got.Refused, int64(1))
+		check(t, "contracts", got.Contracts, 0)
+		check(t, "contracts on disk", onDisk(t, dir), 0)
+		check(t, "answers", len(node.when("answer")), 0)
+		check(t, "requests for contracts", len(node.when("chunk")), 1)
+	})
+}
+
+func TestFarmerLetsAContractWithoutChallengesRunOut(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		node.challenges = 2
+		dir := t.TempDir()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000})
+		defer stop()
+		time.Sleep(2*time.Minute + 50*time.Second)
+		check(t, "contracts in the last interval", f.Snapshot().Contracts, 1)
+		check(t, "heartbeats", f.Snapshot().Heartbeats, int64(2))
+		time.Sleep(15 * time.Second)
+		check(t, "contracts after it", f.Snapshot().Contracts, 0)
+		check(t, "contracts on disk", onDisk(t, dir), 0)
+		check(t, "rejected", f.Snapshot().Rejected, int64(0))
+		check(t, "error", f.Snapshot().LastError, "")
+	})
+}
+
+func TestFarmerResumes(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Swizzle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 5)
+		dir := t.TempDir()
+		client := node.serve(t, ClientConfig{})
+		_, stop := farm(t, Config{Client: client, Dir: dir, Size: 5000})
+		time.Sleep(90 * time.Second)
+		must(t, stop())
+		token := node.token
+
+		// One file is lost while the farmer is away, the node for its return.
+		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
+		must(t, err)
+		check(t, "files", len(held), 5)
+		must(t, os.Remove(held[0]))
+		node.set(func() {
+			node.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+				refuse(w, 503, "Starting.")
+				return true
+			}
+		})
+		f, stop := farm(t, Config{Client: client, Dir: dir, Size: 5000})
+		defer stop()
+		time.Sleep(20 * time.Second)
+		node.set(func() { node.intercept = nil })
+		time.Sleep(10 * time.Minute)
+		got := f.Snapshot()
+		check(t, "token", node.token, token)
+		check(t, "contracts", got.Contracts, 5)
+		check(t, "dropped", got.Dropped, int64(0))
+		check(t, "rejected", got.Rejected, int64(0))
+		check(t, "taken", got.Taken, int64(0))
+		check(t, "accepted by the node", node.accepted, 5*12)
+	})
+}
+
+func TestFarmerHoldsManyContracts(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		const many = 300
+		node := newFakeNode(t, hb, many)
+		node.challenges = 8
+		dir := t.TempDir()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: many * 1000, Batch: 50})
+		defer stop()
+		time.Sleep(5*time.Minute + 30*time.Second)
+		got := f.Snapshot()
+		check(t, "contracts", got.Contracts, many)
+		check(t, "heartbeats", got.Heartbeats, int64(6*many))
+		check(t, "rejected", got.Rejected, int64(0))
+		if n := len(node.when("answer")); n > 6*many/4 {
+			t.Errorf("%d requests for %d proofs: they are not batched", n, 6*many)
+		}
+	})
+}
+
+// What the node has handed out is received to the end, even by a farmer that
+// is told to stop.
+func TestFarmerReceivesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 4)
+		node.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == apiPath+"/chunk/"+node.token+"/4000" {
+				time.Sleep(2 * time.Second)
+			}
+			return false
+		}
+		dir := t.TempDir()
+		_, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 4000})
+		time.Sleep(time.Second)
+		must(t, stop())
+		check(t, "contracts handed out", len(node.contracts), 4)
+		check(t, "contracts on disk", onDisk(t, dir), 4)
+	})
+}
+
+func TestFarmerEndsWithoutItsToken(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		dir := t.TempDir()
+		client := node.serve(t, ClientConfig{})
+		f, err := New(Config{Client: client, Address: address, Dir: dir, Size: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- f.Run(t.Context()) }()
+		time.Sleep(time.Second)
+		node.set(func() { node.token = "gone" })
+		for range 2 { // in the midst of it, and on return
+			if err := <-ended; !errors.Is(err, ErrTokenUnknown) {
+				t.Errorf("Run: %v, want %v", err, ErrTokenUnknown)
+			}
+			go func() { ended <- f.Run(t.Context()) }()
+		}
+		<-ended
+		check(t, "contracts on disk", onDisk(t, dir), 1)
+	})
+}
+
+func TestFarmerWithoutATokenGivesUp(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	tests := []struct {
+		name   string
+		status int
+		tries  int
+	}{
+		{"refused", http.StatusBadRequest, 1},
+		{"unavailable", http.StatusServiceUnavailable, 6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				node := newFakeNode(t, hb, 0)
+				node.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+					refuse(w, tt.status, "Not for you.")
+					return true
+				}
+				f, err := New(Config{Client: node.serve(t, ClientConfig{}), Address: address, Dir: t.TempDir()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = f.Run(t.Context())
+				answer, ok := errors.AsType[*Error](err)
+				if !ok || answer.Status != tt.status || answer.Message != "Not for you." {
+					t.Errorf("Run: %v", err)
+				}
+				check(t, "tries", len(node.when("new")), tt.tries)
+			})
+		})
+	}
+}
+
+func TestFarmerKeepsToItsAddress(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 0)
+		cfg := Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir()}
+		_, stop := farm(t, cfg)
+		time.Sleep(time.Second)
+		must(t, stop())
+		cfg.Address = "another"
+		f, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Run(t.Context()); err == nil {
+			t.Error("a token of one address was used for another")
+		}
+	})
+}
