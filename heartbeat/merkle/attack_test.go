@@ -1,0 +1,166 @@
+package merkle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"strconv"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+// naiveVerify is the old node's verifier: a branch of any length, and a node
+// on whichever side.
+func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
+	node := leafHash(p.blob, index)
+	for _, row := range p.rows {
+		if !bytes.Equal(row[0], node[:]) && !bytes.Equal(row[1], node[:]) {
+			return false
+		}
+		node = nodeHash(row[0], row[1])
+	}
+	return p.index == index && node == root
+}
+
+// The first attack of section 7. An inner node is H(left || right) and a leaf
+// H(blob || index): where right ends in the index, left || right without that
+// ending is a blob, and whoever holds nothing but the tag has a proof.
+func TestShortBranchAttack(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for range 8 {
+		e := encode(t, new(0.01), 5000, heartbeat.EncodeOptions{})
+		tag, err := parseTag(e.tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			challenge := e.challenge(t)
+			c, err := parseChallenge(challenge)
+			if err != nil {
+				t.Fatal(err)
+			}
+			forged, ok := forgeShortBranch(tag.tree, c.index)
+			if !ok {
+				continue
+			}
+			found++
+			if !naiveVerify(tag.tree.root(), int64(c.index), forged) {
+				t.Fatal("the attack does not even work on the naive verifier")
+			}
+			if e.verify(t, challenge, forged.marshal()) {
+				t.Errorf("challenge %d: a forged proof with %d rows is valid", c.index, len(forged.rows))
+			}
+		}
+	}
+	// 255 nodes, each with a chance of 1/256 in each of 80 challenges.
+	if found == 0 {
+		t.Fatal("no file in which the attack works")
+	}
+}
+
+// forgeShortBranch answers a challenge from the tag alone.
+func forgeShortBranch(t tree, index int) (proof, bool) {
+	ending := []byte(strconv.Itoa(index))
+	for k := range t.width() - 1 {
+		both := append(bytes.Clone(t.node(2*k+1)), t.node(2*k+2)...)
+		if blob, ok := bytes.CutSuffix(both, ending); ok {
+			p := proof{index: int64(index), blob: blob}
+			for ; k > 0; k = (k - 1) / 2 {
+				left := (k-1)/2*2 + 1
+				p.rows = append(p.rows, [2][]byte{t.node(left), t.node(left + 1)})
+			}
+			return p, true
+		}
+	}
+	return proof{}, false
+}
+
+// Each condition of the verifier by itself: a proof that breaks only that one.
+func TestBranchShape(t *testing.T) {
+	t.Parallel()
+	leaves := make([][hashSize]byte, 5)
+	for i := range leaves {
+		leaves[i] = leafHash(make([]byte, hashSize), int64(i))
+	}
+	tree := newTree(leaves)
+	root := tree.root()
+	for i, leaf := range leaves {
+		if !validBranch(root, 3, int64(i), leaf, tree.branch(i)) {
+			t.Errorf("leaf %d: not valid", i)
+		}
+		for other := range int64(8) {
+			if other != int64(i) && validBranch(root, 3, other, leaf, tree.branch(i)) {
+				t.Errorf("leaf %d passes for %d", i, other)
+			}
+		}
+	}
+
+	rows := tree.branch(2)
+	above := nodeHash(rows[0][0], rows[0][1])
+	if validBranch(root, 3, 1, above, rows[1:]) {
+		t.Error("a branch that starts one level up is valid")
+	}
+	if !validBranch(root, 2, 1, above, rows[1:]) {
+		t.Error("the case above fails for some other reason")
+	}
+	if validBranch(root, 3, 2, leaves[2], append(rows, [2][]byte{root[:], {}})) {
+		t.Error("a branch that goes on above the root is valid")
+	}
+
+	// A sibling of another length, with the root made to fit.
+	odd := [2][]byte{leaves[0][:], make([]byte, 31)}
+	if validBranch(sha256.Sum256(bytes.Join(odd[:], nil)), 1, 0, leaves[0], [][2][]byte{odd}) {
+		t.Error("a sibling of 31 bytes is valid")
+	}
+}
+
+// A blob of another length is refused even where it hashes to the leaf: the
+// index's digits may come from the blob's end, as "1" || "2" for "12".
+func TestBlobLength(t *testing.T) {
+	t.Parallel()
+	h, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, 31, 32, 33, 63} {
+		blob := make([]byte, size)
+		s := fileState{challenges: 1, root: leafHash(blob, 0)}
+		valid, err := h.Verify(s.marshal(), fileChallenge{}.marshal(), proof{blob: blob}.marshal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if valid != (size == hashSize) {
+			t.Errorf("a blob of %d bytes: valid %v", size, valid)
+		}
+	}
+}
+
+// The second attack of section 7: 1% of a small file rounds to nothing, and
+// the hash of nothing takes no file.
+func TestNothingChallengedAttack(t *testing.T) {
+	t.Parallel()
+	const size = 50
+	fraction := 0.01
+	nothing := bytes.NewReader(make([]byte, size))
+
+	naiveChunk := int64(fraction * size)
+	naive := encode(t, &fraction, size, heartbeat.EncodeOptions{ChunkSize: &naiveChunk})
+	challenge := naive.challenge(t)
+	proof, err := new(Prover).Prove(t.Context(), nothing, size, naive.tag, challenge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !naive.verify(t, challenge, proof) {
+		t.Fatal("the attack does not even work on chunks of 0 bytes")
+	}
+
+	ours := encode(t, &fraction, size, heartbeat.EncodeOptions{})
+	challenge = ours.challenge(t)
+	if proof, err = new(Prover).Prove(t.Context(), nothing, size, ours.tag, challenge); err != nil {
+		t.Fatal(err)
+	}
+	if ours.verify(t, challenge, proof) {
+		t.Error("a farmer without the file has a valid proof")
+	}
+}

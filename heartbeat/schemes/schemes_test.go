@@ -1,0 +1,221 @@
+package schemes_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/heartbeat/swizzle"
+)
+
+var all = []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle}
+
+// What every scheme promises, through the interfaces alone: keys in files on
+// both sides, objects over the wire.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range all {
+		t.Run(string(scheme), func(t *testing.T) {
+			t.Parallel()
+			node := newHeartbeat(t, scheme, new(0.1))
+			farmer, err := schemes.ParsePublicFile(schemes.MarshalPublicFile(node))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if node.Type() != scheme || farmer.Type() != scheme {
+				t.Errorf("types %s and %s", node.Type(), farmer.Type())
+			}
+			const size = 40000
+			file := filestream.New("file", size)
+			var tag, tagWire bytes.Buffer
+			state, err := node.Encode(t.Context(), file, size, &tag, heartbeat.EncodeOptions{})
+			check(t, err)
+			check(t, node.WriteTagJSON(&tagWire, bytes.NewReader(tag.Bytes())))
+			farmersTag, err := farmer.ParseTag(tagWire.Bytes())
+			check(t, err)
+			if !bytes.Equal(farmersTag, tag.Bytes()) {
+				t.Error("the tag is another after the wire")
+			}
+
+			// The node may have restarted since it encoded.
+			node, err = schemes.ParseFile(schemes.MarshalFile(node))
+			check(t, err)
+			for range 3 {
+				challenge, next, err := node.Challenge(state)
+				check(t, err)
+				asked := wire(t, challenge, node.ChallengeJSON, farmer.ParseChallenge)
+				proof, err := farmer.Prove(t.Context(), file, size, farmersTag, asked)
+				check(t, err)
+				answer := wire(t, proof, farmer.ProofJSON, node.ParseProof)
+				for _, s := range [][]byte{state, next} {
+					if valid, err := node.Verify(s, challenge, answer); !valid || err != nil {
+						t.Errorf("valid %v, %v", valid, err)
+					}
+				}
+				state = next
+			}
+			for _, junk := range [][]byte{nil, {0}, state, tag.Bytes()} {
+				challenge, _, err := node.Challenge(state)
+				check(t, err)
+				if valid, err := node.Verify(state, challenge, junk); valid || err != nil {
+					t.Errorf("junk as a proof: valid %v, %v", valid, err)
+				}
+			}
+		})
+	}
+}
+
+// wire sends an object from one side to the other.
+func wire(t *testing.T, object []byte, write func([]byte) (json.RawMessage, error), parse func(json.RawMessage) ([]byte, error)) []byte {
+	t.Helper()
+	raw, err := write(object)
+	check(t, err)
+	got, err := parse(raw)
+	check(t, err)
+	if !bytes.Equal(got, object) {
+		t.Errorf("%x is %x after the wire", object, got)
+	}
+	return got
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range all {
+		h := newHeartbeat(t, scheme, new(0.25))
+		private := schemes.MarshalFile(h)
+		again, err := schemes.ParseFile(private)
+		check(t, err)
+		if got := schemes.MarshalFile(again); !bytes.Equal(got, private) {
+			t.Errorf("%s, read and written again: %s", private, got)
+		}
+		if _, err := schemes.ParseFile(schemes.MarshalPublicFile(h)); !errors.Is(err, heartbeat.ErrMalformed) {
+			t.Errorf("%s: public file as private: %v", scheme, err)
+		}
+		if _, err := schemes.ParsePublicFile(private); !errors.Is(err, heartbeat.ErrMalformed) {
+			t.Errorf("%s: private file as public: %v", scheme, err)
+		}
+		// As the node answers to /new.
+		answer := strings.Replace(string(schemes.MarshalPublicFile(h)), "{", `{"token":"00",`, 1)
+		if _, err := schemes.ParsePublicFile([]byte(answer)); err != nil {
+			t.Errorf("%s: %v", answer, err)
+		}
+	}
+	for _, bad := range []string{
+		``, `null`, `{}`, `{"type":"Merkle"}`, `{"heartbeat":""}`, `{"type":7,"heartbeat":""}`,
+		`{"type":"merkle","heartbeat":{"key":"","check_fraction":null}}`,
+		`{"type":"Swizzle","heartbeat":{"key":"","check_fraction":null}}`,
+		`{"type":"Swizzle","heartbeat":"","check_fraction":"x"}`,
+	} {
+		if _, err := schemes.ParseFile([]byte(bad)); !errors.Is(err, heartbeat.ErrMalformed) {
+			t.Errorf("private %s: %v", bad, err)
+		}
+		if _, err := schemes.ParsePublicFile([]byte(bad)); !errors.Is(err, heartbeat.ErrMalformed) {
+			t.Errorf("public %s: %v", bad, err)
+		}
+	}
+}
+
+func TestCheckFractions(t *testing.T) {
+	t.Parallel()
+	m := newHeartbeat(t, heartbeat.Merkle, nil)
+	for _, test := range []struct {
+		given *float64
+		want  string
+	}{
+		{nil, `{"key":"","check_fraction":null}`},
+		{new(0.5), `{"key":"","check_fraction":0.5}`},
+	} {
+		h, err := schemes.ParsePrivate(heartbeat.Merkle, m.Private(), test.given)
+		check(t, err)
+		if got := string(h.Public()); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
+		}
+	}
+
+	s := newHeartbeat(t, heartbeat.Swizzle, nil)
+	for _, test := range []struct {
+		file string
+		want float64
+	}{
+		{`{"type":"Swizzle","heartbeat":` + string(s.Private()) + `}`, swizzle.DefaultCheckFraction},
+		{`{"type":"Swizzle","heartbeat":` + string(s.Private()) + `,"check_fraction":null}`, swizzle.DefaultCheckFraction},
+		{`{"type":"Swizzle","heartbeat":` + string(s.Private()) + `,"check_fraction":0.5}`, 0.5},
+	} {
+		h, err := schemes.ParseFile([]byte(test.file))
+		check(t, err)
+		if got := h.(*swizzle.Heartbeat).CheckFraction(); got != test.want {
+			t.Errorf("check fraction %v, want %v", got, test.want)
+		}
+	}
+
+	for _, scheme := range all {
+		if _, err := schemes.New(scheme, new(1.5)); err == nil {
+			t.Errorf("%s: check fraction of 1.5", scheme)
+		}
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for range 2 {
+		for _, scheme := range all {
+			h := newHeartbeat(t, scheme, nil)
+			name := schemes.Fingerprint(h)
+			if len(name) != 64 || seen[name] {
+				t.Errorf("fingerprint %q", name)
+			}
+			seen[name] = true
+			other, err := schemes.ParsePrivate(scheme, h.Private(), new(0.5))
+			check(t, err)
+			if schemes.Fingerprint(other) != name {
+				t.Errorf("%s: another check fraction gives another fingerprint", scheme)
+			}
+		}
+	}
+}
+
+func TestUnknownType(t *testing.T) {
+	t.Parallel()
+	if h, err := schemes.New("Merkel", nil); h != nil || err == nil {
+		t.Errorf("new: %v, %v", h, err)
+	}
+	if h, err := schemes.ParsePrivate("", nil, nil); h != nil || !errors.Is(err, heartbeat.ErrMalformed) {
+		t.Errorf("private: %v, %v", h, err)
+	}
+	if p, err := schemes.ParsePublic("", nil); p != nil || !errors.Is(err, heartbeat.ErrMalformed) {
+		t.Errorf("public: %v, %v", p, err)
+	}
+}
+
+// A failure must give a nil interface, not one that holds a nil pointer.
+func TestNilOnError(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range all {
+		if h, err := schemes.ParsePrivate(scheme, nil, nil); h != nil || err == nil {
+			t.Errorf("%s: %v, %v", scheme, h, err)
+		}
+		if p, err := schemes.ParsePublic(scheme, nil); p != nil || err == nil {
+			t.Errorf("%s: %v, %v", scheme, p, err)
+		}
+	}
+}
+
+func newHeartbeat(t *testing.T, scheme heartbeat.Type, fraction *float64) heartbeat.Heartbeat {
+	t.Helper()
+	h, err := schemes.New(scheme, fraction)
+	check(t, err)
+	return h
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
