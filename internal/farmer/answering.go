@@ -14,8 +14,8 @@ const linger = 200 * time.Millisecond
 // among them, but no longer than linger; at is when that is over.
 func (k *keeper) answerWith(ctx context.Context, ready []*contract, unproved int, now time.Time) (at time.Time, wait bool) {
 	for len(ready) > 0 && k.requests < k.cfg.Requests {
-		batch := ready[:min(len(ready), k.cfg.Batch)]
-		if len(batch) < k.cfg.Batch && k.proving+unproved > 0 {
+		batch := ready[:min(len(ready), k.answerBatch)]
+		if len(batch) < k.answerBatch && k.proving+unproved > 0 {
 			oldest := batch[0].at
 			for _, c := range batch {
 				oldest = earlier(oldest, c.at)
@@ -69,6 +69,7 @@ func (k *keeper) reported(batch []*contract, report []Verdict, err error) {
 		k.judged(c, verdict)
 	}
 	if err != nil {
+		k.answerBatch = smaller(k.answerBatch, len(batch), err)
 		k.failed(batch, err)
 	}
 	if len(missing) > 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// askBatch is how many contracts one request for challenges names.
+	// askBatch is how many contracts one request for challenges names at most.
 	askBatch = 500
 	// earlyPause is the wait after a challenge was asked for too early. The
 	// rounding of due makes that up to a second.
@@ -17,7 +17,7 @@ const (
 
 // askFor starts asking for the contracts' current challenges.
 func (k *keeper) askFor(ctx context.Context, contracts []*contract) {
-	for batch := range slices.Chunk(contracts, askBatch) {
+	for batch := range slices.Chunk(contracts, k.askBatch) {
 		if k.requests >= k.cfg.Requests {
 			return
 		}
@@ -57,6 +57,7 @@ func (k *keeper) asked(batch []*contract, challenges []Challenge, err error) {
 		k.hear(c, challenge)
 	}
 	if err != nil {
+		k.askBatch = smaller(k.askBatch, len(batch), err)
 		k.failed(batch, err)
 	}
 	if len(missing) > 0 {

@@ -26,6 +26,7 @@ type fakeNode struct {
 	hb         heartbeat.Heartbeat
 	interval   time.Duration
 	challenges int // per Merkle file, 0 for the default
+	most       int // contracts in one request, 0 for any number
 
 	mu        sync.Mutex
 	token     string
@@ -101,19 +102,25 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, status, "Invalid token.")
 		return
 	}
-	reply(w, n.route(r, segments))
-}
-
-func (n *fakeNode) route(r *http.Request, segments []string) any {
-	var body struct {
-		Hashes []string `json:"hashes"`
-		Proofs []Proof  `json:"proofs"`
-	}
+	var body fakeBody
 	if r.Method == http.MethodPost {
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			n.t.Errorf("%s: body: %v", segments[0], err)
 		}
 	}
+	if n.most > 0 && max(len(body.Hashes), len(body.Proofs)) > n.most {
+		refuse(w, http.StatusBadRequest, "Too many.")
+		return
+	}
+	reply(w, n.route(segments, body))
+}
+
+type fakeBody struct {
+	Hashes []string `json:"hashes"`
+	Proofs []Proof  `json:"proofs"`
+}
+
+func (n *fakeNode) route(segments []string, body fakeBody) any {
 	switch segments[0] {
 	case "heartbeat":
 		return Registration{n.token, n.hb.Type(), n.hb.Public()}

@@ -13,7 +13,7 @@ import (
 // Config is what a Farmer is made from. Client, Address and Dir must be set.
 type Config struct {
 	Client  *Client
-	Address string     // SJCX
+	Address string     // SJCX, to get a token for where Dir holds none yet
 	Own     *Ownership // proves that the address is the farmer's, may be nil
 	Dir     string     // of this farmer alone
 	Size    int64      // bytes to hold

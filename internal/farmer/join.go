@@ -17,6 +17,16 @@ type member struct {
 	prover heartbeat.Prover
 }
 
+// Address is the one that the farmer's token is for: of its directory, where
+// that holds a token, else the one it was made with.
+func (f *Farmer) Address() (string, error) {
+	known, err := f.shelf.membership()
+	if err != nil || known == nil {
+		return f.cfg.Address, err
+	}
+	return known.Address, nil
+}
+
 // join takes up the token in the farmer's directory, or gets one.
 func (f *Farmer) join(ctx context.Context) (member, error) {
 	known, err := f.shelf.membership()
@@ -24,13 +34,9 @@ func (f *Farmer) join(ctx context.Context) (member, error) {
 		return member{}, err
 	}
 	var told Registration
-	switch {
-	case known == nil:
+	if known == nil {
 		told, err = f.newcomer(ctx)
-	case known.Address != f.cfg.Address:
-		return member{}, fmt.Errorf("%s holds a token of the address %s, not %s: choose another directory",
-			f.cfg.Dir, known.Address, f.cfg.Address)
-	default:
+	} else {
 		told, err = f.returning(ctx, known.Token)
 	}
 	if err != nil {
@@ -42,7 +48,7 @@ func (f *Farmer) join(ctx context.Context) (member, error) {
 	}
 	id := FarmerID(told.Token)
 	f.tally.count(func(s *Snapshot) { s.FarmerID = id })
-	f.log = f.cfg.Logger.With("farmer", id)
+	f.log = f.cfg.Logger.With("id", id)
 	f.log.Info("joined", "node", f.client.Node(), "type", told.Type, "returning", known != nil)
 	return member{told.Token, prover}, nil
 }
@@ -88,7 +94,7 @@ func (f *Farmer) insist(ctx context.Context, giveUp time.Time, request func() (R
 			return Registration{}, err
 		}
 		f.tally.count(func(s *Snapshot) { s.Retries++ })
-		f.log.Warn("not joined yet, trying again", "node", f.client.Node(), "wait", wait, "err", err)
+		f.log.Warn("not joined yet, trying again", "node", f.client.Node(), "wait", wait, "error", err)
 		select {
 		case <-ctx.Done():
 			return Registration{}, ctx.Err()

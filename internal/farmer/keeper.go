@@ -3,6 +3,7 @@ package farmer
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -25,7 +26,10 @@ type keeper struct {
 	clearing bool        // of those, a removal from the disk
 	takeAt   time.Time   // no request for contracts before this moment
 	dropped  []record    // still on the disk
-	fatal    error       // why going on is of no use
+
+	askBatch, answerBatch int // contracts in one request at most
+
+	fatal error // why going on is of no use
 }
 
 // newKeeper takes up the contracts on the disk. Where they stand, the node
@@ -36,6 +40,9 @@ func newKeeper(f *Farmer, m member) (*keeper, error) {
 		member:    m,
 		contracts: make(map[string]*contract),
 		outcomes:  make(chan func()),
+
+		askBatch:    askBatch,
+		answerBatch: f.cfg.Batch,
 	}
 	records, err := f.shelf.records()
 	if err != nil {
@@ -189,7 +196,7 @@ func (k *keeper) remove(records []record) {
 	for _, r := range records {
 		if err := k.shelf.remove(r); err != nil {
 			k.tally.failure(err)
-			k.log.Error("a dropped contract stays on the disk", "file", r.FileHash, "err", err)
+			k.log.Error("a dropped contract stays on the disk", "file", r.FileHash, "error", err)
 		}
 	}
 }
@@ -205,16 +212,30 @@ func (k *keeper) failed(contracts []*contract, err error) {
 	k.tally.failure(err)
 	k.tally.count(func(s *Snapshot) { s.Retries++ })
 	wait := k.waitAfter(err)
-	k.log.Warn("trying again", "contracts", len(contracts), "wait", wait, "err", err)
+	k.log.Warn("trying again", "contracts", len(contracts), "wait", wait, "error", err)
 	at := time.Now().Add(wait)
 	for _, c := range contracts {
 		c.at = at
 	}
 }
 
+// smaller is the limit for the batches after one of size contracts failed
+// with err. A node that refuses one as a whole may have found it too big, as
+// may what stands before it; and if it is one contract that the node minds,
+// the others get away from that one.
+func smaller(limit, size int, err error) int {
+	answer, ok := errors.AsType[*Error](err)
+	if !ok || answer.Temporary() {
+		return limit
+	}
+	if !answer.FromNode && answer.Status != http.StatusRequestEntityTooLarge {
+		return limit
+	}
+	return max(min(limit, size/2), 1)
+}
+
 // explain asks, of a request that was refused as a whole, whether the node
-// still knows the token. Nothing else that it could refuse is the contracts'
-// fault, so all else is worth repeating.
+// still knows the token. All else is worth repeating.
 func (k *keeper) explain(ctx context.Context, err error) error {
 	if err == nil || Temporary(err) {
 		return err

@@ -113,7 +113,7 @@ func (k *keeper) holdOff(now time.Time) {
 // refused counts a contract that is not what it claims to be. The node will
 // see it expire.
 func (k *keeper) refused(err error) {
-	k.log.Error("contract refused", "err", err)
+	k.log.Error("contract refused", "error", err)
 	k.tally.failure(err)
 	k.tally.count(func(s *Snapshot) { s.Refused++ })
 }

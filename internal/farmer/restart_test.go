@@ -1,0 +1,154 @@
+package farmer
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+func TestFarmerResumes(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Swizzle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 5)
+		dir := t.TempDir()
+		client := node.serve(t, ClientConfig{})
+		_, stop := farm(t, Config{Client: client, Dir: dir, Size: 5000})
+		time.Sleep(90 * time.Second)
+		must(t, stop())
+		token := node.token
+
+		// One file is lost while the farmer is away, the node for its return.
+		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
+		must(t, err)
+		check(t, "files", len(held), 5)
+		must(t, os.Remove(held[0]))
+		node.set(func() {
+			node.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+				refuse(w, 503, "Starting.")
+				return true
+			}
+		})
+		f, stop := farm(t, Config{Client: client, Dir: dir, Size: 5000})
+		defer stop()
+		time.Sleep(20 * time.Second)
+		node.set(func() { node.intercept = nil })
+		time.Sleep(10 * time.Minute)
+		got := f.Snapshot()
+		check(t, "token", node.token, token)
+		check(t, "contracts", got.Contracts, 5)
+		check(t, "dropped", got.Dropped, int64(0))
+		check(t, "rejected", got.Rejected, int64(0))
+		check(t, "taken", got.Taken, int64(0))
+		check(t, "accepted by the node", node.accepted, 5*12)
+	})
+}
+
+// What the node has handed out is received to the end, even by a farmer that
+// is told to stop.
+func TestFarmerReceivesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 4)
+		node.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == apiPath+"/chunk/"+node.token+"/4000" {
+				time.Sleep(2 * time.Second)
+			}
+			return false
+		}
+		dir := t.TempDir()
+		_, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 4000})
+		time.Sleep(time.Second)
+		must(t, stop())
+		check(t, "contracts handed out", len(node.contracts), 4)
+		check(t, "contracts on disk", onDisk(t, dir), 4)
+	})
+}
+
+func TestFarmerEndsWithoutItsToken(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 1)
+		dir := t.TempDir()
+		client := node.serve(t, ClientConfig{})
+		f, err := New(Config{Client: client, Address: address, Dir: dir, Size: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- f.Run(t.Context()) }()
+		time.Sleep(time.Second)
+		node.set(func() { node.token = "gone" })
+		for range 2 { // in the midst of it, and on return
+			if err := <-ended; !errors.Is(err, ErrTokenUnknown) {
+				t.Errorf("Run: %v, want %v", err, ErrTokenUnknown)
+			}
+			go func() { ended <- f.Run(t.Context()) }()
+		}
+		<-ended
+		check(t, "contracts on disk", onDisk(t, dir), 1)
+	})
+}
+
+func TestFarmerWithoutATokenGivesUp(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	tests := []struct {
+		name   string
+		status int
+		tries  int
+	}{
+		{"refused", http.StatusBadRequest, 1},
+		{"unavailable", http.StatusServiceUnavailable, 6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				node := newFakeNode(t, hb, 0)
+				node.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+					refuse(w, tt.status, "Not for you.")
+					return true
+				}
+				f, err := New(Config{Client: node.serve(t, ClientConfig{}), Address: address, Dir: t.TempDir()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = f.Run(t.Context())
+				answer, ok := errors.AsType[*Error](err)
+				if !ok || answer.Status != tt.status || answer.Message != "Not for you." {
+					t.Errorf("Run: %v", err)
+				}
+				check(t, "tries", len(node.when("new")), tt.tries)
+			})
+		})
+	}
+}
+
+func TestFarmerKeepsToItsAddress(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 0)
+		cfg := Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir()}
+		_, stop := farm(t, cfg)
+		time.Sleep(time.Second)
+		must(t, stop())
+		cfg.Address = "another"
+		f, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Address()
+		must(t, err)
+		check(t, "address", got, address)
+	})
+}
