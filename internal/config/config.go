@@ -30,8 +30,8 @@ type Config struct {
 	Contracts Contracts `yaml:"contracts"`
 	// Who may have a token.
 	Access Access `yaml:"access"`
-	// The chunks that are kept ready for farmers. Their sizes go from the
-	// smallest up by the factor `base`.
+	// The chunks that are kept ready for farmers. There are about as
+	// many of one size as of another.
 	Inventory Inventory `yaml:"inventory"`
 	// The records, in MySQL or SQLite.
 	Database Database `yaml:"database"`

@@ -78,7 +78,7 @@ func defaultAPI() API {
 		ShutdownTimeout:   25 * time.Second,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
-		WriteTimeout:      5 * time.Minute,
+		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxInFlight:       1000,
 	}

@@ -62,8 +62,9 @@ type Inventory struct {
 	MaxChunkSize ByteSize `yaml:"maxChunkSize"`
 	// The bytes that the chunks of the inventory add up to when it is full.
 	TotalSize ByteSize `yaml:"totalSize"`
-	// The factor between one chunk size and the next, above 1.
-	Base float64 `yaml:"base"`
+	// Chunk sizes are the powers of this number, at least 2, that lie between
+	// the smallest and the largest.
+	Base int64 `yaml:"base"`
 	// How many files a worker encodes at once.
 	Encoders int `yaml:"encoders"`
 }

@@ -39,8 +39,8 @@ type API struct {
 	ReadHeaderTimeout time.Duration `yaml:"readHeaderTimeout"`
 	// How long a whole request may take to arrive.
 	ReadTimeout time.Duration `yaml:"readTimeout"`
-	// How long a request may take from its headers to the end of its answer;
-	// more than `api.answerTimeout`, and enough to send the tags of large files.
+	// How long an answer may stand still, before it begins or while the farmer
+	// does not read on; more than `api.answerTimeout`.
 	WriteTimeout time.Duration `yaml:"writeTimeout"`
 	// How long an idle connection is kept.
 	IdleTimeout time.Duration `yaml:"idleTimeout"`
@@ -48,7 +48,8 @@ type API struct {
 	// `Retry-After`.
 	MaxInFlight int `yaml:"maxInFlight"`
 	// Limits on the requests of one farmer, shared by all replicas. Beyond them
-	// a farmer gets 429 and `Retry-After`.
+	// a farmer gets 503 and `Retry-After`: those in the field ask again after
+	// that, and may take any 4xx as final.
 	RateLimits RateLimits `yaml:"rateLimits"`
 }
 

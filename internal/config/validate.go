@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 const (
@@ -156,14 +157,19 @@ func (c Contracts) validate(p *problems) {
 }
 
 func (i Inventory) validate(p *problems) {
+	before := len(*p)
 	within(p, "inventory.minChunkSize", i.MinChunkSize, 32, maxSize)
 	within(p, "inventory.maxChunkSize", i.MaxChunkSize, 32, maxSize)
 	within(p, "inventory.totalSize", i.TotalSize, 0, maxSize)
 	if i.MaxChunkSize < i.MinChunkSize {
 		p.add("inventory.maxChunkSize", "must be at least inventory.minChunkSize (%v), is %v", i.MinChunkSize, i.MaxChunkSize)
 	}
-	within(p, "inventory.base", i.Base, 1.01, 1024)
+	within(p, "inventory.base", i.Base, 2, 1024)
 	within(p, "inventory.encoders", i.Encoders, 1, 1024)
+	if len(*p) == before { // else the sizes' problem is one of those above
+		_, err := node.Inventory{MinSize: int64(i.MinChunkSize), MaxSize: int64(i.MaxChunkSize), Base: i.Base}.Sizes()
+		p.check("inventory", err)
+	}
 }
 
 func (s Sweep) validate(p *problems) {

@@ -59,6 +59,8 @@ func TestValidate(t *testing.T) {
 		{"key named twice", func(c *Config) { c.Heartbeat.KeyFiles = []string{"a", "a"} }, []string{"heartbeat.keyFiles: "}},
 		{"part of a second", func(c *Config) { c.Contracts.Interval = 1500 * time.Millisecond }, []string{"contracts.interval: must be whole seconds"}},
 		{"largest below smallest", func(c *Config) { c.Inventory.MaxChunkSize = c.Inventory.MinChunkSize - 1 }, []string{"inventory.maxChunkSize: "}},
+		{"no size between", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = 1025, 2047 }, []string{"inventory: no power of 2 lies between 1025 and 2047"}},
+		{"one size", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = kib, kib }, nil},
 		{"base of one", func(c *Config) { c.Inventory.Base = 1 }, []string{"inventory.base: "}},
 		{"no such database", func(c *Config) { c.Database.Driver = "postgres" }, []string{"database.driver: "}},
 		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},

@@ -155,7 +155,7 @@ func TestLookupWhileReloading(t *testing.T) {
 
 	var farmers sync.WaitGroup
 	done := make(chan struct{})
-	for range 4 {
+	for range 2 {
 		farmers.Go(func() {
 			for {
 				select {
@@ -170,7 +170,7 @@ func TestLookupWhileReloading(t *testing.T) {
 			}
 		})
 	}
-	for i := range 100 {
+	for i := range 30 {
 		replace(t, path, contents[i%2])
 		r.reload()
 		if got, want := cityOf(r), cities[i%2]; got != want {

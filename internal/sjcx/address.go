@@ -36,11 +36,10 @@ func ParseAddress(text string) (version byte, payload []byte, err error) {
 	return version, payload, nil
 }
 
-// Validate returns nil if text is an address, which it is if base58check
-// decodes. The error wraps [ErrAddress].
-func Validate(text string) error {
+// Valid says whether text is an address, which it is if base58check decodes.
+func Valid(text string) bool {
 	_, _, err := ParseAddress(text)
-	return err
+	return err == nil
 }
 
 // Address returns the P2PKH address of key. A key has two of them, one for

@@ -58,7 +58,7 @@ func TestParseAddress(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, _, err := ParseAddress(tt.text)
-			if (err == nil) != tt.valid || (Validate(tt.text) == nil) != tt.valid {
+			if (err == nil) != tt.valid || Valid(tt.text) != tt.valid {
 				t.Errorf("%v, want valid: %t", err, tt.valid)
 			}
 			if err != nil && !errors.Is(err, ErrAddress) {

@@ -76,7 +76,7 @@ func parseEntry(line string) (Entry, error) {
 		return Entry{}, errors.New("no balance")
 	}
 	address := strings.TrimSpace(fields[0])
-	if err := Validate(address); err != nil {
+	if _, _, err := ParseAddress(address); err != nil {
 		return Entry{}, fmt.Errorf("%q: %w", address, err)
 	}
 	balance, err := parseBalance(strings.TrimSpace(fields[1]))
