@@ -13,7 +13,7 @@ import (
 // Allowed is an entry of the whitelist.
 type Allowed struct {
 	Address string
-	Balance float64 // SJCX, as the list had it; kept for operators, no rule reads it
+	Balance int64 // SJCX, as the list had it; kept for operators, no rule reads it
 }
 
 // WhitelistChange counts what LoadWhitelist did.
@@ -29,7 +29,7 @@ type WhitelistChange struct {
 // changes nothing.
 func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error]) (change WhitelistChange, err error) {
 	defer wrap(&err, "load whitelist")
-	wanted := map[string]float64{}
+	wanted := map[string]int64{}
 	for entry, err := range entries {
 		if err != nil {
 			return WhitelistChange{}, err
@@ -46,7 +46,7 @@ func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, er
 	return change, nil
 }
 
-func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]float64) (WhitelistChange, error) {
+func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64) (WhitelistChange, error) {
 	if err := s.lockSetting(tx, whitelistLock); err != nil {
 		return WhitelistChange{}, err
 	}

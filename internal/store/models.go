@@ -25,7 +25,7 @@ type addressRow struct {
 	ID          int64
 	Address     string
 	Whitelisted bool
-	Balance     float64
+	Balance     int64
 }
 
 func (addressRow) TableName() string { return "addresses" }

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS addresses (
     id          BIGINT      NOT NULL AUTO_INCREMENT PRIMARY KEY,
     address     VARCHAR(64) NOT NULL UNIQUE,
     whitelisted BOOLEAN     NOT NULL DEFAULT FALSE,
-    balance     DOUBLE      NOT NULL DEFAULT 0
+    balance     BIGINT      NOT NULL DEFAULT 0
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- One row an IP address that ever held a token: what token creations lock.

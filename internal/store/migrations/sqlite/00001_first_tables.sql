@@ -20,7 +20,7 @@ CREATE TABLE addresses (
     id          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     address     TEXT    NOT NULL UNIQUE,
     whitelisted INTEGER NOT NULL DEFAULT 0,
-    balance     REAL    NOT NULL DEFAULT 0
+    balance     INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE ips (
