@@ -1,0 +1,248 @@
+package apiserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/mux"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// challengeAnswer is a contract's current challenge, or why there is none.
+type challengeAnswer struct {
+	FileHash  string          `json:"file_hash,omitempty"`
+	Challenge json.RawMessage `json:"challenge,omitempty"`
+	Due       *int64          `json:"due,omitempty"`
+	Answered  *bool           `json:"answered,omitempty"`
+	Status    string          `json:"status,omitempty"`
+	Error     string          `json:"error,omitempty"`
+}
+
+const noMoreChallenges = "no more challenges"
+
+// challenge answers GET /challenge/{token}/{file_hash}.
+func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.farmer(r)
+	if err != nil {
+		return err
+	}
+	answers, err := s.challengesOf(r.Context(), f, []string{mux.Vars(r)["file_hash"]})
+	if err != nil {
+		return err
+	}
+	answer := answers[0]
+	if answer.Error != "" {
+		return badRequest(answer.Error)
+	}
+	answer.FileHash = ""
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// challengePage is how many contracts are read, and moved on, at a time.
+const challengePage = 500
+
+// challenges answers GET /challenge/{token}: every contract of the token.
+func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.farmer(r)
+	if err != nil {
+		return err
+	}
+	out := s.newArray(w, "challenges")
+	for after := int64(0); ; {
+		contracts, err := s.store.ContractsAfter(r.Context(), f.record.ID, after, challengePage)
+		if err != nil {
+			return err
+		}
+		if len(contracts) == 0 {
+			return out.end()
+		}
+		after = contracts[len(contracts)-1].ID
+		if err := s.advance(r.Context(), f, contracts); err != nil {
+			return err
+		}
+		for i := range contracts {
+			answer, err := s.describe(f, &contracts[i])
+			if err != nil {
+				return err
+			}
+			if err := out.item(answer); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// challengesFor answers POST /challenge/{token}: the contracts that the body
+// names, in its order.
+func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.farmer(r)
+	if err != nil {
+		return err
+	}
+	hashes, err := s.readHashes(w, r)
+	if err != nil {
+		return err
+	}
+	out := s.newArray(w, "challenges")
+	for start := 0; start < len(hashes); start += challengePage {
+		answers, err := s.challengesOf(r.Context(), f, hashes[start:min(start+challengePage, len(hashes))])
+		if err != nil {
+			return err
+		}
+		for _, answer := range answers {
+			if err := out.item(answer); err != nil {
+				return err
+			}
+		}
+	}
+	return out.end()
+}
+
+// readHashes reads {"hashes": [...]}.
+func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, error) {
+	var hashes []string
+	err := eachElement(s, w, r, "hashes", `{"hashes": ["...", ...]}`, func(hash string) error {
+		if len(hashes) == s.opt.MaxProofs {
+			return badRequest(fmt.Sprintf("more than %d hashes in one request", s.opt.MaxProofs))
+		}
+		hashes = append(hashes, hash)
+		return nil
+	})
+	return hashes, err
+}
+
+// challengesOf describes the contracts that hashes name, in their order.
+func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeAnswer, error) {
+	var known []node.FileHash
+	for _, h := range hashes {
+		if hash, ok := node.ParseFileHash(h); ok {
+			known = append(known, hash)
+		}
+	}
+	contracts, err := s.contracts(ctx, f, known)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.advance(ctx, f, contracts); err != nil {
+		return nil, err
+	}
+	byHash := make(map[node.FileHash]*node.Contract, len(contracts))
+	for i := range contracts {
+		byHash[contracts[i].FileHash] = &contracts[i]
+	}
+	answers := make([]challengeAnswer, len(hashes))
+	for i, h := range hashes {
+		hash, ok := node.ParseFileHash(h)
+		c := byHash[hash]
+		if !ok || c == nil {
+			answers[i] = challengeAnswer{FileHash: h, Error: node.ContractNotFound.Message()}
+			continue
+		}
+		if answers[i], err = s.describe(f, c); err != nil {
+			return nil, err
+		}
+		answers[i].FileHash = h
+	}
+	return answers, nil
+}
+
+// contracts reads the token's contracts of these files, from Redis as far as
+// it can be believed: a copy there may be older than the record, so one that
+// says "expired" is read again from the store.
+func (s *Server) contracts(ctx context.Context, f farmer, hashes []node.FileHash) ([]node.Contract, error) {
+	var (
+		found  []node.Contract
+		unsure []node.FileHash
+	)
+	cached, err := s.queue.States().Get(ctx, f.record.ID, hashes)
+	if err != nil {
+		cached = make([]*node.Contract, len(hashes)) // without Redis, the store knows
+	}
+	now := s.now()
+	for i, c := range cached {
+		if c == nil || c.Expired(now) {
+			unsure = append(unsure, hashes[i])
+			continue
+		}
+		found = append(found, *c)
+	}
+	if len(unsure) == 0 {
+		return found, nil
+	}
+	read, err := s.store.Contracts(ctx, f.record.ID, unsure)
+	if err != nil {
+		return nil, err
+	}
+	fresh := slices.Collect(maps.Values(read))
+	s.share(ctx, fresh)
+	return append(found, fresh...), nil
+}
+
+// advance moves every contract on whose challenge is answered and due, in
+// place.
+func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract) error {
+	now := s.now()
+	at := make(map[int64]int)
+	var ids []int64
+	for i := range contracts {
+		if contracts[i].AwaitsChallenge(now) {
+			ids = append(ids, contracts[i].ID)
+			at[contracts[i].ID] = i
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	moved, err := s.store.Advance(ctx, f.record.ID, ids, now, func(c *node.Contract) error {
+		challenge, state, err := f.key.Challenge(c.State)
+		if errors.Is(err, heartbeat.ErrNoMoreChallenges) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.Issue(challenge, state)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range moved {
+		contracts[at[c.ID]] = c
+	}
+	s.share(ctx, moved)
+	return nil
+}
+
+// share writes contracts through to Redis. It is allowed to fail: whoever
+// misses a copy, or finds an old one, reads the store.
+func (s *Server) share(ctx context.Context, contracts []node.Contract) {
+	if err := s.queue.States().Put(ctx, contracts); err != nil {
+		requestOf(ctx).log.Debug("challenge state not shared", "error", err)
+	}
+}
+
+// describe says what the farmer is told of a contract that advance has seen.
+func (s *Server) describe(f farmer, c *node.Contract) (challengeAnswer, error) {
+	now := s.now()
+	switch {
+	case c.Expired(now):
+		return challengeAnswer{FileHash: c.FileHash.String(), Error: node.ContractExpired.Message()}, nil
+	case c.AwaitsChallenge(now):
+		return challengeAnswer{FileHash: c.FileHash.String(), Status: noMoreChallenges}, nil
+	}
+	challenge, err := f.key.ChallengeJSON(c.Challenge)
+	if err != nil {
+		return challengeAnswer{}, err
+	}
+	due := wholeSeconds(c.Due.Sub(now))
+	return challengeAnswer{FileHash: c.FileHash.String(), Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
+}

@@ -1,0 +1,82 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// chunks answers GET /chunk/{token} and /chunk/{token}/{size}.
+func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
+	size, err := s.requestSize(mux.Vars(r)["size"])
+	if err != nil {
+		return err
+	}
+	f, err := s.farmer(r)
+	if err != nil {
+		return err
+	}
+	handed, err := s.store.HandOut(r.Context(), f.record, size, store.HandOutLimits{
+		Contracts:       s.opt.ContractsPerRequest,
+		BytesPerAddress: s.opt.BytesPerAddress,
+		TokensPerIP:     s.opt.TokensPerIP,
+	}, s.opt.Interval, s.now())
+	if err != nil {
+		return err
+	}
+	s.metrics.contract.Add(float64(len(handed)))
+	out := s.newArray(w, "chunks")
+	for _, h := range handed {
+		if err := s.writeChunk(r, out.next(), f.key, h); err != nil {
+			return fmt.Errorf("send contract %d: %w", h.ContractID, err)
+		}
+	}
+	return out.end()
+}
+
+func (s *Server) requestSize(given string) (int64, error) {
+	if given == "" {
+		return s.opt.DefaultRequestSize, nil
+	}
+	size, err := strconv.ParseInt(given, 10, 64)
+	if err != nil || size < 0 {
+		return 0, badRequest("size must be a whole number of bytes")
+	}
+	return size, nil
+}
+
+// writeChunk writes one contract, its tag streamed from the store: a tag can
+// be many megabytes.
+func (s *Server) writeChunk(r *http.Request, w io.Writer, key keyring.Key, h store.HandedOut) error {
+	challenge, err := key.ChallengeJSON(h.Challenge)
+	if err != nil {
+		return err
+	}
+	seed, err := json.Marshal(h.Seed)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, `{"file_hash":"%s","seed":%s,"size":%d,"challenge":%s,"tag":`, h.FileHash, seed, h.Size, challenge); err != nil {
+		return err
+	}
+	tag, err := s.store.OpenTag(r.Context(), h.FileID)
+	if err != nil {
+		return err
+	}
+	if err := key.WriteTagJSON(w, tag); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, `,"due":%d}`, wholeSeconds(h.Due.Sub(s.now())))
+	return err
+}
+
+// wholeSeconds rounds down, and to 0 what has passed.
+func wholeSeconds(d time.Duration) int64 { return int64(max(d, 0) / time.Second) }

@@ -1,0 +1,63 @@
+package apiserver
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+)
+
+// prefixes are where every route exists; farmers in the field call v1.
+var prefixes = []string{"/api/downstream/v1", "/api/downstream"}
+
+// router is the whole of what a farmer can ask, the busiest routes first.
+func (s *Server) router() http.Handler {
+	root := mux.NewRouter()
+	root.Use(rememberRoute)
+	for _, prefix := range prefixes {
+		r := root.PathPrefix(prefix).Subrouter()
+		route := func(method, path string, h handlerFunc) {
+			r.Handle(path, s.handle(h)).Methods(method)
+		}
+		route("POST", "/answer/{token}", s.answers)
+		route("POST", "/answer/{token}/{file_hash}", s.answer)
+		route("GET", "/challenge/{token}/{file_hash}", s.challenge)
+		route("GET", "/challenge/{token}", s.challenges)
+		route("POST", "/challenge/{token}", s.challengesFor)
+		route("GET", "/chunk/{token}", s.chunks)
+		route("GET", "/chunk/{token}/{size}", s.chunks)
+		route("GET", "/new/{address}", s.newToken)
+		route("POST", "/new/{address}", s.newTokenSigned)
+		route("GET", "/heartbeat/{token}", s.heartbeat)
+		route("GET", "/status/show/{id}", s.statusShow)
+		for _, path := range statusListPaths() {
+			route("GET", path, s.statusList)
+		}
+		route("GET", "", s.index)
+	}
+	root.NotFoundHandler = s.handle(func(http.ResponseWriter, *http.Request) error {
+		return notFound("no such route")
+	})
+	root.MethodNotAllowedHandler = s.handle(func(http.ResponseWriter, *http.Request) error {
+		return &apiError{status: http.StatusMethodNotAllowed, message: "method not allowed"}
+	})
+	return root
+}
+
+// statusListPaths are the forms of /status/list: online, order and page may
+// each be left out.
+func statusListPaths() []string {
+	var paths []string
+	for _, online := range []string{"/{online:online}", ""} {
+		for _, by := range []string{"/by/{desc:d}/{sort}", "/by/{sort}", ""} {
+			for _, page := range []string{"", "/{limit}", "/{limit}/{page}"} {
+				paths = append(paths, "/status/list"+online+by+page)
+			}
+		}
+	}
+	return paths
+}
+
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]string{"msg": "ok"})
+	return nil
+}

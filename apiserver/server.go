@@ -1,0 +1,124 @@
+package apiserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/geo"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// Rate is a share of requests: so many per second, and so many at once.
+// PerSecond 0 means no limit.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Options are what an API replica needs to know beside its rooms. Every field
+// must be set; internal/config has the defaults.
+type Options struct {
+	TrustedProxies []netip.Prefix
+	MaxBody        int64 // bytes of a request, after decompression
+	MaxProofs      int   // proofs, or hashes, in one request
+	MaxInFlight    int   // requests at once
+	PartSize       int   // proofs in one job
+	AnswerTimeout  time.Duration
+	WriteTimeout   time.Duration // without progress in writing an answer
+	PerAddress     Rate
+	PerToken       Rate
+
+	Whitelist  bool // only whitelisted addresses get tokens
+	Signatures bool // only owners of an address get tokens for it
+
+	Interval            time.Duration
+	TokensPerIP         int
+	ContractsPerRequest int
+	BytesPerAddress     int64
+	DefaultRequestSize  int64
+	MessageLength       int // characters of a signed message
+	WrongAnswers        int // distinct wrong proofs per challenge
+}
+
+// Server answers farmers.
+type Server struct {
+	opt     Options
+	store   *store.Store
+	queue   *queue.Queue
+	keys    *keyring.Ring
+	geo     *geo.Reader
+	log     *slog.Logger
+	metrics *metrics
+	replies *queue.Replies
+	slots   chan struct{}
+	ipKey   []byte // keys ip_hash
+	now     func() time.Time
+
+	draining atomic.Bool
+}
+
+// Rooms are the parts of the node that the server works with.
+type Rooms struct {
+	Store    *store.Store
+	Queue    *queue.Queue
+	Keys     *keyring.Ring
+	Geo      *geo.Reader
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Now      func() time.Time // nil means time.Now
+}
+
+// New makes a server. Run must be running for answers to be judged.
+func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
+	ipKey, err := rooms.Store.IPHashKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := rooms.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Server{
+		opt:     opt,
+		store:   rooms.Store,
+		queue:   rooms.Queue,
+		keys:    rooms.Keys,
+		geo:     rooms.Geo,
+		log:     rooms.Log,
+		metrics: newMetrics(rooms.Registry),
+		replies: rooms.Queue.NewReplies(),
+		slots:   make(chan struct{}, opt.MaxInFlight),
+		ipKey:   ipKey,
+		now:     func() time.Time { return now().UTC().Truncate(time.Microsecond) },
+	}, nil
+}
+
+// Run receives the workers' replies until ctx ends. It must outlive the HTTP
+// server, whose handlers wait for those replies.
+func (s *Server) Run(ctx context.Context) { s.replies.Run(ctx) }
+
+// Handler serves the farmers' routes.
+func (s *Server) Handler() http.Handler {
+	return s.observe(trimSlash(s.limitAddress(s.router())))
+}
+
+// admit takes a slot for a request, or says that all are taken.
+func (s *Server) admit() bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	default:
+		s.metrics.refused.Inc()
+		return false
+	}
+}
+
+func (s *Server) leave() { <-s.slots }

@@ -1,0 +1,119 @@
+package apiserver
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// farmerAnswer is what everyone may know of a farmer.
+type farmerAnswer struct {
+	ID         string         `json:"id"`
+	Address    string         `json:"address"`
+	Location   *node.Location `json:"location"`
+	Uptime     percent        `json:"uptime"`
+	Heartbeats int64          `json:"heartbeats"`
+	Contracts  int64          `json:"contracts"`
+	Size       int64          `json:"size"`
+	Online     bool           `json:"online"`
+	IPHash     string         `json:"ip_hash"`
+	LastDue    *time.Time     `json:"last_due"`
+}
+
+// percent has two decimals in JSON.
+type percent float64
+
+func (p percent) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(p), 'f', 2, 64), nil
+}
+
+func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerAnswer {
+	a := farmerAnswer{
+		ID:         f.ID,
+		Address:    f.Address,
+		Location:   f.Location,
+		Uptime:     percent(f.Uptime.Percent(now)),
+		Heartbeats: f.Heartbeats,
+		Contracts:  f.Contracts,
+		Size:       f.Size,
+		Online:     f.Uptime.Online(now),
+		IPHash:     node.IPHash(s.ipKey, f.IP),
+	}
+	if !f.LastDue.IsZero() {
+		due := f.LastDue.UTC().Truncate(time.Second)
+		a.LastDue = &due
+	}
+	return a
+}
+
+// statusShow answers GET /status/show/{id}.
+func (s *Server) statusShow(w http.ResponseWriter, r *http.Request) error {
+	id, ok := node.ParseFarmerID(mux.Vars(r)["id"])
+	if !ok {
+		return notFound("farmer not found")
+	}
+	now := s.now()
+	f, err := s.store.Farmer(r.Context(), id, now)
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound("farmer not found")
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, s.describeFarmer(f, now))
+	return nil
+}
+
+// statusList answers every form of GET /status/list.
+func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
+	query, err := listQuery(mux.Vars(r))
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	out := s.newArray(w, "farmers")
+	err = s.store.Farmers(r.Context(), query, now, func(f node.Farmer) error {
+		return out.item(s.describeFarmer(f, now))
+	})
+	if err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// sorts are what the list can be ordered by.
+var sorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
+
+func listQuery(vars map[string]string) (store.FarmerQuery, error) {
+	q := store.FarmerQuery{
+		Online: vars["online"] != "",
+		Sort:   "id",
+		Desc:   vars["desc"] != "",
+	}
+	if sort, ok := vars["sort"]; ok {
+		if !slices.Contains(sorts, sort) {
+			return q, badRequest("sort must be one of " + strings.Join(sorts, ", "))
+		}
+		q.Sort = sort
+	}
+	var err error
+	if limit, ok := vars["limit"]; ok {
+		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
+			return q, badRequest("limit must be a whole number, at least 1")
+		}
+	}
+	if page, ok := vars["page"]; ok {
+		if q.Page, err = strconv.Atoi(page); err != nil || q.Page < 0 {
+			return q, badRequest("page must be a whole number, counted from 0")
+		}
+	}
+	return q, nil
+}

@@ -1,0 +1,68 @@
+package apiserver
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+)
+
+// array streams {"name": [item, ...]} without holding more than one item. The
+// status line goes out with the first full buffer, so that an error before
+// then can still be answered as one.
+type array struct {
+	w     *bufio.Writer
+	items int
+	name  string
+}
+
+func (s *Server) newArray(w http.ResponseWriter, name string) *array {
+	w.Header().Set("Content-Type", "application/json")
+	steady := &steadyWriter{w: w, control: http.NewResponseController(w), timeout: s.opt.WriteTimeout}
+	return &array{w: bufio.NewWriterSize(steady, 32<<10), name: name}
+}
+
+// next begins an item and gives the writer for it.
+func (a *array) next() io.Writer {
+	if a.items == 0 {
+		a.w.WriteString(`{"` + a.name + `":[`) // a failed write is kept for Flush
+	} else {
+		a.w.WriteByte(',')
+	}
+	a.items++
+	return a.w
+}
+
+// item writes v as an item.
+func (a *array) item(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = a.next().Write(raw)
+	return err
+}
+
+// end closes the array and sends what is left.
+func (a *array) end() error {
+	if a.items == 0 {
+		a.w.WriteString(`{"` + a.name + `":[`)
+	}
+	a.w.WriteString("]}\n")
+	return a.w.Flush()
+}
+
+// steadyWriter gives each write a deadline of its own: a slow farmer may take
+// as long as a large answer needs, but not stop reading it.
+type steadyWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+func (w *steadyWriter) Write(p []byte) (int, error) {
+	// A connection that knows no deadlines is a test's.
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+	return w.w.Write(p)
+}

@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/geo"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/ops"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// process is the rooms of a running node, opened from its configuration.
+type process struct {
+	cfg   config.Config
+	log   *slog.Logger
+	store *store.Store
+	queue *queue.Queue
+	geo   *geo.Reader
+	ops   *ops.Ops
+	keys  *keyring.Ring // once join has found it
+}
+
+// openProcess opens the rooms. It waits for nothing: see join.
+func openProcess(ctx context.Context, cfg config.Config, log *slog.Logger, profiles bool) (*process, error) {
+	p := &process{cfg: cfg, log: log}
+	var err error
+	if p.store, err = openStore(ctx, cfg.Database, log); err != nil {
+		return nil, err
+	}
+	if p.queue, err = openQueue(ctx, cfg, log); err != nil {
+		return nil, errors.Join(err, p.store.Close())
+	}
+	p.geo = geo.Open(cfg.Geo.File, cfg.Geo.ReloadInterval, log)
+	p.ops = ops.New(profiles,
+		ops.Check{Name: "database", Run: p.store.Ping},
+		ops.Check{Name: "schema", Run: func(ctx context.Context) error { return checkSchema(ctx, p.store) }},
+		ops.Check{Name: "redis", Run: p.queue.Ping},
+	)
+	return p, nil
+}
+
+func (p *process) close() {
+	if err := errors.Join(p.geo.Close(), p.queue.Close(), p.store.Close()); err != nil {
+		p.log.Warn("closing", "error", err)
+	}
+}
+
+func openStore(ctx context.Context, cfg config.Database, log *slog.Logger) (*store.Store, error) {
+	return store.Open(ctx, store.Options{
+		Driver:      string(cfg.Driver),
+		DSN:         string(cfg.DSN),
+		Path:        cfg.Path,
+		MaxOpen:     cfg.MaxOpen,
+		MaxIdle:     cfg.MaxIdle,
+		MaxLifetime: cfg.ConnLifetime,
+		Logger:      log,
+	})
+}
+
+func openQueue(ctx context.Context, cfg config.Config, log *slog.Logger) (*queue.Queue, error) {
+	r := cfg.Redis
+	opt := queue.Options{
+		URL: string(r.URL), Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB,
+		Username: r.Username, Password: string(r.Password),
+		SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
+		Namespace: cfg.Node.Name,
+		MaxQueue:  r.MaxQueue,
+		Log:       log,
+	}
+	if !r.Configured() {
+		return queue.Embedded(ctx, opt)
+	}
+	if r.TLS || r.CAFile != "" {
+		opt.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if r.CAFile != "" {
+		pem, err := os.ReadFile(r.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.caFile: %w", err)
+		}
+		opt.TLS.RootCAs = x509.NewCertPool()
+		if !opt.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redis.caFile %s: no certificate in it", r.CAFile)
+		}
+	}
+	return queue.Open(ctx, opt)
+}
+
+// joinRetry is how often a process that waits for its database looks again.
+const joinRetry = 2 * time.Second
+
+// join waits until the database answers and has the tables that this version
+// needs, and then makes the process's heartbeat keys known there.
+func (p *process) join(ctx context.Context) error {
+	heartbeats, err := keyring.Load(p.cfg.Heartbeat.KeyFiles)
+	if err != nil {
+		return err
+	}
+	for {
+		if err = checkSchema(ctx, p.store); err == nil {
+			p.keys, err = keyring.New(ctx, p.store, heartbeats, time.Now())
+		}
+		if err == nil || errors.Is(err, store.ErrKeyMissing) {
+			return err
+		}
+		p.log.Warn("waiting for the database", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(joinRetry):
+		}
+	}
+}
+
+// checkSchema fails where the tables are not those of this version.
+func checkSchema(ctx context.Context, st *store.Store) error {
+	have, want, err := st.SchemaVersion(ctx)
+	if err == nil && have != want {
+		err = fmt.Errorf("the tables are at version %d, this program needs %d: run `downstream-node db migrate`", have, want)
+	}
+	return err
+}
+
+// private serves the private port.
+func (p *process) private(address string) service {
+	return service{"private listener", func(ctx context.Context) error {
+		srv := &http.Server{Addr: address, Handler: p.ops.Handler(), ReadHeaderTimeout: 5 * time.Second}
+		stop := context.AfterFunc(ctx, func() { srv.Close() })
+		defer stop()
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}}
+}
+
+// api is the services of an API replica, on ln or, where that is nil, on the
+// configured address.
+func (p *process) api(ctx context.Context, ln net.Listener) ([]service, error) {
+	c := p.cfg
+	srv, err := apiserver.New(ctx, apiserver.Rooms{
+		Store: p.store, Queue: p.queue, Keys: p.keys, Geo: p.geo, Log: p.log, Registry: p.ops.Registry,
+	}, apiserver.Options{
+		TrustedProxies: c.API.TrustedProxies,
+		MaxBody:        int64(c.API.MaxBody),
+		MaxProofs:      c.API.MaxProofs,
+		MaxInFlight:    c.API.MaxInFlight,
+		PartSize:       c.API.PartSize,
+		AnswerTimeout:  c.API.AnswerTimeout,
+		WriteTimeout:   c.API.WriteTimeout,
+		PerAddress:     apiserver.Rate{PerSecond: c.API.RateLimits.PerIP.Rate, Burst: c.API.RateLimits.PerIP.Burst},
+		PerToken:       apiserver.Rate{PerSecond: c.API.RateLimits.PerToken.Rate, Burst: c.API.RateLimits.PerToken.Burst},
+
+		Whitelist:  c.Access.Whitelist,
+		Signatures: c.Access.Signatures,
+
+		Interval:            c.Contracts.Interval,
+		TokensPerIP:         c.Contracts.TokensPerIP,
+		ContractsPerRequest: c.Contracts.ContractsPerRequest,
+		BytesPerAddress:     int64(c.Contracts.BytesPerAddress),
+		DefaultRequestSize:  int64(c.Contracts.DefaultRequestSize),
+		MessageLength:       c.Contracts.MessageLength,
+		WrongAnswers:        c.Contracts.WrongAnswers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	replies := service{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }}
+	listener := service{"farmers' listener", func(ctx context.Context) error {
+		return srv.Serve(ctx, ln, listening(c.API), p.ops.Drain)
+	}}
+	return []service{replies, listener}, nil
+}
+
+func listening(c config.API) apiserver.Listening {
+	return apiserver.Listening{
+		Address:           c.Listen,
+		CertFile:          c.TLS.CertFile,
+		KeyFile:           c.TLS.KeyFile,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		ReadTimeout:       c.ReadTimeout,
+		WriteTimeout:      c.WriteTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		DrainDelay:        c.DrainDelay,
+		ShutdownTimeout:   c.ShutdownTimeout,
+	}
+}
+
+func (p *process) workerRooms() workers.Rooms {
+	return workers.Rooms{Store: p.store, Queue: p.queue, Keys: p.keys, Log: p.log, Registry: p.ops.Registry}
+}
+
+// workers is the services of a worker.
+func (p *process) workers(name string) []service {
+	c, rooms := p.cfg, p.workerRooms()
+	var services []service
+	if c.Worker.Duties.Sweep {
+		services = append(services, service{"sweeper", workers.NewSweeper(rooms, sweeping(c)).Run})
+	}
+	if c.Worker.Duties.Stock {
+		services = append(services, service{"stocker", workers.NewStocker(rooms, stocking(c)).Run})
+	}
+	if c.Worker.Duties.Verify {
+		concurrency := c.Worker.Concurrency
+		if concurrency == 0 {
+			concurrency = runtime.GOMAXPROCS(0)
+		}
+		services = append(services, service{"verifier", workers.NewVerifier(rooms, workers.VerifierOptions{
+			Name:          name,
+			Concurrency:   concurrency,
+			CommitBatch:   c.Worker.CommitBatch,
+			CommitDelay:   c.Worker.CommitDelay,
+			JobHardLimit:  c.Worker.JobHardLimit,
+			ClaimIdle:     c.Worker.ClaimIdle,
+			MaxDeliveries: c.Worker.MaxDeliveries,
+			DrainTimeout:  c.Worker.DrainTimeout,
+			WrongAnswers:  c.Contracts.WrongAnswers,
+		}).Run})
+	}
+	return services
+}
+
+func stocking(c config.Config) workers.StockerOptions {
+	return workers.StockerOptions{
+		Inventory: node.Inventory{
+			MinSize:   int64(c.Inventory.MinChunkSize),
+			MaxSize:   int64(c.Inventory.MaxChunkSize),
+			TotalSize: int64(c.Inventory.TotalSize),
+			Base:      c.Inventory.Base,
+		},
+		Encoders:   c.Inventory.Encoders,
+		Interval:   time.Second,
+		Lease:      time.Minute,
+		Challenges: c.Heartbeat.Challenges,
+	}
+}
+
+func sweeping(c config.Config) workers.SweeperOptions {
+	return workers.SweeperOptions{
+		Interval:  c.Sweep.Interval,
+		CleanEach: time.Minute,
+		Grace:     c.Sweep.Grace,
+		Retention: c.Contracts.Retention,
+		Batch:     c.Sweep.Batch,
+	}
+}

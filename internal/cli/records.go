@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// withStore runs do on the records that the configuration names.
+func withStore(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	st, err := openStore(cmd.Context(), cfg.Database, newLogger(cfg.Log, os.Stderr))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return do(cmd.Context(), cfg, st)
+}
+
+// withTables is withStore where the tables must be those of this version.
+func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
+	return withStore(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+		if err := checkSchema(ctx, st); err != nil {
+			return err
+		}
+		return do(ctx, cfg, st)
+	})
+}
+
+// withProcess runs do with the rooms open and the heartbeat keys known, but
+// nothing running.
+func withProcess(cmd *cobra.Command, do func(context.Context, *process) error) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	p, err := openProcess(ctx, cfg, newLogger(cfg.Log, os.Stderr), false)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := checkSchema(ctx, p.store); err != nil {
+		return err
+	}
+	if err := p.join(ctx); err != nil {
+		return err
+	}
+	return do(ctx, p)
+}
+
+func newDBCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "db", Short: "Look after the database"}
+	cmd.AddCommand(newMigrateCommand(), newCleanCommand())
+	return cmd
+}
+
+func newMigrateCommand() *cobra.Command {
+	var downTo int64
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the tables to the version that this program needs",
+		Long: "Brings the tables to the version that this program needs. With --down-to it\n" +
+			"goes back to an older one, and loses what that cannot hold.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+				migrate := st.Migrate
+				if cmd.Flags().Changed("down-to") {
+					migrate = func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) }
+				}
+				if err := migrate(ctx); err != nil {
+					return err
+				}
+				have, _, err := st.SchemaVersion(ctx)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "the tables are at version %d\n", have)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
+	return cmd
+}
+
+func newTokensCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "tokens", Short: "Look after farmers' tokens"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "delete TOKEN|ID",
+		Short: "Delete a token, with its contracts",
+		Long:  "Deletes a token, named by itself or by its farmer's id, with its contracts.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+				id, err := farmerID(args[0])
+				if err != nil {
+					return err
+				}
+				if err := st.DeleteToken(ctx, id); err != nil {
+					return fmt.Errorf("delete the token of farmer %s: %w", id, err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
+				return nil
+			})
+		},
+	})
+	return cmd
+}
+
+func newCleanCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "clean",
+		Short: "Delete expired contracts, their tags, and files that nothing refers to",
+		Long:  "Does at once what workers do by themselves: takes expired contracts off their\nfarmers' counts, deletes those that expired contracts.retention ago, and then the\ntags and files that nothing refers to.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files\n",
+					done.Expired, done.Contracts, done.Tags, done.Files)
+				return nil
+			})
+		},
+	}
+}

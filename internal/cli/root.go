@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/internal/config"
+)
+
+// Main runs the command that args name, the program's own name first, and
+// gives its exit status.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+
+	root := newRootCommand()
+	root.SetArgs(args[1:])
+	return exitStatus(root.ExecuteContext(ctx), os.Stderr)
+}
+
+// exitStatus is the status that err asks for, which is 1 where it does not
+// say, after telling of it.
+func exitStatus(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	if msg := err.Error(); msg != "" {
+		fmt.Fprintln(stderr, "downstream-node:", msg)
+	}
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "downstream-node",
+		Short:         "A proof-of-storage verification node",
+		Long:          "downstream-node hands chunks to farmers, challenges them at intervals, verifies\ntheir proofs of storage and publishes how reliably each of them stores.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().String("config", os.Getenv("DOWNSTREAM_CONFIG"),
+		"configuration file, YAML (DOWNSTREAM_CONFIG); environment variables override it")
+	root.AddCommand(
+		newStandaloneCommand(),
+		newAPICommand(),
+		newWorkerCommand(),
+		newDBCommand(),
+		newWhitelistCommand(),
+		newTokensCommand(),
+		newChunksCommand(),
+		newFarmCommand(),
+		newHeartbeatCommand(),
+		newConfigCommand(),
+		newVersionCommand(),
+	)
+	return root
+}
+
+// loadConfig reads the configuration that cmd was given, over base.
+func loadConfig(cmd *cobra.Command, base config.Config) (config.Config, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return config.Config{}, err
+	}
+	return config.LoadOver(base, path, os.Environ())
+}
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
+)
+
+func newStandaloneCommand() *cobra.Command {
+	var (
+		data string
+		demo int
+	)
+	cmd := &cobra.Command{
+		Use:   "standalone",
+		Short: "Run a whole node in one process",
+		Long: "Runs API, worker and inventory in one process, on an SQLite database and a\n" +
+			"Redis inside it, with all data in one directory. With --demo it farms against\n" +
+			"itself, on a short interval and small chunks.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if demo < 0 {
+				return errors.New("--demo: must not be negative")
+			}
+			cfg, err := loadConfig(cmd, standaloneBase(data, demo))
+			if err != nil {
+				return err
+			}
+			return serveStandalone(cmd.Context(), cfg, data, demo, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "data", "directory for the database, the heartbeat key and the demo's files")
+	cmd.Flags().IntVar(&demo, "demo", 0, "number of farmers to run against this node")
+	return cmd
+}
+
+// standaloneBase is what a standalone node does where neither the file nor the
+// environment says otherwise.
+func standaloneBase(data string, demo int) config.Config {
+	c := config.Standalone()
+	c.API.Listen = "localhost:5000"
+	c.API.PrivateListen = "localhost:9090"
+	c.API.DrainDelay = 0 // no load balancer in front
+	c.Database.Path = filepath.Join(data, "downstream.db")
+	if demo > 0 {
+		c.Contracts.Interval = 15 * time.Second
+		c.Contracts.TokensPerIP += demo // the demo's come from this machine's one address
+		c.Inventory.MaxChunkSize = 1 << 20
+		c.Inventory.TotalSize = 64 << 20
+	}
+	return c
+}
+
+func serveStandalone(ctx context.Context, cfg config.Config, data string, demo int, out io.Writer) error {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	if len(cfg.Heartbeat.KeyFiles) == 0 {
+		key := filepath.Join(data, "heartbeat.json")
+		if _, err := keyring.LoadOrCreate(key, cfg.Heartbeat.Type, cfg.Heartbeat.CheckFraction); err != nil {
+			return err
+		}
+		cfg.Heartbeat.KeyFiles = []string{key}
+	}
+	p, err := openProcess(ctx, cfg, newLogger(cfg.Log, os.Stderr), cfg.API.Pprof)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := p.join(ctx); err != nil {
+		return err
+	}
+	ln, err := apiserver.Listen(ctx, listening(cfg.API))
+	if err != nil {
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN chooses another port", err)
+	}
+	api, err := p.api(ctx, ln)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	services := append([]service{p.private(cfg.API.PrivateListen)}, p.workers(workerName())...)
+	services = append(services, api...)
+	url := "http://" + localAddress(ln)
+	if demo > 0 {
+		services = append(services, demoFarmers(p, url, filepath.Join(data, "farmers"), demo))
+	}
+	fmt.Fprintf(out, "The node is running. Its farmers: %s/api/downstream/status/list\nCtrl-C stops it; everything is kept in %s.\n", url, data)
+	return sequence(ctx, services...)
+}
+
+// localAddress is how this machine reaches ln.
+func localAddress(ln net.Listener) string {
+	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,128 @@
+// Package keyring holds a node's heartbeat keys: it reads their files, makes
+// them known to the store and finds the key that a token, a chunk or a
+// contract was made with.
+//
+// A node may hold several keys, of both schemes. The first is the one that new
+// tokens get; the others are honoured for as long as their contracts live. The
+// invariant: a node never runs without a key that its database knows, for a
+// contract cannot be verified without the key it was encoded with.
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// Key is a heartbeat under the id that the store gave it.
+type Key struct {
+	heartbeat.Heartbeat
+	ID int64
+}
+
+// Ring is the keys of a node. It does not change once it is made.
+type Ring struct {
+	keys []Key
+	byID map[int64]Key
+}
+
+// New registers the heartbeats with the store and puts them on a ring in the
+// order given.
+func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*Ring, error) {
+	if len(heartbeats) == 0 {
+		return nil, errors.New("no heartbeat key: set heartbeat.keyFiles, or make a key with `downstream-node heartbeat new`")
+	}
+	known := make([]store.Key, len(heartbeats))
+	for i, hb := range heartbeats {
+		known[i] = store.Key{Fingerprint: schemes.Fingerprint(hb), Type: string(hb.Type())}
+	}
+	ids, err := st.RegisterKeys(ctx, known, now)
+	if err != nil {
+		return nil, fmt.Errorf("register heartbeat keys: %w", err)
+	}
+	r := &Ring{byID: make(map[int64]Key, len(ids))}
+	for i, id := range ids {
+		key := Key{Heartbeat: heartbeats[i], ID: id}
+		r.keys = append(r.keys, key)
+		r.byID[id] = key
+	}
+	return r, nil
+}
+
+// Current is the key that new tokens get.
+func (r *Ring) Current() Key { return r.keys[0] }
+
+// All are the keys in order, the current one first.
+func (r *Ring) All() []Key { return r.keys }
+
+// Key finds the key with this id. It is missing only where another process
+// registered it after this one started.
+func (r *Ring) Key(id int64) (Key, error) {
+	key, ok := r.byID[id]
+	if !ok {
+		return Key{}, fmt.Errorf("heartbeat key %d is not among this process's heartbeat.keyFiles", id)
+	}
+	return key, nil
+}
+
+// Load reads heartbeat files.
+func Load(paths []string) ([]heartbeat.Heartbeat, error) {
+	heartbeats := make([]heartbeat.Heartbeat, 0, len(paths))
+	for _, path := range paths {
+		hb, err := load(path)
+		if err != nil {
+			return nil, fmt.Errorf("heartbeat key %s: %w", path, err)
+		}
+		heartbeats = append(heartbeats, hb)
+	}
+	return heartbeats, nil
+}
+
+func load(path string) (heartbeat.Heartbeat, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return schemes.ParseFile(raw)
+}
+
+// LoadOrCreate reads the heartbeat file at path, and makes it with a fresh key
+// where there is none. It never replaces a file: of two processes that start
+// together, one makes the key and both read it.
+func LoadOrCreate(path string, t heartbeat.Type, checkFraction float64) (heartbeat.Heartbeat, error) {
+	hb, err := load(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return hb, err
+	}
+	if hb, err = schemes.New(t, &checkFraction); err != nil {
+		return nil, err
+	}
+	if err := create(path, schemes.MarshalFile(hb)); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("save heartbeat key: %w", err)
+	}
+	return load(path)
+}
+
+// create writes a file that did not exist, whole or not at all.
+func create(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".heartbeat-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Link(tmp.Name(), path) // refuses to replace, where rename would not
+}

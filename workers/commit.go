@@ -1,0 +1,165 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+func (v *Verifier) commitBallots(ctx context.Context) {
+	for {
+		batch := v.gather()
+		if len(batch) == 0 {
+			return
+		}
+		v.commit(ctx, batch)
+	}
+}
+
+// gather waits for a ballot, and then for CommitDelay at most for more of
+// them, until they hold CommitBatch verdicts. It is empty once no more come.
+func (v *Verifier) gather() []ballot {
+	first, ok := <-v.judged
+	if !ok {
+		return nil
+	}
+	batch, verdicts := []ballot{first}, len(first.verdicts)
+	delay := time.NewTimer(v.opt.CommitDelay)
+	defer delay.Stop()
+	for verdicts < v.opt.CommitBatch {
+		select {
+		case b, ok := <-v.judged:
+			if !ok {
+				return batch
+			}
+			batch, verdicts = append(batch, b), verdicts+len(b.verdicts)
+		case <-delay.C:
+			return batch
+		}
+	}
+	return batch
+}
+
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = time.Second
+)
+
+// commit stores the verdicts of a batch, tells of them, and acknowledges the
+// jobs, in this order. While the store cannot be reached it tries again, for
+// as long as anybody waits for the verdicts: applying them twice, after a
+// commit whose outcome is unknown, changes nothing.
+func (v *Verifier) commit(ctx context.Context, batch []ballot) {
+	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
+		if ctx.Err() != nil {
+			return // the shutdown's time is up: the jobs are handed back
+		}
+		batch = v.dropLate(ctx, batch)
+		if len(batch) == 0 {
+			return
+		}
+		start := v.now()
+		contracts, err := v.apply(ctx, batch)
+		switch {
+		case err == nil:
+			v.metrics.commit.Observe(v.now().Sub(start).Seconds())
+			v.share(ctx, contracts)
+			v.tell(ctx, batch)
+			return
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, store.ErrUnavailable):
+			v.log.Warn("cannot commit verdicts, trying again", "jobs", len(batch), "error", err)
+			pause(ctx, retry)
+		case len(batch) == 1:
+			v.bury(ctx, batch[0].delivery, err)
+			return
+		default:
+			// One of them is at fault: let the others pass.
+			for _, b := range batch {
+				v.commit(ctx, []ballot{b})
+			}
+			return
+		}
+	}
+}
+
+// dropLate acknowledges the jobs that nobody waits for any more. They are not
+// judged: what is told to no one must not count either.
+func (v *Verifier) dropLate(ctx context.Context, batch []ballot) []ballot {
+	now := v.now()
+	var kept []ballot
+	var late []queue.Delivery
+	for _, b := range batch {
+		if b.late || b.delivery.Job.Late(now) {
+			late = append(late, b.delivery)
+			continue
+		}
+		kept = append(kept, b)
+	}
+	if len(late) > 0 {
+		v.metrics.late.Add(float64(len(late)))
+		if err := v.consumer.Expire(ctx, late...); err != nil {
+			v.log.Warn("cannot settle late jobs, they will be delivered again", "jobs", len(late), "error", err)
+		}
+		v.letGo(late...)
+	}
+	return kept
+}
+
+// apply runs the one transaction for the batch and fills in the outcomes.
+func (v *Verifier) apply(ctx context.Context, batch []ballot) ([]node.Contract, error) {
+	var verdicts []store.Verdict
+	for _, b := range batch {
+		verdicts = append(verdicts, b.verdicts...)
+	}
+	if len(verdicts) == 0 {
+		return nil, nil
+	}
+	judged, err := v.store.Commit(ctx, verdicts, v.opt.WrongAnswers)
+	if err != nil {
+		return nil, err
+	}
+	contracts := make([]node.Contract, 0, len(judged))
+	for _, b := range batch {
+		for i, at := range b.at {
+			b.outcomes[at] = judged[i].Outcome
+			if judged[i].Outcome != node.ContractNotFound {
+				contracts = append(contracts, judged[i].Contract)
+			}
+		}
+		judged = judged[len(b.at):]
+	}
+	return contracts, nil
+}
+
+// tell sends the replies, and acknowledges the jobs last. Where a reply cannot
+// be sent, the API replica finds the verdict in the store.
+func (v *Verifier) tell(ctx context.Context, batch []ballot) {
+	replies := make([]queue.Reply, len(batch))
+	deliveries := make([]queue.Delivery, len(batch))
+	for i, b := range batch {
+		replies[i] = queue.Reply{Job: b.delivery.Job.ID, To: b.delivery.Job.ReplyTo, Outcomes: b.outcomes}
+		deliveries[i] = b.delivery
+		for _, outcome := range b.outcomes {
+			v.metrics.verdicts.WithLabelValues(outcome.String()).Inc()
+		}
+	}
+	start := v.now()
+	if err := v.queue.Reply(ctx, replies...); err != nil {
+		v.log.Warn("cannot reply", "jobs", len(batch), "error", err)
+	}
+	v.metrics.reply.Observe(v.now().Sub(start).Seconds())
+	v.done(ctx, deliveries)
+}
+
+func (v *Verifier) done(ctx context.Context, deliveries []queue.Delivery) {
+	if err := v.consumer.Done(ctx, deliveries...); err != nil {
+		v.log.Warn("cannot acknowledge jobs, they will be delivered again", "jobs", len(deliveries), "error", err)
+	}
+	v.letGo(deliveries...)
+}

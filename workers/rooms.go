@@ -1,0 +1,31 @@
+package workers
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// Rooms are the parts of the node that workers work with.
+type Rooms struct {
+	Store    *store.Store
+	Queue    *queue.Queue
+	Keys     *keyring.Ring
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Now      func() time.Time // nil means time.Now
+}
+
+// clock is the time as the store keeps it.
+func (r Rooms) clock() func() time.Time {
+	now := r.Now
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
+}

@@ -1,0 +1,183 @@
+package workers
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// StockerOptions say what inventory to keep. Every field must be set.
+type StockerOptions struct {
+	Inventory  node.Inventory // for each heartbeat key
+	Encoders   int            // chunks encoded at once
+	Interval   time.Duration  // between looks at a full inventory
+	Lease      time.Duration  // of a reservation that is not renewed
+	Challenges int            // in a Merkle tag
+}
+
+// Stocker keeps the inventory full: it makes files, encodes them, and lays
+// them in store for farmers. Any number of stockers share the work: each
+// reserves a place in the inventory before it encodes for it.
+type Stocker struct {
+	opt     StockerOptions
+	store   *store.Store
+	keys    *keyring.Ring
+	log     *slog.Logger
+	now     func() time.Time
+	stocked prometheus.Counter
+	bytes   prometheus.Counter
+}
+
+// NewStocker makes a stocker.
+func NewStocker(rooms Rooms, opt StockerOptions) *Stocker {
+	s := &Stocker{
+		opt: opt, store: rooms.Store, keys: rooms.Keys, log: rooms.Log, now: rooms.clock(),
+		stocked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_chunks_stocked_total",
+			Help: "Chunks encoded and laid in store.",
+		}),
+		bytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_chunks_stocked_bytes_total",
+			Help: "Bytes of the chunks encoded and laid in store.",
+		}),
+	}
+	rooms.Registry.MustRegister(s.stocked, s.bytes)
+	return s
+}
+
+// Run keeps the inventory full until ctx ends.
+func (s *Stocker) Run(ctx context.Context) error {
+	var encoders sync.WaitGroup
+	for range s.opt.Encoders {
+		encoders.Go(func() {
+			for ctx.Err() == nil {
+				size, err := s.StockOne(ctx)
+				if err != nil && ctx.Err() == nil {
+					s.log.Warn("cannot stock the inventory", "error", err)
+				}
+				if err != nil || size == 0 {
+					pause(ctx, s.opt.Interval)
+				}
+			}
+		})
+	}
+	encoders.Wait()
+	return nil
+}
+
+// StockOne makes one chunk that the inventory lacks, of the first key that
+// lacks one, and says its size; 0 is a full inventory.
+func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
+	for _, key := range s.keys.All() {
+		place, ok, err := s.store.Reserve(ctx, key.ID, s.opt.Inventory, s.opt.Lease, s.now())
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			return place.Size, s.fill(ctx, key, place)
+		}
+	}
+	return 0, nil
+}
+
+// fill encodes a chunk for a reserved place, and gives the place back where
+// that fails.
+func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reservation) error {
+	err := s.holding(ctx, place, func(ctx context.Context) error {
+		return s.Make(ctx, key, place.Size, place.ID)
+	})
+	if err != nil {
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, s.store.ReleaseReservation(release, place.ID))
+	}
+	return err
+}
+
+// holding renews the lease on place while work runs.
+func (s *Stocker) holding(ctx context.Context, place store.Reservation, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	renewing.Go(func() {
+		for {
+			pause(ctx, s.opt.Lease/3)
+			if ctx.Err() != nil {
+				return
+			}
+			if err := s.store.ExtendLease(ctx, place.ID, s.opt.Lease, s.now()); err != nil {
+				cancel(fmt.Errorf("lost the place in the inventory: %w", err))
+				return
+			}
+		}
+	})
+	err := work(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	return err
+}
+
+// Make encodes one chunk of size bytes and lays it in store, in the reserved
+// place where that is not 0.
+func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) error {
+	chunk, err := s.encode(ctx, key, size)
+	if err != nil {
+		return fmt.Errorf("encode a chunk of %d bytes: %w", size, err)
+	}
+	if err := s.store.Stock(ctx, place, chunk, s.now()); err != nil {
+		return err
+	}
+	s.stocked.Inc()
+	s.bytes.Add(float64(size))
+	return nil
+}
+
+// encode makes a file from a random seed. The file is never held, but its tag
+// is: about a tenth of the file with Swizzle, some kilobytes with Merkle.
+func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (store.NewChunk, error) {
+	seed := make([]byte, 16)
+	rand.Read(seed)
+	file := filestream.New(hex.EncodeToString(seed), size)
+
+	var tag bytes.Buffer
+	state, err := key.Encode(ctx, file, size, &tag, heartbeat.EncodeOptions{Challenges: s.opt.Challenges})
+	if err != nil {
+		return store.NewChunk{}, err
+	}
+	challenge, state, err := key.Challenge(state)
+	if err != nil {
+		return store.NewChunk{}, err
+	}
+	content := sha256.New()
+	if _, err := io.Copy(content, io.NewSectionReader(file, 0, size)); err != nil {
+		return store.NewChunk{}, err
+	}
+	return store.NewChunk{
+		Seed:      hex.EncodeToString(seed),
+		Hash:      node.FileHash(content.Sum(nil)),
+		Size:      size,
+		KeyID:     key.ID,
+		Challenge: challenge,
+		State:     state,
+		Tag:       bytes.NewReader(tag.Bytes()), // can be read again, where a transaction is retried
+	}, nil
+}
