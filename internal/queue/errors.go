@@ -13,7 +13,7 @@ var (
 	// ErrUnavailable is returned where Redis cannot be reached or cannot do
 	// its work now: it is loading, a read-only replica, or out of memory.
 	// Asking again later helps.
-	ErrUnavailable = errors.New("Redis is unavailable")
+	ErrUnavailable = errors.New("no Redis that can work")
 
 	// ErrFull is returned by Enqueue where the queue has no room.
 	ErrFull = errors.New("queue is full")

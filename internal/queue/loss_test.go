@@ -170,7 +170,8 @@ func TestCannotWorkNow(t *testing.T) {
 	t.Parallel()
 	t.Run("out of memory", func(t *testing.T) {
 		t.Parallel()
-		q := startRedisWith(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction").open(t)
+		q := startOwnRedis(t).open(t)
+		must(t, q.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
 		for name, err := range map[string]error{
 			"Enqueue": q.Enqueue(t.Context(), aJob(ID{}, 1)),
 			"Put":     q.States().Put(t.Context(), []node.Contract{aContract(1)}),
@@ -183,7 +184,8 @@ func TestCannotWorkNow(t *testing.T) {
 	})
 	t.Run("read-only replica", func(t *testing.T) {
 		t.Parallel()
-		q := startRedisWith(t, "--replicaof", "127.0.0.1 1").open(t)
+		q := startOwnRedis(t).open(t)
+		must(t, q.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
 		if err := q.Enqueue(t.Context(), aJob(ID{}, 1)); !errors.Is(err, ErrUnavailable) {
 			t.Error(err)
 		}
@@ -203,8 +205,9 @@ func TestCannotWorkNow(t *testing.T) {
 	})
 	t.Run("not answering", func(t *testing.T) {
 		t.Parallel()
-		q := startRedis(t).open(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
-		must(t, q.client.ClientPause(t.Context(), time.Minute).Err())
+		s := startOwnRedis(t)
+		q := s.open(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+		s.pause()
 		if err := q.Enqueue(t.Context(), aJob(ID{}, 1)); !errors.Is(err, ErrUnavailable) {
 			t.Error(err)
 		}

@@ -195,7 +195,7 @@ func TestTooLarge(t *testing.T) {
 
 func TestKeysCarryTheNamespace(t *testing.T) {
 	t.Parallel()
-	q := startRedis(t).open(t)
+	q := startOwnRedis(t).open(t)
 	replies := q.NewReplies()
 	must(t, q.Enqueue(t.Context(), aJob(replies.Address(), 1), aJob(ID{}, 1)))
 	c := q.NewConsumer("a", ConsumerOptions{})

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	repliesBlock = time.Second // the longest that Run takes to end
+	repliesBlock = time.Second // after it, the cursor is looked at
 	repliesCount = 1000        // read at once
 	repliesStart = "0-0"       // the cursor before the first reply
+	repliesTrim  = 500         // read, that are kept before they are removed
+	wakeField    = "wake"
 
 	repliesPause    = 20 * time.Millisecond // after a failed read, doubled
 	repliesPauseMax = time.Second
@@ -67,8 +69,18 @@ func (r *Replies) Expect(job ID) (reply <-chan Reply, cancel func()) {
 // Run reads replies until ctx ends. It outlasts anything that Redis does: it
 // goes on when Redis is back.
 func (r *Replies) Run(ctx context.Context) {
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		r.wake(context.WithoutCancel(ctx))
+	})
+	defer func() {
+		if !stop() {
+			<-woken
+		}
+	}()
 	cursor, pause := repliesStart, repliesPause
-	failing := false
+	failing, read := false, 0
 	for ctx.Err() == nil {
 		messages, err := r.read(ctx, cursor)
 		if err == nil && len(messages) == 0 {
@@ -92,7 +104,33 @@ func (r *Replies) Run(ctx context.Context) {
 			r.dispatch(m)
 			cursor = m.ID
 		}
+		if read += len(messages); read >= repliesTrim {
+			r.trim(ctx, cursor)
+			read = 0
+		}
 	}
+}
+
+// trim removes what was read before the cursor: a read of miniredis passes
+// all entries. The last one stays for rewind to see. Where that fails the
+// stream's own bound removes them.
+func (r *Replies) trim(ctx context.Context, cursor string) {
+	ctx, cancel := r.q.bounded(ctx)
+	defer cancel()
+	_ = r.q.client.XTrimMinID(ctx, r.q.repliesKey(r.address), cursor).Err()
+}
+
+// wake adds an entry that is no reply, so that a read that waits ends: the
+// client does not break it off. Where that fails the read ends by itself.
+func (r *Replies) wake(ctx context.Context) {
+	ctx, cancel := r.q.bounded(ctx)
+	defer cancel()
+	key := r.q.repliesKey(r.address)
+	_, _ = r.q.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []string{wakeField, ""}})
+		pipe.PExpire(ctx, key, repliesTTL)
+		return nil
+	})
 }
 
 func (r *Replies) read(ctx context.Context, cursor string) ([]redis.XMessage, error) {
@@ -127,6 +165,9 @@ func (r *Replies) rewind(ctx context.Context, cursor string) (string, error) {
 }
 
 func (r *Replies) dispatch(m redis.XMessage) {
+	if _, ok := m.Values[wakeField]; ok {
+		return
+	}
 	payload, _ := m.Values[replyField].(string)
 	reply, err := parseReply([]byte(payload))
 	if err != nil {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"time"
@@ -82,6 +83,27 @@ func TestRepliesWhenTheClockOfRedisWentBack(t *testing.T) {
 		defer cancel()
 		must(t, q.Reply(t.Context(), Reply{To: r.Address(), Job: id}))
 		receive(t, ch)
+	})
+}
+
+func TestRunEndsAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		q := s.open(t)
+		r := q.NewReplies()
+		reading := sent(q, "xread")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.Run(ctx)
+		}()
+		<-reading
+		before := time.Now()
+		cancel()
+		<-ended
+		if took := time.Since(before); took > repliesBlock*9/10 {
+			t.Errorf("took %v", took)
+		}
 	})
 }
 
