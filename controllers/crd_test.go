@@ -1,0 +1,223 @@
+package controllers_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
+)
+
+// minimal is the least that the schema takes, beside what a test adds to it.
+const minimal = `
+apiVersion: downstream.driveshare.org/v1alpha1
+kind: DownstreamNode
+metadata: {name: node}
+spec:
+  mysql: {dsnSecretRef: {name: backends}}
+  redis: {urlSecretRef: {name: backends}}
+`
+
+// parse reads a manifest, and then spec laid over its spec.
+func parse(t *testing.T, manifest, spec string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	var over map[string]any
+	if err := yaml.Unmarshal([]byte(spec), &over); err != nil {
+		t.Fatal(err)
+	}
+	merge(u.Object["spec"].(map[string]any), over)
+	return u
+}
+
+// merge lays over onto base; a null takes a key away.
+func merge(base, over map[string]any) {
+	for k, v := range over {
+		below, isMap := v.(map[string]any)
+		existing, wasMap := base[k].(map[string]any)
+		switch {
+		case v == nil:
+			delete(base, k)
+		case isMap && wasMap:
+			merge(existing, below)
+		default:
+			base[k] = v
+		}
+	}
+}
+
+func TestCRDRefusesBadResources(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	tests := []struct{ name, spec, want string }{
+		{"no database", "mysql: {dsnSecretRef: null}", "set exactly one of mysql.dsnSecretRef"},
+		{"two databases", "mysql: {evaluation: {}}", "set exactly one of mysql.dsnSecretRef"},
+		{"no Redis", "redis: {urlSecretRef: null}", "set exactly one of redis.urlSecretRef"},
+		{"two Redis", "redis: {evaluation: {}}", "set exactly one of redis.urlSecretRef"},
+		{"ingress and gateway", "api: {ingress: {host: a.example.org}, gateway: {parentRefs: [{name: g}]}}", "set api.ingress or api.gateway, not both"},
+		{"a host with a scheme", "api: {ingress: {host: 'https://a.example.org'}}", "spec.api.ingress.host"},
+		{"a proxy without a prefix", "api: {trustedProxies: [10.0.0.1]}", "write a single address as 10.0.0.1/32"},
+		{"negative API replicas", "api: {replicas: -1}", "should be greater than or equal to 0"},
+		{"API autoscaling upside down", "api: {autoscaling: {min: 5, max: 4}}", "api.autoscaling.min must not be more than"},
+		{"API autoscaling without a maximum", "api: {autoscaling: {}}", "spec.api.autoscaling.max: Required"},
+		{"a load balancer's class on a ClusterIP", "api: {service: {loadBalancerClass: x}}", "is for type LoadBalancer"},
+		{"a traffic policy on a ClusterIP", "api: {service: {externalTrafficPolicy: Local}}", "is for types LoadBalancer and NodePort"},
+		{"worker autoscaling upside down", "workers: {autoscaling: {min: 5, max: 4}}", "workers.autoscaling.min must not be more than"},
+		{"too many workers", "workers: {replicas: 1001}", "should be less than or equal to 1000"},
+		{"an unknown scheme", "heartbeat: {type: Sizzle}", `supported values: "Swizzle", "Merkle"`},
+		{"a fraction above 1", "heartbeat: {checkFraction: '1.5'}", "heartbeat.checkFraction must be from 0 to 1"},
+		{"a fraction below 0", "heartbeat: {checkFraction: '-0.5'}", "spec.heartbeat.checkFraction"},
+		{"no bytes for an address", "contracts: {bytesPerAddress: '0'}", "contracts.bytesPerAddress must be from 1 to 1Pi"},
+		{"an interval of 0", "contracts: {intervalSeconds: 0}", "spec.contracts.intervalSeconds"},
+		{"a tiny chunk", "inventory: {minChunkSize: '31'}", "inventory.minChunkSize must be at least 32"},
+		{"chunk sizes upside down", "inventory: {minChunkSize: 2Mi, maxChunkSize: 1Mi}", "inventory.minChunkSize must not be more than"},
+		{"a base of 1", "inventory: {base: '1'}", "inventory.base must be from 1.01 to 1024"},
+		{"a huge inventory", "inventory: {totalSize: 2Pi}", "inventory.totalSize must be at most 1Pi"},
+		{"no location database", "geoip: {}", "set exactly one of geoip.secretRef"},
+		{"two location databases", "geoip: {secretRef: {name: g}, configMapRef: {name: g}}", "set exactly one of geoip.secretRef"},
+		{"a location database off its volume", "geoip: {volumeClaim: {claimName: g, path: ../x}}", "must stay on the volume"},
+		{"a label of the operator's", "pods: {labels: {app.kubernetes.io/name: x}}", "pods.labels must not begin with"},
+		{"an annotation of the operator's", "pods: {annotations: {downstream.driveshare.org/x: z}}", "pods.annotations must not begin with"},
+		{"a whitelist without a ConfigMap", "whitelist: {}", "spec.whitelist.configMapRef: Required"},
+		{"an unknown level", "log: {level: loud}", `supported values: "debug", "info", "warn", "error"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u := parse(t, minimal, tt.spec)
+			u.SetNamespace(c.namespace)
+			err := c.Create(t.Context(), u)
+			if err == nil {
+				t.Fatal("the API server took it")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the message is\n%v\nand says nothing of %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCRDRefusesLongNames(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	for _, name := range []string{strings.Repeat("a", 41), "1node", "a.b"} {
+		u := parse(t, minimal, "")
+		u.SetNamespace(c.namespace)
+		u.SetName(name)
+		if err := c.Create(t.Context(), u); err == nil || !strings.Contains(err.Error(), "metadata.name must be 1 to 40") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCRDRefusesChanges(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	u := parse(t, minimal, "mysql: {dsnSecretRef: null, evaluation: {}}")
+	u.SetNamespace(c.namespace)
+	if err := c.Create(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	for spec, want := range map[string]string{
+		"heartbeat: {type: Merkle}":                     "heartbeat.type cannot be changed",
+		"mysql: {evaluation: {storage: {size: '2Gi'}}}": "the storage of an evaluation database cannot be changed",
+	} {
+		changed := u.DeepCopy()
+		merge(changed.Object["spec"].(map[string]any), parse(t, minimal, spec).Object["spec"].(map[string]any))
+		delete(changed.Object["spec"].(map[string]any)["mysql"].(map[string]any), "dsnSecretRef")
+		if err := c.Update(t.Context(), changed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
+func TestCRDTakesTheSamples(t *testing.T) {
+	t.Parallel()
+	samples, err := filepath.Glob(controlplane.Path("config/samples/*.yaml"))
+	if err != nil || len(samples) < 4 {
+		t.Fatalf("%d samples, %v", len(samples), err)
+	}
+	for _, path := range samples {
+		if filepath.Base(path) == "kustomization.yaml" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCluster(t)
+		u := parse(t, string(text), "")
+		u.SetNamespace(c.namespace)
+		if err := c.Create(t.Context(), u); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// unboundedUpstream are the parts of the schema that Kubernetes wrote. The
+// values of resources are its quantities.
+var unboundedUpstream = []string{
+	".spec.pods.affinity", ".spec.pods.tolerations[]", ".spec.pods.topologySpreadConstraints[]",
+	".resources.limits{}", ".resources.requests{}", ".status.conditions[]", ".metadata", ".apiVersion", ".kind",
+}
+
+// TestCRDBoundsEverything holds that nobody fills etcd through a field of ours.
+func TestCRDBoundsEverything(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(controlplane.Path("config/crd/bases/downstream.driveshare.org_downstreamnodes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd map[string]any
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		t.Fatal(err)
+	}
+	versions, _, _ := unstructured.NestedSlice(crd, "spec", "versions")
+	schema, _, _ := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema")
+	fields := 0
+	walkSchema(schema, "", func(path string, s map[string]any) {
+		fields++
+		if s["description"] == nil && !strings.HasSuffix(path, "[]") && !strings.HasSuffix(path, "{}") {
+			t.Errorf("%s has no description", path)
+		}
+		switch {
+		case s["type"] == "string" && s["maxLength"] == nil && s["enum"] == nil:
+			t.Errorf("%s is a string without maxLength", path)
+		case s["type"] == "array" && s["maxItems"] == nil:
+			t.Errorf("%s is a list without maxItems", path)
+		case s["additionalProperties"] != nil && s["maxProperties"] == nil:
+			t.Errorf("%s is a map without maxProperties", path)
+		case s["type"] == "integer" && strings.HasPrefix(path, ".spec") && s["maximum"] == nil:
+			t.Errorf("%s is a number without a maximum", path)
+		}
+	})
+	if fields < 100 {
+		t.Errorf("only %d fields were looked at", fields)
+	}
+}
+
+func walkSchema(s map[string]any, path string, visit func(string, map[string]any)) {
+	for _, upstream := range unboundedUpstream {
+		if strings.HasPrefix(path, upstream) || strings.HasSuffix(path, upstream) {
+			return
+		}
+	}
+	visit(path, s)
+	if properties, ok := s["properties"].(map[string]any); ok {
+		for name, below := range properties {
+			walkSchema(below.(map[string]any), path+"."+name, visit)
+		}
+	}
+	if items, ok := s["items"].(map[string]any); ok {
+		walkSchema(items, path+"[]", visit)
+	}
+	if values, ok := s["additionalProperties"].(map[string]any); ok {
+		walkSchema(values, path+"{}", visit)
+	}
+}
