@@ -1,0 +1,67 @@
+# What a person does with the project. `make` alone lists it.
+
+GO       ?= go
+TOOLS    := $(GO) tool -modfile=hack/tools/go.mod
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+DATA     ?= data
+FARMERS  ?= 3
+PKGS     ?= ./...
+
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: run
+run: build ## Run a node with its embedded defaults, and a few farmers of its own
+	bin/downstream-node standalone --data $(DATA) --demo $(FARMERS)
+
+.PHONY: build
+build: ## Build bin/downstream-node, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/driveshare/downstream-node/internal/cli.version=$(VERSION)' -o bin/downstream-node .
+
+.PHONY: image
+image: ## Build the container image (needs docker or a builder that stands in for it)
+	docker build --build-arg VERSION=$(VERSION) -t downstream-node:$(VERSION) .
+
+##@ Test
+
+.PHONY: test
+test: test-deps ## Install what tests need, then run them all, with the race detector
+	$(GO) test -race -timeout 20m $(PKGS)
+
+.PHONY: test-deps
+test-deps: ## Install the servers that tests run against, where they are missing
+	hack/test-deps
+
+.PHONY: test-faults
+test-faults: test-deps ## Kill, stop, flush and repeat: nothing may be lost or counted twice
+	$(GO) test -count=1 -timeout 20m -tags faults -v ./test/faults/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each
+	hack/fuzz $(or $(FUZZTIME),20s)
+
+.PHONY: bench
+bench: test-deps ## Print the figures: proofs of both schemes, and the node end to end
+	$(GO) run ./test/bench
+
+##@ Develop
+
+.PHONY: generate
+generate: ## Make again every file that is made from the code
+	$(GO) generate ./...
+
+.PHONY: format
+format: ## Format the code
+	$(TOOLS) gofumpt -l -w .
+
+.PHONY: lint
+lint: ## Check the code's form: gofumpt, go vet, staticcheck
+	@unformatted=$$($(TOOLS) gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags faults ./test/...
+	$(TOOLS) staticcheck ./...
+
+.PHONY: help
+help: ## List what make can do
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
