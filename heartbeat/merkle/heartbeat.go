@@ -105,7 +105,7 @@ func ParsePublic(public json.RawMessage) (*Prover, error) {
 func (p *Prover) Type() heartbeat.Type { return heartbeat.Merkle }
 
 func parseHeartbeat(raw json.RawMessage) (key []byte, fraction *float64, err error) {
-	object, err := strictjson.ParseObject(raw)
+	object, err := strictjson.Parse(raw)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -65,61 +65,72 @@ func readError(err error) error {
 
 // ParseTag reads the wire form of a tag.
 func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
-	header, texts, err := parseTagJSON(wire)
+	t, err := parseTagJSON(wire)
 	if err != nil {
 		return nil, malformed("tag", err)
-	}
-	t := fileTag{size: header.size, chunk: header.chunk}
-	t.tree = tree{order: header.order, nodes: make([]byte, 0, header.count*hashSize)}
-	for k, text := range texts[:header.count] {
-		node, err := strictjson.DecodeBase64(text)
-		if err == nil && len(node) != hashSize {
-			err = fmt.Errorf("%d bytes, want %d", len(node), hashSize)
-		}
-		if err != nil {
-			return nil, malformed("tag", fmt.Errorf("node %d: %w", k, err))
-		}
-		t.tree.nodes = append(t.tree.nodes, node...)
 	}
 	return append(t.header(), t.tree.nodes...), nil
 }
 
-// parseTagJSON gives the header of a tag and all its nodes, in base64, of
-// which the first header.count are not empty.
-func parseTagJSON(wire json.RawMessage) (h tagHeader, nodes []string, err error) {
-	object, err := strictjson.ParseObject(wire)
+func parseTagJSON(wire json.RawMessage) (t fileTag, err error) {
+	object, err := strictjson.Parse(wire)
 	if err != nil {
-		return h, nil, err
+		return t, err
 	}
+	var h tagHeader
 	if h.size, err = object.Int64("filesz"); err != nil {
-		return h, nil, err
+		return t, err
 	}
 	if h.chunk, err = object.Int64("chunksz"); err != nil {
-		return h, nil, err
+		return t, err
 	}
-	tree, err := object.Object("tree")
+	tree, err := object.Member("tree")
 	if err != nil {
-		return h, nil, err
+		return t, err
 	}
 	order, err := tree.Int64("order")
 	if err != nil {
-		return h, nil, err
+		return t, fmt.Errorf("tree: %w", err)
 	}
-	raw, err := tree.Member("nodes")
+	nodes, err := tree.Member("nodes")
 	if err != nil {
-		return h, nil, err
+		return t, fmt.Errorf("tree: %w", err)
 	}
-	if nodes, err = strictjson.ParseStrings(raw); err != nil {
-		return h, nil, fmt.Errorf("nodes: %w", err)
+	if order < 0 || order > maxOrder {
+		return t, fmt.Errorf("tree: order %d is not from 0 to %d", order, maxOrder)
 	}
-	if order < 0 || order > maxOrder || len(nodes) != 2<<order {
-		return h, nil, fmt.Errorf("%d nodes in a tree of order %d", len(nodes), order)
+	t = fileTag{size: h.size, chunk: h.chunk}
+	if t.tree, err = parseNodes(nodes, int(order)); err != nil {
+		return t, fmt.Errorf("tree: %w", err)
 	}
-	h.order, h.count = int(order), len(nodes)
-	for h.count > 0 && nodes[h.count-1] == "" {
-		h.count--
+	h.order, h.count = int(order), t.tree.count()
+	return t, h.check()
+}
+
+// parseNodes reads the nodes of a tree, of which the empty ones must be last.
+func parseNodes(nodes strictjson.Value, order int) (t tree, err error) {
+	elements, err := nodes.Elements()
+	if err != nil {
+		return t, fmt.Errorf("nodes: %w", err)
 	}
-	return h, nodes, h.check()
+	t.order = order
+	t.nodes = make([]byte, 0, len(nodes)*3/4)
+	all := 0
+	for element := range elements {
+		before := len(t.nodes)
+		if t.nodes, err = element.AppendBase64(t.nodes); err != nil {
+			return t, fmt.Errorf("node %d: %w", all, err)
+		}
+		size := len(t.nodes) - before
+		if size != 0 && (size != hashSize || before != all*hashSize) {
+			return t, fmt.Errorf("node %d is %d bytes, want %d, or an empty one after all others", all, size, hashSize)
+		}
+		all++
+	}
+	if all != 2<<order {
+		return t, fmt.Errorf("%d nodes in a tree of order %d", all, order)
+	}
+	return t, nil
 }
 
 // wireChallenge and wireProof are written, never read: encoding/json is too
@@ -150,7 +161,7 @@ func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
 
 // ParseChallenge reads the wire form of a challenge.
 func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
-	object, err := strictjson.ParseObject(wire)
+	object, err := strictjson.Parse(wire)
 	if err != nil {
 		return nil, malformed("challenge", err)
 	}
@@ -194,11 +205,11 @@ func (Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
 }
 
 func parseProofJSON(wire json.RawMessage) (p proof, err error) {
-	object, err := strictjson.ParseObject(wire)
+	object, err := strictjson.Parse(wire)
 	if err != nil {
 		return p, err
 	}
-	leaf, err := object.Object("leaf")
+	leaf, err := object.Member("leaf")
 	if err != nil {
 		return p, err
 	}
@@ -211,41 +222,63 @@ func parseProofJSON(wire json.RawMessage) (p proof, err error) {
 	if err := checkEntry(len(p.blob)); err != nil {
 		return p, fmt.Errorf("leaf: %w", err)
 	}
-	branch, err := object.Object("branch")
+	branch, err := object.Member("branch")
 	if err != nil {
 		return p, err
 	}
-	raw, err := branch.Member("rows")
+	rows, err := branch.Member("rows")
 	if err != nil {
 		return p, fmt.Errorf("branch: %w", err)
 	}
-	rows, err := strictjson.ParseStringRows(raw)
-	if err != nil {
+	if p.rows, err = parseRows(rows); err != nil {
 		return p, fmt.Errorf("branch: %w", err)
 	}
-	p.rows, err = decodeRows(rows)
-	return p, err
+	return p, nil
 }
 
-func decodeRows(texts [][]string) ([][2][]byte, error) {
-	if len(texts) > maxRows {
-		return nil, fmt.Errorf("branch: %d rows, at most %d are allowed", len(texts), maxRows)
+func parseRows(wire strictjson.Value) ([][2][]byte, error) {
+	elements, err := wire.Elements()
+	if err != nil {
+		return nil, fmt.Errorf("rows: %w", err)
 	}
-	rows := make([][2][]byte, len(texts))
-	for i, row := range texts {
-		if len(row) != 2 {
-			return nil, fmt.Errorf("branch: row %d has %d entries, want left and right", i, len(row))
+	rows := [][2][]byte{}
+	memory := make([]byte, 0, len(wire)*3/4) // of all entries
+	for element := range elements {
+		if len(rows) == maxRows {
+			return nil, fmt.Errorf("more than %d rows", maxRows)
 		}
-		for side, text := range row {
-			entry, err := strictjson.DecodeBase64(text)
-			if err == nil {
-				err = checkEntry(len(entry))
-			}
-			if err != nil {
-				return nil, fmt.Errorf("branch: row %d: %w", i, err)
-			}
-			rows[i][side] = entry
+		var row [2][]byte
+		if row, memory, err = parseRow(element, memory); err != nil {
+			return nil, fmt.Errorf("row %d: %w", len(rows), err)
 		}
+		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// parseRow reads left and right, whose bytes it appends to memory.
+func parseRow(wire strictjson.Value, memory []byte) (row [2][]byte, _ []byte, err error) {
+	entries, err := wire.Elements()
+	if err != nil {
+		return row, memory, err
+	}
+	side := 0
+	for entry := range entries {
+		if side == len(row) {
+			return row, memory, errors.New("more entries than left and right")
+		}
+		start := len(memory)
+		if memory, err = entry.AppendBase64(memory); err != nil {
+			return row, memory, err
+		}
+		row[side] = memory[start:len(memory):len(memory)]
+		if err := checkEntry(len(row[side])); err != nil {
+			return row, memory, err
+		}
+		side++
+	}
+	if side < len(row) {
+		return row, memory, errors.New("fewer entries than left and right")
+	}
+	return row, memory, nil
 }

@@ -40,7 +40,7 @@ func ParseFile(b []byte) (heartbeat.Heartbeat, error) {
 		return nil, err
 	}
 	var fraction *float64
-	if _, ok := object["check_fraction"]; ok {
+	if object.Has("check_fraction") {
 		if fraction, err = object.OptionalFloat64("check_fraction"); err != nil {
 			return nil, malformed(err)
 		}
@@ -65,20 +65,19 @@ func (f file) marshal() []byte {
 	return b
 }
 
-func parseFile(b []byte) (strictjson.Object, heartbeat.Type, json.RawMessage, error) {
-	object, err := strictjson.ParseObject(b)
-	if err != nil {
+func parseFile(b []byte) (object strictjson.Value, t heartbeat.Type, wire json.RawMessage, err error) {
+	if object, err = strictjson.Parse(b); err != nil {
 		return nil, "", nil, malformed(err)
 	}
 	name, err := object.String("type")
 	if err != nil {
 		return nil, "", nil, malformed(err)
 	}
-	wire, err := object.Member("heartbeat")
+	member, err := object.Member("heartbeat")
 	if err != nil {
 		return nil, "", nil, malformed(err)
 	}
-	return object, heartbeat.Type(name), wire, nil
+	return object, heartbeat.Type(name), json.RawMessage(member), nil
 }
 
 func malformed(err error) error {

@@ -84,7 +84,13 @@ func parse(object string, wire json.RawMessage, check func([]byte) error) ([]byt
 	return b, nil
 }
 
-func parseWire(wire json.RawMessage) ([]byte, error) { return strictjson.ParseBase64(wire) }
+func parseWire(wire json.RawMessage) ([]byte, error) {
+	v, err := strictjson.Parse(wire)
+	if err != nil {
+		return nil, err
+	}
+	return v.AppendBase64(nil)
+}
 
 // marshalWire gives bytes as a JSON string of base64, which has nothing in it
 // to escape.

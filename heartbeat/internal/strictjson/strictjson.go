@@ -4,185 +4,176 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"iter"
+	"strconv"
 )
 
-// Object is the members of a JSON object, each still unread.
-type Object map[string]json.RawMessage
+// Value is a part of a document that Parse has found to be JSON, with no white
+// space around it. It shares the memory of the document.
+type Value []byte
 
-// ParseObject reads a JSON object.
-func ParseObject(raw json.RawMessage) (Object, error) {
-	var members *Object
-	if err := unmarshal(raw, &members); err != nil {
-		return nil, err
+// Parse checks that raw is one JSON value. It reads all of it once; what is
+// then asked of the value reads no more than it has to.
+func Parse(raw json.RawMessage) (Value, error) {
+	if !json.Valid(raw) {
+		var v any
+		return nil, json.Unmarshal(raw, &v) // for its error
 	}
-	if members == nil {
-		return nil, errors.New("null, want an object")
-	}
-	return *members, nil
+	return Value(bytes.Trim(raw, whitespace)), nil
 }
 
-// Member gives the member of that name; it is an error if there is none.
-func (o Object) Member(name string) (json.RawMessage, error) {
-	raw, ok := o[name]
-	if !ok {
-		return nil, fmt.Errorf("%q is missing", name)
+// Member gives the member of that name. It is an error if v is not an object
+// or has no such member; of several, the last counts.
+func (v Value) Member(name string) (Value, error) {
+	found, err := v.lookup(name)
+	if err == nil && found == nil {
+		err = fmt.Errorf("%q is missing", name)
 	}
-	return raw, nil
+	return found, err
 }
 
-// Object gives the member of that name, which must be an object.
-func (o Object) Object(name string) (Object, error) {
-	return member(o, name, ParseObject)
+// Has says whether v is an object with a member of that name.
+func (v Value) Has(name string) bool {
+	found, err := v.lookup(name)
+	return err == nil && found != nil
 }
 
 // Int64 gives the member of that name, which must be an integer, written
 // without fraction or exponent.
-func (o Object) Int64(name string) (int64, error) {
-	return member(o, name, func(raw json.RawMessage) (int64, error) {
-		var v *int64
-		if err := unmarshal(raw, &v); err != nil {
-			return 0, err
-		}
-		if v == nil {
-			return 0, errors.New("null, want an integer")
-		}
-		return *v, nil
-	})
+func (v Value) Int64(name string) (int64, error) {
+	member, err := v.Member(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(member), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is %s, want an integer", name, member.kind())
+	}
+	return n, nil
 }
 
 // OptionalFloat64 gives the member of that name, which must be a number, or
 // null, which gives nil.
-func (o Object) OptionalFloat64(name string) (*float64, error) {
-	return member(o, name, func(raw json.RawMessage) (*float64, error) {
-		var v *float64
-		err := unmarshal(raw, &v)
-		return v, err
-	})
+func (v Value) OptionalFloat64(name string) (*float64, error) {
+	member, err := v.Member(name)
+	if err != nil || string(member) == "null" {
+		return nil, err
+	}
+	var number float64
+	if json.Unmarshal(member, &number) != nil {
+		return nil, fmt.Errorf("%q is %s, want a number or null", name, member.kind())
+	}
+	return &number, nil
 }
 
 // String gives the member of that name, which must be a string.
-func (o Object) String(name string) (string, error) {
-	return member(o, name, ParseString)
+func (v Value) String(name string) (string, error) {
+	member, err := v.Member(name)
+	if err != nil {
+		return "", err
+	}
+	text, err := member.text()
+	if err != nil {
+		return "", fmt.Errorf("%q is %w", name, err)
+	}
+	return string(text), nil
 }
 
 // Base64 gives the bytes of the member of that name, which must be a string
 // of standard base64.
-func (o Object) Base64(name string) ([]byte, error) {
-	return member(o, name, ParseBase64)
-}
-
-// ParseString reads a JSON string.
-func ParseString(raw json.RawMessage) (string, error) {
-	var v *string
-	if err := unmarshal(raw, &v); err != nil {
-		return "", err
-	}
-	if v == nil {
-		return "", errors.New("null, want a string")
-	}
-	return *v, nil
-}
-
-// ParseBase64 reads a JSON string of standard base64 and gives its bytes,
-// never nil without an error.
-func ParseBase64(raw json.RawMessage) ([]byte, error) {
-	// A long string without escapes, and base64 needs none, is read in place:
-	// tags are megabytes.
-	text := bytes.TrimSpace(raw)
-	if len(text) >= 2 && text[0] == '"' && bytes.IndexByte(text[1:], '"') == len(text)-2 && bytes.IndexByte(text, '\\') < 0 {
-		return decode(text[1 : len(text)-1])
-	}
-	s, err := ParseString(raw)
+func (v Value) Base64(name string) ([]byte, error) {
+	member, err := v.Member(name)
 	if err != nil {
 		return nil, err
 	}
-	return decode([]byte(s))
+	b, err := member.AppendBase64(nil)
+	if err != nil {
+		return nil, fmt.Errorf("%q is %w", name, err)
+	}
+	return b, nil
 }
 
-// ParseStrings reads an array of strings.
-func ParseStrings(raw json.RawMessage) ([]string, error) {
-	var pointers []*string
-	if err := unmarshalArray(raw, &pointers); err != nil {
+// standard refuses bits that the last character has and the bytes have not.
+var standard = base64.StdEncoding.Strict()
+
+// AppendBase64 appends the bytes of v, which must be a string of standard
+// base64, to dst.
+func (v Value) AppendBase64(dst []byte) ([]byte, error) {
+	text, err := v.text()
+	if err != nil {
 		return nil, err
 	}
-	return dereference(pointers)
+	dst, err = standard.AppendDecode(dst, text)
+	if err != nil {
+		return nil, fmt.Errorf("not standard base64: %w", err)
+	}
+	return dst, nil
 }
 
-// ParseStringRows reads an array of arrays of strings.
-func ParseStringRows(raw json.RawMessage) ([][]string, error) {
-	var pointers [][]*string
-	if err := unmarshalArray(raw, &pointers); err != nil {
-		return nil, err
+// Elements gives the elements of v, which must be an array.
+func (v Value) Elements() (iter.Seq[Value], error) {
+	if v[0] != '[' {
+		return nil, fmt.Errorf("%s, want an array", v.kind())
 	}
-	rows := make([][]string, len(pointers))
-	for i, row := range pointers {
-		if row == nil {
-			return nil, errors.New("null, want an array")
+	return func(yield func(Value) bool) {
+		for rest := v.inside(); len(rest) > 0; {
+			var element Value
+			if element, rest = cut(rest); !yield(element) {
+				return
+			}
 		}
-		var err error
-		if rows[i], err = dereference(row); err != nil {
+	}, nil
+}
+
+// lookup gives nil where there is no such member.
+func (v Value) lookup(name string) (found Value, err error) {
+	if v[0] != '{' {
+		return nil, fmt.Errorf("%s, want an object", v.kind())
+	}
+	for rest := v.inside(); len(rest) > 0; {
+		var key, member Value
+		key, rest = cut(rest)
+		member, rest = cut(rest)
+		text, err := key.text()
+		if err != nil {
 			return nil, err
 		}
-	}
-	return rows, nil
-}
-
-// DecodeBase64 gives the bytes of a string of standard base64.
-func DecodeBase64(s string) ([]byte, error) {
-	return decode([]byte(s))
-}
-
-func decode(text []byte) ([]byte, error) {
-	b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Strict().Decode(b, text)
-	if err != nil {
-		return nil, fmt.Errorf("base64: %w", err)
-	}
-	return b[:n], nil
-}
-
-func member[T any](o Object, name string, parse func(json.RawMessage) (T, error)) (T, error) {
-	raw, err := o.Member(name)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	v, err := parse(raw)
-	if err != nil {
-		return v, fmt.Errorf("%q: %w", name, err)
-	}
-	return v, nil
-}
-
-func dereference(pointers []*string) ([]string, error) {
-	values := make([]string, len(pointers))
-	for i, p := range pointers {
-		if p == nil {
-			return nil, errors.New("null, want a string")
+		if string(text) == name {
+			found = member
 		}
-		values[i] = *p
 	}
-	return values, nil
+	return found, nil
 }
 
-func unmarshalArray[T any](raw json.RawMessage, v *[]T) error {
-	if err := unmarshal(raw, v); err != nil {
-		return err
+// text gives the content of a string.
+func (v Value) text() ([]byte, error) {
+	if v[0] != '"' {
+		return nil, fmt.Errorf("%s, want a string", v.kind())
 	}
-	if *v == nil {
-		return errors.New("null, want an array")
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1], nil
 	}
-	return nil
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		return nil, err
+	}
+	return []byte(s), nil
 }
 
-// unmarshal is json.Unmarshal with errors that speak of JSON and not of Go
-// types.
-func unmarshal(raw json.RawMessage, v any) error {
-	err := json.Unmarshal(raw, v)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("a %s at byte %d, which should not be one", wrong.Value, wrong.Offset)
+// kind is what v is, for errors, which do not repeat what strangers sent.
+func (v Value) kind() string {
+	switch v[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
 	}
-	return err
+	return "a number of another kind"
 }
