@@ -66,7 +66,7 @@ func loadWhitelist(ctx context.Context, cfg config.Config, st *store.Store, arg 
 	defer file.Close()
 	change, err := st.LoadWhitelist(ctx, func(yield func(store.Allowed, error) bool) {
 		for entry, err := range sjcx.ReadWhitelist(file, cfg.Access.MinBalance) {
-			if !yield(store.Allowed{Address: entry.Address, Balance: float64(entry.Balance)}, err) {
+			if !yield(store.Allowed{Address: entry.Address, Balance: entry.Balance}, err) {
 				return
 			}
 		}
