@@ -54,9 +54,15 @@ func (f *encodeFlags) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 
+	var in io.ReaderAt = file
+	if size >= longEncode {
+		bar := newProgressBar(cmd, bytesRead(h.Type(), size))
+		defer bar.done()
+		in = progressReader{file, bar}
+	}
 	var state []byte
 	err = replaceFile(f.tag, 0o644, func(w io.Writer) (err error) {
-		state, err = encodeJSON(cmd.Context(), h, file, size, w, options)
+		state, err = encodeJSON(cmd.Context(), h, in, size, w, options)
 		return err
 	})
 	if err != nil {
@@ -88,6 +94,31 @@ func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat
 		}
 	}
 	return o, nil
+}
+
+// longEncode is the size of a file, in bytes, from which on encoding it takes
+// long enough for somebody to wonder.
+const longEncode = 64 << 20
+
+// bytesRead is how much of a file an encoding will read: all of it once, or
+// with Merkle, where challenges overlap, an amount not known here, which is -1.
+func bytesRead(t heartbeat.Type, size int64) int64 {
+	if t == heartbeat.Swizzle {
+		return size
+	}
+	return -1
+}
+
+// progressReader is a file that tells a progress bar what was read of it.
+type progressReader struct {
+	file io.ReaderAt
+	bar  progressBar
+}
+
+func (r progressReader) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := r.file.ReadAt(p, offset)
+	r.bar.add(int64(n))
+	return n, err
 }
 
 // encodeJSON encodes a file and writes the tag in its wire form as it comes, so
