@@ -18,7 +18,7 @@ type submission struct {
 	f        farmer
 	ctx      context.Context // ends with the request or the answer timeout
 	cancel   context.CancelFunc
-	received time.Time
+	deadline time.Time // for all of its jobs
 
 	hashes  []string       // as the farmer wrote them
 	results []node.Outcome // in the same order
@@ -38,12 +38,10 @@ type part struct {
 // partBytes bounds a job beside the number of its proofs.
 const partBytes = 256 << 10
 
-// submit begins a submission. The time of the answer, by which it is in time
-// or late, is now: neither a slow body nor a long queue costs the farmer.
+// submit begins a submission.
 func (s *Server) submit(ctx context.Context, f farmer) *submission {
-	received := s.now()
 	ctx, cancel := context.WithTimeout(ctx, s.opt.AnswerTimeout)
-	return &submission{s: s, f: f, ctx: ctx, cancel: cancel, received: received}
+	return &submission{s: s, f: f, ctx: ctx, cancel: cancel, deadline: s.now().Add(s.opt.AnswerTimeout)}
 }
 
 // close forgets what is still awaited.
@@ -78,7 +76,9 @@ func (sub *submission) add(fileHash string, wire json.RawMessage) error {
 	return sub.send()
 }
 
-// send queues the open part.
+// send queues the open part. Its proofs are in time or late by the moment now,
+// when they have arrived: a long queue costs the farmer nothing, and a request
+// that is kept open until the proof is found gains nothing.
 func (sub *submission) send() error {
 	p := sub.open
 	sub.open = part{}
@@ -89,8 +89,8 @@ func (sub *submission) send() error {
 	p.job.ReplyTo = sub.s.replies.Address()
 	p.job.TokenID = sub.f.record.ID
 	p.job.KeyID = sub.f.record.KeyID
-	p.job.Received = sub.received
-	p.job.Deadline = sub.received.Add(sub.s.opt.AnswerTimeout)
+	p.job.Received = sub.s.now()
+	p.job.Deadline = sub.deadline
 	p.reply, p.stop = sub.s.replies.Expect(p.job.ID)
 	if err := sub.s.queue.Enqueue(sub.ctx, p.job); err != nil {
 		p.stop()
@@ -161,7 +161,7 @@ func (sub *submission) fromRecords(p *part) error {
 		if !ok {
 			continue
 		}
-		outcome, _ := c.Decided(node.DigestOf(a.Proof), sub.received, sub.s.opt.WrongAnswers)
+		outcome, _ := c.Decided(node.DigestOf(a.Proof), p.job.Received, sub.s.opt.WrongAnswers)
 		if outcome == node.OKAgain || outcome == node.InvalidAgain {
 			sub.results[p.at[i]] = outcome
 		}
