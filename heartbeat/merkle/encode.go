@@ -23,7 +23,7 @@ const (
 )
 
 // Encode reads the parts of the file that will be challenged, as many bytes
-// as there are challenges times the bytes of each, and holds 64 bytes a
+// as there are challenges times the bytes of each, and holds about 100 bytes a
 // challenge. It gives io.ErrUnexpectedEOF where file is shorter than size.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	if size < 0 {
