@@ -1,0 +1,171 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+func sizes(out []HandedOut) []int64 {
+	var s []int64
+	for _, h := range out {
+		s = append(s, h.Size)
+	}
+	return s
+}
+
+func TestHandOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		stock  []int64
+		room   int64
+		limits HandOutLimits
+		want   []int64
+	}{
+		"largest first":         {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 10}, []int64{8, 4, 2, 1}},
+		"of those that fit":     {[]int64{1, 8, 2, 4}, 7, HandOutLimits{Contracts: 10}, []int64{4, 2, 1}},
+		"to the last byte":      {[]int64{5, 5, 5, 3, 3, 1}, 14, HandOutLimits{Contracts: 10}, []int64{5, 5, 3, 1}},
+		"contracts at most":     {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 2}, []int64{8, 4}},
+		"no contracts":          {[]int64{1}, 100, HandOutLimits{}, nil},
+		"address limit":         {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 10, BytesPerAddress: 11}, []int64{8, 2, 1}},
+		"nothing waits":         {nil, 100, HandOutLimits{Contracts: 10}, nil},
+		"nothing fits":          {[]int64{8}, 7, HandOutLimits{Contracts: 10}, nil},
+		"a negative size":       {[]int64{8}, -1, HandOutLimits{Contracts: 10}, nil},
+		"more than a statement": {slices.Repeat([]int64{3}, 250), 1 << 40, HandOutLimits{Contracts: 230}, slices.Repeat([]int64{3}, 230)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, f *fixture) {
+				token := f.token(t, "address")
+				f.stock(t, c.stock...)
+				out, err := f.HandOut(t.Context(), token, c.room, c.limits, interval, start)
+				must(t, err)
+				if got := sizes(out); !slices.Equal(got, c.want) {
+					t.Errorf("handed out %v, want %v", got, c.want)
+				}
+				if n := f.count(t, "chunks", "1 = 1"); n != int64(len(c.stock)-len(c.want)) {
+					t.Errorf("%d chunks left", n)
+				}
+				f.checkInvariant(t)
+			})
+		})
+	}
+}
+
+func TestHandOutContract(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		chunk := f.chunk(100)
+		must(t, f.Stock(t.Context(), 0, chunk, start))
+		out, err := f.HandOut(t.Context(), token, 100, HandOutLimits{Contracts: 1}, interval, start)
+		must(t, err)
+		due := start.Add(interval)
+		h := out[0]
+		if h.Seed != chunk.Seed || h.FileHash != chunk.Hash || string(h.Challenge) != string(chunk.Challenge) || !h.Due.Equal(due) {
+			t.Errorf("handed out %+v, of chunk %+v", h, chunk)
+		}
+		c, err := f.Contract(t.Context(), token.ID, chunk.Hash)
+		must(t, err)
+		if c.ID != h.ContractID || c.TokenID != token.ID || c.KeyID != f.key || c.Size != 100 || c.Interval != interval ||
+			c.Sequence != 0 || c.Answered || string(c.State) != string(chunk.State) || c.Due != due {
+			t.Errorf("contract %+v", c)
+		}
+		farmer := f.farmer(t, token, start)
+		want := node.Uptime{Since: start, Start: start, End: due}
+		if farmer.Uptime != want || farmer.LastDue != due || farmer.Contracts != 1 || farmer.Size != 100 {
+			t.Errorf("farmer %+v", farmer)
+		}
+	})
+}
+
+func TestHandOutRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		f.stock(t, 1, 1, 1)
+		tokens := []Token{f.token(t, "a"), f.token(t, "b"), f.token(t, "c")}
+		for _, token := range tokens {
+			must(t, f.MoveToken(t.Context(), token.ID, "192.0.2.1", nil))
+		}
+		for i, token := range tokens {
+			_, err := f.HandOut(t.Context(), token, 100, HandOutLimits{Contracts: 1, TokensPerIP: 2}, interval, start)
+			if want := []error{nil, nil, ErrTooManyTokens}[i]; want == nil {
+				must(t, err)
+			} else {
+				wantErr(t, err, want)
+			}
+		}
+		must(t, f.DeleteToken(t.Context(), tokens[0].FarmerID))
+		_, err := f.HandOut(t.Context(), tokens[0], 100, HandOutLimits{Contracts: 1}, interval, start)
+		wantErr(t, err, ErrNotFound)
+	})
+}
+
+// What has expired does not count against the address, swept or not.
+func TestHandOutAfterExpiry(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		limits := HandOutLimits{Contracts: 10, BytesPerAddress: 10}
+		f.stock(t, 10, 10)
+		for i, c := range []struct {
+			at   time.Time
+			want int
+		}{{start, 1}, {start.Add(interval - time.Microsecond), 0}, {start.Add(interval), 1}} {
+			out, err := f.HandOut(t.Context(), token, 10, limits, interval, c.at)
+			must(t, err)
+			if len(out) != c.want {
+				t.Errorf("hand-out %d: %d contracts, want %d", i, len(out), c.want)
+			}
+		}
+	})
+}
+
+func TestHandOutAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const farmers, addresses, limit = 8, 3, 1000
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 300 {
+			f.stock(t, 1<<random.IntN(7))
+		}
+		stores := []*Store{f.Store, openStore(t, f.opt)}
+		out := make([][]HandedOut, farmers)
+		var wg sync.WaitGroup
+		for i := range farmers {
+			token := f.token(t, fmt.Sprintf("address %d", i%addresses))
+			wg.Go(func() {
+				for range 20 {
+					limits := HandOutLimits{Contracts: 5, BytesPerAddress: limit}
+					got, err := stores[i%2].HandOut(t.Context(), token, 150, limits, interval, start)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					out[i] = append(out[i], got...)
+				}
+			})
+		}
+		wg.Wait()
+
+		seen := map[int64]bool{}
+		held := map[int]int64{}
+		for i := range farmers {
+			for _, h := range out[i] {
+				if seen[h.FileID] {
+					t.Errorf("file %d handed out twice", h.FileID)
+				}
+				seen[h.FileID] = true
+				held[i%addresses] += h.Size
+			}
+		}
+		for address, bytes := range held {
+			if bytes > limit {
+				t.Errorf("address %d holds %d bytes of %d", address, bytes, limit)
+			}
+		}
+		if chunks := f.count(t, "chunks", "1 = 1"); chunks+int64(len(seen)) != 300 || len(seen) < 50 {
+			t.Errorf("%d chunks left and %d handed out, of 300", chunks, len(seen))
+		}
+		f.checkInvariant(t)
+	})
+}

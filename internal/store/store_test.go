@@ -1,0 +1,256 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// start is when tests begin. Nothing here reads the clock.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+const interval = time.Minute
+
+// onEach runs a test on every database.
+func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
+	t.Helper()
+	t.Parallel()
+	for _, driver := range []string{MySQL, SQLite} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			test(t, newFixture(t, driver))
+		})
+	}
+}
+
+// fixture is a store with a heartbeat key, and short ways to fill it.
+type fixture struct {
+	*Store
+	opt  Options
+	key  int64
+	made atomic.Int64 // chunks and tokens
+}
+
+func newFixture(t testing.TB, driver string) *fixture {
+	t.Helper()
+	opt := Options{Driver: driver}
+	if driver == MySQL {
+		opt.DSN = testenv.NewDatabase(t)
+	} else {
+		opt.Path = filepath.Join(t.TempDir(), "node #1?.db")
+	}
+	f := &fixture{Store: openStore(t, opt), opt: opt}
+	must(t, f.Migrate(t.Context()))
+	keys, err := f.RegisterKeys(t.Context(), []Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	must(t, err)
+	f.key = keys[0]
+	return f
+}
+
+// openStore opens one more store on the same database, as another process does.
+func openStore(t testing.TB, opt Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), opt)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// token makes a token for the address.
+func (f *fixture) token(t testing.TB, address string) Token {
+	t.Helper()
+	hash := node.NewToken().Hash()
+	ip := fmt.Sprintf("2001:db8::%x", f.made.Add(1))
+	must(t, f.CreateToken(t.Context(), NewToken{Hash: hash, Address: address, IP: ip, KeyID: f.key}, TokenLimits{}, start))
+	token, err := f.Token(t.Context(), hash)
+	must(t, err)
+	return token
+}
+
+// stock puts chunks of these sizes into the inventory.
+func (f *fixture) stock(t testing.TB, sizes ...int64) {
+	t.Helper()
+	for _, size := range sizes {
+		must(t, f.Stock(t.Context(), 0, f.chunk(size), start))
+	}
+}
+
+func (f *fixture) chunk(size int64) NewChunk {
+	seed := fmt.Sprintf("seed %d", f.made.Add(1))
+	return NewChunk{
+		Seed:      seed,
+		Hash:      sha256.Sum256([]byte(seed)),
+		Size:      size,
+		KeyID:     f.key,
+		Challenge: []byte("challenge 0 of " + seed),
+		State:     []byte("state 0 of " + seed),
+		Tag:       bytes.NewReader([]byte("tag of " + seed)),
+	}
+}
+
+// contracts stocks chunks of these sizes and hands them to the token.
+func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...int64) []HandedOut {
+	t.Helper()
+	f.stock(t, sizes...)
+	out, err := f.HandOut(t.Context(), token, 1<<40, HandOutLimits{Contracts: len(sizes)}, interval, now)
+	must(t, err)
+	if len(out) != len(sizes) {
+		t.Fatalf("%d contracts, want %d", len(out), len(sizes))
+	}
+	return out
+}
+
+// answer is a verdict on the first challenge of a contract.
+func answer(token Token, h HandedOut, valid bool, received time.Time) Verdict {
+	return Verdict{
+		ContractID: h.ContractID,
+		TokenID:    token.ID,
+		Proof:      node.DigestOf(fmt.Appendf(nil, "%d %t", h.ContractID, valid)),
+		Valid:      valid,
+		Received:   received,
+	}
+}
+
+// commit commits and returns the outcomes.
+func (f *fixture) commit(t testing.TB, verdicts ...Verdict) []node.Outcome {
+	t.Helper()
+	judged, err := f.Commit(t.Context(), verdicts, 3)
+	must(t, err)
+	outcomes := make([]node.Outcome, len(judged))
+	for i, j := range judged {
+		outcomes[i] = j.Outcome
+	}
+	return outcomes
+}
+
+// issue is the next challenge, as Advance is given it.
+func issue(c *node.Contract) error {
+	c.Issue(fmt.Appendf(nil, "challenge %d", c.Sequence+1), fmt.Appendf(nil, "state %d", c.Sequence+1))
+	return nil
+}
+
+// farmer is the token as the status API has it.
+func (f *fixture) farmer(t testing.TB, token Token, now time.Time) node.Farmer {
+	t.Helper()
+	farmer, err := f.Farmer(t.Context(), token.FarmerID, now)
+	must(t, err)
+	return farmer
+}
+
+func (f *fixture) count(t testing.TB, table, where string, args ...any) (n int64) {
+	t.Helper()
+	must(t, f.read.Table(table).Where(where, args...).Count(&n).Error)
+	return n
+}
+
+// checkInvariant fails where the counts on a token are not those of its rows.
+func (f *fixture) checkInvariant(t testing.TB) {
+	t.Helper()
+	var wrong []struct{ FarmerID, Counts string }
+	must(t, f.read.Raw("SELECT t.farmer_id, t.contracts AS counts FROM tokens t WHERE"+
+		" t.contracts <> (SELECT COUNT(*) FROM contracts c WHERE c.token_id = t.id AND c.live = 1) OR"+
+		" t.size <> (SELECT COALESCE(SUM(c.size), 0) FROM contracts c WHERE c.token_id = t.id AND c.live = 1)").
+		Scan(&wrong).Error)
+	if len(wrong) > 0 {
+		t.Errorf("counts differ from the rows on %d tokens: %v", len(wrong), wrong)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]Options{
+		"no driver":   {},
+		"bad DSN":     {Driver: MySQL, DSN: "what"},
+		"no database": {Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/"},
+		"no path":     {Driver: SQLite},
+		"memory":      {Driver: SQLite, Path: ":memory:"},
+		"no folder":   {Driver: SQLite, Path: filepath.Join(t.TempDir(), "none", "node.db")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if s, err := Open(t.Context(), opt); err == nil {
+				s.Close()
+				t.Error("opened")
+			}
+		})
+	}
+}
+
+// A node starts before its database does.
+func TestOpenWithoutServer(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, Options{Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/node"})
+	wantErr(t, s.Ping(t.Context()), ErrUnavailable)
+	_, _, err := s.SchemaVersion(t.Context())
+	wantErr(t, err, ErrUnavailable)
+	_, err = s.Commit(t.Context(), []Verdict{{}}, 3)
+	wantErr(t, err, ErrUnavailable)
+}
+
+func TestIPHashKey(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		keys := make(chan []byte, 8)
+		for range cap(keys) {
+			go func() {
+				key, err := f.IPHashKey(context.WithoutCancel(t.Context()))
+				if err != nil {
+					t.Error(err)
+				}
+				keys <- key
+			}()
+		}
+		first := <-keys
+		for range cap(keys) - 1 {
+			if key := <-keys; len(key) != 32 || !bytes.Equal(key, first) {
+				t.Errorf("keys %x and %x", first, key)
+			}
+		}
+	})
+}
+
+func TestRegisterKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		one, two := Key{"one", "Merkle"}, Key{"two", "Swizzle"}
+		ids, err := f.RegisterKeys(t.Context(), []Key{two, one}, start)
+		must(t, err)
+		if ids[1] != f.key || ids[0] == f.key {
+			t.Errorf("ids %v; key one has %d", ids, f.key)
+		}
+		again, err := f.RegisterKeys(t.Context(), []Key{one, two}, start)
+		must(t, err)
+		if again[0] != ids[1] || again[1] != ids[0] {
+			t.Errorf("ids %v, then %v in the other order", ids, again)
+		}
+		_, err = f.RegisterKeys(t.Context(), []Key{one}, start)
+		wantErr(t, err, ErrKeyMissing)
+		if !bytes.Contains([]byte(err.Error()), []byte("two")) {
+			t.Errorf("%v does not name the key", err)
+		}
+		_, err = f.RegisterKeys(t.Context(), []Key{one, {"two", "Merkle"}}, start)
+		wantErr(t, err, ErrKeyMissing)
+	})
+}
