@@ -1,0 +1,153 @@
+package desired
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/config"
+)
+
+// load reads a role's configuration as the processes do: strictly, with the
+// files where the pods have them.
+func load(t *testing.T, n *Node, role Role) config.Config {
+	t.Helper()
+	root := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write(dsnFile, string(n.Inputs.DSN))
+	write(redisFile, string(n.Inputs.RedisURL))
+	path := write(configFile, strings.ReplaceAll(n.Config(role), configDir, root))
+	c, err := config.Load(path, []string{})
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", role, err, n.Config(role))
+	}
+	return c
+}
+
+func TestConfigIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides)} {
+		for _, role := range []Role{API, Workers, Migration, Whitelist} {
+			c := load(t, manifest, role)
+			if role == API || role == Workers {
+				if err := c.Replicable(); err != nil {
+					t.Errorf("%s: %v", role, err)
+				}
+			}
+		}
+	}
+}
+
+// TestDefaultsAreTheNodes holds the defaults of the schema to those of the
+// processes: a minimal resource behaves as an empty file.
+func TestDefaultsAreTheNodes(t *testing.T) {
+	t.Parallel()
+	n := sample(t, "minimal")
+	api, workers, want := load(t, n, API), load(t, n, Workers), config.Default()
+	if api.Contracts != want.Contracts {
+		t.Errorf("contracts are %+v, want %+v", api.Contracts, want.Contracts)
+	}
+	if workers.Inventory != want.Inventory {
+		t.Errorf("the inventory is %+v, want %+v", workers.Inventory, want.Inventory)
+	}
+	if workers.Worker != want.Worker {
+		t.Errorf("the worker is %+v, want %+v", workers.Worker, want.Worker)
+	}
+	if h := api.Heartbeat; h.Type != want.Heartbeat.Type || h.CheckFraction != want.Heartbeat.CheckFraction || h.Challenges != want.Heartbeat.Challenges {
+		t.Errorf("the heartbeat is %+v, want %+v", h, want.Heartbeat)
+	}
+	if api.API.DrainDelay != want.API.DrainDelay || api.API.ShutdownTimeout != want.API.ShutdownTimeout {
+		t.Errorf("the API drains for %v and %v", api.API.DrainDelay, api.API.ShutdownTimeout)
+	}
+	if api.Redis.MaxQueue != want.Redis.MaxQueue || api.Access.Signatures != want.Access.Signatures {
+		t.Errorf("%+v %+v", api.Redis, api.Access)
+	}
+}
+
+func TestConfigFollowsTheSpec(t *testing.T) {
+	t.Parallel()
+	api := load(t, sample(t, "production"), API)
+	if len(api.API.TrustedProxies) != 1 || api.API.RateLimits.PerIP != (config.RateLimit{Rate: 20, Burst: 100}) {
+		t.Errorf("%+v", api.API)
+	}
+	if api.Geo.File != geoVolumeDir+"/GeoLite2-City.mmdb" || !api.Access.Whitelist || api.Access.MinBalance != 10000 {
+		t.Errorf("%+v %+v", api.Geo, api.Access)
+	}
+	if c := load(t, node(t, overrides), API); c.API.DrainDelay != 0 || c.API.ShutdownTimeout != 25*time.Second {
+		t.Errorf("%+v", c.API)
+	}
+}
+
+// TestPodsOutliveTheirShutdown holds that a kubelet never kills a process that
+// is still within the time it gives itself.
+func TestPodsOutliveTheirShutdown(t *testing.T) {
+	t.Parallel()
+	for _, n := range []*Node{sample(t, "minimal"), node(t, overrides)} {
+		api, workers := load(t, n, API).API, load(t, n, Workers).Worker
+		two := int32(2)
+		grace := func(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
+		if got := grace(*n.APIDeployment(&two).Spec.Template.Spec.TerminationGracePeriodSeconds); got <= api.DrainDelay+api.ShutdownTimeout {
+			t.Errorf("an API pod is killed after %v", got)
+		}
+		if got := grace(*n.WorkersDeployment(1).Spec.Template.Spec.TerminationGracePeriodSeconds); got <= workers.DrainTimeout {
+			t.Errorf("a worker is killed after %v", got)
+		}
+	}
+}
+
+// TestHashes says for each edit what it replaces, and with that what it does
+// not.
+func TestHashes(t *testing.T) {
+	t.Parallel()
+	hashes := func(n *Node) map[string]string {
+		return map[string]string{
+			"api": n.configHash(API), "workers": n.configHash(Workers),
+			"migration": n.MigrationName(), "whitelist": n.WhitelistName(),
+		}
+	}
+	tests := []struct {
+		name string
+		edit func(*Node)
+		want string
+	}{
+		{"nothing", func(*Node) {}, ""},
+		{"replicas", func(n *Node) { *n.Spec.API.Replicas = 9; n.Spec.Workers.Replicas = nil }, ""},
+		{"metadata", func(n *Node) { n.Labels("api")["x"] = "y"; n.Annotations = map[string]string{"x": "y"} }, ""},
+		{"proxies", func(n *Node) { n.Spec.API.TrustedProxies = []string{"10.1.0.0/16"} }, "api"},
+		{"inventory", func(n *Node) { n.Spec.Inventory.TotalSize = "2Gi" }, "workers"},
+		{"interval", func(n *Node) { n.Spec.Contracts.IntervalSeconds = 60 }, "api workers"},
+		{"image", func(n *Node) { n.Spec.Image = "other" }, "migration"},
+		{"password", func(n *Node) { n.Inputs.DSN = []byte("other") }, "api migration whitelist workers"},
+		{"Redis", func(n *Node) { n.Inputs.RedisURL = []byte("other") }, "api workers"},
+		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
+	}
+	before := hashes(sample(t, "production"))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := sample(t, "production")
+			tt.edit(n)
+			after := hashes(n)
+			var changed []string
+			for _, name := range []string{"api", "migration", "whitelist", "workers"} {
+				if before[name] != after[name] {
+					changed = append(changed, name)
+				}
+			}
+			if got := strings.Join(changed, " "); got != tt.want {
+				t.Errorf("it changes %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

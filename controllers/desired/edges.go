@@ -1,0 +1,144 @@
+package desired
+
+import (
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+// The kinds that a cluster has only where somebody installed them.
+var (
+	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+	ServiceMonitorKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
+)
+
+// Service is what farmers call.
+func (n *Node) Service() *corev1ac.ServiceApplyConfiguration {
+	s := n.Spec.API.Service
+	spec := corev1ac.ServiceSpec().
+		WithType(s.Type).
+		WithSelector(n.Selector(API)).
+		WithPorts(corev1ac.ServicePort().
+			WithName("http").WithPort(s.Port).WithTargetPort(intstr.FromString("farmers")).WithProtocol(corev1.ProtocolTCP))
+	if s.LoadBalancerClass != nil {
+		spec.WithLoadBalancerClass(*s.LoadBalancerClass)
+	}
+	if s.ExternalTrafficPolicy != "" {
+		spec.WithExternalTrafficPolicy(s.ExternalTrafficPolicy)
+	}
+	return corev1ac.Service(n.ObjectName(API), n.Namespace).
+		WithLabels(n.Labels(API)).
+		WithAnnotations(texts(s.Annotations)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(spec)
+}
+
+// Ingress brings farmers to the Service. There must be a spec for it.
+func (n *Node) Ingress() *networkingv1ac.IngressApplyConfiguration {
+	i := n.Spec.API.Ingress
+	backend := networkingv1ac.IngressBackend().WithService(networkingv1ac.IngressServiceBackend().
+		WithName(n.ObjectName(API)).WithPort(networkingv1ac.ServiceBackendPort().WithName("http")))
+	spec := networkingv1ac.IngressSpec().WithRules(networkingv1ac.IngressRule().
+		WithHost(i.Host).
+		WithHTTP(networkingv1ac.HTTPIngressRuleValue().WithPaths(networkingv1ac.HTTPIngressPath().
+			WithPath("/").WithPathType(networkingv1.PathTypePrefix).WithBackend(backend))))
+	if i.ClassName != nil {
+		spec.WithIngressClassName(*i.ClassName)
+	}
+	if i.TLSSecretName != "" {
+		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(i.Host).WithSecretName(i.TLSSecretName))
+	}
+	return networkingv1ac.Ingress(n.ObjectName(API), n.Namespace).
+		WithLabels(n.Labels(API)).
+		WithAnnotations(texts(i.Annotations)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(spec)
+}
+
+// HTTPRoute brings farmers to the Service. There must be a spec for it.
+func (n *Node) HTTPRoute() *unstructured.Unstructured {
+	g := n.Spec.API.Gateway
+	var parents, hostnames []any
+	for _, ref := range g.ParentRefs {
+		parent := map[string]any{"name": ref.Name}
+		if ref.Namespace != "" {
+			parent["namespace"] = ref.Namespace
+		}
+		if ref.SectionName != "" {
+			parent["sectionName"] = ref.SectionName
+		}
+		parents = append(parents, parent)
+	}
+	for _, name := range g.Hostnames {
+		hostnames = append(hostnames, name)
+	}
+	backend := map[string]any{"name": n.ObjectName(API), "port": int64(n.Spec.API.Service.Port)}
+	spec := map[string]any{
+		"parentRefs": parents,
+		"rules":      []any{map[string]any{"backendRefs": []any{backend}}},
+	}
+	if hostnames != nil {
+		spec["hostnames"] = hostnames
+	}
+	return n.foreign(HTTPRouteKind, n.ObjectName(API), n.Labels(API), spec)
+}
+
+// APIAutoscaler sizes the API. There must be a spec for it.
+func (n *Node) APIAutoscaler() *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
+	a := n.Spec.API.Autoscaling
+	return autoscalingv2ac.HorizontalPodAutoscaler(n.ObjectName(API), n.Namespace).
+		WithLabels(n.Labels(API)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(autoscalingv2ac.HorizontalPodAutoscalerSpec().
+			WithScaleTargetRef(autoscalingv2ac.CrossVersionObjectReference().
+				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(n.ObjectName(API))).
+			WithMinReplicas(a.Min).
+			WithMaxReplicas(a.Max).
+			WithMetrics(autoscalingv2ac.MetricSpec().
+				WithType(autoscalingv2.ResourceMetricSourceType).
+				WithResource(autoscalingv2ac.ResourceMetricSource().
+					WithName(corev1.ResourceCPU).
+					WithTarget(autoscalingv2ac.MetricTarget().
+						WithType(autoscalingv2.UtilizationMetricType).
+						WithAverageUtilization(a.TargetCPUPercent)))))
+}
+
+// DisruptionBudget keeps a node drain from taking more than a part of a
+// role's pods at once. It is for two pods and more: with one, it would keep
+// the drain from ending.
+func (n *Node) DisruptionBudget(role Role) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
+	return policyv1ac.PodDisruptionBudget(n.ObjectName(role), n.Namespace).
+		WithLabels(n.Labels(role)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
+			WithSelector(n.selector(role)).
+			WithMaxUnavailable(intstr.FromString("25%")))
+}
+
+// foreign is an object of a kind that client-go does not know.
+func (n *Node) foreign(kind schema.GroupVersionKind, name string, labels map[string]string, spec map[string]any) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	u.SetGroupVersionKind(kind)
+	u.SetName(name)
+	u.SetNamespace(n.Namespace)
+	u.SetLabels(labels)
+	// Not SetOwnerReferences, which writes in the form that it cannot apply.
+	u.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{
+		"apiVersion":         v1alpha1.GroupVersion.String(),
+		"kind":               "DownstreamNode",
+		"name":               n.Name,
+		"uid":                string(n.UID),
+		"controller":         true,
+		"blockOwnerDeletion": true,
+	}}
+	return u
+}

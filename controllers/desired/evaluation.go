@@ -1,0 +1,121 @@
+package desired
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+const (
+	mysqlPort = 3306
+	redisPort = 6379
+	// databaseUser is the user that the official images run their server as.
+	databaseUser = 999
+)
+
+// MySQLStatefulSet is the single MySQL of an evaluation. There must be a spec
+// for it.
+func (n *Node) MySQLStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
+	e := n.Spec.MySQL.Evaluation
+	secretEnv := func(env, key string) *corev1ac.EnvVarApplyConfiguration {
+		return corev1ac.EnvVar().WithName(env).WithValueFrom(corev1ac.EnvVarSource().
+			WithSecretKeyRef(corev1ac.SecretKeySelector().WithName(n.ObjectName(MySQL)).WithKey(key)))
+	}
+	container := corev1ac.Container().
+		WithName(string(MySQL)).
+		WithImage(e.Image).
+		WithResources(resources(e.Resources)).
+		WithEnv(
+			corev1ac.EnvVar().WithName("MYSQL_DATABASE").WithValue(databaseName),
+			corev1ac.EnvVar().WithName("MYSQL_USER").WithValue(databaseName),
+			secretEnv("MYSQL_PASSWORD", "password"),
+			secretEnv("MYSQL_ROOT_PASSWORD", "root-password"),
+		).
+		WithVolumeMounts(
+			corev1ac.VolumeMount().WithName("data").WithMountPath("/var/lib/mysql").WithSubPath("mysql"),
+			corev1ac.VolumeMount().WithName("run").WithMountPath("/run/mysqld"),
+			corev1ac.VolumeMount().WithName("tmp").WithMountPath("/tmp"),
+		)
+	pod := n.podSpec(databaseUser).WithVolumes(emptyDir("run"), emptyDir("tmp"))
+	return n.statefulSet(MySQL, mysqlPort, e.Storage, pod, container)
+}
+
+// RedisStatefulSet is the single Redis of an evaluation. There must be a spec
+// for it.
+func (n *Node) RedisStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
+	e := n.Spec.Redis.Evaluation
+	container := corev1ac.Container().
+		WithName(string(Redis)).
+		WithImage(e.Image).
+		WithCommand("redis-server", "/etc/redis/redis.conf").
+		WithResources(resources(e.Resources)).
+		WithVolumeMounts(
+			corev1ac.VolumeMount().WithName("data").WithMountPath("/data").WithSubPath("redis"),
+			corev1ac.VolumeMount().WithName("config").WithMountPath("/etc/redis").WithReadOnly(true),
+		)
+	pod := n.podSpec(databaseUser).WithVolumes(corev1ac.Volume().WithName("config").WithSecret(corev1ac.SecretVolumeSource().
+		WithSecretName(n.ObjectName(Redis)).
+		WithDefaultMode(0o440).
+		WithItems(corev1ac.KeyToPath().WithKey("redis.conf").WithPath("redis.conf"))))
+	return n.statefulSet(Redis, redisPort, e.Storage, pod, container)
+}
+
+// statefulSet runs a single instance with a volume claim named data.
+func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.StatefulSetApplyConfiguration {
+	open := corev1ac.TCPSocketAction().WithPort(intstr.FromInt32(port))
+	container.
+		WithSecurityContext(confined()).
+		WithPorts(corev1ac.ContainerPort().WithName(string(role)).WithContainerPort(port).WithProtocol(corev1.ProtocolTCP)).
+		WithReadinessProbe(corev1ac.Probe().WithTCPSocket(open).WithPeriodSeconds(2))
+	claim := corev1ac.PersistentVolumeClaimSpec().
+		WithAccessModes(corev1.ReadWriteOnce).
+		WithResources(corev1ac.VolumeResourceRequirements().
+			WithRequests(corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(string(storage.Size))}))
+	if storage.ClassName != nil {
+		claim.WithStorageClassName(*storage.ClassName)
+	}
+	pods := n.Spec.Pods
+	pod.WithContainers(container).
+		WithNodeSelector(texts(pods.NodeSelector)).
+		WithTolerations(converted[corev1ac.TolerationApplyConfiguration](pods.Tolerations)...)
+	return appsv1ac.StatefulSet(n.ObjectName(role), n.Namespace).
+		WithLabels(n.Labels(role)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(appsv1ac.StatefulSetSpec().
+			WithReplicas(1).
+			WithServiceName(n.ObjectName(role)).
+			WithSelector(n.selector(role)).
+			WithTemplate(corev1ac.PodTemplateSpec().WithLabels(n.Selector(role)).WithSpec(pod)).
+			WithVolumeClaimTemplates(new(corev1ac.PersistentVolumeClaimApplyConfiguration).WithName("data").WithSpec(claim)))
+}
+
+// EvaluationService is where the pods of the node find an evaluation database.
+func (n *Node) EvaluationService(role Role) *corev1ac.ServiceApplyConfiguration {
+	number := int32(mysqlPort)
+	if role == Redis {
+		number = redisPort
+	}
+	return corev1ac.Service(n.ObjectName(role), n.Namespace).
+		WithLabels(n.Labels(role)).
+		WithOwnerReferences(n.owner()).
+		WithSpec(corev1ac.ServiceSpec().
+			WithClusterIP(corev1.ClusterIPNone).
+			WithSelector(n.Selector(role)).
+			WithPorts(corev1ac.ServicePort().WithName(string(role)).WithPort(number).WithProtocol(corev1.ProtocolTCP)))
+}
+
+func emptyDir(name string) *corev1ac.VolumeApplyConfiguration {
+	return corev1ac.Volume().WithName(name).WithEmptyDir(corev1ac.EmptyDirVolumeSource())
+}
+
+// host is the name of an evaluation database within the cluster. It is whole
+// up to the namespace, for the operator asks from another one.
+func (n *Node) host(role Role) string {
+	return fmt.Sprintf("%s.%s.svc", n.ObjectName(role), n.Namespace)
+}
