@@ -1,0 +1,197 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+)
+
+// given makes the inputs of an image, with a small static binary.
+func given(t *testing.T) options {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the test's binary is built for this system, and images are Linux's")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  "module hello\n\ngo 1.26\n",
+		"main.go": "package main\n\nfunc main() {}\n",
+		"LICENSE": "Do as you like.\n",
+		"ca.crt":  "no certificate\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.Command("go", "build", "-o", "hello", ".")
+	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return options{
+		binary:       filepath.Join(dir, "hello"),
+		certificates: filepath.Join(dir, "ca.crt"),
+		license:      filepath.Join(dir, "LICENSE"),
+		name:         "localhost/hello:test",
+		version:      "1.2.3",
+		output:       filepath.Join(dir, "out", "image.tar"),
+	}
+}
+
+// unpack reads an archive as others do, and gives its only image and name.
+func unpack(t *testing.T, archive string) (v1.Image, string) {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Manifests) != 1 {
+		t.Fatalf("%d images", len(manifest.Manifests))
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := manifest.Manifests[0].Annotations; a[annotationImageName] != a[annotationRefName] {
+		t.Errorf("two names: %v", a)
+	}
+	return image, manifest.Manifests[0].Annotations[annotationImageName]
+}
+
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	o := given(t)
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	image, name := unpack(t, o.output)
+	if name != o.name {
+		t.Errorf("it is called %s", name)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := config.Config; c.User != user || !slices.Equal(c.Entrypoint, []string{entrypoint}) || config.Architecture != runtime.GOARCH {
+		t.Errorf("%+v", config)
+	}
+	contents := mutate.Extract(image)
+	defer contents.Close()
+	var files []string
+	for r := tar.NewReader(contents); ; {
+		header, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, header.FileInfo().Mode().String()+" "+header.Name)
+	}
+	slices.Sort(files)
+	want := []string{
+		"-rw-r--r-- etc/ssl/certs/ca-certificates.crt", "-rw-r--r-- licenses/LICENSE", "-rwxr-xr-x downstream-node",
+		"drwxr-xr-x etc", "drwxr-xr-x etc/ssl", "drwxr-xr-x etc/ssl/certs", "drwxr-xr-x licenses",
+	}
+	if !slices.Equal(files, want) {
+		t.Errorf("files\n%s\nwant\n%s", strings.Join(files, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestArchiveIsReproducible(t *testing.T) {
+	t.Parallel()
+	o := given(t)
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(o.output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.output += ".again"
+	if err := os.Chmod(o.license, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := os.ReadFile(o.output); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("two archives of the same inputs differ: %v", err)
+	}
+}
+
+func TestArchiveWithoutCertificates(t *testing.T) {
+	t.Parallel()
+	o := given(t)
+	o.certificates += ".missing"
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	o := given(t)
+	dynamic := o
+	dynamic.binary = "/bin/sh"
+	text := o
+	text.binary = o.license
+	unnamed := o
+	unnamed.name = "hello"
+	for want, o := range map[string]options{
+		"linked dynamically": dynamic,
+		"no Linux binary":    text,
+		"strict validation":  unnamed,
+	} {
+		if err := run(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// TestDockerfileIsAlike holds that both ways to an image lead to the same.
+func TestDockerfileIsAlike(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, ok := strings.Cut(string(text), "\nFROM scratch\n")
+	if !ok {
+		t.Fatal("the Dockerfile has no stage from scratch")
+	}
+	var expose []string
+	for _, port := range ports {
+		expose = append(expose, strings.TrimSuffix(port, "/tcp"))
+	}
+	want := []string{
+		"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/",
+		"COPY --from=build /downstream-node /downstream-node",
+		"COPY LICENSE /licenses/LICENSE",
+		"USER " + user,
+		"EXPOSE " + strings.Join(expose, " "),
+		`ENTRYPOINT ["` + entrypoint + `"]`,
+	}
+	if got := strings.Split(strings.TrimSpace(last), "\n"); !slices.Equal(got, want) {
+		t.Errorf("the Dockerfile's last stage is\n%s\nand hack/image makes\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
