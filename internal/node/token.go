@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 )
 
 // Token is a farmer's bearer secret. It is told once and never stored: the
@@ -42,6 +44,12 @@ func (t Token) Hex() string { return hex.EncodeToString(t[:]) }
 
 // String hides the secret: a token that reaches a log shows whose it is.
 func (t Token) String() string { return "token of farmer " + t.Hash().FarmerID() }
+
+// Format hides it from every verb, also from those that look at the bytes.
+func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
+
+// MarshalText hides it in JSON, and so in JSON logs.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Hash is what the store knows the token by.
 func (t Token) Hash() TokenHash { return sha256.Sum256(t[:]) }
