@@ -1,0 +1,166 @@
+package node
+
+import (
+	"testing"
+	"time"
+)
+
+// start is when tests begin: no rule reads a clock.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+const (
+	interval = 300 * time.Second
+	maxWrong = 3
+)
+
+var (
+	right = DigestOf([]byte("right"))
+	other = DigestOf([]byte("right, in another way"))
+	wrong = DigestOf([]byte("wrong"))
+)
+
+// handedOut is a contract as it is at hand-out, at start.
+func handedOut() *Contract {
+	return &Contract{ID: 1, Interval: interval, Challenge: []byte("first"), State: []byte("after it"), Due: start.Add(interval)}
+}
+
+func answered() *Contract {
+	c := handedOut()
+	c.Answered, c.Accepted = true, right
+	return c
+}
+
+func withWrong(c *Contract, n int) *Contract {
+	for i := range n {
+		c.Wrong = append(c.Wrong, DigestOf([]byte{byte(i)}))
+	}
+	return c
+}
+
+func TestContractLife(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		contract *Contract
+		at       time.Duration // after hand-out
+		expired  bool
+		awaits   bool
+	}{
+		{"handed out", handedOut(), 0, false, false},
+		{"just before due", handedOut(), interval - time.Microsecond, false, false},
+		{"due passes unanswered", handedOut(), interval, true, false},
+		{"long over", handedOut(), 10 * interval, true, false},
+		{"answered, not yet due", answered(), interval - time.Microsecond, false, false},
+		{"answered and due", answered(), interval, false, true},
+		{"answered, next not asked for", answered(), 2*interval - time.Microsecond, false, true},
+		{"answered, next never asked for", answered(), 2 * interval, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			now := start.Add(tt.at)
+			if got := tt.contract.Expired(now); got != tt.expired {
+				t.Errorf("expired: %t, want %t", got, tt.expired)
+			}
+			if got := tt.contract.AwaitsChallenge(now); got != tt.awaits {
+				t.Errorf("awaits a challenge: %t, want %t", got, tt.awaits)
+			}
+		})
+	}
+}
+
+// The next due does not depend on when the challenge was asked for.
+func TestIssueGoesOnFromTheLastDue(t *testing.T) {
+	t.Parallel()
+	c := withWrong(answered(), 2)
+	c.Issue([]byte("second"), []byte("after that"))
+	if want := start.Add(2 * interval); !c.Due.Equal(want) || !c.Expiry().Equal(want) {
+		t.Errorf("due %v and expiry %v, want %v", c.Due, c.Expiry(), want)
+	}
+	if c.Sequence != 1 || c.Version != 1 {
+		t.Errorf("sequence %d, version %d, want 1 and 1", c.Sequence, c.Version)
+	}
+	if c.Answered || c.Accepted != (Digest{}) || len(c.Wrong) != 0 {
+		t.Errorf("something is left of the challenge before: %+v", c)
+	}
+	if string(c.Challenge) != "second" || string(c.State) != "after that" {
+		t.Errorf("challenge %q and state %q", c.Challenge, c.State)
+	}
+}
+
+func TestDecided(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		contract *Contract
+		proof    Digest
+		at       time.Duration
+		want     Outcome
+	}{
+		{"first answer", handedOut(), right, 0, Undecided},
+		{"first answer, at the last moment", handedOut(), right, interval - time.Microsecond, Undecided},
+		{"too late", handedOut(), right, interval, ContractExpired},
+		{"the same again", answered(), right, 0, OKAgain},
+		{"the same again after due", answered(), right, interval, OKAgain},
+		{"the same again after expiry", answered(), right, 2 * interval, OKAgain},
+		{"another after answering", answered(), other, 0, AlreadyAnswered},
+		{"another after due", answered(), other, interval, AlreadyAnswered},
+		{"another after expiry", answered(), other, 2 * interval, ContractExpired},
+		{"a wrong one before was answered since", withWrong(answered(), 1), DigestOf([]byte{0}), 0, AlreadyAnswered},
+		{"right after a wrong one", withWrong(handedOut(), 1), right, 0, Undecided},
+		{"the same wrong one", withWrong(handedOut(), 1), DigestOf([]byte{0}), 0, InvalidAgain},
+		{"the same wrong one, too late", withWrong(handedOut(), 1), DigestOf([]byte{0}), interval, ContractExpired},
+		{"right at the limit", withWrong(handedOut(), maxWrong), right, 0, TooManyWrong},
+		{"the same wrong one at the limit", withWrong(handedOut(), maxWrong), DigestOf([]byte{0}), 0, InvalidAgain},
+		{"the last that is allowed", withWrong(handedOut(), maxWrong-1), wrong, 0, Undecided},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, decided := tt.contract.Decided(tt.proof, start.Add(tt.at), maxWrong)
+			if got != tt.want || decided != (tt.want != Undecided) {
+				t.Errorf("%v, decided %t; want %v", got, decided, tt.want)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		contract *Contract
+		sequence int64
+		valid    bool
+		at       time.Duration
+		want     Outcome
+	}{
+		{"valid", handedOut(), 0, true, 0, OK},
+		{"not valid", handedOut(), 0, false, 0, Invalid},
+		{"valid, too late", handedOut(), 0, true, interval, ContractExpired},
+		{"not valid, too late", handedOut(), 0, false, interval, ContractExpired},
+		{"verified against the challenge before", handedOut(), -1, true, 0, Undecided},
+		{"not valid against the challenge before", handedOut(), -1, false, 0, Undecided},
+		{"verified against a challenge to come", handedOut(), 1, true, 0, Undecided},
+		{"valid at the limit of wrong ones", withWrong(handedOut(), maxWrong), 0, true, 0, TooManyWrong},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := tt.contract
+			before := *c
+			if got := c.Judge(tt.sequence, right, tt.valid, start.Add(tt.at), maxWrong); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+			if changed := c.Version != before.Version; changed != tt.want.Counts() {
+				t.Errorf("changed: %t", changed)
+			}
+			if c.Answered != (tt.want == OK) || (tt.want == OK) != (c.Accepted == right) {
+				t.Errorf("answered %t with %x", c.Answered, c.Accepted)
+			}
+			if grown := len(c.Wrong) - len(before.Wrong); grown != map[bool]int{true: 1}[tt.want == Invalid] {
+				t.Errorf("%d more wrong proofs", grown)
+			}
+		})
+	}
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func TestInventorySizes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		min, max, base int64
+		want           []int64 // nil: an error
+	}{
+		{1, 8, 2, []int64{1, 2, 4, 8}},
+		{3, 9, 2, []int64{4, 8}},
+		{4, 4, 2, []int64{4}},
+		{1024, 4096, 2, []int64{1024, 2048, 4096}},
+		{1, 1000, 10, []int64{1, 10, 100, 1000}},
+		{1 << 61, 1<<63 - 1, 2, []int64{1 << 61, 1 << 62}},
+		{5, 7, 2, nil},
+		{0, 7, 2, nil},
+		{8, 4, 2, nil},
+		{1, 8, 1, nil},
+		{1, 8, 0, nil},
+		{-4, 8, 2, nil},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%d to %d by %d", tt.min, tt.max, tt.base), func(t *testing.T) {
+			t.Parallel()
+			got, err := Inventory{MinSize: tt.min, MaxSize: tt.max, Base: tt.base}.Sizes()
+			if !slices.Equal(got, tt.want) || (err != nil) != (tt.want == nil) {
+				t.Errorf("%v, %v; want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestInventoryMissing(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		total int64 // of sizes 1, 2 and 4
+		have  map[int64]int64
+		want  int64 // 0: full
+	}{
+		{"empty: the smallest first", 14, nil, 1},
+		{"the fewest", 14, map[int64]int64{1: 2, 2: 1, 4: 1}, 2},
+		{"equal numbers", 14, map[int64]int64{1: 1, 2: 1, 4: 1}, 1},
+		{"full", 14, map[int64]int64{1: 2, 2: 2, 4: 2}, 0},
+		{"room left, but not for a whole round", 20, map[int64]int64{1: 2, 2: 2, 4: 2}, 0},
+		{"too many of one size take the others' room", 14, map[int64]int64{1: 13}, 0},
+		{"other sizes take room too", 14, map[int64]int64{3: 4}, 1},
+		{"less than a round: what fits", 5, map[int64]int64{1: 1, 2: 1}, 0},
+		{"nothing fits", 0, nil, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v := Inventory{MinSize: 1, MaxSize: 4, Base: 2, TotalSize: tt.total}
+			got, ok, err := v.Missing(tt.have)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want || ok != (tt.want != 0) {
+				t.Errorf("%d, %t; want %d", got, ok, tt.want)
+			}
+		})
+	}
+	if _, _, err := (Inventory{}).Missing(nil); err == nil {
+		t.Error("no inventory at all is no error")
+	}
+}
+
+// Farmers take chunks at random while it is filled.
+func TestInventoryNeverOvershootsAndFillsEqually(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(9, 10))
+	for range 300 {
+		v := Inventory{MinSize: 1 + rng.Int64N(64), MaxSize: 64 + rng.Int64N(4096), Base: 2 + rng.Int64N(3)}
+		sizes, err := v.Sizes()
+		if err != nil {
+			continue // no power in between
+		}
+		v.TotalSize = rng.Int64N(20 * v.MaxSize)
+		have := map[int64]int64{}
+		for range 100 {
+			if size := sizes[rng.IntN(len(sizes))]; have[size] > 0 && rng.IntN(3) == 0 {
+				have[size]--
+			}
+			fill(t, v, have, 1+rng.IntN(5))
+		}
+		fill(t, v, have, 1<<20)
+		checkEqual(t, v, sizes, have)
+	}
+}
+
+// fill takes up to n steps towards a full inventory.
+func fill(t *testing.T, v Inventory, have map[int64]int64, n int) {
+	t.Helper()
+	for range n {
+		size, ok, err := v.Missing(have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return
+		}
+		have[size]++
+		var bytes int64
+		for s, n := range have {
+			bytes += s * n
+		}
+		if bytes > v.TotalSize {
+			t.Fatalf("%+v: %d bytes with %v", v, bytes, have)
+		}
+	}
+}
+
+// checkEqual wants as many of every size as rounds fit.
+func checkEqual(t *testing.T, v Inventory, sizes []int64, have map[int64]int64) {
+	t.Helper()
+	var round int64
+	for _, s := range sizes {
+		round += s
+	}
+	if v.TotalSize < round {
+		return // not one of each fits
+	}
+	for _, s := range sizes {
+		if have[s] != v.TotalSize/round {
+			t.Fatalf("%+v: filled with %v, want %d of each", v, have, v.TotalSize/round)
+		}
+	}
+}

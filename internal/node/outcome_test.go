@@ -1,0 +1,42 @@
+package node
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The numbers travel between processes of different versions, the messages to
+// farmers in the field: neither can change.
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		outcome          Outcome
+		number           uint8
+		name             string
+		message          string
+		accepted, counts bool
+	}{
+		{Undecided, 0, "undecided", "undecided", false, false},
+		{OK, 1, "ok", "ok", true, true},
+		{OKAgain, 2, "ok_again", "ok", true, false},
+		{Invalid, 3, "invalid", "proof invalid", false, true},
+		{InvalidAgain, 4, "invalid_again", "proof invalid", false, false},
+		{AlreadyAnswered, 5, "already_answered", "Challenge already answered", false, false},
+		{ContractExpired, 6, "expired", "contract expired", false, false},
+		{ContractNotFound, 7, "not_found", "contract not found", false, false},
+		{TooManyWrong, 8, "too_many_wrong", "too many wrong answers", false, false},
+	}
+	if len(tests) != int(outcomes) {
+		t.Errorf("%d outcomes, and %d are tested", outcomes, len(tests))
+	}
+	for _, tt := range tests {
+		o := tt.outcome
+		if uint8(o) != tt.number || o.String() != tt.name || o.Message() != tt.message ||
+			o.Accepted() != tt.accepted || o.Counts() != tt.counts || !o.Valid() {
+			t.Errorf("%d: %s, %q, accepted %t, counts %t; want %+v", o, o, o.Message(), o.Accepted(), o.Counts(), tt)
+		}
+	}
+	if later := outcomes; later.Valid() || later.String() != "unknown" || later.Accepted() || later.Counts() {
+		t.Errorf("an outcome of a later version is %s", fmt.Sprint(later))
+	}
+}
