@@ -160,7 +160,7 @@ func TestRefuses(t *testing.T) {
 	for want, o := range map[string]options{
 		"linked dynamically": dynamic,
 		"no Linux binary":    text,
-		"strict validation":  unnamed,
+		"tag must be":        unnamed,
 	} {
 		if err := run(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
