@@ -15,17 +15,23 @@ import (
 // atOnce makes another worker's entry free as soon as a clock has moved.
 var atOnce = ConsumerOptions{MinIdle: time.Millisecond, MaxDeliveries: 3}
 
-// reclaim reclaims exactly n jobs.
+// reclaim reclaims exactly n jobs, all that are pending. It waits until all
+// have lain long enough: a second reclaim would take the first one's again.
 func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	t.Helper()
-	var all []Delivery
-	eventually(t, "all are reclaimed", func() bool {
-		some, err := c.Reclaim(t.Context(), n-len(all))
+	eventually(t, "all have lain long enough", func() bool {
+		idle, err := c.q.client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+			Stream: c.q.jobsKey(), Group: group, Idle: 2 * c.o.MinIdle, Start: "-", End: "+", Count: int64(n),
+		}).Result()
 		must(t, err)
-		all = append(all, some...)
-		return len(all) == n
+		return len(idle) == n
 	})
-	return all
+	taken, err := c.Reclaim(t.Context(), n)
+	must(t, err)
+	if len(taken) != n {
+		t.Fatalf("reclaimed %d of %d jobs", len(taken), n)
+	}
+	return taken
 }
 
 // holders says which consumer has each pending entry.
@@ -278,7 +284,8 @@ func TestReadAndTheEndOfItsContext(t *testing.T) {
 		c := q.NewConsumer("a", ConsumerOptions{Block: 20 * time.Second})
 		enqueueJobs(t, q, 1)
 		must(t, c.Done(t.Context(), read(t, c, 1)...)) // the group is there
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
 		reading := sent(q, "xreadgroup")
 		got := make(chan []Delivery)
 		go func() {
@@ -289,15 +296,15 @@ func TestReadAndTheEndOfItsContext(t *testing.T) {
 			got <- d
 		}()
 		<-reading
-		cancel()
+		<-ctx.Done()
 		enqueueJobs(t, q, 1)
 		if d := <-got; len(d) != 1 {
 			t.Errorf("read %d", len(d))
 		}
-		if _, err := c.Read(ctx, 1); !errors.Is(err, context.Canceled) {
+		if _, err := c.Read(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		if _, err := c.Reclaim(ctx, 1); !errors.Is(err, context.Canceled) {
+		if _, err := c.Reclaim(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})

@@ -66,6 +66,23 @@ func TestSecondReply(t *testing.T) {
 	})
 }
 
+func TestRepliesThatWereReadAreRemoved(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		q := s.open(t)
+		r := listen(t, q)
+		sends := make([]Reply, 3*repliesTrim)
+		for i := range sends {
+			sends[i] = Reply{To: r.Address(), Job: NewID()}
+		}
+		must(t, q.Reply(t.Context(), sends...))
+		eventually(t, "few are left", func() bool {
+			left, err := q.client.XLen(t.Context(), q.repliesKey(r.Address())).Result()
+			must(t, err)
+			return r.Unknown() == int64(len(sends)) && left <= repliesTrim
+		})
+	})
+}
+
 // After a flush, or on another server, ids may begin below the cursor.
 func TestRepliesWhenTheClockOfRedisWentBack(t *testing.T) {
 	onEachOwn(t, func(t *testing.T, s *server) {
