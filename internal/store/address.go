@@ -63,10 +63,6 @@ func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64) (Whitelis
 			listed[row.Address] = row
 		}
 	}
-	tokens, err := s.deleteAddresses(tx, gone)
-	if err != nil {
-		return WhitelistChange{}, err
-	}
 	var write []addressRow
 	for address, balance := range wanted {
 		if row, ok := listed[address]; !ok || row.Balance != balance {
@@ -74,6 +70,10 @@ func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64) (Whitelis
 		}
 	}
 	if err := writeAddresses(tx, write); err != nil {
+		return WhitelistChange{}, err
+	}
+	tokens, err := s.deleteAddresses(tx, gone)
+	if err != nil {
 		return WhitelistChange{}, err
 	}
 	return WhitelistChange{

@@ -14,8 +14,8 @@
 // # Locks
 //
 // A transaction locks rows in one order, by id within each: settings,
-// addresses, ips, tokens, contracts, chunks. Whatever changes a contract has
-// its token locked. Should two transactions still wait for each other, or for
+// addresses, ips, tokens, contracts. Whatever changes a contract has its token
+// locked. Chunks that somebody else has locked are passed over. Should two transactions still wait for each other, or for
 // too long, the one that the database ends is run again from its start, a
 // bounded number of times; so a function that is handed to a method and called
 // within its transaction may be called more than once.

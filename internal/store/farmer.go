@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -21,9 +24,9 @@ type FarmerQuery struct {
 
 // ErrUnknownSort is wrapped by Farmers for a Sort that is not one of
 // FarmerSorts.
-var ErrUnknownSort = fmt.Errorf("unknown sort")
+var ErrUnknownSort = errors.New("unknown sort")
 
-// farmerSorts are the expressions to order by. :now is the moment asked for.
+// farmerSorts are the expressions to order by. @now is the moment asked for.
 var farmerSorts = map[string]string{
 	"id":         "t.farmer_id",
 	"address":    "a.address",
@@ -46,7 +49,7 @@ type farmerRow struct {
 // Farmers calls yield for each farmer that the query asks for, as it is at
 // now, until yield returns an error. Farmers that compare equal are in the
 // order of their ids. Rows are read as they are yielded, however many they
-// are; contracts and size are exact but for contracts that expired since the
+// are, and a connection is held until then; contracts and size are exact but for contracts that expired since the
 // sweeper was there, and 0 for a farmer that is offline.
 func (s *Store) Farmers(ctx context.Context, q FarmerQuery, now time.Time, yield func(node.Farmer) error) (err error) {
 	defer wrap(&err, "list farmers")
@@ -55,7 +58,7 @@ func (s *Store) Farmers(ctx context.Context, q FarmerQuery, now time.Time, yield
 	if err != nil {
 		return err
 	}
-	rows, err := db.Raw(query, args).Rows()
+	rows, err := db.Raw(query, args...).Rows()
 	if err != nil {
 		return err
 	}
@@ -72,8 +75,8 @@ func (s *Store) Farmers(ctx context.Context, q FarmerQuery, now time.Time, yield
 	return rows.Err()
 }
 
-// farmersSQL is the statement for the query and its named values.
-func farmersSQL(q FarmerQuery, now time.Time) (string, map[string]any, error) {
+// farmersSQL is the statement for the query, and its values.
+func farmersSQL(q FarmerQuery, now time.Time) (query string, args []any, err error) {
 	if q.Sort == "" {
 		q.Sort = "id"
 	}
@@ -85,15 +88,16 @@ func farmersSQL(q FarmerQuery, now time.Time) (string, map[string]any, error) {
 	if q.Desc {
 		direction = " DESC"
 	}
-	query := "SELECT t.*, a.address FROM tokens t JOIN addresses a ON a.id = t.address_id"
+	query = "SELECT t.*, a.address FROM tokens t JOIN addresses a ON a.id = t.address_id"
 	if q.Online {
 		query += " WHERE t.up_end > @now"
 	}
 	query += " ORDER BY " + order + direction + ", t.farmer_id"
-	args := map[string]any{"now": micros(now)}
+	if strings.Contains(query, "@now") { // gorm passes on a value that is not named
+		args = append(args, sql.Named("now", micros(now)))
+	}
 	if q.Limit > 0 {
-		query += " LIMIT @limit OFFSET @offset"
-		args["limit"], args["offset"] = q.Limit, q.Limit*q.Page
+		query += fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Limit*q.Page)
 	}
 	return query, args, nil
 }

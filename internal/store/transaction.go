@@ -49,7 +49,15 @@ func (s *Store) try(ctx context.Context, fn func(tx *gorm.DB) error) (sent bool,
 		return false, err
 	}
 	done = true
-	return true, tx.Commit().Error
+	if err := tx.Commit().Error; err != nil {
+		if s.opt.Driver == SQLite {
+			// A commit that failed may leave its transaction open, on the one
+			// connection that writes.
+			s.write.WithContext(context.WithoutCancel(ctx)).Exec("ROLLBACK")
+		}
+		return true, err
+	}
+	return true, nil
 }
 
 // backoff is a random time, longer with each attempt: those who collided shall

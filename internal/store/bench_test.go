@@ -1,0 +1,126 @@
+package store
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+const (
+	benchTokens = 100
+	benchBatch  = 200 // verdicts, as many as a token has contracts
+)
+
+// fill makes files, without tags, and returns their rows.
+func (f *fixture) fill(b *testing.B, n int) []fileRow {
+	b.Helper()
+	files := make([]fileRow, n)
+	for i := range files {
+		seed := fmt.Sprintf("seed %d", f.made.Add(1))
+		hash := sha256.Sum256([]byte(seed))
+		files[i] = fileRow{Hash: hash[:], Seed: seed, Size: 1 << (i % 8), KeyID: f.key, Redundancy: 1}
+	}
+	must(b, f.write.CreateInBatches(files, 1000).Error)
+	return files
+}
+
+// fillContracts gives each of benchTokens tokens benchBatch contracts, and
+// returns a valid answer for each, spread over the tokens as they come in.
+func (f *fixture) fillContracts(b *testing.B) []Verdict {
+	b.Helper()
+	tokens := make([]Token, benchTokens)
+	for i := range tokens {
+		tokens[i] = f.token(b, fmt.Sprint("address ", i))
+	}
+	files := f.fill(b, benchTokens*benchBatch)
+	rows := make([]contractRow, len(files))
+	for i, file := range files {
+		due := micros(start.Add(interval))
+		rows[i] = contractRow{
+			TokenID: tokens[i%benchTokens].ID, FileID: file.ID, FileHash: file.Hash, KeyID: f.key, Size: file.Size,
+			Period: interval.Microseconds(), Challenge: make([]byte, 172), State: make([]byte, 172),
+			Due: due, Expiry: due, Wrong: []byte{}, Live: true,
+		}
+	}
+	must(b, f.write.CreateInBatches(rows, 1000).Error)
+	var stored []contractRow
+	must(b, f.read.Select("id, token_id").Order("id").Find(&stored).Error)
+	verdicts := make([]Verdict, len(stored))
+	for i, row := range stored {
+		verdicts[i] = Verdict{
+			ContractID: row.ID, TokenID: row.TokenID, Proof: node.Digest{1}, Valid: true, Received: start,
+		}
+	}
+	return verdicts
+}
+
+func (f *fixture) unanswer(b *testing.B) {
+	b.StopTimer()
+	must(b, f.write.Exec("UPDATE contracts SET answered = 0, accepted = NULL").Error)
+	b.StartTimer()
+}
+
+// BenchmarkCommit commits batches of valid verdicts, and for comparison runs
+// the bare UPDATE of such a batch.
+func BenchmarkCommit(b *testing.B) {
+	f := newFixture(b, MySQL)
+	batches := slices.Collect(slices.Chunk(f.fillContracts(b), benchBatch))
+
+	b.Run("commit", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if i%len(batches) == 0 {
+				f.unanswer(b)
+			}
+			judged, err := f.Commit(b.Context(), batches[i%len(batches)], 3)
+			if err != nil || judged[0].Outcome != node.OK {
+				b.Fatal(judged[0], err)
+			}
+		}
+		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "verdicts/s")
+	})
+	b.Run("bare update", func(b *testing.B) {
+		columns := []string{"version", "answered", "accepted", "wrong", "expiry", "live"}
+		for i := 0; b.Loop(); i++ {
+			changes := make([]change, 0, benchBatch)
+			for _, v := range batches[i%len(batches)] {
+				changes = append(changes, change{v.ContractID, []any{int64(i), true, v.Proof[:], []byte{}, int64(i), true}})
+			}
+			must(b, update(f.write.WithContext(b.Context()), "contracts", columns, changes))
+		}
+		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "rows/s")
+	})
+}
+
+// BenchmarkHandOut hands out ten contracts at a time from a large inventory.
+func BenchmarkHandOut(b *testing.B) {
+	f := newFixture(b, MySQL)
+	const stocked, each = 20000, 10
+	token := f.token(b, "address")
+	limits := HandOutLimits{Contracts: each, BytesPerAddress: 1 << 40, TokensPerIP: 5}
+	for i := 0; b.Loop(); i++ {
+		if i%(stocked/each) == 0 {
+			b.StopTimer()
+			f.fillChunks(b, stocked)
+			b.StartTimer()
+		}
+		out, err := f.HandOut(b.Context(), token, 500, limits, interval, start)
+		if err != nil || len(out) == 0 {
+			b.Fatal(len(out), err)
+		}
+	}
+}
+
+func (f *fixture) fillChunks(b *testing.B, n int) {
+	b.Helper()
+	files := f.fill(b, n)
+	chunks := make([]chunkRow, n)
+	for i, file := range files {
+		chunks[i] = chunkRow{
+			FileID: file.ID, KeyID: f.key, Size: file.Size, Challenge: make([]byte, 172), State: make([]byte, 172),
+		}
+	}
+	must(b, f.write.CreateInBatches(chunks, 1000).Error)
+}

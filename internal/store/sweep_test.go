@@ -1,0 +1,174 @@
+package store
+
+import (
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestExpire(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		token := f.token(t, "address")
+		out := f.contracts(t, token, start, 4, 3, 2)
+		f.commit(t, answer(token, out[0], true, start))
+		due := start.Add(interval)
+		for _, c := range []struct {
+			before time.Time
+			limit  int
+			want   int64
+		}{{due.Add(-time.Microsecond), 10, 0}, {due, 1, 1}, {due, 10, 1}, {due, 10, 0}} {
+			n, err := f.Expire(ctx, c.before, c.limit)
+			must(t, err)
+			if n != c.want {
+				t.Errorf("expired %d before %v, want %d", n, c.before, c.want)
+			}
+			f.checkInvariant(t)
+		}
+		farmer := f.farmer(t, token, due)
+		if farmer.Contracts != 1 || farmer.Size != 4 {
+			t.Errorf("farmer %+v", farmer)
+		}
+		if n := f.count(t, "tokens", "expired = 2"); n != 1 {
+			t.Error("expired contracts not counted")
+		}
+	})
+}
+
+func TestExpireAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		var tokens []Token
+		for range 5 {
+			token := f.token(t, "address")
+			f.contracts(t, token, start, slices.Repeat([]int64{10}, 30)...)
+			tokens = append(tokens, token)
+		}
+		stores := []*Store{f.Store, openStore(t, f.opt)}
+		var wg sync.WaitGroup
+		var errs atomic.Int64
+		for w := range 4 {
+			wg.Go(func() {
+				for {
+					n, err := stores[w%2].Expire(t.Context(), start.Add(interval), 40)
+					if err != nil {
+						errs.Add(1)
+						t.Error(err)
+					}
+					if n == 0 || err != nil {
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		f.checkInvariant(t)
+		for _, token := range tokens {
+			if n := f.count(t, "tokens", "id = ? AND contracts = 0 AND expired = 30", token.ID); n != 1 {
+				t.Errorf("token %d miscounted", token.ID)
+			}
+		}
+	})
+}
+
+func TestClean(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		token, leaver := f.token(t, "address"), f.token(t, "leaver")
+		out := f.contracts(t, token, start, 3, 2)
+		f.contracts(t, leaver, start, 1)
+		must(t, f.DeleteToken(ctx, leaver.FarmerID))
+		f.stock(t, 10)
+		_, _, err := f.Reserve(ctx, f.key, inventory, lease, start)
+		must(t, err)
+		f.commit(t, answer(token, out[0], true, start))
+
+		due := start.Add(interval)
+		clean := func(now time.Time, want Cleaned) {
+			t.Helper()
+			got, err := f.Clean(ctx, time.Hour, now)
+			must(t, err)
+			if got != want {
+				t.Errorf("cleaned %+v, want %+v", got, want)
+			}
+			f.checkInvariant(t)
+		}
+		clean(due, Cleaned{Expired: 1, Tags: 2, Files: 1, Reservations: 1, IPs: 1})
+		clean(due, Cleaned{})
+		// Until it is deleted, the farmer hears that it expired.
+		c, err := f.Contract(ctx, token.ID, out[1].FileHash)
+		if err != nil || !c.Expired(due) {
+			t.Errorf("expired contract: %+v, %v", c, err)
+		}
+		clean(due.Add(time.Hour), Cleaned{Expired: 1, Contracts: 1})
+		clean(due.Add(time.Hour+interval), Cleaned{Contracts: 1})
+		if n := f.count(t, "files", "1 = 1"); n != 1 {
+			t.Errorf("%d files left, want the chunk's", n)
+		}
+		if n := f.count(t, "tags", "1 = 1"); n != 1 {
+			t.Errorf("%d tags left, want the chunk's", n)
+		}
+	})
+}
+
+func TestRecordHour(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		token := f.token(t, "address")
+		out := f.contracts(t, token, start, 30, 20)
+		f.commit(t, answer(token, out[0], true, start), answer(token, out[1], false, start))
+		stores := []*Store{f.Store, openStore(t, f.opt)}
+		var recorded atomic.Int64
+		var wg sync.WaitGroup
+		for w := range 6 {
+			wg.Go(func() {
+				ok, err := stores[w%2].RecordHour(ctx, start)
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					recorded.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := recorded.Load(); n != 1 {
+			t.Errorf("recorded %d times", n)
+		}
+		_, err := f.Expire(ctx, start.Add(time.Hour), 10)
+		must(t, err)
+		ok, err := f.RecordHour(ctx, start.Add(time.Hour))
+		must(t, err)
+		if !ok {
+			t.Error("the next hour is not recorded")
+		}
+		hour := start.Truncate(time.Hour)
+		want := []Hour{
+			{Start: hour, FarmersOnline: 1, Contracts: 2, Size: 50, Heartbeats: 1, Wrong: 1},
+			{Start: hour.Add(time.Hour), Heartbeats: 1, Wrong: 1, Expired: 2},
+		}
+		got, err := f.History(ctx, hour)
+		must(t, err)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("history\n %+v, want\n %+v", got, want)
+		}
+	})
+}
+
+// Deleted contracts must not take a file with them that is still used.
+func TestDeleteFilesInUse(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		f.stock(t, 1)
+		f.contracts(t, f.token(t, "address"), start, 8)
+		if n, err := f.DeleteOrphanFiles(t.Context(), 10); err != nil || n != 0 {
+			t.Errorf("deleted %d files in use, %v", n, err)
+		}
+		var ids []int64
+		must(t, f.read.Raw("SELECT id FROM files").Scan(&ids).Error)
+		if n, err := deleteFiles(f.write, ids); err != nil || n != 0 {
+			t.Errorf("deleted %d files in use, %v", n, err)
+		}
+	})
+}
