@@ -81,8 +81,9 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Open makes a Queue on the Redis that o names. It does not ask whether Redis
 // is there: a replica starts, and reports itself not ready, while Redis is
-// down. An error is one of the options.
-func Open(ctx context.Context, o Options) (*Queue, error) {
+// down. An error is one of the options. The context is not used yet: nothing
+// here waits.
+func Open(_ context.Context, o Options) (*Queue, error) {
 	if o.Namespace == "" || strings.ContainsAny(o.Namespace, "{}") {
 		return nil, fmt.Errorf("queue: namespace %q: must not be empty nor have braces", o.Namespace)
 	}
