@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// pluginName is what kubectl looks for on the PATH when it is asked for
+// `kubectl downstream`.
+const pluginName = "kubectl-downstream"
+
+// isPlugin says whether the program was started under the plugin's name, which
+// is its first argument.
+func isPlugin(program string) bool {
+	return strings.TrimSuffix(filepath.Base(program), ".exe") == pluginName
+}
+
+// newPluginCommand is the root of the program under the plugin's name.
+func newPluginCommand() *cobra.Command {
+	cmd := newKubectlCommand()
+	cmd.Use = pluginName
+	cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl downstream"}
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	return cmd
+}
+
+// newKubectlCommand is the plugin's commands under the program's own name.
+func newKubectlCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "kubectl",
+		Short: "Look after DownstreamNodes on a cluster; also a kubectl plugin",
+		Long: "Looks after DownstreamNodes with the rights of the current kubeconfig.\n" +
+			"Linked or copied to " + pluginName + " on the PATH, the program is\n" +
+			"`kubectl downstream`.",
+	}
+	access := newClusterAccess(cmd.PersistentFlags())
+	cmd.AddCommand(
+		newNodeStatusCommand(access),
+		newNodeFarmersCommand(access),
+		newPauseCommand(access, true),
+		newPauseCommand(access, false),
+	)
+	return cmd
+}
+
+// onCluster is a RunE for a command whose one argument names a node.
+func onCluster(access *clusterAccess, run func(context.Context, *cobra.Command, *cluster, string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := access.connect()
+		if err != nil {
+			return fmt.Errorf("reach the cluster: %w", err)
+		}
+		return run(cmd.Context(), cmd, c, nodeName(args[0]))
+	}
+}
+
+// nodeName takes the forms in which kubectl itself prints a node's name.
+func nodeName(arg string) string {
+	if kind, name, ok := strings.Cut(arg, "/"); ok {
+		switch kind {
+		case "dn", "downstreamnode", "downstreamnodes", "downstreamnode.downstream.driveshare.org":
+			return name
+		}
+	}
+	return arg
+}
