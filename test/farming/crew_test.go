@@ -1,0 +1,99 @@
+package farming
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/test/ledger"
+)
+
+// member is a running farmer.
+type member struct {
+	*farmer.Farmer
+	stop func() // and wait until it has; may be called again
+}
+
+// farm runs a farmer of size bytes against the API replica at url until it is
+// stopped, or the test ends. What it is told goes into the ledger.
+func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger) *member {
+	t.Helper()
+	client, err := farmer.NewClient(url, farmer.ClientConfig{
+		// Four farmers an address: the node serves five.
+		LocalAddr: netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + number/4)}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{}
+	var verdicts atomic.Int64
+	m.Farmer, err = farmer.New(farmer.Config{
+		Client:    client,
+		Address:   newAddress(t),
+		Dir:       filepath.Join(t.TempDir(), strconv.Itoa(number)),
+		Size:      size,
+		Retry:     500 * time.Millisecond,
+		TakeEvery: 2 * time.Second,
+		NoSync:    true,
+		OnHeartbeat: func(v farmer.Verdict) {
+			if !v.OK() {
+				t.Errorf("farmer %d, file %s: %s", number, v.FileHash, v.Error)
+				return
+			}
+			// A farmer sends no proof for a challenge that it was told "ok" for,
+			// so each of these is about another challenge.
+			told.Accepted(m.Snapshot().FarmerID, v.FileHash, strconv.FormatInt(verdicts.Add(1), 10))
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := m.Run(ctx); err != nil {
+			t.Errorf("farmer %d: %v", number, err)
+		}
+	}()
+	m.stop = func() {
+		cancel()
+		<-ended
+		client.Close()
+	}
+	t.Cleanup(m.stop)
+	return m
+}
+
+func newAddress(t *testing.T) string {
+	t.Helper()
+	key, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sjcx.Address(key.PubKey(), true)
+}
+
+// stopBetweenAnswers stops the farmer in the middle of an interval, when its
+// challenges are answered: what is recorded but was not told because the
+// farmer hung up would be no fault of the node's.
+func (m *member) stopBetweenAnswers(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		left := time.Until(m.Snapshot().NextDue)
+		if m.Snapshot().Heartbeats > 0 && left > interval/4 && left < interval/2 {
+			m.stop()
+			return
+		}
+		time.Sleep(interval / 500)
+	}
+	t.Fatal("the farmer has had no quiet moment for two intervals")
+}
