@@ -66,6 +66,7 @@ func (v *Verifier) commit(ctx context.Context, batch []ballot) {
 		contracts, err := v.apply(ctx, batch)
 		switch {
 		case err == nil:
+			faultPoint("committed")
 			v.metrics.commit.Observe(v.now().Sub(start).Seconds())
 			v.share(ctx, contracts)
 			v.tell(ctx, batch)
@@ -153,6 +154,7 @@ func (v *Verifier) tell(ctx context.Context, batch []ballot) {
 	if err := v.queue.Reply(ctx, replies...); err != nil {
 		v.log.Warn("cannot reply", "jobs", len(batch), "error", err)
 	}
+	faultPoint("replied")
 	v.metrics.reply.Observe(v.now().Sub(start).Seconds())
 	v.done(ctx, deliveries)
 }
@@ -161,5 +163,6 @@ func (v *Verifier) done(ctx context.Context, deliveries []queue.Delivery) {
 	if err := v.consumer.Done(ctx, deliveries...); err != nil {
 		v.log.Warn("cannot acknowledge jobs, they will be delivered again", "jobs", len(deliveries), "error", err)
 	}
+	faultPoint("acknowledged")
 	v.letGo(deliveries...)
 }

@@ -34,6 +34,7 @@ func (v *Verifier) verifyJobs(ctx context.Context) {
 			v.bury(ctx, d, err)
 			continue
 		}
+		faultPoint("verified")
 		select {
 		case v.judged <- b:
 		case <-ctx.Done():
@@ -60,6 +61,7 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery) (b ballot, err 
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
+	faultPoint("read")
 	start := v.now()
 	b = ballot{delivery: d, outcomes: make([]node.Outcome, len(d.Job.Proofs))}
 	if d.Job.Late(start) {
