@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 // batchRows bounds the rows of one statement. A CASE is searched from its
 // start for every row, so longer ones cost more than the round trips that they
 // save; and SQLite takes 32766 placeholders in a statement.
-const batchRows = 200
+const batchRows = 100
 
 // change is one row's new values, in the order of the columns.
 type change struct {
@@ -22,6 +23,8 @@ type change struct {
 // update writes the columns of the rows: one statement a batch, in id order.
 //
 //	UPDATE t SET a = CASE id WHEN 1 THEN x WHEN 2 THEN y END, ... WHERE id IN (1, 2)
+//
+// A column that gets the same value in every row is written without a CASE.
 func update(tx *gorm.DB, table string, columns []string, changes []change) error {
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.id, b.id) })
 	for batch := range slices.Chunk(changes, batchRows) {
@@ -41,6 +44,11 @@ func caseUpdate(table string, columns []string, batch []change) (string, []any) 
 		if i > 0 {
 			sql.WriteString(", ")
 		}
+		if value, ok := common(batch, i); ok {
+			sql.WriteString(column + " = ?")
+			args = append(args, value)
+			continue
+		}
 		sql.WriteString(column + " = CASE id")
 		for _, c := range batch {
 			sql.WriteString(" WHEN ? THEN ?")
@@ -53,6 +61,17 @@ func caseUpdate(table string, columns []string, batch []change) (string, []any) 
 		args = append(args, c.id)
 	}
 	return sql.String(), args
+}
+
+// common is the value that all rows of the batch get in column i, if they do.
+func common(batch []change, i int) (value any, ok bool) {
+	value = batch[0].values[i]
+	for _, c := range batch[1:] {
+		if !reflect.DeepEqual(c.values[i], value) {
+			return nil, false
+		}
+	}
+	return value, true
 }
 
 // distinct sorts ids and drops repetitions: the order to lock them in.
