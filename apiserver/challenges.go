@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -65,11 +67,12 @@ func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
 			return out.end()
 		}
 		after = contracts[len(contracts)-1].ID
-		if err := s.advance(r.Context(), f, contracts); err != nil {
+		now := s.now()
+		if err := s.advance(r.Context(), f, contracts, now); err != nil {
 			return err
 		}
 		for i := range contracts {
-			answer, err := s.describe(f, &contracts[i])
+			answer, err := s.describe(f, &contracts[i], now)
 			if err != nil {
 				return err
 			}
@@ -121,17 +124,19 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 
 // challengesOf describes the contracts that hashes name, in their order.
 func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeAnswer, error) {
-	var known []node.FileHash
+	var known []node.FileHash // each once: a contract is moved on once
 	for _, h := range hashes {
 		if hash, ok := node.ParseFileHash(h); ok {
 			known = append(known, hash)
 		}
 	}
-	contracts, err := s.contracts(ctx, f, known)
+	slices.SortFunc(known, func(a, b node.FileHash) int { return bytes.Compare(a[:], b[:]) })
+	contracts, err := s.contracts(ctx, f, slices.Compact(known))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.advance(ctx, f, contracts); err != nil {
+	now := s.now()
+	if err := s.advance(ctx, f, contracts, now); err != nil {
 		return nil, err
 	}
 	byHash := make(map[node.FileHash]*node.Contract, len(contracts))
@@ -146,7 +151,7 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 			answers[i] = challengeAnswer{FileHash: h, Error: node.ContractNotFound.Message()}
 			continue
 		}
-		if answers[i], err = s.describe(f, c); err != nil {
+		if answers[i], err = s.describe(f, c, now); err != nil {
 			return nil, err
 		}
 		answers[i].FileHash = h
@@ -186,10 +191,9 @@ func (s *Server) contracts(ctx context.Context, f farmer, hashes []node.FileHash
 	return append(found, fresh...), nil
 }
 
-// advance moves every contract on whose challenge is answered and due, in
-// place.
-func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract) error {
-	now := s.now()
+// advance moves every contract on whose challenge is answered and due at now,
+// in place.
+func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) error {
 	at := make(map[int64]int)
 	var ids []int64
 	for i := range contracts {
@@ -230,9 +234,10 @@ func (s *Server) share(ctx context.Context, contracts []node.Contract) {
 	}
 }
 
-// describe says what the farmer is told of a contract that advance has seen.
-func (s *Server) describe(f farmer, c *node.Contract) (challengeAnswer, error) {
-	now := s.now()
+// describe says what the farmer is told of a contract that advance has seen at
+// now. It is the same moment for both: for a contract whose due passes between
+// the two, the one that it awaits would be missing, as after the last one.
+func (s *Server) describe(f farmer, c *node.Contract, now time.Time) (challengeAnswer, error) {
 	switch {
 	case c.Expired(now):
 		return challengeAnswer{FileHash: c.FileHash.String(), Error: node.ContractExpired.Message()}, nil
@@ -243,6 +248,6 @@ func (s *Server) describe(f farmer, c *node.Contract) (challengeAnswer, error) {
 	if err != nil {
 		return challengeAnswer{}, err
 	}
-	due := wholeSeconds(c.Due.Sub(now))
+	due := wholeSeconds(c.Due.Sub(s.now()))
 	return challengeAnswer{FileHash: c.FileHash.String(), Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
 }

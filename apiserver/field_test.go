@@ -1,0 +1,235 @@
+package apiserver_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// What farmers in the field do, and a node has to live with: they cannot be
+// changed.
+
+func TestFalseGzipHeader(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		one, two := f.takeOne(t, "one"), f.takeOne(t, "two")
+		f.submit(t, one, f.prove(t, one, nil), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
+		batch := proofs{[]proofOf{{two.FileHash, f.prove(t, two, nil)}}}
+		f.ask(t, "POST", f.at("answer"), batch, "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
+		if n := f.heartbeats(t); n != 2 {
+			t.Errorf("%d heartbeats, want 2", n)
+		}
+	})
+}
+
+func TestCompressedBody(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		batch := asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}}})
+		f.ask(t, "POST", f.at("answer"), packed(t, batch)).want(t, http.StatusOK, `"ok"`)
+		f.ask(t, "POST", f.at("answer"), packed(t, batch), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
+		cut := packed(t, batch)
+		f.ask(t, "POST", f.at("answer"), cut[:len(cut)/2]).want(t, http.StatusBadRequest, "must be JSON")
+		f.ask(t, "POST", f.at("answer"), cut[:4]).want(t, http.StatusBadRequest, "gzip")
+	})
+}
+
+func packed(t *testing.T, content []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(content)
+	must(t, err)
+	must(t, w.Close())
+	return b.Bytes()
+}
+
+// Up to a second before due the challenge is the old one, and says so.
+func TestAskingEarly(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		old := c
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+
+		h.clock.pass(interval - time.Second)
+		f.next(t, &c)
+		if !c.Answered || !bytes.Equal(c.Challenge, old.Challenge) || c.Due != 1 {
+			t.Errorf("a second early: %+v", c)
+		}
+		h.clock.pass(time.Second - time.Microsecond)
+		f.next(t, &c)
+		if !c.Answered || !bytes.Equal(c.Challenge, old.Challenge) || c.Due != 0 {
+			t.Errorf("a microsecond early: %+v", c)
+		}
+		h.clock.pass(time.Microsecond)
+		f.next(t, &c)
+		if c.Answered || bytes.Equal(c.Challenge, old.Challenge) || c.Due != int64(interval/time.Second) {
+			t.Errorf("in time: %+v", c)
+		}
+	})
+}
+
+// A due that passes while the request is answered must not look like the end
+// of the contract's challenges.
+func TestDuePassesWhileAsking(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	f := h.newFarmer(t, 1)
+	for reads := range 6 { // of the clock, before it passes due
+		for _, form := range []string{"GET all", "POST", "GET one"} {
+			c := f.takeOne(t, fmt.Sprintf("%d %s", reads, form))
+			h.accept(t, f, c)
+			h.clock.pass(interval - time.Duration(reads)*time.Millisecond - time.Microsecond)
+			h.clock.goOn(time.Millisecond)
+			var got answer
+			switch form {
+			case "GET all":
+				got = f.ask(t, "GET", f.at("challenge"), nil)
+			case "POST":
+				got = f.ask(t, "POST", f.at("challenge"), map[string][]string{"hashes": {c.FileHash}})
+			default:
+				got = f.ask(t, "GET", f.at("challenge", c.FileHash), nil)
+			}
+			h.clock.goOn(0)
+			if got.status != http.StatusOK || strings.Contains(got.body, "no more challenges") {
+				t.Errorf("%s, %d reads early: %d %s", form, reads, got.status, got.body)
+			}
+		}
+	}
+}
+
+// A farmer whose request failed asks again: what was decided stays decided.
+func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle = true; p.api.AnswerTimeout = 50 * time.Millisecond }, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		right, wrong := f.takeOne(t, "right"), f.takeOne(t, "wrong")
+		rightProof := f.prove(t, right, nil)
+		batch := proofs{[]proofOf{{right.FileHash, rightProof}, {wrong.FileHash, json.RawMessage(`{}`)}}}
+
+		// No worker: nothing can be decided.
+		got := f.ask(t, "POST", f.at("answer"), batch)
+		got.want(t, http.StatusServiceUnavailable, "ask again")
+		if got.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		// The worker committed, and its reply was lost.
+		h.judge(t, f, right, rightProof, true)
+		h.judge(t, f, wrong, json.RawMessage(`{}`), false)
+		for range 2 {
+			told := said[report](t, f.ask(t, "POST", f.at("answer"), batch))
+			if told.Report[0].Status != "ok" || told.Report[1].Error != node.Invalid.Message() {
+				t.Errorf("%+v", told)
+			}
+		}
+		if n := f.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		proof := f.prove(t, c, nil)
+		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
+		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
+		f.submit(t, c, reordered(t, proof)).want(t, http.StatusOK, "ok")
+		both := proofs{[]proofOf{{c.FileHash, proof}, {c.FileHash, reordered(t, proof)}}}
+		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), both)).Report {
+			if line.Status != "ok" {
+				t.Errorf("%+v", line)
+			}
+		}
+		h.clock.pass(interval + time.Second) // due has passed, the next was not asked for
+		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
+		if n := f.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+// The same proof twice in one request, before either was judged.
+func TestSameProofTwiceAtOnce(t *testing.T) {
+	onEach(t, func(p *plan) { p.api.PartSize = 1 }, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		var batch proofs
+		for range 20 {
+			batch.Proofs = append(batch.Proofs, proofOf{c.FileHash, f.prove(t, c, nil)})
+		}
+		told := said[report](t, f.ask(t, "POST", f.at("answer"), batch)).Report
+		for i, line := range told {
+			if line.Status != "ok" {
+				t.Errorf("%d: %+v", i, line)
+			}
+		}
+		if n := f.heartbeats(t); n != 1 || len(told) != 20 {
+			t.Errorf("%d heartbeats in a report of %d, want 1 of 20", n, len(told))
+		}
+	})
+}
+
+// reordered is a Merkle proof with its members in another order, and white
+// space.
+func reordered(t *testing.T, proof json.RawMessage) json.RawMessage {
+	t.Helper()
+	var p struct {
+		Leaf   struct{ Index, Blob json.RawMessage }
+		Branch json.RawMessage
+	}
+	must(t, json.Unmarshal(proof, &p))
+	return json.RawMessage(`{ "branch": ` + string(p.Branch) + `, "leaf": {"blob": ` + string(p.Leaf.Blob) +
+		`, "index": ` + string(p.Leaf.Index) + "}}\n")
+}
+
+func TestDifferentProofAfterAnswering(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+		f.submit(t, c, json.RawMessage(`{}`)).want(t, http.StatusBadRequest, "Challenge already answered")
+		if n := f.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+// Swizzle's challenges are drawn at random: the answer, both times, and the
+// records must mean the same one.
+func TestSameContractTwiceInOneRequest(t *testing.T) {
+	swizzle := func(p *plan) { p.schemes = []heartbeat.Type{heartbeat.Swizzle} }
+	onEach(t, swizzle, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+		h.clock.pass(interval)
+		got := said[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"),
+			map[string][]string{"hashes": {c.FileHash, c.FileHash}})).Challenges
+		if !bytes.Equal(got[0].Challenge, got[1].Challenge) {
+			t.Errorf("two challenges for one contract: %s and %s", got[0].Challenge, got[1].Challenge)
+		}
+		must(t, h.queue.States().Forget(t.Context(), f.record(t).ID, hashOf(t, c)))
+		c.Challenge = got[1].Challenge
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+	})
+}
+
+func hashOf(t testing.TB, c contract) node.FileHash {
+	t.Helper()
+	hash, ok := node.ParseFileHash(c.FileHash)
+	if !ok {
+		t.Fatalf("%q is no file hash", c.FileHash)
+	}
+	return hash
+}

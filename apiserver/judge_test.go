@@ -1,0 +1,35 @@
+package apiserver_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// judge commits a verdict as a worker would, and tells nobody.
+func (h *house) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
+	t.Helper()
+	record, err := h.store.Contract(t.Context(), f.record(t).ID, hashOf(t, c))
+	must(t, err)
+	parsed, err := h.keys.Current().ParseProof(proof)
+	if err != nil {
+		parsed = nil // what cannot be parsed is a wrong proof
+	}
+	judged, err := h.store.Commit(t.Context(), []store.Verdict{{
+		ContractID: record.ID, TokenID: record.TokenID, Sequence: record.Sequence,
+		Proof: node.DigestOf(parsed), Valid: valid, Received: h.clock.Now(),
+	}}, h.plan.api.WrongAnswers)
+	must(t, err)
+	if !judged[0].Outcome.Counts() {
+		t.Fatalf("the verdict is %v", judged[0].Outcome)
+	}
+	must(t, h.queue.States().Put(t.Context(), []node.Contract{judged[0].Contract}))
+}
+
+// accept commits that the contract's challenge was answered.
+func (h *house) accept(t testing.TB, f *farmer, c contract) {
+	t.Helper()
+	h.judge(t, f, c, f.prove(t, c, nil), true)
+}
