@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // databaseName is the database of an evaluation MySQL, and its user.
@@ -49,7 +50,8 @@ func (n *Node) secret(role Role, name string, data map[string][]byte) *corev1.Se
 	}
 }
 
-// Ours says whether a Secret is one that was made for a node of this name.
-func (n *Node) Ours(secret *corev1.Secret) bool {
-	return secret.Labels[labelManagedBy] == manager && secret.Labels[labelInstance] == n.Name
+// Ours says whether an object was made for a node of this name.
+func (n *Node) Ours(object metav1.Object) bool {
+	labels := object.GetLabels()
+	return labels[labelManagedBy] == manager && labels[labelInstance] == n.Name
 }

@@ -1,0 +1,123 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/controllers/desired"
+)
+
+// named is what every generated apply configuration can tell of itself.
+type named interface {
+	runtime.ApplyConfiguration
+	GetName() *string
+	GetKind() *string
+	GetAPIVersion() *string
+}
+
+// apply makes an object what it should be. Fields that others set stay; an
+// object that is not the node's is refused.
+func (r *Reconciler) apply(ctx context.Context, s *scope, object named) error {
+	kind := schema.FromAPIVersionAndKind(*object.GetAPIVersion(), *object.GetKind())
+	return r.applyAs(ctx, s, kind, *object.GetName(), object)
+}
+
+// applyUnstructured is apply for a kind that client-go does not know.
+func (r *Reconciler) applyUnstructured(ctx context.Context, s *scope, object *unstructured.Unstructured) error {
+	return r.applyAs(ctx, s, object.GroupVersionKind(), object.GetName(), client.ApplyConfigurationFromUnstructured(object))
+}
+
+func (r *Reconciler) applyAs(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string, object runtime.ApplyConfiguration) error {
+	live, err := r.lookUp(ctx, s, kind, name)
+	if err != nil {
+		return err
+	}
+	if live != nil && !s.mayTake(live) {
+		return block(ReasonOwnershipConflict, "the %s %s is not this node's; rename the node, or delete the object if nobody needs it", kind.Kind, name)
+	}
+	if err := r.Client.Apply(ctx, object, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
+		applies.WithLabelValues(kind.Kind, "error").Inc()
+		return fmt.Errorf("apply the %s %s: %w", kind.Kind, name, err)
+	}
+	applies.WithLabelValues(kind.Kind, "ok").Inc()
+	return nil
+}
+
+// remove deletes an object of the node's that is no longer asked for. One that
+// is somebody else's stays.
+func (r *Reconciler) remove(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) error {
+	live, err := r.lookUp(ctx, s, kind, name)
+	if err != nil {
+		return err
+	}
+	if live == nil || !metav1.IsControlledBy(live, s.DownstreamNode) {
+		return nil
+	}
+	return r.delete(ctx, live, client.PropagationPolicy(metav1.DeletePropagationBackground))
+}
+
+func (r *Reconciler) delete(ctx context.Context, object client.Object, options ...client.DeleteOption) error {
+	uid := object.GetUID()
+	options = append(options, client.Preconditions{UID: &uid})
+	if err := r.Client.Delete(ctx, object, options...); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete %s: %w", object.GetName(), err)
+	}
+	return nil
+}
+
+// lookUp gets the metadata of an object, or nil where there is none. That
+// there is none is never taken from the cache, which may be behind.
+func (r *Reconciler) lookUp(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(kind)
+	key := client.ObjectKey{Namespace: s.Namespace, Name: name}
+	var err error
+	if !optional(kind) { // what is not watched is not in the cache either
+		err = r.Client.Get(ctx, key, live)
+	}
+	if optional(kind) || apierrors.IsNotFound(err) {
+		err = r.Live.Get(ctx, key, live)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get the %s %s: %w", kind.Kind, name, err)
+	}
+	return live, nil
+}
+
+// mayTake says whether an object is the node's: it controls it, or nobody does
+// and the labels say so, as after the node was deleted and its objects were
+// kept.
+func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
+	if metav1.GetControllerOf(live) != nil {
+		return metav1.IsControlledBy(live, s.DownstreamNode)
+	}
+	return s.Ours(live)
+}
+
+// optional says whether a cluster may not know a kind.
+func optional(kind schema.GroupVersionKind) bool {
+	return kind == desired.HTTPRouteKind || kind == desired.ServiceMonitorKind
+}
+
+// knows says whether the cluster knows a kind.
+func (r *Reconciler) knows(kind schema.GroupVersionKind) (bool, error) {
+	_, err := r.Client.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
+	switch {
+	case meta.IsNoMatchError(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("ask whether the cluster knows %s: %w", kind.Kind, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,236 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+// The reasons of conditions, and of the events of the same name.
+const (
+	ReasonAsExpected        = "AsExpected"
+	ReasonOwnershipConflict = "OwnershipConflict"
+	ReasonSecretMissing     = "SecretMissing"
+	ReasonKeyFound          = "KeyFound"
+	ReasonKeyMissing        = "KeyMissing"
+	ReasonKeyChanged        = "KeyChanged"
+	ReasonKeyInvalid        = "KeyInvalid"
+	ReasonMigrated          = "Migrated"
+	ReasonMigrating         = "Migrating"
+	ReasonMigrationWaiting  = "MigrationWaiting"
+	ReasonMigrationFailed   = "MigrationFailed"
+	ReasonWhitelistFailed   = "WhitelistFailed"
+	ReasonWhitelistLoading  = "WhitelistLoading"
+	ReasonReplicasAvailable = "ReplicasAvailable"
+	ReasonNoneAvailable     = "NoneAvailable"
+	ReasonNotCreated        = "NotCreated"
+	ReasonScaledToZero      = "ScaledToZero"
+	ReasonRollingOut        = "RollingOut"
+	ReasonRolloutStalled    = "RolloutStalled"
+	ReasonKindUnknown       = "KindUnknown"
+	ReasonPaused            = "Paused"
+	ReasonNotPaused         = "NotPaused"
+	ReasonFarmersCanFarm    = "FarmersCanFarm"
+	ReasonNotReached        = "NotReached"
+)
+
+// facts are what a reconcile found out, and all that conditions follow from.
+type facts struct {
+	paused       bool
+	blocked      *blocked
+	key          *keyFact // nil: not looked at
+	migration    jobState
+	whitelist    jobState
+	api, workers pool
+	unknownKinds []string // asked for, and the cluster does not know them
+}
+
+// keyFact is what was found of the heartbeat key.
+type keyFact struct {
+	secret  string
+	problem *blocked // nil: the key is there and the right one
+}
+
+// pool is how a Deployment stands.
+type pool struct {
+	found     bool
+	desired   int32
+	running   int32
+	ready     int32
+	available int32
+	settled   bool   // every pod is of the newest template and available
+	stalled   string // why the rollout does not get on; empty where it does
+}
+
+// verdict is a condition without its time. Without a reason it says nothing,
+// and what was known before stays.
+type verdict struct {
+	status          metav1.ConditionStatus
+	reason, message string
+}
+
+func yes(reason, format string, args ...any) verdict {
+	return verdict{metav1.ConditionTrue, reason, fmt.Sprintf(format, args...)}
+}
+
+func no(reason, format string, args ...any) verdict {
+	return verdict{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
+}
+
+// verdicts is every condition but Ready, which follows from the others.
+var verdicts = []struct {
+	condition string
+	of        func(facts) verdict
+}{
+	{v1alpha1.HeartbeatKeyAvailable, keyAvailable},
+	{v1alpha1.SchemaMigrated, schemaMigrated},
+	{v1alpha1.APIAvailable, apiAvailable},
+	{v1alpha1.WorkersAvailable, workersAvailable},
+	{v1alpha1.Progressing, progressing},
+	{v1alpha1.Degraded, degraded},
+	{v1alpha1.Paused, paused},
+}
+
+// setConditions brings the conditions up to date. Those of other types stay.
+func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
+	set := func(condition string, v verdict) {
+		if v.reason == "" {
+			if meta.FindStatusCondition(*conditions, condition) != nil {
+				return
+			}
+			v = verdict{metav1.ConditionUnknown, ReasonNotReached, "Not looked at yet."}
+		}
+		meta.SetStatusCondition(conditions, metav1.Condition{
+			Type: condition, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: generation,
+		})
+	}
+	for _, v := range verdicts {
+		set(v.condition, v.of(f))
+	}
+	set(v1alpha1.Ready, ready(*conditions))
+}
+
+func keyAvailable(f facts) verdict {
+	switch {
+	case f.key == nil:
+		return verdict{}
+	case f.key.problem != nil:
+		return no(f.key.problem.reason, "%s.", capital(f.key.problem.message))
+	}
+	return yes(ReasonKeyFound, "The key is in the Secret %s.", f.key.secret)
+}
+
+func schemaMigrated(f facts) verdict {
+	switch f.migration.phase {
+	case jobComplete:
+		return yes(ReasonMigrated, "The database has the schema of the image.")
+	case jobRunning:
+		return no(ReasonMigrating, "The Job %s is bringing the database to the schema of the image; pods keep their template until then.", f.migration.name)
+	case jobWaiting:
+		return no(ReasonMigrationWaiting, "%s.", capital(f.migration.message))
+	case jobFailed:
+		return no(ReasonMigrationFailed, "The Job %s failed: %s.", f.migration.name, f.migration.message)
+	}
+	return verdict{}
+}
+
+func apiAvailable(f facts) verdict {
+	if f.api.found && f.api.desired == 0 {
+		return no(ReasonScaledToZero, "There are to be no API replicas, so farmers get no answer.")
+	}
+	return available(f.api, "API replicas")
+}
+
+func workersAvailable(f facts) verdict {
+	if f.workers.found && f.workers.desired == 0 {
+		return yes(ReasonScaledToZero, "There are to be no workers; proofs wait.")
+	}
+	return available(f.workers, "workers")
+}
+
+func available(p pool, what string) verdict {
+	switch {
+	case !p.found:
+		return no(ReasonNotCreated, "There are no %s yet.", what)
+	case p.available == 0:
+		return no(ReasonNoneAvailable, "None of %d %s is available.", p.desired, what)
+	}
+	return yes(ReasonReplicasAvailable, "There are %s to answer.", what)
+}
+
+// progressing speaks of what will end by itself, so what is degraded is not it.
+func progressing(f facts) verdict {
+	switch {
+	case f.paused, f.blocked != nil:
+		return no(ReasonAsExpected, "Nothing is under way.")
+	case f.migration.phase == jobRunning, f.migration.phase == jobWaiting:
+		return yes(ReasonMigrating, "The database is being brought to the schema of the image.")
+	case f.whitelist.phase == jobRunning, f.whitelist.phase == jobWaiting:
+		return yes(ReasonWhitelistLoading, "The whitelist is being loaded.")
+	case f.api.found && !f.api.settled && f.api.stalled == "", f.workers.found && !f.workers.settled && f.workers.stalled == "":
+		return yes(ReasonRollingOut, "Pods are being started or replaced.")
+	}
+	return no(ReasonAsExpected, "Nothing is under way.")
+}
+
+// degraded names the first thing that somebody has to look at.
+func degraded(f facts) verdict {
+	switch {
+	case f.blocked != nil:
+		return yes(f.blocked.reason, "%s.", capital(f.blocked.message))
+	case f.migration.phase == jobFailed:
+		return yes(ReasonMigrationFailed, "The Job %s failed: %s.", f.migration.name, f.migration.message)
+	case f.whitelist.phase == jobFailed:
+		return yes(ReasonWhitelistFailed, "The whitelist was not loaded: %s.", f.whitelist.message)
+	case f.api.stalled != "":
+		return yes(ReasonRolloutStalled, "The API's rollout does not get on: %s", f.api.stalled)
+	case f.workers.stalled != "":
+		return yes(ReasonRolloutStalled, "The workers' rollout does not get on: %s", f.workers.stalled)
+	case len(f.unknownKinds) > 0:
+		return yes(ReasonKindUnknown, "The cluster does not know what the spec asks for: %s.", strings.Join(f.unknownKinds, ", "))
+	case f.paused:
+		return verdict{}
+	}
+	return no(ReasonAsExpected, "Nothing needs to be looked at.")
+}
+
+func paused(f facts) verdict {
+	if f.paused {
+		return yes(ReasonPaused, "The operator leaves the node's objects alone while spec.paused is true.")
+	}
+	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
+}
+
+// needed are the conditions without which farmers cannot farm.
+var needed = []string{v1alpha1.HeartbeatKeyAvailable, v1alpha1.SchemaMigrated, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
+
+// ready names what somebody has to look at before what is merely not there
+// yet.
+func ready(conditions []metav1.Condition) verdict {
+	missing := slices.DeleteFunc(slices.Clone(needed), func(condition string) bool {
+		return meta.IsStatusConditionTrue(conditions, condition)
+	})
+	if len(missing) == 0 {
+		return yes(ReasonFarmersCanFarm, "Farmers can farm.")
+	}
+	for _, condition := range append([]string{v1alpha1.Degraded}, missing...) {
+		c := meta.FindStatusCondition(conditions, condition)
+		if c != nil && (c.Status == metav1.ConditionFalse) == (condition != v1alpha1.Degraded) && c.Status != metav1.ConditionUnknown {
+			return no(c.Reason, "%s", c.Message)
+		}
+	}
+	return no(ReasonNotReached, "Not looked at yet.")
+}
+
+// capital begins a message with a capital letter.
+func capital(message string) string {
+	if message == "" {
+		return ""
+	}
+	return strings.ToUpper(message[:1]) + message[1:]
+}

@@ -1,0 +1,303 @@
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers"
+)
+
+// farm is a namespace with a node in it and an operator that is called by
+// hand. What kubelets and Kubernetes' own controllers would do, the test does.
+type farm struct {
+	*cluster
+	t        *testing.T
+	operator *controllers.Reconciler
+	recorder *events.FakeRecorder
+	backlog  int64
+	redisErr error
+	clock    time.Time
+}
+
+const operatorImage = "example.org/downstream-node:v1"
+
+// newFarm makes the Secret with the backends, and a node with spec laid over
+// the minimal one.
+func newFarm(t *testing.T, spec string) *farm {
+	t.Helper()
+	f := emptyFarm(t)
+	f.create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "backends"},
+		StringData: map[string]string{"dsn": "u:p@tcp(mysql)/d", "url": "redis://redis", "unread": "x"},
+	})
+	f.createNode(spec)
+	return f
+}
+
+func emptyFarm(t *testing.T) *farm {
+	t.Helper()
+	f := &farm{
+		cluster:  newCluster(t),
+		t:        t,
+		recorder: events.NewFakeRecorder(1000),
+		clock:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	f.operator = f.newOperator(f.WithWatch)
+	return f
+}
+
+func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
+	return &controllers.Reconciler{
+		Client:       c,
+		Live:         c,
+		Recorder:     f.recorder,
+		DefaultImage: operatorImage,
+		Backlog:      func(context.Context, string, string) (int64, error) { return f.backlog, f.redisErr },
+		Now:          func() time.Time { return f.clock },
+	}
+}
+
+func (f *farm) createNode(spec string) {
+	f.t.Helper()
+	u := parse(f.t, minimal, spec)
+	u.SetNamespace(f.namespace)
+	f.ok(f.Create(f.t.Context(), u))
+}
+
+func (f *farm) ok(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *farm) create(object client.Object) {
+	f.t.Helper()
+	object.SetNamespace(f.namespace)
+	f.ok(f.Create(f.t.Context(), object))
+}
+
+// find gets an object and says whether it is there.
+func (f *farm) find(object client.Object, name string) bool {
+	f.t.Helper()
+	err := f.Get(f.t.Context(), client.ObjectKey{Namespace: f.namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return false
+	}
+	f.ok(err)
+	return true
+}
+
+func (f *farm) get(object client.Object, name string) {
+	f.t.Helper()
+	if !f.find(object, name) {
+		f.t.Fatalf("there is no %T %s", object, name)
+	}
+}
+
+func (f *farm) node() *v1alpha1.DownstreamNode {
+	f.t.Helper()
+	node := &v1alpha1.DownstreamNode{}
+	f.get(node, "node")
+	return node
+}
+
+func (f *farm) deployment(name string) *appsv1.Deployment {
+	f.t.Helper()
+	d := &appsv1.Deployment{}
+	f.get(d, name)
+	return d
+}
+
+// edit changes the node's spec.
+func (f *farm) edit(change func(*v1alpha1.DownstreamNodeSpec)) {
+	f.t.Helper()
+	node := f.node()
+	before := client.MergeFrom(node.DeepCopy())
+	change(&node.Spec)
+	f.ok(f.Patch(f.t.Context(), node, before))
+}
+
+// reconcile calls the operator once.
+func (f *farm) reconcile() error {
+	_, err := f.operator.Reconcile(f.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: f.namespace, Name: "node"}})
+	return err
+}
+
+// settle calls the operator until it changes nothing any more, and plays the
+// garbage collector for the Jobs that it deletes.
+func (f *farm) settle() {
+	f.t.Helper()
+	last := ""
+	for range 20 {
+		f.ok(f.reconcile())
+		f.collect()
+		versions := f.versions()
+		if versions == last {
+			return
+		}
+		last = versions
+	}
+	f.t.Fatal("the operator does not come to rest")
+}
+
+// collect does what the garbage collector does for foreground deletion.
+func (f *farm) collect() {
+	f.t.Helper()
+	jobs := &batchv1.JobList{}
+	f.ok(f.List(f.t.Context(), jobs, client.InNamespace(f.namespace)))
+	for i := range jobs.Items {
+		if job := &jobs.Items[i]; !job.DeletionTimestamp.IsZero() && len(job.Finalizers) > 0 {
+			job.Finalizers = nil
+			f.ok(f.Update(f.t.Context(), job))
+		}
+	}
+}
+
+// children are the objects that a node can have.
+func children() []client.ObjectList {
+	lists := []client.ObjectList{}
+	for _, kind := range []string{
+		"v1/Service", "v1/ConfigMap", "v1/Secret", "apps/v1/Deployment", "apps/v1/StatefulSet", "batch/v1/Job",
+		"networking.k8s.io/v1/Ingress", "networking.k8s.io/v1/NetworkPolicy", "policy/v1/PodDisruptionBudget",
+		"autoscaling/v2/HorizontalPodAutoscaler", "downstream.driveshare.org/v1alpha1/DownstreamNode",
+	} {
+		list := &metav1.PartialObjectMetadataList{}
+		slash := strings.LastIndex(kind, "/")
+		list.APIVersion, list.Kind = kind[:slash], kind[slash+1:]
+		lists = append(lists, list)
+	}
+	return lists
+}
+
+// objects are all objects of the namespace that a node can have, as kind/name.
+func (f *farm) objects() map[string]metav1.PartialObjectMetadata {
+	f.t.Helper()
+	objects := map[string]metav1.PartialObjectMetadata{}
+	for _, list := range children() {
+		f.ok(f.List(f.t.Context(), list, client.InNamespace(f.namespace)))
+		for _, item := range list.(*metav1.PartialObjectMetadataList).Items {
+			if item.Name != "kube-root-ca.crt" {
+				kind := strings.TrimSuffix(list.GetObjectKind().GroupVersionKind().Kind, "List")
+				objects[kind+"/"+item.Name] = item
+			}
+		}
+	}
+	return objects
+}
+
+// versions changes whenever an object of the namespace does.
+func (f *farm) versions() string {
+	return fmt.Sprint(mapped(f.objects(), func(o metav1.PartialObjectMetadata) string { return o.ResourceVersion }))
+}
+
+func mapped[K comparable, V, W any](m map[K]V, f func(V) W) map[K]W {
+	out := make(map[K]W, len(m))
+	for k, v := range m {
+		out[k] = f(v)
+	}
+	return out
+}
+
+// jobOf is the one Job of a role.
+func (f *farm) jobOf(role string) *batchv1.Job {
+	f.t.Helper()
+	jobs := &batchv1.JobList{}
+	f.ok(f.List(f.t.Context(), jobs, client.InNamespace(f.namespace), client.MatchingLabels{"app.kubernetes.io/component": role}))
+	if len(jobs.Items) != 1 {
+		f.t.Fatalf("there are %d %s Jobs, want one", len(jobs.Items), role)
+	}
+	return &jobs.Items[0]
+}
+
+// start gives a Job a pod at work.
+func (f *farm) start(job *batchv1.Job) {
+	f.t.Helper()
+	one, now := int32(1), metav1.Now()
+	job.Status.StartTime, job.Status.Active, job.Status.Ready = &now, 1, &one
+	f.ok(f.Status().Update(f.t.Context(), job))
+}
+
+// finish ends a Job, well or not.
+func (f *farm) finish(job *batchv1.Job, well bool) {
+	f.t.Helper()
+	now, zero := metav1.Now(), int32(0)
+	if job.Status.StartTime == nil {
+		job.Status.StartTime = &now
+	}
+	job.Status.Active, job.Status.Ready = 0, &zero
+	add := func(conditions ...batchv1.JobConditionType) {
+		for _, c := range conditions {
+			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+				Type: c, Status: corev1.ConditionTrue, Message: "so the test says", LastTransitionTime: now,
+			})
+		}
+	}
+	if well {
+		job.Status.Succeeded, job.Status.CompletionTime = 1, &now
+		add(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
+	} else {
+		job.Status.Failed = 1
+		add(batchv1.JobFailureTarget, batchv1.JobFailed)
+	}
+	f.ok(f.Status().Update(f.t.Context(), job))
+}
+
+// run makes every pod of a Deployment available.
+func (f *farm) run(name string) {
+	f.t.Helper()
+	d := f.deployment(name)
+	n := *d.Spec.Replicas
+	d.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+	}
+	f.ok(f.Status().Update(f.t.Context(), d))
+}
+
+// bringUp takes a new node to where it is ready.
+func (f *farm) bringUp() {
+	f.t.Helper()
+	f.settle()
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	f.run("node-api")
+	f.run("node-workers")
+	f.settle()
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.events()
+}
+
+func (f *farm) wantCondition(condition, status, reason string) {
+	f.t.Helper()
+	c := meta.FindStatusCondition(f.node().Status.Conditions, condition)
+	if c == nil || string(c.Status) != status || c.Reason != reason {
+		f.t.Fatalf("%s is %+v, want %s because of %s", condition, c, status, reason)
+	}
+}
+
+// events are those that were sent since the last time.
+func (f *farm) events() []string {
+	var sent []string
+	for {
+		select {
+		case e := <-f.recorder.Events:
+			sent = append(sent, e)
+		default:
+			return sent
+		}
+	}
+}

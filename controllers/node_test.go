@@ -1,0 +1,275 @@
+package controllers_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers"
+)
+
+func TestMinimalNode(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	node := f.node()
+	objects := f.objects()
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(objects)) {
+		if cut := strings.LastIndex(name, "-"); len(name)-cut == 11 { // the digits of a hash
+			name = name[:cut] + "-*"
+		}
+		names = append(names, name)
+	}
+	want := []string{
+		"ConfigMap/node-api-*", "ConfigMap/node-migration-*", "ConfigMap/node-workers-*",
+		"Deployment/node-api", "Deployment/node-workers",
+		"DownstreamNode/node",
+		"Job/node-migration-*",
+		"NetworkPolicy/node-api", "NetworkPolicy/node-jobs", "NetworkPolicy/node-workers",
+		"PodDisruptionBudget/node-api",
+		"Secret/backends", "Secret/node-heartbeat-key",
+		"Service/node-api",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("the objects are\n%s\nwant\n%s", strings.Join(names, "\n"), strings.Join(want, "\n"))
+	}
+	for name, object := range objects {
+		switch name {
+		case "DownstreamNode/node", "Secret/backends":
+			continue
+		case "Secret/node-heartbeat-key":
+			if len(object.OwnerReferences) > 0 {
+				t.Errorf("%s has the owners %v, want none", name, object.OwnerReferences)
+			}
+		default:
+			if !metav1.IsControlledBy(&object, node) {
+				t.Errorf("%s is not the node's", name)
+			}
+		}
+		if !slices.ContainsFunc(object.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Manager == controllers.FieldOwner }) {
+			t.Errorf("%s has no fields of the operator's", name)
+		}
+	}
+	if got := node.Status.URL; got != "http://node-api."+f.namespace+".svc:80" {
+		t.Errorf("the URL is %s", got)
+	}
+	if node.Status.ObservedGeneration != node.Generation {
+		t.Errorf("observed generation %d of %d", node.Status.ObservedGeneration, node.Generation)
+	}
+}
+
+func TestReconcilingAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "workers: {replicas: 2}")
+	f.bringUp()
+	before := f.versions()
+	for range 10 {
+		f.ok(f.reconcile())
+	}
+	if after := f.versions(); after != before {
+		t.Errorf("the objects were\n%s\nand are\n%s", before, after)
+	}
+	if sent := f.events(); len(sent) > 0 {
+		t.Errorf("events were sent: %q", sent)
+	}
+}
+
+func TestDriftIsRepairedAndForeignFieldsStay(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	d := f.deployment("node-api")
+	want := d.Spec.Template.Spec.Containers[0].Image
+	d.Spec.Template.Spec.Containers[0].Image = "example.org/mischief"
+	d.Spec.Template.Spec.DeprecatedServiceAccount = ""
+	d.Annotations = map[string]string{"example.org/note": "mine"}
+	d.Spec.Template.Annotations["example.org/restarted"] = "now"
+	f.ok(f.Update(t.Context(), d, client.FieldOwner("somebody")))
+	f.ok(f.Delete(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
+	f.settle()
+	d = f.deployment("node-api")
+	if got := d.Spec.Template.Spec.Containers[0].Image; got != want {
+		t.Errorf("the image is %s, want %s", got, want)
+	}
+	if d.Annotations["example.org/note"] != "mine" || d.Spec.Template.Annotations["example.org/restarted"] != "now" {
+		t.Errorf("what somebody else set is gone: %v, %v", d.Annotations, d.Spec.Template.Annotations)
+	}
+	f.get(&policyv1.PodDisruptionBudget{}, "node-api")
+}
+
+func TestScaleChangesWorkersOnly(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	api := f.deployment("node-api").ResourceVersion
+	scale := &autoscalingv1.Scale{}
+	f.ok(f.SubResource("scale").Get(t.Context(), f.node(), scale))
+	if scale.Spec.Replicas != 1 || scale.Status.Replicas != 1 {
+		t.Errorf("the scale is %+v", scale)
+	}
+	selector, err := labels.Parse(scale.Status.Selector)
+	f.ok(err)
+	if !selector.Matches(labels.Set(f.deployment("node-workers").Spec.Template.Labels)) || selector.Matches(labels.Set(f.deployment("node-api").Spec.Template.Labels)) {
+		t.Errorf("the selector %s does not select the workers alone", selector)
+	}
+	scale.Spec.Replicas = 4
+	f.ok(f.SubResource("scale").Update(t.Context(), f.node(), client.WithSubResourceBody(scale)))
+	f.settle()
+	if got := *f.deployment("node-workers").Spec.Replicas; got != 4 {
+		t.Errorf("there are to be %d workers, want 4", got)
+	}
+	if got := f.deployment("node-api").ResourceVersion; got != api {
+		t.Error("the API was changed")
+	}
+	f.get(&policyv1.PodDisruptionBudget{}, "node-workers")
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(1)) })
+	f.settle()
+	if f.find(&policyv1.PodDisruptionBudget{}, "node-workers") {
+		t.Error("one worker has a disruption budget, which would keep a node drain from ending")
+	}
+}
+
+func TestOwnershipClash(t *testing.T) {
+	t.Parallel()
+	f := emptyFarm(t)
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "d", "url": "redis://r"}})
+	theirs := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "node-api"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}}
+	f.create(theirs)
+	f.createNode("")
+	f.settle()
+	f.wantCondition("Degraded", "True", "OwnershipConflict")
+	f.wantCondition("Ready", "False", "OwnershipConflict")
+	live := &corev1.Service{}
+	f.get(live, "node-api")
+	if live.ResourceVersion != theirs.ResourceVersion {
+		t.Error("somebody else's Service was changed")
+	}
+	f.ok(f.Delete(t.Context(), live))
+	f.bringUp()
+}
+
+func TestObjectsKeptFromADeletedNodeAreTaken(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	node := f.node()
+	// What kubectl delete --cascade=orphan comes to.
+	for _, list := range children() {
+		f.ok(f.List(t.Context(), list, client.InNamespace(f.namespace)))
+		for _, item := range list.(*metav1.PartialObjectMetadataList).Items {
+			if metav1.IsControlledBy(&item, node) {
+				item.SetGroupVersionKind(list.GetObjectKind().GroupVersionKind().GroupVersion().WithKind(strings.TrimSuffix(list.GetObjectKind().GroupVersionKind().Kind, "List")))
+				f.ok(f.Patch(t.Context(), &item, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`))))
+			}
+		}
+	}
+	f.ok(f.Delete(t.Context(), node))
+	f.createNode("")
+	f.settle()
+	if !metav1.IsControlledBy(f.deployment("node-api"), f.node()) {
+		t.Error("the Deployment was not taken over")
+	}
+}
+
+func TestForeignConditionsSurvive(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	node := f.node()
+	meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{Type: "example.org/Audited", Status: "True", Reason: "Audited", Message: "m"})
+	f.ok(f.Status().Update(t.Context(), node, client.FieldOwner("auditor")))
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	if !meta.IsStatusConditionTrue(f.node().Status.Conditions, "example.org/Audited") {
+		t.Error("the auditor's condition is gone")
+	}
+	for _, entry := range f.node().ManagedFields {
+		if entry.Manager == controllers.FieldOwner && entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), "Audited") {
+			t.Error("the operator took the auditor's condition over")
+		}
+	}
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = true; s.Workers.Replicas = new(int32(7)) })
+	d := f.deployment("node-workers")
+	d.Spec.Replicas = new(int32(3))
+	f.ok(f.Update(t.Context(), d))
+	f.settle()
+	f.wantCondition("Paused", "True", "Paused")
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	if got := *f.deployment("node-workers").Spec.Replicas; got != 3 {
+		t.Errorf("the operator made it %d workers while paused", got)
+	}
+	if sent := f.events(); len(sent) != 1 || !strings.Contains(sent[0], "Paused") {
+		t.Errorf("the events are %q", sent)
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = false })
+	f.settle()
+	if got := *f.deployment("node-workers").Spec.Replicas; got != 7 {
+		t.Errorf("%d workers after the pause, want 7", got)
+	}
+	f.wantCondition("Paused", "False", "NotPaused")
+}
+
+func TestStalledRollout(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	d := f.deployment("node-workers")
+	d.Status.AvailableReplicas, d.Status.ReadyReplicas = 0, 0
+	d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "False", Reason: "ProgressDeadlineExceeded", Message: "it has timed out"}}
+	f.ok(f.Status().Update(t.Context(), d))
+	f.settle()
+	f.wantCondition("WorkersAvailable", "False", "NoneAvailable")
+	f.wantCondition("Degraded", "True", "RolloutStalled")
+	f.wantCondition("Progressing", "False", "AsExpected")
+}
+
+func TestEdgesComeAndGo(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "api: {ingress: {host: farm.example.org, tlsSecretName: tls}}")
+	f.bringUp()
+	if got := f.node().Status.URL; got != "https://farm.example.org" {
+		t.Errorf("the URL is %s", got)
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Ingress = nil; s.NetworkPolicy.Enabled = new(false) })
+	f.settle()
+	for name := range f.objects() {
+		if strings.HasPrefix(name, "Ingress/") || strings.HasPrefix(name, "NetworkPolicy/") {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+func TestMissingSecrets(t *testing.T) {
+	t.Parallel()
+	f := emptyFarm(t)
+	f.createNode("")
+	f.settle()
+	f.wantCondition("Ready", "False", "SecretMissing")
+	if sent := fmt.Sprint(f.events()); !strings.Contains(sent, "the Secret backends is not there") && !strings.Contains(sent, "The Secret backends is not there") {
+		t.Errorf("the events are %s", sent)
+	}
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "d"}})
+	f.settle()
+	f.wantCondition("Degraded", "True", "SecretMissing")
+	f.ok(f.Update(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}, StringData: map[string]string{"dsn": "d", "url": "redis://r"}}))
+	f.bringUp()
+}
