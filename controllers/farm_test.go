@@ -73,7 +73,8 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 
 func (f *farm) createNode(spec string) {
 	f.t.Helper()
-	u := parse(f.t, minimal, spec)
+	// The keys of Merkle are made in no time.
+	u := parse(f.t, strings.Replace(minimal, "spec:", "spec:\n  heartbeat: {type: Merkle}", 1), spec)
 	u.SetNamespace(f.namespace)
 	f.ok(f.Create(f.t.Context(), u))
 }
@@ -192,12 +193,26 @@ func (f *farm) objects() map[string]metav1.PartialObjectMetadata {
 		f.ok(f.List(f.t.Context(), list, client.InNamespace(f.namespace)))
 		for _, item := range list.(*metav1.PartialObjectMetadataList).Items {
 			if item.Name != "kube-root-ca.crt" {
-				kind := strings.TrimSuffix(list.GetObjectKind().GroupVersionKind().Kind, "List")
-				objects[kind+"/"+item.Name] = item
+				kind := list.GetObjectKind().GroupVersionKind()
+				kind.Kind = strings.TrimSuffix(kind.Kind, "List")
+				item.SetGroupVersionKind(kind)
+				objects[kind.Kind+"/"+item.Name] = item
 			}
 		}
 	}
 	return objects
+}
+
+// deleteNode deletes the node, and then as the garbage collector does what it
+// owns.
+func (f *farm) deleteNode() {
+	f.t.Helper()
+	f.ok(f.Delete(f.t.Context(), f.node()))
+	for _, object := range f.objects() {
+		if len(object.OwnerReferences) > 0 {
+			f.ok(f.Delete(f.t.Context(), &object, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+		}
+	}
 }
 
 // versions changes whenever an object of the namespace does.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
@@ -167,13 +168,9 @@ func TestObjectsKeptFromADeletedNodeAreTaken(t *testing.T) {
 	f.bringUp()
 	node := f.node()
 	// What kubectl delete --cascade=orphan comes to.
-	for _, list := range children() {
-		f.ok(f.List(t.Context(), list, client.InNamespace(f.namespace)))
-		for _, item := range list.(*metav1.PartialObjectMetadataList).Items {
-			if metav1.IsControlledBy(&item, node) {
-				item.SetGroupVersionKind(list.GetObjectKind().GroupVersionKind().GroupVersion().WithKind(strings.TrimSuffix(list.GetObjectKind().GroupVersionKind().Kind, "List")))
-				f.ok(f.Patch(t.Context(), &item, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`))))
-			}
+	for _, object := range f.objects() {
+		if metav1.IsControlledBy(&object, node) {
+			f.ok(f.Patch(t.Context(), &object, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`))))
 		}
 	}
 	f.ok(f.Delete(t.Context(), node))

@@ -1,0 +1,267 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+// image is the image that a Deployment's pods have.
+func (f *farm) image(name string) string {
+	f.t.Helper()
+	return f.deployment(name).Spec.Template.Spec.Containers[0].Image
+}
+
+func (f *farm) setImage(image string) {
+	f.t.Helper()
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = image })
+	f.settle()
+}
+
+func TestMigrationGatesPods(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	f.wantCondition("SchemaMigrated", "False", "Migrating")
+	f.wantCondition("Progressing", "True", "Migrating")
+	for name := range f.objects() {
+		if strings.HasPrefix(name, "Deployment/") {
+			t.Errorf("there is %s before the schema is", name)
+		}
+	}
+	f.start(f.jobOf("migration"))
+	f.settle()
+	f.wantCondition("SchemaMigrated", "False", "Migrating")
+	f.bringUp()
+	f.wantCondition("SchemaMigrated", "True", "Migrated")
+}
+
+func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	d := f.deployment("node-workers")
+	d.Spec.Template.Annotations["example.org/mine"] = "x"
+	f.ok(f.Update(t.Context(), d, client.FieldOwner("somebody")))
+	f.setImage("example.org/new")
+	f.wantCondition("SchemaMigrated", "False", "Migrating")
+	if f.image("node-api") != operatorImage || f.image("node-workers") != operatorImage {
+		t.Error("pods have the new image before the schema is there")
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(3)) })
+	f.settle()
+	if d := f.deployment("node-workers"); *d.Spec.Replicas != 3 || f.image("node-workers") != operatorImage || d.Spec.Template.Annotations["example.org/mine"] != "x" {
+		t.Errorf("scaling while the schema is migrated gives %+v", d.Spec)
+	}
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	if f.image("node-api") != "example.org/new" || f.image("node-workers") != "example.org/new" {
+		t.Error("pods do not have the new image")
+	}
+	if f.deployment("node-workers").Spec.Template.Annotations["example.org/mine"] != "x" {
+		t.Error("what somebody else set is gone")
+	}
+}
+
+func TestMigrationFails(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	f.setImage("example.org/broken")
+	failed := f.jobOf("migration")
+	f.finish(failed, false)
+	f.settle()
+	f.wantCondition("SchemaMigrated", "False", "MigrationFailed")
+	f.wantCondition("Degraded", "True", "MigrationFailed")
+	f.wantCondition("Progressing", "False", "AsExpected")
+	if f.image("node-api") != operatorImage {
+		t.Error("pods have the new image although the migration failed")
+	}
+	// To delete the Job is to have it tried again.
+	f.ok(f.Delete(t.Context(), failed, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	f.settle()
+	f.wantCondition("SchemaMigrated", "False", "Migrating")
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	if f.image("node-api") != "example.org/broken" {
+		t.Error("pods do not have the image that was asked for")
+	}
+}
+
+func TestMigrationDeletedMidway(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	job := f.jobOf("migration")
+	f.start(job)
+	f.ok(f.Delete(t.Context(), job, client.PropagationPolicy(metav1.DeletePropagationForeground)))
+	f.ok(f.reconcile())
+	f.wantCondition("SchemaMigrated", "False", "MigrationWaiting")
+	f.settle() // collects it
+	if again := f.jobOf("migration"); again.UID == job.UID || again.Name != job.Name {
+		t.Error("the Job was not made again")
+	}
+	f.bringUp()
+	// When it has completed, it may go.
+	f.ok(f.Delete(t.Context(), f.jobOf("migration"), client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	f.settle()
+	f.wantCondition("SchemaMigrated", "True", "Migrated")
+	for name := range f.objects() {
+		if strings.HasPrefix(name, "Job/") {
+			t.Errorf("%s was made although the schema is there", name)
+		}
+	}
+}
+
+func TestSpecChangedDuringMigration(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	f.setImage("example.org/one")
+	first := f.jobOf("migration")
+	f.start(first)
+	f.setImage("example.org/two")
+	f.wantCondition("SchemaMigrated", "False", "MigrationWaiting")
+	if f.jobOf("migration").UID != first.UID {
+		t.Fatal("two migrations could be at work at once")
+	}
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	second := f.jobOf("migration")
+	if second.Name == first.Name || f.image("node-api") != operatorImage {
+		t.Fatal("the second migration was not made, or was not waited for")
+	}
+	// Nothing is at work in this one yet, so it is not waited for.
+	f.setImage("example.org/one")
+	third := f.jobOf("migration")
+	if third.Name != first.Name || third.UID == first.UID {
+		t.Fatal("the first migration counts for a schema that came after it")
+	}
+	f.finish(third, true)
+	f.settle()
+	if f.image("node-api") != "example.org/one" {
+		t.Error("pods do not have the image that was asked for last")
+	}
+}
+
+func TestWhitelist(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "whitelist: {configMapRef: {name: list}}")
+	f.settle()
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	f.wantCondition("Degraded", "True", "WhitelistFailed")
+	f.deployment("node-api") // the API runs all the same
+	list := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "list"}, Data: map[string]string{"whitelist.csv": "address,balance\na,1\n"}}
+	f.create(list)
+	f.settle()
+	first := f.jobOf("whitelist")
+	f.wantCondition("Progressing", "True", "WhitelistLoading")
+	f.finish(first, true)
+	f.settle()
+	if got := f.node().Status.Whitelist; got != first.Name {
+		t.Errorf("the status has %q, want %s", got, first.Name)
+	}
+	f.setImage("example.org/new")
+	f.finish(f.jobOf("migration"), true)
+	f.settle()
+	if f.jobOf("whitelist").UID != first.UID {
+		t.Error("the same list was loaded again")
+	}
+	load := func(text string, well bool) *batchv1.Job {
+		list.Data["whitelist.csv"] = text
+		f.ok(f.Update(t.Context(), list))
+		f.settle()
+		job := f.jobOf("whitelist")
+		f.finish(job, well)
+		f.settle()
+		return job
+	}
+	load("address,balance\nb,1\n", true)
+	if again := load("address,balance\na,1\n", true); again.UID == first.UID {
+		t.Error("going back to the first list does not load it")
+	}
+	load("nonsense", false)
+	f.wantCondition("Degraded", "True", "WhitelistFailed")
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Whitelist = nil })
+	f.settle()
+	f.wantCondition("Degraded", "False", "AsExpected")
+	if f.node().Status.Whitelist != "" {
+		t.Error("the status still names a whitelist")
+	}
+}
+
+// TestConfigHash says what replaces pods and what does not.
+func TestConfigHash(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	templates := func() [2]int64 {
+		return [2]int64{f.deployment("node-api").Generation, f.deployment("node-workers").Generation}
+	}
+	check := func(what string, api, workers bool, change func()) {
+		t.Helper()
+		before := templates()
+		change()
+		f.settle()
+		for _, job := range []string{"migration"} {
+			if state := f.jobOfOrNil(job); state != nil && len(state.Status.Conditions) == 0 {
+				f.finish(state, true)
+				f.settle()
+			}
+		}
+		after := templates()
+		if (after[0] != before[0]) != api || (after[1] != before[1]) != workers {
+			t.Errorf("%s: generations of API and workers go from %v to %v", what, before, after)
+		}
+	}
+	secret := func(key, value string) func() {
+		return func() {
+			f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
+				client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"`+key+`":"`+value+`"}}`))))
+		}
+	}
+	spec := func(change func(*v1alpha1.DownstreamNodeSpec)) func() { return func() { f.edit(change) } }
+	check("a key of the Secret that is not read", false, false, secret("unread", "y"))
+	check("the data source name", true, true, secret("dsn", "u:q@tcp(mysql)/d"))
+	check("the Redis URL", true, true, secret("url", "redis://other"))
+	check("a limit", true, true, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
+	check("the same limit", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
+	check("the proxies", true, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} }))
+	check("the inventory", false, true, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Inventory.TotalSize = "2Gi" }))
+	check("the Service", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Service.Port = 81 }))
+	check("monitoring", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Monitoring.ServiceMonitor.IntervalSeconds = 5 }))
+	check("a label of the node", false, false, func() {
+		node := f.node()
+		node.Labels = map[string]string{"x": "y"}
+		f.ok(f.Update(t.Context(), node))
+	})
+	f.run("node-api")
+	f.run("node-workers")
+	f.settle()
+	configs := 0
+	for name := range f.objects() {
+		if strings.HasPrefix(name, "ConfigMap/") {
+			configs++
+		}
+	}
+	if configs != 3 {
+		t.Errorf("there are %d configurations, want one each for API, workers and migration", configs)
+	}
+}
+
+func (f *farm) jobOfOrNil(role string) *batchv1.Job {
+	f.t.Helper()
+	jobs := &batchv1.JobList{}
+	f.ok(f.List(f.t.Context(), jobs, client.InNamespace(f.namespace), client.MatchingLabels{"app.kubernetes.io/component": role}))
+	if len(jobs.Items) == 0 {
+		return nil
+	}
+	return &jobs.Items[0]
+}

@@ -1,0 +1,191 @@
+package controllers_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+)
+
+// key is the Secret with the node's key, and the key's fingerprint.
+func (f *farm) key() (*corev1.Secret, string) {
+	f.t.Helper()
+	secret := &corev1.Secret{}
+	f.get(secret, "node-heartbeat-key")
+	hb, err := schemes.ParseFile(secret.Data["heartbeat.json"])
+	f.ok(err)
+	return secret, schemes.Fingerprint(hb)
+}
+
+// newKeyFile is the file of a key that no node has.
+func newKeyFile(t *testing.T, scheme heartbeat.Type) []byte {
+	t.Helper()
+	hb, err := schemes.New(scheme, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schemes.MarshalFile(hb)
+}
+
+// copyOf is a Secret as it is restored from a backup.
+func copyOf(secret *corev1.Secret) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret.Name}, Data: secret.Data}
+}
+
+func TestKeyIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "heartbeat: {type: Swizzle}")
+	f.settle()
+	secret, fingerprint := f.key()
+	if secret.Immutable == nil || !*secret.Immutable {
+		t.Error("the Secret can be changed")
+	}
+	status := f.node().Status.HeartbeatKey
+	if status.Fingerprint != fingerprint || status.SecretName != secret.Name {
+		t.Errorf("the status has %+v, want %s", status, fingerprint)
+	}
+	if sent := strings.Join(f.events(), "\n"); strings.Count(sent, "HeartbeatKeyMade") != 1 {
+		t.Errorf("the events are\n%s", sent)
+	}
+	f.bringUp()
+	if again, _ := f.key(); again.UID != secret.UID {
+		t.Error("another key was made")
+	}
+}
+
+func TestKeyDeleted(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	secret, _ := f.key()
+	pods := f.deployment("node-api").ResourceVersion
+	f.ok(f.Delete(t.Context(), secret))
+	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
+	f.wantCondition("Degraded", "True", "KeyMissing")
+	f.wantCondition("Ready", "False", "KeyMissing")
+	if f.find(&corev1.Secret{}, secret.Name) {
+		t.Fatal("another key was made")
+	}
+	if f.deployment("node-api").ResourceVersion != pods {
+		t.Error("the API was changed, which has the key still")
+	}
+	f.create(copyOf(secret))
+	f.settle()
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
+}
+
+func TestKeyChanged(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	secret, _ := f.key()
+	f.ok(f.Delete(t.Context(), secret))
+	for reason, file := range map[string][]byte{
+		"KeyChanged": newKeyFile(t, heartbeat.Merkle),
+		"KeyInvalid": []byte("not a key"),
+	} {
+		changed := copyOf(secret)
+		changed.Data = map[string][]byte{"heartbeat.json": file}
+		f.create(changed)
+		f.settle()
+		f.wantCondition("HeartbeatKeyAvailable", "False", reason)
+		f.wantCondition("Ready", "False", reason)
+		f.ok(f.Delete(t.Context(), changed))
+	}
+	f.create(copyOf(secret))
+	f.settle()
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
+}
+
+func TestKeySuppliedByTheUser(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "heartbeat: {keySecretRef: {name: mine, key: k}}")
+	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "mine"}, Data: map[string][]byte{"k": newKeyFile(t, heartbeat.Swizzle)}})
+	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyInvalid") // it is of the wrong scheme
+	f.ok(f.Update(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "mine"}, Data: map[string][]byte{"k": newKeyFile(t, heartbeat.Merkle)}}))
+	f.bringUp()
+	if f.find(&corev1.Secret{}, "node-heartbeat-key") {
+		t.Error("the operator made a key of its own")
+	}
+	// To take the reference away is to ask for another key.
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
+	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
+	if f.find(&corev1.Secret{}, "node-heartbeat-key") {
+		t.Error("the operator made a second key")
+	}
+}
+
+func TestKeyRaced(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	// Somebody restores the key at the moment in which the operator makes one.
+	file := newKeyFile(t, heartbeat.Merkle)
+	var once sync.Once
+	f.operator = f.newOperator(interceptor.NewClient(f.WithWatch, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			once.Do(func() {
+				f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "node-heartbeat-key"}, Data: map[string][]byte{"heartbeat.json": file}})
+			})
+			return c.Create(ctx, object, options...)
+		},
+	}))
+	f.bringUp()
+	secret, fingerprint := f.key()
+	if string(secret.Data["heartbeat.json"]) != string(file) || f.node().Status.HeartbeatKey.Fingerprint != fingerprint {
+		t.Error("the key that was there first is not the node's")
+	}
+}
+
+// TestKeyIsNotMadeFromOldNews has a cache that does not know yet that the node
+// has a key, whose Secret is gone.
+func TestKeyIsNotMadeFromOldNews(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	old := f.node()
+	f.bringUp()
+	secret, _ := f.key()
+	f.ok(f.Delete(t.Context(), secret))
+	f.operator.Client = interceptor.NewClient(f.WithWatch, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if node, ok := object.(*v1alpha1.DownstreamNode); ok {
+				old.DeepCopyInto(node)
+				return nil
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+	})
+	f.ok(f.reconcile())
+	if f.find(&corev1.Secret{}, secret.Name) {
+		t.Error("another key was made")
+	}
+	f.wantCondition("Ready", "True", "FarmersCanFarm") // the old news was not written either
+}
+
+func TestKeyOutlivesTheNode(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	secret, fingerprint := f.key()
+	f.deleteNode()
+	f.ok(f.reconcile())
+	f.createNode("")
+	f.settle()
+	again, _ := f.key()
+	if again.UID != secret.UID || f.node().Status.HeartbeatKey.Fingerprint != fingerprint {
+		t.Error("the node that was made again has another key")
+	}
+}
