@@ -101,10 +101,17 @@ type Replica struct {
 // API starts an API replica and waits until it is ready.
 func (n *Node) API(t testing.TB, own Settings) *Replica {
 	t.Helper()
+	r := n.LaunchAPI(t, own)
+	r.awaitReady(t)
+	return r
+}
+
+// LaunchAPI starts an API replica and does not wait.
+func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
+	t.Helper()
 	public, private := freeAddress(t), freeAddress(t)
 	r := &Replica{URL: "http://" + public, Private: "http://" + private}
 	r.Process = n.launch(t, "api", own.and(Settings{"api.listen": public, "api.privateListen": private}), nil)
-	r.awaitReady(t)
 	return r
 }
 

@@ -76,9 +76,6 @@ func (p *Process) Running() bool {
 	}
 }
 
-// Pid is the process's id.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
-
 // KilledBy is the signal that ended the process; 0 where none did. It has
 // ended.
 func (p *Process) KilledBy() syscall.Signal {

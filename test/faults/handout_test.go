@@ -1,0 +1,134 @@
+//go:build faults
+
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/test/deployment"
+	"github.com/driveshare/downstream-node/test/ledger"
+)
+
+// Two replicas give tokens and hand out chunks to many at once: no chunk goes
+// to two, and no limit is exceeded.
+func TestHandOutAtOnce(t *testing.T) {
+	const (
+		tokensPerIP  = 5
+		addresses    = 4
+		perRequest   = 7
+		perAddress   = 60 // chunks
+		perKey       = 300
+		contenders   = 12 // tokens asked for at once for each address
+		handOutTurns = 8  // enough to reach the limit of the address
+	)
+	n := start(t, deployment.Settings{
+		"contracts.interval":            "300s",
+		"contracts.tokensPerIP":         fmt.Sprint(tokensPerIP),
+		"contracts.contractsPerRequest": fmt.Sprint(perRequest),
+		"contracts.bytesPerAddress":     fmt.Sprint(perAddress * chunkSize),
+	}, fmt.Sprint(perKey))
+	apis := twoAPIs(t, n)
+	var told ledger.Ledger
+	var asking sync.WaitGroup
+	for i := range addresses {
+		address := newAddress(t)
+		for j := range contenders {
+			asking.Go(func() {
+				// The tokens of an address come from one IP address.
+				s := newSupplicant(t, apis[j%2].URL, netip.AddrFrom4([4]byte{127, 0, 9, byte(i + 1)}))
+				defer s.client.Close()
+				if !s.join(t, address) {
+					return
+				}
+				for range handOutTurns {
+					s.take(t, &told, perRequest)
+				}
+			})
+		}
+	}
+	asking.Wait()
+
+	records := n.Records(t)
+	count := told.Audit(records)
+	t.Logf("%v, chunks handed out %d", count, len(records.Contracts))
+	if !count.Clean() {
+		t.Error("the records are not what farmers were told")
+	}
+	if len(records.Tokens) != addresses*tokensPerIP {
+		t.Errorf("%d tokens, want %d for each of %d IP addresses", len(records.Tokens), tokensPerIP, addresses)
+	}
+	held := map[string]int{}
+	for _, c := range records.Contracts {
+		held[records.Tokens[c.Farmer].Address]++
+	}
+	for address, chunks := range held {
+		if chunks != perAddress {
+			t.Errorf("address %s has %d chunks, want its limit of %d", address, chunks, perAddress)
+		}
+	}
+	if len(held) != addresses {
+		t.Errorf("%d addresses hold chunks, want %d", len(held), addresses)
+	}
+}
+
+// supplicant is a farmer that only takes.
+type supplicant struct {
+	client    *farmer.Client
+	token, id string
+}
+
+func newSupplicant(t *testing.T, url string, local netip.Addr) *supplicant {
+	client, err := farmer.NewClient(url, farmer.ClientConfig{LocalAddr: local})
+	if err != nil {
+		t.Error(err)
+	}
+	return &supplicant{client: client}
+}
+
+// join says whether the node gave it a token, or refused because there are too
+// many.
+func (s *supplicant) join(t *testing.T, address string) bool {
+	told, err := s.client.NewToken(t.Context(), address, nil)
+	if refused, ok := errors.AsType[*farmer.Error](err); ok && refused.Status == http.StatusBadRequest {
+		return false
+	}
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	s.token, s.id = told.Token, farmer.FarmerID(told.Token)
+	return true
+}
+
+func (s *supplicant) take(t *testing.T, told *ledger.Ledger, limit int) {
+	taken := 0
+	for chunk, err := range s.client.Chunks(t.Context(), s.token, 100*chunkSize) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		told.Took(s.id, chunk.FileHash)
+		taken++
+	}
+	if taken > limit {
+		t.Errorf("%d contracts in one request, limit %d", taken, limit)
+	}
+}
+
+func newAddress(t *testing.T) string {
+	t.Helper()
+	key, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sjcx.Address(key.PubKey(), true)
+}

@@ -1,0 +1,51 @@
+//go:build faults
+
+package faults
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/test/deployment"
+	"github.com/driveshare/downstream-node/test/ledger"
+)
+
+// A worker is paused between verifying and committing, for so long that its
+// jobs are taken over, judged, and the challenges after them issued. When it
+// goes on it commits what it had found out, and that changes nothing.
+func TestPausedWorkerResumes(t *testing.T) {
+	// The deadline is far off, or the late worker would drop its jobs by that.
+	n := start(t, deployment.Settings{"api.answerTimeout": "30s"}, "200")
+	apis := twoAPIs(t, n)
+	paused := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=verified:1:stop")
+	var told ledger.Ledger
+	l := begin(t, apis, &told)
+	eventually(t, "the worker stops", func() bool { return paused.Paused(t) })
+	n.Worker(t, nil)
+	l.Await(t, 600) // of 200 contracts: all of them are at another challenge
+	audit(t, n, l, &told)
+
+	before := n.Records(t)
+	paused.Resume()
+	eventually(t, "the late worker commits", func() bool {
+		return paused.Metric(t, `downstream_worker_stage_seconds_count{stage="commit"}`) > 0
+	})
+	paused.Terminate(t) // finishes all that it has in hand
+	if after := n.Records(t); !reflect.DeepEqual(before, after) {
+		t.Error("the late commit changed the records")
+	}
+	t.Log(told.Audit(n.Records(t)))
+}
+
+// eventually waits until something has come about.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	const patience = 30 * time.Second
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v until %s, in vain", patience, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,141 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// cutOff says whether a request that failed was not answered.
+func (c *client) cutOff(err error) bool {
+	_, answered := errors.AsType[*farmer.Error](err)
+	return !answered
+}
+
+// take asks for contracts while there is room for more. Only a few at a time:
+// hand-outs are part of the load.
+func (c *client) take() error {
+	const atOnce = 5
+	room := min(c.opt.Contracts-len(c.contracts), atOnce)
+	if room <= 0 {
+		return nil
+	}
+	var failure error
+	for chunk, err := range c.replica().Chunks(context.Background(), c.token, int64(room)*c.opt.Size) {
+		if err != nil {
+			failure = err
+			break
+		}
+		c.opt.Ledger.Took(c.id, chunk.FileHash)
+		tag, err := c.prover.ParseTag(chunk.Tag)
+		if err != nil {
+			c.counter.strange("file %s: %v", chunk.FileHash, err)
+			continue
+		}
+		held := &contract{file: chunk.FileHash, seed: chunk.Seed, size: chunk.Size, tag: tag}
+		held.told(chunk.Issued, false)
+		c.contracts = append(c.contracts, held)
+	}
+	return c.count(failure)
+}
+
+// ask asks for the challenges that come after those that are answered and due.
+func (c *client) ask() error {
+	now := time.Now()
+	due := map[string]*contract{}
+	var files []string
+	for _, held := range c.contracts {
+		if held.answered && !held.again && !now.Before(held.due) && len(files) < c.opt.Batch {
+			due[held.file] = held
+			files = append(files, held.file)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	challenges, err := c.replica().Challenges(context.Background(), c.token, files)
+	for _, challenge := range challenges {
+		held := due[challenge.FileHash]
+		switch {
+		case held == nil:
+			c.counter.strange("challenge for file %s, which was not asked for", challenge.FileHash)
+		case challenge.Error == node.ContractExpired.Message():
+			c.drop(held)
+		case challenge.Error != "":
+			c.counter.strange("challenge for file %s: %s", challenge.FileHash, challenge.Error)
+		case challenge.Status == farmer.NoMoreChallenges:
+			c.contracts = slices.DeleteFunc(c.contracts, func(other *contract) bool { return other == held })
+		default:
+			held.told(challenge.Issued, challenge.Answered)
+		}
+	}
+	return c.count(err)
+}
+
+// drop ends a contract that the node says has expired.
+func (c *client) drop(held *contract) {
+	c.counter.expired()
+	c.contracts = slices.DeleteFunc(c.contracts, func(other *contract) bool { return other == held })
+}
+
+// open says whether the node owes a verdict on the contract.
+func (c *client) open(held *contract) bool { return !held.answered || held.again }
+
+// answer sends what is to be answered, a batch at most.
+func (c *client) answer() error {
+	batch := map[string]*contract{}
+	var proofs []farmer.Proof
+	for _, held := range c.contracts {
+		if !c.open(held) || len(proofs) == c.opt.Batch {
+			continue
+		}
+		if held.answer == nil {
+			wrong := !held.misled && c.opt.WrongEach > 0 && c.issued%c.opt.WrongEach == 0
+			c.issued++
+			if err := held.prove(c.prover, wrong); err != nil {
+				c.counter.strange("prove file %s: %v", held.file, err)
+				continue
+			}
+		}
+		batch[held.file] = held
+		proofs = append(proofs, farmer.Proof{FileHash: held.file, Proof: held.answer})
+	}
+	if len(proofs) == 0 {
+		return nil
+	}
+	sent := time.Now()
+	report, err := c.replica().Answers(context.Background(), c.token, proofs)
+	if err == nil && len(report) != len(proofs) {
+		c.counter.strange("a report of %d verdicts on %d proofs", len(report), len(proofs))
+	}
+	for _, verdict := range report {
+		if held := batch[verdict.FileHash]; held != nil {
+			c.judged(held, verdict, sent)
+		}
+	}
+	return c.count(err)
+}
+
+// judged takes in a verdict on what was sent at that time.
+func (c *client) judged(held *contract, verdict farmer.Verdict, sent time.Time) {
+	c.counter.verdict()
+	switch {
+	case verdict.OK() && !held.wrong:
+		c.opt.Ledger.Accepted(c.id, held.file, string(held.challenge))
+		held.again = !held.answered && c.opt.AgainEach > 0 && c.issued%c.opt.AgainEach == 0
+		held.answered = true
+	case verdict.Error == node.Invalid.Message() && held.wrong:
+		c.opt.Ledger.Refused(c.id, held.file, string(held.challenge), string(held.answer))
+		held.answer, held.misled = nil, true
+	case verdict.Error == node.ContractExpired.Message() && !sent.Before(held.due):
+		c.drop(held)
+	default:
+		c.counter.strange("file %s, a wrong proof: %v, due in %v: the node says %q%q",
+			held.file, held.wrong, time.Until(held.due), verdict.Status, verdict.Error)
+		c.drop(held)
+	}
+}
