@@ -58,8 +58,9 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	replies *queue.Replies
-	slots   chan struct{}
-	ipKey   []byte // keys ip_hash
+	slots   chan struct{} // a place for each request under way
+	lists   chan struct{} // a place for each long list under way
+	ipKey   []byte        // keys ip_hash
 	now     func() time.Time
 
 	draining atomic.Bool
@@ -96,6 +97,7 @@ func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
 		metrics: newMetrics(rooms.Registry),
 		replies: rooms.Queue.NewReplies(),
 		slots:   make(chan struct{}, opt.MaxInFlight),
+		lists:   make(chan struct{}, longLists),
 		ipKey:   ipKey,
 		now:     func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil

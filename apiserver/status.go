@@ -1,7 +1,10 @@
 package apiserver
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -78,15 +81,57 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := s.now()
 	out := s.newArray(w, "farmers")
-	err = s.store.Farmers(r.Context(), query, now, func(f node.Farmer) error {
-		return out.item(s.describeFarmer(f, now))
-	})
+	if query.Limit == 0 || query.Limit > farmersPage {
+		err = s.streamFarmers(r.Context(), query, out)
+	} else {
+		err = s.pageFarmers(r.Context(), query, out)
+	}
 	if err != nil {
 		return err
 	}
 	return out.end()
+}
+
+const (
+	// farmersPage is how many farmers are read before any is sent.
+	farmersPage = 1000
+	// longLists is how many longer lists are sent at once: each holds a
+	// connection to the database for as long as its reader takes.
+	longLists = 4
+)
+
+// pageFarmers reads a page whole, so that its reader keeps no one waiting.
+func (s *Server) pageFarmers(ctx context.Context, query store.FarmerQuery, out *array) error {
+	now := s.now()
+	var page []farmerAnswer
+	err := s.store.Farmers(ctx, query, now, func(f node.Farmer) error {
+		page = append(page, s.describeFarmer(f, now))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range page {
+		if err := out.item(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streamFarmers sends a list of any length as it is read.
+func (s *Server) streamFarmers(ctx context.Context, query store.FarmerQuery, out *array) error {
+	select {
+	case s.lists <- struct{}{}:
+		defer func() { <-s.lists }()
+	default:
+		return unavailable(fmt.Sprintf("too many long lists at once; ask for up to %d farmers, or again later", farmersPage))
+	}
+	now := s.now()
+	return s.store.Farmers(ctx, query, now, func(f node.Farmer) error {
+		return out.item(s.describeFarmer(f, now))
+	})
 }
 
 // sorts are what the list can be ordered by.
@@ -113,6 +158,9 @@ func listQuery(vars map[string]string) (store.FarmerQuery, error) {
 	if page, ok := vars["page"]; ok {
 		if q.Page, err = strconv.Atoi(page); err != nil || q.Page < 0 {
 			return q, badRequest("page must be a whole number, counted from 0")
+		}
+		if q.Limit > 0 && q.Page > math.MaxInt/q.Limit {
+			return q, badRequest("page is beyond any list's end")
 		}
 	}
 	return q, nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -64,16 +66,27 @@ func loadWhitelist(ctx context.Context, cfg config.Config, st *store.Store, arg 
 		return "", fmt.Errorf("%w\nneither a file nor a valid address", err)
 	}
 	defer file.Close()
-	change, err := st.LoadWhitelist(ctx, func(yield func(store.Allowed, error) bool) {
-		for entry, err := range sjcx.ReadWhitelist(file, cfg.Access.MinBalance) {
-			if !yield(store.Allowed{Address: entry.Address, Balance: entry.Balance}, err) {
-				return
-			}
-		}
-	})
+	change, err := st.LoadWhitelist(ctx, allowed(file, cfg.Access.MinBalance))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\nnothing was changed", arg, err)
 	}
 	return fmt.Sprintf("%d addresses added, %d kept, %d removed with %d tokens",
 		change.Added, change.Kept, change.Removed, change.Tokens), nil
+}
+
+// allowed reads a whitelist for the store. One without an address is an error:
+// it would take every farmer's contracts, which nobody wants who does not say so.
+func allowed(r io.Reader, minBalance int64) iter.Seq2[store.Allowed, error] {
+	return func(yield func(store.Allowed, error) bool) {
+		empty := true
+		for entry, err := range sjcx.ReadWhitelist(r, minBalance) {
+			empty = false
+			if !yield(store.Allowed{Address: entry.Address, Balance: entry.Balance}, err) {
+				return
+			}
+		}
+		if empty {
+			yield(store.Allowed{}, fmt.Errorf("no address has a balance of at least %d", minBalance))
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -77,12 +76,4 @@ func loadConfig(cmd *cobra.Command, base config.Config) (config.Config, error) {
 		return config.Config{}, err
 	}
 	return config.LoadOver(base, path, os.Environ())
-}
-
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
 }
