@@ -43,6 +43,8 @@ func newKubectlCommand() *cobra.Command {
 		newNodeFarmersCommand(access),
 		newPauseCommand(access, true),
 		newPauseCommand(access, false),
+		newOperatorStatusCommand(access),
+		newApplyCommand(access),
 	)
 	return cmd
 }

@@ -20,7 +20,8 @@ import (
 )
 
 func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	cmd := &cobra.Command{
 		Use:   "status NAME",
 		Short: "Show how a node stands, on one screen",
 		Long: "Shows a node's conditions, replicas, backlog, the age of the oldest answer that\n" +
@@ -29,10 +30,25 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 			"They need the rights to list pods, and to get pods/proxy and services/proxy.",
 		Example: "  kubectl downstream status downstream -n storage",
 		Args:    cobra.ExactArgs(1),
-		RunE: onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-			return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
-		}),
 	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for the node to be ready, and then show it")
+	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+		// Whatever the wait comes to is on the screen that follows.
+		_ = waitFor(ctx, wait, func(ctx context.Context) error { return c.awaitReady(ctx, name) })
+		return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
+	})
+	return cmd
+}
+
+func (c *cluster) awaitReady(ctx context.Context, name string) error {
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	if ready, _ := readiness(node); !ready {
+		return errNotReady
+	}
+	return nil
 }
 
 // errNotReady ends the status command with 1. What there is to say stands on

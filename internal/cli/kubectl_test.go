@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,8 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -84,7 +89,7 @@ func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.O
 		t.Fatal(err)
 	}
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	return &cluster{
@@ -231,6 +236,80 @@ func TestPauseAndResume(t *testing.T) {
 	if err := c.setPaused(t.Context(), &strings.Builder{}, "other", true); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("an unknown node: %v", err)
 	}
+}
+
+func TestOperatorStatus(t *testing.T) {
+	t.Parallel()
+	lease := func(holder string, age time.Duration) client.Object {
+		seconds, renewed := int32(15), metav1.NewMicroTime(seenAt.Add(-age))
+		return &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Name: operatorLease, Namespace: "storage"},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &renewed},
+		}
+	}
+	for says, objects := range map[string][]client.Object{
+		"led by operator-1":                    {lease("operator-1", 3*time.Second)},
+		"operator-1 renewed its lease 60s ago": {lease("operator-1", time.Minute)},
+		"has given up its lease":               {lease("", time.Second)},
+		"has ever led":                         nil,
+	} {
+		var out strings.Builder
+		err := newTestCluster(t, nil, objects...).printOperator(t.Context(), &out, seenAt)
+		text := out.String()
+		if err != nil {
+			text += err.Error()
+		}
+		if !strings.Contains(text, says) || (err == nil) != strings.HasPrefix(says, "led by") {
+			t.Errorf("want %q, got %q", says, text)
+		}
+	}
+}
+
+func TestApplyNode(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, nil)
+	manifest := "apiVersion: downstream.driveshare.org/v1alpha1\nkind: DownstreamNode\nmetadata: {name: farm}\nspec: {mysql: {evaluation: {}}, redis: {evaluation: {}}, paused: %s}\n"
+	for _, paused := range []string{"true", "false"} {
+		if err := c.applyNode(t.Context(), io.Discard, fmt.Appendf(nil, manifest, paused)); err != nil {
+			t.Fatal(err)
+		}
+		node, err := c.node(t.Context(), "farm")
+		if err != nil || fmt.Sprint(node.Spec.Paused) != paused {
+			t.Errorf("paused is %t, %v", node.Spec.Paused, err)
+		}
+	}
+	for manifest, says := range map[string]string{
+		"kind: Secret\napiVersion: v1\n": "not of a DownstreamNode",
+		"kind: Secret\nkind: Secret\n":   "read the manifest",
+	} {
+		if err := c.applyNode(t.Context(), io.Discard, []byte(manifest)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want %q, got %v", says, err)
+		}
+	}
+}
+
+// TestWaitFor runs on a clock that costs nothing.
+func TestWaitFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			wait  time.Duration
+			after int // tries that fail
+			tries int
+			ok    bool
+		}{{0, 0, 1, true}, {0, 1, 1, false}, {10 * time.Second, 3, 4, true}, {10 * time.Second, 99, 5, false}} {
+			tries := 0
+			err := waitFor(t.Context(), tt.wait, func(context.Context) error {
+				if tries++; tries <= tt.after {
+					return errNotReady
+				}
+				return nil
+			})
+			if tries != tt.tries || (err == nil) != tt.ok {
+				t.Errorf("%+v: %d tries, %v", tt, tries, err)
+			}
+		}
+	})
 }
 
 const kubeconfig = `
