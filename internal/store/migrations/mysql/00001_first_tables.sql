@@ -20,10 +20,10 @@ CREATE TABLE IF NOT EXISTS heartbeat_keys (
 
 -- The row is what hand-outs to one address lock, so that they see each other.
 CREATE TABLE IF NOT EXISTS addresses (
-    id          BIGINT      NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    address     VARCHAR(64) NOT NULL UNIQUE,
-    whitelisted BOOLEAN     NOT NULL DEFAULT FALSE,
-    balance     BIGINT      NOT NULL DEFAULT 0
+    id          BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    address     VARCHAR(128) NOT NULL UNIQUE, -- as long as any that base58check decodes here
+    whitelisted BOOLEAN      NOT NULL DEFAULT FALSE,
+    balance     BIGINT       NOT NULL DEFAULT 0
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- One row an IP address that ever held a token: what token creations lock.
