@@ -80,7 +80,10 @@ func decodeArray[T any](dec *json.Decoder, want string, each func(T) error) erro
 
 func expect(dec *json.Decoder, want json.Delim) error {
 	got, err := dec.Token()
-	if err == nil && got != want {
+	switch {
+	case err == io.EOF && dec.InputOffset() > 0:
+		err = io.ErrUnexpectedEOF // the body is not empty, it is cut off
+	case err == nil && got != want:
 		err = fmt.Errorf("%v in place of %v", got, want)
 	}
 	return err

@@ -2,9 +2,12 @@ package apiserver_test
 
 import (
 	"encoding/json"
+	"io"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -32,4 +35,16 @@ func (h *house) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage
 func (h *house) accept(t testing.TB, f *farmer, c contract) {
 	t.Helper()
 	h.judge(t, f, c, f.prove(t, c, nil), true)
+}
+
+// fillQueue takes the one place of a queue.
+func (h *house) fillQueue(t testing.TB) {
+	t.Helper()
+	now := h.clock.Now()
+	must(t, h.queue.Enqueue(t.Context(), queue.Job{ID: queue.NewID(), Received: now, Deadline: now.Add(time.Hour)}))
+}
+
+func copyTo(w io.Writer, r io.Reader) error {
+	_, err := io.Copy(w, r)
+	return err
 }

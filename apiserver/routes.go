@@ -15,8 +15,10 @@ func (s *Server) router() http.Handler {
 	root.Use(rememberRoute)
 	for _, prefix := range prefixes {
 		r := root.PathPrefix(prefix).Subrouter()
+		var paths []string
 		route := func(method, path string, h handlerFunc) {
 			r.Handle(path, s.handle(h)).Methods(method)
+			paths = append(paths, path)
 		}
 		route("POST", "/answer/{token}", s.answers)
 		route("POST", "/answer/{token}/{file_hash}", s.answer)
@@ -33,14 +35,20 @@ func (s *Server) router() http.Handler {
 			route("GET", path, s.statusList)
 		}
 		route("GET", "", s.index)
+		// mux has a handler for this, but forgets that a path matched when it
+		// tries the next route.
+		for _, path := range paths {
+			r.Handle(path, s.handle(methodNotAllowed))
+		}
 	}
 	root.NotFoundHandler = s.handle(func(http.ResponseWriter, *http.Request) error {
 		return notFound("no such route")
 	})
-	root.MethodNotAllowedHandler = s.handle(func(http.ResponseWriter, *http.Request) error {
-		return &apiError{status: http.StatusMethodNotAllowed, message: "method not allowed"}
-	})
 	return root
+}
+
+func methodNotAllowed(http.ResponseWriter, *http.Request) error {
+	return &apiError{status: http.StatusMethodNotAllowed, message: "method not allowed"}
 }
 
 // statusListPaths are the forms of /status/list: online, order and page may

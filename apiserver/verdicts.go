@@ -53,7 +53,8 @@ func (sub *submission) close() {
 }
 
 // add takes one answer in, and sends a part that is full. A proof that cannot
-// be parsed is a wrong proof: it goes on as an empty one, to be counted.
+// be parsed, or is larger than any job should be, is a wrong proof: it goes on
+// as an empty one, to be counted.
 func (sub *submission) add(fileHash string, wire json.RawMessage) error {
 	at := len(sub.hashes)
 	sub.hashes = append(sub.hashes, fileHash)
@@ -64,7 +65,7 @@ func (sub *submission) add(fileHash string, wire json.RawMessage) error {
 	}
 	sub.results = append(sub.results, node.Undecided)
 	proof, err := sub.f.key.ParseProof(wire)
-	if err != nil {
+	if err != nil || len(proof) > partBytes {
 		proof = nil
 	}
 	sub.open.job.Proofs = append(sub.open.job.Proofs, queue.Answer{FileHash: hash, Proof: proof})

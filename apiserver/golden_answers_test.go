@@ -1,0 +1,155 @@
+package apiserver_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+func playAnswer(t *testing.T, s *stage) {
+	f := s.newFarmer(t, 1)
+	c, guessed, late := f.takeOne(t, "right"), f.takeOne(t, "guessed"), f.takeOne(t, "late")
+	path := "/answer/" + f.token.Hex() + "/"
+	send := func(c contract, proof any) {
+		s.post(t, s.replica, path+c.FileHash, string(asJSON(t, map[string]any{"proof": proof})), from, f.ip)
+	}
+	s.say("bodies that hold no proof")
+	for _, body := range []string{"", "{", "{}", "[]", "null", `{"proof"`, `{"proof": "` + strings.Repeat("x", 5000) + `"}`} {
+		s.post(t, s.replica, path+c.FileHash, body, from, f.ip)
+	}
+	s.say("right, the same again, another")
+	send(c, f.prove(t, c, nil))
+	send(c, f.prove(t, c, nil))
+	send(c, "another")
+	s.say("a proof for another file; things that are no proof are one wrong proof")
+	send(guessed, f.prove(t, c, nil))
+	send(guessed, f.prove(t, c, nil))
+	for _, proof := range []any{nil, 1, "text", []int{}, map[string]int{}} {
+		send(guessed, proof)
+	}
+	s.say("a third wrong one, and a fourth that is right: it comes too late")
+	send(guessed, f.prove(t, late, nil))
+	send(guessed, f.prove(t, guessed, nil))
+	s.say("no such contract; not a hash; no such token")
+	s.post(t, s.replica, path+strings.Repeat("0", 64), `{"proof": 1}`, from, f.ip)
+	s.post(t, s.replica, path+"hash", `{"proof": 1}`, from, f.ip)
+	s.post(t, s.replica, "/answer/token/"+c.FileHash, `{"proof": 1}`)
+	s.post(t, s.replica, "/answer/"+strings.Repeat("f", 32)+"/"+c.FileHash, `{"proof": 1}`)
+	s.say("due has passed unanswered; and the answered one goes on")
+	s.clock.pass(interval)
+	send(late, f.prove(t, late, nil))
+	send(c, f.prove(t, c, nil))
+	f.next(t, &c)
+	send(c, f.prove(t, c, nil))
+}
+
+func playAnswers(t *testing.T, s *stage) {
+	f := s.newFarmer(t, 1)
+	right, wrong, spent, late := f.takeOne(t, "right"), f.takeOne(t, "wrong"), f.takeOne(t, "spent"), f.takeOne(t, "late")
+	for i := range s.plan.api.WrongAnswers {
+		s.judge(t, f, spent, wrongProof(t, i), false)
+	}
+	path := "/answer/" + f.token.Hex()
+	send := func(lines ...proofOf) {
+		s.post(t, s.replica, path, string(asJSON(t, proofs{lines})), from, f.ip)
+	}
+	all := []proofOf{
+		{right.FileHash, f.prove(t, right, nil)},
+		{wrong.FileHash, json.RawMessage(`"wrong"`)},
+		{spent.FileHash, f.prove(t, spent, nil)},
+		{strings.Repeat("0", 64), json.RawMessage("1")},
+		{"hash", json.RawMessage("1")},
+	}
+	s.say("every outcome, and the same again")
+	send(all...)
+	send(all...)
+	send(proofOf{right.FileHash, json.RawMessage(`"another"`)})
+	s.clock.pass(interval)
+	s.say("due has passed unanswered")
+	send(proofOf{late.FileHash, f.prove(t, late, nil)}, proofOf{right.FileHash, f.prove(t, right, nil)})
+
+	s.say("no such token")
+	s.post(t, s.replica, "/answer/token", `{"proofs": []}`)
+	s.say("bodies")
+	for _, body := range []string{
+		`{"proofs": []}`, "", "{", "{}", "[]", "null", `{"proofs": {}}`, `{"proofs": [1]}`, `{"proofs": [null]}`, `{"proofs": [`, `{"proofs": [{}]}`,
+		`{"proofs": [{"file_hash": "x"}]}`, `{"proofs": [{"proof": 1}]}`, `{"proofs": [{"file_hash": 1, "proof": 1}]}`,
+		`{"a": [[]], "proofs": [{"file_hash": "x", "proof": 1, "more": 1}], "b": {}} and more`,
+		`{"proofs": [` + strings.Repeat(`{"file_hash": "x", "proof": 1},`, 6) + `{"file_hash": "x", "proof": 1}]}`,
+		`{"proofs": [{"file_hash": "` + strings.Repeat("x", 5000) + `", "proof": 1}]}`,
+	} {
+		s.post(t, s.replica, path, body, from, f.ip)
+	}
+}
+
+// wrongProof is the i-th of proofs of the right form with nothing in them.
+func wrongProof(t testing.TB, i int) json.RawMessage {
+	t.Helper()
+	return json.RawMessage(fmt.Sprintf(`{"leaf": {"index": %d, "blob": ""}, "branch": {"rows": []}}`, 100+i))
+}
+
+// playSwizzle is a contract's life with the other scheme. Its tags and
+// challenges are drawn at random, so the chunk comes from a file.
+func playSwizzle(t *testing.T, s *stage) {
+	f := s.newFarmer(t, 1)
+	s.get(t, s.replica, "/heartbeat/"+f.token.Hex(), from, f.ip)
+	s.lay(t, s.storedChunk(t, "testdata/swizzle-chunk.json"))
+	got := s.get(t, s.replica, "/chunk/"+f.token.Hex()+"/100", from, f.ip)
+	c := said[struct{ Chunks []contract }](t, got).Chunks[0]
+	path := "/answer/" + f.token.Hex() + "/" + c.FileHash
+	s.get(t, s.replica, "/challenge/"+f.token.Hex()+"/"+c.FileHash, from, f.ip)
+	s.post(t, s.replica, path, `{"proof": ""}`, from, f.ip)
+	s.post(t, s.replica, path, `{"proof": "AAAA"}`, from, f.ip)
+	s.post(t, s.replica, path, string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)})), from, f.ip)
+	s.say("the next challenge is another")
+	s.clock.pass(interval)
+	f.next(t, &c)
+	s.hide(string(c.Challenge), `"(random)"`)
+	s.get(t, s.replica, "/challenge/"+f.token.Hex(), from, f.ip)
+}
+
+// storedChunk reads a chunk, and writes it first where goldens are updated and
+// there is none.
+func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if os.IsNotExist(err) && *update {
+		chunk := s.encode(t, s.keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
+		tag := new(strings.Builder)
+		must(t, copyTo(tag, chunk.Tag))
+		raw = asJSON(t, map[string]any{"challenge": chunk.Challenge, "state": chunk.State, "tag": []byte(tag.String())})
+		must(t, os.WriteFile(path, append(raw, '\n'), 0o644))
+	} else {
+		must(t, err)
+	}
+	var stored struct{ Challenge, State, Tag string }
+	must(t, json.Unmarshal(raw, &stored))
+	chunk := s.encode(t, s.keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
+	chunk.Challenge, chunk.State = fromBase64(t, stored.Challenge), fromBase64(t, stored.State)
+	chunk.Tag = strings.NewReader(string(fromBase64(t, stored.Tag)))
+	return chunk
+}
+
+func fromBase64(t *testing.T, text string) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(text)
+	must(t, err)
+	return b
+}
+
+// playBusy is a node without a worker, whose queue has one place.
+func playBusy(t *testing.T, s *stage) {
+	f := s.newFarmer(t, 1)
+	c := f.takeOne(t, "seed")
+	s.fillQueue(t)
+	body := string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)}))
+	s.post(t, s.replica, "/answer/"+f.token.Hex()+"/"+c.FileHash, body, from, f.ip)
+	s.say("what needs no worker goes on")
+	s.get(t, s.replica, "/challenge/"+f.token.Hex()+"/"+c.FileHash, from, f.ip)
+}

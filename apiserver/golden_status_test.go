@@ -1,0 +1,90 @@
+package apiserver_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// playStatus shows farmers: one that answered, one that takes its time, one
+// whose contract expired, and one that never had one.
+func playStatus(t *testing.T, s *stage) {
+	s.say("nobody")
+	s.get(t, s.replica, "/status/list")
+
+	busy, slow, gone := s.newFarmer(t, 1), s.newFarmer(t, 2), s.newFarmer(t, 3)
+	s.clock.pass(interval)
+	s.stock(t, "gone", 300, heartbeat.EncodeOptions{Challenges: 2})
+	gone.take(t, 300)
+	s.clock.pass(2 * interval)
+	first, second := busy.takeOne(t, "first"), busy.takeOne(t, "second")
+	slow.takeOne(t, "slow")
+	s.accept(t, busy, first)
+	s.accept(t, busy, second)
+	s.clock.pass(interval / 3)
+	s.newFarmerAt(t, 4, "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV", &node.Location{
+		Country: "Germany", State: "Land Berlin", City: "Berlin", Zip: "10115", Lat: 52.5, Lon: 13.4,
+	})
+
+	s.say("all, in every order")
+	s.get(t, s.replica, "/status/list")
+	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"} {
+		s.list(t, "/by/"+sort)
+		s.list(t, "/by/d/"+sort)
+	}
+	s.say("pages")
+	for _, rest := range []string{"/1", "/2/0", "/2/1", "/2/2", "/100", "/9223372036854775807", "/9223372036854775807/0", "/by/heartbeats/1/1", "/by/d/heartbeats/1/0"} {
+		s.list(t, rest)
+	}
+	s.say("those online")
+	for _, rest := range []string{"", "/1", "/1/1", "/by/size", "/by/d/size", "/by/id/1/1", "/by/d/id/1/0"} {
+		s.list(t, "/online"+rest)
+	}
+	s.say("orders and pages that are none")
+	for _, rest := range []string{
+		"/by/name", "/by/d/name", "/by/d", "/by", "/online/by", "/offline", "/0", "/-1", "/many", "/1.5", "/9223372036854775808",
+		"/10/-1", "/10/many", "/10/9223372036854775808", "/9223372036854775807/2", "/by/id/0", "/by/id/10/-1", "/online/by/d/id/10/x",
+	} {
+		s.get(t, s.replica, "/status/list"+rest)
+	}
+
+	s.say("one")
+	for _, f := range []*farmer{busy, slow, gone} {
+		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID())
+	}
+	s.get(t, s.replica, "/status/show/"+strings.ToUpper(busy.token.Hash().FarmerID()))
+	s.say("not known; not an id")
+	s.get(t, s.replica, "/status/show/"+strings.Repeat("0", 20))
+	s.get(t, s.replica, "/status/show/id")
+	s.say("all over")
+	s.clock.pass(10 * interval)
+	s.get(t, s.replica, "/status/list/by/d/uptime")
+	s.list(t, "/online")
+}
+
+// list tells only who is on a list: what is said of them is told elsewhere.
+func (s *stage) list(t *testing.T, rest string) {
+	t.Helper()
+	got := said[struct {
+		Farmers []struct {
+			ID string `json:"id"`
+		}
+	}](t, s.replica.ask(t, "GET", s.prefix+"/status/list"+rest+s.slash, nil))
+	fmt.Fprintf(&s.told, "GET /status/list%s\n200", rest)
+	for _, f := range got.Farmers {
+		fmt.Fprintf(&s.told, " %s", f.ID)
+	}
+	s.told.WriteString("\n\n")
+}
+
+// newFarmerAt is one with a place and an address of its own.
+func (s *stage) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
+	t.Helper()
+	must(t, s.store.CreateToken(t.Context(), store.NewToken{
+		Hash: node.Token{15: n}.Hash(), Address: address, IP: "192.0.2.2", Location: place, KeyID: s.keys.Current().ID,
+	}, store.TokenLimits{}, s.clock.Now()))
+}

@@ -1,0 +1,177 @@
+package apiserver_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.golden")
+
+// forms are the ways to write the path of a route.
+var forms = []struct{ name, prefix, slash string }{
+	{"v1", "/api/downstream/v1", ""},
+	{"v1 with slash", "/api/downstream/v1", "/"},
+	{"plain", "/api/downstream", ""},
+	{"plain with slash", "/api/downstream", "/"},
+}
+
+// scene is the telling of requests and their answers, played in a new house
+// for each form of the routes on each backend. All tell the same.
+type scene struct {
+	name   string
+	change func(*plan)
+	play   func(t *testing.T, s *stage)
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, scene := range []scene{
+		{"index", unattended, playIndex},
+		{"new", unattended, playNew},
+		{"heartbeat", unattended, playHeartbeat},
+		{"chunk", unattended, playChunk},
+		{"challenge", unattended, playChallenge},
+		{"answer", small, playAnswer},
+		{"answers", small, playAnswers},
+		{"swizzle", func(p *plan) { small(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, playSwizzle},
+		{"status", unattended, playStatus},
+		{"busy", func(p *plan) { unattended(p); p.queue.MaxQueue = 1 }, playBusy},
+	} {
+		t.Run(scene.name, func(t *testing.T) {
+			t.Parallel()
+			for _, backend := range []string{embedded, servers} {
+				for i, form := range forms {
+					t.Run(backend+" "+form.name, func(t *testing.T) {
+						if *update && (backend != embedded || i != 0) {
+							return // the first telling is the one to compare with
+						}
+						s := &stage{house: openHouse(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
+						scene.play(t, s)
+						s.compare(t, filepath.Join("testdata", scene.name+".golden"))
+					})
+				}
+			}
+		})
+	}
+}
+
+// small makes the limits such that short requests meet them.
+func small(p *plan) {
+	p.api.MaxBody, p.api.MaxProofs = 4096, 6
+}
+
+// unattended has no worker, where none is needed.
+func unattended(p *plan) {
+	small(p)
+	p.idle = true
+}
+
+// stage is a house in which requests and answers are written down.
+type stage struct {
+	*house
+	prefix, slash string
+	told          strings.Builder
+	names         []string // pairs: what is random, and what to write for it
+}
+
+// say writes a line about what follows.
+func (s *stage) say(format string, args ...any) {
+	fmt.Fprintf(&s.told, "# "+format+"\n", args...)
+}
+
+// hide writes name where value would be.
+func (s *stage) hide(value, name string) { s.names = append(s.names, value, name) }
+
+// get asks a replica for a route, given without prefix and slash.
+func (s *stage) get(t *testing.T, r *replica, path string, header ...string) answer {
+	t.Helper()
+	return s.request(t, r, "GET", path, nil, header...)
+}
+
+func (s *stage) post(t *testing.T, r *replica, path string, body any, header ...string) answer {
+	t.Helper()
+	return s.request(t, r, "POST", path, body, header...)
+}
+
+func (s *stage) request(t *testing.T, r *replica, method, path string, body any, header ...string) answer {
+	t.Helper()
+	got := r.ask(t, method, s.prefix+path+s.slash, body, header...)
+	fmt.Fprintf(&s.told, "%s %s%s\n", method, path, shown(body))
+	fmt.Fprintf(&s.told, "%d", got.status)
+	for _, name := range []string{"Content-Type", "Retry-After", "Connection", "Allow", "Location"} {
+		if value := got.header.Get(name); value != "" {
+			fmt.Fprintf(&s.told, " %s: %s", name, value)
+		}
+	}
+	fmt.Fprintf(&s.told, "\n%s\n", got.body)
+	if got.header.Get("X-Request-Id") == "" {
+		t.Errorf("%s %s: no request id", method, path)
+	}
+	return got
+}
+
+// shown is a short body after its path.
+func shown(body any) string {
+	text, ok := body.(string)
+	switch {
+	case !ok:
+		return ""
+	case len(text) > 200:
+		return fmt.Sprintf(" (a body of %d bytes)", len(text))
+	}
+	return " " + text
+}
+
+var ipHash = regexp.MustCompile(`"ip_hash":"[0-9a-f]{32}"`)
+
+// compare holds what was told to what the file says.
+func (s *stage) compare(t *testing.T, path string) {
+	t.Helper()
+	got := strings.NewReplacer(s.names...).Replace(s.told.String())
+	got = ipHash.ReplaceAllString(got, `"ip_hash":"(keyed)"`)
+	if *update {
+		must(t, os.WriteFile(path, []byte(got), 0o644))
+		return
+	}
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	want := string(raw)
+	if got == want {
+		return
+	}
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(gotLines), len(wantLines)) {
+		if gotLines[i] != wantLines[i] {
+			from := max(0, i-3)
+			t.Fatalf("%s, line %d:\n%s\nwant\n%s", path, i+1,
+				strings.Join(gotLines[from:i+1], "\n"), strings.Join(wantLines[from:i+1], "\n"))
+		}
+	}
+	t.Fatalf("%s: %d lines, want %d", path, len(gotLines), len(wantLines))
+}
+
+func playIndex(t *testing.T, s *stage) {
+	s.get(t, s.replica, "")
+	s.say("what is not there")
+	s.get(t, s.replica, "/nothing")
+	s.get(t, s.replica, "/status")
+	s.get(t, s.replica, "/status/list/1/2/3")
+	s.get(t, s.replica, "/answer/"+strings.Repeat("0", 32)+"/one/two")
+	s.say("what is there, asked for in another way")
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+		s.request(t, s.replica, method, "", nil)
+	}
+	s.request(t, s.replica, http.MethodDelete, "/new/"+address, nil)
+	s.get(t, s.replica, "/answer/"+strings.Repeat("0", 32))
+	s.post(t, s.replica, "/chunk/"+strings.Repeat("0", 32), "{}")
+	s.post(t, s.replica, "/status/list", "{}")
+	s.post(t, s.replica, "/heartbeat/"+strings.Repeat("0", 32), "{}")
+}

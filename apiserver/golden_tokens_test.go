@@ -1,0 +1,98 @@
+package apiserver_test
+
+import (
+	"encoding/json"
+	"iter"
+	"strings"
+	"testing"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+const from = "X-Forwarded-For"
+
+// signed is the body of POST /new by the owner of an address that no network
+// knows.
+func signed(t *testing.T, message string) (owner string, body string) {
+	t.Helper()
+	key := secp256k1.PrivKeyFromBytes([]byte("not a secret"))
+	body = string(asJSON(t, map[string]string{"message": message, "signature": sjcx.Sign(key, message, true)}))
+	return sjcx.Address(key.PubKey(), true), body
+}
+
+func playNew(t *testing.T, s *stage) {
+	token := func(a answer) {
+		var told struct{ Token string }
+		if json.Unmarshal([]byte(a.body), &told) == nil && told.Token != "" {
+			s.hide(told.Token, "(token)")
+		}
+	}
+	owner, good := signed(t, "mine")
+
+	s.say("anybody may have a token")
+	token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.1"))
+	token(s.post(t, s.replica, "/new/"+owner, good, from, "192.0.2.1"))
+	s.say("not an address; an address of a character more; one that is too long")
+	s.get(t, s.replica, "/new/farmer", from, "192.0.2.2")
+	s.get(t, s.replica, "/new/"+address+"1", from, "192.0.2.2")
+	s.get(t, s.replica, "/new/"+strings.Repeat("1", 200), from, "192.0.2.2")
+
+	s.say("a signature is checked where one is given: of another message, of another address, not one")
+	s.post(t, s.replica, "/new/"+owner, strings.Replace(good, "mine", "yours", 1), from, "192.0.2.2")
+	s.post(t, s.replica, "/new/"+address, good, from, "192.0.2.2")
+	s.post(t, s.replica, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.2")
+	s.post(t, s.replica, "/new/farmer", good, from, "192.0.2.2")
+	s.say("bodies that say nothing")
+	for _, body := range []string{"", "{", "{}", "[]", "null", `{"message": "mine"}`, `{"signature": "AAAA"}`, `{"message": 1, "signature": 2}`} {
+		s.post(t, s.replica, "/new/"+owner, body, from, "192.0.2.2")
+	}
+	s.say("a message of 1024 characters, which are more bytes; of 1025; and a body that is too large")
+	_, longest := signed(t, strings.Repeat("ü", 1024))
+	token(s.post(t, s.replica, "/new/"+owner, longest, from, "192.0.2.2"))
+	_, long := signed(t, strings.Repeat("x", 1025))
+	s.post(t, s.replica, "/new/"+owner, long, from, "192.0.2.2")
+	_, huge := signed(t, strings.Repeat("x", 5000))
+	s.post(t, s.replica, "/new/"+owner, huge, from, "192.0.2.2")
+
+	s.say("five tokens are one IP address's share")
+	for range 6 {
+		token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.3"))
+	}
+
+	strict := s.open(t, func(o *apiserver.Options) { o.Signatures = true })
+	s.say("where an address must be proven")
+	s.get(t, strict, "/new/"+address, from, "192.0.2.4")
+	token(s.post(t, strict, "/new/"+owner, good, from, "192.0.2.4"))
+	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.4")
+
+	closed := s.open(t, func(o *apiserver.Options) { o.Whitelist = true })
+	s.say("where a whitelist says who may come: not known, then known")
+	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
+	_, err := s.store.LoadWhitelist(t.Context(), allow(address))
+	must(t, err)
+	token(s.get(t, closed, "/new/"+address, from, "192.0.2.5"))
+	s.post(t, closed, "/new/"+owner, good, from, "192.0.2.5")
+}
+
+func allow(addresses ...string) iter.Seq2[store.Allowed, error] {
+	return func(yield func(store.Allowed, error) bool) {
+		for _, a := range addresses {
+			if !yield(store.Allowed{Address: a, Balance: 10_000}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func playHeartbeat(t *testing.T, s *stage) {
+	f := s.newFarmer(t, 1)
+	s.get(t, s.replica, "/heartbeat/"+f.token.Hex())
+	s.get(t, s.replica, "/heartbeat/"+strings.ToUpper(f.token.Hex()))
+	s.say("not known; not a token")
+	s.get(t, s.replica, "/heartbeat/"+strings.Repeat("f", 32))
+	s.get(t, s.replica, "/heartbeat/token")
+}
