@@ -129,12 +129,12 @@ func TestWatch(t *testing.T) {
 		r := Open(path, time.Minute, slog.New(slog.DiscardHandler))
 		defer r.Close() // the bubble fails where the goroutine is left
 		replace(t, path, cityDatabase(t, "Paris!"))
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
 		if got := cityOf(r); got != "London" {
 			t.Errorf("before the interval is over the city is %q", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if got := cityOf(r); got != "Paris!" {
 			t.Errorf("after the interval the city is %q", got)

@@ -130,7 +130,7 @@ func TestParseFileHash(t *testing.T) {
 func TestIPHash(t *testing.T) {
 	t.Parallel()
 	one, two := []byte("one key"), []byte("another key")
-	if IPHash(one, "192.0.2.1") != IPHash(one, "192.0.2.1") {
+	if again := IPHash(one, "192.0.2.1"); IPHash(one, "192.0.2.1") != again {
 		t.Error("one address has two hashes")
 	}
 	if IPHash(one, "192.0.2.1") == IPHash(one, "192.0.2.2") {

@@ -7,7 +7,8 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil/base58"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // deprecated for new formats; this one is Bitcoin's
+	//lint:ignore SA1019 deprecated for new formats; this one is Bitcoin's
+	"golang.org/x/crypto/ripemd160"
 )
 
 // MaxAddressLength is the most bytes that the text of an address may have. An
