@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,9 +29,15 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
+// connect makes the client that all tests share: each would ask the API server
+// anew for what it knows.
+var connect = sync.OnceValues(func() (client.WithWatch, error) {
+	return client.NewWithWatch(config, client.Options{Scheme: newScheme()})
+})
+
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c, err := client.NewWithWatch(config, client.Options{Scheme: newScheme()})
+	c, err := connect()
 	if err != nil {
 		t.Fatal(err)
 	}

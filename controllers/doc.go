@@ -15,3 +15,5 @@
 // no pod gets a new template before the database has the schema for it; an
 // object of somebody else's is left alone.
 package controllers
+
+//go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 rbac:roleName=operator paths=. output:rbac:dir=../config/rbac

@@ -135,8 +135,12 @@ func (f *farm) edit(change func(*v1alpha1.DownstreamNodeSpec)) {
 
 // reconcile calls the operator once.
 func (f *farm) reconcile() error {
-	_, err := f.operator.Reconcile(f.t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: f.namespace, Name: "node"}})
+	_, err := f.operator.Reconcile(f.t.Context(), f.request())
 	return err
+}
+
+func (f *farm) request() ctrl.Request {
+	return ctrl.Request{NamespacedName: client.ObjectKey{Namespace: f.namespace, Name: "node"}}
 }
 
 // settle calls the operator until it changes nothing any more, and plays the

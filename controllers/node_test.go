@@ -2,7 +2,6 @@ package controllers_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,13 +26,7 @@ func TestMinimalNode(t *testing.T) {
 	f.bringUp()
 	node := f.node()
 	objects := f.objects()
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(objects)) {
-		if cut := strings.LastIndex(name, "-"); len(name)-cut == 11 { // the digits of a hash
-			name = name[:cut] + "-*"
-		}
-		names = append(names, name)
-	}
+	names := f.shape()
 	want := []string{
 		"ConfigMap/node-api-*", "ConfigMap/node-migration-*", "ConfigMap/node-workers-*",
 		"Deployment/node-api", "Deployment/node-workers",

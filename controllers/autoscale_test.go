@@ -1,0 +1,104 @@
+package controllers_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+func (f *farm) wantWorkers(what string, want int32) {
+	f.t.Helper()
+	f.settle()
+	if got := *f.deployment("node-workers").Spec.Replicas; got != want {
+		f.t.Errorf("%s: there are to be %d workers, want %d", what, got, want)
+	}
+	if got := f.node().Status.Workers.DesiredReplicas; got != want {
+		f.t.Errorf("%s: the status says %d workers, want %d", what, got, want)
+	}
+}
+
+func TestWorkersFollowTheBacklog(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "workers: {replicas: 9, autoscaling: {min: 1, max: 5, targetBacklogPerWorker: 10, scaleDownDelaySeconds: 60}}")
+	f.bringUp()
+	f.wantWorkers("nothing waits", 1)
+	f.backlog = 31
+	f.wantWorkers("31 jobs for 10 each", 4)
+	if got := f.node().Status.Backlog; got == nil || *got != 31 {
+		t.Errorf("the status has the backlog %v, want 31", got)
+	}
+	f.backlog = 1000
+	f.wantWorkers("more than the most can do", 5)
+	f.redisErr = errors.New("no answer")
+	f.clock = f.clock.Add(time.Hour)
+	f.wantWorkers("Redis does not answer", 5)
+	if got := f.node().Status.Backlog; got != nil {
+		t.Errorf("the status has the backlog %v although nobody knows it", *got)
+	}
+	f.redisErr, f.backlog = nil, 1000
+	f.settle()
+	f.backlog = 0
+	f.clock = f.clock.Add(30 * time.Second)
+	f.wantWorkers("nothing waits for half of the delay", 5)
+	f.clock = f.clock.Add(31 * time.Second)
+	f.wantWorkers("nothing waits for the delay", 1)
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling.Min = new(int32(0)) })
+	f.clock = f.clock.Add(time.Hour)
+	f.wantWorkers("none are asked for", 0)
+	f.wantCondition("WorkersAvailable", "True", "ScaledToZero")
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling = nil })
+	f.wantWorkers("without autoscaling", 9)
+}
+
+// TestOperatorStartsAnewWithoutTakingWorkersAway: what another operator wanted
+// before is not known, so what is there counts as wanted now.
+func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "workers: {autoscaling: {max: 5, targetBacklogPerWorker: 10, scaleDownDelaySeconds: 60}}")
+	f.backlog = 50
+	f.bringUp()
+	f.wantWorkers("50 jobs", 5)
+	f.operator = f.newOperator(f.WithWatch)
+	f.backlog = 0
+	f.wantWorkers("another operator", 5)
+	f.clock = f.clock.Add(time.Minute)
+	f.wantWorkers("a minute later", 1)
+}
+
+// TestAPIAutoscalerTakesOver: the number of replicas never falls to the
+// default in between, and is the autoscaler's from when it has set it.
+func TestAPIAutoscalerTakesOver(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "api: {replicas: 3}")
+	f.bringUp()
+	replicas := func(want int32) {
+		t.Helper()
+		f.settle()
+		if got := *f.deployment("node-api").Spec.Replicas; got != want {
+			t.Fatalf("there are to be %d API replicas, want %d", got, want)
+		}
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
+		s.API.Autoscaling = &v1alpha1.APIAutoscaling{Min: 2, Max: 9, TargetCPUPercent: 50}
+	})
+	replicas(3)
+	f.get(&autoscalingv2.HorizontalPodAutoscaler{}, "node-api")
+	for _, n := range []int32{6, 4} {
+		scale := &autoscalingv1.Scale{}
+		f.ok(f.SubResource("scale").Get(t.Context(), f.deployment("node-api"), scale))
+		scale.Spec.Replicas = n
+		f.ok(f.SubResource("scale").Update(t.Context(), f.deployment("node-api"), client.WithSubResourceBody(scale), client.FieldOwner("autoscaler")))
+		replicas(n)
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Autoscaling = nil })
+	replicas(3)
+	if f.find(&autoscalingv2.HorizontalPodAutoscaler{}, "node-api") {
+		t.Error("the autoscaler is still there")
+	}
+}

@@ -1,0 +1,110 @@
+package controllers_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers"
+)
+
+// startManager runs the operator as it runs in production, but for a
+// namespace only and without leader election, until the test ends.
+func startManager(t *testing.T, cfg *rest.Config, namespace string) {
+	t.Helper()
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:  newScheme(),
+		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}},
+		Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &controllers.Reconciler{
+		Client:       mgr.GetClient(),
+		Live:         mgr.GetAPIReader(),
+		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
+		DefaultImage: operatorImage,
+		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
+	}
+	if err := r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the operator ended with %v", err)
+		}
+	})
+}
+
+// eventually waits for what the operator does by itself.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not within 30 s: %s", what)
+}
+
+// TestManager runs the operator in one namespace under the very permissions
+// that config/rbac gives it there, and so shows that these are enough, that
+// every watch works, and that another namespace is left alone.
+func TestManager(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	startManager(t, f.asOperator(), f.namespace)
+	other := newFarm(t, "")
+	job := func() bool { return f.jobOfOrNil("migration") != nil }
+	eventually(t, "a migration Job", job)
+	f.finish(f.jobOf("migration"), true)
+	hasDeployments := func() bool {
+		d := &metav1.PartialObjectMetadata{}
+		d.SetGroupVersionKind(f.deploymentKind())
+		return f.find(d, "node-api") && f.find(d, "node-workers")
+	}
+	eventually(t, "Deployments when the Job has completed", hasDeployments)
+	f.run("node-api")
+	f.run("node-workers")
+	eventually(t, "Ready when the Deployments are available", func() bool {
+		return meta.IsStatusConditionTrue(f.node().Status.Conditions, v1alpha1.Ready)
+	})
+	before := f.deployment("node-api").Generation
+	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
+		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"url":"redis://other"}}`))))
+	eventually(t, "new pods when the Redis URL has changed", func() bool { return f.deployment("node-api").Generation > before })
+	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
+	eventually(t, "the Service when it was deleted", func() bool { return f.find(&corev1.Service{}, "node-api") })
+	f.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "list"}, Data: map[string]string{"whitelist.csv": "a\n"}})
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
+		s.Whitelist = &v1alpha1.WhitelistSpec{ConfigMapRef: v1alpha1.WhitelistRef{ObjectReference: v1alpha1.ObjectReference{Name: "list"}, Key: "whitelist.csv"}}
+	})
+	eventually(t, "a whitelist Job", func() bool { return f.jobOfOrNil("whitelist") != nil })
+	first := f.jobOf("whitelist").Name
+	f.ok(f.Patch(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "list"}},
+		client.RawPatch("application/merge-patch+json", []byte(`{"data":{"whitelist.csv":"b\n"}}`))))
+	eventually(t, "another whitelist Job when the list has changed", func() bool {
+		f.collect()
+		next := f.jobOfOrNil("whitelist")
+		return next != nil && next.Name != first
+	})
+	if got := other.shape(); len(got) != 2 {
+		t.Errorf("in a namespace that is none of the operator's there are %v", got)
+	}
+}
