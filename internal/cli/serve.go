@@ -76,6 +76,7 @@ func serveAPI(ctx context.Context, cfg config.Config) error {
 			return err
 		}
 		p.log.Info("answering farmers", "address", ln.Addr())
+		p.ops.Serve()
 		return sequence(ctx, services...)
 	}})
 }
@@ -92,6 +93,7 @@ func serveWorker(ctx context.Context, cfg config.Config) error {
 		}
 		name := workerName()
 		p.log.Info("working", "name", name, "duties", cfg.Worker.Duties)
+		p.ops.Serve()
 		return sequence(ctx, p.workers(name)...)
 	}})
 }

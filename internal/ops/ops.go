@@ -30,6 +30,7 @@ type Ops struct {
 	Registry *prometheus.Registry
 
 	checks   []Check
+	serving  atomic.Bool
 	draining atomic.Bool
 	profiles bool
 }
@@ -40,6 +41,10 @@ func New(profiles bool, checks ...Check) *Ops {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Ops{Registry: reg, checks: checks, profiles: profiles}
 }
+
+// Serve lets readiness turn on: the process has joined its node and does its
+// work. Until then load balancers should send nothing to it.
+func (o *Ops) Serve() { o.serving.Store(true) }
 
 // Drain turns readiness off for good: the process is about to stop, and load
 // balancers should send no more to it.
@@ -92,8 +97,12 @@ func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
 			code = http.StatusServiceUnavailable
 		}
 	}
-	if o.draining.Load() {
+	switch {
+	case o.draining.Load():
 		answer["process"] = "draining"
+		code = http.StatusServiceUnavailable
+	case !o.serving.Load():
+		answer["process"] = "starting"
 		code = http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, answer)

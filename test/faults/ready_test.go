@@ -1,0 +1,57 @@
+//go:build faults
+
+package faults
+
+import (
+	"database/sql"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/test/deployment"
+)
+
+// A replica whose start takes long is not ready before it answers farmers: a
+// load balancer would send it requests that nobody takes.
+func TestReadyOnlyWhenAnswering(t *testing.T) {
+	n := deployment.Start(t, binary, testenv.Fast, impatient)
+	first := n.API(t, nil) // makes the rows that the others find
+	release := lockKeys(t, n.Database(t))
+	slow := n.LaunchAPI(t, nil)
+	for range 100 {
+		if slow.Ready() {
+			t.Fatal("ready, though it has not joined its node yet")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	release()
+	eventually(t, "the replica is ready", slow.Ready)
+	for _, api := range []*deployment.Replica{first, slow} {
+		resp, err := http.Get(api.URL + "/api/downstream/v1/")
+		if err != nil {
+			t.Fatalf("ready, but: %v", err)
+		}
+		resp.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// lockKeys holds the lock that a process takes to make its keys known.
+func lockKeys(t *testing.T, db *sql.DB) (release func()) {
+	t.Helper()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := tx.Exec("UPDATE settings SET value = 'held' WHERE name = 'lock_heartbeat_keys'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := res.RowsAffected(); rows != 1 || err != nil {
+		t.Fatalf("%d locks, %v", rows, err)
+	}
+	release = func() { _ = tx.Rollback() } // it may be over
+	t.Cleanup(release)
+	return release
+}
