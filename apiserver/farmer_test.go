@@ -28,6 +28,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	last   bool // on this connection
 }
 
 // ask sends a request. body is sent as it is if it is bytes or text, else as
@@ -53,7 +54,7 @@ func (r *replica) try(t testing.TB, method, path string, body any, header ...str
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(text)}, err
+	return answer{resp.StatusCode, resp.Header, string(text), resp.Close}, err
 }
 
 func reader(t testing.TB, body any) io.Reader {

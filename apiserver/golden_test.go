@@ -106,7 +106,7 @@ func (s *stage) request(t *testing.T, r *replica, method, path string, body any,
 	got := r.ask(t, method, s.prefix+path+s.slash, body, header...)
 	fmt.Fprintf(&s.told, "%s %s%s\n", method, path, shown(body))
 	fmt.Fprintf(&s.told, "%d", got.status)
-	for _, name := range []string{"Content-Type", "Retry-After", "Connection", "Allow", "Location"} {
+	for _, name := range []string{"Content-Type", "Retry-After", "Location"} {
 		if value := got.header.Get(name); value != "" {
 			fmt.Fprintf(&s.told, " %s: %s", name, value)
 		}

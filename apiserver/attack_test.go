@@ -1,0 +1,268 @@
+package apiserver_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcutil/base58"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// The ways in which the old node could be cheated, carried out as a farmer
+// would: over HTTP, with nothing but what the node told it.
+
+// An inner node of the tree that ends in the index's digits passed for a leaf,
+// so that a tag alone was enough.
+func TestShortBranchIsAnInvalidProof(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		tried := 0
+		for i := 0; tried < 3; i++ {
+			if i == 200 {
+				t.Fatal("no file in which the attack works")
+			}
+			h.stock(t, fmt.Sprint("seed ", i), 100, heartbeat.EncodeOptions{Challenges: 256})
+			c := f.take(t, 100)[0]
+			proof, ok := forgeFromTag(t, c.Tag, 0)
+			if !ok {
+				continue
+			}
+			tried++
+			f.submit(t, c, proof).want(t, http.StatusBadRequest, node.Invalid.Message())
+			f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+		}
+		if n := f.heartbeats(t); n != int64(tried) {
+			t.Errorf("%d heartbeats for %d right proofs", n, tried)
+		}
+	})
+}
+
+// forgeFromTag makes the proof that the old node took, where the tree has a
+// node for it.
+func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage, bool) {
+	t.Helper()
+	var told struct{ Tree struct{ Nodes [][]byte } }
+	must(t, json.Unmarshal(tag, &told))
+	nodes := told.Tree.Nodes
+	for k := range len(nodes)/2 - 1 {
+		both := append(bytes.Clone(nodes[2*k+1]), nodes[2*k+2]...)
+		blob, ok := bytes.CutSuffix(both, []byte(strconv.Itoa(index)))
+		if !ok {
+			continue
+		}
+		rows := [][2][]byte{}
+		for ; k > 0; k = (k - 1) / 2 {
+			left := (k-1)/2*2 + 1
+			rows = append(rows, [2][]byte{nodes[left], nodes[left+1]})
+		}
+		return asJSON(t, map[string]any{
+			"leaf":   map[string]any{"index": index, "blob": blob},
+			"branch": map[string]any{"rows": rows},
+		}), true
+	}
+	return nil, false
+}
+
+// 1% of a small file was nothing, and nothing is proved by an empty file.
+func TestSmallChunkIsNotProvedWithoutIt(t *testing.T) {
+	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
+		t.Run(string(scheme), func(t *testing.T) {
+			onEach(t, func(p *plan) { p.schemes = []heartbeat.Type{scheme} }, func(t *testing.T, h *house) {
+				f := h.newFarmer(t, 1)
+				c := f.takeOne(t, "seed")
+				nothing := bytes.NewReader(make([]byte, c.Size))
+				f.submit(t, c, f.prove(t, c, nothing)).want(t, http.StatusBadRequest, node.Invalid.Message())
+				if scheme == heartbeat.Swizzle {
+					f.submit(t, c, zeros()).want(t, http.StatusBadRequest, node.Invalid.Message())
+				}
+				f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+			})
+		})
+	}
+}
+
+// zeros is the Swizzle proof of a challenge of no chunks: ten mu and a sigma,
+// all zero.
+func zeros() json.RawMessage {
+	proof := []byte{10, 0, 0, 0}
+	for range 11 {
+		proof = append(proof, 1, 0, 0, 0, 0)
+	}
+	return json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
+}
+
+// Guessing had no end. Now distinct wrong proofs are counted, and after the
+// last that is allowed not even a right one counts, until the next challenge
+// that will not come.
+func TestWrongProofsAreLimited(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		limit := h.plan.api.WrongAnswers
+		for i := range limit {
+			for range 3 { // repeating one is not another
+				f.submit(t, c, wrongProof(t, i)).want(t, http.StatusBadRequest, node.Invalid.Message())
+			}
+		}
+		f.submit(t, c, wrongProof(t, limit)).want(t, http.StatusBadRequest, node.TooManyWrong.Message())
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusBadRequest, node.TooManyWrong.Message())
+		f.submit(t, c, wrongProof(t, 0)).want(t, http.StatusBadRequest, node.Invalid.Message())
+		if n := f.heartbeats(t); n != 0 {
+			t.Errorf("%d heartbeats", n)
+		}
+	})
+}
+
+// All guesses in one request, and in many jobs, are no way around it.
+func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
+	onEach(t, func(p *plan) { p.api.PartSize = 1 }, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		var guesses proofs
+		for i := range 50 {
+			guesses.Proofs = append(guesses.Proofs, proofOf{c.FileHash, wrongProof(t, i)})
+		}
+		counts := map[string]int{}
+		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), guesses)).Report {
+			counts[line.Error]++
+		}
+		limit := h.plan.api.WrongAnswers
+		if counts[node.Invalid.Message()] != limit || counts[node.TooManyWrong.Message()] != 50-limit {
+			t.Errorf("%v, want %d that count", counts, limit)
+		}
+	})
+}
+
+// A wrong proof leaves the right one its chance.
+func TestRightProofAfterAWrongOne(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		f.submit(t, c, wrongProof(t, 0)).want(t, http.StatusBadRequest, node.Invalid.Message())
+		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+	})
+}
+
+// A proof that no job could carry is a wrong one, and not a fault of the node.
+func TestHugeProofIsAWrongProof(t *testing.T) {
+	swizzle := func(p *plan) { p.schemes, p.api.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
+	onEach(t, swizzle, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		const sectors = 1 << 20
+		proof := []byte{0, 0, 16, 0}
+		proof = append(proof, bytes.Repeat([]byte{1, 0, 0, 0, 0}, sectors+1)...)
+		wire := json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
+		if _, err := h.keys.Current().ParseProof(wire); err != nil {
+			t.Fatalf("it should have the form of a proof: %v", err)
+		}
+		f.submit(t, c, wire).want(t, http.StatusBadRequest, node.Invalid.Message())
+	})
+}
+
+// Tokens are bearer secrets: who reads the database has none.
+func TestDatabaseHoldsNoToken(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, asPlanned)
+	told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.1"))
+	f := h.newFarmer(t, 0xa7)
+	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	c := f.takeOne(t, "seed")
+	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+
+	token, err := node.ParseToken(told.Token)
+	must(t, err)
+	files, err := filepath.Glob(h.plan.store.Path + "*")
+	must(t, err)
+	hashes := 0
+	for _, path := range files {
+		content, err := os.ReadFile(path)
+		must(t, err)
+		hash := token.Hash()
+		hashes += bytes.Count(content, hash[:])
+		for name, secret := range map[string][]byte{"bytes": token[:], "hex": []byte(told.Token), "of the other": []byte(f.token.Hex())} {
+			if bytes.Contains(bytes.ToLower(content), bytes.ToLower(secret)) {
+				t.Errorf("%s: the token's %s", filepath.Base(path), name)
+			}
+		}
+	}
+	if hashes == 0 {
+		t.Errorf("the token's hash is not in %q: did we look in the right place?", files)
+	}
+}
+
+// A token that comes from another IP address is counted there: tokens that
+// are made elsewhere and gathered at one address are served up to the limit,
+// the oldest first.
+func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle, p.api.TokensPerIP = true, 2 }, func(t *testing.T, h *house) {
+		const here = "198.51.100.1"
+		var farmers []*farmer
+		for n := range byte(4) {
+			h.stock(t, fmt.Sprint("seed ", n), 100, heartbeat.EncodeOptions{Challenges: 4})
+			farmers = append(farmers, h.newFarmer(t, n+1))
+		}
+		for i, f := range farmers {
+			f.ip = here
+			got := f.ask(t, "GET", f.at("chunk", "100"), nil)
+			if i < 2 {
+				got.want(t, http.StatusOK, `"seed"`)
+			} else {
+				got.want(t, http.StatusBadRequest, "too many tokens for this IP address")
+			}
+			if ip := f.record(t).IP; ip != here {
+				t.Errorf("farmer %d is counted at %s", i, ip)
+			}
+		}
+		h.ask(t, "GET", api+"/new/"+address, nil, from, here).want(t, http.StatusBadRequest, "too many tokens")
+		// What they hold goes on: the limit is on what they are given.
+		farmers[3].ask(t, "GET", farmers[3].at("challenge"), nil).want(t, http.StatusOK, "challenges")
+		// Elsewhere again, it is served.
+		farmers[3].ip = "198.51.100.2"
+		farmers[3].ask(t, "GET", farmers[3].at("chunk"), nil).want(t, http.StatusOK, `"seed"`)
+		// And nobody counts where nobody is.
+		if n, err := h.store.TokensAtIP(t.Context(), here); err != nil || n != 3 {
+			t.Errorf("%d tokens at %s, %v", n, here, err)
+		}
+	})
+}
+
+// An address is long where what it pays to is; records hold it or it is
+// refused, but it is no fault of the node's.
+func TestLongAddress(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+		for _, payload := range []int{1, 20, 32, 40, 41, 42, 43, 44, 50, 60, 80, 90} {
+			long := base58.CheckEncode(bytes.Repeat([]byte{0xff}, payload), 0)
+			got := h.ask(t, "GET", api+"/new/"+long, nil, from, fmt.Sprintf("203.0.113.%d", payload))
+			if got.status != http.StatusOK && got.status != http.StatusBadRequest {
+				t.Errorf("%d characters: %d %s", len(long), got.status, got.body)
+			}
+			if strings.Contains(got.body, `"token"`) {
+				checkKept(t, h, long)
+			}
+		}
+	})
+}
+
+func checkKept(t *testing.T, h *house, address string) {
+	t.Helper()
+	found := false
+	must(t, h.store.Farmers(t.Context(), store.FarmerQuery{}, h.clock.Now(), func(f node.Farmer) error {
+		found = found || f.Address == address
+		return nil
+	}))
+	if !found {
+		t.Errorf("%s was given a token, and is not on the list", address)
+	}
+}

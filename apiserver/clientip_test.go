@@ -1,0 +1,53 @@
+package apiserver
+
+import (
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+)
+
+func TestForwardedForIsBelievedFromTrustedProxiesAlone(t *testing.T) {
+	t.Parallel()
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	tests := []struct {
+		name, peer string
+		forwarded  []string
+		want       string
+	}{
+		{"no proxy", "192.0.2.1:1234", nil, "192.0.2.1"},
+		{"a farmer that says it is another", "192.0.2.1:1234", []string{"198.51.100.1"}, "192.0.2.1"},
+		{"a farmer that says it is behind a proxy", "192.0.2.1:1234", []string{"198.51.100.1, 10.0.0.1"}, "192.0.2.1"},
+		{"a proxy", "10.0.0.1:1234", []string{"192.0.2.1"}, "192.0.2.1"},
+		{"a proxy that says nothing", "10.0.0.1:1234", nil, "10.0.0.1"},
+		{"a proxy that says something empty", "10.0.0.1:1234", []string{""}, "10.0.0.1"},
+		{"two proxies", "10.0.0.1:1234", []string{"192.0.2.1, 10.0.0.2"}, "192.0.2.1"},
+		{"two proxies, two headers", "10.0.0.1:1234", []string{"192.0.2.1", "10.0.0.2"}, "192.0.2.1"},
+		{"what the farmer made up stands first", "10.0.0.1:1234", []string{"198.51.100.1, 192.0.2.1"}, "192.0.2.1"},
+		{"the farmer made up a trusted proxy", "10.0.0.1:1234", []string{"10.0.0.9, 192.0.2.1"}, "192.0.2.1"},
+		{"the farmer made up a header", "10.0.0.1:1234", []string{"198.51.100.1", "192.0.2.1"}, "192.0.2.1"},
+		{"proxies alone", "10.0.0.1:1234", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
+		{"garbage before", "10.0.0.1:1234", []string{"garbage, 192.0.2.1"}, "192.0.2.1"},
+		{"garbage behind", "10.0.0.1:1234", []string{"192.0.2.1, garbage"}, "10.0.0.1"},
+		{"garbage between", "10.0.0.1:1234", []string{"192.0.2.1, unknown, 10.0.0.2"}, "10.0.0.2"},
+		{"with a port", "10.0.0.1:1234", []string{"192.0.2.1:4321"}, "192.0.2.1"},
+		{"IPv6", "[fd00::1]:1234", []string{"2001:db8::1"}, "2001:db8::1"},
+		{"IPv6 in brackets", "[fd00::1]:1234", []string{"[2001:db8::1]"}, "2001:db8::1"},
+		{"IPv6 with a port", "[fd00::1]:1234", []string{"[2001:db8::1]:4321"}, "2001:db8::1"},
+		{"IPv6 of a zone", "[fe80::1%eth0]:1234", nil, "fe80::1"},
+		{"IPv4 as IPv6 is IPv4", "[::ffff:10.0.0.1]:1234", []string{"::ffff:192.0.2.1"}, "192.0.2.1"},
+		{"not a peer", "@", []string{"192.0.2.1"}, "invalid IP"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = tt.peer
+			for _, header := range tt.forwarded {
+				r.Header.Add("X-Forwarded-For", header)
+			}
+			if got := clientIP(r, trusted).String(); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}

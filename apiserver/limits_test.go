@@ -1,0 +1,98 @@
+package apiserver_test
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/driveshare/downstream-node/apiserver"
+)
+
+// slowly posts a body that is held back: taken is closed once the handler
+// reads it, and send gives it the rest.
+func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-chan struct{}, send func() answer) {
+	t.Helper()
+	pipe, rest := io.Pipe()
+	begun, done := make(chan struct{}), make(chan answer, 1)
+	go func() {
+		// The client sends the body once the handler asks for it.
+		got, err := r.try(t, "POST", path, io.Reader(pipe), from, f.ip, "Expect", "100-continue")
+		if err != nil {
+			t.Error(err)
+		}
+		done <- got
+	}()
+	go func() {
+		if _, err := rest.Write([]byte(body[:1])); err != nil {
+			t.Error(err)
+		}
+		close(begun)
+	}()
+	return begun, func() answer {
+		if _, err := rest.Write([]byte(body[1:])); err != nil {
+			t.Error(err)
+		}
+		rest.Close()
+		return <-done
+	}
+}
+
+func TestRequestsAtOnceAreLimited(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) { p.api.MaxInFlight = 1 })
+	f := h.newFarmer(t, 1)
+	taken, send := f.slowly(t, h.replica, f.at("challenge"), `{"hashes": []}`)
+	<-taken
+	got := f.ask(t, "GET", api, nil)
+	got.want(t, http.StatusServiceUnavailable, "busy")
+	if got.header.Get("Retry-After") != "3" {
+		t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+	}
+	send().want(t, http.StatusOK, `{"challenges":[]}`)
+	// The place is free again, a moment after the answer is out.
+	waitFor(t, "a place", func() bool { return f.ask(t, "GET", api, nil).status == http.StatusOK })
+}
+
+func TestRatesAreLimited(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+		one, two := h.newFarmer(t, 1), h.newFarmer(t, 2)
+		slow := apiserver.Rate{PerSecond: 0.01, Burst: 2}
+		perAddress := h.open(t, func(o *apiserver.Options) { o.PerAddress = slow })
+		perToken := h.open(t, func(o *apiserver.Options) { o.PerToken = slow })
+
+		limited := func(got answer) {
+			t.Helper()
+			got.want(t, http.StatusServiceUnavailable, "too many requests")
+			if wait, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || wait < 1 || wait > 100 {
+				t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+			}
+		}
+		for range 2 {
+			perAddress.ask(t, "GET", api, nil, from, one.ip).want(t, http.StatusOK, "ok")
+		}
+		limited(perAddress.ask(t, "GET", api, nil, from, one.ip))
+		limited(perAddress.ask(t, "GET", api+"/nothing", nil, from, one.ip))
+		perAddress.ask(t, "GET", api, nil, from, two.ip).want(t, http.StatusOK, "ok")
+
+		// The token's share is the same from wherever it calls.
+		for _, ip := range []string{"198.51.100.1", "198.51.100.2"} {
+			perToken.ask(t, "GET", one.at("challenge"), nil, from, ip).want(t, http.StatusOK, "challenges")
+		}
+		limited(perToken.ask(t, "GET", one.at("challenge"), nil, from, "198.51.100.3"))
+		limited(perToken.ask(t, "GET", one.at("heartbeat"), nil, from, "198.51.100.3"))
+		perToken.ask(t, "GET", two.at("challenge"), nil, from, two.ip).want(t, http.StatusOK, "challenges")
+	})
+}
+
+// Without Redis nobody can count, and nobody is turned away for it.
+func TestRatesWithoutRedis(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) {
+		p.idle, p.api.PerAddress = true, apiserver.Rate{PerSecond: 0.01, Burst: 1}
+	})
+	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
+	h.ask(t, "GET", api, nil).want(t, http.StatusServiceUnavailable, "too many requests")
+	must(t, h.queue.Close())
+	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
+}

@@ -1,0 +1,137 @@
+package apiserver_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	seen := map[string]bool{}
+	for range 10 {
+		seen[h.ask(t, "GET", api, nil).header.Get("X-Request-Id")] = true
+	}
+	if len(seen) != 10 || seen[""] {
+		t.Errorf("%d ids for 10 requests", len(seen))
+	}
+	for given, kept := range map[string]bool{
+		"0af76519-16cd_43dd": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false,
+		"": false, "with space": false, "line\tfeed": false, `"quoted"`: false, "ünicode": false,
+	} {
+		got := h.ask(t, "GET", api, nil, "X-Request-Id", given).header.Get("X-Request-Id")
+		if (got == given) != kept || got == "" {
+			t.Errorf("%q becomes %q", given, got)
+		}
+	}
+	if !strings.Contains(h.log.String(), "0af76519-16cd_43dd") {
+		t.Error("a request's id is not in the log")
+	}
+}
+
+// Every route, with good and bad requests, and all that the log, at debug
+// level, may say of them. newFarmer looks for its token at the end too.
+func TestLogHoldsNoToken(t *testing.T) {
+	onEach(t, asPlanned, func(t *testing.T, h *house) {
+		told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
+		f := h.newFarmer(t, 0xee)
+		c := f.takeOne(t, "seed")
+		for _, token := range []string{told.Token, f.token.Hex(), strings.ToUpper(f.token.Hex()), f.token.Hex() + "0"} {
+			for _, path := range []string{"/heartbeat/", "/chunk/", "/challenge/", "/nothing/", "/status/show/", "/new/"} {
+				h.ask(t, "GET", api+path+token, nil, from, f.ip)
+			}
+			for _, body := range []string{"", "{", `{"proofs": []}`, `{"hashes": ["` + token + `"]}`, string(asJSON(t, proofs{[]proofOf{{c.FileHash, nil}}}))} {
+				h.ask(t, "POST", api+"/answer/"+token, body, from, f.ip)
+				h.ask(t, "POST", api+"/answer/"+token+"/"+c.FileHash, body, from, f.ip)
+				h.ask(t, "POST", api+"/challenge/"+token, body, from, f.ip)
+			}
+		}
+		must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID()))
+		f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
+		must(t, h.queue.Close())
+		f.ask(t, "GET", f.at("challenge"), nil)
+		must(t, h.store.Close())
+		f.ask(t, "GET", f.at("challenge"), nil)
+
+		log := strings.ToLower(h.log.String())
+		if strings.Contains(log, told.Token) || strings.Contains(log, f.token.Hex()) {
+			t.Error("a token is in the log")
+		}
+		if !strings.Contains(log, `/challenge/{token}`) {
+			t.Errorf("no request is in the log:\n%s", log)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, asPlanned)
+	f := h.newFarmer(t, 1)
+	c := f.takeOne(t, "seed")
+	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
+	f.ask(t, "GET", api+"/nothing", nil)
+
+	waitFor(t, "the last request's record", func() bool {
+		return h.counted(t, "downstream_api_requests_total", "unmatched", "404") == 1
+	})
+	for _, want := range []struct {
+		name   string
+		labels []string
+		value  float64
+	}{
+		{"downstream_api_requests_total", []string{"/api/downstream/v1/chunk/{token}/{size}", "200"}, 1},
+		{"downstream_api_requests_total", []string{"/api/downstream/v1/answer/{token}/{file_hash}", "200"}, 1},
+		{"downstream_api_request_seconds", []string{"/api/downstream/v1/answer/{token}/{file_hash}"}, 1},
+		{"downstream_api_verdicts_total", []string{"ok"}, 1},
+		{"downstream_api_contracts_total", nil, 1},
+		{"downstream_api_rate_limited_total", nil, 0},
+		{"downstream_api_overload_refused_total", nil, 0},
+		{"downstream_api_lost_replies_total", nil, 0},
+	} {
+		if got := h.counted(t, want.name, want.labels...); got != want.value {
+			t.Errorf("%s%v is %v, want %v", want.name, want.labels, got, want.value)
+		}
+	}
+}
+
+// counted is the metric's value with these values of its labels, -1 where
+// there is none.
+func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := r.registry.Gather()
+	must(t, err)
+	for _, family := range families {
+		for _, m := range family.Metric {
+			values := ""
+			for _, pair := range m.Label {
+				values += pair.GetValue() + " "
+			}
+			if family.GetName() != name || strings.TrimSpace(values) != strings.Join(labels, " ") {
+				continue
+			}
+			if m.Histogram != nil {
+				return float64(m.Histogram.GetSampleCount())
+			}
+			return m.Counter.GetValue()
+		}
+	}
+	return -1
+}
+
+// A scheme is not a secret; which keys a node has is not told.
+func TestBothSchemesInOneNode(t *testing.T) {
+	both := func(p *plan) { p.idle, p.schemes = true, []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} }
+	onEach(t, both, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		for i, key := range h.keys.All() {
+			h.lay(t, h.encode(t, key, []string{"merkle", "swizzle"}[i], 100, few))
+		}
+		chunks := f.take(t, 1000)
+		if len(chunks) != 1 || chunks[0].Seed != "merkle" {
+			t.Errorf("a token of Merkle was given %+v", chunks)
+		}
+	})
+}

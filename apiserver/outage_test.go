@@ -1,0 +1,73 @@
+package apiserver_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+// undecided is what a farmer is told of what the node cannot decide now.
+func (a answer) undecided(t testing.TB) {
+	t.Helper()
+	a.want(t, http.StatusServiceUnavailable, `"status":"error"`)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestRedisDown(t *testing.T) {
+	t.Parallel()
+	redis := testenv.StartRedis(t, testenv.Fast)
+	h := openHouse(t, embedded, func(p *plan) { p.queue.URL = redis.NewURL(t) })
+	f := h.newFarmer(t, 1)
+	c := f.takeOne(t, "seed")
+	proof := f.prove(t, c, nil)
+
+	redis.Stop(t)
+	f.submit(t, c, proof).undecided(t)
+	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
+	// All else is in the records.
+	f.ask(t, "GET", f.at("challenge", c.FileHash), nil).want(t, http.StatusOK, "challenge")
+	f.ask(t, "GET", f.at("challenge"), nil).want(t, http.StatusOK, "challenge")
+	f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusOK, "chunks")
+	f.ask(t, "GET", api+"/status/list", nil).want(t, http.StatusOK, "farmers")
+
+	redis.Start(t)
+	waitFor(t, "a verdict", func() bool { return f.submit(t, c, proof).status == http.StatusOK })
+	if n := f.heartbeats(t); n != 1 {
+		t.Errorf("%d heartbeats, want 1", n)
+	}
+}
+
+func TestDatabaseDown(t *testing.T) {
+	t.Parallel()
+	database := testenv.StartMariaDB(t, testenv.Fast)
+	h := openHouse(t, embedded, func(p *plan) {
+		p.store = store.Options{Driver: store.MySQL, DSN: database.NewDatabase(t)}
+		p.api.AnswerTimeout = 500 * time.Millisecond
+	})
+	f := h.newFarmer(t, 1)
+	c := f.takeOne(t, "seed")
+	proof := f.prove(t, c, nil)
+
+	database.Stop(t)
+	f.submit(t, c, proof).undecided(t)
+	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
+	f.ask(t, "GET", f.at("challenge"), nil).undecided(t)
+	f.ask(t, "GET", f.at("chunk"), nil).undecided(t)
+	f.ask(t, "GET", api+"/new/"+address, nil).undecided(t)
+	f.ask(t, "GET", api+"/status/list", nil).undecided(t)
+	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
+	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
+	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
+
+	database.Start(t)
+	waitFor(t, "a verdict", func() bool { return f.submit(t, c, proof).status == http.StatusOK })
+	if n := f.heartbeats(t); n != 1 {
+		t.Errorf("%d heartbeats, want 1", n)
+	}
+}

@@ -1,0 +1,191 @@
+package apiserver_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver"
+)
+
+func listening() apiserver.Listening {
+	return apiserver.Listening{
+		Address: "127.0.0.1:0", ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		WriteTimeout: time.Minute, IdleTimeout: time.Minute, ShutdownTimeout: 20 * time.Second,
+	}
+}
+
+// served is a replica behind a listener of its own.
+type served struct {
+	*replica
+	drained chan struct{} // closed when readiness is to turn off
+	ended   chan error
+	stop    context.CancelFunc
+}
+
+func (h *house) serve(t *testing.T, l apiserver.Listening) *served {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ln, err := apiserver.Listen(ctx, l)
+	must(t, err)
+	s := &served{h.open(t, func(*apiserver.Options) {}), make(chan struct{}), make(chan error, 1), stop}
+	scheme := "http://"
+	if l.CertFile != "" {
+		scheme = "https://"
+	}
+	s.URL = scheme + ln.Addr().String()
+	go func() { s.ended <- s.api.Serve(ctx, ln, l, func() { close(s.drained) }) }()
+	t.Cleanup(stop)
+	return s
+}
+
+// A load balancer needs a while to notice: until then requests are taken, and
+// told to use another connection next time. Those under way finish.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, asPlanned)
+	f := h.newFarmer(t, 1)
+	c := f.takeOne(t, "seed")
+	l := listening()
+	l.DrainDelay = 500 * time.Millisecond
+	s := h.serve(t, l)
+
+	s.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
+	body := string(asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}}}))
+	taken, send := f.slowly(t, s.replica, f.at("answer"), body)
+	<-taken
+	s.stop()
+	<-s.drained
+	waitFor(t, "Connection: close", func() bool {
+		got := s.ask(t, "GET", api, nil)
+		got.want(t, http.StatusOK, "ok")
+		return got.last
+	})
+	waitFor(t, "the end of the listener", func() bool {
+		_, err := s.try(t, "GET", api, nil)
+		return err != nil
+	})
+	select {
+	case err := <-s.ended:
+		t.Fatalf("ended, with a request under way: %v", err)
+	default:
+	}
+	send().want(t, http.StatusOK, `"ok"`)
+	must(t, <-s.ended)
+	if n := f.heartbeats(t); n != 1 {
+		t.Errorf("%d heartbeats, want 1", n)
+	}
+}
+
+// A request that does not end is cut off, and the process can.
+func TestShutdownHasAnEnd(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	f := h.newFarmer(t, 1)
+	l := listening()
+	l.ShutdownTimeout = 10 * time.Millisecond
+	s := h.serve(t, l)
+	conn, err := net.Dial("tcp", s.URL[len("http://"):])
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("POST " + f.at("answer") + " HTTP/1.1\r\nHost: node\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"))
+	must(t, err)
+	_, err = conn.Read(make([]byte, 10)) // 100 Continue: it is under way
+	must(t, err)
+	s.stop()
+	must(t, <-s.ended)
+}
+
+func TestTLSCertificatesAreReloaded(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	l := listening()
+	dir := t.TempDir()
+	l.CertFile, l.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	writeCertificate(t, l, 1)
+	s := h.serve(t, l)
+
+	serial := func(most uint16) (int64, error) {
+		conn, err := tls.Dial("tcp", s.URL[len("https://"):], &tls.Config{InsecureSkipVerify: true, MaxVersion: most})
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		_, err = conn.Write([]byte("GET " + api + " HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"))
+		must(t, err)
+		status := make([]byte, len("HTTP/1.1 200"))
+		_, err = conn.Read(status)
+		must(t, err)
+		if string(status) != "HTTP/1.1 200" {
+			t.Errorf("%s", status)
+		}
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
+	}
+	if n, err := serial(0); err != nil || n != 1 {
+		t.Fatalf("certificate %d, %v", n, err)
+	}
+	if _, err := serial(tls.VersionTLS11); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+	writeCertificate(t, l, 2)
+	waitFor(t, "the new certificate", func() bool {
+		n, err := serial(0)
+		must(t, err)
+		return n == 2
+	})
+	// Files that cannot be used leave the certificate that there was.
+	must(t, os.WriteFile(l.CertFile, []byte("nothing"), 0o600))
+	if n, err := serial(0); err != nil || n != 2 {
+		t.Errorf("certificate %d, %v", n, err)
+	}
+	s.stop()
+	must(t, <-s.ended)
+}
+
+func TestListenFails(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*apiserver.Listening){
+		"no such files": func(l *apiserver.Listening) { l.CertFile, l.KeyFile = "no.crt", "no.key" },
+		"not a port":    func(l *apiserver.Listening) { l.Address = "127.0.0.1:port" },
+	} {
+		l := listening()
+		change(&l)
+		if ln, err := apiserver.Listen(t.Context(), l); err == nil {
+			ln.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func writeCertificate(t *testing.T, l apiserver.Listening, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "node"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"node"},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	writePEM(t, l.KeyFile, "PRIVATE KEY", private)
+	writePEM(t, l.CertFile, "CERTIFICATE", cert)
+}
+
+func writePEM(t *testing.T, path, kind string, content []byte) {
+	t.Helper()
+	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
+}
