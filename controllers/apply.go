@@ -37,6 +37,10 @@ func (r *Reconciler) applyUnstructured(ctx context.Context, s *scope, object *un
 
 func (r *Reconciler) applyAs(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string, object runtime.ApplyConfiguration) error {
 	live, err := r.lookUp(ctx, s, kind, name)
+	if err == nil && live == nil && !optional(kind) {
+		// That there is none must not rest on a cache that may be behind.
+		live, err = r.lookUpIn(ctx, s, r.Live, kind, name)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,26 +77,26 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 	return nil
 }
 
-// lookUp gets the metadata of an object, or nil where there is none. That
-// there is none is never taken from the cache, which may be behind.
+// lookUp gets the metadata of an object, or nil where there is none, from the
+// cache if it is of a kind that is watched.
 func (r *Reconciler) lookUp(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
-	live := &metav1.PartialObjectMetadata{}
-	live.SetGroupVersionKind(kind)
-	key := client.ObjectKey{Namespace: s.Namespace, Name: name}
-	var err error
-	if !optional(kind) { // what is not watched is not in the cache either
-		err = r.Client.Get(ctx, key, live)
+	if optional(kind) {
+		return r.lookUpIn(ctx, s, r.Live, kind, name)
 	}
-	if optional(kind) || apierrors.IsNotFound(err) {
-		err = r.Live.Get(ctx, key, live)
-	}
+	return r.lookUpIn(ctx, s, r.Client, kind, name)
+}
+
+func (r *Reconciler) lookUpIn(ctx context.Context, s *scope, reader client.Reader, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
+	found := &metav1.PartialObjectMetadata{}
+	found.SetGroupVersionKind(kind)
+	err := reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, found)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("get the %s %s: %w", kind.Kind, name, err)
 	}
-	return live, nil
+	return found, nil
 }
 
 // mayTake says whether an object is the node's: it controls it, or nobody does

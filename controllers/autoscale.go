@@ -14,18 +14,23 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// workerReplicas is how many workers there should be. It asks for the backlog
-// in any case, for the status.
-func (r *Reconciler) workerReplicas(ctx context.Context, s *scope, live *appsv1.Deployment) int32 {
+// askBacklog asks Redis how much work waits. What it does not tell is unknown,
+// and changes nothing.
+func (r *Reconciler) askBacklog(ctx context.Context, s *scope) error {
+	// An editor ends a file with a newline that is no part of the URL.
 	url := strings.TrimRight(string(s.Inputs.RedisURL), "\r\n")
 	backlog, err := r.Backlog(ctx, url, s.RedisName())
-	s.status.Backlog = nil
 	if err != nil {
 		backlogErrors.WithLabelValues(s.Namespace, s.Name).Inc()
 		log.FromContext(ctx).V(1).Info("Redis did not tell the backlog", "error", err.Error())
-	} else {
-		s.status.Backlog = &backlog
+		return nil
 	}
+	s.status.Backlog = &backlog
+	return nil
+}
+
+// workerReplicas is how many workers there should be.
+func (r *Reconciler) workerReplicas(s *scope, live *appsv1.Deployment) int32 {
 	a := s.Spec.Workers.Autoscaling
 	if a == nil {
 		r.history.forget(s.nodeKey())
@@ -40,8 +45,8 @@ func (r *Reconciler) workerReplicas(ctx context.Context, s *scope, live *appsv1.
 		current = *live.Spec.Replicas
 	}
 	wanted := current
-	if err == nil {
-		wanted = r.history.smooth(s.nodeKey(), r.now(), current, wantedWorkers(a, backlog), scaleDownDelay(a))
+	if backlog := s.status.Backlog; backlog != nil {
+		wanted = r.history.smooth(s.nodeKey(), r.now(), current, wantedWorkers(a, *backlog), scaleDownDelay(a))
 	}
 	wanted = min(max(wanted, least), a.Max)
 	if live != nil && wanted != current {

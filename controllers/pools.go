@@ -73,7 +73,7 @@ func (r *Reconciler) ensureWorkers(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	replicas := r.workerReplicas(ctx, s, live)
+	replicas := r.workerReplicas(s, live)
 	s.status.Workers.DesiredReplicas = replicas
 	if err := r.ensurePool(ctx, s, desired.Workers, live, &replicas, func() *appsv1ac.DeploymentApplyConfiguration { return s.WorkersDeployment(replicas) }); err != nil {
 		return err

@@ -57,6 +57,7 @@ var phases = []phase{
 	(*Reconciler).readInputs,
 	(*Reconciler).ensureSchema,
 	(*Reconciler).ensureWhitelist,
+	(*Reconciler).askBacklog,
 	(*Reconciler).ensureAPI,
 	(*Reconciler).ensureWorkers,
 }
@@ -107,9 +108,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, nil
 }
 
+// pausedPhases is what is left of a reconcile of a paused node: nothing that
+// writes.
+var pausedPhases = []phase{
+	(*Reconciler).readInputs,
+	(*Reconciler).askBacklog,
+}
+
 func (r *Reconciler) runPhases(ctx context.Context, s *scope) error {
+	phases := phases
 	if s.Spec.Paused {
-		return nil
+		phases = pausedPhases
 	}
 	for _, phase := range phases {
 		if err := phase(r, ctx, s); err != nil {
@@ -156,11 +165,13 @@ type scope struct {
 }
 
 func newScope(node *v1alpha1.DownstreamNode, image string) *scope {
-	return &scope{
+	s := &scope{
 		Node:   &desired.Node{DownstreamNode: node, DefaultImage: image},
 		status: *node.Status.DeepCopy(),
 		facts:  facts{paused: node.Spec.Paused},
 	}
+	s.status.Backlog = nil // unknown until Redis has told it
+	return s
 }
 
 // blocked is why the phases cannot go on until somebody, or something else on

@@ -1,0 +1,185 @@
+package controllers
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+var (
+	key     = &keyFact{secret: "k"}
+	running = pool{found: true, desired: 2, running: 2, ready: 2, available: 2, settled: true}
+	rolling = pool{found: true, desired: 2, running: 3, ready: 2, available: 2}
+	down    = pool{found: true, desired: 2, running: 2}
+	stalled = pool{found: true, desired: 2, running: 2, stalled: "it has timed out"}
+	none    = pool{found: true, settled: true}
+	done    = jobState{phase: jobComplete, name: "j"}
+	well    = facts{key: key, migration: done, api: running, workers: running}
+)
+
+// but is facts with a change.
+func but(f facts, change func(*facts)) facts {
+	change(&f)
+	return f
+}
+
+// TestVerdicts is a table for each condition's setter.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	lost := &blocked{ReasonKeyMissing, "the key is gone"}
+	tests := []struct {
+		condition string
+		name      string
+		facts     facts
+		want      string // status and reason; empty where nothing is said
+	}{
+		{v1alpha1.HeartbeatKeyAvailable, "not looked at", facts{}, ""},
+		{v1alpha1.HeartbeatKeyAvailable, "found", well, "True KeyFound"},
+		{v1alpha1.HeartbeatKeyAvailable, "gone", facts{key: &keyFact{problem: lost}, blocked: lost}, "False KeyMissing"},
+
+		{v1alpha1.SchemaMigrated, "not looked at", facts{}, ""},
+		{v1alpha1.SchemaMigrated, "complete", well, "True Migrated"},
+		{v1alpha1.SchemaMigrated, "running", facts{migration: jobState{phase: jobRunning}}, "False Migrating"},
+		{v1alpha1.SchemaMigrated, "waiting", facts{migration: jobState{phase: jobWaiting}}, "False MigrationWaiting"},
+		{v1alpha1.SchemaMigrated, "failed", facts{migration: jobState{phase: jobFailed}}, "False MigrationFailed"},
+
+		{v1alpha1.APIAvailable, "not there", facts{}, "False NotCreated"},
+		{v1alpha1.APIAvailable, "running", well, "True ReplicasAvailable"},
+		{v1alpha1.APIAvailable, "rolling", facts{api: rolling}, "True ReplicasAvailable"},
+		{v1alpha1.APIAvailable, "down", facts{api: down}, "False NoneAvailable"},
+		{v1alpha1.APIAvailable, "none asked for", facts{api: none}, "False ScaledToZero"},
+
+		{v1alpha1.WorkersAvailable, "not there", facts{}, "False NotCreated"},
+		{v1alpha1.WorkersAvailable, "running", well, "True ReplicasAvailable"},
+		{v1alpha1.WorkersAvailable, "down", facts{workers: down}, "False NoneAvailable"},
+		{v1alpha1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
+
+		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
+		{v1alpha1.Progressing, "migrating", but(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
+		{v1alpha1.Progressing, "waiting to migrate", but(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
+		{v1alpha1.Progressing, "a failed migration", but(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
+		{v1alpha1.Progressing, "loading", but(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
+		{v1alpha1.Progressing, "rolling", but(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
+		{v1alpha1.Progressing, "workers rolling", but(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
+		{v1alpha1.Progressing, "stalled", but(well, func(f *facts) { f.api = stalled }), "False AsExpected"},
+		{v1alpha1.Progressing, "blocked", but(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
+		{v1alpha1.Progressing, "paused", but(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
+
+		{v1alpha1.Degraded, "at rest", well, "False AsExpected"},
+		{v1alpha1.Degraded, "rolling", but(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
+		{v1alpha1.Degraded, "blocked", but(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
+		{v1alpha1.Degraded, "a failed migration", but(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
+		{v1alpha1.Degraded, "a failed whitelist", but(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
+		{v1alpha1.Degraded, "stalled API", but(well, func(f *facts) { f.api = stalled }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "stalled workers", but(well, func(f *facts) { f.workers = stalled }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "an unknown kind", but(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
+		{v1alpha1.Degraded, "paused", but(well, func(f *facts) { f.paused = true }), ""},
+
+		{v1alpha1.Paused, "paused", facts{paused: true}, "True Paused"},
+		{v1alpha1.Paused, "not paused", facts{}, "False NotPaused"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.condition+"/"+tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, v := range verdicts {
+				if v.condition != tt.condition {
+					continue
+				}
+				got := ""
+				if v := v.of(tt.facts); v.reason != "" {
+					got = string(v.status) + " " + v.reason
+				}
+				if got != tt.want {
+					t.Errorf("it is %q, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	lost := &blocked{ReasonSecretMissing, "the Secret is gone"}
+	tests := []struct {
+		name  string
+		facts []facts // of one reconcile after the other
+		want  string
+	}{
+		{"all is well", []facts{well}, "True FarmersCanFarm"},
+		{"new", []facts{{}}, "False NotCreated"},
+		{"new and blocked", []facts{{key: key, blocked: lost}}, "False SecretMissing"},
+		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm"},
+		{"paused", []facts{well, {paused: true, api: running, workers: running}}, "True FarmersCanFarm"},
+		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, "False NoneAvailable"},
+		{"migrating", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning })}, "False Migrating"},
+		{"rolling", []facts{but(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			conditions := []metav1.Condition{{Type: "example.org/Foreign", Status: "True", Reason: "R"}}
+			for _, f := range tt.facts {
+				setConditions(&conditions, f, 7)
+			}
+			c := meta.FindStatusCondition(conditions, v1alpha1.Ready)
+			if got := string(c.Status) + " " + c.Reason; got != tt.want {
+				t.Errorf("it is %s, want %s", got, tt.want)
+			}
+			if meta.FindStatusCondition(conditions, "example.org/Foreign") == nil {
+				t.Error("a foreign condition is gone")
+			}
+			for _, condition := range ownConditions {
+				if c := meta.FindStatusCondition(conditions, condition); c == nil || c.Reason == "" || c.Message == "" {
+					t.Errorf("%s is %+v", condition, c)
+				}
+			}
+		})
+	}
+}
+
+// TestTransitions holds that events tell of changes only.
+func TestTransitions(t *testing.T) {
+	t.Parallel()
+	after := func(fs ...facts) []metav1.Condition {
+		var conditions []metav1.Condition
+		for _, f := range fs {
+			setConditions(&conditions, f, 1)
+		}
+		return conditions
+	}
+	if notes := transitions(after(well), after(well, well)); len(notes) > 0 {
+		t.Errorf("without a change: %v", notes)
+	}
+	notes := transitions(after(well), after(well, but(well, func(f *facts) { f.migration = jobState{phase: jobFailed, name: "j"} })))
+	severities := map[string]string{}
+	for _, n := range notes {
+		severities[n.reason] = n.severity
+	}
+	if len(notes) != 3 || severities[ReasonMigrationFailed] != "Warning" {
+		t.Errorf("of a failed migration: %v", notes)
+	}
+	for _, n := range transitions(nil, after(but(well, func(f *facts) { f.migration.phase = jobRunning }))) {
+		if n.severity != "Normal" {
+			t.Errorf("of a new node: %v", n)
+		}
+	}
+}
+
+func TestWantedWorkers(t *testing.T) {
+	t.Parallel()
+	a := &v1alpha1.WorkersAutoscaling{Min: new(int32(1)), Max: 5, TargetBacklogPerWorker: 10}
+	for backlog, want := range map[int64]int32{-1: 1, 0: 1, 1: 1, 10: 1, 11: 2, 50: 5, 51: 5, 1 << 62: 5} {
+		if got := wantedWorkers(a, backlog); got != want {
+			t.Errorf("for %d jobs %d workers are wanted, want %d", backlog, got, want)
+		}
+	}
+	a.Min = new(int32(0))
+	for backlog, want := range map[int64]int32{0: 0, 1: 1} {
+		if got := wantedWorkers(a, backlog); got != want {
+			t.Errorf("down to none, for %d jobs %d workers are wanted, want %d", backlog, got, want)
+		}
+	}
+}
