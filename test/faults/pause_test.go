@@ -16,14 +16,14 @@ import (
 // goes on it commits what it had found out, and that changes nothing.
 func TestPausedWorkerResumes(t *testing.T) {
 	// The deadline is far off, or the late worker would drop its jobs by that.
-	n := start(t, deployment.Settings{"api.answerTimeout": "30s"}, "200")
+	n := start(t, deployment.Settings{"api.answerTimeout": "50s"}, "200")
 	apis := twoAPIs(t, n)
 	paused := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=verified:1:stop")
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
 	eventually(t, "the worker stops", func() bool { return paused.Paused(t) })
 	n.Worker(t, nil)
-	l.Await(t, 600) // of 200 contracts: all of them are at another challenge
+	l.Await(t, 450) // of 200 contracts: all of them are at another challenge
 	audit(t, n, l, &told)
 
 	before := n.Records(t)

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+)
+
+// program is a testing.TB outside of `go test`, for what starts servers and
+// processes for tests and here for the figures.
+type program struct {
+	testing.TB // nil: what is not below is not used
+
+	failed   bool
+	cleanups []func()
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+func newProgram() *program {
+	p := &program{}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// failure is what Fatal panics with, to end what do runs.
+type failure string
+
+// do runs work and gives the message that it failed with.
+func (p *program) do(work func()) (failed string) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case failure:
+			failed = string(r)
+		default:
+			panic(r)
+		}
+	}()
+	work()
+	return ""
+}
+
+// cleanUp runs the cleanups, the last one first.
+func (p *program) cleanUp() {
+	p.cancel()
+	for _, cleanup := range slices.Backward(p.cleanups) {
+		cleanup()
+	}
+}
+
+func (p *program) Helper()                  {}
+func (p *program) Context() context.Context { return p.ctx }
+func (p *program) Failed() bool             { return p.failed }
+func (p *program) Cleanup(cleanup func())   { p.cleanups = append(p.cleanups, cleanup) }
+
+func (p *program) Log(args ...any)                 { fmt.Fprintln(os.Stderr, args...) }
+func (p *program) Logf(format string, args ...any) { p.Log(fmt.Sprintf(format, args...)) }
+
+func (p *program) Error(args ...any) {
+	p.failed = true
+	p.Log(args...)
+}
+func (p *program) Errorf(format string, args ...any) { p.Error(fmt.Sprintf(format, args...)) }
+
+func (p *program) Fatal(args ...any) {
+	p.failed = true
+	panic(failure(fmt.Sprint(args...)))
+}
+func (p *program) Fatalf(format string, args ...any) { p.Fatal(fmt.Sprintf(format, args...)) }
+
+func (p *program) TempDir() string {
+	dir, err := os.MkdirTemp("", "downstream-node-bench-*")
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
