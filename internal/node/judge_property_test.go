@@ -37,7 +37,7 @@ func randomAnswers(rng *rand.Rand, n int) []answer {
 func TestJudgingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 5000 {
+	for range 1000 {
 		c := handedOut()
 		for _, a := range randomAnswers(rng, 1+rng.IntN(10)) {
 			first := c.Judge(a.sequence, a.proof, a.valid, a.received, maxWrong)
@@ -60,7 +60,7 @@ func TestJudgingAgainChangesNothing(t *testing.T) {
 func TestWhatCountsIsBounded(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 5000 {
+	for range 1000 {
 		c, ok, invalid := handedOut(), 0, 0
 		for _, a := range randomAnswers(rng, 30) {
 			switch c.Judge(a.sequence, a.proof, a.valid, a.received, maxWrong) {

@@ -1,0 +1,187 @@
+package keyring
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newKey(t *testing.T) heartbeat.Heartbeat {
+	t.Helper()
+	hb, err := schemes.New(heartbeat.Merkle, nil)
+	must(t, err)
+	return hb
+}
+
+// onEach runs a test on an empty store of each kind.
+func onEach(t *testing.T, test func(t *testing.T, st *store.Store)) {
+	t.Helper()
+	t.Parallel()
+	for _, driver := range []string{store.SQLite, store.MySQL} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			opt := store.Options{Driver: driver, Path: filepath.Join(t.TempDir(), "node.db"), Logger: slog.New(slog.DiscardHandler)}
+			if driver == store.MySQL {
+				opt.DSN = testenv.NewDatabase(t)
+			}
+			st, err := store.Open(t.Context(), opt)
+			must(t, err)
+			t.Cleanup(func() { st.Close() })
+			must(t, st.Migrate(t.Context()))
+			test(t, st)
+		})
+	}
+}
+
+func TestRingFindsKeysByTheIDOfTheStore(t *testing.T) {
+	onEach(t, func(t *testing.T, st *store.Store) {
+		one, two := newKey(t), newKey(t)
+		ring, err := New(t.Context(), st, []heartbeat.Heartbeat{one, two}, now)
+		must(t, err)
+		if all := ring.All(); len(all) != 2 || all[0].ID != ring.Current().ID || all[0].ID == all[1].ID {
+			t.Errorf("keys %+v, the current one %d", all, ring.Current().ID)
+		}
+		first, err := ring.Key(ring.Current().ID)
+		must(t, err)
+		if schemes.Fingerprint(first) != schemes.Fingerprint(one) {
+			t.Error("the current key is not the first")
+		}
+		if _, err := ring.Key(1000); err == nil {
+			t.Error("a key that nobody registered is found")
+		}
+		// The same keys in another order keep their ids, and the new first one
+		// is what new tokens get.
+		turned, err := New(t.Context(), st, []heartbeat.Heartbeat{two, one}, now)
+		must(t, err)
+		if turned.Current().ID != ring.All()[1].ID || turned.All()[1].ID != ring.Current().ID {
+			t.Errorf("ids %d and %d, they were %d and %d", turned.All()[0].ID, turned.All()[1].ID, ring.All()[0].ID, ring.All()[1].ID)
+		}
+	})
+}
+
+// A node must not run without a key that contracts were made with.
+func TestRingWithoutAKnownKeyIsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, st *store.Store) {
+		one, two := newKey(t), newKey(t)
+		_, err := New(t.Context(), st, []heartbeat.Heartbeat{one}, now)
+		must(t, err)
+		if _, err := New(t.Context(), st, []heartbeat.Heartbeat{two}, now); !errors.Is(err, store.ErrKeyMissing) {
+			t.Errorf("%v, want ErrKeyMissing", err)
+		}
+		_, err = New(t.Context(), st, []heartbeat.Heartbeat{two, one}, now)
+		must(t, err)
+		if _, err := New(t.Context(), st, nil, now); err == nil || !strings.Contains(err.Error(), "heartbeat.keyFiles") {
+			t.Errorf("no keys at all: %v", err)
+		}
+	})
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hb := newKey(t)
+	good, public, garbage := filepath.Join(dir, "good"), filepath.Join(dir, "public"), filepath.Join(dir, "garbage")
+	must(t, os.WriteFile(good, schemes.MarshalFile(hb), 0o600))
+	must(t, os.WriteFile(public, schemes.MarshalPublicFile(hb), 0o600))
+	must(t, os.WriteFile(garbage, []byte("garbage"), 0o600))
+
+	loaded, err := Load([]string{good, good})
+	must(t, err)
+	if len(loaded) != 2 || schemes.Fingerprint(loaded[1]) != schemes.Fingerprint(hb) {
+		t.Errorf("%d keys, of which the last is %s", len(loaded), schemes.Fingerprint(loaded[1]))
+	}
+	for _, bad := range []string{public, garbage, filepath.Join(dir, "none"), dir} {
+		if _, err := Load([]string{good, bad}); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestLoadOrCreateNeverReplacesAKey(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "made", "on", "the way", "heartbeat.json")
+	first, err := LoadOrCreate(path, heartbeat.Merkle, 0.01)
+	must(t, err)
+	again, err := LoadOrCreate(path, heartbeat.Swizzle, 0.5)
+	must(t, err)
+	if schemes.Fingerprint(first) != schemes.Fingerprint(again) {
+		t.Error("the second time gave another key")
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the secret's mode is %v", info.Mode())
+	}
+	// What is there and is no key stays, and is no reason to make another.
+	must(t, os.WriteFile(path, []byte("garbage"), 0o600))
+	if _, err := LoadOrCreate(path, heartbeat.Merkle, 0.01); err == nil {
+		t.Error("a broken key file is not noticed")
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "garbage" {
+		t.Errorf("the file was replaced by %q, %v", content, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) != 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// Processes that start together agree on one key.
+func TestLoadOrCreateAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "heartbeat.json")
+	var starting sync.WaitGroup
+	prints := make([]string, 20)
+	for i := range prints {
+		starting.Go(func() {
+			hb, err := LoadOrCreate(path, heartbeat.Merkle, 0.01)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			prints[i] = schemes.Fingerprint(hb)
+		})
+	}
+	starting.Wait()
+	for _, print := range prints {
+		if print != prints[0] {
+			t.Fatalf("two keys: %s and %s", print, prints[0])
+		}
+	}
+}
+
+func TestLoadOrCreateFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	if _, err := LoadOrCreate(filepath.Join(file, "heartbeat.json"), heartbeat.Merkle, 0.01); err == nil {
+		t.Error("a key in a directory that is a file")
+	}
+	if _, err := LoadOrCreate(filepath.Join(dir, "one"), "Rot13", 0.01); err == nil {
+		t.Error("a key of a scheme that there is not")
+	}
+	if _, err := LoadOrCreate(filepath.Join(dir, "two"), heartbeat.Merkle, 2); err == nil {
+		t.Error("a key that checks twice the file")
+	}
+}
