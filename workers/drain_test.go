@@ -1,0 +1,66 @@
+package workers_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// Shutdown: what is in hand is finished.
+func TestDrainFinishesWhatIsInHand(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		begun, release := make(chan struct{}), make(chan struct{})
+		hold := func([]byte) { close(begun); <-release }
+		h.key.verifying.Store(&hold)
+		end := h.verify(t, usual("worker"))
+		w := h.submit(t, c)
+		<-begun
+		ended := make(chan struct{})
+		go func() { end(); close(ended) }()
+		close(release)
+		<-ended
+		w.want(t, node.OK)
+		if stats := h.stats(t); stats.Length != 0 {
+			t.Errorf("%d jobs are left", stats.Length)
+		}
+	})
+}
+
+// What cannot be finished in time is handed back, and another worker takes it
+// at once: it does not wait until the jobs have been idle for long.
+func TestDrainHandsBack(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		begun, release := make(chan struct{}, 10), make(chan struct{})
+		hold := func([]byte) { begun <- struct{}{}; <-release }
+		h.key.verifying.Store(&hold)
+		opt := usual("first")
+		opt.Concurrency, opt.DrainTimeout = 1, time.Millisecond
+		end := h.verify(t, opt)
+		var jobs []waiting
+		for i := range 4 {
+			jobs = append(jobs, h.submit(t, h.takeOne(t, fmt.Sprint("seed ", i))))
+		}
+		<-begun
+		waitFor(t, "all jobs in hand", func() bool { return h.stats(t).Pending == 4 })
+		ended := make(chan struct{})
+		go func() { end(); close(ended) }()
+		// It reads no more, waits a millisecond, and gives up; no signal tells
+		// of that, and a verdict that comes earlier is as good.
+		time.AfterFunc(2*time.Second, func() { close(release) })
+		<-ended
+		if n := h.heartbeats(t); n != 0 {
+			t.Errorf("%d heartbeats, after time was up", n)
+		}
+		h.key.verifying.Store(nil)
+		h.verify(t, usual("second"))
+		for _, w := range jobs {
+			w.want(t, node.OK)
+		}
+		if n := h.heartbeats(t); n != 4 {
+			t.Errorf("%d heartbeats, want 4", n)
+		}
+	})
+}

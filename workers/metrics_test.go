@@ -1,0 +1,61 @@
+package workers_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// The names are what dashboards and alerts are made of.
+func TestMetrics(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		rooms := h.rooms()
+		registry := prometheus.NewRegistry()
+		rooms.Registry = registry
+		verifier, stocker := workers.NewVerifier(rooms, usual("worker")), workers.NewStocker(rooms, stocking())
+		workers.NewSweeper(rooms, sweeping())
+		end := h.background(t, func(ctx context.Context) { must(t, verifier.Run(ctx)) })
+		c := h.takeOne(t, "seed")
+		h.submit(t, c).want(t, node.OK)
+		h.empty(t)
+		_, err := stocker.StockOne(t.Context())
+		must(t, err)
+
+		families, err := registry.Gather()
+		must(t, err)
+		got := map[string]bool{}
+		for _, family := range families {
+			got[family.GetName()] = true
+			for _, m := range family.Metric {
+				if m.Histogram != nil && m.Histogram.GetSampleCount() == 0 {
+					t.Errorf("%s: nothing in %v", family.GetName(), m.Label)
+				}
+			}
+		}
+		for _, want := range []string{
+			"downstream_worker_verdicts_total", "downstream_worker_late_jobs_total", "downstream_worker_dead_letters_total",
+			"downstream_worker_stage_seconds", "downstream_worker_chunks_stocked_total", "downstream_worker_chunks_stocked_bytes_total",
+			"downstream_worker_contracts_expired_total", "downstream_queue_backlog_jobs", "downstream_queue_pending_jobs",
+			"downstream_queue_oldest_seconds", "downstream_queue_dead_letters",
+		} {
+			if !got[want] {
+				t.Errorf("no %s", want)
+			}
+		}
+
+		// Without Redis nobody knows how long the queue is: that is not 0.
+		end()
+		must(t, h.queue.Close())
+		families, err = registry.Gather()
+		must(t, err)
+		for _, family := range families {
+			if family.GetName() == "downstream_queue_backlog_jobs" {
+				t.Errorf("without Redis the backlog is %v", family.Metric)
+			}
+		}
+	})
+}

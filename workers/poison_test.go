@@ -1,0 +1,116 @@
+package workers_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+var poison = []byte("poison")
+
+// One job that makes the verifier panic, among many.
+func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		choke := func(proof []byte) {
+			if bytes.Equal(proof, poison) {
+				panic("choked")
+			}
+		}
+		h.key.verifying.Store(&choke)
+		h.verify(t, usual("worker"))
+		bad := h.takeOne(t, "bad")
+		bad.proof = poison
+		var good []waiting
+		for i := range 20 {
+			good = append(good, h.submit(t, h.takeOne(t, fmt.Sprint("good ", i))))
+			if i == 10 {
+				h.submit(t, bad).want(t, node.Undecided)
+			}
+		}
+		for _, w := range good {
+			w.want(t, node.OK)
+		}
+		h.empty(t)
+		if stats := h.stats(t); stats.DeadLetters != 1 || stats.Dead != 1 {
+			t.Errorf("%d dead letters, %d counted; want one", stats.DeadLetters, stats.Dead)
+		}
+		record, err := h.store.Contract(t.Context(), h.token.ID, bad.hash)
+		must(t, err)
+		if record.Version != 0 {
+			t.Errorf("poison changed the contract: %+v", record)
+		}
+	})
+}
+
+// A job that ends every worker that takes it has its chances, and no more.
+func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		opt := claiming("survivor")
+		opt.MaxDeliveries = 2
+		w := h.submit(t, h.takeOne(t, "seed"))
+		h.readJobs(t, 1)
+		second := h.queue.NewConsumer("dies too", queue.ConsumerOptions{MinIdle: time.Millisecond})
+		waitFor(t, "the second delivery", func() bool {
+			taken, err := second.Reclaim(t.Context(), 1)
+			must(t, err)
+			return len(taken) == 1
+		})
+		h.verify(t, opt)
+		w.want(t, node.Undecided)
+		h.empty(t)
+		if stats := h.stats(t); stats.DeadLetters != 1 {
+			t.Errorf("%d dead letters, want 1", stats.DeadLetters)
+		}
+	})
+}
+
+// An entry that is no job at all.
+func TestUndecodableJobIsPutAside(t *testing.T) {
+	t.Parallel()
+	url := testenv.NewRedis(t)
+	h := openHouse(t, store.Options{Driver: store.SQLite, Path: t.TempDir() + "/node.db"}, url)
+	opt, err := redis.ParseURL(url)
+	must(t, err)
+	client := redis.NewClient(opt)
+	defer client.Close()
+	for _, garbage := range []string{"", "garbage", "\x01", "\xff\x01\x02"} {
+		must(t, client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{test}:jobs", Values: []string{"job", garbage}}).Err())
+	}
+	w := h.submit(t, h.takeOne(t, "seed"))
+	h.verify(t, usual("worker"))
+	w.want(t, node.OK)
+	h.empty(t)
+	if stats := h.stats(t); stats.DeadLetters != 4 {
+		t.Errorf("%d dead letters, want 4", stats.DeadLetters)
+	}
+}
+
+// A contract whose own records are broken, or whose key this worker has not:
+// no fault of the farmer's, and so no verdict on it.
+func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		h.verify(t, usual("worker"))
+		good, broken, foreign := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign")
+		for _, spoil := range []struct {
+			contract
+			how func(*node.Contract)
+		}{
+			{broken, func(c *node.Contract) { c.State = []byte("broken") }},
+			{foreign, func(c *node.Contract) { c.KeyID = 1000 }},
+		} {
+			record, err := h.store.Contract(t.Context(), h.token.ID, spoil.hash)
+			must(t, err)
+			spoil.how(&record)
+			must(t, h.queue.States().Put(t.Context(), []node.Contract{record}))
+		}
+		h.submit(t, broken, good, foreign).want(t, node.Undecided, node.OK, node.Undecided)
+	})
+}

@@ -1,0 +1,131 @@
+package workers_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+func sweeping() workers.SweeperOptions {
+	return workers.SweeperOptions{
+		Interval: time.Millisecond, CleanEach: time.Minute, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 3,
+	}
+}
+
+// swept is what sweeping changes.
+type swept struct {
+	contracts, size int64 // that the token counts
+	files           bool  // whether its first contract is still known
+}
+
+func (h *house) swept(t *testing.T, first contract) swept {
+	t.Helper()
+	var s swept
+	must(t, h.store.Farmers(t.Context(), store.FarmerQuery{}, start, func(f node.Farmer) error {
+		s.contracts, s.size = f.Contracts, f.Size // as of start: the counts as they are kept
+		return nil
+	}))
+	known, err := h.store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
+	must(t, err)
+	_, s.files = known[first.hash]
+	return s
+}
+
+func TestSweep(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		sweeper := workers.NewSweeper(h.rooms(), sweeping())
+		first := h.takeOne(t, "0")
+		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} { // more than one batch
+			h.takeOne(t, seed)
+		}
+		steps := []struct {
+			name string
+			pass time.Duration
+			want swept
+		}{
+			{"alive", 0, swept{7, 700, true}},
+			{"expired, but an answer may be in the queue", interval, swept{7, 700, true}},
+			{"the grace is over", time.Minute, swept{0, 0, true}},
+			{"farmers are told so for a while", 23 * time.Hour, swept{0, 0, true}},
+			{"forgotten", 2 * time.Hour, swept{0, 0, false}},
+		}
+		for _, step := range steps {
+			h.pass(step.pass)
+			for range 2 { // the second time changes nothing
+				must(t, sweeper.Sweep(t.Context()))
+				must(t, sweeper.Clean(t.Context()))
+				if got := h.swept(t, first); got != step.want {
+					t.Errorf("%s: %+v, want %+v", step.name, got, step.want)
+				}
+			}
+		}
+		hours, err := h.store.History(t.Context(), start.Add(-time.Hour))
+		must(t, err)
+		if len(hours) != 3 || hours[0].Contracts != 7 || hours[0].Size != 700 || hours[2].Contracts != 0 {
+			t.Errorf("history: %+v", hours)
+		}
+	})
+}
+
+// The farmer answered in time, the sweeper came before the verdict.
+func TestVerdictAfterTheSweep(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		h.pass(interval - time.Second)
+		w := h.submit(t, c)
+		opt := sweeping()
+		opt.Grace = 0
+		h.pass(2 * time.Second)
+		must(t, workers.NewSweeper(h.rooms(), opt).Sweep(t.Context()))
+		if got := h.swept(t, c); got.contracts != 0 {
+			t.Fatalf("%+v: the sweeper did not come first", got)
+		}
+		h.verify(t, usual("worker"))
+		w.want(t, node.OK)
+		if got, want := h.swept(t, c), (swept{1, 100, true}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestSweepersDoNoHarmToEachOther(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		first := h.takeOne(t, "0")
+		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {
+			h.takeOne(t, seed)
+		}
+		h.pass(2 * interval)
+		var sweepers sync.WaitGroup
+		for range 4 {
+			sweeper := workers.NewSweeper(h.rooms(), sweeping())
+			sweepers.Go(func() {
+				if err := sweeper.Sweep(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		sweepers.Wait()
+		if got, want := h.swept(t, first), (swept{0, 0, true}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestSweeperRuns(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		first := h.takeOne(t, "seed")
+		end := h.background(t, func(ctx context.Context) {
+			if err := workers.NewSweeper(h.rooms(), sweeping()).Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		h.pass(2 * interval)
+		waitFor(t, "the sweep", func() bool { return h.swept(t, first).contracts == 0 })
+		end()
+	})
+}

@@ -1,0 +1,228 @@
+package workers_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// readJobs takes what is in the queue as a worker does that then dies.
+func (h *house) readJobs(t *testing.T, n int) []queue.Delivery {
+	t.Helper()
+	var taken []queue.Delivery
+	dead := h.queue.NewConsumer("dead", queue.ConsumerOptions{Block: 10 * time.Millisecond})
+	waitFor(t, "jobs", func() bool {
+		more, err := dead.Read(t.Context(), n)
+		must(t, err)
+		taken = append(taken, more...)
+		return len(taken) == n
+	})
+	return taken
+}
+
+// claiming takes over at once what another has.
+func claiming(name string) workers.VerifierOptions {
+	opt := usual(name)
+	opt.ClaimIdle = time.Millisecond
+	return opt
+}
+
+func TestVerdicts(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		h.verify(t, usual("worker"))
+		right, wrong, late := h.takeOne(t, "right"), h.takeOne(t, "wrong"), h.takeOne(t, "late")
+		wrong.proof = []byte("wrong")
+		unknown := contract{node.FileHash{1}, right.proof}
+		h.submit(t, right, wrong, unknown).want(t, node.OK, node.Invalid, node.ContractNotFound)
+		h.submit(t, right, wrong, right).want(t, node.OKAgain, node.InvalidAgain, node.OKAgain)
+		other := contract{right.hash, wrong.proof}
+		h.submit(t, other).want(t, node.AlreadyAnswered)
+		for i, want := range []node.Outcome{node.Invalid, node.Invalid, node.TooManyWrong} {
+			h.submit(t, contract{wrong.hash, []byte{byte(i)}}).want(t, want)
+		}
+		h.pass(interval)
+		h.submit(t, late).want(t, node.ContractExpired)
+		h.submit(t).want(t)
+		if n := h.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+// A worker died after the commit, before it told anybody: the job is delivered
+// again, counted once, and its farmer gets the verdict.
+func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		w := h.submit(t, c)
+		h.readJobs(t, 1)
+		h.commit(t, c)
+		h.verify(t, claiming("second"))
+		w.want(t, node.OKAgain)
+		h.empty(t)
+		if n := h.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+// It died before: then the second worker judges.
+func TestRedeliveryBeforeTheCommit(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		w := h.submit(t, c)
+		h.readJobs(t, 1)
+		h.verify(t, claiming("second"))
+		w.want(t, node.OK)
+		// The first was only paused, and commits what it found.
+		if outcome := h.tryCommit(t, c); outcome != node.OKAgain {
+			t.Errorf("the late commit is %v", outcome)
+		}
+		h.empty(t)
+		if n := h.heartbeats(t); n != 1 {
+			t.Errorf("%d heartbeats, want 1", n)
+		}
+	})
+}
+
+func (h *house) commit(t *testing.T, c contract) {
+	t.Helper()
+	if outcome := h.tryCommit(t, c); outcome != node.OK {
+		t.Fatalf("committed as %v", outcome)
+	}
+}
+
+func (h *house) tryCommit(t *testing.T, c contract) node.Outcome {
+	t.Helper()
+	record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
+	must(t, err)
+	judged, err := h.store.Commit(t.Context(), []store.Verdict{{
+		ContractID: record.ID, TokenID: record.TokenID, Proof: node.DigestOf(c.proof), Valid: true, Received: h.Now(),
+	}}, 3)
+	must(t, err)
+	return judged[0].Outcome
+}
+
+// Nobody waits for a job past its deadline: it is not judged, and above all
+// it is not a wrong proof.
+func TestLateJobsAreNeverJudged(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		wrong := contract{c.hash, []byte("wrong")}
+		right, bad := h.submit(t, c), h.submit(t, wrong)
+		h.pass(20 * time.Second)
+		h.verify(t, usual("worker"))
+		right.want(t, node.Undecided)
+		bad.want(t, node.Undecided)
+		h.empty(t)
+		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
+		must(t, err)
+		if record.Answered || len(record.Wrong) != 0 {
+			t.Errorf("a late job changed the contract: %+v", record)
+		}
+		if stats := h.stats(t); stats.Late != 2 {
+			t.Errorf("%d late jobs counted, want 2", stats.Late)
+		}
+		h.submit(t, c).want(t, node.OK)
+	})
+}
+
+// Verification takes longer than anybody waits.
+func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		slow := func([]byte) { h.pass(20 * time.Second) }
+		h.key.verifying.Store(&slow)
+		h.verify(t, usual("worker"))
+		h.submit(t, contract{c.hash, []byte("wrong")}).want(t, node.Undecided)
+		h.submit(t, c).want(t, node.Undecided)
+		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
+		must(t, err)
+		if record.Version != 0 {
+			t.Errorf("a late job changed the contract: %+v", record)
+		}
+	})
+}
+
+// An answer that came in time is in time, however long the queue is.
+func TestReceivedInTimeIsInTime(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		h.pass(interval - time.Microsecond)
+		w := h.submit(t, c)
+		h.pass(10 * time.Second)
+		h.verify(t, usual("worker"))
+		w.want(t, node.OK)
+	})
+}
+
+// A copy in Redis that is behind must not make a farmer lose its contract.
+func TestStaleCopyIsNotBelieved(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		c := h.takeOne(t, "seed")
+		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
+		must(t, err)
+		for name, spoil := range map[string]func(*node.Contract){
+			"expired":       func(c *node.Contract) { c.Due = start.Add(-time.Hour) },
+			"spent":         func(c *node.Contract) { c.Wrong = make([]node.Digest, 3) },
+			"answered":      func(c *node.Contract) { c.Answered = true },
+			"counted wrong": func(stale *node.Contract) { stale.Wrong = []node.Digest{node.DigestOf(c.proof)} },
+		} {
+			stale := record
+			spoil(&stale)
+			must(t, h.queue.States().Forget(t.Context(), h.token.ID, c.hash))
+			must(t, h.queue.States().Put(t.Context(), []node.Contract{stale}))
+			end := h.verify(t, usual("worker "+name))
+			reply := h.submit(t, c)
+			select {
+			case r := <-reply.reply:
+				if !r.Outcomes[0].Accepted() {
+					t.Errorf("%s: %v", name, r.Outcomes)
+				}
+			case <-time.After(patience):
+				t.Errorf("%s: no reply", name)
+			}
+			end()
+		}
+	})
+}
+
+// Several workers share the jobs; nothing is lost, doubled or told to another.
+func TestWorkersShareTheQueue(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		const n = 60
+		var contracts []contract
+		var jobs []waiting
+		for i := range n {
+			contracts = append(contracts, h.takeOne(t, fmt.Sprint("seed ", i)))
+		}
+		for i := range 3 {
+			h.verify(t, usual(fmt.Sprint("worker ", i)))
+		}
+		for _, batch := range slices.Collect(slices.Chunk(contracts, 3)) {
+			jobs = append(jobs, h.submit(t, batch...), h.submit(t, batch...))
+		}
+		for _, w := range jobs {
+			select {
+			case reply := <-w.reply:
+				for _, outcome := range reply.Outcomes {
+					if !outcome.Accepted() {
+						t.Errorf("%v", reply.Outcomes)
+					}
+				}
+			case <-time.After(patience):
+				t.Fatal("no reply")
+			}
+		}
+		h.empty(t)
+		if got := h.heartbeats(t); got != n {
+			t.Errorf("%d heartbeats, want %d", got, n)
+		}
+	})
+}
