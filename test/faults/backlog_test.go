@@ -65,7 +65,7 @@ func TestQueueFull(t *testing.T) {
 		t.Logf("peak memory of the API: %d MiB", peak>>20)
 	}
 	n.Worker(t, nil)
-	l.Await(t, 300)
+	l.Await(t, 150)
 	if tally := audit(t, n, l, &told); tally.Unavailable == 0 {
 		t.Error("no request was answered 503")
 	}
