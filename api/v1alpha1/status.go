@@ -93,9 +93,9 @@ const (
 	Degraded = "Degraded"
 	// SchemaMigrated says whether the database's schema is that of the image.
 	SchemaMigrated = "SchemaMigrated"
-	// APIAvailable says whether enough API replicas take requests.
+	// APIAvailable says whether an API replica takes requests.
 	APIAvailable = "APIAvailable"
-	// WorkersAvailable says whether enough workers take jobs.
+	// WorkersAvailable says whether a worker takes jobs, or none are asked for.
 	WorkersAvailable = "WorkersAvailable"
 	// HeartbeatKeyAvailable says whether the node's own key is there.
 	HeartbeatKeyAvailable = "HeartbeatKeyAvailable"
