@@ -1,0 +1,226 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/sjcx"
+)
+
+// hoard is a farmer that has its proofs ready before it sends the first, so
+// that what is measured is the node.
+type hoard struct {
+	client *farmer.Client
+	token  string
+	prover heartbeat.Prover
+	proofs []farmer.Proof // right, not sent yet
+	binary [][]byte       // the same, in binary
+}
+
+func newAddress(t *testing.T) string {
+	t.Helper()
+	key, err := secp256k1.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sjcx.Address(key.PubKey(), true)
+}
+
+// join gets a token. A Service's pods are ready a moment before every machine of
+// the cluster leads to them, so a new one is given that moment.
+func join(t *testing.T, client *farmer.Client, address string) (told farmer.Registration) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() (err error) {
+		told, err = client.NewToken(t.Context(), address, nil)
+		return err
+	})
+	return told
+}
+
+// gather takes so many contracts, as the node gets them ready, and proves them.
+func gather(t *testing.T, url string, contracts int) *hoard {
+	t.Helper()
+	client, err := farmer.NewClient(url, farmer.ClientConfig{Timeout: 2 * time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	told := join(t, client, newAddress(t))
+	h := &hoard{client: client, token: told.Token}
+	if h.prover, err = schemes.ParsePublic(told.Type, told.Heartbeat); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(4 * time.Minute); len(h.proofs) < contracts; {
+		for chunk, err := range client.Chunks(t.Context(), told.Token, 1<<40) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.prove(chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the node had only %d of %d contracts to give", len(h.proofs), contracts)
+		}
+	}
+	return h
+}
+
+func (h *hoard) prove(chunk farmer.Chunk) error {
+	tag, err := h.prover.ParseTag(chunk.Tag)
+	if err != nil {
+		return err
+	}
+	challenge, err := h.prover.ParseChallenge(chunk.Challenge)
+	if err != nil {
+		return err
+	}
+	proof, err := h.prover.Prove(context.Background(), filestream.New(chunk.Seed, chunk.Size), chunk.Size, tag, challenge)
+	if err != nil {
+		return err
+	}
+	wire, err := h.prover.ProofJSON(proof)
+	h.proofs = append(h.proofs, farmer.Proof{FileHash: chunk.FileHash, Proof: wire})
+	h.binary = append(h.binary, proof)
+	return err
+}
+
+// wrong is a proof for a contract that no challenge asks for, another one for
+// each number.
+func (h *hoard) wrong(contract int, number uint32) (farmer.Proof, error) {
+	proof := bytes.Clone(h.binary[contract])
+	tail := proof[len(proof)-4:]
+	binary.BigEndian.PutUint32(tail, binary.BigEndian.Uint32(tail)^(number+1))
+	wire, err := h.prover.ProofJSON(proof)
+	return farmer.Proof{FileHash: h.proofs[contract].FileHash, Proof: wire}, err
+}
+
+const (
+	batch   = 25 // proofs in a request, which is one job
+	senders = 16
+)
+
+// send sends the first of the proofs, again where the node could not decide
+// them, and gives the rate at which they were judged to be right.
+func (h *hoard) send(t *testing.T, number int) float64 {
+	t.Helper()
+	batches := slices.Collect(slices.Chunk(h.proofs[:number], batch))
+	h.proofs, h.binary = h.proofs[number:], h.binary[number:]
+	start := time.Now()
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(senders)
+	for _, batch := range batches {
+		group.Go(func() error { return h.insist(ctx, batch) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return float64(number) / time.Since(start).Seconds()
+}
+
+// insist sends proofs until the node has decided them. Each must be right.
+func (h *hoard) insist(ctx context.Context, proofs []farmer.Proof) error {
+	for deadline := time.Now().Add(3 * time.Minute); ; {
+		report, err := h.client.Answers(ctx, h.token, proofs)
+		if err == nil {
+			for _, verdict := range report {
+				if !verdict.OK() {
+					return fmt.Errorf("a right proof was answered with %q", verdict.Error)
+				}
+			}
+			return nil
+		}
+		if refused, ok := errors.AsType[*farmer.Error](err); ok && !refused.Temporary() || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// pump keeps the queue full with wrong proofs until the function it gives is
+// called.
+func (h *hoard) pump(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var number atomic.Uint32
+	var senders sync.WaitGroup
+	for range 48 {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				proofs := make([]farmer.Proof, batch)
+				for i := range proofs {
+					next := number.Add(1)
+					proof, err := h.wrong(int(next)%len(h.proofs), next)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					proofs[i] = proof
+				}
+				_, _ = h.client.Answers(ctx, h.token, proofs) // refused ones are part of a full queue
+			}
+		})
+	}
+	return sync.OnceFunc(func() { cancel(); senders.Wait() })
+}
+
+// crew is farmers as in the field, that hold little and prove it often.
+func startCrew(t *testing.T, url, address string, number int) (farmer.Crew, func()) {
+	t.Helper()
+	client, err := farmer.NewClient(url, farmer.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crew, err := farmer.NewCrew(farmer.Config{
+		Client: client, Address: address, Dir: t.TempDir(), Size: 64 << 10, NoSync: true,
+		TakeEvery: time.Second, Patience: time.Minute,
+	}, number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- crew.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		client.Close()
+	})
+	t.Cleanup(stop)
+	return crew, stop
+}
+
+// awaitHeartbeats waits until the farmers were told of so many more.
+func awaitHeartbeats(t *testing.T, crew farmer.Crew, more int64) {
+	t.Helper()
+	goal := crew.Snapshot().Heartbeats + more
+	eventually(t, 90*time.Second, func() error {
+		if s := crew.Snapshot(); s.Heartbeats < goal {
+			return fmt.Errorf("%d of %d heartbeats: %+v", s.Heartbeats, goal, s)
+		}
+		return nil
+	})
+}

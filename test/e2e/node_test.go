@@ -1,0 +1,181 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+// node is a DownstreamNode in a namespace of its own, with a database of its own.
+type node struct {
+	namespace string
+	name      string
+	records   *sql.DB
+}
+
+// space makes the namespace, the database and the Secret that names it.
+func space(t *testing.T) *node {
+	t.Helper()
+	id := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
+	id = fmt.Sprintf("e2e-%.20s-%d", id, time.Now().Unix()%100000)
+	n := &node{namespace: id, name: "downstream"}
+	if err := makeNamespace(n.namespace); err != nil {
+		t.Fatal(err)
+	}
+	config, err := mysql.ParseDSN(mysqlDSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := sql.Open("mysql", mysqlDSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	config.DBName = strings.ReplaceAll(id, "-", "_")
+	if _, err := server.Exec("CREATE DATABASE " + config.DBName + " CHARACTER SET utf8mb4"); err != nil {
+		t.Fatal(err)
+	}
+	if n.records, err = sql.Open("mysql", config.FormatDSN()); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "kubectl", "-n", n.namespace, "create", "secret", "generic", "downstream-backends",
+		"--from-literal=dsn="+config.FormatDSN(), "--from-literal=url="+redisURL)
+	t.Cleanup(func() {
+		if t.Failed() {
+			n.explain(t)
+		}
+		_, _ = run("kubectl", "delete", "namespace", n.namespace, "--wait=false") // what is left goes with the cluster
+		_, _ = n.records.Exec("DROP DATABASE " + config.DBName)
+		_ = n.records.Close()
+	})
+	return n
+}
+
+// explain shows what there is to see of a node that disappointed.
+func (n *node) explain(t *testing.T) {
+	for _, args := range [][]string{
+		{"get", "dn,deployments,jobs,pods", "-o", "wide"},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+		{"get", "dn", n.name, "-o", "jsonpath={.status}"},
+		{"logs", "-l", "app.kubernetes.io/instance=" + n.name, "--tail=20", "--prefix", "--all-containers"},
+	} {
+		out, err := run("kubectl", append([]string{"-n", n.namespace}, args...)...)
+		t.Logf("kubectl %s\n%s%v", strings.Join(args, " "), out, err)
+	}
+}
+
+// apply applies a manifest.
+func (n *node) apply(t *testing.T, manifest string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "kubectl", "-n", n.namespace, "apply", "-f", file)
+}
+
+// applySpec applies a node with more in its spec than its databases.
+func (n *node) applySpec(t *testing.T, spec string) {
+	t.Helper()
+	n.apply(t, `
+apiVersion: downstream.driveshare.org/v1alpha1
+kind: DownstreamNode
+metadata: {name: `+n.name+`}
+spec:
+  mysql: {dsnSecretRef: {name: downstream-backends}}
+  redis: {urlSecretRef: {name: downstream-backends}}
+`+spec)
+}
+
+func (n *node) patch(t *testing.T, patch string) {
+	t.Helper()
+	must(t, "kubectl", "-n", n.namespace, "patch", "dn", n.name, "--type=merge", "-p", patch)
+}
+
+func (n *node) get(t *testing.T) *v1alpha1.DownstreamNode {
+	t.Helper()
+	object := &v1alpha1.DownstreamNode{}
+	if err := api.Get(context.Background(), client.ObjectKey{Namespace: n.namespace, Name: n.name}, object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// awaitReady waits until farmers can farm, and says how long that took.
+func (n *node) awaitReady(t *testing.T, patience time.Duration) time.Duration {
+	t.Helper()
+	start := time.Now()
+	must(t, "kubectl", "-n", n.namespace, "wait", "dn/"+n.name, "--for=condition=Ready", "--timeout="+patience.String())
+	return time.Since(start)
+}
+
+// awaitSettled waits until nothing is under way for what the spec asks now.
+func (n *node) awaitSettled(t *testing.T) {
+	t.Helper()
+	eventually(t, 3*time.Minute, func() error {
+		object := n.get(t)
+		s := object.Status
+		switch {
+		case s.ObservedGeneration != object.Generation:
+			return fmt.Errorf("the operator has seen generation %d of %d", s.ObservedGeneration, object.Generation)
+		case !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.Ready):
+			return fmt.Errorf("not ready: %+v", s.Conditions)
+		case !meta.IsStatusConditionFalse(s.Conditions, v1alpha1.Progressing):
+			return fmt.Errorf("still progressing")
+		case s.Workers.ReadyReplicas != s.Workers.DesiredReplicas:
+			return fmt.Errorf("%d of %d workers are ready", s.Workers.ReadyReplicas, s.Workers.DesiredReplicas)
+		}
+		return nil
+	})
+}
+
+// pods are the node's pods of a role that are not about to go.
+func (n *node) pods(t *testing.T, role string) []corev1.Pod {
+	t.Helper()
+	list := &corev1.PodList{}
+	if err := api.List(context.Background(), list, client.InNamespace(n.namespace),
+		client.MatchingLabels{"app.kubernetes.io/instance": n.name, "app.kubernetes.io/component": role}); err != nil {
+		t.Fatal(err)
+	}
+	var alive []corev1.Pod
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			alive = append(alive, pod)
+		}
+	}
+	return alive
+}
+
+// url is where farmers within the cluster's network find the Service.
+func (n *node) url(t *testing.T) string {
+	t.Helper()
+	service := &corev1.Service{}
+	if err := api.Get(context.Background(), client.ObjectKey{Namespace: n.namespace, Name: n.name + "-api"}, service); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port)
+}
+
+// number asks the records.
+func (n *node) number(t *testing.T, query string, args ...any) int64 {
+	t.Helper()
+	var number int64
+	if err := n.records.QueryRow(query, args...).Scan(&number); err != nil {
+		t.Fatal(err)
+	}
+	return number
+}

@@ -1,0 +1,162 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestHelmTest runs the chart's own test.
+func TestHelmTest(t *testing.T) {
+	out := must(t, helm, "test", release, "--namespace", operatorNamespace, "--logs")
+	if !strings.Contains(out, "led by") {
+		t.Error(out)
+	}
+}
+
+// TestChartNode holds that a node of the chart's values comes up, that what
+// others set on it outlives an upgrade, and that the plugin shows it.
+func TestChartNode(t *testing.T) {
+	n := space(t)
+	n.name = "fromvalues"
+	must(t, "kubectl", "-n", operatorNamespace, "delete", "secret", "downstream-backends", "--ignore-not-found")
+	dsn := must(t, "kubectl", "-n", n.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.dsn}")
+	url := must(t, "kubectl", "-n", n.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.url}")
+	n.namespace = operatorNamespace
+	n.apply(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: downstream-backends}\ndata: {dsn: "+dsn+", url: "+url+"}\n")
+	values := []string{
+		"--set", "node.enabled=true", "--set", "node.name=" + n.name,
+		"--set", "node.spec.mysql.dsnSecretRef.name=downstream-backends",
+		"--set", "node.spec.redis.urlSecretRef.name=downstream-backends",
+	}
+	if err := installChart(chart, values...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		must(t, "kubectl", "-n", operatorNamespace, "delete", "dn", n.name)
+		if err := installChart(chart); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, "kubectl", "-n", operatorNamespace, "scale", "dn/"+n.name, "--replicas=2")
+	out := must(t, helm, "test", release, "--namespace", operatorNamespace, "--logs", "--timeout", "5m")
+	if !strings.Contains(out, "Farmers online  0 of 0") {
+		t.Error(out)
+	}
+	if err := installChart(chart, append(values, "--set", "node.labels.team=storage")...); err != nil {
+		t.Fatal(err)
+	}
+	object := n.get(t)
+	if *object.Spec.Workers.Replicas != 2 || object.Labels["team"] != "storage" {
+		t.Errorf("after the upgrade there are %d workers and the labels %v", *object.Spec.Workers.Replicas, object.Labels)
+	}
+}
+
+// TestUpgrade holds that a newer chart leaves pods alone that need no change.
+func TestUpgrade(t *testing.T) {
+	previous := filepath.Join(t.TempDir(), "chart")
+	if err := os.CopyFS(previous, os.DirFS(chart)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(previous, "Chart.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "version:") {
+			line = "version: 0.0.1\n"
+		}
+		lines = append(lines, line)
+	}
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := installChart(previous); err != nil {
+		t.Fatal(err)
+	}
+	n := space(t)
+	n.applySpec(t, lively)
+	n.awaitReady(t, 2*time.Minute)
+	n.awaitSettled(t)
+	before := append(names(n, t, "api"), names(n, t, "workers")...)
+	if err := installChart(chart, "--set", "podAnnotations.upgraded=yes"); err != nil {
+		t.Fatal(err)
+	}
+	n.patch(t, `{"metadata": {"labels": {"seen": "by-the-new-one"}}, "spec": {"log": {"level": "info"}}}`)
+	time.Sleep(10 * time.Second)
+	if after := append(names(n, t, "api"), names(n, t, "workers")...); !slices.Equal(before, after) {
+		t.Errorf("pods %v became %v", before, after)
+	}
+}
+
+// TestUninstall holds that nodes, their pods and their key outlive the chart,
+// and that the next one takes over where the last one stopped.
+func TestUninstall(t *testing.T) {
+	n := space(t)
+	n.applySpec(t, lively)
+	n.awaitReady(t, 2*time.Minute)
+	n.awaitSettled(t)
+	key := func() string {
+		return must(t, "kubectl", "-n", n.namespace, "get", "secret", n.name+"-heartbeat-key", "-o", "jsonpath={.metadata.uid}")
+	}
+	uid, pods := key(), names(n, t, "api")
+	crew, _ := startCrew(t, n.url(t), newAddress(t), 2)
+	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
+	awaitHeartbeats(t, crew, 10)
+	if now := key(); now != uid || !slices.Equal(names(n, t, "api"), pods) {
+		t.Errorf("the key %s became %s, pods %v became %v", uid, now, pods, names(n, t, "api"))
+	}
+	if err := installChart(chart); err != nil {
+		t.Fatal(err)
+	}
+	n.patch(t, `{"spec": {"workers": {"replicas": 2}}}`)
+	n.awaitSettled(t)
+	unharmed(t, crew, "uninstalling the chart and installing it again")
+	must(t, "kubectl", "-n", n.namespace, "delete", "dn", n.name)
+	if now := key(); now != uid {
+		t.Error("the key went with the node")
+	}
+}
+
+// TestKustomize holds that the kustomize tree installs an operator that works.
+func TestKustomize(t *testing.T) {
+	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
+	t.Cleanup(func() {
+		if err := installChart(chart); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	// The tree names an image for a release; it is rendered for this one.
+	manifest := must(t, "kubectl", "kustomize", "../../config/default")
+	manifest = strings.ReplaceAll(manifest, "driveshare/downstream-node:latest", repository+":"+tag)
+	file := filepath.Join(dir, "manifest.yaml")
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", file)
+	t.Cleanup(func() {
+		// All but the definition, with which every node would go.
+		must(t, "kubectl", "delete", "namespace", "downstream-system")
+		for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
+			for line := range strings.Lines(must(t, "kubectl", "get", kind, "-o", "name")) {
+				if line = strings.TrimSpace(line); strings.Contains(line, "/downstream-") {
+					must(t, "kubectl", "delete", line)
+				}
+			}
+		}
+	})
+	must(t, "kubectl", "-n", "downstream-system", "rollout", "status", "deploy/downstream-operator", "--timeout=2m")
+	n := space(t)
+	n.applySpec(t, lively)
+	n.awaitReady(t, 2*time.Minute)
+	crew, _ := startCrew(t, n.url(t), newAddress(t), 1)
+	awaitHeartbeats(t, crew, 3)
+}

@@ -1,0 +1,113 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// heavy is a node whose proofs are much work to check, so that the workers are
+// what limits it: every proof is over all of a file of half a mebibyte. The
+// workers get their limit once the inventory is stocked.
+const heavy = `
+  access: {signatures: false}
+  api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
+  heartbeat: {checkFraction: "1"}
+  contracts: {intervalSeconds: 3600, tokensPerIP: 1000, contractsPerRequest: 200, bytesPerAddress: 1Ti, wrongAnswers: 1000}
+`
+
+const (
+	stocking = heavy + `
+  inventory: {minChunkSize: 512Ki, maxChunkSize: 512Ki, totalSize: %s}
+  workers: {replicas: 2}
+`
+	limited = heavy + `
+  inventory: {minChunkSize: 512Ki, maxChunkSize: 512Ki, totalSize: 512Ki}
+  workers: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {cpu: 200m, memory: 512Mi}}%s}
+`
+)
+
+// hoarding is a heavy node whose contracts a farmer holds, with proofs ready.
+func hoarding(t *testing.T, contracts int, workers string) (*node, *hoard) {
+	t.Helper()
+	n := space(t)
+	n.applySpec(t, fmt.Sprintf(stocking, fmt.Sprintf("%dMi", contracts/2+1)))
+	n.awaitReady(t, 2*time.Minute)
+	h := gather(t, n.url(t), contracts)
+	n.applySpec(t, fmt.Sprintf(limited, workers))
+	n.awaitSettled(t)
+	return n, h
+}
+
+// TestScale holds that kubectl scale is all it takes to check more proofs.
+func TestScale(t *testing.T) {
+	const few, many = 200, 800
+	n, h := hoarding(t, 2*few+many, "")
+	h.send(t, few) // the pods' first work is slower
+	one := h.send(t, few)
+	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=4")
+	n.awaitSettled(t)
+	if pods := n.pods(t, "workers"); len(pods) != 4 {
+		t.Fatalf("there are %d workers", len(pods))
+	}
+	four := h.send(t, many)
+	t.Logf("Swizzle proofs answered with 200m each: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
+	if four < 3*one {
+		t.Errorf("4 workers answer %.1f times what 1 does", four/one)
+	}
+	if recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens"); recorded != 2*few+many {
+		t.Errorf("%d heartbeats are recorded of %d", recorded, 2*few+many)
+	}
+}
+
+// TestAutoscaling holds that workers follow the backlog, up and down.
+func TestAutoscaling(t *testing.T) {
+	n, h := hoarding(t, 100, ", autoscaling: {min: 1, max: 3, targetBacklogPerWorker: 5, scaleDownDelaySeconds: 10}")
+	stop := h.pump(t)
+	defer stop()
+	up := eventually(t, 2*time.Minute, func() error { return n.workers(t, 3) })
+	stop()
+	down := eventually(t, 2*time.Minute, func() error { return n.workers(t, 1) })
+	t.Logf("1 to 3 workers after %.0f s of backlog, and back to 1 %.0f s after it", up.Seconds(), down.Seconds())
+}
+
+// workers is an error unless so many are ready and no more are wanted.
+func (n *node) workers(t *testing.T, number int32) error {
+	s := n.get(t).Status
+	if s.Workers.DesiredReplicas != number || s.Workers.ReadyReplicas != number {
+		backlog := int64(-1)
+		if s.Backlog != nil {
+			backlog = *s.Backlog
+		}
+		return fmt.Errorf("%d of %d workers are ready, with a backlog of %d", s.Workers.ReadyReplicas, s.Workers.DesiredReplicas, backlog)
+	}
+	return nil
+}
+
+// TestWorkerKilled holds that proofs in the hands of a worker that is killed
+// are judged all the same, and once.
+func TestWorkerKilled(t *testing.T) {
+	const contracts = 300
+	n, h := hoarding(t, contracts, "")
+	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=2")
+	n.awaitSettled(t)
+	killed := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Second) // the workers have their hands full by then, and will have for some more
+		_, err := run("kubectl", "-n", n.namespace, "delete", "pod", n.pods(t, "workers")[0].Name, "--grace-period=0", "--force")
+		killed <- err
+	}()
+	start := time.Now()
+	h.send(t, contracts)
+	if err := <-killed; err != nil {
+		t.Fatal(err)
+	}
+	recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens")
+	wrong := n.number(t, "SELECT SUM(wrong) FROM tokens")
+	t.Logf("%d proofs with a worker killed among them: %d heartbeats and %d wrong answers are recorded after %.0f s", contracts, recorded, wrong, time.Since(start).Seconds())
+	if recorded != contracts || wrong != 0 {
+		t.Error("proofs were lost, or counted twice, or wrong")
+	}
+}
