@@ -27,7 +27,7 @@ image: ## Build the container image (needs docker or a builder that stands in fo
 
 .PHONY: test
 test: test-deps ## Install what tests need, then run them all, with the race detector
-	$(GO) test -race -timeout 20m $(PKGS)
+	$(GO) test -race -timeout 40m $(PKGS)
 
 .PHONY: test-deps
 test-deps: ## Install the servers that tests run against, where they are missing

@@ -23,6 +23,9 @@ func Main(args []string) int {
 	context.AfterFunc(ctx, stop)
 
 	root := newRootCommand()
+	if isPlugin(args[0]) {
+		root = newPluginCommand()
+	}
 	root.SetArgs(args[1:])
 	return exitStatus(root.ExecuteContext(ctx), os.Stderr)
 }
@@ -61,6 +64,8 @@ func newRootCommand() *cobra.Command {
 		newWhitelistCommand(),
 		newTokensCommand(),
 		newChunksCommand(),
+		newOperatorCommand(),
+		newKubectlCommand(),
 		newFarmCommand(),
 		newHeartbeatCommand(),
 		newConfigCommand(),
