@@ -6,13 +6,15 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/go-logr/logr"
 	"github.com/redis/go-redis/v9"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// newLogger makes the process's log, and takes in what the Redis client would
-// otherwise print by itself.
+// newLogger makes the process's log, and takes in what libraries would
+// otherwise print by themselves.
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: cfg.Level}
 	var log *slog.Logger
@@ -22,6 +24,7 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 		log = slog.New(slog.NewTextHandler(w, opt))
 	}
 	redis.SetLogger(redisLog{log})
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler())) // of the certificate watcher
 	return log
 }
 

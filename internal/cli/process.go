@@ -136,17 +136,21 @@ func checkSchema(ctx context.Context, st *store.Store) error {
 	return err
 }
 
-// private serves the private port.
-func (p *process) private(address string) service {
+// private opens the private port, and gives the service that answers there.
+func (p *process) private(ctx context.Context, address string) (service, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return service{}, fmt.Errorf("private port: %w", err)
+	}
 	return service{"private listener", func(ctx context.Context) error {
-		srv := &http.Server{Addr: address, Handler: p.ops.Handler(), ReadHeaderTimeout: 5 * time.Second}
+		srv := &http.Server{Handler: p.ops.Handler(), ReadHeaderTimeout: 5 * time.Second}
 		stop := context.AfterFunc(ctx, func() { srv.Close() })
 		defer stop()
-		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
-	}}
+	}}, nil
 }
 
 // api is the services of an API replica, on ln or, where that is nil, on the

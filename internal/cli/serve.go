@@ -63,7 +63,11 @@ func serveAPI(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	defer p.close()
-	return sequence(ctx, p.private(cfg.API.PrivateListen), service{"api", func(ctx context.Context) error {
+	private, err := p.private(ctx, cfg.API.PrivateListen)
+	if err != nil {
+		return err
+	}
+	return sequence(ctx, private, service{"api", func(ctx context.Context) error {
 		if err := p.join(ctx); err != nil {
 			return err
 		}
@@ -87,7 +91,11 @@ func serveWorker(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	defer p.close()
-	return sequence(ctx, p.private(cfg.Worker.PrivateListen), service{"worker", func(ctx context.Context) error {
+	private, err := p.private(ctx, cfg.Worker.PrivateListen)
+	if err != nil {
+		return err
+	}
+	return sequence(ctx, private, service{"worker", func(ctx context.Context) error {
 		if err := p.join(ctx); err != nil {
 			return err
 		}

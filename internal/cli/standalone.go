@@ -84,15 +84,19 @@ func serveStandalone(ctx context.Context, cfg config.Config, data string, demo i
 	if err := p.join(ctx); err != nil {
 		return err
 	}
+	private, err := p.private(ctx, cfg.API.PrivateListen)
+	if err != nil {
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATELISTEN=localhost:0 takes any free port", err)
+	}
 	ln, err := apiserver.Listen(ctx, listening(cfg.API))
 	if err != nil {
-		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN chooses another port", err)
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN=localhost:5001 takes another port", err)
 	}
 	api, err := p.api(ctx, ln)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	services := append([]service{p.private(cfg.API.PrivateListen)}, p.workers(workerName())...)
+	services := append([]service{private}, p.workers(workerName())...)
 	services = append(services, api...)
 	url := "http://" + localAddress(ln)
 	if demo > 0 {
