@@ -113,7 +113,7 @@ func (h *hoard) wrong(contract int, number uint32) (farmer.Proof, error) {
 }
 
 const (
-	batch   = 25 // proofs in a request, which is one job
+	batch   = 10 // proofs in a request, which is one job
 	senders = 16
 )
 

@@ -139,6 +139,11 @@ func (n *node) awaitSettled(t *testing.T) {
 		case s.Workers.ReadyReplicas != s.Workers.DesiredReplicas:
 			return fmt.Errorf("%d of %d workers are ready", s.Workers.ReadyReplicas, s.Workers.DesiredReplicas)
 		}
+		for _, pod := range n.allPods(t, client.MatchingLabels{"app.kubernetes.io/instance": n.name}) {
+			if pod.DeletionTimestamp != nil {
+				return fmt.Errorf("the pod %s is still on its way out", pod.Name)
+			}
+		}
 		return nil
 	})
 }
@@ -146,18 +151,22 @@ func (n *node) awaitSettled(t *testing.T) {
 // pods are the node's pods of a role that are not about to go.
 func (n *node) pods(t *testing.T, role string) []corev1.Pod {
 	t.Helper()
-	list := &corev1.PodList{}
-	if err := api.List(context.Background(), list, client.InNamespace(n.namespace),
-		client.MatchingLabels{"app.kubernetes.io/instance": n.name, "app.kubernetes.io/component": role}); err != nil {
-		t.Fatal(err)
-	}
 	var alive []corev1.Pod
-	for _, pod := range list.Items {
+	for _, pod := range n.allPods(t, client.MatchingLabels{"app.kubernetes.io/instance": n.name, "app.kubernetes.io/component": role}) {
 		if pod.DeletionTimestamp == nil {
 			alive = append(alive, pod)
 		}
 	}
 	return alive
+}
+
+func (n *node) allPods(t *testing.T, labels client.MatchingLabels) []corev1.Pod {
+	t.Helper()
+	list := &corev1.PodList{}
+	if err := api.List(context.Background(), list, client.InNamespace(n.namespace), labels); err != nil {
+		t.Fatal(err)
+	}
+	return list.Items
 }
 
 // url is where farmers within the cluster's network find the Service.

@@ -9,7 +9,7 @@ import (
 )
 
 // heavy is a node whose proofs are much work to check, so that the workers are
-// what limits it: every proof is over all of a file of half a mebibyte. The
+// what limits it: every proof is over all of a file of two mebibytes. The
 // workers get their limit once the inventory is stocked.
 const heavy = `
   access: {signatures: false}
@@ -20,11 +20,11 @@ const heavy = `
 
 const (
 	stocking = heavy + `
-  inventory: {minChunkSize: 512Ki, maxChunkSize: 512Ki, totalSize: %s}
+  inventory: {minChunkSize: 2Mi, maxChunkSize: 2Mi, totalSize: %s}
   workers: {replicas: 2}
 `
 	limited = heavy + `
-  inventory: {minChunkSize: 512Ki, maxChunkSize: 512Ki, totalSize: 512Ki}
+  inventory: {minChunkSize: 2Mi, maxChunkSize: 2Mi, totalSize: 2Mi}
   workers: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {cpu: 200m, memory: 512Mi}}%s}
 `
 )
@@ -33,7 +33,7 @@ const (
 func hoarding(t *testing.T, contracts int, workers string) (*node, *hoard) {
 	t.Helper()
 	n := space(t)
-	n.applySpec(t, fmt.Sprintf(stocking, fmt.Sprintf("%dMi", contracts/2+1)))
+	n.applySpec(t, fmt.Sprintf(stocking, fmt.Sprintf("%dMi", 2*contracts)))
 	n.awaitReady(t, 2*time.Minute)
 	h := gather(t, n.url(t), contracts)
 	n.applySpec(t, fmt.Sprintf(limited, workers))
@@ -43,7 +43,7 @@ func hoarding(t *testing.T, contracts int, workers string) (*node, *hoard) {
 
 // TestScale holds that kubectl scale is all it takes to check more proofs.
 func TestScale(t *testing.T) {
-	const few, many = 200, 800
+	const few, many = 120, 480
 	n, h := hoarding(t, 2*few+many, "")
 	h.send(t, few) // the pods' first work is slower
 	one := h.send(t, few)
@@ -89,7 +89,7 @@ func (n *node) workers(t *testing.T, number int32) error {
 // TestWorkerKilled holds that proofs in the hands of a worker that is killed
 // are judged all the same, and once.
 func TestWorkerKilled(t *testing.T) {
-	const contracts = 300
+	const contracts = 400
 	n, h := hoarding(t, contracts, "")
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=2")
 	n.awaitSettled(t)

@@ -1,0 +1,230 @@
+package charts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	_ "github.com/driveshare/downstream-node/controllers" // registers the operator's metrics
+	"github.com/driveshare/downstream-node/test/deployment"
+)
+
+// series is the metrics that there are, each with the names of its labels.
+type series map[string][]string
+
+// scraped is what Prometheus adds to every series.
+var scraped = []string{"namespace", "job", "pod", "instance", "le"}
+
+// exported is the metrics of a node at work, scraped from its processes' private
+// port, and of the operator, taken from its registry.
+func exported(t *testing.T) series {
+	t.Helper()
+	all := series{}
+	for name, family := range scrapeNode(t) {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				all[name] = append(all[name], label.GetName())
+			}
+		}
+		if all[name] == nil {
+			all[name] = []string{}
+		}
+		if family.GetType() == dto.MetricType_HISTOGRAM {
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				all[name+part] = all[name]
+			}
+		}
+	}
+	for name, names := range described(t, metrics.Registry.(prometheus.Collector)) {
+		all[name] = names
+	}
+	return all
+}
+
+// description is how client_golang prints a metric's description, which does
+// not tell its parts otherwise.
+var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
+
+func described(t *testing.T, registry prometheus.Collector) series {
+	t.Helper()
+	ch := make(chan *prometheus.Desc)
+	go func() { registry.Describe(ch); close(ch) }()
+	all := series{}
+	for desc := range ch {
+		parts := description.FindStringSubmatch(desc.String())
+		if parts == nil {
+			t.Fatalf("client_golang prints a description in another form now: %s", desc)
+		}
+		all[parts[1]] = strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' })
+	}
+	return all
+}
+
+// scrapeNode runs a node with a few farmers until it has judged an answer.
+func scrapeNode(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	dir := t.TempDir()
+	binary, err := deployment.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := freeAddress(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	node := exec.CommandContext(ctx, binary, "standalone", "--data", filepath.Join(dir, "data"), "--demo", "1")
+	node.Env = append(os.Environ(), "DOWNSTREAM_API_LISTEN="+freeAddress(t), "DOWNSTREAM_API_PRIVATE_LISTEN="+private)
+	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) }
+	node.WaitDelay = 20 * time.Second
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cancel(); _ = node.Wait() }() // a signal ends it, which is an error to Wait
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		families, err := scrape("http://" + private + "/metrics")
+		if err == nil && families["downstream_api_verdicts_total"] != nil && families["downstream_queue_backlog_jobs"] != nil {
+			return families
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the node judged nothing: %v", err)
+		}
+	}
+}
+
+func scrape(url string) (map[string]*dto.MetricFamily, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text := expfmt.NewTextParser(model.LegacyValidation)
+	return text.TextToMetricFamilies(resp.Body)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// TestQueries holds that every metric and label which the dashboard and the
+// alerts ask for is there to be asked for: a panel whose metric was renamed
+// stays empty without a word, and an alert never fires.
+func TestQueries(t *testing.T) {
+	t.Parallel()
+	there := exported(t)
+	for where, query := range queries(t) {
+		expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+		if err != nil {
+			t.Errorf("%s: %v", where, err)
+			continue
+		}
+		for _, selector := range parser.ExtractSelectors(expr) {
+			name, asked := parts(selector)
+			known, ok := there[name]
+			if !ok {
+				t.Errorf("%s: nothing exports %s", where, name)
+				continue
+			}
+			for _, label := range asked {
+				if !slices.Contains(known, label) && !slices.Contains(scraped, label) {
+					t.Errorf("%s: %s has no label %s, only %v", where, name, label, known)
+				}
+			}
+		}
+		parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+			if aggregate, ok := node.(*parser.AggregateExpr); ok {
+				for _, selector := range parser.ExtractSelectors(aggregate) {
+					name, _ := parts(selector)
+					for _, label := range aggregate.Grouping {
+						if !slices.Contains(there[name], label) && !slices.Contains(scraped, label) {
+							t.Errorf("%s: groups %s by %s, which it has not", where, name, label)
+						}
+					}
+				}
+			}
+			return nil
+		})
+	}
+}
+
+func parts(selector []*labels.Matcher) (name string, asked []string) {
+	for _, matcher := range selector {
+		if matcher.Name == labels.MetricName {
+			name = matcher.Value
+		} else {
+			asked = append(asked, matcher.Name)
+		}
+	}
+	return name, asked
+}
+
+// queries is every query of dashboard and alerts, by where it stands.
+func queries(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, rule := range alerts(t) {
+		all["alert "+rule.Alert] = rule.Expr
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(chart, "files/dashboard.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &dashboard)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, panel := range dashboard.Panels {
+		for i, target := range panel.Targets {
+			query := strings.NewReplacer("$__rate_interval", "5m").Replace(target.Expr)
+			all[fmt.Sprintf("panel %q, query %d", panel.Title, i)] = query
+		}
+	}
+	if len(all) < 20 {
+		t.Errorf("only %d queries were found", len(all))
+	}
+	return all
+}
+
+func alerts(t *testing.T) []rulefmt.Rule {
+	t.Helper()
+	groups, errs := rulefmt.ParseFile(filepath.Join(chart, "files/alerts.yaml"), false, model.LegacyValidation, parser.NewParser(parser.Options{}))
+	for _, err := range errs {
+		t.Error(err)
+	}
+	if groups == nil {
+		t.FailNow()
+	}
+	var all []rulefmt.Rule
+	for _, group := range groups.Groups {
+		all = append(all, group.Rules...)
+	}
+	return all
+}

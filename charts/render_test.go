@@ -1,0 +1,138 @@
+package charts
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const chart = "downstream-node"
+
+// helm runs Helm: the program that HELM names, or the one on the PATH, or one
+// that is built from its module, which takes minutes once.
+func helm(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	command := []string{"go", "run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}
+	if named := os.Getenv("HELM"); named != "" {
+		command = []string{named}
+	} else if path, err := exec.LookPath("helm"); err == nil {
+		command = []string{path}
+	}
+	cmd := exec.Command(command[0], append(command[1:], args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", errors.New(err.Error() + "\n" + stderr.String() + stdout.String())
+	}
+	return stdout.String(), nil
+}
+
+func template(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return helm(t, append([]string{"template", "release", chart, "--namespace", "downstream", "--kube-version", "1.34.0"}, args...)...)
+}
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	if _, err := helm(t, "lint", "--strict", chart); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRender holds what the chart renders to golden files. The definition is
+// left out: hack/chart-sync takes it over as it is.
+func TestRender(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string]string{
+		"default": "",
+		"everything": `
+image: {repository: registry.example/node, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+imagePullSecrets: [{name: registry}]
+replicas: 1
+watchNamespaces: [storage, archive]
+serviceAccount: {name: operator, annotations: {example.org/role: operator}}
+podLabels: {team: storage}
+podAnnotations: {example.org/note: "yes"}
+nodeSelector: {kubernetes.io/arch: amd64}
+tolerations: [{key: dedicated, operator: Exists}]
+priorityClassName: system-cluster-critical
+metrics: {serviceMonitor: {enabled: true, labels: {release: prometheus}}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+node:
+  enabled: true
+  annotations: {example.org/owner: us}
+  spec: {mysql: {dsnSecretRef: {name: mysql}}, redis: {urlSecretRef: {name: redis}}}
+`,
+		"least": `
+serviceAccount: {create: false}
+rbac: {create: false}
+metrics: {enabled: false}
+`,
+	} {
+		file := filepath.Join(t.TempDir(), "values.yaml")
+		if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := template(t, "--values", file, "--set", "crds.enabled=false")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		golden := filepath.Join("testdata", name+".yaml")
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: what is rendered is not what %s holds; look at it and run the test with -update:\n%s", name, golden, got)
+		}
+	}
+}
+
+// TestDefinition holds that the definition outlives the chart unless somebody
+// asked for something else.
+func TestDefinition(t *testing.T) {
+	t.Parallel()
+	const keep = "helm.sh/resource-policy: keep"
+	for args, want := range map[string]bool{"crds.keep=true": true, "crds.keep=false": false} {
+		out, err := template(t, "--set", args, "--show-only", "templates/crd.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out, keep) != want || !strings.Contains(out, "kind: CustomResourceDefinition") {
+			t.Errorf("%s: the definition begins with\n%.600s", args, out)
+		}
+	}
+}
+
+// TestRefusesValues holds that a slip in the values is told and not swallowed.
+func TestRefusesValues(t *testing.T) {
+	t.Parallel()
+	for args, says := range map[string]string{
+		"replica=2":               "replica",
+		"image.tags=x":            "tags",
+		"image.pullPolicy=Maybe":  "pullPolicy",
+		"watchNamespaces={A}":     "watchNamespaces",
+		"crds.keep=maybe":         "keep",
+		"node.enabled=true":       "mysql",
+		"node.name=1x":            "name",
+		"image.digest=sha256:abc": "digest",
+		"metrics.port=80":         "port",
+	} {
+		if _, err := template(t, "--set", args); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: want a message about %s, got %v", args, says, err)
+		}
+	}
+}
