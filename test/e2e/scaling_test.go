@@ -93,11 +93,11 @@ func TestWorkerKilled(t *testing.T) {
 	n, h := hoarding(t, contracts, "")
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=2")
 	n.awaitSettled(t)
+	victim := n.pods(t, "workers")[0]
 	killed := make(chan error, 1)
 	go func() {
 		time.Sleep(time.Second) // the workers have their hands full by then, and will have for some more
-		_, err := run("kubectl", "-n", n.namespace, "delete", "pod", n.pods(t, "workers")[0].Name, "--grace-period=0", "--force")
-		killed <- err
+		killed <- kill(&victim)
 	}()
 	start := time.Now()
 	h.send(t, contracts)

@@ -1,0 +1,73 @@
+package charts
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestTroubleshooting holds that whoever sees a reason, an event or an alert
+// finds it in the page.
+func TestTroubleshooting(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := reasons(t)
+	for _, rule := range alerts(t) {
+		words = append(words, rule.Alert)
+	}
+	if len(words) < 30 {
+		t.Errorf("only %d words were found: %v", len(words), words)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("docs/troubleshooting.md says nothing of %s", word)
+		}
+	}
+}
+
+// reasons is every reason that the operator gives: the constants of that name,
+// and what its notes say.
+func reasons(t *testing.T) (all []string) {
+	t.Helper()
+	files, err := filepath.Glob("../controllers/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(e ast.Expr) {
+		if literal, ok := e.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			if word, err := strconv.Unquote(literal.Value); err == nil {
+				all = append(all, word)
+			}
+		}
+	}
+	for _, file := range files {
+		source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(source, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				for i, name := range n.Names {
+					if strings.HasPrefix(name.Name, "Reason") && i < len(n.Values) {
+						text(n.Values[i])
+					}
+				}
+			case *ast.CallExpr:
+				if method, ok := n.Fun.(*ast.SelectorExpr); ok && method.Sel.Name == "note" && len(n.Args) > 1 {
+					text(n.Args[1])
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
