@@ -172,7 +172,7 @@ func TestQueries(t *testing.T) {
 
 func parts(selector []*labels.Matcher) (name string, asked []string) {
 	for _, matcher := range selector {
-		if matcher.Name == labels.MetricName {
+		if matcher.Name == model.MetricNameLabel {
 			name = matcher.Value
 		} else {
 			asked = append(asked, matcher.Name)

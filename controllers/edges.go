@@ -5,7 +5,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -17,9 +16,7 @@ import (
 
 // The kinds that the operator makes.
 var (
-	deploymentKind    = appsv1.SchemeGroupVersion.WithKind("Deployment")
 	statefulSetKind   = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
-	jobKind           = batchv1.SchemeGroupVersion.WithKind("Job")
 	serviceKind       = corev1.SchemeGroupVersion.WithKind("Service")
 	configMapKind     = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 	ingressKind       = networkingv1.SchemeGroupVersion.WithKind("Ingress")

@@ -119,5 +119,5 @@ func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, 
 	if samples := families[oldestMetric].GetMetric(); len(samples) > 0 {
 		return time.Duration(samples[0].GetGauge().GetValue() * float64(time.Second)), nil
 	}
-	return 0, errors.New("Redis did not say")
+	return 0, errors.New("no word from Redis")
 }
