@@ -22,12 +22,11 @@ func TestHelmTest(t *testing.T) {
 // TestChartNode holds that a node of the chart's values comes up, that what
 // others set on it outlives an upgrade, and that the plugin shows it.
 func TestChartNode(t *testing.T) {
-	n := space(t)
-	n.name = "fromvalues"
+	database := space(t)
+	n := &node{namespace: operatorNamespace, name: "fromvalues"}
 	must(t, "kubectl", "-n", operatorNamespace, "delete", "secret", "downstream-backends", "--ignore-not-found")
-	dsn := must(t, "kubectl", "-n", n.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.dsn}")
-	url := must(t, "kubectl", "-n", n.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.url}")
-	n.namespace = operatorNamespace
+	dsn := must(t, "kubectl", "-n", database.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.dsn}")
+	url := must(t, "kubectl", "-n", database.namespace, "get", "secret", "downstream-backends", "-o", "jsonpath={.data.url}")
 	n.apply(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: downstream-backends}\ndata: {dsn: "+dsn+", url: "+url+"}\n")
 	values := []string{
 		"--set", "node.enabled=true", "--set", "node.name=" + n.name,
@@ -45,7 +44,7 @@ func TestChartNode(t *testing.T) {
 	})
 	must(t, "kubectl", "-n", operatorNamespace, "scale", "dn/"+n.name, "--replicas=2")
 	out := must(t, helm, "test", release, "--namespace", operatorNamespace, "--logs", "--timeout", "5m")
-	if !strings.Contains(out, "Farmers online  0 of 0") {
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), "Farmers online 0 of 0") {
 		t.Error(out)
 	}
 	if err := installChart(chart, append(values, "--set", "node.labels.team=storage")...); err != nil {

@@ -1,0 +1,73 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEvaluation holds that one manifest on an empty cluster gives a node that
+// farmers can farm against, and that the records outlive the database's pod.
+//
+// It needs images of MariaDB and Redis that the cluster can get, and a folder of
+// the machine that it runs on where the cluster may keep volumes; hack/e2e makes
+// all three for a cluster of its own.
+func TestEvaluation(t *testing.T) {
+	mariadb, redis, volumes := os.Getenv("E2E_MARIADB_IMAGE"), os.Getenv("E2E_REDIS_IMAGE"), os.Getenv("E2E_VOLUMES")
+	if mariadb == "" || redis == "" {
+		t.Skip("E2E_MARIADB_IMAGE and E2E_REDIS_IMAGE name no images")
+	}
+	n := space(t)
+	n.name = "evaluation"
+	if volumes != "" {
+		n.makeVolumes(t, volumes)
+	}
+	sample, err := os.ReadFile("../../config/samples/evaluation.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := strings.NewReplacer(
+		"  mysql:\n    evaluation: {}", "  mysql:\n    evaluation: {image: "+mariadb+"}",
+		"  redis:\n    evaluation: {}", "  redis:\n    evaluation: {image: "+redis+"}",
+	).Replace(string(sample)) + "  contracts: {intervalSeconds: 4, tokensPerIP: 100}\n"
+	n.apply(t, manifest)
+	took := n.awaitReady(t, 3*time.Minute)
+	crew, _ := startCrew(t, n.url(t), newAddress(t), 2)
+	awaitHeartbeats(t, crew, 10)
+	before := crew.Snapshot()
+
+	must(t, "kubectl", "-n", n.namespace, "delete", "pod", n.name+"-mysql-0", n.name+"-redis-0")
+	must(t, "kubectl", "-n", n.namespace, "rollout", "status", "statefulset/"+n.name+"-mysql", "--timeout=2m")
+	awaitHeartbeats(t, crew, 10)
+	after := crew.Snapshot()
+	t.Logf("one manifest was ready after %.1f s; %d heartbeats, and %d after both databases were lost for a moment", took.Seconds(), before.Heartbeats, after.Heartbeats)
+	if after.Rejected > 0 {
+		t.Errorf("%+v", after)
+	}
+}
+
+// makeVolumes makes volumes for the claims, for a cluster without a storage
+// class.
+func (n *node) makeVolumes(t *testing.T, folder string) {
+	t.Helper()
+	for i := range 2 {
+		name := fmt.Sprintf("%s-%d", n.namespace, i)
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		// The kubelet gives a folder of the machine to nobody, so it is open to all.
+		if err := os.Chmod(path, 0o777|os.ModeSetgid); err != nil {
+			t.Fatal(err)
+		}
+		n.apply(t, "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: "+name+"}\nspec:\n"+
+			"  capacity: {storage: 1Gi}\n  accessModes: [ReadWriteOnce]\n  persistentVolumeReclaimPolicy: Retain\n"+
+			"  hostPath: {path: "+path+"}\n")
+		t.Cleanup(func() { must(t, "kubectl", "delete", "pv", name, "--wait=false") })
+	}
+}
