@@ -2,8 +2,8 @@
 // config/: the CustomResourceDefinition and the rules of every role. `make
 // generate` runs it after the tools that fill config/.
 //
-// The invariant: what Helm installs may do what what kustomize installs may do,
-// no less and no more.
+// The invariant: an operator that Helm installed may do the same as one that
+// kustomize installed.
 package main
 
 //go:generate go run .
