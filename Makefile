@@ -19,6 +19,10 @@ run: build ## Run a node with its embedded defaults, and a few farmers of its ow
 build: ## Build bin/downstream-node, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/driveshare/downstream-node/internal/cli.version=$(VERSION)' -o bin/downstream-node .
 
+.PHONY: image-archive
+image-archive: build ## Make the image as an OCI archive, dist/image.tar, without a builder or a registry
+	$(GO) run ./hack/image -name localhost/downstream-node:$(VERSION) -version $(VERSION) -output dist/image.tar
+
 .PHONY: image
 image: ## Build the container image (needs docker or a builder that stands in for it)
 	docker build --build-arg VERSION=$(VERSION) -t downstream-node:$(VERSION) .
@@ -36,6 +40,10 @@ test-deps: ## Install the servers that tests run against, where they are missing
 .PHONY: test-faults
 test-faults: test-deps ## Kill, stop, flush and repeat: nothing may be lost or counted twice
 	$(GO) test -count=1 -timeout 20m -tags faults -v ./test/faults/...
+
+.PHONY: e2e
+e2e: ## Test the operator on a cluster: LOCALKUBE's, brought up and down, or the current KUBECONFIG's
+	hack/e2e $(E2E)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each
@@ -59,7 +67,7 @@ format: ## Format the code
 lint: ## Check the code's form: gofumpt, go vet, staticcheck
 	@unformatted=$$($(TOOLS) gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags faults ./test/...
+	$(GO) vet -tags faults,e2e ./test/...
 	$(TOOLS) staticcheck ./...
 
 .PHONY: help

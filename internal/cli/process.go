@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
@@ -32,7 +33,9 @@ type process struct {
 	queue *queue.Queue
 	geo   *geo.Reader
 	ops   *ops.Ops
-	keys  *keyring.Ring // once join has found it
+
+	keys   *keyring.Ring // once it has joined
+	joined atomic.Bool
 }
 
 // openProcess opens the rooms. It waits for nothing: see join.
@@ -48,7 +51,7 @@ func openProcess(ctx context.Context, cfg config.Config, log *slog.Logger, profi
 	p.geo = geo.Open(cfg.Geo.File, cfg.Geo.ReloadInterval, log)
 	p.ops = ops.New(profiles,
 		ops.Check{Name: "database", Run: p.store.Ping},
-		ops.Check{Name: "schema", Run: func(ctx context.Context) error { return checkSchema(ctx, p.store) }},
+		ops.Check{Name: "schema", Run: p.checkSchema},
 		ops.Check{Name: "redis", Run: p.queue.Ping},
 	)
 	return p, nil
@@ -115,7 +118,11 @@ func (p *process) join(ctx context.Context) error {
 		if err = checkSchema(ctx, p.store); err == nil {
 			p.keys, err = keyring.New(ctx, p.store, heartbeats, time.Now())
 		}
-		if err == nil || errors.Is(err, store.ErrKeyMissing) {
+		if err == nil {
+			p.joined.Store(true)
+			return nil
+		}
+		if errors.Is(err, store.ErrKeyMissing) {
 			return err
 		}
 		p.log.Warn("waiting for the database", "error", err)
@@ -134,6 +141,16 @@ func checkSchema(ctx context.Context, st *store.Store) error {
 		err = fmt.Errorf("the tables are at version %d, this program needs %d: run `downstream-node db migrate`", have, want)
 	}
 	return err
+}
+
+// checkSchema is for readiness. The tables are looked at until the process has
+// joined: that they have the version it needs does not pass by itself, and a
+// slow database should not make a process that works look as if it did not.
+func (p *process) checkSchema(ctx context.Context) error {
+	if p.joined.Load() {
+		return nil
+	}
+	return checkSchema(ctx, p.store)
 }
 
 // private opens the private port, and gives the service that answers there.

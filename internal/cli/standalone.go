@@ -86,7 +86,7 @@ func serveStandalone(ctx context.Context, cfg config.Config, data string, demo i
 	}
 	private, err := p.private(ctx, cfg.API.PrivateListen)
 	if err != nil {
-		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATELISTEN=localhost:0 takes any free port", err)
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
 	}
 	ln, err := apiserver.Listen(ctx, listening(cfg.API))
 	if err != nil {
