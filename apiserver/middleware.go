@@ -135,7 +135,7 @@ func (s *Server) record(r *http.Request, rec *recorder, route string, took time.
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
 	requestOf(r.Context()).log.Debug("request",
-		"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "took", took)
+		"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "seconds", took.Seconds())
 }
 
 // matched carries the route's template from where mux knows it, behind the

@@ -15,6 +15,8 @@ func TestMetrics(t *testing.T) {
 	onEach(t, func(t *testing.T, h *house) {
 		rooms := h.rooms()
 		registry := prometheus.NewRegistry()
+		registry.MustRegister(h.queue.Collector())
+		rooms.Registry = registry
 		rooms.Registry = registry
 		verifier, stocker := workers.NewVerifier(rooms, usual("worker")), workers.NewStocker(rooms, stocking())
 		workers.NewSweeper(rooms, sweeping())

@@ -63,7 +63,7 @@ func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
 		queue:   rooms.Queue,
 		keys:    rooms.Keys,
 		log:     rooms.Log,
-		metrics: newVerifierMetrics(rooms.Registry, rooms.Queue),
+		metrics: newVerifierMetrics(rooms.Registry),
 		consumer: rooms.Queue.NewConsumer(opt.Name, queue.ConsumerOptions{
 			MinIdle:       opt.ClaimIdle,
 			MaxDeliveries: int64(opt.MaxDeliveries),

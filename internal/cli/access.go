@@ -66,6 +66,9 @@ func loadWhitelist(ctx context.Context, cfg config.Config, st *store.Store, arg 
 		return "", fmt.Errorf("%w\nneither a file nor a valid address", err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", errors.Join(err, fmt.Errorf("%s is not a file", arg))
+	}
 	change, err := st.LoadWhitelist(ctx, allowed(file, cfg.Access.MinBalance))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\nnothing was changed", arg, err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -150,9 +151,22 @@ func (g farming) advise(err error) error {
 		return fmt.Errorf("%w; what answers at %s is not a node: check the address", err, g.node)
 	case answer.Temporary():
 		return fmt.Errorf("the node at %s is not ready: %w; try again later", g.node, err)
+	case !refusesAddress(answer):
+		return err
 	case g.signature == "":
 		return fmt.Errorf("%w; ask those who run the node to whitelist %s or, "+
 			"where they want proof that it is yours, give --message and --signature", err, g.address)
 	}
 	return fmt.Errorf("%w; ask those who run the node to whitelist %s", err, g.address)
+}
+
+// refusesAddress says whether the node's word can be about the address not
+// being allowed, and is not about something that no whitelist mends.
+func refusesAddress(answer *farmer.Error) bool {
+	for _, other := range []string{"too many tokens", "not a valid", "signature does not"} {
+		if strings.Contains(answer.Message, other) {
+			return false
+		}
+	}
+	return true
 }

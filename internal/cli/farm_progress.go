@@ -37,9 +37,12 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 
 // logProgress is the same for a log.
 func logProgress(log *slog.Logger, s farmer.Snapshot) {
-	log.Info("farming",
-		"contracts", s.Contracts, "bytes", s.Bytes, "heartbeats", s.Heartbeats,
-		"rejected", s.Rejected, "retries", s.Retries, "next_due", s.NextDue)
+	log = log.With("contracts", s.Contracts, "bytes", s.Bytes, "heartbeats", s.Heartbeats,
+		"rejected", s.Rejected, "retries", s.Retries)
+	if !s.NextDue.IsZero() {
+		log = log.With("next_due", s.NextDue)
+	}
+	log.Info("farming")
 }
 
 // liveLine is the last line of a terminal, drawn again and again. What is

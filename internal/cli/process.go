@@ -54,6 +54,7 @@ func openProcess(ctx context.Context, cfg config.Config, log *slog.Logger, profi
 		ops.Check{Name: "schema", Run: p.checkSchema},
 		ops.Check{Name: "redis", Run: p.queue.Ping},
 	)
+	p.ops.Registry.MustRegister(p.queue.Collector())
 	return p, nil
 }
 
@@ -123,7 +124,10 @@ func (p *process) join(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, store.ErrKeyMissing) {
-			return err
+			return fmt.Errorf("%w: restore its file from a backup and name it in heartbeat.keyFiles; contracts cannot be checked with another", err)
+		}
+		if p.cfg.Database.Driver == config.SQLite {
+			return err // a file does not come back by waiting
 		}
 		p.log.Warn("waiting for the database", "error", err)
 		select {

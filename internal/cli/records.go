@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +45,10 @@ func withProcess(cmd *cobra.Command, do func(context.Context, *process) error) e
 	if err != nil {
 		return err
 	}
+	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == config.SQLite {
+		// A standalone node keeps its key beside its database.
+		cfg.Heartbeat.KeyFiles = []string{filepath.Join(filepath.Dir(cfg.Database.Path), ownKeyFile)}
+	}
 	ctx := cmd.Context()
 	p, err := openProcess(ctx, cfg, newLogger(cfg.Log, os.Stderr), false)
 	if err != nil {
@@ -65,7 +71,10 @@ func newDBCommand() *cobra.Command {
 }
 
 func newMigrateCommand() *cobra.Command {
-	var downTo int64
+	var (
+		downTo   int64
+		loseData bool
+	)
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the tables to the version that this program needs",
@@ -76,6 +85,9 @@ func newMigrateCommand() *cobra.Command {
 			return withStore(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
 				migrate := st.Migrate
 				if cmd.Flags().Changed("down-to") {
+					if !loseData {
+						return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
+					}
 					migrate = func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) }
 				}
 				if err := migrate(ctx); err != nil {
@@ -90,6 +102,7 @@ func newMigrateCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: yes, lose it")
 	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
 	return cmd
 }
@@ -108,7 +121,7 @@ func newTokensCommand() *cobra.Command {
 					return err
 				}
 				if err := st.DeleteToken(ctx, id); err != nil {
-					return fmt.Errorf("delete the token of farmer %s: %w", id, err)
+					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
 				return nil

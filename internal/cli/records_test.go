@@ -108,7 +108,10 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"api", 1, "use `downstream-node standalone`"},
 		{"worker", 1, "use `downstream-node standalone`"},
 		{"standalone --demo -1", 1, "must not be negative"},
-		{"db migrate --down-to 0", 0, "the tables are at version 0"},
+		{"db migrate --down-to 0", 1, "--lose-data"},
+		{"db migrate --down-to 0 --lose-data", 0, "the tables are at version 0"},
+		{"db foo", 1, `unknown command "foo"`},
+		{"chunks", 0, "Available Commands"},
 		{"nothing", 1, "unknown command"},
 	}
 	for _, step := range steps {

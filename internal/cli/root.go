@@ -71,7 +71,24 @@ func newRootCommand() *cobra.Command {
 		newConfigCommand(),
 		newVersionCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		refuseUnknown(cmd)
+	}
 	return root
+}
+
+// refuseUnknown makes a command that only has others below it refuse what is
+// none of them, where cobra would print its help and call that a success.
+func refuseUnknown(cmd *cobra.Command) {
+	if !cmd.HasSubCommands() || cmd.Runnable() {
+		return
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q; --help lists them", args[0], cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
 }
 
 // loadConfig reads the configuration that cmd was given, over base.
@@ -79,6 +96,9 @@ func loadConfig(cmd *cobra.Command, base config.Config) (config.Config, error) {
 	path, err := cmd.Flags().GetString("config")
 	if err != nil {
 		return config.Config{}, err
+	}
+	for _, name := range config.UnknownVariables(os.Environ()) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "downstream-node: warning: %s is no setting; docs/configuration.md lists them all\n", name)
 	}
 	return config.LoadOver(base, path, os.Environ())
 }

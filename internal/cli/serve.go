@@ -79,7 +79,7 @@ func serveAPI(ctx context.Context, cfg config.Config) error {
 		if err != nil {
 			return err
 		}
-		p.log.Info("answering farmers", "address", ln.Addr())
+		p.log.Info("answering farmers", "address", ln.Addr().String())
 		p.ops.Serve()
 		return sequence(ctx, services...)
 	}})
@@ -100,7 +100,7 @@ func serveWorker(ctx context.Context, cfg config.Config) error {
 			return err
 		}
 		name := workerName()
-		p.log.Info("working", "name", name, "duties", cfg.Worker.Duties)
+		p.log.Info("working", "name", name, "verify", cfg.Worker.Duties.Verify, "stock", cfg.Worker.Duties.Stock, "sweep", cfg.Worker.Duties.Sweep)
 		p.ops.Serve()
 		return sequence(ctx, p.workers(name)...)
 	}})

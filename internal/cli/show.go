@@ -11,12 +11,19 @@ import (
 )
 
 func newConfigCommand() *cobra.Command {
-	return &cobra.Command{
+	var standalone bool
+	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print the configuration in force, with secrets masked",
-		Args:  cobra.NoArgs,
+		Long: "Prints the configuration in force for api, worker and the commands on the\n" +
+			"records, with secrets masked; with --standalone, the one of a standalone node.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd, config.Default())
+			base := config.Default()
+			if standalone {
+				base = standaloneBase("data", 0)
+			}
+			cfg, err := loadConfig(cmd, base)
 			if err != nil {
 				return err
 			}
@@ -28,6 +35,8 @@ func newConfigCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&standalone, "standalone", false, "as `downstream-node standalone` runs with")
+	return cmd
 }
 
 // version is set by the linker in release builds.

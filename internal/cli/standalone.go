@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -54,7 +55,7 @@ func standaloneBase(data string, demo int) config.Config {
 	c.API.DrainDelay = 0 // no load balancer in front
 	c.Database.Path = filepath.Join(data, "downstream.db")
 	if demo > 0 {
-		c.Contracts.Interval = 15 * time.Second
+		c.Contracts.Interval = 30 * time.Second
 		c.Contracts.TokensPerIP += demo // the demo's come from this machine's one address
 		c.Inventory.MaxChunkSize = 1 << 20
 		c.Inventory.TotalSize = 64 << 20
@@ -63,15 +64,15 @@ func standaloneBase(data string, demo int) config.Config {
 }
 
 func serveStandalone(ctx context.Context, cfg config.Config, data string, demo int, out io.Writer) error {
-	if err := os.MkdirAll(data, 0o700); err != nil {
+	unlock, err := lockDir(data)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	if len(cfg.Heartbeat.KeyFiles) == 0 {
-		key := filepath.Join(data, "heartbeat.json")
-		if _, err := keyring.LoadOrCreate(key, cfg.Heartbeat.Type, cfg.Heartbeat.CheckFraction); err != nil {
+		if cfg.Heartbeat.KeyFiles, err = ownKey(cfg, data); err != nil {
 			return err
 		}
-		cfg.Heartbeat.KeyFiles = []string{key}
 	}
 	p, err := openProcess(ctx, cfg, newLogger(cfg.Log, os.Stderr), cfg.API.Pprof)
 	if err != nil {
@@ -105,6 +106,22 @@ func serveStandalone(ctx context.Context, cfg config.Config, data string, demo i
 	p.ops.Serve()
 	fmt.Fprintf(out, "The node is running. Its farmers: %s/api/downstream/status/list\nCtrl-C stops it; everything is kept in %s.\n", url, data)
 	return sequence(ctx, services...)
+}
+
+// ownKeyFile is the name of a standalone node's key, beside its database.
+const ownKeyFile = "heartbeat.json"
+
+// ownKey names the key that the node keeps beside its database, and makes it
+// for a node that has neither.
+func ownKey(cfg config.Config, data string) ([]string, error) {
+	key := filepath.Join(data, ownKeyFile)
+	_, noKey := os.Stat(key)
+	_, noDatabase := os.Stat(cfg.Database.Path)
+	if errors.Is(noKey, fs.ErrNotExist) && noDatabase == nil {
+		return nil, fmt.Errorf("the heartbeat key %s is gone, and the contracts in %s can be checked with no other: restore it from a backup, or begin anew in another --data directory", key, cfg.Database.Path)
+	}
+	_, err := keyring.LoadOrCreate(key, cfg.Heartbeat.Type, cfg.Heartbeat.CheckFraction)
+	return []string{key}, err
 }
 
 // localAddress is how this machine reaches ln.

@@ -48,8 +48,7 @@ type Config struct {
 
 // Node names the node.
 type Node struct {
-	// The name of this node: the namespace of its keys in Redis and a label of
-	// its metrics. Two nodes on one Redis need two names. Lower-case letters,
+	// The name of this node: the namespace of its keys in Redis. Two nodes on one Redis need two names. Lower-case letters,
 	// digits, dots and dashes.
 	Name string `yaml:"name"`
 }
@@ -123,7 +122,7 @@ func (c Config) Redacted() ([]byte, error) {
 // setFromEnviron sets the fields whose variables are in environ. A variable
 // that is empty counts as absent, for a deployment's template often leaves one
 // behind. A variable with the prefix but no field is no error: Kubernetes
-// makes such variables out of the names of Services.
+// makes such variables out of the names of Services. See [UnknownVariables].
 func (c *Config) setFromEnviron(environ []string) error {
 	values := make(map[string]string, len(environ))
 	for _, entry := range environ {

@@ -39,7 +39,7 @@ func Default() Config {
 		},
 		Database: Database{
 			Driver:       SQLite,
-			Path:         "downstream.db",
+			Path:         "data/downstream.db",
 			MaxOpen:      32,
 			MaxIdle:      16,
 			ConnLifetime: 5 * time.Minute,

@@ -10,14 +10,13 @@ func TestVariables(t *testing.T) {
 	t.Parallel()
 	// What Kubernetes adds for each Service of a namespace; one by the name of
 	// downstream-... must not set a value of ours.
-	service := regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)$`)
 	c := Default()
 	seen := make(map[string]string)
 	for _, f := range Fields(&c) {
 		if !regexp.MustCompile(`^DOWNSTREAM_[A-Z0-9_]+$`).MatchString(f.Env) || strings.Contains(f.Env, "__") {
 			t.Errorf("%s has the variable %s", f.Key, f.Env)
 		}
-		if service.MatchString(f.Env) {
+		if serviceVariable.MatchString(f.Env) {
 			t.Errorf("%s could come from a Service", f.Env)
 		}
 		if other, ok := seen[f.Env]; ok {

@@ -78,7 +78,7 @@ func Load(paths []string) ([]heartbeat.Heartbeat, error) {
 	for _, path := range paths {
 		hb, err := load(path)
 		if err != nil {
-			return nil, fmt.Errorf("heartbeat key %s: %w", path, err)
+			return nil, err
 		}
 		heartbeats = append(heartbeats, hb)
 	}
@@ -88,9 +88,13 @@ func Load(paths []string) ([]heartbeat.Heartbeat, error) {
 func load(path string) (heartbeat.Heartbeat, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("heartbeat key: %w", err)
 	}
-	return schemes.ParseFile(raw)
+	hb, err := schemes.ParseFile(raw)
+	if err != nil {
+		return nil, fmt.Errorf("heartbeat key %s: %w", path, err)
+	}
+	return hb, nil
 }
 
 // LoadOrCreate reads the heartbeat file at path, and makes it with a fresh key
@@ -105,7 +109,7 @@ func LoadOrCreate(path string, t heartbeat.Type, checkFraction float64) (heartbe
 		return nil, err
 	}
 	if err := create(path, schemes.MarshalFile(hb)); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("save heartbeat key: %w", err)
+		return nil, fmt.Errorf("save heartbeat key %s: %w", path, err)
 	}
 	return load(path)
 }

@@ -79,6 +79,9 @@ func NewID() ID {
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
+// MarshalText is String, for logs in JSON.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
 // Open makes a Queue on the Redis that o names. It does not ask whether Redis
 // is there: a replica starts, and reports itself not ready, while Redis is
 // down. An error is one of the options. The context is not used yet: nothing

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -32,8 +31,8 @@ var farmerSorts = map[string]string{
 	"address":    "a.address",
 	"uptime":     uptimeSQL,
 	"heartbeats": "t.heartbeats",
-	"contracts":  "CASE WHEN t.up_end > @now THEN t.contracts ELSE 0 END",
-	"size":       "CASE WHEN t.up_end > @now THEN t.size ELSE 0 END",
+	"contracts":  "t.contracts - COALESCE(x.contracts, 0)",
+	"size":       "t.size - COALESCE(x.size, 0)",
 	"online":     "CASE WHEN t.up_end > @now THEN 1 ELSE 0 END",
 }
 
@@ -41,16 +40,24 @@ var farmerSorts = map[string]string{
 const uptimeSQL = "CASE WHEN t.up_since = 0 THEN 0e0 WHEN t.up_since >= @now THEN 1e0" +
 	" ELSE 1e0 * (t.up_before + (CASE WHEN t.up_end > @now THEN @now ELSE t.up_end END) - t.up_start) / (@now - t.up_since) END"
 
+// farmersFrom is the tokens beside what has expired of theirs since the sweeper
+// was there, which is little and has an index, so that every count is exact.
+const farmersFrom = "SELECT t.*, a.address, COALESCE(x.contracts, 0) AS over_contracts, COALESCE(x.size, 0) AS over_size" +
+	" FROM tokens t JOIN addresses a ON a.id = t.address_id LEFT JOIN (" +
+	"SELECT token_id, COUNT(*) AS contracts, SUM(size) AS size FROM contracts WHERE live = 1 AND expiry <= @now GROUP BY token_id" +
+	") x ON x.token_id = t.id"
+
 type farmerRow struct {
-	Token   tokenRow `gorm:"embedded"`
-	Address string
+	Token         tokenRow `gorm:"embedded"`
+	Address       string
+	OverContracts int64
+	OverSize      int64
 }
 
 // Farmers calls yield for each farmer that the query asks for, as it is at
 // now, until yield returns an error. Farmers that compare equal are in the
 // order of their ids. Rows are read as they are yielded, however many they
-// are, and a connection is held until then; contracts and size are exact but for contracts that expired since the
-// sweeper was there, and 0 for a farmer that is offline.
+// are, and a connection is held until then.
 func (s *Store) Farmers(ctx context.Context, q FarmerQuery, now time.Time, yield func(node.Farmer) error) (err error) {
 	defer wrap(&err, "list farmers")
 	db := s.read.WithContext(ctx)
@@ -68,7 +75,7 @@ func (s *Store) Farmers(ctx context.Context, q FarmerQuery, now time.Time, yield
 		if err := db.ScanRows(rows, &row); err != nil {
 			return err
 		}
-		if err := yield(row.farmer(now)); err != nil {
+		if err := yield(row.farmer()); err != nil {
 			return err
 		}
 	}
@@ -88,14 +95,12 @@ func farmersSQL(q FarmerQuery, now time.Time) (query string, args []any, err err
 	if q.Desc {
 		direction = " DESC"
 	}
-	query = "SELECT t.*, a.address FROM tokens t JOIN addresses a ON a.id = t.address_id"
+	query = farmersFrom
 	if q.Online {
 		query += " WHERE t.up_end > @now"
 	}
 	query += " ORDER BY " + order + direction + ", t.farmer_id"
-	if strings.Contains(query, "@now") { // gorm passes on a value that is not named
-		args = append(args, sql.Named("now", micros(now)))
-	}
+	args = append(args, sql.Named("now", micros(now)))
 	if q.Limit > 0 {
 		query += fmt.Sprintf(" LIMIT %d OFFSET %d", q.Limit, q.Limit*q.Page)
 	}
@@ -114,7 +119,7 @@ func (s *Store) Farmer(ctx context.Context, id string, now time.Time) (f node.Fa
 	if err != nil {
 		return node.Farmer{}, err
 	}
-	f = row.farmer(now)
+	f = row.farmer()
 	f.Contracts, f.Size, err = liveContracts(db, row.Token.ID, now)
 	return f, err
 }
@@ -126,18 +131,16 @@ func liveContracts(tx *gorm.DB, tokenID int64, now time.Time) (n, size int64, er
 	return sum.N, sum.Size, err
 }
 
-func (r *farmerRow) farmer(now time.Time) node.Farmer {
-	f := node.Farmer{
+func (r *farmerRow) farmer() node.Farmer {
+	return node.Farmer{
 		ID:         r.Token.FarmerID,
 		Address:    r.Address,
 		Location:   r.Token.Location.location(),
 		Uptime:     r.Token.Uptime.uptime(),
 		Heartbeats: r.Token.Heartbeats,
+		Contracts:  r.Token.Contracts - r.OverContracts,
+		Size:       r.Token.Size - r.OverSize,
 		IP:         r.Token.IP,
 		LastDue:    moment(r.Token.LastDue),
 	}
-	if f.Uptime.Online(now) {
-		f.Contracts, f.Size = r.Token.Contracts, r.Token.Size
-	}
-	return f
 }

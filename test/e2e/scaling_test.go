@@ -43,8 +43,8 @@ func hoarding(t *testing.T, contracts int, workers string) (*node, *hoard) {
 
 // TestScale holds that kubectl scale is all it takes to check more proofs.
 func TestScale(t *testing.T) {
-	const few, many = 120, 480
-	n, h := hoarding(t, 2*few+many, "")
+	const few, many = 240, 1200
+	n, h := hoarding(t, 3*few+many, "")
 	h.send(t, few) // the pods' first work is slower
 	one := h.send(t, few)
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=4")
@@ -52,13 +52,14 @@ func TestScale(t *testing.T) {
 	if pods := n.pods(t, "workers"); len(pods) != 4 {
 		t.Fatalf("there are %d workers", len(pods))
 	}
+	h.send(t, few)
 	four := h.send(t, many)
 	t.Logf("Swizzle proofs answered with 200m each: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
 	if four < 3*one {
 		t.Errorf("4 workers answer %.1f times what 1 does", four/one)
 	}
-	if recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens"); recorded != 2*few+many {
-		t.Errorf("%d heartbeats are recorded of %d", recorded, 2*few+many)
+	if recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens"); recorded != 3*few+many {
+		t.Errorf("%d heartbeats are recorded of %d", recorded, 3*few+many)
 	}
 }
 
