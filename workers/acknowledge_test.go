@@ -1,0 +1,60 @@
+package workers_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// herald closes heard once a line with the words is logged.
+type herald struct {
+	words string
+	once  sync.Once
+	heard chan struct{}
+}
+
+func (h *herald) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), h.words) {
+		h.once.Do(func() { close(h.heard) })
+	}
+	return io.Discard.Write(line)
+}
+
+// A job that is acknowledged before its verdict is committed is lost with the
+// worker that held it.
+func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartMariaDB(t, testenv.Fast)
+	h := openHouse(t, store.Options{Driver: store.MySQL, DSN: server.NewDatabase(t)}, testenv.NewRedis(t))
+	c := h.takeOne(t, "seed")
+	refused := &herald{words: "cannot commit verdicts", heard: make(chan struct{})}
+	rooms := h.rooms()
+	rooms.Log = slog.New(slog.NewTextHandler(refused, nil))
+	h.background(t, func(ctx context.Context) { must(t, workers.NewVerifier(rooms, usual("worker")).Run(ctx)) })
+
+	server.SetReadOnly(t, true)
+	w := h.submit(t, c)
+	<-refused.heard
+	if stats := h.stats(t); stats.Pending != 1 {
+		t.Errorf("while its verdict cannot be committed, %d jobs are pending, want 1", stats.Pending)
+	}
+	select {
+	case reply := <-w.reply:
+		t.Errorf("told %v of what is not committed", reply.Outcomes)
+	default:
+	}
+	server.SetReadOnly(t, false)
+	w.want(t, node.OK)
+	h.empty(t)
+	if n := h.heartbeats(t); n != 1 {
+		t.Errorf("%d heartbeats, want 1", n)
+	}
+}
