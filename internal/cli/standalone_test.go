@@ -30,7 +30,9 @@ func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
 	cfg := standaloneBase(dir, demo)
 	cfg.API.Listen, cfg.API.PrivateListen = freeAddress(t), freeAddress(t)
-	cfg.Contracts.Interval = 2 * time.Second
+	// Long enough for a stop and a start on a busy machine: what is down for
+	// an interval loses its contracts, as it must.
+	cfg.Contracts.Interval = 12 * time.Second
 	cfg.Inventory.MaxChunkSize = 64 << 10
 	cfg.Inventory.TotalSize = 4 << 20
 	cfg.Log = config.Log{Level: 12, Format: config.LogText} // nothing
@@ -65,14 +67,14 @@ func (n standalone) farmers(t *testing.T) map[string]status {
 // until asks for the farmers until they are as wanted.
 func (n standalone) until(t *testing.T, what string, wanted func(map[string]status) bool) map[string]status {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		if farmers := n.farmers(t); wanted(farmers) {
 			return farmers
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("not within a minute: %s; farmers: %+v", what, n.farmers(t))
+	t.Fatalf("not within two minutes: %s; farmers: %+v", what, n.farmers(t))
 	return nil
 }
 
