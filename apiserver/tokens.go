@@ -72,12 +72,16 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// errNonexistentToken is worded as farmers in the field expect it: they compare
+// the text, and ask for a new token where it is this one.
+var errNonexistentToken = notFound("Nonexistent token.")
+
 // heartbeat answers GET /heartbeat/{token}. Unlike elsewhere, an unknown token
 // is a 404 here.
 func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 	f, err := s.farmer(r)
 	if errors.Is(err, errUnknownToken) {
-		return notFound(errUnknownToken.Error())
+		return errNonexistentToken
 	}
 	if err != nil {
 		return err
