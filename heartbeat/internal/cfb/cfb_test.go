@@ -112,6 +112,8 @@ func newBlock(t *testing.T, key string) cipher.Block {
 	return block
 }
 
+func hexOf(key [32]byte) string { return hex.EncodeToString(key[:]) }
+
 func unhex(t *testing.T, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
