@@ -15,6 +15,9 @@ type dialect struct {
 	// that it then sorts away.
 	byID, bySize string
 
+	// clock is the database's own time, in microseconds since the Unix epoch.
+	clock string
+
 	// insertIgnore begins an INSERT that leaves an existing row as it is.
 	insertIgnore string
 
@@ -30,12 +33,14 @@ var mysqlDialect = dialect{
 	skipLocked:   " FOR UPDATE SKIP LOCKED",
 	byID:         " FORCE INDEX (PRIMARY)",
 	bySize:       " FORCE INDEX (chunks_key_size)",
+	clock:        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 	insertIgnore: "INSERT IGNORE",
 	orLock:       " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
 }
 
 var sqliteDialect = dialect{
 	name:         "sqlite",
+	clock:        "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
 	insertIgnore: "INSERT OR IGNORE",
 	orLock:       " ON CONFLICT (%[1]s) DO NOTHING",
 }

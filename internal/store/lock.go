@@ -53,13 +53,13 @@ func (s *Store) lockToken(tx *gorm.DB, id int64) (*lockedToken, error) {
 func saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
 	columns := []string{
 		"heartbeats", "wrong", "expired", "contracts", "size", "last_due",
-		"up_since", "up_start", "up_end", "up_before",
+		"up_since", "up_start", "up_end", "up_before", "changed",
 	}
 	changes := make([]change, len(tokens))
 	for i, t := range tokens {
 		changes[i] = change{t.ID, []any{
 			t.Heartbeats, t.Wrong, t.Expired, t.Contracts, t.Size, t.LastDue,
-			t.Uptime.UpSince, t.Uptime.UpStart, t.Uptime.UpEnd, t.Uptime.UpBefore,
+			t.Uptime.UpSince, t.Uptime.UpStart, t.Uptime.UpEnd, t.Uptime.UpBefore, stamp(0),
 		}}
 	}
 	return update(tx, "tokens", columns, changes)

@@ -66,6 +66,7 @@ type tokenRow struct {
 	Uptime                     uptimeRow `gorm:"embedded"`
 	LastDue                    int64
 	Created                    int64 `gorm:"autoCreateTime:false"`
+	Changed                    stamp // by every write
 }
 
 func (tokenRow) TableName() string { return "tokens" }

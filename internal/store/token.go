@@ -123,8 +123,8 @@ func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *no
 			return err
 		}
 		l := locationColumns(location)
-		res := tx.Exec("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ? WHERE id = ?",
-			ip, l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
+		res := tx.Exec("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ?, changed = ? WHERE id = ?",
+			ip, l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, stamp(0), id)
 		if res.Error == nil && res.RowsAffected == 0 {
 			return ErrNotFound
 		}
@@ -163,6 +163,9 @@ func (s *Store) deleteTokens(tx *gorm.DB, ids []int64) error {
 	}
 	for batch := range slices.Chunk(ids, batchRows) {
 		if err := tx.Exec("DELETE FROM contracts WHERE token_id IN ?", batch).Error; err != nil {
+			return err
+		}
+		if err := leave(tx, batch); err != nil {
 			return err
 		}
 		if err := tx.Exec("DELETE FROM tokens WHERE id IN ?", batch).Error; err != nil {
