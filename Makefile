@@ -50,8 +50,12 @@ fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each
 	hack/fuzz $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: test-deps ## Print the figures: proofs of both schemes, and the node end to end
-	$(GO) run ./test/bench
+bench: ## Measure the proofs of both schemes, by Go's benchmarks
+	$(GO) test -run '^$$' -bench . ./heartbeat/...
+
+.PHONY: bench-e2e
+bench-e2e: test-deps ## Measure a node end to end; BENCH='-quick -only singles' for a part of it
+	$(GO) run ./test/bench/e2e $(or $(BENCH),-write docs/benchmarks.md)
 
 ##@ Develop
 

@@ -142,7 +142,13 @@ func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
 // take them again.
 func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
 	t.Helper()
-	if err := m.admin(fmt.Sprintf("SET GLOBAL read_only = %t", readOnly)); err != nil {
+	m.SetGlobal(t, "read_only", strconv.FormatBool(readOnly))
+}
+
+// SetGlobal sets one of the server's variables until it ends.
+func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
+	t.Helper()
+	if err := m.admin("SET GLOBAL " + variable + " = " + value); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 )
 
 // program is a testing.TB outside of `go test`, for what starts servers and
@@ -13,6 +14,7 @@ import (
 type program struct {
 	testing.TB // nil: what is not below is not used
 
+	began    time.Time
 	failed   bool
 	cleanups []func()
 	ctx      context.Context
@@ -20,7 +22,7 @@ type program struct {
 }
 
 func newProgram() *program {
-	p := &program{}
+	p := &program{began: time.Now()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }

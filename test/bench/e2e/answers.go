@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/test/bench/report"
+)
+
+// The farmers of the answers: with files small enough to be made in numbers.
+// What a proof weighs and what it costs to verify does not depend on the
+// file's size with Merkle, and with Swizzle on that of the challenge.
+const (
+	fileSize         = 10_000
+	contractsEach    = 1000
+	merkleFiles      = 10_000
+	merkleFarmers    = 100
+	swizzleFiles     = 4000
+	swizzleFarmers   = 20
+	batchConnections = 8
+)
+
+// merkleField is the farmers with Merkle contracts, which several parts use.
+func (b *bench) merkleField() *field {
+	n := b.start()
+	if n.merkle == nil {
+		n.merkle = newField(b, n, heartbeat.Merkle, b.scaled(merkleFiles), fileSize, max(b.scaled(merkleFarmers), singleConnections), contractsEach)
+	}
+	return n.merkle
+}
+
+func measureMerkle(b *bench) []report.Figure {
+	f := b.merkleField()
+	limits := measureUpdates(b, f)
+	best := slices.MaxFunc(limits, func(x, y report.Figure) int { return int(x.Median() - y.Median()) })
+	return append(limits,
+		f.measureBatches(1000).Against(best).RatioAtLeast(0.4).AtLeast(40_000),
+		f.measureBatches(100).Against(best))
+}
+
+func measureSwizzle(b *bench) []report.Figure {
+	n := b.start()
+	f := newField(b, n, heartbeat.Swizzle, max(b.scaled(swizzleFiles), contractsEach), fileSize, b.scaled(swizzleFarmers), contractsEach)
+	return []report.Figure{f.measureBatches(1000)}
+}
+
+// measureBatches answers every contract of the field, so many to a request.
+func (f *field) measureBatches(batch int) report.Figure {
+	name := fmt.Sprintf("%s answers, %d a request", f.scheme, batch)
+	requests := f.batches(batch)
+	samples := f.b.repeat(name, func() float64 {
+		f.reopen()
+		r := f.b.pour(f.node.api.URL, batchConnections, requests, func(_, _ int, answer []byte) error {
+			return allOK(answer, batch)
+		})
+		f.told += int64(len(f.contracts))
+		return float64(len(f.contracts)) / r.took.Seconds()
+	})
+	f.check()
+	return report.New(name, "proofs/s", samples...)
+}
+
+// batches are the requests that answer everything, by farmer.
+func (f *field) batches(batch int) [][]request {
+	bodies := map[string][]byte{} // farmers with the same files send the same
+	requests := make([][]request, len(f.farmers))
+	for i, h := range f.farmers {
+		for files := range slices.Chunk(h.files, batch) {
+			name := files[0].hash.String()
+			if bodies[name] == nil {
+				bodies[name] = answersBody(files)
+			}
+			requests[i] = append(requests[i], post("/answer/"+h.token.Hex(), bodies[name]))
+		}
+	}
+	return requests
+}
+
+func answersBody(files []encoded) []byte {
+	var body bytes.Buffer
+	body.WriteString(`{"proofs": [`)
+	for i, e := range files {
+		if i > 0 {
+			body.WriteString(", ")
+		}
+		fmt.Fprintf(&body, `{"file_hash": "%s", "proof": %s}`, e.hash, e.proof)
+	}
+	body.WriteString("]}")
+	return body.Bytes()
+}
+
+// allOK is nil for a report that says ok n times and nothing else.
+func allOK(answer []byte, n int) error {
+	ok := bytes.Count(answer, []byte(`"status":"ok"`))
+	if ok != n || bytes.Count(answer, []byte(`"file_hash"`)) != n {
+		return fmt.Errorf("a report says ok %d times to %d proofs: %.300s", ok, n, answer)
+	}
+	return nil
+}
+
+// The requests with one proof: as many connections as the figure is wanted at,
+// and how many requests each makes in a repetition.
+const (
+	singleConnections = 64
+	singlesEach       = 500
+)
+
+func measureSingles(b *bench) []report.Figure {
+	f := b.merkleField()
+	requests := f.singles()
+	p50, p99 := report.New("… of them, half within", "ms"), report.New("… of them, 99 % within", "ms")
+	name := fmt.Sprintf("Merkle answers, one a request, %d connections", singleConnections)
+	samples := b.repeat(name, func() float64 {
+		f.reopen()
+		r := b.pour(f.node.api.URL, singleConnections, requests, func(_, _ int, answer []byte) error {
+			if string(bytes.TrimSpace(answer)) != `{"status":"ok"}` {
+				return fmt.Errorf("an answer was told %.200s", answer)
+			}
+			return nil
+		})
+		f.told += int64(len(r.each))
+		p50.Samples = append(p50.Samples, r.percentile(50))
+		p99.Samples = append(p99.Samples, r.percentile(99))
+		return float64(len(r.each)) / r.took.Seconds()
+	})
+	f.check()
+	p50.Samples, p99.Samples = p50.Samples[1:], p99.Samples[1:] // not the first, to warm up
+	singles := report.New(name, "requests/s", samples...)
+	bare := measureRoundTrips(b, f.files[0].proof)
+	return []report.Figure{bare, singles.Against(bare).AtLeast(5000), p50, p99.AtMost(50)}
+}
+
+// singles are requests of one proof each, by farmer, one farmer a connection.
+func (f *field) singles() [][]request {
+	requests := make([][]request, singleConnections)
+	for i, h := range f.farmers[:singleConnections] {
+		for _, e := range h.files[:f.b.scaled(singlesEach)] {
+			body := fmt.Appendf(nil, `{"proof": %s}`, e.proof)
+			requests[i] = append(requests[i], post("/answer/"+h.token.Hex()+"/"+e.hash.String(), body))
+		}
+	}
+	return requests
+}
+
+// percentile is the time, in milliseconds, within which so many of a hundred
+// requests were answered.
+func (r flow) percentile(p int) float64 {
+	sorted := slices.Sorted(slices.Values(r.each))
+	at := min(len(sorted)*p/100, len(sorted)-1)
+	return float64(sorted[at]) / float64(time.Millisecond)
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/test/bench/report"
+	"github.com/driveshare/downstream-node/test/deployment"
+)
+
+// options are what the flags say.
+type options struct {
+	quick    bool
+	workers  int
+	profiles string
+}
+
+// bench is a run of this program.
+type bench struct {
+	*program
+	options
+	progress progress
+	binary   string
+	encoded  int // files so far: each has content of its own
+
+	node *running // started by the first part that needs it
+}
+
+// running is the node, running.
+type running struct {
+	*deployment.Node
+	db      *sql.DB
+	ids     ids
+	api     *deployment.Replica
+	workers []*deployment.Replica
+	merkle  *field // made by the first part that needs it
+}
+
+func newBench(p *program, opt options) *bench {
+	return &bench{program: p, options: opt, progress: newProgress()}
+}
+
+// repetitions is how often a figure is measured, after once that is not
+// counted.
+func (b *bench) repetitions() int {
+	if b.quick {
+		return 3
+	}
+	return 5
+}
+
+// scaled is a size of the load, or a tenth of it.
+func (b *bench) scaled(n int) int {
+	if b.quick {
+		return max(n/10, 1)
+	}
+	return n
+}
+
+// repeat measures once to warm up, and then as often as the run asks for.
+func (b *bench) repeat(name string, measure func() float64) []float64 {
+	var samples []float64
+	for i := range b.repetitions() + 1 {
+		if i == 1 {
+			defer b.profile(name)()
+		}
+		b.progress.step("%s, %d of %d", name, i, b.repetitions())
+		if sample := measure(); i > 0 {
+			samples = append(samples, sample)
+		}
+	}
+	return samples
+}
+
+// start gives the node, and starts it where that is not done yet.
+func (b *bench) start() *running {
+	if b.node != nil {
+		return b.node
+	}
+	b.progress.step("building and starting the node")
+	n := &running{Node: b.deploy(nil)}
+	n.db = n.Database(b)
+	n.db.SetMaxIdleConns(16)
+	n.api = n.API(b, nil)
+	for range b.workers {
+		n.workers = append(n.workers, n.Worker(b, nil))
+	}
+	b.node = n
+	return n
+}
+
+// deploy starts the servers.
+func (b *bench) deploy(own deployment.Settings) *deployment.Node {
+	if b.binary == "" {
+		binary, err := deployment.Build(b.TempDir())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.binary = binary
+	}
+	settings := deployment.Settings{
+		"contracts.interval":        interval.String(),
+		"contracts.tokensPerIP":     "1000000",
+		"contracts.bytesPerAddress": "1TiB",
+		"worker.duties.stock":       "false",
+		"api.pprof":                 "true",
+		"worker.pprof":              "true",
+	}
+	maps.Copy(settings, own)
+	n := deployment.Start(b, b.binary, testenv.Durable, settings)
+	// What every manual recommends for a server of its own: the tables in
+	// memory, and a log that need not be emptied every other second.
+	n.MariaDB.SetGlobal(b, "innodb_buffer_pool_size", fmt.Sprint(bufferPool))
+	n.MariaDB.SetGlobal(b, "innodb_log_file_size", fmt.Sprint(logFile))
+	return n
+}
+
+// MariaDB's memory and log, in bytes.
+const (
+	bufferPool = 2 << 30
+	logFile    = 1 << 30
+)
+
+// publish prints the table, and writes it to the document where one is named.
+func (b *bench) publish(figures []report.Figure, document string) error {
+	var text bytes.Buffer
+	fmt.Fprintln(&text, "```text")
+	for _, line := range append(report.Machine(), b.servers()...) {
+		fmt.Fprintln(&text, line)
+	}
+	fmt.Fprintf(&text, "%s for this run\n```\n\n", time.Since(b.began).Round(time.Second))
+	report.Print(&text, figures)
+	if _, err := text.WriteTo(os.Stdout); err != nil || document == "" {
+		return err
+	}
+	return report.WriteSection(document, "make bench-e2e", text.String())
+}
+
+// servers are the versions and settings of MariaDB and Redis.
+func (b *bench) servers() []string {
+	if b.node == nil {
+		return nil
+	}
+	var version, flush string
+	row := b.node.db.QueryRowContext(b.ctx, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
+	if err := row.Scan(&version, &flush); err != nil {
+		b.Fatal(err)
+	}
+	server, err := b.node.OpenRedis(b).Info(b.ctx, "server").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(server, "redis_version:")
+	redisVersion, _, _ := strings.Cut(rest, "\r\n")
+	return []string{
+		fmt.Sprintf("MariaDB %s, innodb_flush_log_at_trx_commit=%s, buffer pool %d MiB, log %d MiB",
+			version, flush, bufferPool>>20, logFile>>20),
+		fmt.Sprintf("Redis %s; 1 API replica, workers: %d", redisVersion, b.workers),
+	}
+}

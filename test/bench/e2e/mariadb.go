@@ -1,0 +1,108 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/driveshare/downstream-node/test/bench/report"
+)
+
+// The bare UPDATE: what the same MariaDB does with the same rows where it has
+// nothing else to do. As many rows in a transaction as a request has proofs,
+// in statements of updateRows, which is where they were fastest.
+const (
+	updateBatch = 1000
+	updateRows  = 100
+)
+
+// measureUpdates updates a copy of the contracts over one connection and over
+// several. It writes the columns that an accepted answer writes; the
+// statements are ready before the clock starts.
+func measureUpdates(b *bench, f *field) []report.Figure {
+	db := f.node.db
+	for _, statement := range []string{
+		"DROP TABLE IF EXISTS bare",
+		"CREATE TABLE bare LIKE contracts",
+		"INSERT INTO bare SELECT * FROM contracts",
+	} {
+		if _, err := db.ExecContext(b.ctx, statement); err != nil {
+			b.Fatal(err)
+		}
+	}
+	round := int64(0)
+	measure := func(connections int) report.Figure {
+		name := fmt.Sprintf("bare UPDATE, connections: %d", connections)
+		return report.New(name, "rows/s", b.repeat(name, func() float64 {
+			round++
+			return f.updateAll(connections, round)
+		})...)
+	}
+	figures := []report.Figure{measure(1), measure(4)}
+	if _, err := db.ExecContext(b.ctx, "DROP TABLE bare"); err != nil {
+		b.Fatal(err)
+	}
+	return figures
+}
+
+// updateAll updates every row once and gives the rows a second.
+func (f *field) updateAll(connections int, round int64) float64 {
+	batches := make([][][]string, connections) // by connection
+	for i := 0; i+updateBatch <= len(f.contracts); i += updateBatch {
+		var batch []string
+		for at := i; at < i+updateBatch; at += updateRows {
+			batch = append(batch, f.updateStatement(at, at+updateRows, round))
+		}
+		own := i / updateBatch % connections
+		batches[own] = append(batches[own], batch)
+	}
+	errs := make([]error, connections)
+	var working sync.WaitGroup
+	start := time.Now()
+	for i, own := range batches {
+		working.Go(func() { errs[i] = f.update(own) })
+	}
+	working.Wait()
+	took := time.Since(start)
+	for _, err := range errs {
+		if err != nil {
+			f.b.Fatal(err)
+		}
+	}
+	return float64(len(f.contracts)/updateBatch*updateBatch) / took.Seconds()
+}
+
+// update commits batch after batch.
+func (f *field) update(batches [][]string) error {
+	for _, batch := range batches {
+		tx, err := f.node.db.BeginTx(f.b.ctx, &sql.TxOptions{})
+		if err != nil {
+			return err
+		}
+		for _, statement := range batch {
+			if _, err := tx.ExecContext(f.b.ctx, statement); err != nil {
+				tx.Rollback()
+				return err
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updateStatement answers the contracts from one to another, each with a
+// digest of its own.
+func (f *field) updateStatement(from, to int, round int64) string {
+	var cases, ids strings.Builder
+	for i := from; i < to; i++ {
+		id := f.contracts[i].ID
+		fmt.Fprintf(&cases, " WHEN %d THEN x'%016x%016x'", id, round, id)
+		fmt.Fprintf(&ids, ",%d", id)
+	}
+	return fmt.Sprintf("UPDATE bare SET version = %d, answered = 1, accepted = CASE id%s END, wrong = '', expiry = %d, live = 1"+
+		" WHERE id IN (%s)", round, cases.String(), time.Now().Add(2*interval).UnixMicro(), ids.String()[1:])
+}
