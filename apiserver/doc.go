@@ -10,5 +10,5 @@
 // farmer to come again, because farmers drop a contract for good when they are
 // told of an error.
 //
-// Replicas hold no state: any of them can answer any request.
+// Replicas hold no state but copies: any of them can answer any request.
 package apiserver

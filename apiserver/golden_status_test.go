@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -60,21 +61,45 @@ func playStatus(t *testing.T, s *stage) {
 	s.say("not known; not an id")
 	s.get(t, s.replica, "/status/show/"+strings.Repeat("0", 20))
 	s.get(t, s.replica, "/status/show/id")
+	s.playTotals(t)
 	s.say("all over")
 	s.clock.pass(10 * interval)
 	s.get(t, s.replica, "/status/list/by/d/uptime")
 	s.list(t, "/online")
 }
 
+// playTotals looks for farmers, and at all of them together.
+func (s *stage) playTotals(t *testing.T) {
+	s.say("some, by the beginning of an id or a part of an address")
+	for _, rest := range []string{
+		"?search=692865", "?search=8B1A", "/online/by/d/size?search=1Boat", "/2/1?search=Boat", "/1?search=%20vV%20", "?search=none", "?search=",
+	} {
+		s.list(t, rest)
+	}
+	s.say("all of them together")
+	summary := s.get(t, s.replica, "/status/summary")
+	s.get(t, s.replica, "/status/map")
+	tag := summary.header.Get("ETag")
+	if again := s.replica.ask(t, "GET", s.prefix+"/status/summary", nil, "If-None-Match", tag); again.status != http.StatusNotModified || again.body != "" {
+		t.Errorf("the same again: %d %s", again.status, again.body)
+	}
+}
+
 // list tells only who is on a list: what is said of them is told elsewhere.
 func (s *stage) list(t *testing.T, rest string) {
 	t.Helper()
+	path, search, searched := strings.Cut(rest, "?")
+	path += s.slash
+	if searched {
+		path += "?" + search
+	}
+	answer := s.replica.ask(t, "GET", s.prefix+"/status/list"+path, nil)
 	got := said[struct {
 		Farmers []struct {
 			ID string `json:"id"`
 		}
-	}](t, s.replica.ask(t, "GET", s.prefix+"/status/list"+rest+s.slash, nil))
-	fmt.Fprintf(&s.told, "GET /status/list%s\n200", rest)
+	}](t, answer)
+	fmt.Fprintf(&s.told, "GET /status/list%s\n200 of %s:", rest, answer.header.Get("X-Total-Count"))
 	for _, f := range got.Farmers {
 		fmt.Fprintf(&s.told, " %s", f.ID)
 	}

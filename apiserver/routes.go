@@ -31,6 +31,8 @@ func (s *Server) router() http.Handler {
 		route("POST", "/new/{address}", s.newTokenSigned)
 		route("GET", "/heartbeat/{token}", s.heartbeat)
 		route("GET", "/status/show/{id}", s.statusShow)
+		route("GET", "/status/summary", s.statusSummary)
+		route("GET", "/status/map", s.statusMap)
 		for _, path := range statusListPaths() {
 			route("GET", path, s.statusList)
 		}

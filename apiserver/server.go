@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -33,6 +35,7 @@ type Options struct {
 	PartSize       int   // proofs in one job
 	AnswerTimeout  time.Duration
 	WriteTimeout   time.Duration // without progress in writing an answer
+	Roster         roster.Options
 	PerAddress     Rate
 	PerToken       Rate
 
@@ -52,6 +55,7 @@ type Options struct {
 type Server struct {
 	opt     Options
 	store   *store.Store
+	roster  *roster.Roster
 	queue   *queue.Queue
 	keys    *keyring.Ring
 	geo     *geo.Reader
@@ -83,13 +87,15 @@ func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := rooms.Now
-	if now == nil {
-		now = time.Now
+	clock := rooms.Now
+	if clock == nil {
+		clock = time.Now
 	}
+	now := func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
 	return &Server{
 		opt:     opt,
 		store:   rooms.Store,
+		roster:  roster.New(rooms.Store, opt.Roster, rooms.Log, now),
 		queue:   rooms.Queue,
 		keys:    rooms.Keys,
 		geo:     rooms.Geo,
@@ -99,13 +105,19 @@ func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
 		slots:   make(chan struct{}, opt.MaxInFlight),
 		lists:   make(chan struct{}, longLists),
 		ipKey:   ipKey,
-		now:     func() time.Time { return now().UTC().Truncate(time.Microsecond) },
+		now:     now,
 	}, nil
 }
 
-// Run receives the workers' replies until ctx ends. It must outlive the HTTP
-// server, whose handlers wait for those replies.
-func (s *Server) Run(ctx context.Context) { s.replies.Run(ctx) }
+// Run receives the workers' replies, and keeps the farmers of the status
+// routes fresh, until ctx ends. It must outlive the HTTP server, whose handlers
+// wait for those replies.
+func (s *Server) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { s.roster.Run(ctx) })
+	s.replies.Run(ctx)
+	running.Wait()
+}
 
 // Handler serves the farmers' routes.
 func (s *Server) Handler() http.Handler {

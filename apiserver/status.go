@@ -1,12 +1,11 @@
 package apiserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -81,73 +81,54 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := s.newArray(w, "farmers")
-	if query.Limit == 0 || query.Limit > farmersPage {
-		err = s.streamFarmers(r.Context(), query, out)
-	} else {
-		err = s.pageFarmers(r.Context(), query, out)
-	}
+	query.Search = strings.TrimSpace(r.URL.Query().Get("search"))
+	view, err := s.roster.View(r.Context())
 	if err != nil {
 		return err
 	}
-	return out.end()
+	farmers, total := view.List(query)
+	w.Header().Set("X-Total-Count", strconv.Itoa(total))
+	if query.Limit == 0 || query.Limit > farmersPage {
+		return s.streamFarmers(w, view.Time, farmers)
+	}
+	page := make([]farmerAnswer, 0, min(query.Limit, total))
+	for f := range farmers {
+		page = append(page, s.describeFarmer(f, view.Time))
+	}
+	return writeSnapshot(w, r, map[string][]farmerAnswer{"farmers": page})
 }
 
 const (
-	// farmersPage is how many farmers are read before any is sent.
+	// farmersPage is how many farmers are made up before any is sent.
 	farmersPage = 1000
-	// longLists is how many longer lists are sent at once: each holds a
-	// connection to the database for as long as its reader takes.
+	// longLists is how many longer lists are sent at once: each holds its view
+	// in memory for as long as its reader takes.
 	longLists = 4
 )
 
-// pageFarmers reads a page whole, so that its reader keeps no one waiting.
-func (s *Server) pageFarmers(ctx context.Context, query store.FarmerQuery, out *array) error {
-	now := s.now()
-	var page []farmerAnswer
-	err := s.store.Farmers(ctx, query, now, func(f node.Farmer) error {
-		page = append(page, s.describeFarmer(f, now))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, f := range page {
-		if err := out.item(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// streamFarmers sends a list of any length as it is read.
-func (s *Server) streamFarmers(ctx context.Context, query store.FarmerQuery, out *array) error {
+// streamFarmers sends a list of any length as it is made up.
+func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter.Seq[node.Farmer]) error {
 	select {
 	case s.lists <- struct{}{}:
 		defer func() { <-s.lists }()
 	default:
 		return unavailable(fmt.Sprintf("too many long lists at once; ask for up to %d farmers, or again later", farmersPage))
 	}
-	now := s.now()
-	return s.store.Farmers(ctx, query, now, func(f node.Farmer) error {
-		return out.item(s.describeFarmer(f, now))
-	})
+	out := s.newArray(w, "farmers")
+	for f := range farmers {
+		if err := out.item(s.describeFarmer(f, at)); err != nil {
+			return err
+		}
+	}
+	return out.end()
 }
 
-// sorts are what the list can be ordered by.
-var sorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
-
-func listQuery(vars map[string]string) (store.FarmerQuery, error) {
-	q := store.FarmerQuery{
-		Online: vars["online"] != "",
-		Sort:   "id",
-		Desc:   vars["desc"] != "",
-	}
-	if sort, ok := vars["sort"]; ok {
-		if !slices.Contains(sorts, sort) {
-			return q, badRequest("sort must be one of " + strings.Join(sorts, ", "))
+func listQuery(vars map[string]string) (roster.Query, error) {
+	q := roster.Query{Online: vars["online"] != "", Desc: vars["desc"] != ""}
+	if name, ok := vars["sort"]; ok {
+		if q.Sort, ok = roster.ParseSort(name); !ok {
+			return q, badRequest("sort must be one of " + strings.Join(roster.SortNames(), ", "))
 		}
-		q.Sort = sort
 	}
 	var err error
 	if limit, ok := vars["limit"]; ok {

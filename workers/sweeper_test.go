@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
-	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -25,11 +24,9 @@ type swept struct {
 
 func (h *house) swept(t *testing.T, first contract) swept {
 	t.Helper()
-	var s swept
-	must(t, h.store.Farmers(t.Context(), store.FarmerQuery{}, start, func(f node.Farmer) error {
-		s.contracts, s.size = f.Contracts, f.Size // as of start: the counts as they are kept
-		return nil
-	}))
+	f, err := h.store.Farmer(t.Context(), h.token.FarmerID, start) // the counts as they are kept
+	must(t, err)
+	s := swept{contracts: f.Contracts, size: f.Size}
 	known, err := h.store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
 	must(t, err)
 	_, s.files = known[first.hash]

@@ -21,6 +21,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/ops"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
@@ -188,6 +189,7 @@ func (p *process) api(ctx context.Context, ln net.Listener) ([]service, error) {
 		PartSize:       c.API.PartSize,
 		AnswerTimeout:  c.API.AnswerTimeout,
 		WriteTimeout:   c.API.WriteTimeout,
+		Roster:         roster.Options{Age: time.Second, Keep: 30 * time.Second},
 		PerAddress:     apiserver.Rate{PerSecond: c.API.RateLimits.PerIP.Rate, Burst: c.API.RateLimits.PerIP.Burst},
 		PerToken:       apiserver.Rate{PerSecond: c.API.RateLimits.PerToken.Rate, Burst: c.API.RateLimits.PerToken.Burst},
 

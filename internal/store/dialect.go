@@ -1,5 +1,7 @@
 package store
 
+import "database/sql"
+
 // dialect is what the databases say differently. Everything else is one text
 // for all of them.
 type dialect struct {
@@ -14,6 +16,10 @@ type dialect struct {
 	// scanning the table, in another order than the locks', or locking rows
 	// that it then sorts away.
 	byID, bySize string
+
+	// oneState makes a reading transaction see one state of the database.
+	// SQLite's always do.
+	oneState *sql.TxOptions
 
 	// clock is the database's own time, in microseconds since the Unix epoch.
 	clock string
@@ -33,6 +39,7 @@ var mysqlDialect = dialect{
 	skipLocked:   " FOR UPDATE SKIP LOCKED",
 	byID:         " FORCE INDEX (PRIMARY)",
 	bySize:       " FORCE INDEX (chunks_key_size)",
+	oneState:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 	insertIgnore: "INSERT IGNORE",
 	orLock:       " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",

@@ -1,116 +1,16 @@
 package store
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
+	"context"
+	"maps"
+	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
-
-// list is the farmers that the query yields.
-func (f *fixture) list(t testing.TB, q FarmerQuery, now time.Time) []node.Farmer {
-	t.Helper()
-	var farmers []node.Farmer
-	must(t, f.Farmers(t.Context(), q, now, func(farmer node.Farmer) error {
-		farmers = append(farmers, farmer)
-		return nil
-	}))
-	return farmers
-}
-
-// someFarmers are: one never online, two that were, three that are, with
-// different numbers of contracts; some alike in each way.
-func someFarmers(t *testing.T, f *fixture) (now time.Time) {
-	now = start.Add(10 * interval)
-	for i := range 6 {
-		token := f.token(t, fmt.Sprintf("address %d", i/2))
-		if i == 0 {
-			continue
-		}
-		at := start.Add(time.Duration(i%3) * interval)
-		out := f.contracts(t, token, at, slices.Repeat([]int64{int64(10 + i/2)}, 1+i%3)...)
-		f.commit(t, answer(token, out[0], true, at))
-		if i >= 3 {
-			f.contracts(t, token, now.Add(-interval/2), 10)
-		}
-	}
-	return now
-}
-
-func TestFarmersSorted(t *testing.T) {
-	onEach(t, func(t *testing.T, f *fixture) {
-		now := someFarmers(t, f)
-		online := func(x node.Farmer) int {
-			if x.Uptime.Online(now) {
-				return 1
-			}
-			return 0
-		}
-		sorts := map[string]func(a, b node.Farmer) int{
-			"id":         func(a, b node.Farmer) int { return cmp.Compare(a.ID, b.ID) },
-			"address":    func(a, b node.Farmer) int { return cmp.Compare(a.Address, b.Address) },
-			"uptime":     func(a, b node.Farmer) int { return cmp.Compare(a.Uptime.Percent(now), b.Uptime.Percent(now)) },
-			"heartbeats": func(a, b node.Farmer) int { return cmp.Compare(a.Heartbeats, b.Heartbeats) },
-			"contracts":  func(a, b node.Farmer) int { return cmp.Compare(a.Contracts, b.Contracts) },
-			"size":       func(a, b node.Farmer) int { return cmp.Compare(a.Size, b.Size) },
-			"online":     func(a, b node.Farmer) int { return cmp.Compare(online(a), online(b)) },
-		}
-		if len(sorts) != len(farmerSorts) {
-			t.Errorf("%d sorts tested of %d", len(sorts), len(farmerSorts))
-		}
-		for name, compare := range sorts {
-			for _, desc := range []bool{false, true} {
-				got := f.list(t, FarmerQuery{Sort: name, Desc: desc}, now)
-				if len(got) != 6 {
-					t.Fatalf("by %s: %d farmers", name, len(got))
-				}
-				sorted := slices.IsSortedFunc(got, func(a, b node.Farmer) int {
-					by := compare(a, b)
-					if desc {
-						by = -by
-					}
-					return cmp.Or(by, cmp.Compare(a.ID, b.ID))
-				})
-				if !sorted {
-					t.Errorf("by %s, descending %t: not sorted: %+v", name, desc, got)
-				}
-			}
-		}
-	})
-}
-
-func TestFarmersPaged(t *testing.T) {
-	onEach(t, func(t *testing.T, f *fixture) {
-		now := someFarmers(t, f)
-		all := f.list(t, FarmerQuery{Sort: "online"}, now)
-		var paged []node.Farmer
-		for page := range 4 {
-			paged = append(paged, f.list(t, FarmerQuery{Sort: "online", Limit: 2, Page: page}, now)...)
-		}
-		same := slices.EqualFunc(paged, all, func(a, b node.Farmer) bool { return a.ID == b.ID })
-		if !same || len(all) != 6 {
-			t.Errorf("%d farmers page by page, %d at once, or in another order", len(paged), len(all))
-		}
-		for _, farmer := range all {
-			if on := farmer.Uptime.Online(now); on != (farmer.Contracts > 0) || on != (farmer.Size > 0) {
-				t.Errorf("online %t with %d contracts of %d bytes", on, farmer.Contracts, farmer.Size)
-			}
-		}
-		if n := len(f.list(t, FarmerQuery{Online: true}, now)); n != 3 {
-			t.Errorf("%d farmers online, want 3", n)
-		}
-		if n := len(f.list(t, FarmerQuery{Online: true}, now.Add(time.Hour))); n != 0 {
-			t.Errorf("%d farmers online an hour later", n)
-		}
-		enough := errors.New("enough")
-		wantErr(t, f.Farmers(t.Context(), FarmerQuery{}, now, func(node.Farmer) error { return enough }), enough)
-		wantErr(t, f.Farmers(t.Context(), FarmerQuery{Sort: "1; DROP TABLE tokens"}, now, nil), ErrUnknownSort)
-	})
-}
 
 func TestFarmerExact(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
@@ -126,13 +26,132 @@ func TestFarmerExact(t *testing.T) {
 	})
 }
 
-// The status list reads rows as it goes; writers must not wait for its reader.
-func TestWriteWhileListing(t *testing.T) {
+// follower keeps the farmers as the news tell of them.
+type follower struct {
+	mark    Mark
+	farmers map[string]FarmerRecord
+	overdue map[string]Overdue
+}
+
+func (r *follower) read(t testing.TB, s *Store, now time.Time) (news FarmerNews) {
+	t.Helper()
+	news, err := s.FarmersSince(context.WithoutCancel(t.Context()), r.mark, now)
+	must(t, err)
+	if news.Whole {
+		r.farmers = map[string]FarmerRecord{}
+	}
+	for _, id := range news.Gone {
+		delete(r.farmers, id)
+	}
+	for _, f := range news.Changed {
+		r.farmers[f.ID] = *f
+	}
+	r.mark, r.overdue = news.Mark, news.Overdue
+	return news
+}
+
+// Every way to write a token is seen by those who follow.
+func TestFarmersFollowed(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		var r, whole follower
+		token, leaver := f.token(t, "address"), f.token(t, "leaver")
+		var out []HandedOut
+		due := start.Add(interval)
+		for _, step := range []struct {
+			name string
+			now  time.Time
+			do   func()
+		}{
+			{"two", start, func() {}},
+			{"hand-out", start, func() { out = f.contracts(t, token, start, 30, 20, 10) }},
+			{"verdicts", start, func() {
+				f.commit(t, answer(token, out[0], true, start), answer(token, out[1], false, start))
+			}},
+			{"another", start, func() { f.token(t, "address") }},
+			{"challenge", due, func() {
+				_, err := f.Advance(ctx, token.ID, []int64{out[0].ContractID}, due, issue)
+				must(t, err)
+			}},
+			{"move", due, func() { must(t, f.MoveToken(ctx, token.ID, "192.0.2.9", &node.Location{City: "Reykjavík"})) }},
+			{"sweep", due, func() { _, err := f.Expire(ctx, due, 1); must(t, err) }},
+			{"deletion", due, func() { must(t, f.DeleteToken(ctx, leaver.FarmerID)) }},
+		} {
+			step.do()
+			r.read(t, f.Store, step.now)
+			whole.mark = 0
+			if news := whole.read(t, f.Store, step.now); !news.Whole {
+				t.Fatal("not all farmers")
+			}
+			if !reflect.DeepEqual(r.farmers, whole.farmers) || !maps.Equal(r.overdue, whole.overdue) {
+				t.Errorf("%s: followed\n%+v %v, there are\n%+v %v", step.name, r.farmers, r.overdue, whole.farmers, whole.overdue)
+			}
+			for id, got := range r.farmers {
+				want, err := f.Farmer(ctx, id, step.now)
+				must(t, err)
+				got.Contracts -= r.overdue[id].Contracts
+				got.Size -= r.overdue[id].Size
+				if !reflect.DeepEqual(got.Farmer, want) {
+					t.Errorf("%s: followed %+v, found %+v", step.name, got.Farmer, want)
+				}
+			}
+		}
+		got := r.farmers[token.FarmerID]
+		if len(r.farmers) != 2 || got.Wrong != 1 || got.Expired != 1 || r.overdue[token.FarmerID] == (Overdue{}) {
+			t.Errorf("at the end: %+v, overdue %+v", r.farmers, r.overdue)
+		}
+	})
+}
+
+// What was not written is not read again, however many there are.
+func TestFarmersSinceIsAboutChanges(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		var r follower
+		var tokens []Token
+		for range 5 {
+			tokens = append(tokens, f.token(t, "address"))
+		}
+		must(t, f.write.Exec("UPDATE tokens SET changed = changed - ?", 2*lateCommit.Microseconds()).Error)
+		r.read(t, f.Store, start)
+		f.contracts(t, tokens[2], start, 1)
+		news := r.read(t, f.Store, start)
+		if len(news.Changed) != 1 || news.Changed[0].ID != tokens[2].FarmerID {
+			t.Errorf("changed: %+v", news.Changed)
+		}
+		r.mark -= Mark(time.Hour.Microseconds())
+		if news := r.read(t, f.Store, start); !news.Whole || len(news.Changed) != 5 {
+			t.Errorf("after an hour: %+v", news)
+		}
+	})
+}
+
+// One reading is one state of the database: the sweeper must not take off
+// between two statements what the second then misses.
+func TestFarmersSinceIsOneState(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
-		must(t, f.Farmers(t.Context(), FarmerQuery{}, start, func(node.Farmer) error {
-			f.contracts(t, token, start, 1)
-			return nil
-		}))
+		f.contracts(t, token, start, slices.Repeat([]int64{10}, 100)...)
+		due := start.Add(interval)
+		var sweeping sync.WaitGroup
+		sweeping.Go(func() {
+			for n := int64(1); n > 0; {
+				var err error
+				if n, err = f.Expire(context.WithoutCancel(t.Context()), due, 1); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		var r follower
+		for {
+			r.read(t, f.Store, due)
+			got, over := r.farmers[token.FarmerID], r.overdue[token.FarmerID]
+			if got.Contracts != over.Contracts || got.Size != over.Size {
+				t.Fatalf("%d contracts of %d bytes, %+v over", got.Contracts, got.Size, over)
+			}
+			if got.Contracts == 0 {
+				break
+			}
+		}
+		sweeping.Wait()
 	})
 }
