@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
 )
 
@@ -12,19 +13,29 @@ import (
 // many chains there are, they must be what [cfb.Full] makes of the messages.
 func TestChainsMatchFull(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(7, 8))
 	sizes := []int{1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 47, 48, 64, 100, 127, 128, 129, 144, 1024}
 	counts := []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50}
 	for _, size := range sizes {
 		for _, count := range counts {
-			testChains(t, random, size, count)
+			testChains(t, uint64(size), size, count, 12)
 		}
 	}
 }
 
-func testChains(t *testing.T, random *rand.Rand, size, count int) {
+func FuzzChains(f *testing.F) {
+	f.Add(uint64(1), uint16(128), uint8(17))
+	f.Add(uint64(2), uint16(127), uint8(9))
+	f.Add(uint64(3), uint16(16), uint8(100))
+	f.Add(uint64(4), uint16(4), uint8(3))
+	f.Fuzz(func(t *testing.T, seed uint64, size uint16, count uint8) {
+		testChains(t, seed, 1+int(size%1024), int(count), 4)
+	})
+}
+
+func testChains(t *testing.T, seed uint64, size, count, draws int) {
 	t.Helper()
 	const margin = 70 // nothing may be written beyond the outputs
+	random := rand.New(rand.NewPCG(seed, 8))
 	var key [32]byte
 	fill(random, key[:])
 	digests := make([][cfb.DigestSize]byte, count)
@@ -37,25 +48,47 @@ func testChains(t *testing.T, random *rand.Rand, size, count int) {
 	}
 	want := make([]byte, size*count+margin)
 	fill(random, want)
-	got := bytes.Clone(want)
+	got := make(map[aes256.Kernel][]byte)
+	for _, kernel := range aes256.Kernels() {
+		got[kernel] = bytes.Clone(want)
+	}
 
-	chains := cfb.NewChains(&key)
-	for draw := range 12 {
+	message := make([]byte, size)
+	for draw := range draws {
 		for _, i := range which {
-			message := make([]byte, size)
 			copy(message, digests[i][:])
 			streams[i].Encrypt(want[int(i)*size:], message)
 		}
-		if draw == 0 {
-			chains.Expand(got, size, digests)
-		} else {
-			chains.Redraw(got, size, digests, which, draw)
-		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("%d chains of %d bytes, draw %d: got\n%x, want\n%x", count, size, draw, got, want)
+		for kernel, dst := range got {
+			chains := cfb.NewChainsWith(kernel, &key)
+			if draw == 0 {
+				chains.Expand(dst, size, digests)
+			} else {
+				chains.Redraw(dst, size, digests, which, draw)
+			}
+			if !bytes.Equal(dst, want) {
+				t.Fatalf("%s, %d chains of %d bytes, draw %d: got\n%x, want\n%x", kernel, count, size, draw, dst, want)
+			}
 		}
 		// Most chains stop here, and those that go on are in no order.
 		random.Shuffle(len(which), func(i, j int) { which[i], which[j] = which[j], which[i] })
 		which = which[:len(which)*3/4]
+	}
+}
+
+func TestChainsDoNotAllocate(t *testing.T) {
+	const size, count = 128, 21
+	digests := make([][cfb.DigestSize]byte, count)
+	dst := make([]byte, size*count)
+	which := []uint32{3, 1, 20}
+	for _, kernel := range aes256.Kernels() {
+		chains := cfb.NewChainsWith(kernel, new([32]byte))
+		if n := testing.AllocsPerRun(10, func() {
+			chains.Expand(dst, size, digests)
+			chains.Redraw(dst, size, digests, which, 1)
+			chains.Expand(dst, 4, digests)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", kernel, n)
+		}
 	}
 }

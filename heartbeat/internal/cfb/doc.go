@@ -12,4 +12,6 @@
 //
 // The invariant: how the input is cut into calls, or run side by side with
 // others, does not change the output.
+//
+//go:generate go run -C ../../_asm ./cfb -pkg cfb -out ../internal/cfb/chains_amd64.s -stubs ../internal/cfb/stubs_amd64.go
 package cfb
