@@ -50,8 +50,8 @@ fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each
 	hack/fuzz $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: ## Measure the proofs of both schemes, by Go's benchmarks
-	$(GO) test -run '^$$' -bench . ./heartbeat/...
+bench: ## Measure the proofs: tuned kernels, portable ones and math/big in one run
+	$(GO) run ./test/bench/computing $(or $(BENCH),-write docs/benchmarks.md)
 
 .PHONY: bench-e2e
 bench-e2e: test-deps ## Measure a node end to end; BENCH='-quick -only singles' for a part of it

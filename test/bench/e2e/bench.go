@@ -25,7 +25,7 @@ type options struct {
 type bench struct {
 	*program
 	options
-	progress progress
+	progress report.Progress
 	binary   string
 	encoded  int // files so far: each has content of its own
 
@@ -43,7 +43,7 @@ type running struct {
 }
 
 func newBench(p *program, opt options) *bench {
-	return &bench{program: p, options: opt, progress: newProgress()}
+	return &bench{program: p, options: opt, progress: report.NewProgress()}
 }
 
 // repetitions is how often a figure is measured, after once that is not
@@ -70,7 +70,7 @@ func (b *bench) repeat(name string, measure func() float64) []float64 {
 		if i == 1 {
 			defer b.profile(name)()
 		}
-		b.progress.step("%s, %d of %d", name, i, b.repetitions())
+		b.progress.Step("%s, %d of %d", name, i, b.repetitions())
 		if sample := measure(); i > 0 {
 			samples = append(samples, sample)
 		}
@@ -83,7 +83,7 @@ func (b *bench) start() *running {
 	if b.node != nil {
 		return b.node
 	}
-	b.progress.step("building and starting the node")
+	b.progress.Step("building and starting the node")
 	n := &running{Node: b.deploy(nil)}
 	n.db = n.Database(b)
 	n.db.SetMaxIdleConns(16)

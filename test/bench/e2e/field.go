@@ -45,10 +45,10 @@ const interval = time.Hour
 // newField makes farmers with some contracts each, of files that are made in
 // that number.
 func newField(b *bench, n *running, scheme heartbeat.Type, files int, size int64, farmers, each int) *field {
-	b.progress.step("encoding %d files with %s", files, scheme)
+	b.progress.Step("encoding %d files with %s", files, scheme)
 	key, keyID := n.key(b, scheme)
 	f := &field{b: b, node: n, scheme: scheme, states: n.states(b), files: b.encode(key, files, size)}
-	b.progress.step("writing %d contracts", farmers*each)
+	b.progress.Step("writing %d contracts", farmers*each)
 	rows, fileIDs := fileTable(&n.ids, f.files, keyID)
 	tokens, addresses := f.addFarmers(farmers, each, keyID)
 	contracts := f.contractTable(fileIDs, keyID)

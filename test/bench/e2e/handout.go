@@ -50,7 +50,7 @@ type inventory struct {
 // the chunks is what refill fills the inventory from.
 func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
-	b.progress.step("encoding %d chunks with %s", s.count, scheme)
+	b.progress.Step("encoding %d chunks with %s", s.count, scheme)
 	key, keyID := n.key(b, scheme)
 	files := b.encode(key, s.count, fileSize)
 	rows, fileIDs := fileTable(&n.ids, files, keyID)

@@ -69,7 +69,7 @@ func run(opt options, chosen []part, document string) int {
 		for _, part := range chosen {
 			figures = append(figures, part.measure(b)...)
 		}
-		b.progress.end()
+		b.progress.End()
 		if err := b.publish(figures, document); err != nil {
 			p.Fatal(err)
 		}

@@ -45,6 +45,9 @@ func (f Figure) Median() float64 {
 
 // Against holds the figure against a limit.
 func (f Figure) Against(limit Figure) Figure {
+	if len(f.Samples) == 0 || len(limit.Samples) == 0 {
+		return f
+	}
 	f.Limit = limit.Name + ": " + limit.value()
 	f.Ratio = f.Median() / limit.Median()
 	return f
@@ -67,15 +70,20 @@ func (f Figure) RatioAtLeast(want float64) Figure {
 
 // RatioAtMost wants so much of the limit or less.
 func (f Figure) RatioAtMost(want float64) Figure {
-	return f.want("ratio ≤ "+Number(want), f.Ratio <= want)
+	return f.want("ratio ≤ "+Number(want), f.Ratio > 0 && f.Ratio <= want)
 }
 
 func (f Figure) want(text string, met bool) Figure {
-	f.Targets = append(slices.Clone(f.Targets), Target{text, met})
+	f.Targets = append(slices.Clone(f.Targets), Target{text, met && len(f.Samples) > 0})
 	return f
 }
 
-func (f Figure) value() string { return Number(f.Median()) + " " + f.Unit }
+func (f Figure) value() string {
+	if len(f.Samples) == 0 {
+		return "not measured"
+	}
+	return Number(f.Median()) + " " + f.Unit
+}
 
 // spread is the least and the most of the repetitions.
 func (f Figure) spread() string {
@@ -105,22 +113,27 @@ func (f Figure) targets() string {
 	return strings.Join(texts, "; ")
 }
 
-// Number shows three digits of a number, or all before the point.
+// Number shows three digits of a number, or all before the point, and none
+// after it that are not needed.
 func Number(x float64) string {
 	switch {
-	case x == float64(int64(x)) && x < 1000:
+	case x < 1000 && x == float64(int64(x)):
 		return strconv.FormatInt(int64(x), 10)
 	case x >= 1000:
 		return thousands(int64(x + 0.5))
 	case x >= 100:
 		return fmt.Sprintf("%.0f", x)
 	case x >= 10:
-		return fmt.Sprintf("%.1f", x)
+		return trimmed(fmt.Sprintf("%.1f", x))
 	case x >= 1:
-		return fmt.Sprintf("%.2f", x)
+		return trimmed(fmt.Sprintf("%.2f", x))
 	default:
-		return fmt.Sprintf("%.3f", x)
+		return trimmed(fmt.Sprintf("%.3f", x))
 	}
+}
+
+func trimmed(number string) string {
+	return strings.TrimSuffix(strings.TrimRight(number, "0"), ".")
 }
 
 // thousands puts a comma before every third digit from the right.

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -9,15 +9,16 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on standard error what is being done: a line that is written
+// Progress shows on standard error what is being done: a line that is written
 // over at a terminal, a line each elsewhere.
-type progress struct{ bar *progressbar.ProgressBar }
+type Progress struct{ bar *progressbar.ProgressBar }
 
-func newProgress() progress {
+// NewProgress begins to show it.
+func NewProgress() Progress {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return progress{}
+		return Progress{}
 	}
-	return progress{progressbar.NewOptions(-1,
+	return Progress{progressbar.NewOptions(-1,
 		progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSpinnerType(14),
 		progressbar.OptionSetElapsedTime(true),
@@ -25,8 +26,8 @@ func newProgress() progress {
 		progressbar.OptionClearOnFinish())}
 }
 
-// step says what is done now.
-func (p progress) step(format string, args ...any) {
+// Step says what is done now.
+func (p Progress) Step(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if p.bar == nil {
 		fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), text)
@@ -36,7 +37,8 @@ func (p progress) step(format string, args ...any) {
 	_ = p.bar.RenderBlank() // an ornament: that it cannot be drawn is no failure
 }
 
-func (p progress) end() {
+// End takes the line away.
+func (p Progress) End() {
 	if p.bar != nil {
 		_ = p.bar.Finish()
 	}
