@@ -2,12 +2,9 @@ package merkle
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"io"
-	"math/big"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 )
@@ -18,13 +15,11 @@ const (
 	// leastChunk is what a fraction is rounded up to: a challenge of no bytes
 	// is proved with no file (section 7), and one of a few by guessing.
 	leastChunk = 32
-	// readSize is how much of a file is read, and held, at a time.
-	readSize = 64 << 10
 )
 
-// Encode reads the parts of the file that will be challenged, as many bytes
-// as there are challenges times the bytes of each, and holds about 100 bytes a
-// challenge. It gives io.ErrUnexpectedEOF where file is shorter than size.
+// Encode reads the parts of the file that will be challenged, most of them only
+// once however many challenges cover them, on as many cores as there are. It
+// holds about 150 bytes a challenge and 1 MiB of the file a core. It gives io.ErrUnexpectedEOF where file is shorter than size.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("merkle: encode a file of %d bytes", size)
@@ -49,14 +44,9 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 	}
 
 	leaves := make([][hashSize]byte, challenges)
-	seed := rootSeed
-	for i := range leaves {
-		seed = nextSeed(h.key, seed)
-		blob, err := blobOf(ctx, file, size, chunk, seed)
-		if err != nil {
-			return nil, fmt.Errorf("merkle: encode challenge %d: %w", i, err)
-		}
-		leaves[i] = leafHash(blob, int64(i))
+	windows := newWindows(h.key, rootSeed, challenges, size, chunk)
+	if err := hashWindows(ctx, file, chunk, windows, leaves); err != nil {
+		return nil, fmt.Errorf("merkle: encode: %w", err)
 	}
 	tree := newTree(leaves)
 	if err := writeTag(tag, fileTag{size: size, chunk: chunk, tree: tree}); err != nil {
@@ -72,31 +62,6 @@ func chunkSize(fraction *float64, size int64) int64 {
 	}
 	part := int64(*fraction * float64(size))
 	return min(max(part, leastChunk), size)
-}
-
-// blobOf gives HMAC(seed, file[pos:pos+chunk]), pos being where the seed says.
-func blobOf(ctx context.Context, file io.ReaderAt, size, chunk int64, seed [seedSize]byte) ([]byte, error) {
-	positions := big.NewInt(size - chunk + 1)
-	pos := keyedPRF(seed[:], positions, 0).Int64()
-
-	mac := hmac.New(sha256.New, seed[:])
-	part := io.NewSectionReader(file, pos, chunk)
-	buffer := make([]byte, min(chunk, readSize))
-	for left := chunk; left > 0; {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		n, err := io.ReadFull(part, buffer[:min(left, readSize)])
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the file at %d: %w", pos+chunk-left, err)
-		}
-		mac.Write(buffer[:n])
-		left -= int64(n)
-	}
-	return mac.Sum(nil), nil
 }
 
 func rootSeed(given []byte) (seed [seedSize]byte, err error) {

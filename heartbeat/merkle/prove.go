@@ -2,6 +2,8 @@ package merkle
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"io"
 )
@@ -29,4 +31,27 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 		return nil, fmt.Errorf("merkle: prove challenge %d: %w", c.index, err)
 	}
 	return proof{index: int64(c.index), blob: blob, rows: t.tree.branch(c.index)}.marshal(), nil
+}
+
+// blobOf gives HMAC(seed, file[pos:pos+chunk]), pos being where the seed says.
+func blobOf(ctx context.Context, file io.ReaderAt, size, chunk int64, seed [seedSize]byte) ([]byte, error) {
+	pos := positionOf(seed, size, chunk)
+	mac := hmac.New(sha256.New, seed[:])
+	part := io.NewSectionReader(file, pos, chunk)
+	buffer := make([]byte, min(chunk, segmentSize))
+	for left := chunk; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := io.ReadFull(part, buffer[:min(left, segmentSize)])
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the file at %d: %w", pos+chunk-left, err)
+		}
+		mac.Write(buffer[:n])
+		left -= int64(n)
+	}
+	return mac.Sum(nil), nil
 }

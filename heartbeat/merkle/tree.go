@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"math/bits"
 	"strconv"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
 // tree is a Merkle tree in heap order: the children of node k are 2k+1 and
@@ -29,9 +31,18 @@ func newTree(leaves [][hashSize]byte) tree {
 	for i := range leaves {
 		copy(t.nodes[(inner+i)*hashSize:], leaves[i][:])
 	}
-	for k := inner - 1; k >= 0; k-- {
-		node := nodeHash(t.node(2*k+1), t.node(2*k+2))
-		copy(t.nodes[k*hashSize:], node[:])
+	// Level by level, whose nodes do not depend on each other.
+	pairs := make([][]byte, 0, (inner+1)/2)
+	hashes := make([][hashSize]byte, cap(pairs))
+	for width := (inner + 1) / 2; width > 0; width /= 2 {
+		pairs = pairs[:0]
+		for k := width - 1; k < 2*width-1; k++ {
+			pairs = append(pairs, t.span(2*k+1, 2*k+3))
+		}
+		sha256x.Sum(hashes, pairs)
+		for i := range pairs {
+			copy(t.nodes[(width-1+i)*hashSize:], hashes[i][:])
+		}
 	}
 	return t
 }
@@ -49,11 +60,12 @@ func (t tree) leaves() int { return t.count() - (t.width() - 1) }
 func (t tree) root() [hashSize]byte { return [hashSize]byte(t.nodes[:hashSize]) }
 
 // node gives node k, of no bytes where that is an empty one.
-func (t tree) node(k int) []byte {
-	if k >= t.count() {
-		return []byte{}
-	}
-	return t.nodes[k*hashSize : (k+1)*hashSize]
+func (t tree) node(k int) []byte { return t.span(k, k+1) }
+
+// span gives the nodes from one to before the other that are not empty.
+func (t tree) span(from, to int) []byte {
+	from, to = min(from, t.count()), min(to, t.count())
+	return t.nodes[from*hashSize : to*hashSize]
 }
 
 // branch gives the pairs of siblings from leaf i up to the root's children.
@@ -93,7 +105,15 @@ func validBranch(root [hashSize]byte, order int, i int64, leaf [hashSize]byte, r
 
 // leafHash is H(blob || i in decimal ASCII).
 func leafHash(blob []byte, i int64) [hashSize]byte {
-	return sha256.Sum256(strconv.AppendInt(append(make([]byte, 0, 64), blob...), i, 10))
+	return sha256.Sum256(appendLeaf(make([]byte, 0, leafSize), blob, i))
+}
+
+// leafSize is the most bytes that a leaf can have: a blob and a number.
+const leafSize = hashSize + 20
+
+// appendLeaf appends what a leaf hash is the hash of: blob || i.
+func appendLeaf(b, blob []byte, i int64) []byte {
+	return strconv.AppendInt(append(b, blob...), i, 10)
 }
 
 // nodeHash is H(left || right).
