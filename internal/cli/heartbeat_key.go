@@ -24,6 +24,7 @@ Without it, none of those files can be challenged any more.`,
 	}
 	cmd.Flags().StringVar(&name, "type", "", "the scheme, Merkle or Swizzle")
 	cmd.Flags().Float64Var(&fraction, "check-fraction", 0.01, "the part of a file that one challenge covers, from 0 to 1")
+	completeWith(cmd, "type", string(heartbeat.Merkle), string(heartbeat.Swizzle))
 	cmd.RunE = heartbeatRun(func(cmd *cobra.Command) error {
 		t := heartbeat.Type(name)
 		for _, known := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {

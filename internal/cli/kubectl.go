@@ -38,11 +38,17 @@ func newKubectlCommand() *cobra.Command {
 			"`kubectl downstream`.",
 	}
 	access := newClusterAccess(cmd.PersistentFlags())
-	cmd.AddCommand(
+	onNode := []*cobra.Command{
 		newNodeStatusCommand(access),
 		newNodeFarmersCommand(access),
 		newPauseCommand(access, true),
 		newPauseCommand(access, false),
+	}
+	for _, c := range onNode {
+		c.ValidArgsFunction = completeNode(access)
+	}
+	cmd.AddCommand(onNode...)
+	cmd.AddCommand(
 		newOperatorStatusCommand(access),
 		newApplyCommand(access),
 	)

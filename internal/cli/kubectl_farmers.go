@@ -33,6 +33,7 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 	flags.BoolVar(&q.Descending, "descending", false, "with --sort, the largest first")
 	flags.IntVar(&q.Limit, "limit", 0, "list so many at most; 0 for all")
 	flags.IntVar(&q.Page, "page", 0, "with --limit, the page, from 0")
+	completeWith(cmd, "sort", "id", "address", "uptime", "heartbeats", "contracts", "size", "online")
 	return cmd
 }
 

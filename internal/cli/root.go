@@ -56,6 +56,9 @@ func newRootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().String("config", os.Getenv("DOWNSTREAM_CONFIG"),
 		"configuration file, YAML (DOWNSTREAM_CONFIG); environment variables override it")
+	if err := root.MarkPersistentFlagFilename("config", "yaml", "yml"); err != nil {
+		panic(err) // there is no such flag
+	}
 	root.AddCommand(
 		newStandaloneCommand(),
 		newAPICommand(),
