@@ -3,18 +3,18 @@ package filestream
 import (
 	"context"
 	"crypto/aes"
-	"crypto/cipher"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 )
 
 // Reader reads the file of one seed and size. ReadAt is safe for concurrent
 // use, Read and Seek share one offset and are not.
 type Reader struct {
-	block  cipher.Block
+	cipher aes256.Cipher
 	size   int64
 	offset int64
 }
@@ -28,11 +28,7 @@ var (
 // below 0 is an empty file.
 func New(seed string, size int64) *Reader {
 	key := sha256.Sum256([]byte(seed))
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // not possible: the key is 32 bytes
-	}
-	return &Reader{block: block, size: max(size, 0)}
+	return &Reader{cipher: aes256.New(&key), size: max(size, 0)}
 }
 
 // Size gives the size of the file in bytes.
@@ -53,15 +49,7 @@ func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 	}
 
 	// Block k of the stream is AES(key, k+1).
-	var counter [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(counter[8:], uint64(offset)/aes.BlockSize+1)
-	stream := cipher.NewCTR(r.block, counter[:])
-	if skip := offset % aes.BlockSize; skip != 0 {
-		var unwanted [aes.BlockSize]byte
-		stream.XORKeyStream(unwanted[:skip], unwanted[:skip])
-	}
-	clear(p)
-	stream.XORKeyStream(p, p)
+	r.cipher.KeyStream(p, uint64(offset)+aes.BlockSize)
 	return len(p), err
 }
 

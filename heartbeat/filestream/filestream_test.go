@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -89,6 +90,26 @@ func TestReadAtAnyOffset(t *testing.T) {
 	}
 }
 
+func TestReadAtConcurrently(t *testing.T) {
+	t.Parallel()
+	const size = 10000
+	want := content(t, size)
+	file := filestream.New(seed, size)
+	var readers sync.WaitGroup
+	for reader := range int64(4) {
+		readers.Go(func() {
+			p := make([]byte, 777)
+			for offset := reader; offset < size-int64(len(p)); offset += 61 {
+				if _, err := file.ReadAt(p, offset); err != nil || !bytes.Equal(p, want[offset:][:len(p)]) {
+					t.Errorf("read at %d: wrong bytes, or %v", offset, err)
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+}
+
 // The stream does not depend on the size, and far offsets are reached without
 // reading up to them.
 func TestFarOffset(t *testing.T) {
@@ -129,17 +150,6 @@ func TestHashStops(t *testing.T) {
 	cancel()
 	if _, err := filestream.Hash(ctx, seed, 1<<40); !errors.Is(err, context.Canceled) {
 		t.Errorf("hash after cancellation: %v", err)
-	}
-}
-
-func BenchmarkReadAt(b *testing.B) {
-	p := make([]byte, 64<<10)
-	file := filestream.New(seed, int64(len(p)))
-	b.SetBytes(int64(len(p)))
-	for b.Loop() {
-		if _, err := file.ReadAt(p, 0); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

@@ -75,33 +75,46 @@ func steps(name string, lanes int, first, by uint64) Mem {
 	return table
 }
 
-// keyStreamVAES makes sixteen blocks at a time.
+// keyStreamVAES makes sixteen blocks at a time, and writes of the first and the
+// last only the bytes that are asked for.
 func keyStreamVAES() {
 	const (
 		lanes = 4
 		width = 4
-		batch = lanes * width
+		wide  = lanes * rounds.Block
+		batch = width * wide
 	)
 	swapWide := swap("swapWide", lanes)
 	countWide := steps("countWide", lanes, 0, 1)
 	nextWide := steps("nextWide", lanes, lanes, 0)
 
-	TEXT("keyStreamVAES", NOSPLIT, "func(keys *[15][16]byte, dst *byte, blocks int, counter uint64)")
+	TEXT("keyStreamVAES", NOSPLIT, "func(keys *[15][16]byte, dst *byte, size, skip int, counter uint64)")
 	Pragma("noescape")
-	Doc("keyStreamVAES fills dst with blocks blocks, encryptions of counter, counter+1, ...")
+	Doc("keyStreamVAES fills size bytes of dst with the encryptions of counter, counter+1, ...,",
+		"without the first skip bytes, which are less than a block.")
 	keys := rounds.LoadWide(Load(Param("keys"), GP64()))
 	dst := Load(Param("dst"), GP64())
-	blocks := Load(Param("blocks"), GP64())
+	size := Load(Param("size"), GP64())
+	skip := Load(Param("skip"), GP64())
 	counters, next, order := ZMM(), ZMM(), ZMM()
 	VMOVDQU64(nextWide, next)
 	VMOVDQU64(swapWide, order)
-	upper := GP32()
-	MOVL(U32(0b10101010), upper)
+	words := GP32()
+	MOVL(U32(0b10101010), words)
 	odd := K()
-	KMOVW(upper, odd)
+	KMOVW(words, odd)
 	VPBROADCASTQ_Z(Load(Param("counter"), GP64()), odd, counters)
 	VPADDQ(countWide, counters, counters)
 	states := rounds.States(width, ZMM)
+
+	// The masks have a bit for each byte. What is skipped counts as there.
+	ones, mask := GP64(), GP64()
+	MOVQ(I32(-1), ones)
+	SHLXQ(skip, ones, mask)
+	head, part := K(), K()
+	KMOVQ(mask, head)
+	SUBQ(skip, dst)
+	ADDQ(skip, size)
 
 	encrypt := func() {
 		for _, state := range states {
@@ -112,31 +125,36 @@ func keyStreamVAES() {
 	}
 
 	Label("loop")
-	CMPQ(blocks, Imm(batch))
+	CMPQ(size, U32(batch))
 	JLT(LabelRef("tail"))
 	encrypt()
 	for i, state := range states {
-		VMOVDQU64(state, Mem{Base: dst, Disp: i * lanes * rounds.Block})
+		if i == 0 {
+			VMOVDQU8(state, head, Mem{Base: dst})
+			KMOVQ(ones, head)
+		} else {
+			VMOVDQU64(state, Mem{Base: dst, Disp: i * wide})
+		}
 	}
-	ADDQ(U32(batch*rounds.Block), dst)
-	SUBQ(Imm(batch), blocks)
+	ADDQ(U32(batch), dst)
+	SUBQ(U32(batch), size)
 	JMP(LabelRef("loop"))
 
 	Label("tail")
-	TESTQ(blocks, blocks)
+	TESTQ(size, size)
 	JZ(LabelRef("done"))
 	encrypt()
-	// A mask has a bit for each word of 64 bits, two a block.
-	ADDQ(blocks, blocks)
-	mask := GP64()
-	MOVQ(I32(-1), mask)
-	SHLXQ(blocks, mask, mask)
-	NOTQ(mask)
+	none := GP64()
+	XORQ(none, none)
 	for i, state := range states {
-		k := K()
-		KMOVW(mask.As32(), k)
-		VMOVDQU64(state, k, Mem{Base: dst, Disp: i * lanes * rounds.Block})
-		SHRQ(Imm(2*lanes), mask)
+		BZHIQ(size, ones, mask)
+		KMOVQ(mask, part)
+		if i == 0 {
+			KANDQ(head, part, part)
+		}
+		VMOVDQU8(state, part, Mem{Base: dst, Disp: i * wide})
+		SUBQ(Imm(wide), size)
+		CMOVQLT(none, size)
 	}
 	Label("done")
 	VZEROUPPER()

@@ -22,36 +22,35 @@ func Kernels() []Kernel {
 }
 
 func (c *Cipher) keyStream(dst []byte, offset uint64) {
-	if c.Kernel == Portable {
-		c.keyStreamGeneric(dst, offset)
+	if len(dst) == 0 {
 		return
 	}
-	counter := offset / aes.BlockSize
-	if skip := offset % aes.BlockSize; skip != 0 {
-		dst = dst[c.part(dst, counter, skip):]
+	counter, skip := offset/aes.BlockSize, int(offset%aes.BlockSize)
+	switch c.Kernel {
+	case VAES:
+		keyStreamVAES(&c.Keys, &dst[0], len(dst), skip, counter)
+	case NI:
+		c.keyStreamBlocks(dst, skip, counter)
+	default:
+		c.keyStreamGeneric(dst, offset)
+	}
+}
+
+// keyStreamBlocks does with whole blocks what is asked for from skip on.
+func (c *Cipher) keyStreamBlocks(dst []byte, skip int, counter uint64) {
+	if skip != 0 {
+		var block [aes.BlockSize]byte
+		keyStreamNI(&c.Keys, &block[0], 1, counter)
+		dst = dst[copy(dst, block[skip:]):]
 		counter++
 	}
 	whole := len(dst) / aes.BlockSize
 	if whole > 0 {
-		c.blocks(&dst[0], whole, counter)
+		keyStreamNI(&c.Keys, &dst[0], whole, counter)
 	}
 	if rest := dst[whole*aes.BlockSize:]; len(rest) > 0 {
-		c.part(rest, counter+uint64(whole), 0)
-	}
-}
-
-// part copies a block, without its first bytes, into dst as far as that goes.
-func (c *Cipher) part(dst []byte, counter, skip uint64) int {
-	var block [aes.BlockSize]byte
-	c.blocks(&block[0], 1, counter)
-	return copy(dst, block[skip:])
-}
-
-// blocks fills dst with the encryptions of counter, counter+1, ...
-func (c *Cipher) blocks(dst *byte, count int, counter uint64) {
-	if c.Kernel == VAES {
-		keyStreamVAES(&c.Keys, dst, count, counter)
-	} else {
-		keyStreamNI(&c.Keys, dst, count, counter)
+		var block [aes.BlockSize]byte
+		keyStreamNI(&c.Keys, &block[0], 1, counter+uint64(whole))
+		copy(rest, block[:])
 	}
 }

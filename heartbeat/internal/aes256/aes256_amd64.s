@@ -188,9 +188,9 @@ DATA nextWide<>+48(SB)/8, $0x0000000000000000
 DATA nextWide<>+56(SB)/8, $0x0000000000000004
 GLOBL nextWide<>(SB), RODATA|NOPTR, $64
 
-// func keyStreamVAES(keys *[15][16]byte, dst *byte, blocks int, counter uint64)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, VAES
-TEXT ·keyStreamVAES(SB), NOSPLIT, $0-32
+// func keyStreamVAES(keys *[15][16]byte, dst *byte, size int, skip int, counter uint64)
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, VAES
+TEXT ·keyStreamVAES(SB), NOSPLIT, $0-40
 	MOVQ            keys+0(FP), AX
 	VBROADCASTI32X4 (AX), Z0
 	VBROADCASTI32X4 16(AX), Z1
@@ -208,17 +208,23 @@ TEXT ·keyStreamVAES(SB), NOSPLIT, $0-32
 	VBROADCASTI32X4 208(AX), Z13
 	VBROADCASTI32X4 224(AX), Z14
 	MOVQ            dst+8(FP), AX
-	MOVQ            blocks+16(FP), CX
+	MOVQ            size+16(FP), CX
+	MOVQ            skip+24(FP), DX
 	VMOVDQU64       nextWide<>+0(SB), Z16
 	VMOVDQU64       swapWide<>+0(SB), Z17
-	MOVL            $0x000000aa, DX
-	KMOVW           DX, K1
-	MOVQ            counter+24(FP), DX
-	VPBROADCASTQ.Z  DX, K1, Z15
+	MOVL            $0x000000aa, BX
+	KMOVW           BX, K1
+	MOVQ            counter+32(FP), BX
+	VPBROADCASTQ.Z  BX, K1, Z15
 	VPADDQ          countWide<>+0(SB), Z15, Z15
+	MOVQ            $-1, BX
+	SHLXQ           DX, BX, SI
+	KMOVQ           SI, K1
+	SUBQ            DX, AX
+	ADDQ            DX, CX
 
 loop:
-	CMPQ        CX, $0x10
+	CMPQ        CX, $0x00000100
 	JLT         tail
 	VPSHUFB     Z17, Z15, Z18
 	VPADDQ      Z16, Z15, Z15
@@ -288,12 +294,13 @@ loop:
 	VAESENCLAST Z14, Z19, Z19
 	VAESENCLAST Z14, Z20, Z20
 	VAESENCLAST Z14, Z21, Z21
-	VMOVDQU64   Z18, (AX)
+	VMOVDQU8    Z18, K1, (AX)
+	KMOVQ       BX, K1
 	VMOVDQU64   Z19, 64(AX)
 	VMOVDQU64   Z20, 128(AX)
 	VMOVDQU64   Z21, 192(AX)
 	ADDQ        $0x00000100, AX
-	SUBQ        $0x10, CX
+	SUBQ        $0x00000100, CX
 	JMP         loop
 
 tail:
@@ -367,22 +374,28 @@ tail:
 	VAESENCLAST Z14, Z19, Z19
 	VAESENCLAST Z14, Z20, Z20
 	VAESENCLAST Z14, Z21, Z21
-	ADDQ        CX, CX
-	MOVQ        $-1, DX
-	SHLXQ       CX, DX, DX
-	NOTQ        DX
-	KMOVW       DX, K1
-	VMOVDQU64   Z18, K1, (AX)
-	SHRQ        $0x08, DX
-	KMOVW       DX, K1
-	VMOVDQU64   Z19, K1, 64(AX)
-	SHRQ        $0x08, DX
-	KMOVW       DX, K1
-	VMOVDQU64   Z20, K1, 128(AX)
-	SHRQ        $0x08, DX
-	KMOVW       DX, K1
-	VMOVDQU64   Z21, K1, 192(AX)
-	SHRQ        $0x08, DX
+	XORQ        DX, DX
+	BZHIQ       CX, BX, SI
+	KMOVQ       SI, K2
+	KANDQ       K1, K2, K2
+	VMOVDQU8    Z18, K2, (AX)
+	SUBQ        $0x40, CX
+	CMOVQLT     DX, CX
+	BZHIQ       CX, BX, SI
+	KMOVQ       SI, K2
+	VMOVDQU8    Z19, K2, 64(AX)
+	SUBQ        $0x40, CX
+	CMOVQLT     DX, CX
+	BZHIQ       CX, BX, SI
+	KMOVQ       SI, K2
+	VMOVDQU8    Z20, K2, 128(AX)
+	SUBQ        $0x40, CX
+	CMOVQLT     DX, CX
+	BZHIQ       CX, BX, SI
+	KMOVQ       SI, K2
+	VMOVDQU8    Z21, K2, 192(AX)
+	SUBQ        $0x40, CX
+	CMOVQLT     DX, CX
 
 done:
 	VZEROUPPER

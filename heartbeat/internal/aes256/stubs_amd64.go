@@ -9,10 +9,11 @@ package aes256
 //go:noescape
 func expandKeys(keys *[15][16]byte, key *[32]byte)
 
-// keyStreamVAES fills dst with blocks blocks, encryptions of counter, counter+1, ...
+// keyStreamVAES fills size bytes of dst with the encryptions of counter, counter+1, ...,
+// without the first skip bytes, which are less than a block.
 //
 //go:noescape
-func keyStreamVAES(keys *[15][16]byte, dst *byte, blocks int, counter uint64)
+func keyStreamVAES(keys *[15][16]byte, dst *byte, size int, skip int, counter uint64)
 
 // keyStreamNI fills dst with blocks blocks, encryptions of counter, counter+1, ...
 //

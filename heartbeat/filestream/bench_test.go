@@ -1,0 +1,54 @@
+package filestream_test
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat/filestream"
+)
+
+// The reads of a Swizzle proof, a chunk each anywhere in the file, and those
+// of a pass over it. Counter mode alone, set up beforehand, is the limit.
+func BenchmarkReadAt(b *testing.B) {
+	const fileSize = 32 << 20
+	file := filestream.New(seed, fileSize)
+	random := rand.New(rand.NewPCG(1, 2))
+	chunk, part := make([]byte, 1280), make([]byte, 64<<10)
+	read := func(b *testing.B, p []byte, offset int64) {
+		if _, err := file.ReadAt(p, offset); err != nil {
+			b.Fatal(err)
+		}
+	}
+
+	b.Run("size=1280/at=random", func(b *testing.B) {
+		b.SetBytes(int64(len(chunk)))
+		b.ReportAllocs()
+		for b.Loop() {
+			read(b, chunk, random.Int64N(fileSize-int64(len(chunk))))
+		}
+	})
+	b.Run("size=65536/at=sequential", func(b *testing.B) {
+		b.SetBytes(int64(len(part)))
+		offset := 0
+		for b.Loop() {
+			read(b, part, int64(offset))
+			offset = (offset + len(part)) % fileSize
+		}
+	})
+
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
+	for name, p := range map[string][]byte{"size=1280": chunk, "size=65536": part} {
+		b.Run(name+"/limit=crypto-aes-ctr", func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			for b.Loop() {
+				stream.XORKeyStream(p, p)
+			}
+		})
+	}
+}
