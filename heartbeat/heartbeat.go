@@ -67,6 +67,10 @@ type EncodeOptions struct {
 	// a pointer because 0 is a size of its own: a challenge of no bytes, which
 	// proves nothing and which tags of the old node can have.
 	ChunkSize *int64
+	// Content, where it is not nil, is written the whole file, in order and
+	// once, while it is encoded: a hash, say, that names the file. Swizzle
+	// reads the file for both at once.
+	Content io.Writer
 }
 
 // Prover is the farmer's side of a scheme, made from a public heartbeat. It is

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -159,16 +158,14 @@ func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (stor
 	file := filestream.New(hex.EncodeToString(seed), size)
 
 	var tag bytes.Buffer
-	state, err := key.Encode(ctx, file, size, &tag, heartbeat.EncodeOptions{Challenges: s.opt.Challenges})
+	content := sha256.New()
+	options := heartbeat.EncodeOptions{Challenges: s.opt.Challenges, Content: content}
+	state, err := key.Encode(ctx, file, size, &tag, options)
 	if err != nil {
 		return store.NewChunk{}, err
 	}
 	challenge, state, err := key.Challenge(state)
 	if err != nil {
-		return store.NewChunk{}, err
-	}
-	content := sha256.New()
-	if _, err := io.Copy(content, io.NewSectionReader(file, 0, size)); err != nil {
 		return store.NewChunk{}, err
 	}
 	return store.NewChunk{

@@ -43,6 +43,12 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 		chunk = min(*opt.ChunkSize, size)
 	}
 
+	if opt.Content != nil {
+		if err := copyContent(ctx, opt.Content, file, size); err != nil {
+			return nil, err
+		}
+	}
+
 	leaves := make([][hashSize]byte, challenges)
 	windows := newWindows(h.key, rootSeed, challenges, size, chunk)
 	if err := hashWindows(ctx, file, chunk, windows, leaves); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -69,6 +70,40 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asks for the content gets all of it, in order, and its errors count.
+func TestContent(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range all {
+		node := newHeartbeat(t, scheme, new(0.1))
+		for _, size := range []int64{0, 1, 1280, 100_000, 1_000_000} {
+			file := filestream.New("content", size)
+			want := make([]byte, size)
+			if _, err := file.ReadAt(want, 0); size > 0 {
+				check(t, err)
+			}
+			var content bytes.Buffer
+			_, err := node.Encode(t.Context(), file, size, io.Discard, heartbeat.EncodeOptions{Content: &content})
+			check(t, err)
+			if !bytes.Equal(content.Bytes(), want) {
+				t.Errorf("%s: %d bytes of content for a file of %d, or others", scheme, content.Len(), size)
+			}
+			full := errors.New("disk full")
+			_, err = node.Encode(t.Context(), file, size, io.Discard, heartbeat.EncodeOptions{Content: failing{full}})
+			if size > 0 && !errors.Is(err, full) {
+				t.Errorf("%s: content of %d bytes not written: %v", scheme, size, err)
+			}
+			_, err = node.Encode(t.Context(), file, size+1, io.Discard, heartbeat.EncodeOptions{Content: &content})
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s: file of %d bytes cut short: %v", scheme, size, err)
+			}
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 // wire sends an object from one side to the other.
 func wire(t *testing.T, object []byte, write func([]byte) (json.RawMessage, error), parse func(json.RawMessage) ([]byte, error)) []byte {

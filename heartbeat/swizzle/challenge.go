@@ -15,7 +15,7 @@ type fileChallenge struct {
 func (c fileChallenge) marshal() []byte {
 	b := appendU32(nil, c.l)
 	b = appendBlock(b, c.key[:])
-	return appendInteger(b, c.limit)
+	return appendInteger(b, c.limit.Bytes())
 }
 
 func parseChallenge(b []byte) (fileChallenge, error) {

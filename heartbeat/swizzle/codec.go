@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 )
@@ -24,13 +23,15 @@ func appendBlock(b, block []byte) []byte {
 	return append(appendU32(b, uint32(len(block))), block...)
 }
 
-// appendInteger appends a number that is not negative.
-func appendInteger(b []byte, v *big.Int) []byte {
-	size := max((v.BitLen()+7)/8, 1)
-	b = appendU32(b, uint32(size))
-	b = append(b, make([]byte, size)...)
-	v.FillBytes(b[len(b)-size:])
-	return b
+// appendInteger appends a big-endian number.
+func appendInteger(b, v []byte) []byte {
+	for len(v) > 1 && v[0] == 0 {
+		v = v[1:]
+	}
+	if len(v) == 0 {
+		v = []byte{0}
+	}
+	return appendBlock(b, v)
 }
 
 // decoder reads the objects of section 5 from the front of rest. After the

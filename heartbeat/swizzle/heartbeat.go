@@ -36,6 +36,9 @@ type field struct {
 	sectorSize int // bytes
 }
 
+// pSize is the bytes of p, and of what is computed modulo p.
+func (f field) pSize() int { return (f.p.BitLen() + 7) / 8 }
+
 // chunkSize is the bytes of a chunk.
 func (f field) chunkSize() int64 { return int64(f.sectors) * int64(f.sectorSize) }
 
@@ -49,6 +52,7 @@ type Heartbeat struct {
 	field
 
 	kEnc, kMAC [keySize]byte
+	seal       *seal
 	fraction   float64
 }
 
@@ -62,10 +66,15 @@ func New(checkFraction float64) (*Heartbeat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("swizzle: draw a prime: %w", err)
 	}
-	h := &Heartbeat{field: field{p: p, sectors: defaultSectors, sectorSize: primeBits / 8}}
-	rand.Read(h.kEnc[:])
-	rand.Read(h.kMAC[:])
-	return h.WithCheckFraction(checkFraction)
+	var kEnc, kMAC [keySize]byte
+	rand.Read(kEnc[:])
+	rand.Read(kMAC[:])
+	f := field{p: p, sectors: defaultSectors, sectorSize: primeBits / 8}
+	return newHeartbeat(f, kEnc, kMAC).WithCheckFraction(checkFraction)
+}
+
+func newHeartbeat(f field, kEnc, kMAC [keySize]byte) *Heartbeat {
+	return &Heartbeat{field: f, kEnc: kEnc, kMAC: kMAC, seal: newSeal(kEnc, kMAC)}
 }
 
 // Parse reads the wire form of a private heartbeat, which does not tell the
@@ -146,7 +155,7 @@ func parsePrivate(b []byte) (*Heartbeat, error) {
 	if err := d.end(); err != nil {
 		return nil, err
 	}
-	return &Heartbeat{field: f, kEnc: kEnc, kMAC: kMAC}, nil
+	return newHeartbeat(f, kEnc, kMAC), nil
 }
 
 func parsePublic(b []byte) (field, error) {
@@ -161,7 +170,7 @@ func parsePublic(b []byte) (field, error) {
 func appendField(b []byte, f field) []byte {
 	b = appendU32(b, uint32(f.sectors))
 	b = appendU32(b, uint32(f.sectorSize))
-	return appendInteger(b, f.p)
+	return appendInteger(b, f.p.Bytes())
 }
 
 // field reads sectors, sector_size and p.

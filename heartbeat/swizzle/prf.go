@@ -1,83 +1,156 @@
 package swizzle
 
 import (
-	"crypto/aes"
-	"crypto/sha256"
+	"bytes"
 	"encoding/binary"
+	"iter"
 	"math/big"
+	"sync"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
+	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// maxDraws is how often a number is drawn until it is below the limit. Each
-// draw succeeds with a chance of at least one half.
-const maxDraws = 81
+const (
+	// maxDraws is how often a number is drawn until it is below the limit.
+	// Each draw succeeds with a chance of at least one half.
+	maxDraws = 81
+	// batch is how many numbers are drawn at once.
+	batch = 64
+)
 
 // prf is PRF(key, limit) of section 5: a pseudorandom number in [0, limit) for
 // each u32. It is not safe for concurrent use.
 type prf struct {
-	stream *cfb.Full
-	limit  *big.Int
-	mask   byte // for the top byte, up to limit's highest bit
-	input  []byte
-	output []byte
+	chains  *cfb.Chains
+	limit   []byte // big-endian
+	mask    byte   // for the top byte, up to limit's highest bit
+	pending []uint32
 }
 
-// newPRF makes the function; limit must be positive and is kept.
-func newPRF(key [keySize]byte, limit *big.Int) *prf {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // not possible: the key is 32 bytes
-	}
-	size := (limit.BitLen() + 7) / 8
+// newPRF makes the function; limit must be positive.
+func newPRF(key *[keySize]byte, limit *big.Int) *prf {
 	return &prf{
-		stream: cfb.NewFull(block, [aes.BlockSize]byte{}),
-		limit:  limit,
-		mask:   byte(0xff) >> (8*size - limit.BitLen()),
-		input:  make([]byte, size),
-		output: make([]byte, size),
+		chains: cfb.NewChains(key),
+		limit:  limit.Bytes(),
+		mask:   0xff >> (-limit.BitLen() & 7),
 	}
 }
 
-// eval sets z to the function's value at i and gives z.
-func (f *prf) eval(z *big.Int, i uint32) *big.Int {
-	var x [4]byte
-	binary.LittleEndian.PutUint32(x[:], i)
-	digest := sha256.Sum256(x[:])
-	copy(f.input, digest[:])
+// size is the bytes of the function's values.
+func (f *prf) size() int { return len(f.limit) }
 
-	f.stream.Reset([aes.BlockSize]byte{})
-	for range maxDraws {
-		f.stream.Encrypt(f.output, f.input)
-		f.output[0] &= f.mask
-		if z.SetBytes(f.output).Cmp(f.limit) < 0 {
-			return z
+// draw fills dst with the function's values, big-endian, at the u32s whose
+// digests those are.
+func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
+	f.chains.Expand(dst, f.size(), digests)
+	f.pending = f.pending[:0]
+	for i := range digests {
+		if !f.accept(f.at(dst, i)) {
+			f.pending = append(f.pending, uint32(i))
 		}
 	}
-	// One key in 2^81 gets here. The reduction keeps the promise to callers.
-	return z.Mod(z, f.limit)
-}
-
-// positions gives the chunks that a challenge names: index(i) for i from 0 to
-// count-1, each below n.
-type positions struct {
-	n, count uint32
-	prf      *prf
-	number   big.Int
-}
-
-// newPositions are those of a challenge of l chunks among n.
-func newPositions(key [keySize]byte, l, n uint32) *positions {
-	p := &positions{n: n, count: min(l, n)}
-	if l < n {
-		p.prf = newPRF(key, new(big.Int).SetUint64(uint64(n)))
+	for draw := 1; draw < maxDraws && len(f.pending) > 0; draw++ {
+		f.chains.Redraw(dst, f.size(), digests, f.pending, draw)
+		left := f.pending[:0]
+		for _, i := range f.pending {
+			if !f.accept(f.at(dst, int(i))) {
+				left = append(left, i)
+			}
+		}
+		f.pending = left
 	}
-	return p
+	// One key in 2^81 has any left. The reduction keeps the promise to callers.
+	for _, i := range f.pending {
+		f.reduce(f.at(dst, int(i)))
+	}
 }
 
-func (p *positions) index(i uint32) uint32 {
-	if p.prf == nil {
-		return i
+func (f *prf) at(dst []byte, i int) []byte { return dst[i*f.size():][:f.size()] }
+
+// accept masks a number that was drawn, where that makes it a value; where
+// not, it leaves it as it is, since the next draw goes on from there.
+func (f *prf) accept(number []byte) bool {
+	top := number[0]
+	number[0] &= f.mask
+	if bytes.Compare(number, f.limit) < 0 {
+		return true
 	}
-	return uint32(p.prf.eval(&p.number, i).Uint64())
+	number[0] = top
+	return false
+}
+
+func (f *prf) reduce(number []byte) {
+	number[0] &= f.mask
+	n := new(big.Int).SetBytes(number)
+	n.Mod(n, new(big.Int).SetBytes(f.limit)).FillBytes(number)
+}
+
+// fewDigests are the digests of the first u32s, which all small files and the
+// first blocks of every challenge share.
+var fewDigests = sync.OnceValue(func() [][sha256x.Size]byte {
+	x := make([]uint32, 4096)
+	for i := range x {
+		x[i] = uint32(i)
+	}
+	digests := make([][sha256x.Size]byte, len(x))
+	sha256x.SumU32(digests, x)
+	return digests
+})
+
+// digestsFrom gives the digests of as many u32s as buffer has room for, from
+// first on, in buffer or elsewhere; they are not to be changed.
+func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte {
+	if few := fewDigests(); int64(first)+int64(len(buffer)) <= int64(len(few)) {
+		return few[first:][:len(buffer)]
+	}
+	var x [batch]uint32
+	for i := range buffer {
+		x[i] = first + uint32(i)
+	}
+	sha256x.SumU32(buffer, x[:len(buffer)])
+	return buffer
+}
+
+// chosen goes through the chunks, of n, that a challenge names, a batch at a
+// time: their positions index(i), and as many coefficients v_i, each of the
+// bytes of the limit. Both hold until the next batch.
+func (c fileChallenge) chosen(n uint32) iter.Seq2[[]uint32, []byte] {
+	return func(yield func([]uint32, []byte) bool) {
+		coefficients := newPRF(&c.key, c.limit)
+		var positions *prf
+		if c.l < n {
+			positions = newPRF(&c.key, new(big.Int).SetUint64(uint64(n)))
+		}
+		var (
+			count   = min(c.l, n)
+			buffer  [batch][sha256x.Size]byte
+			at      [batch]uint32
+			v       = make([]byte, batch*coefficients.size())
+			numbers [4 * batch]byte
+		)
+		for first := uint32(0); first < count; first += min(batch, count-first) {
+			digests := digestsFrom(first, buffer[:min(batch, count-first)])
+			coefficients.draw(v, digests)
+			for i := range digests {
+				at[i] = first + uint32(i)
+			}
+			if positions != nil {
+				positions.draw(numbers[:], digests)
+				readPositions(at[:len(digests)], numbers[:], positions.size())
+			}
+			if !yield(at[:len(digests)], v[:len(digests)*coefficients.size()]) {
+				return
+			}
+		}
+	}
+}
+
+// readPositions reads numbers of size bytes, at most 4.
+func readPositions(at []uint32, numbers []byte, size int) {
+	for i := range at {
+		var word [4]byte
+		copy(word[4-size:], numbers[i*size:][:size])
+		at[i] = binary.BigEndian.Uint32(word[:])
+	}
 }

@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
+	"slices"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
-const (
-	// readSize is how much of a file is read at once, in order.
-	readSize = 64 << 10
-	// checkEvery is how many chunks pass between looks at the context.
-	checkEvery = 64
-)
+// readChunks is how many chunks are held while a proof is made.
+const readChunks = 8
 
 // Prove reads the chunks that the challenge names. It gives ErrMalformed where
 // the tag or the challenge is not one, or the tag is not for a file of that
@@ -27,7 +25,7 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 	if err != nil {
 		return nil, malformed("tag", err)
 	}
-	if uint64(t.n()) != uint64(n) {
+	if t.n() != n {
 		return nil, malformed("tag", fmt.Errorf("it has %d chunks, and a file of %d bytes has %d", t.n(), size, n))
 	}
 	c, err := parseChallenge(challenge)
@@ -35,48 +33,75 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 		return nil, malformed("challenge", err)
 	}
 
-	mu := make([]sum, p.sectors)
-	var sigma sum
-	var v big.Int
-	vs, at := newPRF(c.key, c.limit), newPositions(c.key, c.l, n)
-	chunk := make([]byte, p.chunkSize())
-	for i := range at.count {
-		if i%checkEvery == 0 && ctx.Err() != nil {
-			return nil, fmt.Errorf("swizzle: prove: %w", ctx.Err())
-		}
-		index := at.index(i)
-		part, err := p.readChunk(file, size, index, chunk)
-		if err != nil {
-			return nil, fmt.Errorf("swizzle: read chunk %d of the file: %w", index, err)
-		}
-		vs.eval(&v, i)
-		addSectors(mu, &v, part, p.sectorSize)
-		sigma.addMulBytes(&v, t.sigma(index))
-	}
-	return p.reduce(mu, &sigma).marshal(), nil
+	return p.answer(ctx, file, size, t, c)
 }
 
-// readChunk reads a chunk into buffer and gives the part that it fills.
-func (f field) readChunk(file io.ReaderAt, size int64, index uint32, buffer []byte) ([]byte, error) {
+// answer sums over the chunks that c names, reading a few at a time.
+func (p *Prover) answer(ctx context.Context, file io.ReaderAt, size int64, t fileTag, c fileChallenge) ([]byte, error) {
+	vSize := len(c.limit.Bytes())
+	mu := wide.NewSums(p.sectors, vSize, p.sectorSize)
+	sigma := wide.NewSums(1, vSize, p.pSize())
+	chunks := make([]byte, readChunks*p.chunkSize())
+	sigmas := make([]byte, readChunks*p.pSize())
+	for indices, v := range c.chosen(t.n()) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("swizzle: prove: %w", err)
+		}
+		for few := range slices.Chunk(indices, readChunks) {
+			for i, index := range few {
+				chunk := chunks[int64(i)*p.chunkSize():][:p.chunkSize()]
+				if err := p.readChunk(file, size, index, chunk); err != nil {
+					return nil, fmt.Errorf("swizzle: read chunk %d of the file: %w", index, err)
+				}
+				fit(sigmas[i*p.pSize():][:p.pSize()], t.sigma(index), p.p)
+			}
+			mu.Add(v[:len(few)*vSize], chunks)
+			sigma.Add(v[:len(few)*vSize], sigmas)
+			v = v[len(few)*vSize:]
+		}
+	}
+	out := proof{sigma: sigma.Mod(0, p.p).Bytes()}
+	for j := range p.sectors {
+		out.mu = append(out.mu, mu.Mod(j, p.p).Bytes())
+	}
+	return out.marshal(), nil
+}
+
+// readChunk reads the sectors of a chunk.
+func (f field) readChunk(file io.ReaderAt, size int64, index uint32, chunk []byte) error {
 	offset := int64(index) * f.chunkSize()
-	part := buffer[:min(size-offset, f.chunkSize())]
-	if len(part) == 0 {
-		return part, nil
+	part := chunk[:min(size-offset, f.chunkSize())]
+	if err := readAt(file, part, offset); err != nil {
+		return err
+	}
+	f.align(chunk, len(part))
+	return nil
+}
+
+// readAt fills b.
+func readAt(file io.ReaderAt, b []byte, offset int64) error {
+	if len(b) == 0 {
+		return nil
 	}
 	// An io.ReaderAt may say io.EOF along with the last byte.
-	if n, err := file.ReadAt(part, offset); n < len(part) {
-		return nil, unexpected(err)
+	if n, err := file.ReadAt(b, offset); n < len(b) {
+		return unexpected(err)
 	}
-	return part, nil
+	return nil
 }
 
-func (f field) reduce(mu []sum, sigma *sum) proof {
-	out := proof{mu: make([]*big.Int, len(mu))}
-	for j := range mu {
-		out.mu[j] = mu[j].mod(new(big.Int), f.p)
+// align makes whole sectors of a chunk of which the first size bytes are
+// there: the last of them is a number of fewer bytes, and the rest are zero.
+func (f field) align(chunk []byte, size int) {
+	cut := size % f.sectorSize
+	last := chunk[size-cut:]
+	if cut == 0 {
+		clear(last)
+		return
 	}
-	out.sigma = sigma.mod(new(big.Int), f.p)
-	return out
+	clear(last[f.sectorSize:])
+	copy(last[f.sectorSize-cut:f.sectorSize], last[:cut])
+	clear(last[:f.sectorSize-cut])
 }
 
 // unexpected is err where the end of a file is not where it should be.

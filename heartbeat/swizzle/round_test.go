@@ -125,6 +125,57 @@ func TestRoundsOfSmallPrime(t *testing.T) {
 	}
 }
 
+// Primes of odd lengths, and numbers of sectors that the kernels are not made
+// for.
+func TestRoundsOfOddHeartbeats(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		bits    uint
+		less    int64 // the prime is 2^bits - less
+		sectors int
+	}{{1024, 105, 1}, {1024, 105, 101}, {1023, 361, 10}, {1017, 1, 3}, {521, 1, 10}, {130, 5, 7}, {128, 159, 2}, {127, 1, 2}, {61, 1, 200}} {
+		p := new(big.Int).Lsh(big.NewInt(1), test.bits)
+		p.Sub(p, big.NewInt(test.less))
+		f := field{p: p, sectors: test.sectors, sectorSize: int(test.bits / 8)}
+		h := newHeartbeat(f, [keySize]byte{1}, [keySize]byte{2})
+		h.fraction = 0.3
+		for _, chunks := range []int64{0, 1, 8, 9, 70} {
+			for _, size := range []int64{chunks * f.chunkSize(), chunks*f.chunkSize() + int64(f.sectorSize) + 1, (chunks+1)*f.chunkSize() - 1} {
+				e := encode(t, h, size)
+				challenge := e.challenge(t)
+				proof := e.prove(t, e.file, challenge)
+				if !e.verify(t, challenge, proof) || !naiveVerify(t, h, e.state, challenge, proof) {
+					t.Errorf("2^%d-%d, %d sectors, file of %d bytes: not valid", test.bits, test.less, test.sectors, size)
+				}
+			}
+		}
+	}
+}
+
+// A mu that is not below p is as good as its remainder.
+func TestNumbersAboveP(t *testing.T) {
+	t.Parallel()
+	e := encode(t, sharedHeartbeat(t), 3000)
+	challenge := e.challenge(t)
+	p, err := parseProof(e.prove(t, e.file, challenge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j := range p.mu {
+		mu := new(big.Int).SetBytes(p.mu[j])
+		large := new(big.Int).Lsh(e.h.p, uint(700*j))
+		p.mu[j] = mu.Add(mu, large).Bytes()
+	}
+	if !e.verify(t, challenge, p.marshal()) {
+		t.Error("not valid")
+	}
+	sigma := new(big.Int).SetBytes(p.sigma)
+	p.sigma = sigma.Add(sigma, e.h.p).Bytes()
+	if e.verify(t, challenge, p.marshal()) {
+		t.Error("with a sigma that is not reduced: valid")
+	}
+}
+
 func TestChallenged(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -143,32 +194,6 @@ func TestChallenged(t *testing.T) {
 		if got := challenged(test.fraction, test.n); got != test.want {
 			t.Errorf("%v of %d chunks: %d, want %d", test.fraction, test.n, got, test.want)
 		}
-	}
-}
-
-func TestPositions(t *testing.T) {
-	t.Parallel()
-	key := [keySize]byte{1}
-	all := newPositions(key, 9, 5)
-	if all.count != 5 {
-		t.Errorf("%d positions, want all 5", all.count)
-	}
-	for i := range all.count {
-		if got := all.index(i); got != i {
-			t.Errorf("position %d is %d", i, got)
-		}
-	}
-	seen := make(map[uint32]bool)
-	some := newPositions(key, 99, 100)
-	for i := range some.count {
-		index := some.index(i)
-		if index >= 100 {
-			t.Errorf("position %d is %d of 100", i, index)
-		}
-		seen[index] = true
-	}
-	if len(seen) < 50 {
-		t.Errorf("99 draws hit %d chunks", len(seen))
 	}
 }
 
@@ -205,7 +230,7 @@ func TestNumberOfSectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The file fills 10 sectors of its first chunk, so no mu is zero.
-	if p.mu = append(p.mu, new(big.Int)); e.verify(t, challenge, p.marshal()) {
+	if p.mu = append(p.mu, nil); e.verify(t, challenge, p.marshal()) {
 		t.Error("with a zero more: valid")
 	}
 	if p.mu = p.mu[:9]; e.verify(t, challenge, p.marshal()) {
@@ -275,8 +300,9 @@ func TestTamperedState(t *testing.T) {
 			t.Errorf("byte %d changed: %v", at, err)
 		}
 	}
-	other := *e.h
-	other.kMAC[0] ^= 1
+	key := e.h.kMAC
+	key[0] ^= 1
+	other := newHeartbeat(e.h.field, e.h.kEnc, key)
 	if _, err := other.openState(e.state); !errors.Is(err, heartbeat.ErrMalformed) {
 		t.Errorf("opened with another key: %v", err)
 	}
@@ -373,12 +399,13 @@ func TestMemoryIsBounded(t *testing.T) {
 // heapProbe is a file that sees what is on the heap when its last part is read.
 type heapProbe struct {
 	file *filestream.Reader
+	once sync.Once
 	live uint64
 }
 
 func (p *heapProbe) ReadAt(b []byte, offset int64) (int, error) {
-	if p.live == 0 && offset+2*int64(len(b)) >= p.file.Size() {
-		p.live = liveHeap()
+	if offset+2*int64(len(b)) >= p.file.Size() {
+		p.once.Do(func() { p.live = liveHeap() })
 	}
 	return p.file.ReadAt(b, offset)
 }

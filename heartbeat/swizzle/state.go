@@ -2,11 +2,13 @@ package swizzle
 
 import (
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"math/big"
+	"hash"
+	"sync"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
 )
@@ -25,14 +27,14 @@ func (h *Heartbeat) sealState(s fileState) []byte {
 	keys = appendBlock(keys, s.alpha[:])
 	var iv [aes.BlockSize]byte
 	rand.Read(iv[:])
-	h.keyStream(iv).Encrypt(keys, keys)
+	h.seal.keyStream(iv).Encrypt(keys, keys)
 
 	signed := appendU32(nil, s.n)
 	signed = appendBlock(signed, iv[:])
 	signed = appendBlock(signed, keys)
 
 	raw := appendBlock(nil, signed)
-	raw = appendBlock(raw, h.sign(signed))
+	raw = appendBlock(raw, h.seal.sign(signed))
 	return appendBlock(nil, raw)
 }
 
@@ -56,7 +58,7 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 	if err := d.end(); err != nil {
 		return s, err
 	}
-	if !hmac.Equal(mac, h.sign(signed)) {
+	if !hmac.Equal(mac, h.seal.sign(signed)) {
 		return s, errors.New("the signature does not match: it was changed, or made with another heartbeat")
 	}
 
@@ -71,35 +73,42 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 		return s, errors.New("no chunks")
 	}
 	keys := make([]byte, len(encrypted))
-	h.keyStream([aes.BlockSize]byte(iv)).Decrypt(keys, encrypted)
+	h.seal.keyStream([aes.BlockSize]byte(iv)).Decrypt(keys, encrypted)
 	d = decoder{rest: keys}
 	s.f, s.alpha = d.key(), d.key()
 	return s, d.end()
 }
 
-func (h *Heartbeat) keyStream(iv [aes.BlockSize]byte) *cfb.Full {
-	block, err := aes.NewCipher(h.kEnc[:])
+// seal is what kEnc and kMAC are set up as, once for all states.
+type seal struct {
+	block cipher.Block
+	macs  sync.Pool // of hash.Hash
+}
+
+func newSeal(kEnc, kMAC [keySize]byte) *seal {
+	block, err := aes.NewCipher(kEnc[:])
 	if err != nil {
 		panic(err) // not possible: the key is 32 bytes
 	}
-	return cfb.NewFull(block, iv)
+	s := &seal{block: block}
+	s.macs.New = func() any { return hmac.New(sha256.New, kMAC[:]) }
+	return s
 }
 
-func (h *Heartbeat) sign(signed []byte) []byte {
-	mac := hmac.New(sha256.New, h.kMAC[:])
+func (s *seal) keyStream(iv [aes.BlockSize]byte) *cfb.Full { return cfb.NewFull(s.block, iv) }
+
+func (s *seal) sign(signed []byte) []byte {
+	mac := s.macs.Get().(hash.Hash)
+	defer s.macs.Put(mac)
+	mac.Reset()
 	mac.Write(signed)
 	return mac.Sum(nil)
 }
 
-// fPRF gives each chunk its own secret summand.
-func (h *Heartbeat) fPRF(s fileState) *prf { return newPRF(s.f, h.p) }
-
-// alphas are the secret coefficients of the sectors.
-func (h *Heartbeat) alphas(s fileState) []*big.Int {
-	f := newPRF(s.alpha, h.p)
-	alphas := make([]*big.Int, h.sectors)
-	for j := range alphas {
-		alphas[j] = f.eval(new(big.Int), uint32(j))
-	}
+// alphas are the secret coefficients of the sectors, big-endian.
+func (h *Heartbeat) alphas(s fileState) []byte {
+	f := newPRF(&s.alpha, h.p)
+	alphas := make([]byte, h.sectors*f.size())
+	f.draw(alphas, fewDigests()[:h.sectors])
 	return alphas
 }

@@ -16,7 +16,7 @@ type fileTag struct {
 }
 
 // n is the number of chunks.
-func (t fileTag) n() int { return len(t.offsets) - 1 }
+func (t fileTag) n() uint32 { return uint32(len(t.offsets) - 1) }
 
 // sigma gives a chunk's authenticator, big-endian.
 func (t fileTag) sigma(index uint32) []byte {

@@ -80,7 +80,7 @@ func TestEncodeVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		var tag, wire bytes.Buffer
-		if err := h.writeTag(t.Context(), v.file(), v.File.Size, &tag, s); err != nil {
+		if err := h.writeTag(t.Context(), v.file(), v.File.Size, &tag, nil, s); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.WriteTagJSON(&wire, bytes.NewReader(tag.Bytes())); err != nil {

@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"math/big"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
+	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
 // leastChunks is the least number of chunks in a challenge, of files that have
@@ -52,14 +55,24 @@ func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 		return false, nil
 	}
 
-	var acc sum
-	var v, secret big.Int
-	vs, fs, at := newPRF(c.key, c.limit), h.fPRF(s), newPositions(c.key, c.l, s.n)
-	for i := range at.count {
-		acc.addMul(vs.eval(&v, i), fs.eval(&secret, at.index(i)))
+	sums := wide.NewSums(1, h.pSize(), h.pSize())
+	h.addSecrets(sums, s, c)
+	mus := make([]byte, h.sectors*h.pSize())
+	for j, mu := range p.mu {
+		fit(mus[j*h.pSize():][:h.pSize()], mu, h.p)
 	}
-	for j, alpha := range h.alphas(s) {
-		acc.addMul(alpha, p.mu[j])
+	sums.Add(h.alphas(s), mus)
+	return sums.Mod(0, h.p).Cmp(new(big.Int).SetBytes(p.sigma)) == 0, nil
+}
+
+// addSecrets adds sum_i v_i * f(index(i)).
+func (h *Heartbeat) addSecrets(sums *wide.Sums, s fileState, c fileChallenge) {
+	f := newPRF(&s.f, h.p)
+	secrets := make([]byte, batch*f.size())
+	var digests [batch][sha256x.Size]byte
+	for indices, v := range c.chosen(s.n) {
+		sha256x.SumU32(digests[:], indices)
+		f.draw(secrets, digests[:len(indices)])
+		sums.Add(v, secrets)
 	}
-	return acc.mod(new(big.Int), h.p).Cmp(p.sigma) == 0, nil
 }

@@ -1,0 +1,29 @@
+package merkle
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// copyContent writes the whole file to w.
+func copyContent(ctx context.Context, w io.Writer, file io.ReaderAt, size int64) error {
+	buffer := make([]byte, min(size, readSize))
+	for offset := int64(0); offset < size; offset += int64(len(buffer)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		buffer = buffer[:min(size-offset, readSize)]
+		// An io.ReaderAt may say io.EOF along with the last byte.
+		if n, err := file.ReadAt(buffer, offset); n < len(buffer) {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("merkle: read the file at %d: %w", offset, err)
+		}
+		if _, err := w.Write(buffer); err != nil {
+			return fmt.Errorf("merkle: write the content: %w", err)
+		}
+	}
+	return nil
+}
