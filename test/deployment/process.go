@@ -63,6 +63,9 @@ func (p *Process) run(started chan<- error) {
 	_ = p.cmd.Wait() // how it ended is in its state
 }
 
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 

@@ -88,11 +88,20 @@ func (b *bench) start() *running {
 	n.db = n.Database(b)
 	n.db.SetMaxIdleConns(16)
 	n.api = n.API(b, nil)
-	for range b.workers {
+	b.node = n
+	n.employ(b, b.workers)
+	return n
+}
+
+// employ ends the workers and starts so many others.
+func (n *running) employ(b *bench, workers int) {
+	for _, w := range n.workers {
+		w.Terminate(b)
+	}
+	n.workers = nil
+	for range workers {
 		n.workers = append(n.workers, n.Worker(b, nil))
 	}
-	b.node = n
-	return n
 }
 
 // deploy starts the servers.

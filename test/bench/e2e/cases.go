@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,48 +27,60 @@ type encoded struct {
 	proof                 json.RawMessage
 }
 
-// encode makes n files of size bytes with the key, and a proof for each.
-func (b *bench) encode(key heartbeat.Heartbeat, n int, size int64) []encoded {
-	prover, err := schemes.ParsePublic(key.Type(), key.Public())
+// encode makes n files of size bytes with the node's key, and a proof for each.
+func (b *bench) encode(scheme heartbeat.Type, n int, size int64) []encoded {
+	b.progress.Step("encoding %d files with %s", n, scheme)
+	key, _ := b.start().key(b, scheme)
+	prover, err := schemes.ParsePublic(scheme, key.Public())
 	if err != nil {
 		b.Fatal(err)
 	}
 	files := make([]encoded, n)
 	first := b.encoded
 	b.encoded += n
-	group, ctx := errgroup.WithContext(b.ctx)
-	group.SetLimit(8)
-	for i := range files {
-		group.Go(func() (err error) {
-			files[i], err = encodeOne(ctx, key, prover, fmt.Sprintf("bench %d", first+i), size)
+	b.eachOf(n, func(ctx context.Context, i int) (err error) {
+		if files[i], err = encodeOne(ctx, key, fmt.Sprintf("bench %d", first+i), size); err != nil {
 			return err
-		})
+		}
+		return files[i].prove(ctx, key, prover)
+	})
+	return files
+}
+
+// eachOf does n things, some at once.
+func (b *bench) eachOf(n int, do func(ctx context.Context, i int) error) {
+	group, ctx := errgroup.WithContext(b.ctx)
+	group.SetLimit(runtime.NumCPU())
+	for i := range n {
+		group.Go(func() error { return do(ctx, i) })
 	}
 	if err := group.Wait(); err != nil {
 		b.Fatal(err)
 	}
-	return files
 }
 
-func encodeOne(ctx context.Context, key heartbeat.Heartbeat, prover heartbeat.Prover, seed string, size int64) (e encoded, err error) {
+func encodeOne(ctx context.Context, key heartbeat.Heartbeat, seed string, size int64) (e encoded, err error) {
 	file := filestream.New(seed, size)
-	content := make([]byte, size)
-	if _, err := file.ReadAt(content, 0); err != nil {
+	content := sha256.New()
+	if _, err := io.Copy(content, io.NewSectionReader(file, 0, size)); err != nil {
 		return e, err
 	}
-	e = encoded{hash: sha256.Sum256(content), seed: seed, size: size}
+	e = encoded{hash: node.FileHash(content.Sum(nil)), seed: seed, size: size}
 	var tag bytes.Buffer
-	if e.state, err = key.Encode(ctx, file, size, &tag, heartbeat.EncodeOptions{}); err != nil {
-		return e, err
-	}
+	e.state, err = key.Encode(ctx, file, size, &tag, heartbeat.EncodeOptions{})
 	e.tag = tag.Bytes()
+	return e, err
+}
+
+// prove issues the file's next challenge and answers it.
+func (e *encoded) prove(ctx context.Context, key heartbeat.Heartbeat, prover heartbeat.Prover) (err error) {
 	if e.challenge, e.state, err = key.Challenge(e.state); err != nil {
-		return e, err
+		return err
 	}
-	proof, err := prover.Prove(ctx, file, size, e.tag, e.challenge)
+	proof, err := prover.Prove(ctx, filestream.New(e.seed, e.size), e.size, e.tag, e.challenge)
 	if err != nil {
-		return e, err
+		return err
 	}
 	e.proof, err = prover.ProofJSON(proof)
-	return e, err
+	return err
 }

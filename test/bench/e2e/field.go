@@ -42,12 +42,11 @@ type holder struct {
 // interval is that of the contracts: longer than any run.
 const interval = time.Hour
 
-// newField makes farmers with some contracts each, of files that are made in
-// that number.
-func newField(b *bench, n *running, scheme heartbeat.Type, files int, size int64, farmers, each int) *field {
-	b.progress.Step("encoding %d files with %s", files, scheme)
-	key, keyID := n.key(b, scheme)
-	f := &field{b: b, node: n, scheme: scheme, states: n.states(b), files: b.encode(key, files, size)}
+// newField makes farmers with some contracts each, for files that are encoded
+// with the node's key of that scheme.
+func newField(b *bench, n *running, scheme heartbeat.Type, files []encoded, farmers, each int) *field {
+	_, keyID := n.key(b, scheme)
+	f := &field{b: b, node: n, scheme: scheme, states: n.states(b), files: files}
 	b.progress.Step("writing %d contracts", farmers*each)
 	rows, fileIDs := fileTable(&n.ids, f.files, keyID)
 	tokens, addresses := f.addFarmers(farmers, each, keyID)

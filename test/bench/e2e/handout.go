@@ -50,9 +50,8 @@ type inventory struct {
 // the chunks is what refill fills the inventory from.
 func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
-	b.progress.Step("encoding %d chunks with %s", s.count, scheme)
-	key, keyID := n.key(b, scheme)
-	files := b.encode(key, s.count, fileSize)
+	_, keyID := n.key(b, scheme)
+	files := b.encode(scheme, s.count, fileSize)
 	rows, fileIDs := fileTable(&n.ids, files, keyID)
 	s.fileIDs = [2]int64{n.ids.file - int64(len(files)) + 1, n.ids.file}
 	tags := &table{name: "tags", columns: []string{"file_id", "part", "content"}}

@@ -38,6 +38,7 @@ var parts = []part{
 	{"swizzle", "Swizzle proofs in requests of 1000", measureSwizzle},
 	{"singles", "requests with one proof, at 64 connections", measureSingles},
 	{"handout", "contracts handed out to four farmers at once", measureHandOut},
+	{"workers", "one, two and four workers with a fifth of a core each", measureWorkers},
 }
 
 func main() {
