@@ -43,6 +43,7 @@ func TestGolden(t *testing.T) {
 		{"answers", small, playAnswers},
 		{"swizzle", func(p *plan) { small(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, playSwizzle},
 		{"status", unattended, playStatus},
+		{"history", unattended, playHistory},
 		{"busy", func(p *plan) { unattended(p); p.queue.MaxQueue = 1 }, playBusy},
 	} {
 		t.Run(scene.name, func(t *testing.T) {
@@ -103,7 +104,11 @@ func (s *stage) post(t *testing.T, r *replica, path string, body any, header ...
 
 func (s *stage) request(t *testing.T, r *replica, method, path string, body any, header ...string) answer {
 	t.Helper()
-	got := r.ask(t, method, s.prefix+path+s.slash, body, header...)
+	route, query, asked := strings.Cut(path, "?")
+	if asked {
+		query = "?" + query
+	}
+	got := r.ask(t, method, s.prefix+route+s.slash+query, body, header...)
 	fmt.Fprintf(&s.told, "%s %s%s\n", method, path, shown(body))
 	fmt.Fprintf(&s.told, "%d", got.status)
 	for _, name := range []string{"Content-Type", "Retry-After", "Location"} {

@@ -72,7 +72,7 @@ func playNew(t *testing.T, s *stage) {
 	closed := s.open(t, func(o *apiserver.Options) { o.Whitelist = true })
 	s.say("where a whitelist says who may come: not known, then known")
 	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
-	_, err := s.store.LoadWhitelist(t.Context(), allow(address))
+	_, err := s.store.LoadWhitelist(t.Context(), allow(address), s.clock.Now())
 	must(t, err)
 	token(s.get(t, closed, "/new/"+address, from, "192.0.2.5"))
 	s.post(t, closed, "/new/"+owner, good, from, "192.0.2.5")

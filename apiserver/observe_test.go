@@ -49,7 +49,7 @@ func TestLogHoldsNoToken(t *testing.T) {
 				h.ask(t, "POST", api+"/challenge/"+token, body, from, f.ip)
 			}
 		}
-		must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID()))
+		must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
 		f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
 		must(t, h.queue.Close())
 		f.ask(t, "GET", f.at("challenge"), nil)

@@ -33,6 +33,8 @@ func (s *Server) router() http.Handler {
 		route("GET", "/status/show/{id}", s.statusShow)
 		route("GET", "/status/summary", s.statusSummary)
 		route("GET", "/status/map", s.statusMap)
+		route("GET", "/status/show/{id}/history", s.farmerDays)
+		route("GET", "/status/history", s.statusHistory)
 		for _, path := range statusListPaths() {
 			route("GET", path, s.statusList)
 		}

@@ -1,5 +1,5 @@
 // Package workers is the pool behind the API: it verifies proofs, keeps the
-// inventory stocked and sweeps up what is over.
+// inventory stocked, sweeps up what is over and tends the record.
 //
 // A proof's way through it: [Verifier] reads a job from the queue into a free
 // slot; verify looks at each answer, against a copy of its contract; commit

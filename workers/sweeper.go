@@ -19,8 +19,7 @@ type SweeperOptions struct {
 	Batch     int           // rows in one transaction
 }
 
-// Sweeper takes expired contracts off their farmers' counts, keeps the hourly
-// totals, and deletes what is long over. Several sweepers do no harm.
+// Sweeper takes expired contracts off their farmers' counts, and deletes what is long over. Several sweepers do no harm.
 type Sweeper struct {
 	opt     SweeperOptions
 	store   *store.Store
@@ -58,8 +57,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sweep takes what has expired off the counts and brings the current hour's
-// totals up to date.
+// Sweep takes what has expired off the counts.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := s.now()
 	for {
@@ -72,8 +70,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 			break
 		}
 	}
-	_, err := s.store.RecordHour(ctx, now)
-	return err
+	return nil
 }
 
 // Clean deletes what nobody needs any more: the tags of contracts that were

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +70,7 @@ func loadWhitelist(ctx context.Context, cfg config.Config, st *store.Store, arg 
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return "", errors.Join(err, fmt.Errorf("%s is not a file", arg))
 	}
-	change, err := st.LoadWhitelist(ctx, allowed(file, cfg.Access.MinBalance))
+	change, err := st.LoadWhitelist(ctx, allowed(file, cfg.Access.MinBalance), time.Now())
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\nnothing was changed", arg, err)
 	}

@@ -237,7 +237,8 @@ func (p *process) workers(name string) []service {
 	c, rooms := p.cfg, p.workerRooms()
 	var services []service
 	if c.Worker.Duties.Sweep {
-		services = append(services, service{"sweeper", workers.NewSweeper(rooms, sweeping(c)).Run})
+		services = append(services, service{"sweeper", workers.NewSweeper(rooms, sweeping(c)).Run},
+			service{"recorder", workers.NewRecorder(rooms, recording(c)).Run})
 	}
 	if c.Worker.Duties.Stock {
 		services = append(services, service{"stocker", workers.NewStocker(rooms, stocking(c)).Run})
@@ -284,5 +285,13 @@ func sweeping(c config.Config) workers.SweeperOptions {
 		Grace:     c.Sweep.Grace,
 		Retention: c.Contracts.Retention,
 		Batch:     c.Sweep.Batch,
+	}
+}
+
+func recording(c config.Config) workers.RecorderOptions {
+	return workers.RecorderOptions{
+		Interval:    time.Minute,
+		BalanceEach: time.Hour,
+		Keep:        store.Keep{Minutes: c.Record.Minutes, Hours: c.Record.Hours, Days: c.Record.FarmerDays},
 	}
 }

@@ -120,7 +120,7 @@ func newTokensCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := st.DeleteToken(ctx, id); err != nil {
+				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)

@@ -42,6 +42,8 @@ type Config struct {
 	Geo Geo `yaml:"geo"`
 	// The periodic clean-up.
 	Sweep Sweep `yaml:"sweep"`
+	// The record of how it went.
+	Record Record `yaml:"record"`
 	// The log, on standard error.
 	Log Log `yaml:"log"`
 }

@@ -50,9 +50,9 @@ func Default() Config {
 			Interval: 5 * time.Second,
 			Grace:    time.Minute,
 			Batch:    1000,
-			History:  365 * 24 * time.Hour,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: LogJSON},
+		Record: Record{Minutes: 48 * time.Hour, Hours: 2 * 365 * 24 * time.Hour, FarmerDays: 400 * 24 * time.Hour},
+		Log:    Log{Level: slog.LevelInfo, Format: LogJSON},
 	}
 }
 

@@ -70,7 +70,7 @@ type Inventory struct {
 }
 
 // Sweep is the periodic clean-up: expired contracts leave the counts of their
-// farmers, old records are deleted, totals are written to the history.
+// farmers, old records are deleted.
 type Sweep struct {
 	// The time between two sweeps.
 	Interval time.Duration `yaml:"interval"`
@@ -79,7 +79,17 @@ type Sweep struct {
 	Grace time.Duration `yaml:"grace"`
 	// The most rows that a sweep changes in one transaction.
 	Batch int `yaml:"batch"`
-	// How long the hourly totals behind the status page's plots are kept; 0 for
-	// ever.
-	History time.Duration `yaml:"history"`
+}
+
+// Record is the history behind the status page's plots: what there was and
+// what happened, for the node as a whole and for each farmer. What is too old
+// for one step is kept at the next.
+type Record struct {
+	// How long the totals of each minute are kept; at least an hour.
+	Minutes time.Duration `yaml:"minutes"`
+	// How long the totals of each hour are kept.
+	Hours time.Duration `yaml:"hours"`
+	// How long each farmer's days are kept. A row of some 60 bytes for each
+	// farmer and day.
+	FarmerDays time.Duration `yaml:"farmerDays"`
 }

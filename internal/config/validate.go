@@ -35,6 +35,7 @@ func (c Config) Validate() error {
 	c.Redis.validate(&p)
 	within(&p, "geo.reloadInterval", c.Geo.ReloadInterval, time.Second, day)
 	c.Sweep.validate(&p)
+	c.Record.validate(&p)
 	p.check("log.format", oneOf(c.Log.Format, LogJSON, LogText))
 	return errors.Join(p...)
 }
@@ -176,7 +177,15 @@ func (s Sweep) validate(p *problems) {
 	within(p, "sweep.interval", s.Interval, 100*time.Millisecond, day)
 	within(p, "sweep.grace", s.Grace, 0, day)
 	within(p, "sweep.batch", s.Batch, 1, 100_000)
-	within(p, "sweep.history", s.History, 0, 36500*day)
+}
+
+func (r Record) validate(p *problems) {
+	within(p, "record.minutes", r.Minutes, time.Hour, 366*day)
+	within(p, "record.hours", r.Hours, day, 36500*day)
+	within(p, "record.farmerDays", r.FarmerDays, day, 36500*day)
+	if r.Hours < r.Minutes {
+		p.add("record.hours", "must be at least record.minutes (%v), is %v", r.Minutes, r.Hours)
+	}
 }
 
 func (d Database) validate(p *problems) {

@@ -39,10 +39,15 @@ func (u Uptime) Percent(now time.Time) float64 {
 	if total <= 0 {
 		return 100
 	}
+	return 100 * float64(u.Sum(now)) / float64(total)
+}
+
+// Sum is the time online up to now, which must not be in a stretch before the
+// current one.
+func (u Uptime) Sum(now time.Time) time.Duration {
 	end := u.End
 	if now.Before(end) {
 		end = now
 	}
-	online := u.Before + end.Sub(u.Start)
-	return 100 * float64(online) / float64(total)
+	return u.Before + max(0, end.Sub(u.Start))
 }

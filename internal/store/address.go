@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -27,7 +28,7 @@ type WhitelistChange struct {
 // LoadWhitelist makes the whitelist equal to entries. An address that is not
 // among them loses its tokens and contracts. An error, also one from entries,
 // changes nothing.
-func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error]) (change WhitelistChange, err error) {
+func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error], now time.Time) (change WhitelistChange, err error) {
 	defer wrap(&err, "load whitelist")
 	wanted := map[string]int64{}
 	for entry, err := range entries {
@@ -37,7 +38,7 @@ func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, er
 		wanted[entry.Address] = entry.Balance
 	}
 	err = s.transaction(ctx, func(tx *gorm.DB) (err error) {
-		change, err = s.replaceWhitelist(tx, wanted)
+		change, err = s.replaceWhitelist(tx, wanted, now)
 		return err
 	})
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, er
 	return change, nil
 }
 
-func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64) (WhitelistChange, error) {
+func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64, now time.Time) (WhitelistChange, error) {
 	if err := s.lockSetting(tx, whitelistLock); err != nil {
 		return WhitelistChange{}, err
 	}
@@ -72,7 +73,7 @@ func (s *Store) replaceWhitelist(tx *gorm.DB, wanted map[string]int64) (Whitelis
 	if err := writeAddresses(tx, write); err != nil {
 		return WhitelistChange{}, err
 	}
-	tokens, err := s.deleteAddresses(tx, gone)
+	tokens, err := s.deleteAddresses(tx, gone, now)
 	if err != nil {
 		return WhitelistChange{}, err
 	}
@@ -112,7 +113,8 @@ func writeAddresses(tx *gorm.DB, rows []addressRow) error {
 
 // deleteAddresses deletes addresses with all that hangs on them, and says how
 // many tokens that were.
-func (s *Store) deleteAddresses(tx *gorm.DB, ids []int64) (tokens int, err error) {
+func (s *Store) deleteAddresses(tx *gorm.DB, ids []int64, now time.Time) (tokens int, err error) {
+	var left []event
 	for batch := range slices.Chunk(ids, batchRows) {
 		var locked, gone []int64
 		err := tx.Raw("SELECT id FROM addresses"+s.dialect.byID+" WHERE id IN ? ORDER BY id"+s.dialect.forUpdate, batch).
@@ -123,13 +125,15 @@ func (s *Store) deleteAddresses(tx *gorm.DB, ids []int64) (tokens int, err error
 		if err := tx.Raw("SELECT id FROM tokens WHERE address_id IN ?", batch).Scan(&gone).Error; err != nil {
 			return 0, err
 		}
-		if err := s.deleteTokens(tx, gone); err != nil {
+		events, err := s.deleteTokens(tx, gone, now)
+		if err != nil {
 			return 0, err
 		}
+		left = append(left, events...)
 		if err := tx.Exec("DELETE FROM addresses WHERE id IN ?", batch).Error; err != nil {
 			return 0, err
 		}
 		tokens += len(gone)
 	}
-	return tokens, nil
+	return tokens, s.record(tx, left)
 }

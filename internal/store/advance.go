@@ -53,7 +53,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 		if err := saveContracts(tx, changed); err != nil {
 			return err
 		}
-		return saveTokens(tx, []*lockedToken{t})
+		return s.saveTokens(tx, []*lockedToken{t})
 	})
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (j
 		for i, v := range verdicts {
 			judged[i] = b.judge(v, min(maxWrong, MaxWrong))
 		}
-		return b.save(tx)
+		return b.save(s, tx)
 	})
 	if err != nil {
 		return nil, err
@@ -91,25 +91,20 @@ func (b *batch) judge(v Verdict, maxWrong int) Judged {
 	outcome := c.Judge(v.Sequence, v.Proof, v.Valid, received, maxWrong)
 	switch outcome {
 	case node.OK:
-		t.Heartbeats++
-		uptime := t.Uptime.uptime()
-		uptime.Extend(received, c.Expiry())
-		t.Uptime = uptimeColumns(uptime)
 		if row := b.rows[c.ID]; !row.Live {
 			// The answer came in time and the sweeper before its verdict.
 			row.Live = true
-			t.Contracts++
-			t.Size += row.Size
-			t.Expired--
+			t.regain(moment(row.Expiry), row.Size)
 		}
+		t.beat(received, c.Expiry())
 	case node.Invalid:
-		t.Wrong++
+		t.wrong(received)
 	}
 	return Judged{Outcome: outcome, Contract: *c}
 }
 
 // save writes what judging changed.
-func (b *batch) save(tx *gorm.DB) error {
+func (b *batch) save(s *Store, tx *gorm.DB) error {
 	var changes []change
 	touched := map[int64]*lockedToken{}
 	for id, c := range b.contracts {
@@ -126,5 +121,5 @@ func (b *batch) save(tx *gorm.DB) error {
 	if err := update(tx, "contracts", columns, changes); err != nil {
 		return err
 	}
-	return saveTokens(tx, slices.Collect(maps.Values(touched)))
+	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
 }

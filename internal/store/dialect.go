@@ -1,6 +1,10 @@
 package store
 
-import "database/sql"
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+)
 
 // dialect is what the databases say differently. Everything else is one text
 // for all of them.
@@ -24,30 +28,44 @@ type dialect struct {
 	// clock is the database's own time, in microseconds since the Unix epoch.
 	clock string
 
-	// insertIgnore begins an INSERT that leaves an existing row as it is.
-	insertIgnore string
-
 	// orLock ends an INSERT that, where the row exists by the unique column %s,
 	// locks it and leaves it as it is. INSERT IGNORE would take a shared lock
 	// on it, and two that both go on to write deadlock.
 	orLock string
+
+	// upsert and inserted make the end of an INSERT that adds to a row that
+	// exists: how it begins, given the key, and what it calls a value that was
+	// to be inserted.
+	upsert, inserted string
+}
+
+// orAdd ends an INSERT that, where a row with the key exists, adds the columns
+// to it.
+func (d dialect) orAdd(key string, columns []string) string {
+	sums := make([]string, len(columns))
+	for i, c := range columns {
+		sums[i] = c + " = " + c + " + " + fmt.Sprintf(d.inserted, c)
+	}
+	return strings.ReplaceAll(d.upsert, "%s", key) + strings.Join(sums, ", ")
 }
 
 var mysqlDialect = dialect{
-	name:         "mysql",
-	forUpdate:    " FOR UPDATE",
-	skipLocked:   " FOR UPDATE SKIP LOCKED",
-	byID:         " FORCE INDEX (PRIMARY)",
-	bySize:       " FORCE INDEX (chunks_key_size)",
-	oneState:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-	clock:        "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-	insertIgnore: "INSERT IGNORE",
-	orLock:       " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
+	name:       "mysql",
+	forUpdate:  " FOR UPDATE",
+	skipLocked: " FOR UPDATE SKIP LOCKED",
+	byID:       " FORCE INDEX (PRIMARY)",
+	bySize:     " FORCE INDEX (chunks_key_size)",
+	oneState:   &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+	clock:      "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+	orLock:     " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
+	upsert:     " ON DUPLICATE KEY UPDATE ",
+	inserted:   "VALUES(%s)", // MySQL would rather have an alias, which MariaDB does not know
 }
 
 var sqliteDialect = dialect{
-	name:         "sqlite",
-	clock:        "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-	insertIgnore: "INSERT OR IGNORE",
-	orLock:       " ON CONFLICT (%[1]s) DO NOTHING",
+	name:     "sqlite",
+	clock:    "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+	orLock:   " ON CONFLICT (%[1]s) DO NOTHING",
+	upsert:   " ON CONFLICT (%s) DO UPDATE SET ",
+	inserted: "excluded.%s",
 }

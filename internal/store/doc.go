@@ -14,7 +14,7 @@
 // # Locks
 //
 // A transaction locks rows in one order, by id within each: settings,
-// addresses, ips, tokens, contracts. Whatever changes a contract has its token
+// addresses, ips, tokens, contracts, spans. Whatever changes a contract has its token
 // locked. Chunks that somebody else has locked are passed over. Should two transactions still wait for each other, or for
 // too long, the one that the database ends is run again from its start, a
 // bounded number of times; so a function that is handed to a method and called
@@ -22,6 +22,25 @@
 //
 // Transactions run at READ COMMITTED: they lock what they found, not the gaps
 // around it, and what they read after a lock is what the holder before left.
+//
+// # The record
+//
+// How the node and each farmer did over time is recorded by the transactions
+// in which it happens: what is committed is recorded, once, whoever dies when,
+// and a token that is deleted takes nothing along. The other way, to take
+// differences of the tokens' counts now and then, puts what happens around a
+// look, or while nobody looks, into the wrong span, and costs a scan.
+//
+// Each transaction that changes tokens adds its sums to the rows of the minutes
+// in which an answer was received, a contract handed out or over. There are
+// several such rows a minute, of which it takes any, so that transactions do
+// not queue at one. The rows hold changes, also of the number of farmers,
+// contracts and bytes: adding knows no order, so what is late finds its place,
+// and minutes move to hours without anything being lost or counted twice.
+//
+// A farmer's day is written when the first thing of a later day happens to it:
+// its counts are then what that day came to. So it costs the transactions of
+// one farmer one row a day, and the days of those who are gone nothing.
 //
 // # Times
 //

@@ -75,7 +75,7 @@ func TestFarmersFollowed(t *testing.T) {
 			}},
 			{"move", due, func() { must(t, f.MoveToken(ctx, token.ID, "192.0.2.9", &node.Location{City: "Reykjavík"})) }},
 			{"sweep", due, func() { _, err := f.Expire(ctx, due, 1); must(t, err) }},
-			{"deletion", due, func() { must(t, f.DeleteToken(ctx, leaver.FarmerID)) }},
+			{"deletion", due, func() { must(t, f.DeleteToken(ctx, leaver.FarmerID, start)) }},
 		} {
 			step.do()
 			r.read(t, f.Store, step.now)

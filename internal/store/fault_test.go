@@ -100,7 +100,7 @@ func TestTransactionPanics(t *testing.T) {
 				panic("a defect")
 			})
 		}()
-		must(t, f.DeleteToken(t.Context(), token.FarmerID))
+		must(t, f.DeleteToken(t.Context(), token.FarmerID, start))
 	})
 }
 

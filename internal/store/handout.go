@@ -54,7 +54,7 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 			out = nil
 			return err
 		}
-		out, err = makeContracts(tx, t, chunks, interval, now)
+		out, err = s.makeContracts(tx, t, chunks, interval, now)
 		return err
 	})
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 }
 
 // makeContracts gives the chunks to the token.
-func makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval time.Duration, now time.Time) ([]HandedOut, error) {
+func (s *Store) makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := cut(now.Add(interval))
 	files, err := filesOf(tx, chunks)
 	if err != nil {
@@ -182,14 +182,10 @@ func makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval ti
 	if err != nil {
 		return nil, err
 	}
-	uptime := t.Uptime.uptime()
-	uptime.Extend(now, due)
-	t.Uptime = uptimeColumns(uptime)
-	t.LastDue = max(t.LastDue, micros(due))
+	var size int64
 	out := make([]HandedOut, len(rows))
 	for i, r := range rows {
-		t.Contracts++
-		t.Size += r.Size
+		size += r.Size
 		out[i] = HandedOut{
 			ContractID: ids[r.FileID],
 			FileID:     r.FileID,
@@ -200,7 +196,8 @@ func makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval ti
 			Due:        due,
 		}
 	}
-	return out, saveTokens(tx, []*lockedToken{t})
+	t.take(now, due, int64(len(rows)), size)
+	return out, s.saveTokens(tx, []*lockedToken{t})
 }
 
 func filesOf(tx *gorm.DB, chunks []takenChunk) (map[int64]fileRow, error) {

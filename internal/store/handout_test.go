@@ -96,7 +96,7 @@ func TestHandOutRefused(t *testing.T) {
 				wantErr(t, err, want)
 			}
 		}
-		must(t, f.DeleteToken(t.Context(), tokens[0].FarmerID))
+		must(t, f.DeleteToken(t.Context(), tokens[0].FarmerID, start))
 		_, err := f.HandOut(t.Context(), tokens[0], 100, HandOutLimits{Contracts: 1}, interval, start)
 		wantErr(t, err, ErrNotFound)
 	})

@@ -3,72 +3,85 @@ package store
 import (
 	"context"
 	"time"
-
-	"gorm.io/gorm"
 )
 
-// Hour is a row of the history. FarmersOnline, Contracts and Size are as they
-// were at its recording; the rest are totals over the tokens there were, from
-// their creation on, of which a plot takes differences.
-type Hour struct {
-	Start         time.Time
-	FarmersOnline int64
-	Contracts     int64
-	Size          int64 // bytes
-	Heartbeats    int64
-	Wrong         int64
-	Expired       int64
+// Span is the node's record of a span of time: how much there was at its end,
+// and what happened within it. An answer happens when it is received, an
+// expiry when it is due.
+type Span struct {
+	Start                      time.Time
+	Farmers, Online            int64
+	Contracts, Size            int64
+	Heartbeats, Wrong, Expired int64
 }
 
-// RecordHour records the hour of now, unless that is done: the first of the
-// workers that ask does it.
-func (s *Store) RecordHour(ctx context.Context, now time.Time) (recorded bool, err error) {
-	defer wrap(&err, "record history")
-	hour := now.UTC().Truncate(time.Hour)
-	var there int64
-	err = s.read.WithContext(ctx).Model(&historyRow{}).Where("hour = ?", micros(hour)).Count(&there).Error
-	if err != nil || there > 0 {
-		return false, err
-	}
-	var total historyRow
-	err = s.read.WithContext(ctx).Raw("SELECT"+
-		" COALESCE(SUM(CASE WHEN up_end > ? THEN 1 ELSE 0 END), 0) AS farmers_online,"+
-		" COALESCE(SUM(CASE WHEN up_end > ? THEN contracts ELSE 0 END), 0) AS contracts,"+
-		" COALESCE(SUM(CASE WHEN up_end > ? THEN size ELSE 0 END), 0) AS size,"+
-		" COALESCE(SUM(heartbeats), 0) AS heartbeats, COALESCE(SUM(wrong), 0) AS wrong,"+
-		" COALESCE(SUM(expired), 0) AS expired FROM tokens", micros(now), micros(now), micros(now)).Scan(&total).Error
-	if err != nil {
-		return false, err
-	}
-	total.Hour = micros(hour)
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		res := tx.Exec(s.dialect.insertIgnore+" INTO history"+
-			" (hour, farmers_online, contracts, size, heartbeats, wrong, expired) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			total.Hour, total.FarmersOnline, total.Contracts, total.Size, total.Heartbeats, total.Wrong, total.Expired)
-		recorded = res.RowsAffected == 1
-		return res.Error
-	})
-	return recorded && err == nil, err
+// sumRow is the sum of what the record has of one step in one span asked for;
+// at is 0 for all before.
+type sumRow struct {
+	Step           int
+	At             int64
+	Oldest, Newest int64  // starts of the rows
+	Counts         counts `gorm:"embedded"`
 }
 
-// History lists the recorded hours from since on, in order.
-func (s *Store) History(ctx context.Context, since time.Time) (hours []Hour, err error) {
+// History lists the spans from the one that holds from to the one that holds
+// to; step is a minute, an hour or 24 hours, UTC. Every span is listed, also
+// those in which nothing happened, from where the record, or what is kept of
+// it at that step, begins.
+//
+// What happened reaches the record when it is committed: a heartbeat within
+// the time that an answer takes, an expiry once the sweeper has been there.
+func (s *Store) History(ctx context.Context, from, to time.Time, step time.Duration) (spans []Span, err error) {
 	defer wrap(&err, "read history")
-	var rows []historyRow
-	err = s.read.WithContext(ctx).Where("hour >= ?", micros(since)).Order("hour").Find(&rows).Error
+	from, to = from.UTC().Truncate(step), to.UTC().Truncate(step).Add(step)
+	var sums []sumRow
+	// One statement, and so one moment: rows move to coarser steps meanwhile.
+	err = s.read.WithContext(ctx).Raw("SELECT step, CASE WHEN start < ? THEN 0 ELSE start - start % ? END AS at,"+
+		" MIN(start) AS oldest, MAX(start) AS newest, SUM(farmers) AS farmers, SUM(online) AS online,"+
+		" SUM(contracts) AS contracts, SUM(size) AS size, SUM(heartbeats) AS heartbeats, SUM(wrong) AS wrong,"+
+		" SUM(expired) AS expired FROM spans WHERE start < ? GROUP BY step, at",
+		micros(from), step.Microseconds(), micros(to)).Scan(&sums).Error
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range rows {
-		hours = append(hours, Hour{
-			Start:         moment(r.Hour),
-			FarmersOnline: r.FarmersOnline,
-			Contracts:     r.Contracts,
-			Size:          r.Size,
-			Heartbeats:    r.Heartbeats,
-			Wrong:         r.Wrong,
-			Expired:       r.Expired,
+	if len(sums) == 0 {
+		return nil, nil
+	}
+	from = later(from, began(sums, step))
+	var sum counts
+	within := map[int64]counts{}
+	for _, row := range sums {
+		if row.At < micros(from) {
+			sum = sum.plus(row.Counts)
+		} else {
+			within[row.At] = within[row.At].plus(row.Counts)
+		}
+	}
+	for at := from; at.Before(to); at = at.Add(step) {
+		c := within[micros(at)]
+		sum = sum.plus(c)
+		spans = append(spans, Span{
+			Start: at, Farmers: sum.Farmers, Online: sum.Online, Contracts: sum.Contracts, Size: sum.Size,
+			Heartbeats: c.Heartbeats, Wrong: c.Wrong, Expired: c.Expired,
 		})
 	}
-	return hours, nil
+	return spans, nil
+}
+
+// began is the first span that the record still has at this step.
+func began(sums []sumRow, step time.Duration) time.Time {
+	var oldest, gathered time.Time
+	for _, row := range sums {
+		switch {
+		case row.Step == stepBefore:
+		case row.Step == stepHour && step < time.Hour:
+			gathered = later(gathered, moment(row.Newest).Add(time.Hour))
+		case oldest.IsZero() || moment(row.Oldest).Before(oldest):
+			oldest = moment(row.Oldest)
+		}
+	}
+	if !gathered.IsZero() {
+		return gathered
+	}
+	return oldest.Truncate(step)
 }

@@ -16,7 +16,18 @@ type lockedToken struct {
 	Contracts, Size            int64
 	LastDue                    int64
 	Uptime                     uptimeRow `gorm:"embedded"`
+	Day                        openDay   `gorm:"embedded"`
+
+	// What the record has to add, see history_events.go.
+	events  []event
+	closed  []dayRow
+	amended []amendment
+	turned  bool // whether Day changed
 }
+
+// lockedColumns are those of lockedToken.
+const lockedColumns = "id, address_id, key_id, ip, heartbeats, wrong, expired, contracts, size, last_due," +
+	" up_since, up_start, up_end, up_before, day, day_heartbeats, day_wrong, day_online"
 
 // lockTokens locks the tokens with these ids, in id order; those that are gone
 // are missing from what it returns.
@@ -24,8 +35,7 @@ func (s *Store) lockTokens(tx *gorm.DB, ids []int64) (map[int64]*lockedToken, er
 	tokens := make(map[int64]*lockedToken, len(ids))
 	for batch := range slices.Chunk(distinct(ids), batchRows) {
 		var rows []lockedToken
-		err := tx.Raw("SELECT id, address_id, key_id, ip, heartbeats, wrong, expired, contracts, size, last_due,"+
-			" up_since, up_start, up_end, up_before FROM tokens"+s.dialect.byID+
+		err := tx.Raw("SELECT "+lockedColumns+" FROM tokens"+s.dialect.byID+
 			" WHERE id IN ? ORDER BY id"+s.dialect.forUpdate, batch).Scan(&rows).Error
 		if err != nil {
 			return nil, err
@@ -49,8 +59,9 @@ func (s *Store) lockToken(tx *gorm.DB, id int64) (*lockedToken, error) {
 	return nil, ErrNotFound
 }
 
-// saveTokens writes back what transactions change on locked tokens.
-func saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
+// saveTokens writes back what transactions change on locked tokens, and what
+// the record has to know of it.
+func (s *Store) saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
 	columns := []string{
 		"heartbeats", "wrong", "expired", "contracts", "size", "last_due",
 		"up_since", "up_start", "up_end", "up_before", "changed",
@@ -62,7 +73,13 @@ func saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
 			t.Uptime.UpSince, t.Uptime.UpStart, t.Uptime.UpEnd, t.Uptime.UpBefore, stamp(0),
 		}}
 	}
-	return update(tx, "tokens", columns, changes)
+	if err := update(tx, "tokens", columns, changes); err != nil {
+		return err
+	}
+	if err := saveDays(tx, tokens); err != nil {
+		return err
+	}
+	return s.record(tx, eventsOf(tokens))
 }
 
 // lockContracts locks the contracts with these ids, in id order. Their tokens

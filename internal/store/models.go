@@ -183,15 +183,3 @@ func wrong(c *node.Contract) []byte {
 	}
 	return out
 }
-
-type historyRow struct {
-	Hour          int64 `gorm:"primaryKey;autoIncrement:false"`
-	FarmersOnline int64
-	Contracts     int64
-	Size          int64
-	Heartbeats    int64
-	Wrong         int64
-	Expired       int64
-}
-
-func (historyRow) TableName() string { return "history" }

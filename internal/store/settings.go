@@ -14,6 +14,7 @@ const (
 	keysLock         = "lock_heartbeat_keys"
 	whitelistLock    = "lock_whitelist"
 	inventoryLock    = "lock_inventory"
+	recordLock       = "lock_record"
 )
 
 const ipHashKeyBytes = 32

@@ -57,9 +57,7 @@ func (s *Store) expire(tx *gorm.DB, due []contractRow, before time.Time) error {
 			continue // answered, or swept, since we looked
 		}
 		t := tokens[row.TokenID]
-		t.Contracts--
-		t.Size -= row.Size
-		t.Expired++
+		t.lose(moment(row.Expiry), row.Size)
 		touched[t.ID] = t
 		over = append(over, id)
 	}
@@ -69,7 +67,7 @@ func (s *Store) expire(tx *gorm.DB, due []contractRow, before time.Time) error {
 	if err := tx.Exec("UPDATE contracts SET live = 0 WHERE id IN ?", distinct(over)).Error; err != nil {
 		return err
 	}
-	return saveTokens(tx, slices.Collect(maps.Values(touched)))
+	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
 }
 
 // DeleteTags deletes the tags, of up to limit files, whose farmer has answered

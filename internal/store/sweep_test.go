@@ -1,7 +1,6 @@
 package store
 
 import (
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,7 +78,7 @@ func TestClean(t *testing.T) {
 		token, leaver := f.token(t, "address"), f.token(t, "leaver")
 		out := f.contracts(t, token, start, 3, 2)
 		f.contracts(t, leaver, start, 1)
-		must(t, f.DeleteToken(ctx, leaver.FarmerID))
+		must(t, f.DeleteToken(ctx, leaver.FarmerID, start))
 		f.stock(t, 10)
 		_, _, err := f.Reserve(ctx, f.key, inventory, lease, start)
 		must(t, err)
@@ -109,50 +108,6 @@ func TestClean(t *testing.T) {
 		}
 		if n := f.count(t, "tags", "1 = 1"); n != 1 {
 			t.Errorf("%d tags left, want the chunk's", n)
-		}
-	})
-}
-
-func TestRecordHour(t *testing.T) {
-	onEach(t, func(t *testing.T, f *fixture) {
-		ctx := t.Context()
-		token := f.token(t, "address")
-		out := f.contracts(t, token, start, 30, 20)
-		f.commit(t, answer(token, out[0], true, start), answer(token, out[1], false, start))
-		stores := []*Store{f.Store, openStore(t, f.opt)}
-		var recorded atomic.Int64
-		var wg sync.WaitGroup
-		for w := range 6 {
-			wg.Go(func() {
-				ok, err := stores[w%2].RecordHour(ctx, start)
-				if err != nil {
-					t.Error(err)
-				}
-				if ok {
-					recorded.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if n := recorded.Load(); n != 1 {
-			t.Errorf("recorded %d times", n)
-		}
-		_, err := f.Expire(ctx, start.Add(time.Hour), 10)
-		must(t, err)
-		ok, err := f.RecordHour(ctx, start.Add(time.Hour))
-		must(t, err)
-		if !ok {
-			t.Error("the next hour is not recorded")
-		}
-		hour := start.Truncate(time.Hour)
-		want := []Hour{
-			{Start: hour, FarmersOnline: 1, Contracts: 2, Size: 50, Heartbeats: 1, Wrong: 1},
-			{Start: hour.Add(time.Hour), Heartbeats: 1, Wrong: 1, Expired: 2},
-		}
-		got, err := f.History(ctx, hour)
-		must(t, err)
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("history\n %+v, want\n %+v", got, want)
 		}
 	})
 }

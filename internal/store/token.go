@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (s *Store) CreateToken(ctx context.Context, t NewToken, limits TokenLimits,
 				return ErrTooManyTokens
 			}
 		}
-		return tx.Create(&tokenRow{
+		err = tx.Create(&tokenRow{
 			Hash:      t.Hash[:],
 			FarmerID:  t.Hash.FarmerID(),
 			AddressID: addressID,
@@ -67,6 +68,10 @@ func (s *Store) CreateToken(ctx context.Context, t NewToken, limits TokenLimits,
 			Location:  locationColumns(t.Location),
 			Created:   micros(now),
 		}).Error
+		if err != nil {
+			return err
+		}
+		return s.record(tx, []event{{now, counts{Farmers: 1}}})
 	})
 }
 
@@ -144,35 +149,56 @@ func tokensAtIP(tx *gorm.DB, ip string) (n int64, err error) {
 }
 
 // DeleteToken deletes the farmer's token and its contracts.
-func (s *Store) DeleteToken(ctx context.Context, farmerID string) (err error) {
+func (s *Store) DeleteToken(ctx context.Context, farmerID string, now time.Time) (err error) {
 	defer wrap(&err, "delete token of farmer %s", farmerID)
 	return s.transaction(ctx, func(tx *gorm.DB) error {
 		var row tokenRow
 		if err := tx.Select("id").Where("farmer_id = ?", farmerID).Take(&row).Error; err != nil {
 			return err
 		}
-		return s.deleteTokens(tx, []int64{row.ID})
+		left, err := s.deleteTokens(tx, []int64{row.ID}, now)
+		if err != nil {
+			return err
+		}
+		return s.record(tx, left)
 	})
 }
 
-// deleteTokens deletes tokens and their contracts. The files that are left
-// over are DeleteOrphanFiles' to find.
-func (s *Store) deleteTokens(tx *gorm.DB, ids []int64) error {
-	if _, err := s.lockTokens(tx, ids); err != nil {
-		return err
+// deleteTokens deletes tokens, their contracts and their days, and says what
+// there is to record of it, at the end of the transaction. The files that are
+// left over are DeleteOrphanFiles' to find.
+func (s *Store) deleteTokens(tx *gorm.DB, ids []int64, now time.Time) ([]event, error) {
+	tokens, err := s.lockTokens(tx, ids)
+	if err != nil {
+		return nil, err
 	}
 	for batch := range slices.Chunk(ids, batchRows) {
-		if err := tx.Exec("DELETE FROM contracts WHERE token_id IN ?", batch).Error; err != nil {
-			return err
+		var over []contractRow
+		err := tx.Select("token_id, size, expiry").Where("token_id IN ? AND live = 1 AND expiry <= ?", batch, micros(now)).
+			Find(&over).Error
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range over {
+			tokens[row.TokenID].lose(moment(row.Expiry), row.Size)
+		}
+		for _, table := range []string{"contracts", "farmer_days"} {
+			if err := tx.Exec("DELETE FROM "+table+" WHERE token_id IN ?", batch).Error; err != nil {
+				return nil, err
+			}
 		}
 		if err := leave(tx, batch); err != nil {
-			return err
+			return nil, err
 		}
 		if err := tx.Exec("DELETE FROM tokens WHERE id IN ?", batch).Error; err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	left := slices.Collect(maps.Values(tokens))
+	for _, t := range left {
+		t.leave(now)
+	}
+	return eventsOf(left), nil
 }
 
 // locationColumns cuts texts to what the columns hold: where a farmer is said

@@ -47,8 +47,8 @@ func TestToken(t *testing.T) {
 		wantErr(t, f.MoveToken(ctx, got.ID+1, "192.0.2.2", nil), ErrNotFound)
 
 		f.contracts(t, got, start, 10, 20)
-		must(t, f.DeleteToken(ctx, got.FarmerID))
-		wantErr(t, f.DeleteToken(ctx, got.FarmerID), ErrNotFound)
+		must(t, f.DeleteToken(ctx, got.FarmerID, start))
+		wantErr(t, f.DeleteToken(ctx, got.FarmerID, start), ErrNotFound)
 		if n := f.count(t, "contracts", "1 = 1"); n != 0 {
 			t.Errorf("%d contracts of a deleted token", n)
 		}
@@ -102,7 +102,7 @@ func TestWhitelist(t *testing.T) {
 		}
 		load := func(want WhitelistChange, addresses ...string) {
 			t.Helper()
-			got, err := f.LoadWhitelist(ctx, whitelist(addresses...))
+			got, err := f.LoadWhitelist(ctx, whitelist(addresses...), start)
 			must(t, err)
 			if got != want {
 				t.Errorf("change %+v, want %+v", got, want)
@@ -137,7 +137,7 @@ func TestLoadWhitelistFailsWhole(t *testing.T) {
 		broken := errors.New("line 7 is broken")
 		_, err := f.LoadWhitelist(t.Context(), func(yield func(Allowed, error) bool) {
 			_ = yield(Allowed{Address: "other"}, nil) && yield(Allowed{}, broken)
-		})
+		}, start)
 		wantErr(t, err, broken)
 		if _, err := f.Token(t.Context(), token.Hash); err != nil {
 			t.Error(err)
@@ -156,7 +156,7 @@ func TestLoadWhitelistAtWork(t *testing.T) {
 		for i := range many {
 			many[i] = fmt.Sprintf("address %d", i)
 		}
-		_, err := f.LoadWhitelist(t.Context(), whitelist(many...))
+		_, err := f.LoadWhitelist(t.Context(), whitelist(many...), start)
 		must(t, err)
 		var wg sync.WaitGroup
 		for w := range 4 {
@@ -171,7 +171,7 @@ func TestLoadWhitelistAtWork(t *testing.T) {
 				}
 			})
 		}
-		_, err = f.LoadWhitelist(t.Context(), whitelist(many[:200]...))
+		_, err = f.LoadWhitelist(t.Context(), whitelist(many[:200]...), start)
 		must(t, err)
 		wg.Wait()
 		if n := f.count(t, "tokens t JOIN addresses a ON a.id = t.address_id", "a.whitelisted = 0"); n != 0 {

@@ -1,0 +1,83 @@
+package apiserver_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// playHistory shows the record of a farmer that stays until noon of the next
+// day, of one whose contract expires, and of one that only has a token.
+func playHistory(t *testing.T, s *stage) {
+	s.say("nobody was there yet")
+	s.get(t, s.replica, "/status/history")
+	s.get(t, s.replica, "/status/history?step=day")
+
+	stays, goes := s.newFarmer(t, 1), s.newFarmer(t, 2)
+	c := stays.takeOne(t, "stays")
+	s.clock.pass(interval / 2)
+	goes.takeOne(t, "goes")
+	s.newFarmer(t, 3)
+	s.accept(t, stays, c)
+	s.refuse(t, goes, "goes")
+	s.clock.pass(interval)
+	s.sweep(t)
+
+	s.say("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
+	s.get(t, s.replica, "/status/history?step=minute")
+	s.say("one minute of it, in both ways to write a time")
+	s.get(t, s.replica, "/status/history?step=minute&from=1767323160&to=1767323160")
+	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T03:06:10Z&to=2026-01-02T03:06:50Z")
+	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T04:06:00%2B01:00&to=2026-01-02T03:06:00Z")
+	s.say("a day later, swept and folded")
+	s.clock.pass(24 * time.Hour)
+	s.sweep(t)
+	s.get(t, s.replica, "/status/history")
+	s.get(t, s.replica, "/status/history?step=hour&from=1767322800&to=1767330000")
+	s.get(t, s.replica, "/status/history?step=day")
+	s.say("nothing comes after now, and nothing was before the record")
+	s.get(t, s.replica, "/status/history?step=day&from=1766966400&to=1790000000")
+
+	s.say("each farmer's days")
+	for _, f := range []*farmer{stays, goes} {
+		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID()+"/history")
+	}
+	s.get(t, s.replica, "/status/show/"+strings.ToUpper(stays.token.Hash().FarmerID())+"/history")
+	s.say("one that never had a contract")
+	s.get(t, s.replica, "/status/show/"+node.Token{15: 3}.Hash().FarmerID()+"/history")
+
+	s.say("what cannot be asked")
+	for _, query := range []string{
+		"step=week", "from=yesterday", "to=-1", "to=2026-01-02", "from=1767330000&to=1767322800",
+		"from=1790000000", "step=minute&from=1767139200", "step=hour&from=0",
+	} {
+		s.get(t, s.replica, "/status/history?"+query)
+	}
+	s.get(t, s.replica, "/status/show/"+strings.Repeat("0", 20)+"/history")
+	s.get(t, s.replica, "/status/show/id/history")
+	s.post(t, s.replica, "/status/history", "{}")
+}
+
+// refuse records that the farmer's proof is wrong.
+func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
+	t.Helper()
+	token, err := s.store.Token(t.Context(), f.token.Hash())
+	must(t, err)
+	contracts, err := s.store.ContractsAfter(t.Context(), token.ID, 0, 1)
+	must(t, err)
+	_, err = s.store.Commit(t.Context(), []store.Verdict{{
+		ContractID: contracts[0].ID, TokenID: token.ID, Proof: node.DigestOf([]byte(seed)), Received: s.clock.Now(),
+	}}, 3)
+	must(t, err)
+}
+
+// sweep does what the sweeper and the recorder do.
+func (s *stage) sweep(t *testing.T) {
+	t.Helper()
+	_, err := s.store.Expire(t.Context(), s.clock.Now(), 100)
+	must(t, err)
+	must(t, s.store.FoldRecord(t.Context(), s.clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
+}

@@ -1,0 +1,444 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// account is what happened, told by moments and lifetimes alone: the record is
+// held against what can be counted in it.
+type account struct {
+	farmers []*lifetime
+	beats   []moments
+	wrong   []moments
+}
+
+// lifetime is a farmer's, or a contract's.
+type lifetime struct {
+	token       Token
+	from, until time.Time
+	left        bool // until is when it was deleted, and not an expiry
+	contract    *node.Contract
+	contracts   []*lifetime
+}
+
+type moments struct {
+	token Token
+	at    time.Time
+}
+
+// lasts says whether it is there at the end of a span: what ends with the span
+// ends in the next.
+func (l *lifetime) lasts(end time.Time) bool { return l.from.Before(end) && !l.until.Before(end) }
+
+func within(at, from, to time.Time) bool { return !at.Before(from) && at.Before(to) }
+
+func (a *account) span(start time.Time, step time.Duration) Span {
+	s, end := Span{Start: start}, start.Add(step)
+	for _, f := range a.farmers {
+		if f.lasts(end) {
+			s.Farmers++
+		}
+		online := false
+		for _, c := range f.contracts {
+			if c.lasts(end) {
+				online = true
+				s.Contracts++
+				s.Size += c.contract.Size
+			}
+			if !c.left && within(c.until, start, end) {
+				s.Expired++
+			}
+		}
+		if online {
+			s.Online++
+		}
+	}
+	for _, b := range a.beats {
+		if within(b.at, start, end) {
+			s.Heartbeats++
+		}
+	}
+	for _, w := range a.wrong {
+		if within(w.at, start, end) {
+			s.Wrong++
+		}
+	}
+	return s
+}
+
+// day is the farmer's day, as of now: its time online is the union of its
+// contracts' lifetimes.
+func (a *account) day(f *lifetime, start, now time.Time) FarmerDay {
+	end := earlier(start.Add(24*time.Hour), now)
+	d := FarmerDay{Start: start, Possible: end.Sub(later(start, f.contracts[0].from))}
+	reached := start
+	for _, c := range f.contracts { // in the order of their begins
+		from, until := later(reached, c.from), earlier(end, c.until)
+		if until.After(from) {
+			d.Online += until.Sub(from)
+		}
+		reached = later(reached, until)
+		if c.lasts(end) {
+			d.Contracts++
+			d.Size += c.contract.Size
+		}
+	}
+	for _, b := range a.beats {
+		if b.token == f.token && within(b.at, start, end) {
+			d.Heartbeats++
+		}
+	}
+	for _, w := range a.wrong {
+		if w.token == f.token && within(w.at, start, end) {
+			d.Wrong++
+		}
+	}
+	return d
+}
+
+// night is a play of farmers that come, answer in time or too late, rightly or
+// not, vanish and leave, over a midnight.
+type night struct {
+	account
+	random  *rand.Rand
+	now     time.Time
+	pending []Verdict // received, not yet committed
+	steps   int
+}
+
+var (
+	dusk     = time.Date(2026, 1, 2, 22, 31, 5, 678901000, time.UTC)
+	midnight = time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
+)
+
+func (n *night) step(t *testing.T, f *fixture) {
+	t.Helper()
+	n.now = n.now.Add(time.Duration(n.random.Int64N(int64(24 * time.Second)))).Truncate(time.Microsecond)
+	switch n.random.IntN(16) {
+	case 0:
+		n.come(t, f)
+	case 1:
+		if n.random.IntN(3) == 0 {
+			n.leave(t, f)
+		}
+	case 2, 3, 4:
+		n.handOut(t, f)
+	case 5, 6, 7, 8, 9:
+		n.receive()
+	case 10, 11:
+		n.commit(t, f)
+	case 12:
+		_, err := f.Expire(t.Context(), n.now.Add(-time.Duration(n.random.IntN(2))*interval/2), 1+n.random.IntN(9))
+		must(t, err)
+	case 13:
+		must(t, f.FoldRecord(t.Context(), n.now, Keep{Minutes: time.Hour, Hours: 1000 * time.Hour, Days: 1000 * time.Hour}))
+	default:
+		n.advance(t, f)
+	}
+	f.checkRecord(t, n.now)
+}
+
+// present are the farmers that have not left.
+func (n *night) present() []*lifetime {
+	return slices.DeleteFunc(slices.Clone(n.farmers), func(f *lifetime) bool { return f.left })
+}
+
+func (n *night) come(t *testing.T, f *fixture) {
+	hash := node.NewToken().Hash()
+	must(t, f.CreateToken(t.Context(), NewToken{Hash: hash, Address: "address", IP: "192.0.2.1", KeyID: f.key}, TokenLimits{}, n.now))
+	token, err := f.Token(t.Context(), hash)
+	must(t, err)
+	n.farmers = append(n.farmers, &lifetime{token: token, from: n.now, until: n.now.AddDate(1, 0, 0)})
+}
+
+func (n *night) leave(t *testing.T, f *fixture) {
+	there := n.present()
+	if len(there) < 4 {
+		return
+	}
+	n.commit(t, f) // its verdicts would find no contract
+	leaver := there[n.random.IntN(len(there))]
+	must(t, f.DeleteToken(t.Context(), leaver.token.FarmerID, n.now))
+	leaver.left, leaver.until = true, n.now
+	for _, c := range leaver.contracts {
+		if c.until.After(n.now) {
+			c.left, c.until = true, n.now
+		}
+	}
+}
+
+func (n *night) handOut(t *testing.T, f *fixture) {
+	there := n.present()
+	if len(there) == 0 {
+		return
+	}
+	// The end of a contract is known only when no answer is under way.
+	n.commit(t, f)
+	farmer := there[n.random.IntN(len(there))]
+	for _, h := range f.contracts(t, farmer.token, n.now, 1+n.random.Int64N(50), 1+n.random.Int64N(50)) {
+		c, err := f.Contract(t.Context(), farmer.token.ID, h.FileHash)
+		must(t, err)
+		farmer.contracts = append(farmer.contracts, &lifetime{token: farmer.token, from: n.now, until: c.Expiry(), contract: &c})
+	}
+}
+
+// receive takes answers, right ones and others, of all who can answer.
+func (n *night) receive() {
+	for _, f := range n.present() {
+		for _, c := range f.contracts {
+			if n.random.IntN(3) == 0 {
+				valid := n.random.IntN(5) > 0
+				n.pending = append(n.pending, Verdict{
+					ContractID: c.contract.ID, TokenID: f.token.ID, Sequence: c.contract.Sequence, Valid: valid, Received: n.now,
+					Proof: node.DigestOf(fmt.Append(nil, c.contract.ID, c.contract.Sequence, valid, n.random.IntN(2))),
+				})
+			}
+		}
+	}
+}
+
+func (n *night) commit(t *testing.T, f *fixture) {
+	t.Helper()
+	const maxWrong = 2
+	judged, err := f.Commit(t.Context(), n.pending, maxWrong)
+	must(t, err)
+	for i, v := range n.pending {
+		farmer, c := n.find(v.ContractID)
+		switch want := c.contract.Judge(v.Sequence, v.Proof, v.Valid, v.Received, maxWrong); want {
+		case judged[i].Outcome:
+			if want == node.OK {
+				c.until = c.contract.Expiry()
+				n.beats = append(n.beats, moments{farmer.token, v.Received})
+			}
+			if want == node.Invalid {
+				n.wrong = append(n.wrong, moments{farmer.token, v.Received})
+			}
+		default:
+			t.Fatalf("outcome %v, want %v", judged[i].Outcome, want)
+		}
+	}
+	n.pending = nil
+}
+
+func (n *night) find(contractID int64) (farmer, contract *lifetime) {
+	for _, f := range n.farmers {
+		for _, c := range f.contracts {
+			if c.contract.ID == contractID {
+				return f, c
+			}
+		}
+	}
+	panic("no such contract")
+}
+
+func (n *night) advance(t *testing.T, f *fixture) {
+	for _, farmer := range n.present() {
+		var ids []int64
+		for _, c := range farmer.contracts {
+			ids = append(ids, c.contract.ID)
+			if c.contract.AwaitsChallenge(n.now) {
+				must(t, issue(c.contract))
+			}
+		}
+		_, err := f.Advance(t.Context(), farmer.token.ID, ids, n.now, issue)
+		must(t, err)
+	}
+}
+
+// settle commits and sweeps all, so that the record can know.
+func (n *night) settle(t *testing.T, f *fixture) {
+	t.Helper()
+	n.commit(t, f)
+	n.now = n.now.Add(time.Microsecond) // what happened now is before now
+	for got := int64(1000); got == 1000; {
+		var err error
+		got, err = f.Expire(t.Context(), n.now, 1000)
+		must(t, err)
+	}
+	f.checkRecord(t, n.now)
+}
+
+// checkRecord fails where the record's sums are not those of the tokens.
+func (f *fixture) checkRecord(t *testing.T, now time.Time) {
+	t.Helper()
+	corrected, err := f.BalanceRecord(t.Context(), now)
+	must(t, err)
+	if corrected {
+		t.Fatal("the record does not agree with the tokens")
+	}
+	f.checkInvariant(t)
+}
+
+// Over a midnight, the record says what can be counted.
+func TestRecord(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		n := &night{random: rand.New(rand.NewPCG(20260102, 5)), now: dusk}
+		for n.now.Before(midnight.Add(70 * time.Minute)) {
+			n.step(t, f)
+		}
+		n.settle(t, f)
+		if len(n.beats) < 50 || len(n.wrong) < 20 || len(n.farmers)-len(n.present()) < 3 {
+			t.Errorf("%d heartbeats, %d wrong: too few to show anything", len(n.beats), len(n.wrong))
+		}
+		n.compare(t, f)
+		// All vanish; a few come back two days later.
+		n.now = n.now.Add(50 * time.Hour)
+		n.settle(t, f)
+		n.compare(t, f)
+		for range 40 {
+			n.step(t, f)
+		}
+		n.settle(t, f)
+		n.compare(t, f)
+	})
+}
+
+func (n *night) compare(t *testing.T, f *fixture) {
+	t.Helper()
+	for _, step := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
+		from := n.farmers[0].from
+		if step == time.Minute {
+			from = later(from, n.now.Add(-time.Hour))
+		}
+		got, err := f.History(t.Context(), from, n.now, step)
+		must(t, err)
+		if want := int(n.now.Truncate(step).Sub(from.Truncate(step))/step) + 1; len(got) != want {
+			t.Errorf("%d spans of %v, want %d", len(got), step, want)
+		}
+		for _, g := range got {
+			want := n.span(g.Start, step)
+			if end := g.Start.Add(step); end.After(n.now) {
+				want = n.span(g.Start, n.now.Sub(g.Start)+time.Microsecond) // until now
+			}
+			if want.Start = g.Start; g != want {
+				t.Errorf("%v from %v:\n %+v, want\n %+v", step, g.Start, g, want)
+			}
+		}
+	}
+	for _, farmer := range n.present() {
+		if len(farmer.contracts) == 0 {
+			continue
+		}
+		got, err := f.FarmerDays(t.Context(), farmer.token.FarmerID, dusk, n.now)
+		must(t, err)
+		var want []FarmerDay
+		for day := dayOf(farmer.contracts[0].from); day <= dayOf(n.now); day++ {
+			want = append(want, n.day(farmer, dayStart(day), n.now))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("days\n %+v, want\n %+v", got, want)
+		}
+	}
+}
+
+// What was received before midnight counts for that day, though the next one
+// has begun for its farmer when it is committed.
+func TestLateForTheDay(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		at := func(seconds int) time.Time { return midnight.Add(time.Duration(seconds) * time.Second) }
+		out := f.contracts(t, token, at(-70), 40) // is over at -10
+		out = append(out, f.contracts(t, token, at(-40), 30, 20)...)
+		f.contracts(t, token, at(5), 10)
+		f.commit(t, answer(token, out[1], true, at(-1)), answer(token, out[2], false, at(-2)), answer(token, out[2], true, at(6)))
+		_, err := f.Expire(t.Context(), at(30), 10)
+		must(t, err)
+		got, err := f.FarmerDays(t.Context(), token.FarmerID, start, at(60))
+		must(t, err)
+		yesterday := dayStart(dayOf(midnight) - 1)
+		want := []FarmerDay{
+			{yesterday, 70 * time.Second, 70 * time.Second, 1, 1, 2, 50},
+			{midnight, 60 * time.Second, 60 * time.Second, 1, 0, 3, 60},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("days\n %+v, want\n %+v", got, want)
+		}
+		if got, err = f.FarmerDays(t.Context(), token.FarmerID, midnight, at(60)); err != nil || !reflect.DeepEqual(got, want[1:]) {
+			t.Errorf("since midnight\n %+v, want\n %+v; %v", got, want[1:], err)
+		}
+		if uptime := want[0].Uptime(); uptime != 100 {
+			t.Errorf("uptime %v", uptime)
+		}
+		_, err = f.FarmerDays(t.Context(), "nobody", start, at(60))
+		wantErr(t, err, ErrNotFound)
+		must(t, f.FoldRecord(t.Context(), at(2*24*3600), Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 72 * time.Hour}))
+		if n := f.count(t, "farmer_days", "1 = 1"); n != 1 {
+			t.Errorf("%d days are kept", n)
+		}
+		must(t, f.FoldRecord(t.Context(), at(2*24*3600), Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 24 * time.Hour}))
+		if n := f.count(t, "farmer_days", "1 = 1"); n != 0 {
+			t.Errorf("%d days are kept", n)
+		}
+	})
+}
+
+// What is folded keeps its sums, whoever folds, and however late it comes.
+func TestFoldRecord(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		stores := []*Store{f.Store, openStore(t, f.opt)}
+		keep := Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 48 * time.Hour}
+		token := f.token(t, "address")
+		out := f.contracts(t, token, start, 30, 20)
+		for hours := range 60 {
+			now := start.Add(time.Duration(hours) * time.Hour)
+			if hours == 40 { // the sweeper was away all the time
+				if _, err := f.Expire(t.Context(), now, 10); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var wg sync.WaitGroup
+			for _, s := range stores {
+				wg.Go(func() {
+					if err := s.FoldRecord(context.WithoutCancel(t.Context()), now, keep); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			f.token(t, "address") // made at start, and told late
+			wg.Wait()
+			f.checkRecord(t, now)
+		}
+		now := start.Add(60 * time.Hour)
+		must(t, f.FoldRecord(t.Context(), now, keep))
+		if n := f.count(t, "spans", "start > 0"); n != 0 {
+			t.Errorf("%d rows left of the first hour, 60 hours later", n)
+		}
+		spans, err := f.History(t.Context(), now, now, time.Hour)
+		must(t, err)
+		if want := []Span{{Start: now.Truncate(time.Hour), Farmers: 61}}; !reflect.DeepEqual(spans, want) {
+			t.Errorf("%+v, want %+v", spans, want)
+		}
+		f.commit(t, answer(token, out[0], true, start)) // later than any can be
+		f.checkRecord(t, now)
+	})
+}
+
+// The record begins with what there is, and finds what somebody else changed.
+func TestBalanceRecord(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		f.contracts(t, f.token(t, "address"), start, 30, 20)
+		must(t, f.write.Exec("DELETE FROM spans").Error)
+		for _, want := range []bool{true, false} {
+			corrected, err := f.BalanceRecord(t.Context(), start)
+			must(t, err)
+			if corrected != want {
+				t.Errorf("corrected %t, want %t", corrected, want)
+			}
+		}
+		spans, err := f.History(t.Context(), start, start, time.Minute)
+		must(t, err)
+		want := []Span{{Start: start.Truncate(time.Minute), Farmers: 1, Online: 1, Contracts: 2, Size: 50}}
+		if !reflect.DeepEqual(spans, want) {
+			t.Errorf("%+v, want %+v", spans, want)
+		}
+	})
+}
