@@ -6,6 +6,9 @@ import (
 	"io"
 )
 
+// readSize is how much of a file is held while its content is copied.
+const readSize = 64 << 10
+
 // copyContent writes the whole file to w.
 func copyContent(ctx context.Context, w io.Writer, file io.ReaderAt, size int64) error {
 	buffer := make([]byte, min(size, readSize))
