@@ -1,0 +1,69 @@
+package scale_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/test/scale"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
+
+const interval = 5 * time.Minute
+
+// records are some in a database, and the store over it.
+type records struct {
+	*store.Store
+	db    *sql.DB
+	terms scale.Terms
+	size  scale.Size
+}
+
+// onEach runs a test with records of that size in each database.
+func onEach(t *testing.T, size scale.Size, test func(t *testing.T, r *records)) {
+	t.Helper()
+	t.Parallel()
+	for _, driver := range []string{store.MySQL, store.SQLite} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			test(t, newRecords(t, driver, size))
+		})
+	}
+}
+
+func newRecords(t *testing.T, driver string, size scale.Size) *records {
+	t.Helper()
+	opt, dsn := store.Options{Driver: driver}, ""
+	if driver == store.MySQL {
+		opt.DSN = testenv.NewDatabase(t)
+		dsn = opt.DSN
+	} else {
+		opt.Path = filepath.Join(t.TempDir(), "node.db")
+		dsn = opt.Path
+	}
+	st, err := store.Open(t.Context(), opt)
+	must(t, err)
+	t.Cleanup(func() { must(t, st.Close()) })
+	must(t, st.Migrate(t.Context()))
+	keys, err := st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	must(t, err)
+	db, err := sql.Open(driver, dsn)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	terms := scale.Terms{KeyID: keys[0], Challenge: []byte("challenge"), State: []byte("state"), Interval: interval, Now: start}
+	must(t, scale.Fill(t.Context(), db, size, terms, nil))
+	return &records{st, db, terms, size}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
