@@ -30,7 +30,7 @@ type options struct {
 
 func main() {
 	var opt options
-	flag.IntVar(&opt.rounds, "rounds", 6, "how often each benchmark is run")
+	flag.IntVar(&opt.rounds, "rounds", 10, "how often each benchmark is run")
 	flag.DurationVar(&opt.benchtime, "benchtime", 100*time.Millisecond, "how long each is run for, each time")
 	flag.StringVar(&opt.pattern, "bench", ".", "the `pattern` of the benchmarks to run")
 	flag.StringVar(&opt.document, "write", "", "Markdown `file` whose section to replace")

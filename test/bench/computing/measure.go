@@ -12,11 +12,11 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// packages are those with benchmarks of the proofs, and with yardsticks.
-var packages = []string{"./heartbeat/...", "./test/bench/yardstick"}
+// packages are those with benchmarks of the proofs.
+const packages = "./heartbeat/..."
 
-// onTwoCores are the benchmarks that are measured on two cores as well.
-const onTwoCores = "SeedToChunk|^BenchmarkEncode"
+// onTwoCores are the benchmarks that are run on two cores as well.
+const onTwoCores = "^BenchmarkEncode$"
 
 // binary is a package's benchmarks, built.
 type binary struct {
@@ -52,9 +52,7 @@ func measure(ctx context.Context, dir string, opt options) ([]byte, error) {
 
 // build builds the packages that have benchmarks.
 func build(ctx context.Context, dir string) ([]binary, error) {
-	list := exec.CommandContext(ctx, "go", append([]string{
-		"list", "-f", "{{if .TestGoFiles}}{{.ImportPath}} {{.Dir}}{{else if .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}",
-	}, packages...)...)
+	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.ImportPath}} {{.Dir}}", packages)
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
@@ -106,7 +104,7 @@ func compareKernels(ctx context.Context, dir string, lines []byte) ([]byte, erro
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=hack/tools/go.mod", "benchstat",
-		"-col=/kernel", "-filter=/kernel:/./", "-ignore=pkg,cpu", path)
+		"-col=/kernel", "-filter=/kernel:/./ .unit:(ns/op OR ns/block OR MB/s)", "-ignore=cpu", path)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("benchstat: %w\n%s", err, out)

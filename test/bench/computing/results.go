@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -40,18 +39,57 @@ func (all results) add(name string, values []string) {
 	}
 }
 
-// figure makes one of the benchmark whose name is matched, its values divided.
-// It has no samples where no benchmark is matched.
-func (all results) figure(title, pattern, from, to string, divisor float64) report.Figure {
-	match := regexp.MustCompile("^" + pattern + "$")
-	f := report.New(title, to)
-	for name, units := range all {
-		if !match.MatchString(name) {
-			continue
-		}
-		for _, value := range units[from] {
-			f.Samples = append(f.Samples, value/divisor)
-		}
+// scale is how a figure is made of what a benchmark tells: its unit there, the
+// figure's own, and what to divide by.
+type scale struct {
+	from, to string
+	divisor  float64
+}
+
+var (
+	nanoseconds  = scale{"ns/op", "ns", 1}
+	microseconds = scale{"ns/op", "µs", 1e3}
+	milliseconds = scale{"ns/op", "ms", 1e6}
+	perBlock     = scale{"ns/block", "ns", 1}
+	megabytes    = scale{"MB/s", "MB/s", 1}
+	allocations  = scale{"allocs/op", "allocations", 1}
+)
+
+// figure makes one of a benchmark. It has no samples where there is none of
+// that name.
+func (all results) figure(title, name string, in scale) report.Figure {
+	f := report.New(title, in.to)
+	for _, value := range all[name][in.from] {
+		f.Samples = append(f.Samples, value/in.divisor)
 	}
 	return f
 }
+
+// tuned is the name of a benchmark's run with its fastest kernel; suffix is ""
+// on one core and "-2" on two.
+func (all results) tuned(name, suffix string) string {
+	prefix := name + "/kernel="
+	fastest := name + suffix
+	for run := range all {
+		kernel, isKernel := strings.CutPrefix(run, prefix)
+		if !isKernel || cores(kernel) != suffix || strings.Contains(kernel, "/") {
+			continue
+		}
+		best := all[fastest]["ns/op"]
+		if len(best) == 0 || median(all[run]["ns/op"]) < median(best) {
+			fastest = run
+		}
+	}
+	return fastest
+}
+
+// cores is the end of a name that says on how many it ran.
+func cores(name string) string {
+	const two = "-2"
+	if strings.HasSuffix(name, two) {
+		return two
+	}
+	return ""
+}
+
+func median(samples []float64) float64 { return report.New("", "", samples...).Median() }

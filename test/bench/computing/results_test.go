@@ -5,22 +5,42 @@ import (
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+const printed = `goos: linux
+pkg: example.org/heartbeat/swizzle
+BenchmarkVerify/32MiB/kernel=portable         100   9000 ns/op  10 B/op  2 allocs/op
+BenchmarkVerify/32MiB/kernel=avx512           100   2000 ns/op  10 B/op  2 allocs/op
+BenchmarkVerify/32MiB/kernel=avx512-2         100   1000 ns/op
+PASS
+pkg: example.org/heartbeat/merkle
+BenchmarkVerify/32MiB                           1      5 ns/op
+pkg: example.org/heartbeat/swizzle
+BenchmarkVerify/32MiB/kernel=avx512             1   4000 ns/op
+`
+
+func TestFigure(t *testing.T) {
 	t.Parallel()
-	all := parse([]byte("goos: linux\npkg: example.org/heartbeat/swizzle\n" +
-		"BenchmarkVerify/32MiB         \t     100\t   2000 ns/op\t  10 B/op\t  2 allocs/op\n" +
-		"BenchmarkVerify/32MiB-2       \t     100\t   1000 ns/op\n" +
-		"BenchmarkVerify/32MiB/kernel=portable \t 10\t 9000 ns/op\nPASS\n" +
-		"pkg: example.org/heartbeat/merkle\nBenchmarkVerify/32MiB \t 1\t 5 ns/op\n" +
-		"pkg: example.org/heartbeat/swizzle\nBenchmarkVerify/32MiB \t 1\t 4000 ns/op\n"))
-	for pattern, want := range map[string][]float64{
-		"swizzle.Verify/32MiB" + best:     {2, 4},
-		"swizzle.Verify/32MiB-2":          {1},
-		"swizzle.Verify/32MiB" + portable: {9},
-		"swizzle.Prove/32MiB":             nil,
+	all := parse([]byte(printed))
+	for name, want := range map[string][]float64{
+		"swizzle.Verify/32MiB/kernel=avx512":   {2, 4},
+		"swizzle.Verify/32MiB/kernel=avx512-2": {1},
+		"swizzle.Prove/32MiB":                  nil,
 	} {
-		if got := all.figure("", pattern, "ns/op", "µs", 1000).Samples; !slices.Equal(got, want) {
-			t.Errorf("%s: %v, want %v", pattern, got, want)
+		if got := all.figure("", name, microseconds).Samples; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestTuned(t *testing.T) {
+	t.Parallel()
+	all := parse([]byte(printed))
+	for _, test := range []struct{ name, suffix, want string }{
+		{"swizzle.Verify/32MiB", "", "swizzle.Verify/32MiB/kernel=avx512"},
+		{"swizzle.Verify/32MiB", "-2", "swizzle.Verify/32MiB/kernel=avx512-2"},
+		{"merkle.Verify/32MiB", "", "merkle.Verify/32MiB"}, // without kernels
+	} {
+		if got := all.tuned(test.name, test.suffix); got != test.want {
+			t.Errorf("%s on %q: %s, want %s", test.name, test.suffix, got, test.want)
 		}
 	}
 }
