@@ -36,8 +36,9 @@ func (p proof) marshal() []byte {
 	return b
 }
 
-// parseProof reads the binary form; the proof shares the memory of b.
-func parseProof(b []byte) (p proof, err error) {
+// parseProof reads the binary form; the proof shares the memory of b, and its
+// rows are appended to memory.
+func parseProof(b []byte, memory [][2][]byte) (p proof, err error) {
 	if len(b) < 8 {
 		return proof{}, malformed("proof", errors.New("cut short"))
 	}
@@ -53,13 +54,15 @@ func parseProof(b []byte) (p proof, err error) {
 	if rows > maxRows {
 		return proof{}, malformed("proof", fmt.Errorf("%d rows, at most %d are allowed", rows, maxRows))
 	}
-	p.rows = make([][2][]byte, rows)
-	for i := range p.rows {
-		for side := range p.rows[i] {
-			if p.rows[i][side], b, err = cutEntry(b); err != nil {
+	p.rows = memory
+	for range rows {
+		var row [2][]byte
+		for side := range row {
+			if row[side], b, err = cutEntry(b); err != nil {
 				return proof{}, malformed("proof", err)
 			}
 		}
+		p.rows = append(p.rows, row)
 	}
 	if len(b) != 0 {
 		return proof{}, malformed("proof", fmt.Errorf("%d bytes too many", len(b)))

@@ -37,7 +37,8 @@ func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 	if c.index >= s.challenges {
 		return false, malformed("challenge", fmt.Errorf("index %d, and the state has %d challenges", c.index, s.challenges))
 	}
-	p, err := parseProof(proofBytes)
+	var rows [maxRows][2][]byte
+	p, err := parseProof(proofBytes, rows[:0])
 	if err != nil || p.index != int64(c.index) || len(p.blob) != hashSize {
 		return false, nil
 	}

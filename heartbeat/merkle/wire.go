@@ -184,101 +184,11 @@ func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
 
 // ProofJSON gives the wire form of a binary proof.
 func (Wire) ProofJSON(proofBytes []byte) (json.RawMessage, error) {
-	p, err := parseProof(proofBytes)
+	p, err := parseProof(proofBytes, [][2][]byte{})
 	if err != nil {
 		return nil, err
 	}
 	var w wireProof
 	w.Leaf.Index, w.Leaf.Blob, w.Branch.Rows = p.index, p.blob, p.rows
 	return mustMarshal(w), nil
-}
-
-// ParseProof reads the wire form of a proof, of whatever shape: a blob of the
-// wrong length, or a branch with rows too few or too many, is a proof that is
-// not valid.
-func (Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
-	p, err := parseProofJSON(wire)
-	if err != nil {
-		return nil, malformed("proof", err)
-	}
-	return p.marshal(), nil
-}
-
-func parseProofJSON(wire json.RawMessage) (p proof, err error) {
-	object, err := strictjson.Parse(wire)
-	if err != nil {
-		return p, err
-	}
-	leaf, err := object.Member("leaf")
-	if err != nil {
-		return p, err
-	}
-	if p.index, err = leaf.Int64("index"); err != nil {
-		return p, fmt.Errorf("leaf: %w", err)
-	}
-	if p.blob, err = leaf.Base64("blob"); err != nil {
-		return p, fmt.Errorf("leaf: %w", err)
-	}
-	if err := checkEntry(len(p.blob)); err != nil {
-		return p, fmt.Errorf("leaf: %w", err)
-	}
-	branch, err := object.Member("branch")
-	if err != nil {
-		return p, err
-	}
-	rows, err := branch.Member("rows")
-	if err != nil {
-		return p, fmt.Errorf("branch: %w", err)
-	}
-	if p.rows, err = parseRows(rows); err != nil {
-		return p, fmt.Errorf("branch: %w", err)
-	}
-	return p, nil
-}
-
-func parseRows(wire strictjson.Value) ([][2][]byte, error) {
-	elements, err := wire.Elements()
-	if err != nil {
-		return nil, fmt.Errorf("rows: %w", err)
-	}
-	rows := [][2][]byte{}
-	memory := make([]byte, 0, len(wire)*3/4) // of all entries
-	for element := range elements {
-		if len(rows) == maxRows {
-			return nil, fmt.Errorf("more than %d rows", maxRows)
-		}
-		var row [2][]byte
-		if row, memory, err = parseRow(element, memory); err != nil {
-			return nil, fmt.Errorf("row %d: %w", len(rows), err)
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
-}
-
-// parseRow reads left and right, whose bytes it appends to memory.
-func parseRow(wire strictjson.Value, memory []byte) (row [2][]byte, _ []byte, err error) {
-	entries, err := wire.Elements()
-	if err != nil {
-		return row, memory, err
-	}
-	side := 0
-	for entry := range entries {
-		if side == len(row) {
-			return row, memory, errors.New("more entries than left and right")
-		}
-		start := len(memory)
-		if memory, err = entry.AppendBase64(memory); err != nil {
-			return row, memory, err
-		}
-		row[side] = memory[start:len(memory):len(memory)]
-		if err := checkEntry(len(row[side])); err != nil {
-			return row, memory, err
-		}
-		side++
-	}
-	if side < len(row) {
-		return row, memory, errors.New("fewer entries than left and right")
-	}
-	return row, memory, nil
 }

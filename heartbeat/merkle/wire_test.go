@@ -257,7 +257,7 @@ func FuzzBinary(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, err := parseProof(b); err == nil && !bytes.Equal(p.marshal(), b) {
+		if p, err := parseProof(b, nil); err == nil && !bytes.Equal(p.marshal(), b) {
 			t.Errorf("proof %x: written as %x", b, p.marshal())
 		}
 		if s, err := parseState(b); err == nil && !bytes.Equal(s.marshal(), b) {

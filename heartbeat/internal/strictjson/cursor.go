@@ -1,0 +1,265 @@
+package strictjson
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+)
+
+// Cursor reads a document once, from its start to its end, into memory that the
+// caller has. It takes what Parse and the methods of Value take, for where that
+// is too slow: it looks at nothing more than twice and allocates nothing but
+// for errors and for strings with escapes.
+//
+// Every method reads one value, all of it also where that is not what it should
+// be. What is not JSON breaks the cursor, which then reads no further.
+type Cursor struct {
+	in     []byte
+	at     int
+	end    int // of what was read last, before the white space after it
+	broken error
+
+	// depth is how many objects and arrays are open, kinds what they are, and
+	// closing the bracket that ends the innermost.
+	depth   uint
+	kinds   kinds
+	closing byte
+}
+
+// NewCursor starts to read raw, which must not change until the end.
+func NewCursor(raw []byte) Cursor {
+	c := Cursor{in: raw}
+	c.space()
+	return c
+}
+
+// End is an error if the document was not one JSON value and only that.
+func (c *Cursor) End() error {
+	if c.broken == nil && c.at < len(c.in) {
+		c.fail()
+	}
+	return c.broken
+}
+
+// Object reads an object that has all of names. It calls read(i) to read the
+// member names[i]; of several members of a name the last counts, and the errors
+// of others are forgotten. Members with other names are passed over. There can
+// be at most four names.
+func (c *Cursor) Object(read func(i int) error, names ...string) error {
+	if !c.open('{') {
+		return c.refuse(errNotObject)
+	}
+	var wrong [4]error
+	for i := range names {
+		wrong[i] = errMissing
+	}
+	for more := c.first(); more; more = c.next() {
+		if i := c.name(names); i >= 0 {
+			wrong[i] = read(i)
+		} else {
+			c.skip()
+		}
+	}
+	if c.broken != nil {
+		return c.broken
+	}
+	for i, name := range names {
+		if wrong[i] != nil {
+			return &memberError{name, wrong[i]}
+		}
+	}
+	return nil
+}
+
+// Array reads an array, calling read(i) to read element i, for each until the
+// first error, and gives the number of elements.
+func (c *Cursor) Array(read func(i int) error) (n int, err error) {
+	if !c.open('[') {
+		return 0, c.refuse(errNotArray)
+	}
+	for more := c.first(); more; more = c.next() {
+		if err != nil {
+			c.skip()
+		} else if wrong := read(n); wrong != nil {
+			err = &elementError{n, wrong}
+		}
+		n++
+	}
+	if c.broken != nil {
+		return n, c.broken
+	}
+	return n, err
+}
+
+// Int64 reads an integer, written without fraction or exponent.
+func (c *Cursor) Int64() (int64, error) {
+	v, err := c.Value()
+	if err != nil {
+		return 0, err
+	}
+	const longest = len("-9223372036854775808")
+	if len(v) <= longest {
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, errNotInteger
+}
+
+// AppendBase64 reads a string of standard base64, of at most that many bytes,
+// which it appends to dst.
+func (c *Cursor) AppendBase64(dst []byte, most int) ([]byte, error) {
+	if all, ok := c.appendPlain(dst, most); ok {
+		return all, nil
+	}
+	v, err := c.Value()
+	if err != nil {
+		return dst, err
+	}
+	switch {
+	case v[0] != '"':
+		return dst, errNotString
+	case bytes.IndexByte(v, '\\') >= 0:
+		return v.appendEscaped(dst, most)
+	case len(v) > base64.StdEncoding.EncodedLen(most)+len(`""`):
+		return dst, errTooLong
+	}
+	return dst, errNotBase64
+}
+
+// appendPlain reads a string that is what it should be and has no escapes. Else
+// it reads nothing.
+func (c *Cursor) appendPlain(dst []byte, most int) ([]byte, bool) {
+	if c.peek() != '"' {
+		return dst, false
+	}
+	text := c.in[c.at+1:]
+	text = text[:min(len(text), base64.StdEncoding.EncodedLen(most)+1)]
+	end := bytes.IndexByte(text, '"')
+	if end < 0 {
+		return dst, false
+	}
+	text = text[:end]
+	all, err := standard.AppendDecode(dst, text)
+	// The decoder passes over line ends, which JSON allows only as escapes.
+	if err != nil || len(all)-len(dst) > most || bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+		return dst, false
+	}
+	c.at += len(`"`) + end + len(`"`)
+	c.space()
+	return all, true
+}
+
+// Value reads a value of any kind.
+func (c *Cursor) Value() (Value, error) {
+	start := c.at
+	c.skip()
+	if c.broken != nil {
+		return nil, c.broken
+	}
+	return Value(c.in[start:c.end]), nil
+}
+
+// refuse reads a value that is not what it should be.
+func (c *Cursor) refuse(why error) error {
+	if _, err := c.Value(); err != nil {
+		return err
+	}
+	return why
+}
+
+// name reads the name of a member and the colon, and says which of names it
+// is, or -1.
+func (c *Cursor) name(names []string) int {
+	start := c.at
+	if c.peek() != '"' || !c.skipString() {
+		c.fail()
+		return -1
+	}
+	text := c.in[start+1 : c.at-1]
+	c.space()
+	if !c.take(':') {
+		c.fail()
+	}
+	var memory [64]byte
+	if len(names) > 0 && bytes.IndexByte(text, '\\') >= 0 {
+		text = appendUnescaped(memory[:0], text)
+	}
+	for i, name := range names {
+		if string(text) == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// The cursor is always at the start of a value, a name or a sign, or at the
+// end: white space is passed over with what is before it.
+
+// open enters an object or an array, if there is one.
+func (c *Cursor) open(bracket byte) bool {
+	if c.depth == maxDepth || !c.take(bracket) {
+		return false
+	}
+	c.depth++
+	c.kinds.set(c.depth, bracket)
+	c.closing = bracket + 2 // of both, in ASCII
+	return true
+}
+
+// first says whether there is an element before the closing bracket, and next
+// whether there is another. Else they take the bracket, or break the cursor.
+func (c *Cursor) first() bool {
+	return c.peek() != c.closing || c.next()
+}
+
+func (c *Cursor) next() bool {
+	switch {
+	case c.broken != nil:
+	case c.take(','):
+		return true
+	case c.take(c.closing):
+		c.depth--
+		c.closing = c.kinds.closing(c.depth)
+	default:
+		c.fail()
+	}
+	return false
+}
+
+// take passes over a sign and what white space follows, if it is there.
+func (c *Cursor) take(sign byte) bool {
+	if c.peek() != sign {
+		return false
+	}
+	c.at++
+	c.space()
+	return true
+}
+
+// peek gives the next byte, or 0 at the end and where nothing is read any more.
+func (c *Cursor) peek() byte {
+	if c.at < len(c.in) && c.broken == nil {
+		return c.in[c.at]
+	}
+	return 0
+}
+
+func (c *Cursor) space() {
+	c.end = c.at
+	for c.at < len(c.in) && c.in[c.at] <= ' ' {
+		switch c.in[c.at] {
+		case ' ', '\t', '\r', '\n':
+			c.at++
+		default:
+			return
+		}
+	}
+}
+
+func (c *Cursor) fail() {
+	if c.broken == nil {
+		c.broken = fmt.Errorf("not JSON at byte %d", c.at)
+	}
+}

@@ -1,0 +1,251 @@
+package merkle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
+)
+
+// oddProofs are wires that a decoder could see otherwise than another, about
+// as many of them proofs as not.
+func oddProofs() []string {
+	const (
+		leaf   = `"leaf":{"index":3,"blob":"` + zeros + `"}`
+		branch = `"branch":{"rows":[["` + zeros + `",""],["AA==","AAA="]]}`
+	)
+	wrap := func(s string) string { return `{` + leaf + `,` + branch + `,"more":` + s + `}` }
+	return []string{
+		`{` + leaf + `,` + branch + `}`,
+		`{` + branch + `,` + leaf + `}`,
+		"\t{ " + branch + "\r\n,\n" + leaf + " } ",
+		"\v{" + leaf + "," + branch + "}",
+		`{"leaf":7,` + leaf + `,` + branch + `}`,
+		`{` + leaf + `,` + branch + `,"leaf":7}`,
+		`{` + leaf + `,"branch":{"rows":[["",""]]},` + branch + `}`,
+		`{` + leaf + `,` + branch + `,"branch":{"rows":[]}}`,
+		`{` + leaf + `,` + branch + `,"branch":{}}`,
+		`{"leaf":{"index":"","index":9,"blob":0,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":1,"blob":"AA==","index":null},` + branch + `}`,
+		`{` + leaf + `,"branch":{"rows":{},"rows":[],"rows":[["","",""]],"rows":[["AA==","\u0041A=="]]}}`,
+		`{"l\u0065af":{"ind\u0065x":1,"\u0062lob":"\u0041A=="},` + branch + `}`,
+		`{"leaf":{"index":1,"blob":"A\nA=\r="},` + branch + `}`,
+		"{\"leaf\":{\"index\":1,\"blob\":\"A\nA==\"}," + branch + "}",
+		"{\"leaf\":{\"index\":1,\"blob\":\"A\tA==\"}," + branch + "}",
+		`{"leaf":{"index":1,"blob":"` + strings.Repeat(`\n`, 3000) + `AA=="},` + branch + `}`,
+		`{"leaf":{"index":1,"blob":"` + strings.Repeat("AAAA", maxEntry/3) + `AA=="},` + branch + `}`,
+		`{"leaf":{"index":1,"blob":"` + strings.Repeat("AAAA", maxEntry/3) + `AAA="},` + branch + `}`,
+		`{"leaf":{"index":1,"blob":"` + strings.Repeat("AAAA", maxEntry/3) + `AAAA"},` + branch + `}`,
+		`{"leaf":{"index":-9223372036854775808,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":-9223372036854775809,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":-0,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":00,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":1.0,"blob":""},` + branch + `}`,
+		`{"leaf":{"index":100000000000000000000000000000000000000,"blob":""},` + branch + `}`,
+		`{` + leaf + `,"branch":{"rows":[` + strings.Repeat(`["",""],`, maxRows-1) + `["",""]]}}`,
+		`{` + leaf + `,"branch":{"rows":[` + strings.Repeat(`["",""],`, maxRows) + `["",""]]}}`,
+		`{` + leaf + `,"branch":{"rows":[["",""],]}}`,
+		`{` + leaf + `,"branch":{"rows":[["" ""]]}}`,
+		`{` + leaf + `,` + branch + `,}`,
+		`{` + leaf + `,` + branch + `}}`,
+		`{` + leaf + `,` + branch,
+		`{,` + leaf + `,` + branch + `}`,
+		`{` + leaf + branch + `}`,
+		wrap(`[{"leaf":[1,2,{}],"":[]},"\"}{",-0.5e+3,true,false,null]`),
+		wrap(`[{"leaf"}]`), wrap(`[1,]`), wrap(`{"a":1,}`), wrap(`{"a",1}`), wrap(`[1:2]`), wrap(`[}`), wrap(`{]`),
+		wrap(`-`), wrap(`1.`), wrap(`.5`), wrap(`1e`), wrap(`+1`), wrap(`1e+`), wrap(`0x1`), wrap(`tru`), wrap(`nulL`), wrap(``),
+		wrap(`"\x"`), wrap(`"\u12g4"`), wrap(`"\ud800"`), wrap("\"\xff\""), wrap("\"\x1f\""), wrap("\"\x7f\""), wrap(`"`), wrap(`"\`),
+		wrap(strings.Repeat("[", 9999) + strings.Repeat("]", 9999)),
+		wrap(strings.Repeat("[", 10000) + strings.Repeat("]", 10000)),
+		wrap(strings.Repeat(`{"a":`, 9999) + "1" + strings.Repeat("}", 9999)),
+		wrap(strings.Repeat("[", 100000)),
+		strings.Repeat(`{"leaf":`, 20000),
+	}
+}
+
+func TestOddProofs(t *testing.T) {
+	t.Parallel()
+	taken := 0
+	for _, wire := range oddProofs() {
+		if sameAsReference(t, []byte(wire)) {
+			taken++
+		}
+	}
+	if all := len(oddProofs()); taken < all/4 || taken > all*3/4 {
+		t.Errorf("%d of %d are proofs", taken, all)
+	}
+}
+
+// Each byte of a proof, changed or left out.
+func TestChangedProofs(t *testing.T) {
+	t.Parallel()
+	wire := []byte(oddProofs()[0])
+	for i := range wire {
+		for _, b := range []byte("\x00 \n\"\\{}[],:=0Aa-") {
+			changed := bytes.Clone(wire)
+			changed[i] = b
+			sameAsReference(t, changed)
+		}
+		sameAsReference(t, append(bytes.Clone(wire[:i]), wire[i+1:]...))
+		sameAsReference(t, wire[:i])
+	}
+}
+
+func FuzzProofDecoders(f *testing.F) {
+	for _, v := range readVectors[vector](f, "merkle.json") {
+		for _, round := range v.Rounds {
+			f.Add([]byte(round.Proof))
+		}
+	}
+	for _, wire := range oddProofs() {
+		f.Add([]byte(wire))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) { sameAsReference(t, wire) })
+}
+
+// From wire bytes to verdict nothing is allocated, valid or not, if the buffer
+// is there.
+func TestVerifyWireDoesNotAllocate(t *testing.T) {
+	e := encode(t, new(0.01), 50_000, heartbeat.EncodeOptions{})
+	state := e.state
+	challenge := e.challenge(t)
+	good, err := e.h.ProofJSON(e.prove(t, challenge))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Replace(good, []byte(`"blob":"`), []byte(`"blob":"AAAA`), 1)
+	wrong := bytes.Replace(good, []byte(`"index":0`), []byte(`"index":1`), 1)
+	buffer := make([]byte, 0, usualProof)
+	for _, test := range []struct {
+		wire []byte
+		want bool
+	}{{good, true}, {other, false}, {wrong, false}} {
+		allocs := testing.AllocsPerRun(100, func() {
+			proof, err := e.h.AppendProof(buffer, test.wire)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if valid, err := e.h.Verify(state, challenge, proof); valid != test.want || err != nil {
+				t.Fatalf("%s: %v, %v", test.wire, valid, err)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations", test.wire, allocs)
+		}
+	}
+}
+
+func TestAppendProofKeepsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	before := []byte("before")
+	for _, wire := range oddProofs() {
+		want, wantErr := Wire{}.ParseProof([]byte(wire))
+		got, err := Wire{}.AppendProof(bytes.Clone(before), []byte(wire))
+		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, append(bytes.Clone(before), want...)) {
+			t.Errorf("%.100s: %x, %v, want %x after what was there", wire, got, err, want)
+		}
+	}
+}
+
+// sameAsReference holds AppendProof to the reference decoder, and says whether
+// they take the wire as a proof.
+func sameAsReference(t *testing.T, wire []byte) bool {
+	t.Helper()
+	got, err := Wire{}.ParseProof(wire)
+	want, wantErr := parseProofJSON(wire)
+	switch {
+	case err != nil && !errors.Is(err, heartbeat.ErrMalformed):
+		t.Errorf("%.1000q: %v", wire, err)
+	case (err == nil) != (wantErr == nil):
+		t.Errorf("%.1000q: error %v, the reference's %v", wire, err, wantErr)
+	case err == nil && !bytes.Equal(got, want.marshal()):
+		t.Errorf("%.1000q: %x, want %x", wire, got, want.marshal())
+	}
+	return err == nil
+}
+
+// parseProofJSON is the reference: it lets encoding/json check the document,
+// and looks for one member after the other.
+func parseProofJSON(wire json.RawMessage) (p proof, err error) {
+	object, err := strictjson.Parse(wire)
+	if err != nil {
+		return p, err
+	}
+	leaf, err := object.Member("leaf")
+	if err != nil {
+		return p, err
+	}
+	if p.index, err = leaf.Int64("index"); err != nil {
+		return p, fmt.Errorf("leaf: %w", err)
+	}
+	if p.blob, err = leaf.Base64("blob"); err != nil {
+		return p, fmt.Errorf("leaf: %w", err)
+	}
+	if err := checkEntry(len(p.blob)); err != nil {
+		return p, fmt.Errorf("leaf: %w", err)
+	}
+	branch, err := object.Member("branch")
+	if err != nil {
+		return p, err
+	}
+	rows, err := branch.Member("rows")
+	if err != nil {
+		return p, fmt.Errorf("branch: %w", err)
+	}
+	if p.rows, err = parseRows(rows); err != nil {
+		return p, fmt.Errorf("branch: %w", err)
+	}
+	return p, nil
+}
+
+func parseRows(wire strictjson.Value) ([][2][]byte, error) {
+	elements, err := wire.Elements()
+	if err != nil {
+		return nil, fmt.Errorf("rows: %w", err)
+	}
+	rows := [][2][]byte{}
+	memory := make([]byte, 0, len(wire)*3/4) // of all entries
+	for element := range elements {
+		if len(rows) == maxRows {
+			return nil, fmt.Errorf("more than %d rows", maxRows)
+		}
+		var row [2][]byte
+		if row, memory, err = parseRow(element, memory); err != nil {
+			return nil, fmt.Errorf("row %d: %w", len(rows), err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// parseRow reads left and right, whose bytes it appends to memory.
+func parseRow(wire strictjson.Value, memory []byte) (row [2][]byte, _ []byte, err error) {
+	entries, err := wire.Elements()
+	if err != nil {
+		return row, memory, err
+	}
+	side := 0
+	for entry := range entries {
+		if side == len(row) {
+			return row, memory, errors.New("more entries than left and right")
+		}
+		start := len(memory)
+		if memory, err = entry.AppendBase64(memory); err != nil {
+			return row, memory, err
+		}
+		row[side] = memory[start:len(memory):len(memory)]
+		if err := checkEntry(len(row[side])); err != nil {
+			return row, memory, err
+		}
+		side++
+	}
+	if side < len(row) {
+		return row, memory, errors.New("fewer entries than left and right")
+	}
+	return row, memory, nil
+}
