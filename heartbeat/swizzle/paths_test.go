@@ -3,6 +3,7 @@ package swizzle
 import (
 	"testing"
 
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
@@ -19,7 +20,7 @@ func paths() []path {
 	all := []path{{best, func() func() { return func() {} }}}
 	if best != "portable" {
 		all = append(all, path{"portable", func() func() {
-			restore := []func(){wide.Use("portable"), sha256x.Use("portable")}
+			restore := []func(){wide.Use("portable"), sha256x.Use("portable"), aes256.Use(aes256.Portable)}
 			return func() {
 				for _, f := range restore {
 					f()

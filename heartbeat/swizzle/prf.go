@@ -2,8 +2,6 @@ package swizzle
 
 import (
 	"bytes"
-	"encoding/binary"
-	"iter"
 	"math/big"
 	"sync"
 
@@ -71,13 +69,13 @@ func (f *prf) at(dst []byte, i int) []byte { return dst[i*f.size():][:f.size()] 
 // accept masks a number that was drawn, where that makes it a value; where
 // not, it leaves it as it is, since the next draw goes on from there.
 func (f *prf) accept(number []byte) bool {
-	top := number[0]
-	number[0] &= f.mask
-	if bytes.Compare(number, f.limit) < 0 {
-		return true
+	// Looking at the first byte alone is nearly always enough.
+	top := number[0] & f.mask
+	if top > f.limit[0] || top == f.limit[0] && bytes.Compare(number[1:], f.limit[1:]) >= 0 {
+		return false
 	}
 	number[0] = top
-	return false
+	return true
 }
 
 func (f *prf) reduce(number []byte) {
@@ -110,47 +108,4 @@ func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte
 	}
 	sha256x.SumU32(buffer, x[:len(buffer)])
 	return buffer
-}
-
-// chosen goes through the chunks, of n, that a challenge names, a batch at a
-// time: their positions index(i), and as many coefficients v_i, each of the
-// bytes of the limit. Both hold until the next batch.
-func (c fileChallenge) chosen(n uint32) iter.Seq2[[]uint32, []byte] {
-	return func(yield func([]uint32, []byte) bool) {
-		coefficients := newPRF(&c.key, c.limit)
-		var positions *prf
-		if c.l < n {
-			positions = newPRF(&c.key, new(big.Int).SetUint64(uint64(n)))
-		}
-		var (
-			count   = min(c.l, n)
-			buffer  [batch][sha256x.Size]byte
-			at      [batch]uint32
-			v       = make([]byte, batch*coefficients.size())
-			numbers [4 * batch]byte
-		)
-		for first := uint32(0); first < count; first += min(batch, count-first) {
-			digests := digestsFrom(first, buffer[:min(batch, count-first)])
-			coefficients.draw(v, digests)
-			for i := range digests {
-				at[i] = first + uint32(i)
-			}
-			if positions != nil {
-				positions.draw(numbers[:], digests)
-				readPositions(at[:len(digests)], numbers[:], positions.size())
-			}
-			if !yield(at[:len(digests)], v[:len(digests)*coefficients.size()]) {
-				return
-			}
-		}
-	}
-}
-
-// readPositions reads numbers of size bytes, at most 4.
-func readPositions(at []uint32, numbers []byte, size int) {
-	for i := range at {
-		var word [4]byte
-		copy(word[4-size:], numbers[i*size:][:size])
-		at[i] = binary.BigEndian.Uint32(word[:])
-	}
 }

@@ -87,7 +87,7 @@ func TestChosen(t *testing.T) {
 		for _, l := range []uint32{1, 63, 64, 65, 200} {
 			c := fileChallenge{l: l, key: [keySize]byte{byte(n), byte(l)}, limit: limit}
 			i := uint32(0)
-			for indices, v := range c.chosen(n) {
+			for indices, v := range c.chosen(n, new(scratch)) {
 				if len(v) != len(indices)*6 {
 					t.Fatalf("%d bytes of coefficients for %d chunks", len(v), len(indices))
 				}

@@ -43,7 +43,9 @@ func (p *Prover) answer(ctx context.Context, file io.ReaderAt, size int64, t fil
 	sigma := wide.NewSums(1, vSize, p.pSize())
 	chunks := make([]byte, readChunks*p.chunkSize())
 	sigmas := make([]byte, readChunks*p.pSize())
-	for indices, v := range c.chosen(t.n()) {
+	work := scratches.Get().(*scratch)
+	defer scratches.Put(work)
+	for indices, v := range c.chosen(t.n(), work) {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("swizzle: prove: %w", err)
 		}

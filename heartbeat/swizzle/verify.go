@@ -67,12 +67,14 @@ func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 
 // addSecrets adds sum_i v_i * f(index(i)).
 func (h *Heartbeat) addSecrets(sums *wide.Sums, s fileState, c fileChallenge) {
+	work := scratches.Get().(*scratch)
+	defer scratches.Put(work)
 	f := newPRF(&s.f, h.p)
-	secrets := make([]byte, batch*f.size())
-	var digests [batch][sha256x.Size]byte
-	for indices, v := range c.chosen(s.n) {
-		sha256x.SumU32(digests[:], indices)
-		f.draw(secrets, digests[:len(indices)])
-		sums.Add(v, secrets)
+	work.secrets = sized(work.secrets, batch*f.size())
+	for indices, v := range c.chosen(s.n, work) {
+		digests := work.digests[:len(indices)]
+		sha256x.SumU32(digests, indices)
+		f.draw(work.secrets, digests)
+		sums.Add(v, work.secrets)
 	}
 }

@@ -28,6 +28,14 @@ func New(key *[32]byte) Cipher { return NewWith(best, key) }
 
 var best = Kernels()[0]
 
+// Use makes New take the given one of [Kernels] until restore is called. It is
+// for tests and benchmarks, and must not be called while a cipher is made.
+func Use(kernel Kernel) (restore func()) {
+	before := best
+	best = kernel
+	return func() { best = before }
+}
+
 // NewWith is a cipher with the given one of [Kernels].
 func NewWith(kernel Kernel, key *[32]byte) Cipher {
 	c := Cipher{Kernel: kernel}
