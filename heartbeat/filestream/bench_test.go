@@ -3,6 +3,7 @@ package filestream_test
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -43,8 +44,8 @@ func BenchmarkReadAt(b *testing.B) {
 		b.Fatal(err)
 	}
 	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
-	for name, p := range map[string][]byte{"size=1280": chunk, "size=65536": part} {
-		b.Run(name+"/limit=crypto-aes-ctr", func(b *testing.B) {
+	for _, p := range [][]byte{chunk, part} {
+		b.Run(fmt.Sprintf("size=%d/limit=crypto-aes-ctr", len(p)), func(b *testing.B) {
 			b.SetBytes(int64(len(p)))
 			for b.Loop() {
 				stream.XORKeyStream(p, p)
