@@ -107,7 +107,7 @@ func (v *Verifier) dropLate(ctx context.Context, batch []ballot) []ballot {
 		if err := v.consumer.Expire(ctx, late...); err != nil {
 			v.log.Warn("cannot settle late jobs, they will be delivered again", "jobs", len(late), "error", err)
 		}
-		v.letGo(late...)
+		v.hand.letGo(late...)
 	}
 	return kept
 }
@@ -164,5 +164,5 @@ func (v *Verifier) done(ctx context.Context, deliveries []queue.Delivery) {
 		v.log.Warn("cannot acknowledge jobs, they will be delivered again", "jobs", len(deliveries), "error", err)
 	}
 	faultPoint("acknowledged")
-	v.letGo(deliveries...)
+	v.hand.letGo(deliveries...)
 }

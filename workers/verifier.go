@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +26,14 @@ type VerifierOptions struct {
 }
 
 const (
-	// slotsPerCPU jobs for each verifying goroutine are in hand at once: one
-	// being verified, the others read or waiting for their commit.
-	slotsPerCPU = 4
+	// proofsPerCPU, for each verifying goroutine, are being verified or read,
+	// and jobsPerCPU in hand at once: see hand.
+	proofsPerCPU = 400
+	jobsPerCPU   = 128
+	// usualJob is the proofs of a job, as long as none was seen.
+	usualJob = 100
+	// handful is the most proofs that are looked up together.
+	handful = 100
 	// committers let one transaction gather while another waits for the disk.
 	committers = 2
 )
@@ -46,17 +49,14 @@ type Verifier struct {
 	consumer *queue.Consumer
 	now      func() time.Time
 
-	slots  chan struct{}
-	jobs   chan queue.Delivery
+	hand   *hand
+	jobs   chan []queue.Delivery
 	judged chan ballot
-
-	mu     sync.Mutex
-	inHand map[string]queue.Delivery // by entry id, from read to acknowledged
 }
 
 // NewVerifier makes a verifier that reads jobs once it runs.
 func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
-	slots := slotsPerCPU * opt.Concurrency
+	jobs := jobsPerCPU * opt.Concurrency
 	return &Verifier{
 		opt:     opt,
 		store:   rooms.Store,
@@ -69,10 +69,9 @@ func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
 			MaxDeliveries: int64(opt.MaxDeliveries),
 		}),
 		now:    rooms.clock(),
-		slots:  make(chan struct{}, slots),
-		jobs:   make(chan queue.Delivery, slots),
-		judged: make(chan ballot, slots),
-		inHand: make(map[string]queue.Delivery),
+		hand:   newHand(proofsPerCPU*opt.Concurrency, jobs, usualJob),
+		jobs:   make(chan []queue.Delivery, jobs),
+		judged: make(chan ballot, jobs),
 	}
 }
 
@@ -102,13 +101,13 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return v.handBack()
 }
 
-// read takes jobs from the queue into free slots until ctx ends.
+// read takes jobs from the queue, as many as there is room for, until ctx ends.
 func (v *Verifier) read(ctx context.Context) {
 	claimEvery := v.opt.ClaimIdle / 2
 	claimed := time.Now().Add(-claimEvery) // look at once: a predecessor may have died
 	for ctx.Err() == nil {
-		free := v.takeSlots(ctx)
-		if free == 0 {
+		room := v.hand.room(ctx)
+		if room == 0 {
 			return
 		}
 		var (
@@ -116,16 +115,15 @@ func (v *Verifier) read(ctx context.Context) {
 			err        error
 		)
 		if time.Since(claimed) >= claimEvery {
-			deliveries, err = v.consumer.Reclaim(ctx, free)
+			deliveries, err = v.consumer.Reclaim(ctx, room)
 			claimed = time.Now()
 		}
 		if err == nil && len(deliveries) == 0 {
-			deliveries, err = v.consumer.Read(ctx, free)
+			deliveries, err = v.consumer.Read(ctx, room)
 		}
-		v.freeSlots(free - len(deliveries))
-		for _, d := range deliveries {
-			v.take(d)
-			v.jobs <- d // has room: there are as many places as slots
+		v.hand.take(deliveries)
+		for _, jobs := range v.handfuls(deliveries) {
+			v.jobs <- jobs // has room: there are as many places as jobs in hand
 		}
 		if err != nil && ctx.Err() == nil {
 			v.log.Warn("cannot read jobs", "error", err)
@@ -134,44 +132,24 @@ func (v *Verifier) read(ctx context.Context) {
 	}
 }
 
-// takeSlots waits for one free slot, and takes the others that are free too.
-func (v *Verifier) takeSlots(ctx context.Context) int {
-	select {
-	case v.slots <- struct{}{}:
-	case <-ctx.Done():
-		return 0
-	}
-	n := 1
-	for ; n < cap(v.slots); n++ {
-		select {
-		case v.slots <- struct{}{}:
-		default:
-			return n
-		}
-	}
-	return n
-}
-
-func (v *Verifier) freeSlots(n int) {
-	for range n {
-		<-v.slots
-	}
-}
-
-func (v *Verifier) take(d queue.Delivery) {
-	v.mu.Lock()
-	v.inHand[d.EntryID] = d
-	v.mu.Unlock()
-}
-
-// letGo forgets a delivery that was acknowledged, and frees its slot.
-func (v *Verifier) letGo(deliveries ...queue.Delivery) {
-	v.mu.Lock()
+// handfuls parts jobs into what is looked up together: equal shares for those
+// who verify, as far as jobs can be parted, but not too much at once.
+func (v *Verifier) handfuls(deliveries []queue.Delivery) (parts [][]queue.Delivery) {
+	proofs := 0
 	for _, d := range deliveries {
-		delete(v.inHand, d.EntryID)
+		proofs += weight(d)
 	}
-	v.mu.Unlock()
-	v.freeSlots(len(deliveries))
+	share := min(handful, (proofs+v.opt.Concurrency-1)/v.opt.Concurrency)
+	for len(deliveries) > 0 {
+		n, held := 1, weight(deliveries[0])
+		for n < len(deliveries) && held+weight(deliveries[n]) <= share {
+			held += weight(deliveries[n])
+			n++
+		}
+		parts = append(parts, deliveries[:n])
+		deliveries = deliveries[n:]
+	}
+	return parts
 }
 
 // handBackTimeout is for the last words to Redis on the way out.
@@ -182,9 +160,7 @@ const handBackTimeout = 2 * time.Second
 func (v *Verifier) handBack() error {
 	ctx, cancel := context.WithTimeout(context.Background(), handBackTimeout)
 	defer cancel()
-	v.mu.Lock()
-	rest := slices.Collect(maps.Values(v.inHand))
-	v.mu.Unlock()
+	rest := v.hand.rest()
 	if len(rest) > 0 {
 		v.log.Info("handing jobs back", "jobs", len(rest))
 	}

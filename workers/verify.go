@@ -24,12 +24,27 @@ type ballot struct {
 }
 
 func (v *Verifier) verifyJobs(ctx context.Context) {
-	for d := range v.jobs {
+	for jobs := range v.jobs {
 		if ctx.Err() != nil {
 			continue // the shutdown's time is up: the rest is handed back
 		}
+		v.verifyTogether(ctx, jobs)
+	}
+}
+
+// verifyTogether looks at jobs whose contracts are read at once.
+func (v *Verifier) verifyTogether(ctx context.Context, jobs []queue.Delivery) {
+	for _, d := range jobs {
 		v.metrics.waited.Observe(v.now().Sub(d.Job.Received).Seconds())
-		b, err := v.verify(ctx, d)
+	}
+	asked := ask(jobs)
+	contracts, err := v.contracts(ctx, asked)
+	if err != nil {
+		v.log.Warn("cannot read contracts, jobs left undecided", "jobs", len(jobs), "error", err)
+	}
+	for i, d := range jobs {
+		b, err := v.verify(ctx, d, asked[i], contracts)
+		v.hand.verified(d)
 		if err != nil {
 			v.bury(ctx, d, err)
 			continue
@@ -49,13 +64,38 @@ func (v *Verifier) bury(ctx context.Context, d queue.Delivery, reason error) {
 	if err := v.consumer.DeadLetter(ctx, d, reason.Error()); err != nil {
 		v.log.Warn("cannot put the job aside, it will be delivered again", "entry", d.EntryID, "error", err)
 	}
-	v.letGo(d)
+	v.hand.letGo(d)
+}
+
+// question is an answer on its way through the verifier: to which contract,
+// and the digest of its proof.
+type question struct {
+	contract node.ContractName
+	proof    node.Digest
+	received time.Time
+}
+
+// ask makes the questions of jobs, in their order.
+func ask(jobs []queue.Delivery) [][]question {
+	asked := make([][]question, len(jobs))
+	for i := range jobs {
+		job := &jobs[i].Job
+		asked[i] = make([]question, len(job.Proofs))
+		for k, a := range job.Proofs {
+			asked[i][k] = question{
+				contract: node.ContractName{TokenID: job.TokenID, FileHash: a.FileHash},
+				proof:    node.DigestOf(a.Proof),
+				received: job.Received,
+			}
+		}
+	}
+	return asked
 }
 
 // verify looks at every answer of a job. It changes nothing. Answers that it
 // cannot decide, because of a fault of the node's own or because time ran out,
-// stay undecided.
-func (v *Verifier) verify(ctx context.Context, d queue.Delivery) (b ballot, err error) {
+// stay undecided; contracts is nil where they could not be read.
+func (v *Verifier) verify(ctx context.Context, d queue.Delivery, asked []question, contracts known) (b ballot, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -63,38 +103,28 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery) (b ballot, err 
 	}()
 	faultPoint("read")
 	start := v.now()
-	b = ballot{delivery: d, outcomes: make([]node.Outcome, len(d.Job.Proofs))}
-	if d.Job.Late(start) {
-		b.late = true
+	b = ballot{delivery: d, outcomes: make([]node.Outcome, len(asked)), late: d.Job.Late(start)}
+	if b.late || contracts == nil {
 		return b, nil
 	}
-	digests := make([]node.Digest, len(d.Job.Proofs))
-	for i, a := range d.Job.Proofs {
-		digests[i] = node.DigestOf(a.Proof)
-	}
-	contracts, err := v.contracts(ctx, d.Job, digests)
-	if err != nil {
-		v.log.Warn("cannot read contracts, job left undecided", "job", d.Job.ID, "error", err)
-		return b, nil
-	}
-	for i, a := range d.Job.Proofs {
+	b.verdicts, b.at = make([]store.Verdict, 0, len(asked)), make([]int, 0, len(asked))
+	for i, q := range asked {
 		if v.now().Sub(start) > v.opt.JobHardLimit || ctx.Err() != nil {
 			break
 		}
-		v.look(&b, i, a, digests[i], contracts[a.FileHash])
+		v.look(&b, i, q, contracts[q.contract])
 	}
 	v.metrics.verify.Observe(v.now().Sub(start).Seconds())
 	return b, nil
 }
 
 // look decides one answer, or makes a verdict of it for the commit to decide.
-func (v *Verifier) look(b *ballot, i int, a queue.Answer, digest node.Digest, c *node.Contract) {
+func (v *Verifier) look(b *ballot, i int, q question, c *node.Contract) {
 	if c == nil {
 		b.outcomes[i] = node.ContractNotFound
 		return
 	}
-	received := b.delivery.Job.Received
-	outcome, decided := c.Decided(digest, received, v.opt.WrongAnswers)
+	outcome, decided := c.Decided(q.proof, q.received, v.opt.WrongAnswers)
 	if decided {
 		b.outcomes[i] = outcome
 		return
@@ -104,7 +134,7 @@ func (v *Verifier) look(b *ballot, i int, a queue.Answer, digest node.Digest, c 
 		v.log.Error("cannot verify", "contract", c.ID, "error", err)
 		return
 	}
-	valid, err := key.Verify(c.State, c.Challenge, a.Proof)
+	valid, err := key.Verify(c.State, c.Challenge, b.delivery.Job.Proofs[i].Proof)
 	if err != nil {
 		v.log.Error("cannot verify, the contract's own state is broken", "contract", c.ID, "error", err)
 		return
@@ -114,53 +144,57 @@ func (v *Verifier) look(b *ballot, i int, a queue.Answer, digest node.Digest, c 
 		ContractID: c.ID,
 		TokenID:    c.TokenID,
 		Sequence:   c.Sequence,
-		Proof:      digest,
+		Proof:      q.proof,
 		Valid:      valid,
-		Received:   received,
+		Received:   q.received,
 	})
 }
 
-// contracts reads the contracts that a job answers. A copy in Redis may be
-// older than the record. It may say which challenge to verify against, since
-// the commit checks the sequence number, and that this very proof was accepted
+// known is contracts by what farmers call them.
+type known map[node.ContractName]*node.Contract
+
+// contracts reads those that are asked about. A copy in Redis may be older
+// than the record. It may say which challenge to verify against, since the
+// commit checks the sequence number, and that this very proof was accepted
 // before, since that never changes back; whenever it says no, the store is
 // asked.
-func (v *Verifier) contracts(ctx context.Context, job queue.Job, digests []node.Digest) (map[node.FileHash]*node.Contract, error) {
+func (v *Verifier) contracts(ctx context.Context, asked [][]question) (known, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.opt.JobHardLimit)
 	defer cancel()
-	hashes := make([]node.FileHash, len(job.Proofs))
-	for i, a := range job.Proofs {
-		hashes[i] = a.FileHash
+	all := slices.Concat(asked...)
+	names := make([]node.ContractName, len(all))
+	for i, q := range all {
+		names[i] = q.contract
 	}
-	cached, err := v.queue.States().Get(ctx, job.TokenID, hashes)
+	cached, err := v.queue.States().GetNamed(ctx, names)
 	if err != nil {
-		cached = make([]*node.Contract, len(hashes)) // without Redis, the store knows
+		cached = make([]*node.Contract, len(names)) // without Redis, the store knows
 	}
-	known := make(map[node.FileHash]*node.Contract, len(hashes))
-	var unsure []node.FileHash
+	found := make(known, len(names))
+	var unsure []node.ContractName
 	for i, c := range cached {
-		if c == nil || v.deniedBy(c, digests[i], job.Received) {
-			unsure = append(unsure, hashes[i])
+		if c == nil || v.deniedBy(c, all[i]) {
+			unsure = append(unsure, names[i])
 			continue
 		}
-		known[hashes[i]] = c
+		found[names[i]] = c
 	}
 	if len(unsure) == 0 {
-		return known, nil
+		return found, nil
 	}
-	read, err := v.store.Contracts(ctx, job.TokenID, unsure)
+	read, err := v.store.ContractsNamed(ctx, unsure)
 	if err != nil {
 		return nil, err
 	}
-	for hash, c := range read {
-		known[hash] = &c
+	for name, c := range read {
+		found[name] = &c
 	}
 	v.share(ctx, slices.Collect(maps.Values(read)))
-	return known, nil
+	return found, nil
 }
 
-func (v *Verifier) deniedBy(c *node.Contract, digest node.Digest, received time.Time) bool {
-	outcome, decided := c.Decided(digest, received, v.opt.WrongAnswers)
+func (v *Verifier) deniedBy(c *node.Contract, q question) bool {
+	outcome, decided := c.Decided(q.proof, q.received, v.opt.WrongAnswers)
 	return decided && !outcome.Accepted()
 }
 

@@ -87,7 +87,7 @@ func defaultAPI() API {
 func defaultWorker() Worker {
 	return Worker{
 		PrivateListen: ":9090",
-		CommitBatch:   200,
+		CommitBatch:   1000,
 		CommitDelay:   3 * time.Millisecond,
 		JobHardLimit:  10 * time.Second,
 		ClaimIdle:     30 * time.Second,

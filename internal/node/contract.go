@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"slices"
 	"time"
@@ -40,6 +42,20 @@ func DigestOf(proof []byte) Digest {
 	sum := sha256.Sum256(proof)
 	return Digest(sum[:len(Digest{})])
 }
+
+// ContractName is what a farmer calls a contract: there is one a token and file.
+type ContractName struct {
+	TokenID  int64
+	FileHash FileHash
+}
+
+// Compare orders names by token, and then by file.
+func (n ContractName) Compare(o ContractName) int {
+	return cmp.Or(cmp.Compare(n.TokenID, o.TokenID), bytes.Compare(n.FileHash[:], o.FileHash[:]))
+}
+
+// Name is the contract's.
+func (c *Contract) Name() ContractName { return ContractName{c.TokenID, c.FileHash} }
 
 // Expiry is the moment from which the contract is over for good, unless an
 // answer moves it.

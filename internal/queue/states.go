@@ -32,16 +32,25 @@ const (
 // Get gives the copies of the token's contracts for these files, in their
 // order; nil where there is none that can be read.
 func (s States) Get(ctx context.Context, tokenID int64, files []node.FileHash) ([]*node.Contract, error) {
-	contracts := make([]*node.Contract, 0, len(files))
-	for batch := range slices.Chunk(files, stateBatch) {
-		values, err := s.get(ctx, tokenID, batch)
+	names := make([]node.ContractName, len(files))
+	for i, f := range files {
+		names[i] = node.ContractName{TokenID: tokenID, FileHash: f}
+	}
+	return s.GetNamed(ctx, names)
+}
+
+// GetNamed is Get for contracts of any tokens.
+func (s States) GetNamed(ctx context.Context, names []node.ContractName) ([]*node.Contract, error) {
+	contracts := make([]*node.Contract, 0, len(names))
+	for batch := range slices.Chunk(names, stateBatch) {
+		values, err := s.get(ctx, batch)
 		if err != nil {
 			return nil, wrap("get states", err)
 		}
 		for i, v := range values {
 			text, _ := v.(string)
 			c, err := parseContract([]byte(text))
-			if err != nil || c.TokenID != tokenID || c.FileHash != batch[i] {
+			if err != nil || c.Name() != batch[i] {
 				c = nil
 			}
 			contracts = append(contracts, c)
@@ -50,12 +59,12 @@ func (s States) Get(ctx context.Context, tokenID int64, files []node.FileHash) (
 	return contracts, nil
 }
 
-func (s States) get(ctx context.Context, tokenID int64, files []node.FileHash) ([]any, error) {
+func (s States) get(ctx context.Context, names []node.ContractName) ([]any, error) {
 	ctx, cancel := s.q.bounded(ctx)
 	defer cancel()
-	keys := make([]string, len(files))
-	for i, f := range files {
-		keys[i] = s.q.stateKey(tokenID, f)
+	keys := make([]string, len(names))
+	for i, n := range names {
+		keys[i] = s.q.stateKey(n.TokenID, n.FileHash)
 	}
 	return s.q.client.MGet(ctx, keys...).Result()
 }

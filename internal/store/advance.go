@@ -29,7 +29,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 		if err != nil {
 			return err
 		}
-		var changed []node.Contract
+		var changes []change
 		for _, id := range ids {
 			row, ok := rows[id]
 			if !ok || row.TokenID != tokenID {
@@ -42,15 +42,15 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 				}
 			}
 			if c.Version != row.Version {
-				changed = append(changed, c)
+				changes = append(changes, advanced(row, &c))
 				t.LastDue = max(t.LastDue, micros(c.Due))
 			}
 			current = append(current, c)
 		}
-		if len(changed) == 0 {
+		if len(changes) == 0 {
 			return nil
 		}
-		if err := saveContracts(tx, changed); err != nil {
+		if err := update(tx, "contracts", advancedColumns, changes); err != nil {
 			return err
 		}
 		return s.saveTokens(tx, []*lockedToken{t})
@@ -59,4 +59,20 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 		return nil, err
 	}
 	return current, nil
+}
+
+var advancedColumns = []string{
+	"version = version + %", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry",
+}
+
+// advanced is what becomes of a row with a new challenge.
+func advanced(row *contractRow, c *node.Contract) change {
+	was := row.contract()
+	values := func(c *node.Contract) []any {
+		return []any{
+			c.Version - row.Version, c.Sequence, c.Challenge, c.State, micros(c.Due), c.Answered, c.Accepted[:], wrong(c),
+			micros(c.Expiry()),
+		}
+	}
+	return change{row.ID, values(&was), values(c)}
 }

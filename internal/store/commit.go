@@ -93,7 +93,7 @@ func (b *batch) judge(v Verdict, maxWrong int) Judged {
 	case node.OK:
 		if row := b.rows[c.ID]; !row.Live {
 			// The answer came in time and the sweeper before its verdict.
-			row.Live = true
+			// It is the one OK of its challenge, and so regained once.
 			t.regain(moment(row.Expiry), row.Size)
 		}
 		t.beat(received, c.Expiry())
@@ -103,7 +103,15 @@ func (b *batch) judge(v Verdict, maxWrong int) Judged {
 	return Judged{Outcome: outcome, Contract: *c}
 }
 
+// judgedColumns are what judging changes. The due of a challenge stays, and
+// how far the expiry is beyond it is the same for all answers of one interval.
+var judgedColumns = []string{"version = version + %", "answered", "accepted", "wrong", "expiry = due + %", "live"}
+
 // save writes what judging changed.
+//
+// accepted is as long in a contract that is not answered as in one that is,
+// and not NULL: where no column changes its size the database writes a row
+// where it stands, for a third of the cost of one that has to move.
 func (b *batch) save(s *Store, tx *gorm.DB) error {
 	var changes []change
 	touched := map[int64]*lockedToken{}
@@ -113,12 +121,15 @@ func (b *batch) save(s *Store, tx *gorm.DB) error {
 			continue
 		}
 		touched[c.TokenID] = b.tokens[c.TokenID]
-		changes = append(changes, change{id, []any{
-			c.Version, c.Answered, accepted(c), wrong(c), micros(c.Expiry()), row.Live,
-		}})
+		was := row.contract()
+		values := func(c *node.Contract, live bool) []any {
+			return []any{
+				c.Version - row.Version, c.Answered, c.Accepted[:], wrong(c), micros(c.Expiry()) - micros(c.Due), live,
+			}
+		}
+		changes = append(changes, change{id, values(&was, row.Live), values(c, row.Live || c.Answered)})
 	}
-	columns := []string{"version", "answered", "accepted", "wrong", "expiry", "live"}
-	if err := update(tx, "contracts", columns, changes); err != nil {
+	if err := update(tx, "contracts", judgedColumns, changes); err != nil {
 		return err
 	}
 	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))

@@ -59,7 +59,6 @@ func (t *lockedToken) turn(at time.Time) {
 		Wrong:      t.Wrong,
 		Online:     t.Uptime.uptime().Sum(dayStart(day)).Microseconds(),
 	}
-	t.turned = true
 }
 
 // days are the token's days from the open one until a moment, for as long as
@@ -90,23 +89,13 @@ func (t *lockedToken) amend(day int64, c counts) {
 	t.amended = append(t.amended, amendment{day, c})
 	t.Day.Heartbeats += c.Heartbeats
 	t.Day.Wrong += c.Wrong
-	t.turned = true
 }
 
-// saveDays writes what the tokens' days have become. That happens once a day
-// to each, and so not in the statement that writes their counts.
+// saveDays writes the tokens' days that are over, and what comes late to one.
 func saveDays(tx *gorm.DB, tokens []*lockedToken) error {
 	var closed []dayRow
-	var changes []change
 	for _, t := range tokens {
 		closed = append(closed, t.closed...)
-		if t.turned {
-			changes = append(changes, change{t.ID, []any{t.Day.Day, t.Day.Heartbeats, t.Day.Wrong, t.Day.Online}})
-		}
-	}
-	columns := []string{"day", "day_heartbeats", "day_wrong", "day_online"}
-	if err := update(tx, "tokens", columns, changes); err != nil {
-		return err
 	}
 	if len(closed) > 0 {
 		if err := tx.CreateInBatches(closed, batchRows).Error; err != nil {
@@ -162,7 +151,7 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	// there is. The token is read first; should its day turn before the rows
 	// are read, the row is there beside what the token says of the same day.
 	db := s.read.WithContext(ctx)
-	err = db.Raw("SELECT "+lockedColumns+" FROM tokens WHERE farmer_id = ?", farmerID).Scan(&t).Error
+	err = query(db, t.scan, "SELECT "+lockedColumns+" FROM tokens WHERE farmer_id = ?", farmerID)
 	if err == nil && t.ID == 0 {
 		err = ErrNotFound
 	}

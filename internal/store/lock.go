@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,38 +11,71 @@ import (
 
 // lockedToken is what the transactions that change contracts need of a token.
 type lockedToken struct {
-	ID, AddressID, KeyID       int64
-	IP                         string
-	Heartbeats, Wrong, Expired int64
-	Contracts, Size            int64
-	LastDue                    int64
-	Uptime                     uptimeRow `gorm:"embedded"`
-	Day                        openDay   `gorm:"embedded"`
+	ID, AddressID, KeyID int64
+	IP                   string
+	tokenState
+	read tokenState // as it was when it was locked
 
 	// What the record has to add, see history_events.go.
 	events  []event
 	closed  []dayRow
 	amended []amendment
-	turned  bool // whether Day changed
+}
+
+// tokenState is what those transactions change.
+type tokenState struct {
+	Heartbeats, Wrong, Expired int64
+	Contracts, Size            int64
+	LastDue                    int64
+	Uptime                     uptimeRow
+	Day                        openDay
+}
+
+var stateColumns = []string{
+	"heartbeats", "wrong", "expired", "contracts", "size", "last_due", "up_since", "up_start", "up_end", "up_before",
+	"day", "day_heartbeats", "day_wrong", "day_online",
 }
 
 // lockedColumns are those of lockedToken.
-const lockedColumns = "id, address_id, key_id, ip, heartbeats, wrong, expired, contracts, size, last_due," +
-	" up_since, up_start, up_end, up_before, day, day_heartbeats, day_wrong, day_online"
+var lockedColumns = "id, address_id, key_id, ip, " + strings.Join(stateColumns, ", ")
+
+func (c *tokenState) values() []any {
+	return []any{
+		c.Heartbeats, c.Wrong, c.Expired, c.Contracts, c.Size, c.LastDue,
+		c.Uptime.UpSince, c.Uptime.UpStart, c.Uptime.UpEnd, c.Uptime.UpBefore,
+		c.Day.Day, c.Day.Heartbeats, c.Day.Wrong, c.Day.Online,
+	}
+}
+
+func (c *tokenState) pointers() []any {
+	return []any{
+		&c.Heartbeats, &c.Wrong, &c.Expired, &c.Contracts, &c.Size, &c.LastDue,
+		&c.Uptime.UpSince, &c.Uptime.UpStart, &c.Uptime.UpEnd, &c.Uptime.UpBefore,
+		&c.Day.Day, &c.Day.Heartbeats, &c.Day.Wrong, &c.Day.Online,
+	}
+}
+
+// scan reads a row of the lockedColumns.
+func (t *lockedToken) scan(rows *sql.Rows) error {
+	err := rows.Scan(append([]any{&t.ID, &t.AddressID, &t.KeyID, &t.IP}, t.pointers()...)...)
+	t.read = t.tokenState
+	return err
+}
 
 // lockTokens locks the tokens with these ids, in id order; those that are gone
 // are missing from what it returns.
 func (s *Store) lockTokens(tx *gorm.DB, ids []int64) (map[int64]*lockedToken, error) {
 	tokens := make(map[int64]*lockedToken, len(ids))
 	for batch := range slices.Chunk(distinct(ids), batchRows) {
-		var rows []lockedToken
-		err := tx.Raw("SELECT "+lockedColumns+" FROM tokens"+s.dialect.byID+
-			" WHERE id IN ? ORDER BY id"+s.dialect.forUpdate, batch).Scan(&rows).Error
+		err := query(tx, func(rows *sql.Rows) error {
+			t := &lockedToken{}
+			err := t.scan(rows)
+			tokens[t.ID] = t
+			return err
+		}, "SELECT "+lockedColumns+" FROM tokens"+s.dialect.byID+
+			" WHERE id IN ("+placeholders(len(batch))+") ORDER BY id"+s.dialect.forUpdate, anys(batch)...)
 		if err != nil {
 			return nil, err
-		}
-		for i := range rows {
-			tokens[rows[i].ID] = &rows[i]
 		}
 	}
 	return tokens, nil
@@ -59,21 +93,14 @@ func (s *Store) lockToken(tx *gorm.DB, id int64) (*lockedToken, error) {
 	return nil, ErrNotFound
 }
 
-// saveTokens writes back what transactions change on locked tokens, and what
-// the record has to know of it.
+// saveTokens writes back what transactions change on locked tokens, stamps
+// them, and writes what the record has to know of it.
 func (s *Store) saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
-	columns := []string{
-		"heartbeats", "wrong", "expired", "contracts", "size", "last_due",
-		"up_since", "up_start", "up_end", "up_before", "changed",
-	}
 	changes := make([]change, len(tokens))
 	for i, t := range tokens {
-		changes[i] = change{t.ID, []any{
-			t.Heartbeats, t.Wrong, t.Expired, t.Contracts, t.Size, t.LastDue,
-			t.Uptime.UpSince, t.Uptime.UpStart, t.Uptime.UpEnd, t.Uptime.UpBefore, stamp(0),
-		}}
+		changes[i] = change{t.ID, t.read.values(), t.values()}
 	}
-	if err := update(tx, "tokens", columns, changes); err != nil {
+	if err := update(tx, "tokens", stateColumns, changes, "changed = "+s.dialect.clock); err != nil {
 		return err
 	}
 	if err := saveDays(tx, tokens); err != nil {
@@ -87,14 +114,15 @@ func (s *Store) saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
 func (s *Store) lockContracts(tx *gorm.DB, ids []int64) (map[int64]*contractRow, error) {
 	found := make(map[int64]*contractRow, len(ids))
 	for batch := range slices.Chunk(distinct(ids), batchRows) {
-		var rows []contractRow
-		err := tx.Raw("SELECT * FROM contracts"+s.dialect.byID+" WHERE id IN ? ORDER BY id"+s.dialect.forUpdate, batch).
-			Scan(&rows).Error
+		err := query(tx, func(rows *sql.Rows) error {
+			row := &contractRow{}
+			err := row.scan(rows)
+			found[row.ID] = row
+			return err
+		}, "SELECT "+contractColumns+" FROM contracts"+s.dialect.byID+
+			" WHERE id IN ("+placeholders(len(batch))+") ORDER BY id"+s.dialect.forUpdate, anys(batch)...)
 		if err != nil {
 			return nil, err
-		}
-		for i := range rows {
-			found[rows[i].ID] = &rows[i]
 		}
 	}
 	return found, nil

@@ -1,6 +1,10 @@
 package store
 
-import "github.com/driveshare/downstream-node/internal/node"
+import (
+	"database/sql"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
 
 // The rows of the tables, as gorm reads and writes them. The columns are
 // explained in migrations/mysql.
@@ -126,13 +130,22 @@ type contractRow struct {
 	State     []byte
 	Due       int64
 	Answered  bool
-	Accepted  []byte // NULL while not answered
+	Accepted  []byte // means something where Answered
 	Wrong     []byte // digests, one after the other
 	Expiry    int64
 	Live      bool
 }
 
 func (contractRow) TableName() string { return "contracts" }
+
+const contractColumns = "id, token_id, file_id, file_hash, key_id, size, period, version, sequence, challenge, state," +
+	" due, answered, accepted, wrong, expiry, live"
+
+// scan reads a row of the contractColumns.
+func (r *contractRow) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.ID, &r.TokenID, &r.FileID, &r.FileHash, &r.KeyID, &r.Size, &r.Period, &r.Version, &r.Sequence,
+		&r.Challenge, &r.State, &r.Due, &r.Answered, &r.Accepted, &r.Wrong, &r.Expiry, &r.Live)
+}
 
 func (r *contractRow) contract() node.Contract {
 	c := node.Contract{
@@ -149,7 +162,7 @@ func (r *contractRow) contract() node.Contract {
 		Due:       moment(r.Due),
 		Answered:  r.Answered,
 	}
-	if r.Accepted != nil {
+	if r.Answered {
 		c.Accepted = node.Digest(r.Accepted)
 	}
 	const size = len(node.Digest{})
@@ -165,14 +178,6 @@ func contracts(rows []contractRow) []node.Contract {
 		out[i] = rows[i].contract()
 	}
 	return out
-}
-
-// accepted is the column of that name.
-func accepted(c *node.Contract) []byte {
-	if !c.Answered {
-		return nil
-	}
-	return c.Accepted[:]
 }
 
 // wrong is the column of that name.

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"database/sql"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// The statements that every answer and every hand-out needs go round gorm,
+// which takes a statement apart and puts it together again, and scans rows by
+// reflection: more than the database takes for its part.
+
+// exec runs a statement in tx, and says how many rows it found.
+func exec(tx *gorm.DB, statement string, args ...any) (rows int64, err error) {
+	begin := time.Now()
+	result, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement, args...)
+	if err == nil {
+		rows, err = result.RowsAffected()
+	}
+	trace(tx, begin, statement, rows, err)
+	return rows, err
+}
+
+// query runs a statement in tx and calls scan for each row that it finds.
+func query(tx *gorm.DB, scan func(*sql.Rows) error, statement string, args ...any) (err error) {
+	begin, found := time.Now(), int64(0)
+	defer func() { trace(tx, begin, statement, found, err) }()
+	rows, err := tx.Statement.ConnPool.QueryContext(tx.Statement.Context, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for ; rows.Next(); found++ {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// trace logs what was slow, as gorm has it logged for its statements.
+func trace(tx *gorm.DB, begin time.Time, statement string, rows int64, err error) {
+	tx.Logger.Trace(tx.Statement.Context, begin, func() (string, int64) { return statement, rows }, err)
+}
+
+// anys are the values as arguments.
+func anys[T any](values []T) []any {
+	out := make([]any, len(values))
+	for i, v := range values {
+		out[i] = v
+	}
+	return out
+}
