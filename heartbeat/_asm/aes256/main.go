@@ -5,6 +5,7 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 
 	"github.com/driveshare/downstream-node/heartbeat/_asm/internal/rounds"
 )
@@ -75,18 +76,16 @@ func steps(name string, lanes int, first, by uint64) Mem {
 	return table
 }
 
+const (
+	lanes = 4 // blocks in a register
+	width = 4 // registers
+	wide  = lanes * rounds.Block
+)
+
 // keyStreamVAES makes sixteen blocks at a time, and writes of the first and the
 // last only the bytes that are asked for.
 func keyStreamVAES() {
-	const (
-		lanes = 4
-		width = 4
-		wide  = lanes * rounds.Block
-		batch = width * wide
-	)
-	swapWide := swap("swapWide", lanes)
-	countWide := steps("countWide", lanes, 0, 1)
-	nextWide := steps("nextWide", lanes, lanes, 0)
+	start, next, order := steps("countWide", lanes, 0, 1), steps("nextWide", lanes, lanes, 0), swap("swapWide", lanes)
 
 	TEXT("keyStreamVAES", NOSPLIT, "func(keys *[15][16]byte, dst *byte, size, skip int, counter uint64)")
 	Pragma("noescape")
@@ -96,55 +95,63 @@ func keyStreamVAES() {
 	dst := Load(Param("dst"), GP64())
 	size := Load(Param("size"), GP64())
 	skip := Load(Param("skip"), GP64())
-	counters, next, order := ZMM(), ZMM(), ZMM()
-	VMOVDQU64(nextWide, next)
-	VMOVDQU64(swapWide, order)
-	words := GP32()
-	MOVL(U32(0b10101010), words)
-	odd := K()
-	KMOVW(words, odd)
-	VPBROADCASTQ_Z(Load(Param("counter"), GP64()), odd, counters)
-	VPADDQ(countWide, counters, counters)
+	batch := batchFrom(Load(Param("counter"), GP64()), start, next, order)
 	states := rounds.States(width, ZMM)
 
 	// The masks have a bit for each byte. What is skipped counts as there.
-	ones, mask := GP64(), GP64()
+	ones, mask, head := GP64(), GP64(), K()
 	MOVQ(I32(-1), ones)
 	SHLXQ(skip, ones, mask)
-	head, part := K(), K()
 	KMOVQ(mask, head)
 	SUBQ(skip, dst)
 	ADDQ(skip, size)
 
-	encrypt := func() {
-		for _, state := range states {
-			VPSHUFB(order, counters, state)
-			VPADDQ(next, counters, counters)
-		}
-		rounds.Wide(keys, states)
-	}
-
 	Label("loop")
-	CMPQ(size, U32(batch))
+	CMPQ(size, U32(width*wide))
 	JLT(LabelRef("tail"))
-	encrypt()
-	for i, state := range states {
-		if i == 0 {
-			VMOVDQU8(state, head, Mem{Base: dst})
-			KMOVQ(ones, head)
-		} else {
-			VMOVDQU64(state, Mem{Base: dst, Disp: i * wide})
-		}
+	batch(states)
+	rounds.Wide(keys, states)
+	VMOVDQU8(states[0], head, Mem{Base: dst})
+	KMOVQ(ones, head)
+	for i, state := range states[1:] {
+		VMOVDQU64(state, Mem{Base: dst, Disp: (i + 1) * wide})
 	}
-	ADDQ(U32(batch), dst)
-	SUBQ(U32(batch), size)
+	ADDQ(U32(width*wide), dst)
+	SUBQ(U32(width*wide), size)
 	JMP(LabelRef("loop"))
 
 	Label("tail")
 	TESTQ(size, size)
 	JZ(LabelRef("done"))
-	encrypt()
-	none := GP64()
+	batch(states)
+	rounds.Wide(keys, states)
+	storeTail(states, dst, size, ones, head)
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// batchFrom gives what writes the setting of states to the next counters.
+func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) {
+	counters, next, order := ZMM(), ZMM(), ZMM()
+	VMOVDQU64(step, next)
+	VMOVDQU64(swap, order)
+	words, odd := GP32(), K()
+	MOVL(U32(0b10101010), words)
+	KMOVW(words, odd)
+	VPBROADCASTQ_Z(first, odd, counters)
+	VPADDQ(start, counters, counters)
+	return func(states []VecVirtual) {
+		for _, state := range states {
+			VPSHUFB(order, counters, state)
+			VPADDQ(next, counters, counters)
+		}
+	}
+}
+
+// storeTail writes the size bytes that are left, as far as head allows.
+func storeTail(states []VecVirtual, dst, size, ones, head Register) {
+	none, mask, part := GP64(), GP64(), K()
 	XORQ(none, none)
 	for i, state := range states {
 		BZHIQ(size, ones, mask)
@@ -156,9 +163,6 @@ func keyStreamVAES() {
 		SUBQ(Imm(wide), size)
 		CMOVQLT(none, size)
 	}
-	Label("done")
-	VZEROUPPER()
-	RET()
 }
 
 // keyStreamNI makes eight blocks at a time.

@@ -158,16 +158,6 @@ TEXT ·expandKeys(SB), NOSPLIT, $0-16
 	MOVUPS          X0, 224(AX)
 	RET
 
-DATA swapWide<>+0(SB)/8, $0x0706050403020100
-DATA swapWide<>+8(SB)/8, $0x08090a0b0c0d0e0f
-DATA swapWide<>+16(SB)/8, $0x0706050403020100
-DATA swapWide<>+24(SB)/8, $0x08090a0b0c0d0e0f
-DATA swapWide<>+32(SB)/8, $0x0706050403020100
-DATA swapWide<>+40(SB)/8, $0x08090a0b0c0d0e0f
-DATA swapWide<>+48(SB)/8, $0x0706050403020100
-DATA swapWide<>+56(SB)/8, $0x08090a0b0c0d0e0f
-GLOBL swapWide<>(SB), RODATA|NOPTR, $64
-
 DATA countWide<>+0(SB)/8, $0x0000000000000000
 DATA countWide<>+8(SB)/8, $0x0000000000000000
 DATA countWide<>+16(SB)/8, $0x0000000000000000
@@ -187,6 +177,16 @@ DATA nextWide<>+40(SB)/8, $0x0000000000000004
 DATA nextWide<>+48(SB)/8, $0x0000000000000000
 DATA nextWide<>+56(SB)/8, $0x0000000000000004
 GLOBL nextWide<>(SB), RODATA|NOPTR, $64
+
+DATA swapWide<>+0(SB)/8, $0x0706050403020100
+DATA swapWide<>+8(SB)/8, $0x08090a0b0c0d0e0f
+DATA swapWide<>+16(SB)/8, $0x0706050403020100
+DATA swapWide<>+24(SB)/8, $0x08090a0b0c0d0e0f
+DATA swapWide<>+32(SB)/8, $0x0706050403020100
+DATA swapWide<>+40(SB)/8, $0x08090a0b0c0d0e0f
+DATA swapWide<>+48(SB)/8, $0x0706050403020100
+DATA swapWide<>+56(SB)/8, $0x08090a0b0c0d0e0f
+GLOBL swapWide<>(SB), RODATA|NOPTR, $64
 
 // func keyStreamVAES(keys *[15][16]byte, dst *byte, size int, skip int, counter uint64)
 // Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, VAES
@@ -210,11 +210,11 @@ TEXT ·keyStreamVAES(SB), NOSPLIT, $0-40
 	MOVQ            dst+8(FP), AX
 	MOVQ            size+16(FP), CX
 	MOVQ            skip+24(FP), DX
+	MOVQ            counter+32(FP), BX
 	VMOVDQU64       nextWide<>+0(SB), Z16
 	VMOVDQU64       swapWide<>+0(SB), Z17
-	MOVL            $0x000000aa, BX
-	KMOVW           BX, K1
-	MOVQ            counter+32(FP), BX
+	MOVL            $0x000000aa, SI
+	KMOVW           SI, K1
 	VPBROADCASTQ.Z  BX, K1, Z15
 	VPADDQ          countWide<>+0(SB), Z15, Z15
 	MOVQ            $-1, BX
