@@ -37,6 +37,7 @@ func (r *replica) ask(t testing.TB, method, path string, body any, header ...str
 	t.Helper()
 	got, err := r.try(t, method, path, body, header...)
 	must(t, err)
+	described(t, method, path, body, got)
 	return got
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/gorilla/mux"
+
+	"github.com/driveshare/downstream-node/apiserver/openapi"
 )
 
 // prefixes are where every route exists; farmers in the field call v1.
@@ -38,6 +40,8 @@ func (s *Server) router() http.Handler {
 		for _, path := range statusListPaths() {
 			route("GET", path, s.statusList)
 		}
+		route("GET", "/openapi.json", describe("application/json", openapi.JSON))
+		route("GET", "/openapi.yaml", describe("application/yaml", openapi.YAML))
 		route("GET", "", s.index)
 		// mux has a handler for this, but forgets that a path matched when it
 		// tries the next route.
@@ -72,4 +76,13 @@ func statusListPaths() []string {
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]string{"msg": "ok"})
 	return nil
+}
+
+// describe answers with the description of the API.
+func describe(contentType string, text func() []byte) handlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", contentType)
+		w.Write(text()) // a peer that went away needs no answer
+		return nil
+	}
 }

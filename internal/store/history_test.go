@@ -112,7 +112,6 @@ type night struct {
 	random  *rand.Rand
 	now     time.Time
 	pending []Verdict // received, not yet committed
-	steps   int
 }
 
 var (

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// node is a part of the description, in the order in which it is written. The
+// zero value is a part that is not there.
+type node struct {
+	yaml *yaml.Node
+	root *yaml.Node
+}
+
+func parse(text []byte) (node, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return node{}, fmt.Errorf("read the description: %w", err)
+	}
+	return node{doc.Content[0], doc.Content[0]}, nil
+}
+
+// field is a member of a mapping.
+type field struct {
+	name string
+	node
+}
+
+// fields lists the members of a mapping, those that are merged into it first.
+func (n node) fields() []field {
+	var all []field
+	put := func(name string, value *yaml.Node) {
+		f := field{name, node{plain(value), n.root}}
+		if i := slices.IndexFunc(all, func(f field) bool { return f.name == name }); i >= 0 {
+			all[i] = f
+			return
+		}
+		all = append(all, f)
+	}
+	if n.yaml == nil || n.yaml.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.yaml.Content); i += 2 {
+		key, value := n.yaml.Content[i], n.yaml.Content[i+1]
+		if key.Value == "<<" {
+			for _, f := range (node{plain(value), n.root}).fields() {
+				put(f.name, f.yaml)
+			}
+			continue
+		}
+		put(key.Value, value)
+	}
+	return all
+}
+
+// items lists the elements of a sequence.
+func (n node) items() []node {
+	if n.yaml == nil || n.yaml.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var all []node
+	for _, value := range n.yaml.Content {
+		all = append(all, node{plain(value), n.root})
+	}
+	return all
+}
+
+// at is what is found along the names, references followed.
+func (n node) at(names ...string) node {
+	for _, name := range names {
+		all := n.followed().fields()
+		i := slices.IndexFunc(all, func(f field) bool { return f.name == name })
+		if i < 0 {
+			return node{}
+		}
+		n = all[i].node
+	}
+	return n
+}
+
+// text is a value in one line.
+func (n node) text() string {
+	if n.yaml == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(n.yaml.Value), " ")
+}
+
+func (n node) there() bool { return n.yaml != nil }
+
+// reference is what n refers to, "" where it is no reference.
+func (n node) reference() string {
+	for _, f := range n.fields() {
+		if f.name == "$ref" {
+			return f.text()
+		}
+	}
+	return ""
+}
+
+// followed is what n refers to, or n itself.
+func (n node) followed() node {
+	ref := n.reference()
+	if ref == "" {
+		return n
+	}
+	return node{n.root, n.root}.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+}
+
+// description is n's own, or that of what it refers to.
+func (n node) description() string {
+	for _, f := range n.fields() {
+		if f.name == "description" {
+			return f.text()
+		}
+	}
+	return n.at("description").text()
+}
+
+func plain(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
