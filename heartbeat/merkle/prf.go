@@ -1,10 +1,12 @@
 package merkle
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"math/big"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
@@ -17,27 +19,36 @@ func nextSeed(key, seed [seedSize]byte) [seedSize]byte {
 	return [seedSize]byte(mac.Sum(nil))
 }
 
-// keyedPRF gives the pseudorandom number in [0, limit) that key, an AES key,
-// has at x: KeyedPRF(key, limit)(x) of section 4. The limit must be positive.
+// positionOf gives where in a file of that size the window of a seed begins.
+func positionOf(seed [seedSize]byte, size, chunk int64) int64 {
+	var limit, pos [8]byte
+	binary.BigEndian.PutUint64(limit[:], uint64(size-chunk+1))
+	short := bytes.TrimLeft(limit[:], "\x00")
+	copy(pos[len(pos)-len(short):], keyedPRF(seed[:], short, 0))
+	return int64(binary.BigEndian.Uint64(pos[:]))
+}
+
+// keyedPRF gives the pseudorandom number below limit that key, an AES key, has
+// at x: KeyedPRF(key, limit)(x) of section 4. Both numbers are big-endian, the
+// limit positive and as short as possible, the result as long as the limit.
 // Each draw succeeds with a chance of at least one half.
-func keyedPRF(key []byte, limit *big.Int, x uint64) *big.Int {
+func keyedPRF(key, limit []byte, x uint64) []byte {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic(err) // not possible: seeds are 32 bytes
 	}
-	bits := limit.BitLen()
-	input := make([]byte, (bits+7)/8)
+	input := make([]byte, len(limit))
 	digest := sha256.Sum256(strconv.AppendUint(nil, x, 10))
 	copy(input, digest[:])
 
 	stream := cfb.NewByte(block)
-	output := make([]byte, len(input))
-	mask := byte(0xff) >> (8*len(input) - bits)
-	for number := new(big.Int); ; {
+	output := make([]byte, len(limit))
+	mask := byte(0xff) >> bits.LeadingZeros8(limit[0])
+	for {
 		stream.Encrypt(output, input)
 		output[0] &= mask
-		if number.SetBytes(output).Cmp(limit) < 0 {
-			return number
+		if bytes.Compare(output, limit) < 0 {
+			return output
 		}
 	}
 }

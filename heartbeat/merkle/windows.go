@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"io"
-	"math/big"
 	"runtime"
 	"slices"
 
@@ -28,11 +27,6 @@ type window struct {
 	pos   int64
 	index int
 	seed  [seedSize]byte
-}
-
-// positionOf gives where in a file of that size the window of a seed begins.
-func positionOf(seed [seedSize]byte, size, chunk int64) int64 {
-	return keyedPRF(seed[:], big.NewInt(size-chunk+1), 0).Int64()
 }
 
 // newWindows gives the windows of the challenges that follow from the root

@@ -2,7 +2,11 @@
 
 package sha256x
 
-import "encoding/binary"
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/binary"
+)
 
 // laneMAC is a MAC between its turns in a lane.
 type laneMAC struct {
@@ -11,6 +15,9 @@ type laneMAC struct {
 	last         padded // the end of the message, if not a whole block
 }
 
+// pads are the inner and the outer one.
+var pads = padded(append(bytes.Repeat([]byte{0x36}, BlockSize), bytes.Repeat([]byte{0x5c}, BlockSize)...))
+
 func newMACs(keys [][Size]byte) []MAC {
 	if !tuned {
 		return newMACsGeneric(keys)
@@ -18,21 +25,12 @@ func newMACs(keys [][Size]byte) []MAC {
 	macs := make([]MAC, len(keys))
 	for i := range macs {
 		m := &macs[i].lanes
-		m.inner, m.outer = initial, initial
-		for k := range m.last {
-			m.last[k] = 0x36
-			if k >= BlockSize {
-				m.last[k] = 0x5c
-			}
-		}
-		for k, b := range keys[i] {
-			m.last[k] ^= b
-			m.last[BlockSize+k] ^= b
-		}
+		m.inner, m.outer, m.last = initial, initial, pads
+		subtle.XORBytes(m.last[:], m.last[:], keys[i][:])
+		subtle.XORBytes(m.last[BlockSize:], m.last[BlockSize:], keys[i][:])
 	}
-	one := func(i int) *laneMAC { return &macs[i].lanes }
-	each(len(macs), func(i int) run { return run{&one(i).inner, one(i).last[:BlockSize]} })
-	each(len(macs), func(i int) run { return run{&one(i).outer, one(i).last[BlockSize:]} })
+	each(len(macs), func(i int) run { return run{&macs[i].lanes.inner, macs[i].lanes.last[:BlockSize]} })
+	each(len(macs), func(i int) run { return run{&macs[i].lanes.outer, macs[i].lanes.last[BlockSize:]} })
 	return macs
 }
 
