@@ -11,9 +11,14 @@ const (
 	// partSize bounds the bytes of a part: few enough to stay in a processor's
 	// cache from where they are read to where they are written.
 	partSize = 128 << 10
-	// maxTaggers bounds the memory of an encoding. More would only wait for
+	// maxParts is how many parts there are at a time. They are handed to
+	// taggers when there are handParts to hand out, since to wake one takes as
+	// long as to write a tenth of a part; the others keep them busy till then.
+	maxParts  = 10
+	handParts = 6
+	// maxTaggers is how many taggers can be kept so. More would only wait for
 	// the one that hashes the file.
-	maxTaggers = 4
+	maxTaggers = 3
 )
 
 // encoding is a file on its way to its tag. It is cut into parts of some
@@ -24,7 +29,8 @@ type encoding struct {
 	alphas  []byte
 	file    io.ReaderAt
 	size    int64
-	perPart uint32 // chunks
+	perPart int64 // chunks
+	parts   int64
 }
 
 // part is some chunks of a file.
@@ -36,9 +42,11 @@ type part struct {
 }
 
 func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *encoding {
+	n := int64(s.n)
+	perPart := min(max(partSize/h.chunkSize(), 1), batch, n)
 	return &encoding{
 		Heartbeat: h, state: s, alphas: h.alphas(s), file: file, size: size,
-		perPart: uint32(min(max(partSize/h.chunkSize(), 1), batch, int64(s.n))),
+		perPart: perPart, parts: (n-1)/perPart + 1,
 	}
 }
 
@@ -49,16 +57,13 @@ func (e *encoding) taggers(hashing bool) int {
 	if hashing {
 		free--
 	}
-	parts := (int64(e.state.n)-1)/int64(e.perPart) + 1
-	return int(min(int64(max(free, 1)), maxTaggers, parts))
+	return int(min(int64(max(free, 1)), maxTaggers, e.parts))
 }
 
-// run has the parts worked on, and writes them in order. There are two more at
-// a time than taggers, so that these need not wait for what is written.
+// run has the parts worked on by taggers, and writes them in order.
 func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	parts := make([]*part, taggers+2)
-	work := make(chan *part, len(parts))
+	work := make(chan *part, maxParts)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer close(work)
@@ -71,42 +76,42 @@ func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error
 			}
 		})
 	}
-	next := uint32(0)
-	for i := range parts {
-		parts[i] = e.newPart()
-		next = e.hand(parts[i], next, work)
+	held := make([]*part, min(maxParts, e.parts))
+	for i := range held {
+		held[i] = e.newPart()
 	}
-	for i := 0; ; i++ {
-		p := parts[i%len(parts)]
+	at := func(i int64) *part { return held[i%int64(len(held))] }
+	handed := int64(0)
+	for written := range e.parts {
+		if free := int64(len(held)) - (handed - written); free >= handParts || handed == 0 {
+			for ; handed < min(written+int64(len(held)), e.parts); handed++ {
+				e.set(at(handed), handed)
+				work <- at(handed)
+			}
+		}
+		p := at(written)
 		if err := <-p.done; err != nil {
 			return err
 		}
 		if err := write(p); err != nil {
 			return err
 		}
-		if p.first+p.count == e.state.n {
-			return nil
-		}
-		next = e.hand(p, next, work)
 	}
+	return nil
 }
 
 func (e *encoding) newPart() *part {
 	return &part{
-		data: make([]byte, int64(e.perPart)*e.chunkSize()),
+		data: make([]byte, e.perPart*e.chunkSize()),
+		tag:  make([]byte, 0, e.perPart*int64(4+e.pSize())),
 		done: make(chan error, 1),
 	}
 }
 
-// hand makes p the part from chunk next on, if there is one, and gives the
-// chunk after it.
-func (e *encoding) hand(p *part, next uint32, work chan<- *part) uint32 {
-	p.first, p.count = next, min(e.perPart, e.state.n-next)
-	if p.count == 0 {
-		return next
-	}
-	offset := int64(p.first) * e.chunkSize()
-	p.data = p.data[:min(int64(p.count)*e.chunkSize(), e.size-offset)]
-	work <- p
-	return next + p.count
+// set makes p the given one of the parts.
+func (e *encoding) set(p *part, index int64) {
+	first := index * e.perPart
+	count := min(e.perPart, int64(e.state.n)-first)
+	p.first, p.count = uint32(first), uint32(count)
+	p.data = p.data[:min(count*e.chunkSize(), e.size-first*e.chunkSize())]
 }
