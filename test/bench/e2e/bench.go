@@ -29,7 +29,8 @@ type bench struct {
 	binary   string
 	encoded  int // files so far: each has content of its own
 
-	node *running // started by the first part that needs it
+	updates []report.Figure // what MariaDB can do
+	node    *running        // started by the first part that needs it
 }
 
 // running is the node, running.
@@ -71,11 +72,19 @@ func (b *bench) repeat(name string, measure func() float64) []float64 {
 			defer b.profile(name)()
 		}
 		b.progress.Step("%s, %d of %d", name, i, b.repetitions())
+		b.goOn()
 		if sample := measure(); i > 0 {
 			samples = append(samples, sample)
 		}
 	}
 	return samples
+}
+
+// goOn ends the run where it was interrupted.
+func (b *bench) goOn() {
+	if err := b.ctx.Err(); err != nil {
+		b.Fatal("interrupted")
+	}
 }
 
 // start gives the node, and starts it where that is not done yet.

@@ -100,7 +100,7 @@ func (b *bench) pour(url string, connections int, farmers [][]request, check fun
 	start := time.Now()
 	for i, c := range callers {
 		working.Go(func() {
-			for at := int(next.Add(1)) - 1; at < len(farmers) && failure.Load() == nil; at = int(next.Add(1)) - 1 {
+			for at := int(next.Add(1)) - 1; at < len(farmers) && failure.Load() == nil && b.ctx.Err() == nil; at = int(next.Add(1)) - 1 {
 				took, err := c.serve(farmers[at], func(request int, answer []byte) error { return check(at, request, answer) })
 				each[i] = append(each[i], took...)
 				if err != nil {
@@ -114,6 +114,7 @@ func (b *bench) pour(url string, connections int, farmers [][]request, check fun
 	if err := failure.Load(); err != nil {
 		b.Fatal(*err)
 	}
+	b.goOn()
 	for _, took := range each {
 		r.each = append(r.each, took...)
 	}

@@ -34,6 +34,7 @@ type part struct {
 
 var parts = []part{
 	{"machine", "SHA-256 and AES rates of one core", measureMachine},
+	{"update", "bare batched UPDATE of the same MariaDB", measureUpdates},
 	{"answers", "Merkle proofs in requests of 1000 and of 100", measureMerkle},
 	{"swizzle", "Swizzle proofs in requests of 1000", measureSwizzle},
 	{"singles", "requests with one proof, at 64 connections", measureSingles},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,7 +25,7 @@ type program struct {
 
 func newProgram() *program {
 	p := &program{began: time.Now()}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	return p
 }
 
