@@ -27,7 +27,7 @@ const (
 func (b *bench) merkleField() *field {
 	n := b.start()
 	if n.merkle == nil {
-		files := b.encode(heartbeat.Merkle, b.scaled(merkleFiles), fileSize)
+		files := b.encode(n, heartbeat.Merkle, b.scaled(merkleFiles), fileSize)
 		n.merkle = newField(b, n, heartbeat.Merkle, files, max(b.scaled(merkleFarmers), singleConnections), contractsEach)
 	}
 	return n.merkle
@@ -43,8 +43,9 @@ func measureMerkle(b *bench) []report.Figure {
 }
 
 func measureSwizzle(b *bench) []report.Figure {
-	files := b.encode(heartbeat.Swizzle, max(b.scaled(swizzleFiles), contractsEach), fileSize)
-	f := newField(b, b.start(), heartbeat.Swizzle, files, b.scaled(swizzleFarmers), contractsEach)
+	n := b.start()
+	files := b.encode(n, heartbeat.Swizzle, max(b.scaled(swizzleFiles), contractsEach), fileSize)
+	f := newField(b, n, heartbeat.Swizzle, files, b.scaled(swizzleFarmers), contractsEach)
 	return []report.Figure{f.measureBatches(1000)}
 }
 

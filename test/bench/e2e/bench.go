@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"database/sql"
 	"fmt"
-	"maps"
 	"os"
 	"strings"
 	"time"
@@ -27,7 +26,8 @@ type bench struct {
 	options
 	progress report.Progress
 	binary   string
-	encoded  int // files so far: each has content of its own
+	encoded  int      // files so far: each has content of its own
+	servers  []string // what they are, for the table's head
 
 	updates []report.Figure // what MariaDB can do
 	node    *running        // started by the first part that needs it
@@ -87,19 +87,16 @@ func (b *bench) goOn() {
 	}
 }
 
-// start gives the node, and starts it where that is not done yet.
+// start gives the node that most parts share, and starts it where that is not
+// done yet.
 func (b *bench) start() *running {
-	if b.node != nil {
-		return b.node
+	if b.node == nil {
+		b.progress.Step("building and starting the node")
+		b.node = b.deploy()
+		b.node.api = b.node.API(b, nil)
+		b.node.employ(b, b.workers)
 	}
-	b.progress.Step("building and starting the node")
-	n := &running{Node: b.deploy(nil)}
-	n.db = n.Database(b)
-	n.db.SetMaxIdleConns(16)
-	n.api = n.API(b, nil)
-	b.node = n
-	n.employ(b, b.workers)
-	return n
+	return b.node
 }
 
 // employ ends the workers and starts so many others.
@@ -113,8 +110,8 @@ func (n *running) employ(b *bench, workers int) {
 	}
 }
 
-// deploy starts the servers.
-func (b *bench) deploy(own deployment.Settings) *deployment.Node {
+// deploy starts a node's servers.
+func (b *bench) deploy() *running {
 	if b.binary == "" {
 		binary, err := deployment.Build(b.TempDir())
 		if err != nil {
@@ -122,20 +119,23 @@ func (b *bench) deploy(own deployment.Settings) *deployment.Node {
 		}
 		b.binary = binary
 	}
-	settings := deployment.Settings{
+	n := &running{Node: deployment.Start(b, b.binary, testenv.Durable, deployment.Settings{
 		"contracts.interval":        interval.String(),
 		"contracts.tokensPerIP":     "1000000",
 		"contracts.bytesPerAddress": "1TiB",
 		"worker.duties.stock":       "false",
 		"api.pprof":                 "true",
 		"worker.pprof":              "true",
-	}
-	maps.Copy(settings, own)
-	n := deployment.Start(b, b.binary, testenv.Durable, settings)
+	})}
 	// What every manual recommends for a server of its own: the tables in
 	// memory, and a log that need not be emptied every other second.
 	n.MariaDB.SetGlobal(b, "innodb_buffer_pool_size", fmt.Sprint(bufferPool))
 	n.MariaDB.SetGlobal(b, "innodb_log_file_size", fmt.Sprint(logFile))
+	n.db = n.Database(b)
+	n.db.SetMaxIdleConns(16)
+	if b.servers == nil {
+		b.servers = n.servers(b)
+	}
 	return n
 }
 
@@ -149,7 +149,7 @@ const (
 func (b *bench) publish(figures []report.Figure, document string) error {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "```text")
-	for _, line := range append(report.Machine(), b.servers()...) {
+	for _, line := range append(report.Machine(), b.servers...) {
 		fmt.Fprintln(&text, line)
 	}
 	fmt.Fprintf(&text, "%s for this run\n```\n\n", time.Since(b.began).Round(time.Second))
@@ -161,16 +161,13 @@ func (b *bench) publish(figures []report.Figure, document string) error {
 }
 
 // servers are the versions and settings of MariaDB and Redis.
-func (b *bench) servers() []string {
-	if b.node == nil {
-		return nil
-	}
+func (n *running) servers(b *bench) []string {
 	var version, flush string
-	row := b.node.db.QueryRowContext(b.ctx, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
+	row := n.db.QueryRowContext(b.ctx, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
 	if err := row.Scan(&version, &flush); err != nil {
 		b.Fatal(err)
 	}
-	server, err := b.node.OpenRedis(b).Info(b.ctx, "server").Result()
+	server, err := n.OpenRedis(b).Info(b.ctx, "server").Result()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,9 +28,9 @@ type encoded struct {
 }
 
 // encode makes n files of size bytes with the node's key, and a proof for each.
-func (b *bench) encode(scheme heartbeat.Type, n int, size int64) []encoded {
+func (b *bench) encode(node *running, scheme heartbeat.Type, n int, size int64) []encoded {
 	b.progress.Step("encoding %d files with %s", n, scheme)
-	key, _ := b.start().key(b, scheme)
+	key, _ := node.key(b, scheme)
 	prover, err := schemes.ParsePublic(scheme, key.Public())
 	if err != nil {
 		b.Fatal(err)

@@ -14,21 +14,17 @@ import (
 const (
 	handOutFarmers  = 4
 	handOutEach     = 10 // contracts a request
-	handOutRequests = 600
+	handOutRequests = 500
 	handOutFiles    = handOutFarmers * handOutRequests * handOutEach
 )
 
-// measureHandOut hands the whole inventory out, and fills it again between
-// repetitions.
+// measureHandOut hands out chunks of both schemes, to farmers of their own.
 func measureHandOut(b *bench) []report.Figure {
 	var figures []report.Figure
 	for _, scheme := range []heartbeat.Type{heartbeat.Swizzle, heartbeat.Merkle} {
 		s := newInventory(b, b.start(), scheme)
 		name := fmt.Sprintf("%s hand-outs, %d a request, %d farmers", scheme, handOutEach, handOutFarmers)
-		figure := report.New(name, "contracts/s", b.repeat(name, func() float64 {
-			s.refill()
-			return s.handOut()
-		})...).AtLeast(5000)
+		figure := s.measure(name).AtLeast(5000)
 		twice := report.New("… of them, handed out twice", "chunks", float64(s.twice)).AtMost(0)
 		figures = append(figures, figure, twice)
 	}
@@ -51,7 +47,7 @@ type inventory struct {
 func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
 	_, keyID := n.key(b, scheme)
-	files := b.encode(scheme, s.count, fileSize)
+	files := b.encode(n, scheme, s.count, fileSize)
 	rows, fileIDs := fileTable(&n.ids, files, keyID)
 	s.fileIDs = [2]int64{n.ids.file - int64(len(files)) + 1, n.ids.file}
 	tags := &table{name: "tags", columns: []string{"file_id", "part", "content"}}
@@ -80,6 +76,15 @@ func (s *inventory) exec(statement string, args ...any) sql.Result {
 		s.b.Fatal(err)
 	}
 	return result
+}
+
+// measure hands the whole inventory out, and fills it again between
+// repetitions.
+func (s *inventory) measure(name string) report.Figure {
+	return report.New(name, "contracts/s", s.b.repeat(name, func() float64 {
+		s.refill()
+		return s.handOut()
+	})...)
 }
 
 // refill takes the contracts back and lays the chunks in stock again.

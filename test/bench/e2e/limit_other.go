@@ -10,7 +10,7 @@ import (
 // limit holds processes to a share of the processor, on Linux alone.
 type limit struct{}
 
-var errLinux = errors.New("this needs Linux's control groups")
+var errLinux = errors.New("it is known how on Linux alone")
 
 func limitsWork() error                        { return errLinux }
 func newLimit(string, float64) (*limit, error) { return nil, errLinux }

@@ -40,6 +40,7 @@ var parts = []part{
 	{"singles", "requests with one proof, at 64 connections", measureSingles},
 	{"handout", "contracts handed out to four farmers at once", measureHandOut},
 	{"workers", "one, two and four workers with a fifth of a core each", measureWorkers},
+	{"size", "10,000, 100,000 and 1,000,000 contracts in the records", measureSizes},
 }
 
 func main() {

@@ -33,7 +33,8 @@ func measureWorkers(b *bench) []report.Figure {
 		b.Log("workers are not measured: a process cannot be held to a share of a core here:", err)
 		return []report.Figure{report.New(fmt.Sprintf(name, 4), "proofs/s").RatioAtLeast(3.5)}
 	}
-	f := newField(b, b.start(), heartbeat.Swizzle, b.heavyProofs(), heavyFarmers, contractsEach)
+	n := b.start()
+	f := newField(b, n, heartbeat.Swizzle, b.heavyProofs(n), heavyFarmers, contractsEach)
 	requests := f.batches(heavyBatch)
 	var figures []report.Figure
 	rate := 0.0 // of one worker
@@ -65,9 +66,9 @@ func (f *field) measureLimited(name string, load [][]request) (figure, used repo
 	used = report.New("… of their share of the processor, they used", "%")
 	samples := f.b.repeat(name, func() float64 {
 		f.reopen()
-		before, start := f.node.workersCPU(f.b), time.Now()
+		before, start := f.b.cpu(f.node.workerPIDs()...), time.Now()
 		rate := f.pourBatches(load, heavyBatch, heavyConnections)
-		share := (f.node.workersCPU(f.b) - before).Seconds() / time.Since(start).Seconds() / float64(len(f.node.workers))
+		share := (f.b.cpu(f.node.workerPIDs()...) - before).Seconds() / time.Since(start).Seconds() / float64(len(f.node.workers))
 		used.Samples = append(used.Samples, 100*share/workerShare)
 		return rate
 	})
@@ -100,24 +101,19 @@ func (n *running) employLimited(b *bench, workers int) (release func()) {
 	}
 }
 
-// workersCPU is the processor's time that the workers have had.
-func (n *running) workersCPU(b *bench) time.Duration {
-	var sum time.Duration
+func (n *running) workerPIDs() []int {
+	var pids []int
 	for _, w := range n.workers {
-		used, err := cpuTime(w.PID())
-		if err != nil {
-			b.Fatal(err)
-		}
-		sum += used
+		pids = append(pids, w.PID())
 	}
-	return sum
+	return pids
 }
 
 // heavyProofs are as many files as a farmer has contracts, of a few contents
 // under many names, and with a challenge each of its own.
-func (b *bench) heavyProofs() []encoded {
+func (b *bench) heavyProofs(n *running) []encoded {
 	b.progress.Step("encoding %d files of 32 MiB, and making %d proofs", heavyFiles, contractsEach)
-	key, _ := b.start().key(b, heartbeat.Swizzle)
+	key, _ := n.key(b, heartbeat.Swizzle)
 	prover, err := schemes.ParsePublic(heartbeat.Swizzle, key.Public())
 	if err != nil {
 		b.Fatal(err)
