@@ -147,9 +147,8 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	defer wrap(&err, "list the days of farmer %s", farmerID)
 	var t lockedToken
 	var rows []dayRow
-	// One transaction would not do: at READ COMMITTED each statement sees what
-	// there is. The token is read first; should its day turn before the rows
-	// are read, the row is there beside what the token says of the same day.
+	// The token is read first: should its day turn now, the row that is written
+	// is of a day that the token has told already, and is left out.
 	db := s.read.WithContext(ctx)
 	err = query(db, t.scan, "SELECT "+lockedColumns+" FROM tokens WHERE farmer_id = ?", farmerID)
 	if err == nil && t.ID == 0 {

@@ -87,7 +87,7 @@ func (s *Store) addSpans(tx *gorm.DB, rows []spanRow) error {
 		sql := "INSERT INTO spans (step, start, shard, " + spanColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?)" +
 			strings.Repeat(", (?,?,?,?,?,?,?,?,?,?)", len(batch)-1) +
 			s.dialect.orAdd("step, start, shard", strings.Split(spanColumns, ", "))
-		if err := tx.Exec(sql, values...).Error; err != nil {
+		if _, err := exec(tx, sql, values...); err != nil {
 			return err
 		}
 	}

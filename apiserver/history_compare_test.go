@@ -1,0 +1,189 @@
+package apiserver_test
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// The answers, as a reader of the API has them.
+type (
+	historyPoint struct {
+		Time                                                         int64
+		Farmers, Online, Contracts, Size, Heartbeats, Wrong, Expired int64
+	}
+	farmerDay struct {
+		Date                               string
+		Uptime                             float64
+		Heartbeats, Wrong, Contracts, Size int64
+	}
+)
+
+// settle sweeps what is over by now, and not only what is over for a while.
+func (h *hour) settle(t *testing.T, house *house) {
+	t.Helper()
+	_, err := house.store.Expire(t.Context(), h.now, 100)
+	must(t, err)
+	corrected, err := house.store.BalanceRecord(t.Context(), h.now)
+	must(t, err)
+	if corrected {
+		t.Error("the record does not agree with the tokens")
+	}
+}
+
+func (h *hour) compare(t *testing.T, house *house) {
+	t.Helper()
+	beats, wrong, over := 0, 0, 0
+	for _, f := range h.hands {
+		beats, wrong = beats+len(f.beats), wrong+len(f.wrong)
+		for _, c := range f.held {
+			if !c.cut && !c.until.After(h.now) {
+				over++
+			}
+		}
+	}
+	t.Logf("%d farmers, %d files, %d heartbeats, %d wrong answers, %d expiries", len(h.hands), h.made, beats, wrong, over)
+	if beats < 100 || wrong < 10 || over < 5 {
+		t.Error("too few to show anything")
+	}
+	for step, width := range map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour} {
+		path := fmt.Sprintf("%s/status/history?step=%s&from=%d&to=%d", api, step, h.began.Unix(), h.now.Unix())
+		got := said[struct{ Points []historyPoint }](t, house.ask(t, "GET", path, nil)).Points
+		var want []historyPoint
+		for at := h.began.Truncate(width); !at.After(h.now); at = at.Add(width) {
+			want = append(want, h.point(at, at.Add(width)))
+		}
+		if len(got) != len(want) {
+			t.Errorf("%d points of a %s, want %d", len(got), step, len(want))
+			continue
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("%s\n %+v, want\n %+v", step, got[i], want[i])
+			}
+		}
+	}
+	h.compareSummary(t, house)
+	for _, f := range h.hands {
+		h.compareDays(t, f)
+	}
+}
+
+func count(moments []time.Time, from, to time.Time) (n int64) {
+	for _, at := range moments {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// point is what there was before to, and what happened since from.
+func (h *hour) point(from, to time.Time) historyPoint {
+	p := historyPoint{Time: from.Unix()}
+	to = earliest(to, h.now.Add(time.Microsecond))
+	for _, f := range h.hands {
+		if f.joined.Before(to) && (f.left.IsZero() || !f.left.Before(to)) {
+			p.Farmers++
+		}
+		held, size := f.holds(to)
+		if held > 0 {
+			p.Online++
+		}
+		p.Contracts += held
+		p.Size += size
+		p.Heartbeats += count(f.beats, from, to)
+		p.Wrong += count(f.wrong, from, to)
+		for _, c := range f.held {
+			if !c.cut && !c.until.Before(from) && c.until.Before(to) {
+				p.Expired++
+			}
+		}
+	}
+	return p
+}
+
+// holds is what the farmer has just before a moment.
+func (f *hand) holds(before time.Time) (contracts, size int64) {
+	for _, c := range f.held {
+		if c.from.Before(before) && !c.until.Before(before) {
+			contracts++
+			size += c.Size
+		}
+	}
+	return contracts, size
+}
+
+func (h *hour) compareSummary(t *testing.T, house *house) {
+	t.Helper()
+	end := h.now.Add(time.Microsecond)
+	want := h.point(h.began, end)
+	for _, f := range h.hands { // the summary is of those who are there
+		if !f.left.IsZero() {
+			want.Heartbeats -= int64(len(f.beats))
+			want.Wrong -= int64(len(f.wrong))
+			for _, c := range f.held {
+				if !c.cut {
+					want.Expired--
+				}
+			}
+		}
+	}
+	got := said[historyPoint](t, house.ask(t, "GET", api+"/status/summary", nil))
+	if want.Time = got.Time; got != want {
+		t.Errorf("summary\n %+v, want\n %+v", got, want)
+	}
+}
+
+func (h *hour) compareDays(t *testing.T, f *hand) {
+	t.Helper()
+	asked := f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID()+"/history", nil)
+	if !f.left.IsZero() {
+		asked.want(t, 404, "farmer not found")
+		return
+	}
+	got := said[struct{ Days []farmerDay }](t, asked).Days
+	want := []farmerDay{}
+	if len(f.held) > 0 {
+		first := f.held[0].from
+		for day := first.Truncate(24 * time.Hour); !day.After(h.now); day = day.Add(24 * time.Hour) {
+			want = append(want, f.day(latest(day, first), earliest(day.Add(24*time.Hour), h.now)))
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("days of farmer %d\n %+v, want\n %+v", f.n, got, want)
+	}
+}
+
+// day is the farmer's, from its begin or the farmer's to its end or now.
+func (f *hand) day(from, to time.Time) farmerDay {
+	d := farmerDay{Date: from.Format(time.DateOnly), Heartbeats: count(f.beats, from, to), Wrong: count(f.wrong, from, to)}
+	d.Contracts, d.Size = f.holds(to)
+	var online time.Duration
+	reached := from
+	for _, c := range f.held { // in the order in which they were taken
+		begin, end := latest(reached, c.from), earliest(to, c.until)
+		if end.After(begin) {
+			online += end.Sub(begin)
+			reached = end
+		}
+	}
+	uptime := fmt.Sprintf("%.2f", 100*float64(online)/float64(to.Sub(from)))
+	fmt.Sscan(uptime, &d.Uptime)
+	return d
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

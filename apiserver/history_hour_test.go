@@ -1,0 +1,281 @@
+package apiserver_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// hour is an hour of farming by the clock of the test, over a midnight, and
+// what happens in it as the farmers know it: by what they were told, and when.
+type hour struct {
+	began, now time.Time
+	hands      []*hand
+	made       int // files
+}
+
+// hand is a farmer with a manner of its own.
+type hand struct {
+	*farmer
+	n            byte // which token
+	acts         func(h *hour, t *testing.T, f *hand)
+	joined, left time.Time // left is zero while it is there
+	held         []*holding
+	beats, wrong []time.Time
+}
+
+// holding is a contract: it is over at until, and was deleted then if it is cut.
+type holding struct {
+	contract
+	from, due, until time.Time
+	answered, cut    bool
+	tries            int // wrong proofs sent to the current challenge
+}
+
+const tick = 10 * time.Second
+
+// minute is how far the hour is.
+func (h *hour) minute() int { return int(h.now.Sub(h.began) / time.Minute) }
+
+// An hour of farming, with a restart in its middle: the history is what the
+// farmers can tell, to the last count.
+func TestHistoryOfAnHour(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []string{embedded, servers} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			records := store.Options{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}
+			if backend == servers {
+				records = store.Options{Driver: store.MySQL, DSN: testenv.NewDatabase(t)}
+			}
+			h := &hour{began: time.Date(2026, 1, 2, 23, 28, 5, 678_901_000, time.UTC)}
+			h.now = h.began
+			open := func(t *testing.T) *house {
+				house := openHouse(t, backend, func(p *plan) { p.store = records })
+				house.clock.pass(h.now.Sub(house.clock.Now()))
+				h.meet(house)
+				return house
+			}
+			t.Run("until the restart", func(t *testing.T) {
+				h.farm(t, open(t), 31)
+			})
+			h.now = h.now.Add(100 * time.Second) // nobody is there
+			t.Run("after the restart", func(t *testing.T) {
+				house := open(t)
+				h.farm(t, house, 60)
+				h.settle(t, house)
+				h.compare(t, house)
+			})
+		})
+	}
+}
+
+// meet makes the farmers known to the house that they call now.
+func (h *hour) meet(house *house) {
+	for _, f := range h.hands {
+		f.farmer = &farmer{house.replica, house, f.token, f.ip}
+	}
+}
+
+// farm goes on until a minute.
+func (h *hour) farm(t *testing.T, house *house, until int) {
+	t.Helper()
+	for ; h.minute() < until; h.pass(house) {
+		h.arrivals(t, house)
+		for _, f := range h.hands {
+			if f.left.IsZero() {
+				f.acts(h, t, f)
+			}
+		}
+		tend(t, house)
+	}
+}
+
+func (h *hour) pass(house *house) {
+	h.now = h.now.Add(tick)
+	house.clock.pass(tick)
+}
+
+// arrivals are the farmers that begin now.
+func (h *hour) arrivals(t *testing.T, house *house) {
+	t.Helper()
+	elapsed := h.now.Sub(h.began)
+	for i, a := range []struct {
+		at   time.Duration
+		acts func(*hour, *testing.T, *hand)
+	}{
+		{0, steadily},
+		{10 * time.Second, steadily},
+		{20 * time.Second, atTheLastMoment},
+		{30 * time.Second, lying},
+		{time.Minute, hopelessly},
+		{2 * time.Minute, vanishing},
+		{3 * time.Minute, leaving},
+		{27 * time.Minute, steadily},
+		{40 * time.Minute, hopelessly},
+		{50 * time.Minute, idly},
+	} {
+		if elapsed == a.at || elapsed > a.at && len(h.hands) <= i {
+			n := byte(i + 1)
+			h.hands = append(h.hands, &hand{farmer: house.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
+		}
+	}
+}
+
+// tend does what two workers do beside verifying, at once.
+func tend(t *testing.T, house *house) {
+	t.Helper()
+	var tending sync.WaitGroup
+	for range 2 {
+		rooms := workers.Rooms{Store: house.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: house.clock.Now}
+		sweeper := workers.NewSweeper(rooms, workers.SweeperOptions{
+			Interval: tick, CleanEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 100,
+		})
+		recorder := workers.NewRecorder(rooms, workers.RecorderOptions{
+			Interval: tick, BalanceEach: time.Hour, Keep: store.Keep{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, Days: 96 * time.Hour},
+		})
+		tending.Go(func() {
+			for _, duty := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {
+				if err := duty(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	tending.Wait()
+}
+
+// take gives the farmer a contract that has so many challenges.
+func (h *hour) take(t *testing.T, f *hand, challenges int) {
+	t.Helper()
+	h.made++
+	size := 100 + h.made
+	f.h.stock(t, fmt.Sprint("file ", h.made), int64(size), heartbeat.EncodeOptions{Challenges: challenges})
+	chunks := f.farmer.take(t, size)
+	if len(chunks) != 1 {
+		t.Fatalf("%d contracts, want 1", len(chunks))
+	}
+	due := h.now.Add(interval)
+	f.held = append(f.held, &holding{contract: chunks[0], from: h.now, due: due, until: due})
+}
+
+// alive are the contracts that await an answer, with their challenges.
+func (h *hour) alive(t *testing.T, f *hand) []*holding {
+	t.Helper()
+	var open []*holding
+	for _, c := range f.held {
+		if !c.until.After(h.now) {
+			continue
+		}
+		if c.answered && !h.now.Before(c.due) {
+			f.next(t, &c.contract)
+			if c.Status != "" {
+				continue // that was the last one
+			}
+			c.answered, c.due, c.tries = false, c.until, 0
+		}
+		if !c.answered {
+			open = append(open, c)
+		}
+	}
+	return open
+}
+
+func (h *hour) prove(t *testing.T, f *hand, c *holding) {
+	t.Helper()
+	f.submit(t, c.contract, f.farmer.prove(t, c.contract, nil)).want(t, 200, "ok")
+	f.beats = append(f.beats, h.now)
+	c.answered, c.until = true, c.due.Add(interval)
+}
+
+func (h *hour) lie(t *testing.T, f *hand, c *holding) {
+	t.Helper()
+	c.tries++
+	f.submit(t, c.contract, asJSON(t, fmt.Sprint("a lie, number ", c.tries))).want(t, 400, "")
+	if c.tries == 1 { // what is no proof of the scheme is one wrong proof, whatever it is
+		f.wrong = append(f.wrong, h.now)
+	}
+}
+
+// The manners of farmers.
+
+func steadily(h *hour, t *testing.T, f *hand) {
+	if len(f.held) < 3 {
+		h.take(t, f, []int{20, 20, 4}[len(f.held)])
+	}
+	for _, c := range h.alive(t, f) {
+		h.prove(t, f, c)
+	}
+}
+
+func atTheLastMoment(h *hour, t *testing.T, f *hand) {
+	if len(f.held) < 2 {
+		h.take(t, f, 20)
+	}
+	for _, c := range h.alive(t, f) {
+		if c.due.Sub(h.now) <= 2*tick {
+			h.prove(t, f, c)
+		}
+	}
+}
+
+func lying(h *hour, t *testing.T, f *hand) {
+	if len(f.held) < 2 {
+		h.take(t, f, 20)
+	}
+	for _, c := range h.alive(t, f) {
+		if c.tries < 2 {
+			h.lie(t, f, c)
+		} else {
+			h.prove(t, f, c)
+		}
+	}
+}
+
+func hopelessly(h *hour, t *testing.T, f *hand) {
+	if len(f.held) == 0 {
+		h.take(t, f, 20)
+	}
+	for _, c := range h.alive(t, f) {
+		h.lie(t, f, c)
+	}
+}
+
+func vanishing(h *hour, t *testing.T, f *hand) {
+	switch {
+	case h.minute() < 24 || h.minute() >= 41 && h.minute() < 50:
+		if len(f.held) == 0 || h.minute() == 41 && len(f.held) == 1 {
+			h.take(t, f, 20)
+		}
+		for _, c := range h.alive(t, f) {
+			h.prove(t, f, c)
+		}
+	}
+}
+
+func leaving(h *hour, t *testing.T, f *hand) {
+	if h.minute() < 47 {
+		steadily(h, t, f)
+		return
+	}
+	must(t, f.h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.now))
+	f.left = h.now
+	for _, c := range f.held {
+		if c.until.After(h.now) {
+			c.until, c.cut = h.now, true
+		}
+	}
+}
+
+func idly(*hour, *testing.T, *hand) {}

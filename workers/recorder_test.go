@@ -1,0 +1,80 @@
+package workers_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+func recording() workers.RecorderOptions {
+	return workers.RecorderOptions{
+		Interval: time.Millisecond, BalanceEach: time.Hour,
+		Keep: store.Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 48 * time.Hour},
+	}
+}
+
+// minutes is how many points the record still has by the minute.
+func (h *house) minutes(t *testing.T) int {
+	t.Helper()
+	spans, err := h.store.History(t.Context(), start, h.Now(), time.Minute)
+	must(t, err)
+	return len(spans)
+}
+
+func TestRecorderRuns(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		h.takeOne(t, "seed")
+		if n := h.minutes(t); n != 1 {
+			t.Errorf("%d minutes of record, want 1", n)
+		}
+		h.pass(5 * time.Hour)
+		end := h.background(t, func(ctx context.Context) {
+			if err := workers.NewRecorder(h.rooms(), recording()).Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		// The first hour is kept as one, and minutes are those after it.
+		waitFor(t, "the folding", func() bool { return h.minutes(t) == 5*60+1-(60-start.Minute()) })
+		end()
+		spans, err := h.store.History(t.Context(), start, start, time.Hour)
+		must(t, err)
+		want := store.Span{Start: start.Truncate(time.Hour), Farmers: 1, Online: 1, Contracts: 1, Size: 100}
+		if len(spans) != 1 || spans[0] != want {
+			t.Errorf("%+v, want %+v", spans, want)
+		}
+	})
+}
+
+// What somebody else did to the tokens is found and told.
+func TestRecorderBalances(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		var log bytes.Buffer
+		rooms := h.rooms()
+		rooms.Log = slog.New(slog.NewTextHandler(&log, nil))
+		recorder := workers.NewRecorder(rooms, recording())
+		h.takeOne(t, "seed")
+		must(t, recorder.Balance(t.Context()))
+		if log.Len() > 0 {
+			t.Errorf("the record is right, and yet: %s", &log)
+		}
+		must(t, h.store.MigrateDown(t.Context(), 3)) // before there was a record
+		must(t, h.store.Migrate(t.Context()))
+		for range 2 {
+			must(t, recorder.Balance(t.Context()))
+			if n := strings.Count(log.String(), "corrected"); n != 1 {
+				t.Errorf("told %d times: %s", n, &log)
+			}
+		}
+		spans, err := h.store.History(t.Context(), start, h.Now(), time.Minute)
+		must(t, err)
+		if len(spans) != 1 || spans[0].Farmers != 1 || spans[0].Contracts != 1 {
+			t.Errorf("the record is %+v", spans)
+		}
+	})
+}
