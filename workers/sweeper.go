@@ -14,12 +14,14 @@ import (
 type SweeperOptions struct {
 	Interval  time.Duration // between looks at what has expired
 	CleanEach time.Duration // between deletions of what is long over
+	PruneEach time.Duration // between looks through what is left over for long
 	Grace     time.Duration // after an expiry, for answers still in the queue
 	Retention time.Duration // of expired contracts
 	Batch     int           // rows in one transaction
 }
 
-// Sweeper takes expired contracts off their farmers' counts, and deletes what is long over. Several sweepers do no harm.
+// Sweeper takes expired contracts off their farmers' counts, and deletes what
+// is long over. Several sweepers take turns.
 type Sweeper struct {
 	opt     SweeperOptions
 	store   *store.Store
@@ -43,15 +45,24 @@ func NewSweeper(rooms Rooms, opt SweeperOptions) *Sweeper {
 
 // Run sweeps until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
-	var cleaned time.Time
+	duties := []struct {
+		what string
+		each time.Duration
+		do   func(context.Context) error
+	}{
+		{"sweep", s.opt.Interval, s.Sweep},
+		{"clean", s.opt.CleanEach, s.Clean},
+		{"prune", s.opt.PruneEach, s.Prune},
+	}
 	for ; ctx.Err() == nil; pause(ctx, s.opt.Interval) {
-		err := s.Sweep(ctx)
-		if err == nil && time.Since(cleaned) >= s.opt.CleanEach {
-			cleaned = time.Now()
-			err = s.Clean(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("cannot sweep", "error", err)
+		for _, duty := range duties {
+			mine, err := s.store.TakeTurn(ctx, duty.what, duty.each, s.now())
+			if err == nil && mine {
+				err = duty.do(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("cannot "+duty.what, "error", err)
+			}
 		}
 	}
 	return nil
@@ -76,10 +87,17 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 // Clean deletes what nobody needs any more: the tags of contracts that were
 // answered, contracts that expired long ago, files that nothing refers to.
 func (s *Sweeper) Clean(ctx context.Context) error {
-	cleaned, err := s.store.Clean(ctx, s.opt.Retention, s.now().Add(-s.opt.Grace))
+	cleaned, err := s.store.CleanContracts(ctx, s.opt.Retention, s.now().Add(-s.opt.Grace))
 	if err != nil {
 		return err
 	}
 	s.log.Debug("cleaned", "removed", cleaned)
 	return nil
+}
+
+// Prune deletes the locks of IP addresses that nobody holds a token at.
+func (s *Sweeper) Prune(ctx context.Context) error {
+	pruned, err := s.store.PruneIPs(ctx)
+	s.log.Debug("pruned", "addresses", pruned)
+	return err
 }

@@ -12,7 +12,7 @@ import (
 
 func sweeping() workers.SweeperOptions {
 	return workers.SweeperOptions{
-		Interval: time.Millisecond, CleanEach: time.Minute, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 3,
+		Interval: time.Millisecond, CleanEach: time.Minute, PruneEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 3,
 	}
 }
 
@@ -56,6 +56,7 @@ func TestSweep(t *testing.T) {
 			for range 2 { // the second time changes nothing
 				must(t, sweeper.Sweep(t.Context()))
 				must(t, sweeper.Clean(t.Context()))
+				must(t, sweeper.Prune(t.Context()))
 				if got := h.swept(t, first); got != step.want {
 					t.Errorf("%s: %+v, want %+v", step.name, got, step.want)
 				}

@@ -282,6 +282,7 @@ func sweeping(c config.Config) workers.SweeperOptions {
 	return workers.SweeperOptions{
 		Interval:  c.Sweep.Interval,
 		CleanEach: time.Minute,
+		PruneEach: time.Hour,
 		Grace:     c.Sweep.Grace,
 		Retention: c.Contracts.Retention,
 		Batch:     c.Sweep.Batch,

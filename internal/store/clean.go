@@ -18,11 +18,21 @@ type Cleaned struct {
 // cleanRows is how many rows one step of Clean takes on.
 const cleanRows = 1000
 
-// Clean does all of the sweeper's work at once: contracts that expired before
-// now are marked over, those that expired keep ago are deleted, and then all
-// that is left behind.
+// Clean does all of the sweeper's work at once.
 func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
 	defer wrap(&err, "clean")
+	if done, err = s.CleanContracts(ctx, keep, now); err != nil {
+		return done, err
+	}
+	done.IPs, err = s.PruneIPs(ctx)
+	return done, err
+}
+
+// CleanContracts marks contracts over that expired before now, deletes those
+// that expired keep ago, and then what is left behind. What it costs is in
+// proportion to what there is to do.
+func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
+	defer wrap(&err, "clean contracts")
 	for _, step := range []struct {
 		count *int64
 		run   func() (int64, error)
@@ -39,9 +49,9 @@ func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (d
 			*step.count += n
 		}
 	}
-	if done.Reservations, err = s.DropStaleReservations(ctx, now); err != nil {
+	if err := s.forgetDepartures(ctx); err != nil {
 		return done, err
 	}
-	done.IPs, err = s.PruneIPs(ctx)
+	done.Reservations, err = s.DropStaleReservations(ctx, now)
 	return done, err
 }

@@ -26,8 +26,19 @@ func (stamp) GormValue(_ context.Context, db *gorm.DB) clause.Expr {
 	return clause.Expr{SQL: clock}
 }
 
-// leave records that tokens, which the transaction deletes, are gone.
+// leave records that tokens are gone, which the transaction goes on to delete,
+// and which files their contracts leave behind.
 func leave(tx *gorm.DB, ids []int64) error {
-	return tx.Exec("INSERT INTO departures (farmer_id, changed) SELECT farmer_id, ? FROM tokens WHERE id IN ?",
+	err := tx.Exec("INSERT INTO departures (farmer_id, changed) SELECT farmer_id, ? FROM tokens WHERE id IN ?",
 		stamp(0), ids).Error
+	if err != nil {
+		return err
+	}
+	return tx.Exec("INSERT INTO orphans (file_id) SELECT file_id FROM contracts WHERE token_id IN ?", ids).Error
+}
+
+// forgetDepartures deletes what no mark that is good goes back to.
+func (s *Store) forgetDepartures(ctx context.Context) error {
+	return s.write.WithContext(ctx).Exec("DELETE FROM departures WHERE changed < "+s.dialect.clock+" - ?",
+		departuresKept.Microseconds()).Error
 }

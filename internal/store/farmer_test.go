@@ -155,3 +155,23 @@ func TestFarmersSinceIsOneState(t *testing.T) {
 		sweeping.Wait()
 	})
 }
+
+// Departures are kept for those who follow, and then forgotten.
+func TestDeparturesForgotten(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		for i, left := range []time.Duration{departuresKept / 2, 2 * departuresKept} {
+			token := f.token(t, "address")
+			must(t, f.DeleteToken(t.Context(), token.FarmerID, start))
+			must(t, f.write.Exec("UPDATE departures SET changed = changed - ? WHERE farmer_id = ?",
+				left.Microseconds(), token.FarmerID).Error)
+			if n := f.count(t, "departures", "1 = 1"); n != int64(i+1) {
+				t.Errorf("%d departures, want %d", n, i+1)
+			}
+		}
+		_, err := f.Clean(t.Context(), time.Hour, start)
+		must(t, err)
+		if n := f.count(t, "departures", "1 = 1"); n != 1 {
+			t.Errorf("%d departures kept, want 1", n)
+		}
+	})
+}

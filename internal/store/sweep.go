@@ -46,28 +46,36 @@ func (s *Store) expire(tx *gorm.DB, due []contractRow, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.lockContracts(tx, ids)
+	rows, err := s.lockDue(tx, ids, before)
 	if err != nil {
 		return err
 	}
 	touched := map[int64]*lockedToken{}
 	var over []int64
-	for id, row := range rows {
-		if !row.Live || row.Expiry > micros(before) {
-			continue // answered, or swept, since we looked
-		}
+	for _, row := range rows {
 		t := tokens[row.TokenID]
 		t.lose(moment(row.Expiry), row.Size)
 		touched[t.ID] = t
-		over = append(over, id)
+		over = append(over, row.ID)
 	}
 	if len(over) == 0 {
 		return nil
 	}
-	if err := tx.Exec("UPDATE contracts SET live = 0 WHERE id IN ?", distinct(over)).Error; err != nil {
+	if err := tx.Exec("UPDATE contracts SET live = 0 WHERE id IN ?", over).Error; err != nil {
 		return err
 	}
 	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
+}
+
+// lockDue locks those of the contracts, in id order, that are over still:
+// others were answered, or swept, since somebody looked. Their tokens are
+// locked already, and so nobody else changes them meanwhile.
+func (s *Store) lockDue(tx *gorm.DB, ids []int64, before time.Time) ([]contractRow, error) {
+	var rows []contractRow
+	err := tx.Raw("SELECT id, token_id, size, expiry FROM contracts"+s.dialect.byID+
+		" WHERE id IN ? AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, distinct(ids), micros(before)).
+		Scan(&rows).Error
+	return rows, err
 }
 
 // DeleteTags deletes the tags, of up to limit files, whose farmer has answered
@@ -130,28 +138,30 @@ func (s *Store) DeleteExpired(ctx context.Context, olderThan time.Time, limit in
 	return n, nil
 }
 
-// DeleteOrphanFiles deletes up to limit files that no chunk and no contract
-// refers to, as deleted tokens leave them. It looks through all files, and so
-// is for now and then.
+// DeleteOrphanFiles deletes files that deleted tokens left behind: it looks at
+// up to limit of them, and says at how many it did.
 func (s *Store) DeleteOrphanFiles(ctx context.Context, limit int) (n int64, err error) {
 	defer wrap(&err, "delete orphan files")
-	var ids []int64
-	err = s.read.WithContext(ctx).Raw("SELECT f.id FROM files f"+
-		" WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.file_id = f.id)"+
-		" AND NOT EXISTS (SELECT 1 FROM contracts c WHERE c.file_id = f.id) ORDER BY f.id LIMIT ?", limit).Scan(&ids).Error
+	var orphans []struct{ ID, FileID int64 }
+	err = s.read.WithContext(ctx).Raw("SELECT id, file_id FROM orphans ORDER BY id LIMIT ?", limit).Scan(&orphans).Error
 	if err != nil {
 		return 0, err
 	}
-	for batch := range slices.Chunk(ids, batchRows) {
-		var deleted int64
-		err := s.transaction(ctx, func(tx *gorm.DB) (err error) {
-			deleted, err = deleteFiles(tx, batch)
-			return err
+	for batch := range slices.Chunk(orphans, batchRows) {
+		ids, files := make([]int64, len(batch)), make([]int64, len(batch))
+		for i, o := range batch {
+			ids[i], files[i] = o.ID, o.FileID
+		}
+		err := s.transaction(ctx, func(tx *gorm.DB) error {
+			if _, err := deleteFiles(tx, files); err != nil {
+				return err
+			}
+			return tx.Exec("DELETE FROM orphans WHERE id IN ?", ids).Error
 		})
 		if err != nil {
 			return n, err
 		}
-		n += deleted
+		n += int64(len(batch))
 	}
 	return n, nil
 }

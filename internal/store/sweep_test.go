@@ -117,9 +117,6 @@ func TestDeleteFilesInUse(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.stock(t, 1)
 		f.contracts(t, f.token(t, "address"), start, 8)
-		if n, err := f.DeleteOrphanFiles(t.Context(), 10); err != nil || n != 0 {
-			t.Errorf("deleted %d files in use, %v", n, err)
-		}
 		var ids []int64
 		must(t, f.read.Raw("SELECT id FROM files").Scan(&ids).Error)
 		if n, err := deleteFiles(f.write, ids); err != nil || n != 0 {

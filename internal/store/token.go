@@ -182,13 +182,13 @@ func (s *Store) deleteTokens(tx *gorm.DB, ids []int64, now time.Time) ([]event, 
 		for _, row := range over {
 			tokens[row.TokenID].lose(moment(row.Expiry), row.Size)
 		}
+		if err := leave(tx, batch); err != nil {
+			return nil, err
+		}
 		for _, table := range []string{"contracts", "farmer_days"} {
 			if err := tx.Exec("DELETE FROM "+table+" WHERE token_id IN ?", batch).Error; err != nil {
 				return nil, err
 			}
-		}
-		if err := leave(tx, batch); err != nil {
-			return nil, err
 		}
 		if err := tx.Exec("DELETE FROM tokens WHERE id IN ?", batch).Error; err != nil {
 			return nil, err

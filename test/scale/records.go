@@ -54,9 +54,9 @@ func (c contract) expiry(t Terms) time.Time {
 }
 
 func (c contract) row(i int, t Terms) []any {
-	var accepted []byte
+	var accepted node.Digest
 	if c.answered {
-		accepted = hashed("proof", i)[:16]
+		accepted = node.Digest(hashed("proof", i)[:16])
 	}
 	return []any{
 		c.farmer + 1, i + 1, hashed("file", i), t.KeyID, c.size, t.Interval.Microseconds(), c.sequence + 1, c.sequence,

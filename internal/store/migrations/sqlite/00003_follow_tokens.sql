@@ -12,7 +12,23 @@ CREATE TABLE departures (
 );
 CREATE INDEX departures_changed ON departures (changed);
 
+DROP INDEX contracts_live_expiry;
+CREATE INDEX contracts_live_expiry ON contracts (live, expiry, token_id, size);
+
+CREATE TABLE orphans (
+    id      INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    file_id INTEGER NOT NULL
+);
+
+INSERT INTO orphans (file_id) SELECT f.id FROM files f WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.file_id = f.id)
+    AND NOT EXISTS (SELECT 1 FROM contracts c WHERE c.file_id = f.id);
+
 -- +goose Down
+
+DROP TABLE orphans;
+
+DROP INDEX contracts_live_expiry;
+CREATE INDEX contracts_live_expiry ON contracts (live, expiry);
 
 DROP TABLE departures;
 

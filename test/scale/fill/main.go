@@ -1,0 +1,88 @@
+// Command fill makes records of a size in an empty MySQL database, to try a
+// node on:
+//
+//	go run ./test/scale/fill -dsn 'user:password@tcp(host:3306)/database' -key key.json -contracts 1000000
+//
+// The key is the file of the node's private heartbeat. The farmers' tokens
+// follow from their numbers: see scale.Token.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/test/scale"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "\nfill:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dsn := flag.String("dsn", "", "the `database`, as for the node")
+	key := flag.String("key", "", "the `file` of the private heartbeat")
+	interval := flag.Duration("interval", 5*time.Minute, "of the contracts")
+	size := scale.Large
+	flag.IntVar(&size.Contracts, "contracts", size.Contracts, "how many to make")
+	flag.IntVar(&size.Farmers, "farmers", 0, "how many to make; 0 means a tenth as many as contracts")
+	flag.IntVar(&size.Largest, "largest", 0, "contracts of the first farmer; 0 means a tenth of all, at most 10000")
+	flag.Parse()
+	if size.Farmers == 0 {
+		size.Farmers = max(1, size.Contracts/10)
+	}
+	if size.Largest == 0 {
+		size.Largest = min(10_000, size.Contracts/10)
+	}
+	terms, err := prepare(ctx, *dsn, *key, *interval)
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("mysql", *dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	bar := progressbar.Default(-1, "rows")
+	defer bar.Close()
+	return scale.Fill(ctx, db, size, terms, func(done, total int) {
+		bar.ChangeMax(total)
+		_ = bar.Set(done) // an ornament: that it cannot be drawn is no failure
+	})
+}
+
+// prepare makes the tables and registers the key.
+func prepare(ctx context.Context, dsn, key string, interval time.Duration) (scale.Terms, error) {
+	st, err := store.Open(ctx, store.Options{Driver: store.MySQL, DSN: dsn})
+	if err != nil {
+		return scale.Terms{}, err
+	}
+	defer st.Close()
+	if err := st.Migrate(ctx); err != nil {
+		return scale.Terms{}, err
+	}
+	heartbeats, err := keyring.Load([]string{key})
+	if err != nil {
+		return scale.Terms{}, err
+	}
+	now := time.Now()
+	keys, err := keyring.New(ctx, st, heartbeats, now)
+	if err != nil {
+		return scale.Terms{}, err
+	}
+	return scale.NewTerms(ctx, heartbeats[0], keys.Current().ID, interval, now)
+}
