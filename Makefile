@@ -47,6 +47,10 @@ test-portable: ## Test the proofs without assembly, and build them for machines 
 test-faults: test-deps ## Kill, stop, flush and repeat: nothing may be lost or counted twice
 	$(GO) test -count=1 -timeout 20m -tags faults -v ./test/faults/...
 
+.PHONY: test-browser
+test-browser: ## Test the page in Chromium; UPDATE_SCREENSHOTS=1 takes the pictures of docs/screenshots anew
+	hack/test-browser
+
 .PHONY: e2e
 e2e: ## Test the operator on a cluster: LOCALKUBE's, brought up and down, or the current KUBECONFIG's
 	hack/e2e $(E2E)
@@ -77,7 +81,7 @@ format: ## Format the code
 lint: ## Check the code's form: gofumpt, go vet, staticcheck
 	@unformatted=$$($(TOOLS) gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags faults,e2e ./test/...
+	$(GO) vet -tags faults,e2e,browser ./test/...
 	$(TOOLS) staticcheck ./...
 
 .PHONY: help

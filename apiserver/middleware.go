@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+
+	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
 // request is what the middleware finds out about a request before its handler
@@ -181,15 +183,28 @@ func trimSlash(next http.Handler) http.Handler {
 	})
 }
 
-// limitAddress holds every IP address to its share of requests.
+// limitAddress holds every IP address to its share of requests. Those who look
+// at the page have one beside the farmers': whoever farms may look as well. What
+// the page is made of is not counted.
 func (s *Server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ip := requestOf(r.Context()).ip.String()
-		if err := s.limit(r.Context(), "ip:"+ip, s.opt.PerAddress); err != nil {
-			s.answerError(w, r, err)
-			return
+		key := "ip:"
+		if isPage(r) {
+			key = "page:"
+			if strings.HasPrefix(r.URL.Path, page.AssetPrefix) {
+				next.ServeHTTP(w, r)
+				return
+			}
 		}
-		next.ServeHTTP(w, r)
+		err := s.limit(r.Context(), key+requestOf(r.Context()).ip.String(), s.opt.PerAddress)
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, r)
+		case isPage(r):
+			s.page.Busy(w, r, classify(err).retryAfter)
+		default:
+			s.answerError(w, r, err)
+		}
 	})
 }
 

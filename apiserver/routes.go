@@ -2,10 +2,12 @@ package apiserver
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/gorilla/mux"
 
 	"github.com/driveshare/downstream-node/apiserver/openapi"
+	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
 // prefixes are where every route exists; farmers in the field call v1.
@@ -49,10 +51,25 @@ func (s *Server) router() http.Handler {
 			r.Handle(path, s.handle(methodNotAllowed))
 		}
 	}
-	root.NotFoundHandler = s.handle(func(http.ResponseWriter, *http.Request) error {
-		return notFound("no such route")
-	})
+	for _, path := range page.Paths {
+		root.Handle(path, s.handle(s.showPage)).Methods("GET", "HEAD")
+		root.Handle(path, s.handle(methodNotAllowed))
+	}
+	root.NotFoundHandler = s.handle(s.noRoute)
 	return root
+}
+
+// noRoute answers programs as the protocol says, and people with a page.
+func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) error {
+	if isPage(r) {
+		return s.showPage(w, r)
+	}
+	return notFound("no such route")
+}
+
+// isPage says whether a request is not a farmer's, but of somebody who looks.
+func isPage(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/api/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 func methodNotAllowed(http.ResponseWriter, *http.Request) error {

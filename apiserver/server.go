@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
@@ -56,6 +57,7 @@ type Server struct {
 	opt     Options
 	store   *store.Store
 	roster  *roster.Roster
+	page    *page.Page
 	queue   *queue.Queue
 	keys    *keyring.Ring
 	geo     *geo.Reader
@@ -92,10 +94,16 @@ func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
 		clock = time.Now
 	}
 	now := func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
+	farmers := roster.New(rooms.Store, opt.Roster, rooms.Log, now)
+	shown, err := page.New(&pageRecords{farmers, rooms.Store, now}, page.Options{GeoLite2: rooms.Geo.GeoLite2, Log: rooms.Log, Now: now})
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
 		opt:     opt,
 		store:   rooms.Store,
-		roster:  roster.New(rooms.Store, opt.Roster, rooms.Log, now),
+		roster:  farmers,
+		page:    shown,
 		queue:   rooms.Queue,
 		keys:    rooms.Keys,
 		geo:     rooms.Geo,

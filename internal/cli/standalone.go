@@ -104,7 +104,7 @@ func serveStandalone(ctx context.Context, cfg config.Config, data string, demo i
 		services = append(services, demoFarmers(p, url, filepath.Join(data, "farmers"), demo))
 	}
 	p.ops.Serve()
-	fmt.Fprintf(out, "The node is running. Its farmers: %s/api/downstream/status/list\nCtrl-C stops it; everything is kept in %s.\n", url, data)
+	fmt.Fprintf(out, "The node is running. Its page: %s/\nCtrl-C stops it; everything is kept in %s.\n", url, data)
 	return sequence(ctx, services...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +85,16 @@ func (r *Reader) Lookup(addr netip.Addr) *node.Location {
 		return nil
 	}
 	return location(city)
+}
+
+// GeoLite2 says whether the database is one of MaxMind's free ones, whose
+// licence asks that whoever shows its data say so.
+func (r *Reader) GeoLite2() bool {
+	if r == nil {
+		return false
+	}
+	db := r.current.Load()
+	return db != nil && strings.HasPrefix(db.Metadata().DatabaseType, "GeoLite2")
 }
 
 // location is nil where the record says neither the country nor the place.

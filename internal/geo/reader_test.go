@@ -177,3 +177,18 @@ func BenchmarkLookup(b *testing.B) {
 		r.Lookup(someone)
 	}
 }
+
+func TestGeoLite2(t *testing.T) {
+	t.Parallel()
+	entries := map[string]mmdbtype.Map{"81.2.69.0/24": recordOf("London")}
+	if !openTest(t, database(t, "GeoLite2-City", entries)).GeoLite2() {
+		t.Error("a GeoLite2 database is not known as one")
+	}
+	if openTest(t, database(t, "GeoIP2-City", entries)).GeoLite2() {
+		t.Error("a GeoIP2 database passes for GeoLite2")
+	}
+	absent := Open("", time.Hour, slog.New(slog.DiscardHandler))
+	if absent.GeoLite2() || (*Reader)(nil).GeoLite2() {
+		t.Error("no database passes for GeoLite2")
+	}
+}

@@ -1,0 +1,87 @@
+// Makes the map one that can be moved and zoomed, by Leaflet. The server has
+// projected everything: the map's coordinates are those of its drawing.
+'use strict';
+{
+	const calm = matchMedia('(prefers-reduced-motion: reduce)');
+
+	const draw = (box) => {
+		const [width, height] = [Number(box.dataset.width), Number(box.dataset.height)];
+		const [least, most] = box.dataset.zooms.split(' ').map(Number);
+		const at = (x, y) => L.latLng(-y, x);
+		const bounds = L.latLngBounds(at(0, 0), at(width, height));
+		box.dataset.drawn = '';
+		box.replaceChildren();
+		const map = L.map(box, {
+			crs: L.CRS.Simple, attributionControl: false, zoomSnap: 0, zoomDelta: 1, minZoom: least, maxZoom: most,
+			maxBounds: bounds.pad(0.1), maxBoundsViscosity: 1, scrollWheelZoom: false,
+			zoomAnimation: !calm.matches, fadeAnimation: !calm.matches, inertia: !calm.matches,
+		});
+		box.setAttribute('role', 'region');
+		box.setAttribute('aria-label', 'World map of the farmers: arrow keys move it, plus and minus zoom');
+
+		const land = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+		land.setAttribute('viewBox', `0 0 ${width} ${height}`);
+		land.setAttribute('aria-hidden', 'true');
+		const outline = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+		outline.setAttribute('class', 'land');
+		outline.setAttribute('href', box.dataset.land);
+		outline.setAttribute('transform', 'scale(.1)');
+		land.append(outline);
+		L.svgOverlay(land, bounds).addTo(map);
+
+		const fit = () => {
+			const whole = map.getBoundsZoom(bounds);
+			map.setMinZoom(whole);
+			map.fitBounds(bounds, { animate: false });
+		};
+		fit();
+		let moved = false;
+		map.on('zoomend', () => { moved = map.getZoom() > map.getMinZoom() + 0.01; box.classList.toggle('near', moved); });
+		new ResizeObserver(() => { map.invalidateSize({ animate: false }); if (!moved) fit(); }).observe(box);
+		keepSpots(map, at, [least, most]);
+	};
+
+	// keepSpots draws the clusters for the zoom, and again when they change.
+	const keepSpots = (map, at, [least, most]) => {
+		const spots = L.layerGroup().addTo(map);
+		let shown = ''; // what is drawn, as it was fetched
+		let asked = 0;
+		const show = async () => {
+			const mine = ++asked;
+			const zoom = Math.max(least, Math.min(most, Math.round(map.getZoom())));
+			let text;
+			try {
+				const response = await fetch(`/map.json?zoom=${zoom}`);
+				if (!response.ok) return;
+				text = await response.text();
+			} catch { return; } // the next look at the page tells of it
+			if (mine !== asked || text === shown) return;
+			shown = text;
+			spots.clearLayers();
+			for (const spot of JSON.parse(text)) spotOf(map, at, spot).addTo(spots);
+		};
+		map.on('zoomend', show);
+		document.addEventListener('page:written', show);
+		show();
+	};
+
+	const spotOf = (map, at, [x, y, full, online, label, title]) => {
+		// On a small map spots are smaller, and some have no room for words.
+		const radius = full * Math.max(0.6, Math.min(1, map.getSize().x / 700));
+		const icon = L.divIcon({ className: online ? 'spot' : 'spot off', iconSize: [2 * radius, 2 * radius], html: '' });
+		const marker = L.marker(at(x, y), { icon, keyboard: false, zIndexOffset: -100 * radius }); // the small before the large
+		marker.on('add', () => { marker.getElement().textContent = radius < 8 ? '' : label; });
+		const words = document.createElement('span');
+		words.textContent = title;
+		marker.bindTooltip(words, { direction: 'top', offset: [0, -radius] });
+		marker.on('click', () => map.setView(at(x, y), map.getZoom() + 1.5, { animate: !calm.matches }));
+		return marker;
+	};
+
+	const begin = () => {
+		const box = document.getElementById('map');
+		if (box && !('drawn' in box.dataset)) draw(box);
+	};
+	document.addEventListener('page:written', begin);
+	begin();
+}

@@ -1,0 +1,107 @@
+// Draws the plots again, by uPlot, so that a pointer reads their values.
+'use strict';
+{
+	const drawn = new WeakMap(); // uPlots by their boxes
+	const colourOf = (box, name) => {
+		const probe = box.closest('.plot').querySelector('figcaption');
+		probe.style.color = `var(--${name})`;
+		const colour = getComputedStyle(probe).color;
+		probe.style.color = '';
+		return colour;
+	};
+
+	const scaled = (v, scales, base) => {
+		let i = 0;
+		while (v >= base && i < scales.length - 1) { v /= base; i++; }
+		return (v < 10 ? String(Math.round(v * 10) / 10) : String(Math.floor(v))) + scales[i];
+	};
+	// The same words as the server's.
+	const say = {
+		counts: (v) => scaled(v, ['', 'k', 'M', 'G'], 1000),
+		bytes: (v) => scaled(v, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB'], 1024),
+	};
+	const roundUp = (v) => {
+		for (let power = 1; ; power *= 10) for (const step of [2, 4, 10]) if (v <= step * power) return step * power;
+	};
+	const top = (unit, most) => {
+		let scale = 1;
+		if (unit === 'bytes') while (most / scale >= 1024) scale *= 1024;
+		return scale * roundUp(most / scale);
+	};
+	const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+	const minute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: 'UTC' });
+	const whenOf = (seconds, daily) => {
+		const at = new Date(seconds * 1000);
+		return daily ? day.format(at) : `${day.format(at)}, ${minute.format(at)}`;
+	};
+
+	const draw = (box) => {
+		const { unit } = box.dataset;
+		const bars = 'bars' in box.dataset;
+		const data = JSON.parse(box.dataset.points);
+		const daily = data[0].length > 1 && data[0][1] - data[0][0] >= 86400;
+		const brief = data[0].at(-1) - data[0][0] <= 48 * 3600;
+		const figure = box.closest('.plot');
+		const reading = figure.querySelector('.reading b');
+		const when = figure.querySelector('.when');
+		const text = getComputedStyle(box).fontFamily;
+		const options = {
+			width: box.clientWidth, height: box.clientHeight,
+			padding: [8, 4, 0, 0],
+			legend: { show: false },
+			cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+			tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
+			scales: { x: { time: true }, y: { range: (_, __, most) => [0, top(unit, most ?? 0)] } },
+			axes: [
+				{
+					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 24, gap: 6, grid: { show: false }, ticks: { show: false }, space: 90,
+					values: (_, splits) => splits.map((s) => (brief ? minute : day).format(new Date(s * 1000))),
+				},
+				{
+					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 46, gap: 6, ticks: { show: false },
+					grid: { stroke: () => colourOf(box, 'rule'), width: 1 },
+					splits: (u) => [0, u.scales.y.max / 2, u.scales.y.max],
+					values: (_, splits) => splits.map(say[unit]),
+				},
+			],
+			series: [{}, {
+				stroke: () => colourOf(box, bars ? 'none' : 'accent'), width: 1.5,
+				fill: () => colourOf(box, bars ? 'accent' : 'wash'), points: { show: false },
+				...(bars ? { paths: uPlot.paths.bars({ size: [0.8, 40] }), width: 0 } : {}),
+			}],
+			hooks: {
+				setCursor: [(u) => {
+					const [at, values] = u.data;
+					const i = u.cursor.idx;
+					const pointed = i !== null && i !== undefined && u.cursor.left >= 0;
+					when.textContent = pointed ? `${whenOf(at[i], daily)}  ` : '';
+					reading.textContent = say[unit](values[pointed ? i : values.length - 1]);
+				}],
+			},
+		};
+		box.dataset.drawn = '';
+		box.replaceChildren();
+		box.setAttribute('role', 'img');
+		box.setAttribute('aria-label', box.dataset.summary);
+		const plot = new uPlot(options, data, box);
+		drawn.set(box, { plot, points: box.dataset.points });
+		new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
+	};
+
+	const look = () => {
+		for (const box of document.querySelectorAll('[data-plot]')) {
+			const known = drawn.get(box);
+			if (!known) draw(box);
+			else if (known.points !== box.dataset.points) {
+				known.points = box.dataset.points;
+				box.setAttribute('aria-label', box.dataset.summary);
+				known.plot.setData(JSON.parse(known.points));
+			}
+		}
+	};
+	document.addEventListener('page:written', look);
+	document.addEventListener('page:colours', () => {
+		for (const box of document.querySelectorAll('[data-plot]')) drawn.get(box)?.plot.redraw(false);
+	});
+	look();
+}

@@ -1,0 +1,247 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestViewLinks(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{
+		"", "sort=id", "dir=desc&sort=id", "sort=uptime", "dir=asc&sort=uptime", "dir=asc", "online=1", "q=1abc", "page=3",
+		"dir=asc&online=1&page=12&period=30d&q=a+b&sort=heartbeats",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "/"
+		if query != "" {
+			want += "?" + query
+		}
+		if got := parseView(values).link(); got != want {
+			t.Errorf("%q leads to %q", query, got)
+		}
+	}
+	v := parseView(url.Values{"q": {strings.Repeat("x", 1000)}, "page": {"-3"}, "sort": {"secret"}})
+	if len(v.Search) != searchLength || v.Page != 0 || v.Sort != defaultSort || !v.Desc {
+		t.Errorf("nonsense is read as %+v", v)
+	}
+	if twice := v.sortedBy("id").sortedBy("id"); !twice.Desc || v.sortedBy("id").Desc {
+		t.Error("a second click does not turn the order round")
+	}
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "0", 5: "5", 0.25: "0.3", 9.96: "10", 950: "950", 1234: "1.2k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
+		if got := inCounts.say(v); got != want {
+			t.Errorf("%v is said as %q, want %q", v, got, want)
+		}
+	}
+	for v, want := range map[float64]float64{0: 2, 1: 2, 2: 2, 3: 4, 5: 10, 11: 20, 399: 400, 401: 1000} {
+		if got := roundUp(v); got != want {
+			t.Errorf("above %v comes %v, want %v", v, got, want)
+		}
+	}
+}
+
+// Points of the projection, from the reference implementation of its authors'
+// equations: the pole and the edge of the equator, in radii.
+func TestEqualEarth(t *testing.T) {
+	t.Parallel()
+	for _, p := range []struct{ lat, lon, x, y float64 }{
+		{0, 0, 0, 0}, {0, 180, 2.706629983, 0}, {90, 0, 0, 1.317362759}, {-90, 0, 0, -1.317362759},
+	} {
+		x, y := equalEarth(p.lat, p.lon)
+		if math.Abs(x-p.x) > 1e-6 || math.Abs(y-p.y) > 1e-6 {
+			t.Errorf("(%v, %v) is at (%v, %v), want (%v, %v)", p.lat, p.lon, x, y, p.x, p.y)
+		}
+	}
+	// Areas are kept: a degree at the equator and one far north are as large
+	// beside each other as on the sphere.
+	area := func(lat float64) float64 {
+		west, south := equalEarth(lat-0.5, 0)
+		east, _ := equalEarth(lat-0.5, 1)
+		west2, north := equalEarth(lat+0.5, 0)
+		east2, _ := equalEarth(lat+0.5, 1)
+		return (east - west + east2 - west2) / 2 * (north - south)
+	}
+	if got, want := area(60)/area(0), math.Cos(60*math.Pi/180); math.Abs(got-want) > 1e-4 {
+		t.Errorf("60 degrees north a degree is %v of one at the equator, want %v", got, want)
+	}
+}
+
+func TestClusters(t *testing.T) {
+	t.Parallel()
+	berlin := Place{Lat: 52.5, Lon: 13.4, Country: "Germany", City: "Berlin", Farmers: 9, Online: 7}
+	potsdam := Place{Lat: 52.4, Lon: 13.0, Country: "Germany", City: "Potsdam", Farmers: 3, Online: 3}
+	sydney := Place{Lat: -33.9, Lon: 151.2, Country: "Australia", Farmers: 1}
+	found := clustersOf([]Place{sydney, potsdam, berlin}, 0)
+	if len(found) != 2 {
+		t.Fatalf("%d clusters, want 2", len(found))
+	}
+	if got, want := found[0].Title(), "Berlin, Germany and one place nearby: 12 farmers, 10 online"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := found[1].Title(), "Australia: 1 farmer, offline"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if x, y := project(berlin.Lat, berlin.Lon); found[0].X != x || found[0].Y != y {
+		t.Errorf("the cluster is at (%v, %v), want (%v, %v)", found[0].X, found[0].Y, x, y)
+	}
+	if near := clustersOf([]Place{sydney, potsdam, berlin}, maxZoom); len(near) != 3 {
+		t.Errorf("%d clusters from near, want 3", len(near))
+	}
+}
+
+// The style sheet knows the map's shape, so that nothing moves when it comes.
+func TestMapShape(t *testing.T) {
+	t.Parallel()
+	style, err := os.ReadFile("assets/page.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("aspect-ratio: %v / %v;", mapWidth, mapHeight); !strings.Contains(string(style), want) {
+		t.Errorf("the style sheet does not say %q", want)
+	}
+}
+
+func TestOutline(t *testing.T) {
+	t.Parallel()
+	// A square over the antimeridian, of two lines, one of them backwards.
+	outline, err := outlineOf([]byte(`{"type": "Topology", "transform": {"scale": [1, 1], "translate": [0, 0]},
+		"arcs": [[[170, 10], [20, 0]], [[170, 10], [0, -20], [-340, 0], [0, 20]]],
+		"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": [[0, -2]], "id": "242"}, {"type": "MultiPolygon", "arcs": [[[0]]], "id": "010"}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var path string
+	if _, err := fmt.Sscanf(string(outline), `<svg xmlns="http://www.w3.org/2000/svg"><path id="land" d="%s`, &path); err != nil {
+		t.Fatalf("%s: %v", outline, err)
+	}
+	if strings.Count(string(outline), "M") != 1 || strings.Count(string(outline), "z") != 1 {
+		t.Errorf("there is not one ring in %s", outline)
+	}
+	if _, err := outlineOf([]byte(`{"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": 1}]}}}`)); err == nil {
+		t.Error("a country without a border passes")
+	}
+}
+
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var spans []Span
+	for i := range 1440 {
+		spans = append(spans, Span{Start: from.Add(time.Duration(i) * time.Minute), Online: int64(i), Heartbeats: 2})
+	}
+	all := timelineOf(spans, time.Minute)
+	if all.Step != 10*time.Minute || len(all.Spans) != 144 {
+		t.Fatalf("%d spans of %v", len(all.Spans), all.Step)
+	}
+	if s := all.Spans[1]; !s.Start.Equal(from.Add(10*time.Minute)) || s.Online != 19 || s.Heartbeats != 20 {
+		t.Errorf("the second span is %+v", s)
+	}
+	plots := all.plots()
+	if got := plots[3].value[5]; got != 120 {
+		t.Errorf("%v heartbeats an hour, want 120", got)
+	}
+	if len(plots[3].value) != 143 {
+		t.Error("a span that is not over counts")
+	}
+	if first := timelineOf(spans[3:], time.Minute).Spans[0]; !first.Start.Equal(from.Add(10 * time.Minute)) {
+		t.Errorf("a part of a span counts: %+v", first)
+	}
+	if few := timelineOf(spans[:30], time.Minute); few.Step != time.Minute || len(few.Spans) != 30 {
+		t.Errorf("of few spans: %d of %v", len(few.Spans), few.Step)
+	}
+	if none := timelineOf(nil, time.Hour); len(none.Spans) != 0 || none.plots()[0].Drawn() {
+		t.Error("without spans something is drawn")
+	}
+}
+
+func TestStrip(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
+	day := now.Truncate(24 * time.Hour)
+	strip := stripOf([]Day{{Date: day.AddDate(0, 0, -3), Uptime: 0}, {Date: day.AddDate(0, 0, -2), Uptime: 50}, {Date: day.AddDate(0, 0, -1), Uptime: 98.5}, {Date: day, Uptime: 100}}, now)
+	if len(strip) != stripLength {
+		t.Fatalf("%d days", len(strip))
+	}
+	for i, want := range []string{"none", "out", "poor", "fair", "good"} {
+		if got := strip[stripLength-5+i]; got.Level != want {
+			t.Errorf("%s is %q, want %q", got.Title, got.Level, want)
+		}
+	}
+}
+
+func TestKept(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int64
+	fail := errors.New("away")
+	var broken atomic.Bool
+	k := &kept[int64]{life: time.Second, read: func(context.Context) (int64, error) {
+		if broken.Load() {
+			return 0, fail
+		}
+		return reads.Add(1), nil
+	}}
+	now := time.Unix(1000, 0)
+	var visitors sync.WaitGroup
+	for range 20 {
+		visitors.Go(func() {
+			if r := k.get(t.Context(), now); r.value != 1 || r.err != nil {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+	visitors.Wait()
+	if r := k.get(t.Context(), now.Add(2*time.Second)); r.value != 2 {
+		t.Errorf("a second later it is %+v", r)
+	}
+	broken.Store(true)
+	r := k.get(t.Context(), now.Add(time.Minute))
+	if r.value != 2 || !errors.Is(r.err, fail) || !r.at.Equal(now.Add(2*time.Second)) {
+		t.Errorf("while it cannot be read it is %+v", r)
+	}
+	if again := k.get(t.Context(), now.Add(time.Minute+time.Second/2)); again != r {
+		t.Error("what fails is tried for every visitor")
+	}
+}
+
+// A slow read keeps nobody waiting who can be shown the value before.
+func TestKeptWhileReading(t *testing.T) {
+	t.Parallel()
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	first := true
+	k := &kept[int]{life: time.Second, read: func(context.Context) (int, error) {
+		if first {
+			first = false
+			return 1, nil
+		}
+		close(reading)
+		<-goOn
+		return 2, nil
+	}}
+	now := time.Unix(1000, 0)
+	k.get(t.Context(), now)
+	done := make(chan int)
+	go func() { done <- k.get(t.Context(), now.Add(2*time.Second)).value }()
+	<-reading
+	if got := k.get(t.Context(), now.Add(2*time.Second)).value; got != 1 {
+		t.Errorf("meanwhile it is %d", got)
+	}
+	close(goOn)
+	if got := <-done; got != 2 {
+		t.Errorf("then it is %d", got)
+	}
+}

@@ -1,0 +1,292 @@
+package page_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+)
+
+// house is a page of records in memory, whose clock the test turns.
+type house struct {
+	*pagetest.Records
+	*page.Page
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (h *house) pass(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
+}
+
+func open(t *testing.T, farmers int) *house {
+	t.Helper()
+	h := &house{Records: pagetest.New(farmers), now: pagetest.Now}
+	var err error
+	h.Page, err = page.New(h.Records, page.Options{
+		Log: slog.New(slog.DiscardHandler), GeoLite2: func() bool { return farmers > 0 },
+		Now: func() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// get asks for an address, with headers given as name, value, name, value.
+func (h *house) get(address string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "http://node.example:5000"+address, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func (h *house) body(t *testing.T, address string, status int) string {
+	t.Helper()
+	w := h.get(address)
+	if w.Code != status {
+		t.Errorf("%s: status %d, want %d", address, w.Code, status)
+	}
+	return w.Body.String()
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	h := open(t, 321)
+	farmers, _, err := h.List(t.Context(), page.Query{Sort: "size", Desc: true, Limit: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		address string
+		status  int
+		has     []string
+	}{
+		{"/", 200, []string{">321</dd>", farmers[0].ID, farmers[49].Address, "1–50 of 321", "GeoLite2 data created by MaxMind", "http://node.example:5000"}},
+		{"/?page=7", 200, []string{"301–321 of 321", `aria-current="page">7<`}},
+		{"/?page=70", 200, []string{"301–321 of 321"}}, // the last there is
+		{"/?page=99999999999999999999&sort=nothing&dir=up&period=2y", 200, []string{"1–50 of 321"}},
+		{"/?q=" + farmers[3].ID[:12], 200, []string{"1–1 of 1", farmers[3].Address}},
+		{"/?q=%3Cscript%3E", 200, []string{"No farmer matching “&lt;script&gt;”"}},
+		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Heartbeats a day"}},
+		{"/farmer/nobody", 404, []string{"No such farmer"}},
+		{"/history?period=7d", 200, []string{"The last 7 days", `<th scope="row">`}},
+		{"/nothing", 404, []string{"There is nothing here"}},
+		{"/map.json?zoom=99", 404, nil},
+		{"/assets/nothing.js", 404, nil},
+	} {
+		got := h.body(t, test.address, test.status)
+		for _, want := range test.has {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s does not say %q", test.address, want)
+			}
+		}
+	}
+}
+
+func TestNoFarmers(t *testing.T) {
+	t.Parallel()
+	got := open(t, 0).body(t, "/", 200)
+	if !strings.Contains(got, "downstream-node farm http://node.example:5000 --address") {
+		t.Error("nobody is told how to join")
+	}
+	if strings.Contains(got, "MaxMind") {
+		t.Error("MaxMind is named without its data")
+	}
+}
+
+// Nothing is written into a page that the policy forbids.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	inline := regexp.MustCompile(`<style|\sstyle=|\son\w+=|<script[^>]*></script>|javascript:`)
+	source := regexp.MustCompile(`<script[^>]*src="/assets/`)
+	for _, address := range []string{"/", "/history", "/farmer/" + first(t, h), "/nothing"} {
+		w := h.get(address)
+		for _, found := range inline.FindAllString(w.Body.String(), -1) {
+			if !source.MatchString(found) {
+				t.Errorf("%s has %q in it", address, found)
+			}
+		}
+		if p := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(p, "default-src 'none'; script-src 'self'; style-src 'self';") {
+			t.Errorf("%s has the policy %q", address, p)
+		}
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"} {
+			if got := w.Header().Get(name); got != want {
+				t.Errorf("%s: %s is %q", address, name, got)
+			}
+		}
+	}
+}
+
+func first(t *testing.T, h *house) string {
+	t.Helper()
+	farmers, _, err := h.List(t.Context(), page.Query{Sort: "id", Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return farmers[0].ID
+}
+
+// Every asset that a page or a style sheet names is there, is kept for ever,
+// and is the same compressed.
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	address := regexp.MustCompile(`/assets/[\w.-]+`)
+	seen := map[string]bool{}
+	todo := address.FindAllString(h.body(t, "/", 200)+h.body(t, "/farmer/"+first(t, h), 200), -1)
+	for len(todo) > 0 {
+		name := todo[0]
+		todo = todo[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		plain, packed := h.get(name), h.get(name, "Accept-Encoding", "br, gzip")
+		if plain.Code != 200 || plain.Header().Get("Content-Type") == "" || !strings.Contains(plain.Header().Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %d, %v", name, plain.Code, plain.Header())
+		}
+		content := packed.Body.Bytes()
+		if packed.Header().Get("Content-Encoding") == "gzip" {
+			content = unpack(t, content)
+		}
+		if !bytes.Equal(content, plain.Body.Bytes()) {
+			t.Errorf("%s is another one compressed", name)
+		}
+		if strings.HasSuffix(name, ".css") {
+			todo = append(todo, address.FindAllString(string(content), -1)...)
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("the pages name %d assets", len(seen))
+	}
+	// A page of the version before finds what has the same name, for now.
+	w := h.get("/assets/page.000000000000.css")
+	if w.Code != 200 || strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
+		t.Errorf("an asset of another version: %d, %v", w.Code, w.Header())
+	}
+}
+
+func unpack(t *testing.T, content []byte) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+// The licence of everything that is embedded is told.
+func TestLicences(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	told := h.body(t, regexp.MustCompile(`/assets/licences\.[0-9a-f]+\.txt`).FindString(h.body(t, "/", 200)), 200)
+	libraries, err := os.ReadDir("libraries")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, library := range libraries {
+		if !strings.Contains(told, "\n"+library.Name()+"\n====") {
+			t.Errorf("the licence of %s is not told", library.Name())
+		}
+	}
+}
+
+func TestUnchangedIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	was := h.get("/")
+	tag := was.Header().Get("ETag")
+	if again := h.get("/", "If-None-Match", tag); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+		t.Errorf("the same page: %d, %d bytes", again.Code, again.Body.Len())
+	}
+	packed := h.get("/", "Accept-Encoding", "gzip")
+	if !bytes.Equal(unpack(t, packed.Body.Bytes()), was.Body.Bytes()) || packed.Header().Get("ETag") != tag {
+		t.Error("the page is another one compressed")
+	}
+	if refused := h.get("/", "Accept-Encoding", "gzip;q=0"); refused.Header().Get("Content-Encoding") != "" {
+		t.Error("compressed for one who refuses it")
+	}
+	h.Change(func(farmers []page.Farmer) []page.Farmer { return farmers[1:] })
+	h.pass(6 * time.Second)
+	if changed := h.get("/", "If-None-Match", tag); changed.Code != http.StatusOK {
+		t.Errorf("another page: %d", changed.Code)
+	}
+}
+
+// While the records are away, what was known of them last is shown, and said
+// to be old; without that the page says what is wrong.
+func TestRecordsAway(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	h.SetAway(true)
+	if w := h.get("/"); w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cannot be read just now") {
+		t.Errorf("before anything is known: %d", w.Code)
+	}
+	if w := h.get("/farmer/" + strings.Repeat("0", 20)); w.Code != 503 {
+		t.Errorf("a farmer: %d", w.Code)
+	}
+	h.SetAway(false)
+	h.pass(6 * time.Second)
+	h.body(t, "/", 200)
+	h.SetAway(true)
+	h.pass(time.Hour)
+	got := h.body(t, "/", 200)
+	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "The farmers cannot be read just now"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	h.SetAway(false)
+	h.pass(6 * time.Second)
+	if strings.Contains(h.body(t, "/", 200), "These are the figures of") {
+		t.Error("the records are back, and the page does not know")
+	}
+}
+
+func TestMapJSON(t *testing.T) {
+	t.Parallel()
+	h := open(t, 3000)
+	spots := map[string]int{}
+	for _, zoom := range []string{"-2", "0", "6"} {
+		var rows [][]any
+		if err := json.Unmarshal([]byte(h.body(t, "/map.json?zoom="+zoom, 200)), &rows); err != nil {
+			t.Fatal(err)
+		}
+		spots[zoom] = len(rows)
+	}
+	if spots["-2"] < 3 || spots["-2"] >= spots["0"] || spots["0"] >= spots["6"] {
+		t.Errorf("spots by zoom: %v", spots)
+	}
+}
+
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	open(t, 1).Busy(w, httptest.NewRequest(http.MethodGet, "/", nil), 4*time.Second)
+	if w.Code != 503 || w.Header().Get("Retry-After") != "4" || !strings.Contains(w.Body.String(), "slower") {
+		t.Errorf("%d, %v", w.Code, w.Header())
+	}
+}

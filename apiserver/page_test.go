@@ -1,0 +1,80 @@
+package apiserver_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver"
+)
+
+// look asks for a page: those are not in the API's description.
+func (r *replica) look(t *testing.T, method, path string) answer {
+	t.Helper()
+	got, err := r.try(t, method, path, nil)
+	must(t, err)
+	return got
+}
+
+// The page shows what the records say, on each backend, and nothing that is
+// not everybody's.
+func TestPage(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+		f := h.newFarmer(t, 1)
+		c := f.takeOne(t, "seed")
+		h.accept(t, f, c)
+		h.clock.pass(10 * time.Second)
+		id := f.token.Hash().FarmerID()
+
+		front := h.look(t, "GET", "/")
+		for _, says := range []string{id, address, "1–1 of 1", "online"} {
+			front.want(t, http.StatusOK, says)
+		}
+		h.look(t, "GET", "/?q="+id[:5]).want(t, http.StatusOK, "1–1 of 1")
+		h.look(t, "GET", "/?q=nobody").want(t, http.StatusOK, "No farmer matching")
+		own := h.look(t, "GET", "/farmer/"+id+"/")
+		for _, says := range []string{id, address, "Uptime by day", "100.00 %"} {
+			own.want(t, http.StatusOK, says)
+		}
+		h.look(t, "GET", "/history").want(t, http.StatusOK, "<th scope=\"row\">")
+		h.look(t, "GET", "/map.json?zoom=0").want(t, http.StatusOK, "[]")
+		for _, told := range []answer{front, own} {
+			if strings.Contains(told.body, f.token.Hex()) || strings.Contains(told.body, f.ip) {
+				t.Error("the page tells a token or an IP address")
+			}
+		}
+		h.look(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
+		h.look(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
+		h.look(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
+		// Programs are answered as before.
+		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
+		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
+
+		must(t, h.store.Close())
+		h.look(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read just now")
+	})
+}
+
+// Whoever looks at the page has a share beside the farmers', and what it is
+// made of costs nothing.
+func TestPageRates(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, func(p *plan) {
+		p.idle, p.api.PerAddress = true, apiserver.Rate{PerSecond: 0.01, Burst: 2}
+	})
+	front := h.look(t, "GET", "/")
+	front.want(t, http.StatusOK, "/assets/page.")
+	_, after, _ := strings.Cut(front.body, `rel="stylesheet" href="`)
+	style, _, _ := strings.Cut(after, `"`)
+	for range 5 {
+		h.look(t, "GET", style).want(t, http.StatusOK, "")
+	}
+	h.look(t, "GET", "/").want(t, http.StatusOK, "")
+	busy := h.look(t, "GET", "/")
+	busy.want(t, http.StatusServiceUnavailable, "A little slower, please")
+	if busy.header.Get("Retry-After") == "" {
+		t.Error("a visitor is not told when to come again")
+	}
+	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
+}

@@ -1,0 +1,288 @@
+//go:build browser
+
+package browser
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	status "github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+)
+
+// chromium is the browser that all tests share.
+var chromium context.Context
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	profile, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(profile)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath("chromium"), chromedp.UserDataDir(profile),
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("force-color-profile", "srgb"),
+	)
+	defer stop()
+	ctx, cancel := chromedp.NewContext(allocator)
+	defer cancel()
+	if err := chromedp.Do(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "Chromium does not start: %v\nmake test-browser installs it\n", err)
+		return 1
+	}
+	chromium = ctx
+	return m.Run()
+}
+
+// site is a page of records in memory, on a port of its own.
+type site struct {
+	*pagetest.Records
+	url string
+}
+
+// serve opens a site of n farmers.
+func serve(t *testing.T, n int) *site {
+	t.Helper()
+	records := pagetest.New(n)
+	began := time.Now()
+	p, err := status.New(records, status.Options{
+		GeoLite2: func() bool { return true },
+		Log:      slog.New(slog.DiscardHandler),
+		// The clock goes on from the records' moment.
+		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	return &site{records, server.URL}
+}
+
+// visit is a tab of a visitor's own, with nothing in its caches.
+type visit struct {
+	t    *testing.T
+	ctx  context.Context
+	host string
+
+	mu         sync.Mutex
+	complaints []string
+	tolerated  []string // parts of complaints that are the test's doing
+	bytes      float64  // that came over the wire
+}
+
+// looks is how a visitor's browser is set up.
+type looks struct {
+	width, height int64
+	dark          bool
+	phone         bool
+	noScript      bool
+	calm          bool // asks for little motion
+}
+
+var desktop = looks{width: 1280, height: 900}
+
+// patience is how long a test waits for what should come soon.
+const patience = 20 * time.Second
+
+// open shows an address to a new visitor.
+func open(t *testing.T, address string, l looks) *visit {
+	t.Helper()
+	where, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visit{t: t, host: where.Host}
+	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext(), chromedp.WithListener(v.hear))
+	v.ctx = ctx
+	t.Cleanup(func() {
+		cancel()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, complaint := range v.complaints {
+			t.Errorf("%s: %s", address, complaint)
+		}
+	})
+	// The tab lives as long as the context of what opens it.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	v.do(
+		call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(runtime.Enable, cdp.Empty{}),
+		l.set(), chromedp.Navigate(address),
+	)
+	return v
+}
+
+// set makes a browser look as the visitor has it.
+func (l looks) set() step {
+	scheme, motion := "light", "no-preference"
+	if l.dark {
+		scheme = "dark"
+	}
+	if l.calm {
+		motion = "reduce"
+	}
+	return chromedp.Steps(
+		call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.phone,
+		}),
+		call(emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: l.phone}),
+		call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.noScript}),
+		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
+		}}),
+	)
+}
+
+// step is something done in the browser.
+type step = chromedp.Action[chromedp.Void]
+
+// call is a command of the browser's protocol as a step.
+func call[P, R any](command cdp.Command[P, R], params P) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, command, params)
+		return err
+	})
+}
+
+// hear takes down what the browser says.
+func (v *visit) hear(event any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		where, err := url.Parse(e.Request.URL)
+		if err != nil || where.Host != v.host && where.Scheme != "data" && where.Scheme != "blob" {
+			v.complain("a request leaves the host: %s", e.Request.URL)
+		}
+	case *network.EventLoadingFinished:
+		v.bytes += e.EncodedDataLength
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			v.complain("the browser says: %s (%s)", e.Entry.Text, e.Entry.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		v.complain("a script fails: %s", describe(e.ExceptionDetails))
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+			v.complain("the console has %s", e.Type)
+		}
+	case *page.EventJavascriptDialogOpening:
+		v.complain("a dialog opens: %s", e.Message)
+	}
+}
+
+func describe(e *runtime.ExceptionDetails) string {
+	if e.Exception != nil {
+		return e.Text + " " + e.Exception.Description
+	}
+	return e.Text
+}
+
+func (v *visit) complain(format string, args ...any) {
+	complaint := fmt.Sprintf(format, args...)
+	for _, part := range v.tolerated {
+		if strings.Contains(complaint, part) {
+			return
+		}
+	}
+	v.complaints = append(v.complaints, complaint)
+}
+
+// tolerate lets complaints pass that hold the text.
+func (v *visit) tolerate(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tolerated = append(v.tolerated, text)
+}
+
+func (v *visit) do(steps ...step) {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// until waits for an expression of JavaScript to be true, also of a page that
+// is still to come.
+func (v *visit) until(what string) {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	loop := "(async () => { while (!(" + what + ")) await new Promise((wake) => setTimeout(wake, 20)); return true; })()"
+	for {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](loop, chromedp.EvalAwaitPromise))
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() != nil:
+			v.t.Fatalf("it did not come to be that %s: %v", what, err)
+		}
+		time.Sleep(20 * time.Millisecond) // the page went away meanwhile
+	}
+}
+
+// ask evaluates an expression of JavaScript, or what it promises.
+func ask[T any](v *visit, what string) T {
+	v.t.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[T](what, chromedp.EvalAwaitPromise))
+	if err != nil {
+		v.t.Fatalf("%s: %v", what, err)
+	}
+	return got
+}
+
+// is fails the test where an expression is not as wanted.
+func is[T comparable](v *visit, what string, want T) {
+	v.t.Helper()
+	if got := ask[T](v, what); got != want {
+		v.t.Errorf("%s is %v, want %v", what, got, want)
+	}
+}
+
+// ready waits until the scripts have drawn the map and the plots.
+func (v *visit) ready() {
+	v.t.Helper()
+	v.until("document.querySelector('#map .leaflet-marker-icon') && document.querySelectorAll('[data-plot] canvas').length === document.querySelectorAll('[data-plot]').length")
+}
+
+// get fetches an address as a program does.
+func get(t *testing.T, address string) *http.Response {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}

@@ -1,0 +1,103 @@
+//go:build browser
+
+package browser
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/glebarez/sqlite" // the driver by the name of sqlite
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	status "github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/roster"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// serveCrowd is a real API replica with n farmers in its SQLite database.
+func serveCrowd(t *testing.T, n int) (address string) {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	path := filepath.Join(t.TempDir(), "node.db")
+	st, err := store.Open(t.Context(), store.Options{Driver: store.SQLite, Path: path, Logger: quiet})
+	check(t, err)
+	t.Cleanup(func() { st.Close() })
+	check(t, st.Migrate(t.Context()))
+	fill(t, path, n)
+	q, err := queue.Embedded(t.Context(), queue.Options{Namespace: "crowd", Log: quiet})
+	check(t, err)
+	t.Cleanup(func() { q.Close() })
+	// No farmer calls, so it needs no heartbeat key.
+	api, err := apiserver.New(t.Context(), apiserver.Rooms{
+		Store: st, Queue: q, Log: quiet, Registry: prometheus.NewRegistry(),
+	}, apiserver.Options{MaxInFlight: 100, WriteTimeout: time.Minute, Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second}})
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { api.Run(ctx) })
+	server := httptest.NewServer(api.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+		running.Wait()
+	})
+	return server.URL
+}
+
+// fill writes the farmers of the records in memory into a database.
+func fill(t *testing.T, path string, n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	check(t, err)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	check(t, err)
+	farmers, total, err := pagetest.New(n).List(t.Context(), status.Query{Sort: "id", Limit: n})
+	check(t, err)
+	if total != n {
+		t.Fatalf("%d farmers, want %d", total, n)
+	}
+	now := time.Now()
+	for i, f := range farmers {
+		since := now.Add(-time.Duration(1+mathrand.IntN(1000)) * time.Hour)
+		end := now.Add(time.Hour)
+		if !f.Online {
+			end = since.Add(time.Hour)
+		}
+		before := time.Duration(mathrand.IntN(60)) * time.Minute
+		token := sha256.Sum256([]byte(rand.Text()))
+		_, err = tx.Exec("INSERT INTO addresses (id, address) VALUES (?, ?)", i+1, f.Address)
+		check(t, err)
+		var lat, lon, country, city any
+		if l := f.Location; l != nil {
+			lat, lon, country, city = l.Lat, l.Lon, l.Country, l.City
+		}
+		_, err = tx.Exec("INSERT INTO tokens (hash, farmer_id, address_id, key_id, ip, country, state, city, zip, lat, lon, heartbeats, contracts, size,"+
+			" up_since, up_start, up_end, up_before, last_due, created) VALUES (?, ?, ?, 1, ?, ?, '', ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			token[:], hex.EncodeToString(token[:10]), i+1, fmt.Sprintf("10.0.%d.%d", i>>8&255, i&255), country, city, lat, lon,
+			f.Heartbeats, f.Contracts, f.Size, since.UnixMicro(), since.Add(before).UnixMicro(), end.UnixMicro(), 0, end.UnixMicro(), since.UnixMicro())
+		check(t, err)
+	}
+	check(t, tx.Commit())
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

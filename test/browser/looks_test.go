@@ -1,0 +1,118 @@
+//go:build browser
+
+package browser
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+var (
+	dark  = looks{width: 1280, height: 900, dark: true}
+	phone = looks{width: 360, height: 740, phone: true}
+)
+
+const paper = "getComputedStyle(document.documentElement).backgroundColor"
+
+func TestColours(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 120)
+	light, night := open(t, s.url, desktop), open(t, s.url, dark)
+	light.ready()
+	night.ready()
+	day, dusk := ask[string](light, paper), ask[string](night, paper)
+	if day == dusk {
+		t.Fatalf("both are %s", day)
+	}
+	// The button turns it round, now and for the next page.
+	is(night, "document.getElementById('theme').getAttribute('aria-pressed')", "true")
+	night.do(chromedp.Click("#theme"))
+	night.until(paper + " === '" + day + "'")
+	is(night, "document.getElementById('theme').getAttribute('aria-pressed')", "false")
+	night.do(chromedp.Navigate(s.url + "/history"))
+	is(night, paper, day)
+}
+
+// Nothing is wider than a phone, and everything is there.
+func TestPhone(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 1200)
+	v := open(t, s.url, phone)
+	v.ready()
+	id := v.column(ids)[0]
+	for _, path := range []string{"/", "/?q=1&page=2&sort=uptime", "/history", "/farmer/" + id, "/farmer/none", "/?q=nobody"} {
+		v.tolerate("404")
+		v.do(chromedp.Navigate(s.url + path))
+		if wide := ask[int](v, "document.documentElement.scrollWidth"); wide > 360 {
+			t.Errorf("%s is %d pixels wide", path, wide)
+		}
+	}
+	v.do(chromedp.Navigate(s.url))
+	v.ready()
+	is(v, "document.querySelector('table.farmers td[data-name]').getBoundingClientRect().right <= 360", true)
+	// A card is still a row of a table for those who hear it.
+	is(v, "document.querySelector('table.farmers tbody tr').getAttribute('role')", "row")
+	// Where there are no heads to click, a list sorts.
+	v.do(chromedp.SendKeys("#sort", "Up"))
+	v.until("new URLSearchParams(location.search).get('sort') === 'uptime' && document.querySelector('.uptime[aria-sort]')")
+	// Fingers have room.
+	is(v, "document.querySelector('.leaflet-control-zoom-in').getBoundingClientRect().width >= 24", true)
+}
+
+// Without scripts there is everything but what moves.
+func TestWithoutScripts(t *testing.T) {
+	t.Parallel()
+	l := desktop
+	l.noScript = true
+	s := serve(t, 120)
+	v := open(t, s.url, l)
+	is(v, "document.querySelectorAll('#map svg circle').length > 10", true)
+	is(v, "document.querySelectorAll('.plot svg .line').length", 6)
+	is(v, "document.querySelectorAll('table.farmers tbody tr').length", 50)
+	is(v, "document.querySelector('.totals dd').textContent", "120")
+	is(v, "getComputedStyle(document.getElementById('theme')).display", "none")
+	v.do(chromedp.Click("#by-address"), chromedp.WaitVisible(".address[aria-sort=ascending]"))
+	v.do(chromedp.Click("#later"), chromedp.WaitVisible("#earlier"))
+	is(v, "location.search", "?page=2&sort=address")
+	wanted := v.column(addresses)[0]
+	v.do(chromedp.SendKeys("#q", wanted[:12]), chromedp.Click("#online"), chromedp.Click(".go button"))
+	v.until("location.search.includes('" + wanted[:12] + "')")
+	is(v, "document.querySelector('#online').checked && new URLSearchParams(location.search).get('sort') === 'address'", true)
+	v.do(chromedp.Navigate(s.url + "/?q=" + wanted))
+	v.do(chromedp.Click("table.farmers tbody a"), chromedp.WaitVisible(".strip"))
+	is(v, "document.querySelectorAll('.plot svg').length", 3)
+}
+
+// Who asks for little motion gets none.
+func TestCalm(t *testing.T) {
+	t.Parallel()
+	l := desktop
+	l.calm = true
+	v := open(t, serve(t, 120).url, l)
+	v.ready()
+	v.do(chromedp.Click("#map .leaflet-control-zoom-in"))
+	is(v, "document.querySelector('#map .leaflet-zoom-anim')", any(nil))
+	is(v, "document.querySelector('#map').classList.contains('leaflet-fade-anim')", false)
+	is(v, "document.getAnimations().length", 0)
+}
+
+// The browser is told to let nothing but this host's files run.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 12)
+	policy := get(t, s.url).Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	if strings.Contains(policy, "unsafe") {
+		t.Errorf("the policy allows what is unsafe: %s", policy)
+	}
+	v := open(t, s.url, desktop)
+	v.ready()
+	v.tolerate("Content Security Policy")
+	is(v, "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = true'; document.head.append(s); return window.ran === undefined; })()", true)
+}

@@ -1,0 +1,171 @@
+//go:build browser
+
+package browser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	status "github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+)
+
+const spots = "document.querySelectorAll('#map .leaflet-marker-icon')"
+
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 2345)
+	v := open(t, s.url, desktop)
+	sum, err := s.Summary(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	is(v, "document.querySelector('.totals dd').textContent", "2,345")
+	if got := ask[string](v, "document.querySelector('.totals .now dd').textContent"); strings.ReplaceAll(got, ",", "") != fmt.Sprint(sum.Online) {
+		t.Errorf("%s farmers are online, want %d", got, sum.Online)
+	}
+	is(v, "document.querySelector('footer').textContent.includes('This product includes GeoLite2 data created by MaxMind, available from https://www.maxmind.com')", true)
+	is(v, "document.documentElement.outerHTML.includes('ip_hash')", false)
+}
+
+func TestMap(t *testing.T) {
+	t.Parallel()
+	v := open(t, serve(t, 3000).url, desktop)
+	v.ready()
+	before := ask[int](v, spots+".length")
+	most := ask[string](v, "[..."+spots+"].map((s) => s.textContent).sort((a, b) => b - a)[0]")
+	if before < 20 || most == "" {
+		t.Fatalf("the map has %d spots, the largest with %q farmers", before, most)
+	}
+	// The land is where the farmers are: the outline has its size.
+	is(v, "document.querySelector('#map .land').getBBox().width > 9000", true)
+	// A spot says what it is, and a click looks closer.
+	ask[any](v, "[..."+spots+"].find((s) => s.textContent === '"+most+"').setAttribute('id', 'largest')"+"; null")
+	v.do(chromedp.Click("#largest"))
+	v.until("document.querySelector('#map .leaflet-tooltip')?.textContent.includes('farmers')")
+	v.until("document.querySelector('#map.near') && " + spots + ".length > " + fmt.Sprint(before))
+	// It goes back as far as the whole, and no farther.
+	for range 4 {
+		v.do(chromedp.Click("#map .leaflet-control-zoom-out"), chromedp.Sleep(300*time.Millisecond))
+	}
+	v.until("!document.querySelector('#map.near') && " + spots + ".length === " + fmt.Sprint(before))
+}
+
+func TestPlots(t *testing.T) {
+	t.Parallel()
+	v := open(t, serve(t, 200).url, desktop)
+	v.ready()
+	is(v, "document.querySelectorAll('figure.plot').length", 6)
+	// Something is drawn on each.
+	is(v, `[...document.querySelectorAll('[data-plot] canvas')].every((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b))`, true)
+	// A pointer reads a value and its time.
+	latest := ask[string](v, "document.querySelector('.reading b').textContent")
+	box := ask[[]float64](v, "(() => { scrollTo(0, 0); document.querySelector('.u-over').scrollIntoView({ block: 'center' }); const r = document.querySelector('.u-over').getBoundingClientRect(); return [r.x + 20, r.y + 20]; })()")
+	v.do(chromedp.MouseEvent("mouseMoved", box[0], box[1]))
+	v.until("/\\d\\d:\\d\\d/.test(document.querySelector('.when').textContent)")
+	v.do(chromedp.MouseEvent("mouseMoved", 2, 2))
+	v.until("document.querySelector('.when').textContent === '' && document.querySelector('.reading b').textContent === '" + latest + "'")
+	// Another period is another plot, and an address to share.
+	points := ask[string](v, "document.querySelector('[data-plot]').dataset.points")
+	v.do(chromedp.Click(".choices li:nth-child(3) a"))
+	v.until("location.search === '?period=30d' && document.querySelector('.choices [aria-current]').textContent === '30 days'")
+	if ask[string](v, "document.querySelector('[data-plot]').dataset.points") == points {
+		t.Error("30 days are drawn as 24 hours were")
+	}
+	// What is drawn can be had as a table.
+	v.do(chromedp.Click(".aside a"), chromedp.WaitVisible("table.figures"))
+	is(v, "document.querySelectorAll('table.figures tbody tr').length > 100", true)
+}
+
+func TestFarmerPage(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 120)
+	v := open(t, s.url, desktop)
+	v.ready()
+	id := v.column(ids)[3]
+	v.do(chromedp.Click("tr[data-key='"+id+"'] a"), chromedp.WaitVisible(".strip"))
+	is(v, "location.pathname", "/farmer/"+id)
+	f, err := s.Show(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is(v, "document.querySelector('h1').textContent", id)
+	is(v, "document.querySelector('.byline .address').textContent", f.Address)
+	is(v, "document.querySelector('.totals dd').textContent", fmt.Sprintf("%.2f %%", f.Uptime))
+	is(v, "document.querySelector('.facts').textContent.includes('"+f.Location.City+"')", true)
+	is(v, "document.querySelector('.facts time').dateTime", f.LastDue.UTC().Format(time.RFC3339))
+	is(v, "document.querySelectorAll('.day').length", 90)
+	is(v, "document.querySelectorAll('.day.none').length", 20)
+	is(v, "document.querySelectorAll('.day:not(.none) title').length", 70)
+	v.until("document.querySelectorAll('.plot canvas').length === 3")
+	v.do(chromedp.Click("summary"))
+	is(v, "document.querySelectorAll('details[open] tbody tr').length", 70)
+	ask[any](v, "setTimeout(() => history.back()); null")
+	v.until("location.pathname === '/' && " + spots + ".length > 0")
+
+	v.tolerate("404")
+	v.do(chromedp.Navigate(s.url + "/farmer/00000000000000000000"))
+	is(v, "document.querySelector('h1').textContent", "No such farmer")
+}
+
+// What has changed is written over what is there, and nothing else is touched.
+func TestLiveUpdate(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 120)
+	v := open(t, s.url+"/?sort=id", desktop)
+	v.ready()
+	id := v.column(ids)[1]
+	row := "document.querySelector('tr[data-key=\"" + id + "\"]')"
+	v.do(chromedp.Focus("tr[data-key='" + id + "'] a"))
+	ask[any](v, row+".marked = true; scrollTo(0, 1100); document.querySelector('#map').marked = true; null")
+	s.Change(func(farmers []status.Farmer) []status.Farmer {
+		for i := range farmers {
+			if farmers[i].ID == id {
+				farmers[i].Heartbeats = 987_654_321
+			}
+		}
+		return farmers[:119]
+	})
+	v.until("document.querySelector('.totals dd').textContent === '119'")
+	v.until(row + ".textContent.includes('987,654,321')")
+	is(v, row+".marked", true)
+	is(v, row+".contains(document.activeElement)", true)
+	is(v, "document.querySelector('#map').marked && "+spots+".length > 5", true)
+	is(v, "scrollY", 1100)
+	is(v, "document.getElementById('told').textContent", "") // nobody who listens is interrupted
+
+	// The records go away, and come back.
+	s.SetAway(true)
+	v.until("document.querySelector('.notice:not([hidden])')?.textContent.includes('cannot read its records')")
+	is(v, "document.querySelector('.totals dd').textContent", "119")
+	s.SetAway(false)
+	v.until("!document.querySelector('.notice:not([hidden])')")
+}
+
+func TestEmptyAndAway(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 0)
+	v := open(t, s.url, desktop)
+	is(v, "document.querySelector('.empty h2').textContent", "Nobody farms here yet")
+	is(v, "document.querySelector('.empty code').textContent.includes('downstream-node farm "+s.url+" ')", true)
+	s.Change(func([]status.Farmer) []status.Farmer {
+		f, _, _ := pagetest.New(3).List(t.Context(), status.Query{Sort: "id", Limit: 3})
+		return f
+	})
+	v.until("document.querySelectorAll('table.farmers tbody tr').length === 3")
+	v.until(spots + ".length > 0") // the map came with the first farmer
+
+	away := serve(t, 10)
+	away.SetAway(true)
+	lost := open(t, "about:blank", desktop)
+	lost.host = strings.TrimPrefix(away.url, "http://")
+	lost.tolerate("503")
+	lost.do(chromedp.Navigate(away.url))
+	is(lost, "document.querySelector('h1').textContent", "The records cannot be read just now")
+	away.SetAway(false)
+	lost.until("document.querySelectorAll('table.farmers tbody tr').length === 10")
+}

@@ -1,0 +1,66 @@
+//go:build browser
+
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	status "github.com/driveshare/downstream-node/apiserver/page"
+)
+
+// gallery is where the documentation has its pictures.
+const gallery = "../../docs/screenshots"
+
+var byID = status.Query{Sort: "id", Limit: 50}
+
+// TestScreenshots takes the pictures of the documentation. They are written
+// only where UPDATE_SCREENSHOTS is set, so that a test leaves the tree as it is.
+func TestScreenshots(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 4200)
+	farmer := "/farmer/" + firstID(t, s)
+	for _, shot := range []struct {
+		name, path string
+		looks      looks
+		part       string // of the page; "" for what the screen shows
+	}{
+		{"front-light", "/", looks{width: 1280, height: 1400}, ""},
+		{"front-dark", "/", looks{width: 1280, height: 1400, dark: true}, ""},
+		{"farmers", "/?sort=uptime&online=1", looks{width: 1280, height: 900}, "#farmers"},
+		{"map", "/", looks{width: 1280, height: 900}, ".atlas"},
+		{"farmer", farmer, looks{width: 1280, height: 1060}, ""},
+		{"phone", "/", looks{width: 390, height: 1500, phone: true}, ""},
+	} {
+		t.Run(shot.name, func(t *testing.T) {
+			v := open(t, s.url+shot.path, shot.looks)
+			v.until("document.fonts.status === 'loaded' && document.querySelectorAll('[data-plot] canvas').length > 2")
+			if shot.path == "/" {
+				v.ready()
+			}
+			params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
+			if shot.part != "" {
+				box := ask[[]float64](v, "(() => { const r = document.querySelector('"+shot.part+"').getBoundingClientRect(); return [r.x - 16, r.y + scrollY - 16, r.width + 32, Math.min(r.height, 760) + 32]; })()")
+				beyond := true
+				params.CaptureBeyondViewport = &beyond
+				params.Clip = &page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 1}
+			}
+			taken, err := chromedp.Call(v.ctx, page.CaptureScreenshot, params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(taken.Data) < 10_000 {
+				t.Errorf("the picture has %d bytes: there is nothing on it", len(taken.Data))
+			}
+			if os.Getenv("UPDATE_SCREENSHOTS") == "" {
+				return
+			}
+			check(t, os.MkdirAll(gallery, 0o755))
+			check(t, os.WriteFile(filepath.Join(gallery, shot.name+".png"), taken.Data, 0o644))
+		})
+	}
+}
