@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -23,9 +24,45 @@ type farmer struct {
 	key    keyring.Key
 }
 
-// tokenCacheTime is how long a replica may go on knowing a token that was
-// deleted. The store refuses what such a token asks for all the same.
-const tokenCacheTime = time.Minute
+// How long a token is remembered by all replicas together, and by one of them
+// for itself: that long it may go on being known after it was deleted, and the
+// second is how long a replica may not notice that its farmer has been at
+// another address. The store refuses what a deleted token asks for all the same.
+const (
+	tokenCacheTime = time.Minute
+	tokenOwnTime   = 5 * time.Second
+)
+
+// tokenCacheMax bounds what a replica remembers for itself.
+const tokenCacheMax = 50_000
+
+// tokenCache is what a replica remembers of tokens for itself: a farmer that
+// has much to say asks for its token with every proof.
+type tokenCache struct {
+	mu      sync.RWMutex
+	records map[node.TokenHash]rememberedToken
+}
+
+type rememberedToken struct {
+	record store.Token
+	until  time.Time
+}
+
+func (c *tokenCache) get(hash node.TokenHash, now time.Time) (store.Token, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	t := c.records[hash]
+	return t.record, now.Before(t.until)
+}
+
+func (c *tokenCache) put(hash node.TokenHash, record store.Token, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.records == nil || len(c.records) >= tokenCacheMax {
+		c.records = make(map[node.TokenHash]rememberedToken)
+	}
+	c.records[hash] = rememberedToken{record, now.Add(tokenOwnTime)}
+}
 
 // farmer finds who asks by the token in the path, holds it to its share of
 // requests, and counts it at the IP address that it now comes from.
@@ -53,10 +90,14 @@ func (s *Server) farmer(r *http.Request) (farmer, error) {
 	return farmer{token: token, record: record, key: key}, nil
 }
 
-// token reads a token's record, from Redis where it is there.
+// token reads a token's record, from memory or Redis where it is there.
 func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, error) {
-	var record store.Token
+	record, ok := s.tokens.get(hash, s.now())
+	if ok {
+		return record, nil
+	}
 	if raw, err := s.queue.Tokens().Get(ctx, hash); err == nil && raw != nil && json.Unmarshal(raw, &record) == nil {
+		s.tokens.put(hash, record, s.now())
 		return record, nil
 	}
 	record, err := s.store.Token(ctx, hash)
@@ -72,6 +113,7 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 
 // cacheToken is allowed to fail: the next request reads the store again.
 func (s *Server) cacheToken(ctx context.Context, hash node.TokenHash, record store.Token) {
+	s.tokens.put(hash, record, s.now())
 	if raw, err := json.Marshal(record); err == nil {
 		_ = s.queue.Tokens().Put(ctx, hash, raw, tokenCacheTime)
 	}

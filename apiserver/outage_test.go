@@ -63,6 +63,7 @@ func TestDatabaseDown(t *testing.T) {
 	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
 	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	h.clock.pass(10 * time.Second) // for the replica to forget it too
 	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
 
 	database.Start(t)

@@ -66,7 +66,8 @@ type Server struct {
 	replies *queue.Replies
 	slots   chan struct{} // a place for each request under way
 	lists   chan struct{} // a place for each long list under way
-	ipKey   []byte        // keys ip_hash
+	tokens  tokenCache
+	ipKey   []byte // keys ip_hash
 	now     func() time.Time
 
 	draining atomic.Bool

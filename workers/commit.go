@@ -20,8 +20,10 @@ func (v *Verifier) commitBallots(ctx context.Context) {
 	}
 }
 
-// gather waits for a ballot, and then for CommitDelay at most for more of
-// them, until they hold CommitBatch verdicts. It is empty once no more come.
+// gather waits for a ballot and takes what others there are, until they hold
+// CommitBatch verdicts. It waits for those that are being verified, but for
+// CommitDelay at most: what comes later has the next commit. It is empty once
+// no more come.
 func (v *Verifier) gather() []ballot {
 	first, ok := <-v.judged
 	if !ok {
@@ -31,15 +33,23 @@ func (v *Verifier) gather() []ballot {
 	delay := time.NewTimer(v.opt.CommitDelay)
 	defer delay.Stop()
 	for verdicts < v.opt.CommitBatch {
+		var b ballot
 		select {
-		case b, ok := <-v.judged:
-			if !ok {
+		case b, ok = <-v.judged:
+		default:
+			if !v.hand.verifying() {
 				return batch
 			}
-			batch, verdicts = append(batch, b), verdicts+len(b.verdicts)
-		case <-delay.C:
+			select {
+			case b, ok = <-v.judged:
+			case <-delay.C:
+				return batch
+			}
+		}
+		if !ok {
 			return batch
 		}
+		batch, verdicts = append(batch, b), verdicts+len(b.verdicts)
 	}
 	return batch
 }
@@ -49,8 +59,14 @@ const (
 	lastRetry  = time.Second
 )
 
-// commit stores the verdicts of a batch, tells of them, and acknowledges the
-// jobs, in this order. While the store cannot be reached it tries again, for
+// committed is a batch whose verdicts are stored, and the contracts as they
+// are then.
+type committed struct {
+	batch     []ballot
+	contracts []node.Contract
+}
+
+// commit stores the verdicts of a batch and passes it on. While the store cannot be reached it tries again, for
 // as long as anybody waits for the verdicts: applying them twice, after a
 // commit whose outcome is unknown, changes nothing.
 func (v *Verifier) commit(ctx context.Context, batch []ballot) {
@@ -68,8 +84,7 @@ func (v *Verifier) commit(ctx context.Context, batch []ballot) {
 		case err == nil:
 			faultPoint("committed")
 			v.metrics.commit.Observe(v.now().Sub(start).Seconds())
-			v.share(ctx, contracts)
-			v.tell(ctx, batch)
+			v.committed <- committed{batch, contracts}
 			return
 		case ctx.Err() != nil:
 			return
@@ -136,6 +151,15 @@ func (v *Verifier) apply(ctx context.Context, batch []ballot) ([]node.Contract, 
 		judged = judged[len(b.at):]
 	}
 	return contracts, nil
+}
+
+// tellCommitted shares what was committed, tells of it, and acknowledges the
+// jobs, in this order, while the next are committed.
+func (v *Verifier) tellCommitted(ctx context.Context) {
+	for c := range v.committed {
+		v.share(ctx, c.contracts)
+		v.tell(ctx, c.batch)
+	}
 }
 
 // tell sends the replies, and acknowledges the jobs last. Where a reply cannot

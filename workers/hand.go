@@ -83,6 +83,13 @@ func (h *hand) verified(d queue.Delivery) {
 	h.wake()
 }
 
+// verifying says whether there are jobs in hand that are not verified.
+func (h *hand) verifying() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.proofs > 0
+}
+
 // letGo forgets jobs that were verified and acknowledged.
 func (h *hand) letGo(deliveries ...queue.Delivery) {
 	h.mu.Lock()

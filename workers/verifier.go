@@ -49,9 +49,10 @@ type Verifier struct {
 	consumer *queue.Consumer
 	now      func() time.Time
 
-	hand   *hand
-	jobs   chan []queue.Delivery
-	judged chan ballot
+	hand      *hand
+	jobs      chan []queue.Delivery
+	judged    chan ballot
+	committed chan committed
 }
 
 // NewVerifier makes a verifier that reads jobs once it runs.
@@ -68,10 +69,11 @@ func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
 			MinIdle:       opt.ClaimIdle,
 			MaxDeliveries: int64(opt.MaxDeliveries),
 		}),
-		now:    rooms.clock(),
-		hand:   newHand(proofsPerCPU*opt.Concurrency, jobs, usualJob),
-		jobs:   make(chan []queue.Delivery, jobs),
-		judged: make(chan ballot, jobs),
+		now:       rooms.clock(),
+		hand:      newHand(proofsPerCPU*opt.Concurrency, jobs, usualJob),
+		jobs:      make(chan []queue.Delivery, jobs),
+		judged:    make(chan ballot, jobs),
+		committed: make(chan committed, committers),
 	}
 }
 
@@ -82,13 +84,14 @@ func (v *Verifier) Run(ctx context.Context) error {
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 
-	var verifying, committing sync.WaitGroup
+	var verifying, committing, telling sync.WaitGroup
 	for range v.opt.Concurrency {
 		verifying.Go(func() { v.verifyJobs(work) })
 	}
 	for range committers {
 		committing.Go(func() { v.commitBallots(work) })
 	}
+	telling.Go(func() { v.tellCommitted(work) })
 
 	v.read(ctx)
 
@@ -98,6 +101,8 @@ func (v *Verifier) Run(ctx context.Context) error {
 	verifying.Wait()
 	close(v.judged)
 	committing.Wait()
+	close(v.committed)
+	telling.Wait()
 	return v.handBack()
 }
 

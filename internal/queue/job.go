@@ -1,11 +1,8 @@
 package queue
 
 import (
-	"context"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
@@ -39,6 +36,15 @@ const (
 	jobField   = "job"
 	answerSize = len(node.FileHash{}) + 4 // of an empty proof
 )
+
+// jobSize is the length of the job's binary form.
+func jobSize(j *Job) int {
+	size := 1 + 2*len(ID{}) + 4*8 + 4
+	for _, a := range j.Proofs {
+		size += answerSize + len(a.Proof)
+	}
+	return size
+}
 
 func appendJob(b []byte, j *Job) []byte {
 	b = append(b, jobVersion)
@@ -80,46 +86,4 @@ func parseJob(b []byte) (Job, error) {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
 	return j, nil
-}
-
-// enqueue adds all the jobs or, where there is no room for all, none. What is
-// under way counts too: an entry leaves the stream when it is done. MAXLEN
-// would make room by dropping the oldest job without a word.
-var enqueue = redis.NewScript(`
-if redis.call('XLEN', KEYS[1]) + #ARGV - 1 > tonumber(ARGV[1]) then
-  return 0
-end
-for i = 2, #ARGV do
-  redis.call('XADD', KEYS[1], '*', '` + jobField + `', ARGV[i])
-end
-return 1
-`)
-
-// Enqueue adds the jobs, all or none; ErrFull says that there is no room, and
-// ErrTooLarge that one of them has to come in parts. On any other error it is
-// unknown whether they were added; adding them again is harmless, for a
-// verdict counts once.
-func (q *Queue) Enqueue(ctx context.Context, jobs ...Job) error {
-	if len(jobs) == 0 {
-		return nil
-	}
-	args := make([]any, 1, 1+len(jobs))
-	args[0] = q.maxQueue
-	for i := range jobs {
-		b := appendJob(nil, &jobs[i])
-		if len(b) > MaxJobBytes {
-			return fmt.Errorf("queue: enqueue %s, %d bytes: %w", jobs[i].ID, len(b), ErrTooLarge)
-		}
-		args = append(args, b)
-	}
-	ctx, cancel := q.bounded(ctx)
-	defer cancel()
-	added, err := enqueue.Run(ctx, q.client, []string{q.jobsKey()}, args...).Int()
-	if err != nil {
-		return wrap("enqueue", err)
-	}
-	if added == 0 {
-		return fmt.Errorf("queue: enqueue %d jobs: %w", len(jobs), ErrFull)
-	}
-	return nil
 }

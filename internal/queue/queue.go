@@ -63,6 +63,7 @@ type Queue struct {
 	timeout  time.Duration
 	now      func() time.Time
 	log      *slog.Logger
+	outgoing outgoing
 	stop     func() // ends the embedded server; nil without one
 }
 

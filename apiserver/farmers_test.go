@@ -1,0 +1,21 @@
+package apiserver_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+// A replica remembers a token for a moment and not for longer; what it then
+// asks for, the records refuse at once.
+func TestDeletedToken(t *testing.T) {
+	t.Parallel()
+	h := openHouse(t, embedded, asPlanned)
+	f := h.newFarmer(t, 1)
+	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusOK, "Merkle")
+	must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
+	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
+	h.clock.pass(5 * time.Second)
+	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusNotFound, "Nonexistent token")
+}

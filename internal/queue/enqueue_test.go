@@ -1,0 +1,53 @@
+package queue
+
+import (
+	"errors"
+	"testing"
+)
+
+// Calls that go to Redis together are each refused or added by itself, whole.
+func TestEnqueueTogether(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		const calls, room = 300, 200
+		q := s.open(t, func(o *Options) { o.MaxQueue = room })
+		size := func(call int) int { return 1 + call%3 }
+		type answer struct {
+			call int
+			err  error
+		}
+		answers := make(chan answer, calls)
+		for call := range calls {
+			go func() {
+				jobs := make([]Job, size(call))
+				for i := range jobs {
+					jobs[i] = aJob(ID{}, 1)
+					jobs[i].TokenID = int64(call)
+				}
+				answers <- answer{call, q.Enqueue(t.Context(), jobs...)}
+			}()
+		}
+		told := map[int64]int{} // jobs that were said to be added, by call
+		sum := 0
+		for range calls {
+			a := <-answers
+			switch {
+			case a.err == nil:
+				told[int64(a.call)] = size(a.call)
+				sum += size(a.call)
+			case !errors.Is(a.err, ErrFull):
+				t.Error(a.err)
+			}
+		}
+		if sum <= room-3 || sum > room {
+			t.Errorf("%d jobs were added where there is room for %d", sum, room)
+		}
+		for _, d := range read(t, q.NewConsumer("a", ConsumerOptions{}), sum) {
+			told[d.Job.TokenID]--
+		}
+		for call, missing := range told {
+			if missing != 0 {
+				t.Errorf("of call %d, %d jobs are missing", call, missing)
+			}
+		}
+	})
+}
