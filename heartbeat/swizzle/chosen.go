@@ -1,7 +1,6 @@
 package swizzle
 
 import (
-	"encoding/binary"
 	"iter"
 	"math/big"
 	"slices"
@@ -54,14 +53,15 @@ func (c fileChallenge) chosen(n uint32, s *scratch) iter.Seq2[[]uint32, []byte] 
 	}
 }
 
-// sized is b with size bytes, whatever they are.
-func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }
-
-// readPositions reads numbers of size bytes, at most 4.
+// readPositions reads big-endian numbers of size bytes.
 func readPositions(at []uint32, numbers []byte, size int) {
 	for i := range at {
-		var word [4]byte
-		copy(word[4-size:], numbers[i*size:][:size])
-		at[i] = binary.BigEndian.Uint32(word[:])
+		at[i] = 0
+		for _, b := range numbers[i*size:][:size] {
+			at[i] = at[i]<<8 | uint32(b)
+		}
 	}
 }
+
+// sized is b with size bytes, whatever they are.
+func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }

@@ -88,14 +88,9 @@ func (d *decoder) key() (key [keySize]byte) {
 func (d *decoder) integer() []byte {
 	size := d.u32()
 	if d.err == nil {
-		d.err = checkIntegerSize(size)
+		d.err = checkInteger(size, d.rest)
 	}
-	b := d.cut(size)
-	if len(b) > 1 && b[0] == 0 {
-		d.err = errors.New("an integer with zeros before it")
-		return nil
-	}
-	return b
+	return d.cut(size)
 }
 
 // end gives the first error; bytes that are left over are one.
@@ -104,6 +99,20 @@ func (d *decoder) end() error {
 		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
 	}
 	return d.err
+}
+
+// checkInteger says whether an integer of that size is at the front of b.
+func checkInteger(size uint32, b []byte) error {
+	if err := checkIntegerSize(size); err != nil {
+		return err
+	}
+	if int(size) > len(b) {
+		return errShort
+	}
+	if size > 1 && b[0] == 0 {
+		return errors.New("an integer with zeros before it")
+	}
+	return nil
 }
 
 func checkIntegerSize(size uint32) error {

@@ -10,7 +10,7 @@ import (
 const (
 	// partSize bounds the bytes of a part: few enough to stay in a processor's
 	// cache from where they are read to where they are written.
-	partSize = 128 << 10
+	partSize = 80 << 10
 	// maxParts is how many parts there are at a time. They are handed to
 	// taggers when there are handParts to hand out, since to wake one takes as
 	// long as to write a tenth of a part; the others keep them busy till then.

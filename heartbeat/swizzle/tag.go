@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -25,23 +26,34 @@ func (t fileTag) sigma(index uint32) []byte {
 
 // parseTag reads the binary form; the tag shares the memory of b.
 func parseTag(b []byte) (fileTag, error) {
-	d := decoder{rest: b}
-	n := d.u32()
-	if d.err == nil && uint64(n) > uint64(len(d.rest)/5) {
+	if len(b) < 4 {
 		return fileTag{}, errShort
 	}
-	if d.err == nil && n == 0 {
+	n := binary.LittleEndian.Uint32(b)
+	if uint64(n) > uint64(len(b)-4)/5 {
+		return fileTag{}, errShort
+	}
+	if n == 0 {
 		return fileTag{}, errors.New("no chunks")
 	}
-	t := fileTag{b: b, offsets: make([]int, 0, int(n)+1)}
-	for range n {
-		t.offsets = append(t.offsets, len(b)-len(d.rest)+4)
-		if d.integer(); d.err != nil {
-			break
+	t := fileTag{b: b, offsets: make([]int, int(n)+1)}
+	at := 4
+	for i := range t.offsets[:n] {
+		if len(b)-at < 5 {
+			return fileTag{}, errShort
 		}
+		size := binary.LittleEndian.Uint32(b[at:])
+		if err := checkInteger(size, b[at+4:]); err != nil {
+			return fileTag{}, err
+		}
+		t.offsets[i] = at + 4
+		at += 4 + int(size)
 	}
-	t.offsets = append(t.offsets, len(b)+4)
-	return t, d.end()
+	t.offsets[n] = at + 4
+	if at != len(b) {
+		return fileTag{}, fmt.Errorf("%d bytes too many", len(b)-at)
+	}
+	return t, nil
 }
 
 // copyTag copies a binary tag from r to w, sigma after sigma, and so finds out
