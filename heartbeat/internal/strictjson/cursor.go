@@ -30,7 +30,7 @@ type Cursor struct {
 // NewCursor starts to read raw, which must not change until the end.
 func NewCursor(raw []byte) Cursor {
 	c := Cursor{in: raw}
-	c.space()
+	c.pass(0)
 	return c
 }
 
@@ -146,8 +146,7 @@ func (c *Cursor) appendPlain(dst []byte, most int) ([]byte, bool) {
 	if err != nil || len(all)-len(dst) > most || bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
 		return dst, false
 	}
-	c.at += len(`"`) + end + len(`"`)
-	c.space()
+	c.pass(c.at + len(`"`) + end + len(`"`))
 	return all, true
 }
 
@@ -178,13 +177,12 @@ func (c *Cursor) name(names []string) int {
 		return -1
 	}
 	text := c.in[start+1 : c.at-1]
-	c.space()
+	c.pass(c.at)
 	if !c.take(':') {
 		c.fail()
 	}
-	var memory [64]byte
 	if len(names) > 0 && bytes.IndexByte(text, '\\') >= 0 {
-		text = appendUnescaped(memory[:0], text)
+		text = appendUnescaped(nil, text)
 	}
 	for i, name := range names {
 		if string(text) == name {
@@ -233,33 +231,33 @@ func (c *Cursor) take(sign byte) bool {
 	if c.peek() != sign {
 		return false
 	}
-	c.at++
-	c.space()
+	c.pass(c.at + 1)
 	return true
 }
 
-// peek gives the next byte, or 0 at the end and where nothing is read any more.
+// peek gives the next byte, or 0 at the end.
 func (c *Cursor) peek() byte {
-	if c.at < len(c.in) && c.broken == nil {
+	if c.at < len(c.in) {
 		return c.in[c.at]
 	}
 	return 0
 }
 
-func (c *Cursor) space() {
-	c.end = c.at
-	for c.at < len(c.in) && c.in[c.at] <= ' ' {
-		switch c.in[c.at] {
-		case ' ', '\t', '\r', '\n':
-			c.at++
-		default:
-			return
+// pass goes on after what ended at end, and the white space there.
+func (c *Cursor) pass(end int) {
+	at := end
+	for at < len(c.in) && c.in[at] <= ' ' {
+		if b := c.in[at]; b != ' ' && b != '\t' && b != '\r' && b != '\n' {
+			break
 		}
+		at++
 	}
+	c.at, c.end = at, end
 }
 
 func (c *Cursor) fail() {
 	if c.broken == nil {
 		c.broken = fmt.Errorf("not JSON at byte %d", c.at)
 	}
+	c.in = c.in[:min(c.at, len(c.in))] // that is the end
 }

@@ -74,7 +74,7 @@ func (c *Cursor) skipScalar() {
 	if !ok {
 		c.fail()
 	}
-	c.space()
+	c.pass(c.at)
 }
 
 func (c *Cursor) skipWord(word string) bool {
