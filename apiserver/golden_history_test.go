@@ -1,6 +1,8 @@
 package apiserver_test
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,8 @@ func playHistory(t *testing.T, s *stage) {
 
 	s.say("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
 	s.get(t, s.replica, "/status/history?step=minute")
+	tag := s.replica.ask(t, "GET", s.prefix+"/status/history", nil).header.Get("ETag")
+	s.replica.ask(t, "GET", s.prefix+"/status/history", nil, "If-None-Match", tag).want(t, http.StatusNotModified, "")
 	s.say("one minute of it, in both ways to write a time")
 	s.get(t, s.replica, "/status/history?step=minute&from=1767323160&to=1767323160")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T03:06:10Z&to=2026-01-02T03:06:50Z")
@@ -80,4 +84,32 @@ func (s *stage) sweep(t *testing.T) {
 	_, err := s.store.Expire(t.Context(), s.clock.Now(), 100)
 	must(t, err)
 	must(t, s.store.FoldRecord(t.Context(), s.clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
+}
+
+// Who asks for the same within a moment is told the same, and then anew.
+func TestHistoryOfAMomentAgo(t *testing.T) {
+	onEach(t, unattended, func(t *testing.T, h *house) {
+		farmers := func(query string) int64 {
+			points := said[struct{ Points []historyPoint }](t, h.ask(t, "GET", api+"/status/history"+query, nil)).Points
+			return points[len(points)-1].Farmers
+		}
+		h.newFarmer(t, 1)
+		for i, step := range []struct {
+			pass  time.Duration
+			query string
+			want  int64
+		}{{0, "", 1}, {4 * time.Second, "", 1}, {0, "?step=day", 3}, {time.Second, "", 4}} {
+			h.clock.pass(step.pass)
+			if got := farmers(step.query); got != step.want {
+				t.Errorf("request %d tells of %d farmers, want %d", i, got, step.want)
+			}
+			h.newFarmer(t, byte(i+2))
+		}
+		for n := range 100 { // no more are remembered than that there is room for all
+			farmers(fmt.Sprint("?step=day&from=", start.Add(-time.Duration(n)*24*time.Hour).Unix()))
+		}
+		if got := farmers(""); got != 5 {
+			t.Errorf("%d farmers, want 5: it was forgotten, and read anew", got)
+		}
+	})
 }

@@ -37,11 +37,12 @@ type spanPoint struct {
 
 // statusHistory answers GET /status/history.
 func (s *Server) statusHistory(w http.ResponseWriter, r *http.Request) error {
-	q, err := historyQuery(r.URL.Query(), s.now())
+	now := s.now()
+	q, err := historyQuery(r.URL.Query(), now)
 	if err != nil {
 		return err
 	}
-	spans, err := s.store.History(r.Context(), q.from, q.to, q.step)
+	spans, err := s.recent.get(r.Context(), q, now, s.store)
 	if err != nil {
 		return err
 	}
@@ -52,8 +53,7 @@ func (s *Server) statusHistory(w http.ResponseWriter, r *http.Request) error {
 			Heartbeats: p.Heartbeats, Wrong: p.Wrong, Expired: p.Expired,
 		}
 	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return writeSnapshot(w, r, answer)
 }
 
 const (
@@ -158,6 +158,5 @@ func (s *Server) farmerDays(w http.ResponseWriter, r *http.Request) error {
 			Contracts: d.Contracts, Size: d.Size,
 		}
 	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return writeSnapshot(w, r, answer)
 }

@@ -67,6 +67,7 @@ type Server struct {
 	slots   chan struct{} // a place for each request under way
 	lists   chan struct{} // a place for each long list under way
 	tokens  tokenCache
+	recent  recentHistories
 	ipKey   []byte // keys ip_hash
 	now     func() time.Time
 
