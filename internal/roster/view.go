@@ -50,12 +50,7 @@ func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 	}
 	v.farmers = merge(v.farmers, news)
 	for i := range v.farmers {
-		v.farmers[i].over = store.Overdue{}
-	}
-	for id, over := range news.Overdue {
-		if at, ok := v.find(id); ok {
-			v.farmers[at].over = over
-		}
+		v.farmers[i].over = news.Overdue[v.farmers[i].TokenID]
 	}
 	v.summary = sync.OnceValue(v.sum)
 	v.places = sync.OnceValue(func() []Place { return v.gather(maxPlaces) })

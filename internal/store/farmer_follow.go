@@ -18,6 +18,7 @@ func (m Mark) before(d time.Duration) Mark { return max(0, m-Mark(d.Microseconds
 // has expired and the sweeper has not taken off yet, and Expired does not.
 type FarmerRecord struct {
 	node.Farmer
+	TokenID        int64
 	Wrong, Expired int64
 }
 
@@ -30,9 +31,9 @@ type Overdue struct {
 type FarmerNews struct {
 	Mark    Mark
 	Whole   bool               // whether Changed is all the farmers there are
-	Changed []*FarmerRecord    // since the mark before, in no order
-	Gone    []string           // ids of those deleted since
-	Overdue map[string]Overdue // by farmer id, of all that have any
+	Changed []*FarmerRecord   // since the mark before, in no order
+	Gone    []string          // ids of those deleted since
+	Overdue map[int64]Overdue // by token id, of all that have any
 }
 
 const (
@@ -55,7 +56,7 @@ const (
 func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (news FarmerNews, err error) {
 	defer wrap(&err, "read farmers")
 	err = s.look(ctx, func(tx look) (err error) {
-		news = FarmerNews{Overdue: map[string]Overdue{}}
+		news = FarmerNews{Overdue: map[int64]Overdue{}}
 		err = tx.each("SELECT "+s.dialect.clock, nil, func(row *sql.Rows) error { return row.Scan(&news.Mark) })
 		if err != nil {
 			return err
@@ -77,7 +78,7 @@ func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (ne
 }
 
 func (n *FarmerNews) readChanged(tx look, since Mark) error {
-	return tx.each("SELECT t.farmer_id, a.address, t.country, t.state, t.city, t.zip, t.lat, t.lon, t.ip,"+
+	return tx.each("SELECT t.id, t.farmer_id, a.address, t.country, t.state, t.city, t.zip, t.lat, t.lon, t.ip,"+
 		" t.heartbeats, t.wrong, t.expired, t.contracts, t.size, t.up_since, t.up_start, t.up_end, t.up_before, t.last_due"+
 		" FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.changed >= ?", []any{since}, func(row *sql.Rows) error {
 		var (
@@ -86,7 +87,7 @@ func (n *FarmerNews) readChanged(tx look, since Mark) error {
 			u       uptimeRow
 			lastDue int64
 		)
-		err := row.Scan(&f.ID, &f.Address, &l.Country, &l.State, &l.City, &l.Zip, &l.Lat, &l.Lon, &f.IP,
+		err := row.Scan(&f.TokenID, &f.ID, &f.Address, &l.Country, &l.State, &l.City, &l.Zip, &l.Lat, &l.Lon, &f.IP,
 			&f.Heartbeats, &f.Wrong, &f.Expired, &f.Contracts, &f.Size, &u.UpSince, &u.UpStart, &u.UpEnd, &u.UpBefore, &lastDue)
 		f.Location, f.Uptime, f.LastDue = l.location(), u.uptime(), moment(lastDue)
 		n.Changed = append(n.Changed, &f)
@@ -104,17 +105,15 @@ func (n *FarmerNews) readGone(tx look, since Mark) error {
 }
 
 // readOverdue reads what is over and not swept. The sweeper is never far
-// behind, so that it is little, and has an index.
+// behind, so that it is little, and all of it stands in an index.
 func (n *FarmerNews) readOverdue(tx look, now time.Time) error {
-	return tx.each("SELECT t.farmer_id, x.contracts, x.size FROM (SELECT token_id, COUNT(*) AS contracts, SUM(size) AS size"+
-		" FROM contracts WHERE live = 1 AND expiry <= ? GROUP BY token_id) x JOIN tokens t ON t.id = x.token_id",
-		[]any{micros(now)}, func(row *sql.Rows) error {
-			var id string
-			var over Overdue
-			err := row.Scan(&id, &over.Contracts, &over.Size)
-			n.Overdue[id] = over
-			return err
-		})
+	return tx.each("SELECT token_id, size FROM contracts WHERE live = 1 AND expiry <= ?", []any{micros(now)}, func(row *sql.Rows) error {
+		var token, size int64
+		err := row.Scan(&token, &size)
+		over := n.Overdue[token]
+		n.Overdue[token] = Overdue{over.Contracts + 1, over.Size + size}
+		return err
+	})
 }
 
 // look is a transaction that reads, all of it one state of the database.

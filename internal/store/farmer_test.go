@@ -30,7 +30,7 @@ func TestFarmerExact(t *testing.T) {
 type follower struct {
 	mark    Mark
 	farmers map[string]FarmerRecord
-	overdue map[string]Overdue
+	overdue map[int64]Overdue
 }
 
 func (r *follower) read(t testing.TB, s *Store, now time.Time) (news FarmerNews) {
@@ -89,15 +89,15 @@ func TestFarmersFollowed(t *testing.T) {
 			for id, got := range r.farmers {
 				want, err := f.Farmer(ctx, id, step.now)
 				must(t, err)
-				got.Contracts -= r.overdue[id].Contracts
-				got.Size -= r.overdue[id].Size
+				got.Contracts -= r.overdue[got.TokenID].Contracts
+				got.Size -= r.overdue[got.TokenID].Size
 				if !reflect.DeepEqual(got.Farmer, want) {
 					t.Errorf("%s: followed %+v, found %+v", step.name, got.Farmer, want)
 				}
 			}
 		}
 		got := r.farmers[token.FarmerID]
-		if len(r.farmers) != 2 || got.Wrong != 1 || got.Expired != 1 || r.overdue[token.FarmerID] == (Overdue{}) {
+		if len(r.farmers) != 2 || got.Wrong != 1 || got.Expired != 1 || r.overdue[token.ID] == (Overdue{}) {
 			t.Errorf("at the end: %+v, overdue %+v", r.farmers, r.overdue)
 		}
 	})
@@ -144,7 +144,7 @@ func TestFarmersSinceIsOneState(t *testing.T) {
 		var r follower
 		for {
 			r.read(t, f.Store, due)
-			got, over := r.farmers[token.FarmerID], r.overdue[token.FarmerID]
+			got, over := r.farmers[token.FarmerID], r.overdue[token.ID]
 			if got.Contracts != over.Contracts || got.Size != over.Size {
 				t.Fatalf("%d contracts of %d bytes, %+v over", got.Contracts, got.Size, over)
 			}
