@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
@@ -43,15 +45,14 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 		chunk = min(*opt.ChunkSize, size)
 	}
 
-	if opt.Content != nil {
-		if err := copyContent(ctx, opt.Content, file, size); err != nil {
-			return nil, err
-		}
-	}
-
 	leaves := make([][hashSize]byte, challenges)
 	windows := newWindows(h.key, rootSeed, challenges, size, chunk)
-	if err := hashWindows(ctx, file, chunk, windows, leaves); err != nil {
+	group, groupCtx := errgroup.WithContext(ctx)
+	if opt.Content != nil {
+		group.Go(func() error { return copyContent(groupCtx, opt.Content, file, size) })
+	}
+	group.Go(func() error { return hashWindows(groupCtx, file, chunk, windows, leaves) })
+	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("merkle: encode: %w", err)
 	}
 	tree := newTree(leaves)

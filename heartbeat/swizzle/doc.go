@@ -14,4 +14,11 @@
 // one binary form, since integers that are not as short as possible are
 // refused, and lengths are held against the bytes at hand before anything is
 // allocated for them.
+//
+// Chunks are gone through in batches, since the hashes, ciphers and products of
+// different chunks do not wait for each other: internal/sha256x, internal/cfb
+// and internal/wide have kernels that take many at a time, and are where to
+// look for what a processor must have for them. Encoding spreads the file over
+// several processors and gives its bytes to whoever wants to hash them too, so
+// that they are made once.
 package swizzle

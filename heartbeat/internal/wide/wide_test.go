@@ -223,7 +223,7 @@ func testReduce(t *testing.T, p, z, sum *big.Int) {
 
 func FuzzKernels(f *testing.F) {
 	f.Add([]byte{1}, []byte{2}, []byte{3}, uint8(1))
-	f.Add(bytes.Repeat([]byte{0xff}, 1000), bytes.Repeat([]byte{0xff}, 3000), bytes.Repeat([]byte{0xff}, 128), uint8(11))
+	f.Add([]byte{0xff}, []byte{0xff}, bytes.Repeat([]byte{0xff}, numberSize), uint8(11))
 	f.Fuzz(func(t *testing.T, a, b, modulus []byte, rows uint8) {
 		const sectors = 3
 		count := int(rows % 20)
@@ -256,7 +256,9 @@ func FuzzKernels(f *testing.F) {
 
 // stretch repeats b until it is that many numbers.
 func stretch(b []byte, count int) []byte {
-	b = append(bytes.Clone(b), 0)
+	if len(b) == 0 {
+		b = []byte{0}
+	}
 	return bytes.Repeat(b, count*numberSize/len(b)+1)[:count*numberSize]
 }
 
