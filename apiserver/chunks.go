@@ -34,8 +34,13 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.metrics.contract.Add(float64(len(handed)))
 	out := s.newArray(w, "chunks")
+	tags := s.store.Tags(r.Context(), handed)
 	for _, h := range handed {
-		if err := s.writeChunk(r, out.next(), f.key, h); err != nil {
+		tag, err := tags.Next()
+		if err != nil {
+			return fmt.Errorf("send contract %d: %w", h.ContractID, err)
+		}
+		if err := s.writeChunk(out.next(), f.key, h, tag); err != nil {
 			return fmt.Errorf("send contract %d: %w", h.ContractID, err)
 		}
 	}
@@ -55,7 +60,7 @@ func (s *Server) requestSize(given string) (int64, error) {
 
 // writeChunk writes one contract, its tag streamed from the store: a tag can
 // be many megabytes.
-func (s *Server) writeChunk(r *http.Request, w io.Writer, key keyring.Key, h store.HandedOut) error {
+func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag *store.Tag) error {
 	challenge, err := key.ChallengeJSON(h.Challenge)
 	if err != nil {
 		return err
@@ -65,10 +70,6 @@ func (s *Server) writeChunk(r *http.Request, w io.Writer, key keyring.Key, h sto
 		return err
 	}
 	if _, err := fmt.Fprintf(w, `{"file_hash":"%s","seed":%s,"size":%d,"challenge":%s,"tag":`, h.FileHash, seed, h.Size, challenge); err != nil {
-		return err
-	}
-	tag, err := s.store.OpenTag(r.Context(), h.FileID)
-	if err != nil {
 		return err
 	}
 	if err := key.WriteTagJSON(w, tag); err != nil {

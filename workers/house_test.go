@@ -178,7 +178,7 @@ func (h *house) takeOne(t *testing.T, seed string) contract {
 // proveHanded proves what was handed out, from the tag in the records.
 func (h *house) proveHanded(t *testing.T, c store.HandedOut) contract {
 	t.Helper()
-	stored, err := h.store.OpenTag(t.Context(), c.FileID)
+	stored, err := h.store.Tags(t.Context(), []store.HandedOut{c}).Next()
 	must(t, err)
 	tag, err := io.ReadAll(stored)
 	must(t, err)

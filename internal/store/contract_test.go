@@ -127,12 +127,42 @@ func TestTag(t *testing.T) {
 			must(t, f.Stock(ctx, 0, chunk, start))
 			out, err := f.HandOut(ctx, token, 10, HandOutLimits{Contracts: 1}, interval, start)
 			must(t, err)
-			r, err := f.OpenTag(ctx, out[0].FileID)
+			r, err := f.Tags(ctx, out).Next()
 			must(t, err)
 			got, err := io.ReadAll(r)
 			must(t, err)
 			if !bytes.Equal(got, tag) || r.Size() != int64(size) {
 				t.Errorf("tag of %d bytes came back as %d, announced as %d", size, len(got), r.Size())
+			}
+		}
+	})
+}
+
+// The tags of one hand-out come in its order, whichever are read together.
+func TestTags(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		sizes := []int{10, tagPart / 2, tagPart/2 - 9, 0, 2*tagPart + 1, 7, tagPart, 1}
+		tags := map[node.FileHash][]byte{}
+		for i, size := range sizes {
+			chunk := f.chunk(10)
+			tags[chunk.Hash] = bytes.Repeat([]byte{byte('a' + i)}, size)
+			chunk.Tag = bytes.NewReader(tags[chunk.Hash])
+			must(t, f.Stock(t.Context(), 0, chunk, start))
+		}
+		out, err := f.HandOut(t.Context(), token, 1<<20, HandOutLimits{Contracts: len(sizes)}, interval, start)
+		must(t, err)
+		if len(out) != len(sizes) {
+			t.Fatalf("%d contracts, want %d", len(out), len(sizes))
+		}
+		reader := f.Tags(t.Context(), out)
+		for _, h := range out {
+			tag, err := reader.Next()
+			must(t, err)
+			got, err := io.ReadAll(tag)
+			must(t, err)
+			if !bytes.Equal(got, tags[h.FileHash]) || tag.Size() != int64(len(got)) {
+				t.Errorf("a tag of %d bytes, announced as %d, in place of one of %d", len(got), tag.Size(), len(tags[h.FileHash]))
 			}
 		}
 	})
@@ -147,7 +177,7 @@ func TestTagGone(t *testing.T) {
 		must(t, f.Stock(t.Context(), 0, chunk, start))
 		out, err := f.HandOut(t.Context(), token, 10, HandOutLimits{Contracts: 1}, interval, start)
 		must(t, err)
-		tag, err := f.OpenTag(t.Context(), out[0].FileID)
+		tag, err := f.Tags(t.Context(), out).Next()
 		must(t, err)
 		f.commit(t, answer(token, out[0], true, start.Add(time.Second)))
 		if n, err := f.DeleteTags(t.Context(), 10); err != nil || n != 1 {
@@ -155,7 +185,7 @@ func TestTagGone(t *testing.T) {
 		}
 		_, err = io.ReadAll(tag)
 		wantErr(t, err, ErrNotFound)
-		_, err = f.OpenTag(t.Context(), out[0].FileID)
+		_, err = f.Tags(t.Context(), out).Next()
 		wantErr(t, err, ErrNotFound)
 	})
 }

@@ -21,6 +21,10 @@ type dialect struct {
 	// that it then sorts away.
 	byID, bySize string
 
+	// joinInOrder joins the table that follows to the one before, for whose
+	// rows alone the database looks there.
+	joinInOrder string
+
 	// oneState makes a reading transaction see one state of the database.
 	// SQLite's always do.
 	oneState *sql.TxOptions
@@ -50,22 +54,24 @@ func (d dialect) orAdd(key string, columns []string) string {
 }
 
 var mysqlDialect = dialect{
-	name:       "mysql",
-	forUpdate:  " FOR UPDATE",
-	skipLocked: " FOR UPDATE SKIP LOCKED",
-	byID:       " FORCE INDEX (PRIMARY)",
-	bySize:     " FORCE INDEX (chunks_key_size)",
-	oneState:   &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-	clock:      "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-	orLock:     " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
-	upsert:     " ON DUPLICATE KEY UPDATE ",
-	inserted:   "VALUES(%s)", // MySQL would rather have an alias, which MariaDB does not know
+	name:        "mysql",
+	forUpdate:   " FOR UPDATE",
+	skipLocked:  " FOR UPDATE SKIP LOCKED",
+	byID:        " FORCE INDEX (PRIMARY)",
+	bySize:      " FORCE INDEX (chunks_key_size)",
+	joinInOrder: " STRAIGHT_JOIN ",
+	oneState:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+	orLock:      " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",
+	upsert:      " ON DUPLICATE KEY UPDATE ",
+	inserted:    "VALUES(%s)", // MySQL would rather have an alias, which MariaDB does not know
 }
 
 var sqliteDialect = dialect{
-	name:     "sqlite",
-	clock:    "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-	orLock:   " ON CONFLICT (%[1]s) DO NOTHING",
-	upsert:   " ON CONFLICT (%s) DO UPDATE SET ",
-	inserted: "excluded.%s",
+	name:        "sqlite",
+	joinInOrder: " CROSS JOIN ",
+	clock:       "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+	orLock:      " ON CONFLICT (%[1]s) DO NOTHING",
+	upsert:      " ON CONFLICT (%s) DO UPDATE SET ",
+	inserted:    "excluded.%s",
 }

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,13 +20,14 @@ type HandOutLimits struct {
 }
 
 // HandedOut is a contract just made, with what the farmer needs beside its
-// tag, which OpenTag streams.
+// tag, which Tags streams.
 type HandedOut struct {
 	ContractID int64
 	FileID     int64
 	FileHash   node.FileHash
 	Seed       string
 	Size       int64
+	TagSize    int64
 	Challenge  []byte
 	Due        time.Time
 }
@@ -66,8 +70,7 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 // lockAddressOf locks the token's address, which all hand-outs that count
 // against its limit do, and then the token.
 func (s *Store) lockAddressOf(tx *gorm.DB, token Token) (*lockedToken, error) {
-	var id int64
-	err := tx.Raw("SELECT id FROM addresses WHERE id = ?"+s.dialect.forUpdate, token.AddressID).Scan(&id).Error
+	id, err := number(tx, "SELECT id FROM addresses WHERE id = ?"+s.dialect.forUpdate, token.AddressID)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +84,9 @@ func checkIP(tx *gorm.DB, t *lockedToken, limit int) error {
 	if limit <= 0 {
 		return nil
 	}
-	var rank int64 // of the token among those of its IP address, by age
-	if err := tx.Model(&tokenRow{}).Where("ip = ? AND id <= ?", t.IP, t.ID).Count(&rank).Error; err != nil {
+	// Its rank among those of its IP address, by age.
+	rank, err := number(tx, "SELECT COUNT(*) FROM tokens WHERE ip = ? AND id <= ?", t.IP, t.ID)
+	if err != nil {
 		return err
 	}
 	if rank > int64(limit) {
@@ -97,22 +101,25 @@ func roomFor(tx *gorm.DB, addressID, maxBytes, limit int64, now time.Time) (int6
 	if limit <= 0 {
 		return maxBytes, nil
 	}
-	var held int64
-	err := tx.Raw("SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?", addressID).Scan(&held).Error
+	held, err := number(tx, "SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?", addressID)
 	if err != nil || held+maxBytes <= limit {
 		return maxBytes, err
 	}
 	// The tokens' counts hold contracts that have expired since the sweeper
 	// was here. Only now does that matter enough to look at each.
-	err = tx.Raw("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
-		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", addressID, micros(now)).Scan(&held).Error
+	held, err = number(tx, "SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
+		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", addressID, micros(now))
 	return min(maxBytes, limit-held), err
 }
 
-// takenChunk is one taken from the inventory.
+// takenChunk is one taken from the inventory, and its file.
 type takenChunk struct {
 	ID, FileID, KeyID, Size int64
 	Challenge, State        []byte
+
+	FileHash []byte
+	Seed     string
+	TagSize  int64
 }
 
 // takeChunks removes chunks from the inventory: at most limit, of at most room
@@ -124,17 +131,12 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 		// The largest size that fits says how many chunks do, whatever their
 		// sizes: it is looked at without a lock, for a chunk that goes to
 		// another in between only makes the batch smaller.
-		var largest int64
-		err := tx.Raw("SELECT COALESCE(MAX(size), 0) FROM chunks WHERE key_id = ? AND size <= ?", keyID, room).
-			Scan(&largest).Error
+		largest, err := number(tx, "SELECT COALESCE(MAX(size), 0) FROM chunks WHERE key_id = ? AND size <= ?", keyID, room)
 		if err != nil || largest == 0 {
 			return taken, err
 		}
 		n := int(min(int64(limit-len(taken)), room/largest))
-		var batch []takenChunk
-		err = tx.Raw("SELECT id, file_id, key_id, size, challenge, state FROM chunks"+s.dialect.bySize+
-			" WHERE key_id = ? AND size <= ? ORDER BY size DESC LIMIT ?"+s.dialect.skipLocked, keyID, largest, n).
-			Scan(&batch).Error
+		batch, err := s.lockChunks(tx, keyID, largest, n)
 		if err != nil || len(batch) == 0 {
 			return taken, err
 		}
@@ -143,7 +145,7 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 			ids[i] = c.ID
 			room -= c.Size
 		}
-		if err := tx.Exec("DELETE FROM chunks WHERE id IN ?", ids).Error; err != nil {
+		if _, err := exec(tx, "DELETE FROM chunks WHERE id IN ("+placeholders(len(ids))+")", anys(ids)...); err != nil {
 			return nil, err
 		}
 		taken = append(taken, batch...)
@@ -154,88 +156,77 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 	return taken, nil
 }
 
+// lockChunks finds and locks up to n chunks of at most that size, the largest
+// first. Their files are locked with them, which nobody else asks for.
+func (s *Store) lockChunks(tx *gorm.DB, keyID, largest int64, n int) (found []takenChunk, err error) {
+	found = make([]takenChunk, 0, n)
+	err = query(tx, func(rows *sql.Rows) error {
+		var c takenChunk
+		err := rows.Scan(&c.ID, &c.FileID, &c.KeyID, &c.Size, &c.Challenge, &c.State, &c.FileHash, &c.Seed, &c.TagSize)
+		found = append(found, c)
+		return err
+	}, "SELECT c.id, c.file_id, c.key_id, c.size, c.challenge, c.state, f.hash, f.seed, f.tag_size"+
+		" FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f ON f.id = c.file_id"+
+		" WHERE c.key_id = ? AND c.size <= ? ORDER BY c.size DESC LIMIT ?"+s.dialect.skipLocked, keyID, largest, n)
+	return found, err
+}
+
 // makeContracts gives the chunks to the token.
 func (s *Store) makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := cut(now.Add(interval))
-	files, err := filesOf(tx, chunks)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]contractRow, len(chunks))
-	for i, c := range chunks {
-		rows[i] = contractRow{
-			TokenID:   t.ID,
-			FileID:    c.FileID,
-			FileHash:  files[c.FileID].Hash,
-			KeyID:     c.KeyID,
-			Size:      c.Size,
-			Period:    interval.Microseconds(),
-			Challenge: c.Challenge,
-			State:     c.State,
-			Due:       micros(due),
-			Accepted:  make([]byte, len(node.Digest{})),
-			Wrong:     []byte{},
-			Expiry:    micros(due),
-			Live:      true,
-		}
-	}
-	ids, err := insertContracts(tx, t.ID, rows)
+	ids, err := insertContracts(tx, t.ID, chunks, interval, due)
 	if err != nil {
 		return nil, err
 	}
 	var size int64
-	out := make([]HandedOut, len(rows))
-	for i, r := range rows {
-		size += r.Size
+	out := make([]HandedOut, len(chunks))
+	for i, c := range chunks {
+		size += c.Size
 		out[i] = HandedOut{
-			ContractID: ids[r.FileID],
-			FileID:     r.FileID,
-			FileHash:   node.FileHash(r.FileHash),
-			Seed:       files[r.FileID].Seed,
-			Size:       r.Size,
-			Challenge:  r.Challenge,
+			ContractID: ids[c.FileID],
+			FileID:     c.FileID,
+			FileHash:   node.FileHash(c.FileHash),
+			Seed:       c.Seed,
+			Size:       c.Size,
+			TagSize:    c.TagSize,
+			Challenge:  c.Challenge,
 			Due:        due,
 		}
 	}
-	t.take(now, due, int64(len(rows)), size)
+	t.take(now, due, int64(len(chunks)), size)
 	return out, s.saveTokens(tx, []*lockedToken{t})
 }
 
-func filesOf(tx *gorm.DB, chunks []takenChunk) (map[int64]fileRow, error) {
-	ids := make([]int64, len(chunks))
-	for i, c := range chunks {
-		ids[i] = c.FileID
-	}
-	var rows []fileRow
-	if err := tx.Where("id IN ?", ids).Find(&rows).Error; err != nil {
-		return nil, err
-	}
-	files := make(map[int64]fileRow, len(rows))
-	for _, row := range rows {
-		files[row.ID] = row
-	}
-	return files, nil
-}
-
-// insertContracts inserts the rows and maps file ids to contract ids. They are
-// read back: what one insert of many rows tells is the first id, and the
-// others follow from it on some servers' settings only.
-func insertContracts(tx *gorm.DB, tokenID int64, rows []contractRow) (map[int64]int64, error) {
-	if err := tx.CreateInBatches(rows, batchRows).Error; err != nil {
-		return nil, err
-	}
-	files := make([]int64, len(rows))
-	for i, row := range rows {
-		files[i] = row.FileID
-	}
-	var found []contractRow
-	err := tx.Select("id, file_id").Where("token_id = ? AND file_id IN ?", tokenID, files).Find(&found).Error
-	if err != nil {
-		return nil, err
-	}
-	ids := make(map[int64]int64, len(found))
-	for _, row := range found {
-		ids[row.FileID] = row.ID
+// insertContracts makes a contract of each chunk and maps file ids to contract
+// ids. They are read back: what one insert of many rows tells is the first id,
+// and the others follow from it on some servers' settings only.
+func insertContracts(tx *gorm.DB, tokenID int64, chunks []takenChunk, interval time.Duration, due time.Time) (map[int64]int64, error) {
+	ids := make(map[int64]int64, len(chunks))
+	unanswered := make([]byte, len(node.Digest{}))
+	for batch := range slices.Chunk(chunks, batchRows) {
+		var values, files []any
+		for _, c := range batch {
+			values = append(values, tokenID, c.FileID, c.FileHash, c.KeyID, c.Size, interval.Microseconds(),
+				c.Challenge, c.State, micros(due), unanswered, []byte{}, micros(due))
+			files = append(files, c.FileID)
+		}
+		const row = "(?,?,?,?,?,?,0,0,?,?,?,0,?,?,?,1)"
+		_, err := exec(tx, "INSERT INTO contracts (token_id, file_id, file_hash, key_id, size, period, version, sequence,"+
+			" challenge, state, due, answered, accepted, wrong, expiry, live) VALUES "+row+
+			strings.Repeat(","+row, len(batch)-1), values...)
+		if err != nil {
+			return nil, err
+		}
+		err = query(tx, func(rows *sql.Rows) error {
+			var id, file int64
+			err := rows.Scan(&id, &file)
+			ids[file] = id
+			return err
+		}, "SELECT id, file_id FROM contracts WHERE token_id = ? AND file_id IN ("+placeholders(len(files))+")",
+			append([]any{tokenID}, files...)...)
+		if err != nil {
+			return nil, err
+		}
 	}
 	return ids, nil
 }

@@ -39,6 +39,12 @@ func query(tx *gorm.DB, scan func(*sql.Rows) error, statement string, args ...an
 	return rows.Err()
 }
 
+// number is the one number that a statement finds, or 0.
+func number(tx *gorm.DB, statement string, args ...any) (n int64, err error) {
+	err = query(tx, func(rows *sql.Rows) error { return rows.Scan(&n) }, statement, args...)
+	return n, err
+}
+
 // trace logs what was slow, as gorm has it logged for its statements.
 func trace(tx *gorm.DB, begin time.Time, statement string, rows int64, err error) {
 	tx.Logger.Trace(tx.Statement.Context, begin, func() (string, int64) { return statement, rows }, err)

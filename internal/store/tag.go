@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 
@@ -24,19 +25,59 @@ type Tag struct {
 	buf    []byte // fetched, not yet read
 }
 
-// OpenTag begins to read the tag of a file, or fails with ErrNotFound: it is
-// deleted once its farmer has shown to have it. ctx bounds the reading too.
-func (s *Store) OpenTag(ctx context.Context, fileID int64) (t *Tag, err error) {
-	defer wrap(&err, "open tag of file %d", fileID)
-	var file fileRow
-	if err := s.read.WithContext(ctx).Select("tag_size").Where("id = ?", fileID).Take(&file).Error; err != nil {
-		return nil, err
+// Tags are the tags of contracts just made, read in their order: small ones
+// many at a time, of tagPart bytes together, and so held.
+type Tags struct {
+	ctx   context.Context
+	store *Store
+	left  []HandedOut
+	parts map[int64][]byte // the first part of each tag that is held, by file id
+}
+
+// Tags begins to read the tags of contracts. ctx bounds the reading.
+func (s *Store) Tags(ctx context.Context, contracts []HandedOut) *Tags {
+	return &Tags{ctx: ctx, store: s, left: contracts}
+}
+
+// Next opens the tag of the next contract, or fails with ErrNotFound. There
+// are as many as contracts.
+func (t *Tags) Next() (tag *Tag, err error) {
+	h := t.left[0]
+	defer wrap(&err, "read the tag of file %d", h.FileID)
+	if _, held := t.parts[h.FileID]; !held {
+		if err := t.fetch(); err != nil {
+			return nil, err
+		}
 	}
-	t = &Tag{ctx: ctx, store: s, fileID: fileID, size: file.TagSize}
-	if err := t.fetch(); err != nil {
-		return nil, err
+	first, ok := t.parts[h.FileID]
+	if !ok {
+		return nil, ErrNotFound
 	}
-	return t, nil
+	delete(t.parts, h.FileID)
+	t.left = t.left[1:]
+	return &Tag{
+		ctx: t.ctx, store: t.store, fileID: h.FileID, size: h.TagSize, read: int64(len(first)), part: 1, buf: first,
+	}, nil
+}
+
+// fetch reads the first parts of the next tags.
+func (t *Tags) fetch() error {
+	var files []any
+	for held := int64(0); len(files) < len(t.left) && len(files) < batchRows; {
+		h := t.left[len(files)]
+		if held += min(h.TagSize, tagPart); held > tagPart && len(files) > 0 {
+			break
+		}
+		files = append(files, h.FileID)
+	}
+	t.parts = make(map[int64][]byte, len(files))
+	return query(t.store.read.WithContext(t.ctx), func(rows *sql.Rows) error {
+		var file int64
+		var content []byte
+		err := rows.Scan(&file, &content)
+		t.parts[file] = content
+		return err
+	}, "SELECT file_id, content FROM tags WHERE part = 0 AND file_id IN ("+placeholders(len(files))+")", files...)
 }
 
 // Size is the tag's length in bytes.
