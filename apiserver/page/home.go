@@ -81,7 +81,7 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 		body.Periods = append(body.Periods, choice{of.Title, v.over(of.Name).link(), of.Name == v.Period})
 	}
 	p.answer(w, r, http.StatusOK, "home.html", frame{
-		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Body: body,
+		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
 	}, began)
 }
 

@@ -35,6 +35,7 @@ type Page struct {
 	assets    *assets
 	templates *template.Template
 	mux       *http.ServeMux
+	slots     chan struct{} // a place for each visitor being answered
 
 	figures   kept[figures]
 	histories map[string]*kept[timeline] // by the name of their period
@@ -55,7 +56,7 @@ func New(records Records, opt Options) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{records: records, opt: opt, assets: loaded, mux: http.NewServeMux()}
+	p := &Page{records: records, opt: opt, assets: loaded, mux: http.NewServeMux(), slots: make(chan struct{}, atOnce)}
 	p.templates, err = template.New("").Funcs(p.functions()).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
@@ -82,7 +83,19 @@ func New(records Records, opt Options) (*Page, error) {
 
 var _ http.Handler = (*Page)(nil)
 
-func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+// atOnce is how many visitors are answered at once. Those who look must not
+// take the places of those who farm, least of all while the records are slow.
+const atOnce = 32
+
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+		p.mux.ServeHTTP(w, r)
+	default:
+		p.Busy(w, r, 3*time.Second)
+	}
+}
 
 func (p *Page) functions() template.FuncMap {
 	return template.FuncMap{
@@ -100,6 +113,8 @@ type frame struct {
 	Stale    bool      // the records are away, and these are the last figures known
 	GeoLite2 bool
 	Live     bool // worth being fetched again
+	// Canonical is the shortest address of what is shown, or "".
+	Canonical string
 }
 
 // answer renders a template in the frame and sends it.
@@ -126,7 +141,7 @@ func (p *Page) NotFound(w http.ResponseWriter, r *http.Request) {
 // Busy answers a visitor who asks too often.
 func (p *Page) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	p.say(w, r, http.StatusServiceUnavailable, message{"A little slower, please", "This address has asked for many pages. Come again in a few seconds."})
+	p.say(w, r, http.StatusServiceUnavailable, message{"A little slower, please", "Many pages are being asked for. Come again in a few seconds."})
 }
 
 // away answers while the records cannot be read.

@@ -282,6 +282,30 @@ func TestMapJSON(t *testing.T) {
 	}
 }
 
+// Visitors who wait for slow records leave the others' places free.
+func TestVisitorsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := open(t, 10)
+	end := h.Hold()
+	var waiting sync.WaitGroup
+	answered := make(chan int, 100)
+	for range 100 {
+		waiting.Go(func() { answered <- h.get("/").Code })
+	}
+	for range 100 - 32 {
+		if code := <-answered; code != http.StatusServiceUnavailable {
+			t.Errorf("one too many is answered with %d", code)
+		}
+	}
+	end()
+	waiting.Wait()
+	for range 32 {
+		if code := <-answered; code != http.StatusOK {
+			t.Errorf("one who waited is answered with %d", code)
+		}
+	}
+}
+
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()

@@ -4,7 +4,7 @@
 'use strict';
 {
 	const every = 10_000; // milliseconds
-	const parts = ['main', '#updated'];
+	const parts = ['link[rel=canonical]', 'main', '#updated'];
 	let tag = null; // the ETag of what is shown
 	let underway = null; // aborts the fetch that is under way
 
@@ -85,17 +85,21 @@
 
 	const lost = (is) => { document.getElementById('lost').hidden = !is; };
 
-	// turn goes to another view of the same page, as the visitor asked.
-	const turn = async (url, push) => {
-		if (push) history.pushState(null, '', url);
+	// turn goes to another view of the same page, as the visitor asked: as a
+	// step to come back from (pushState), in place of this one (replaceState),
+	// or there already.
+	const turn = async (url, how) => {
+		if (how) history[how](null, '', url);
 		if (await load(location.href)) {
+			// The shortest address of what is shown is the one to share.
+			history.replaceState(null, '', document.querySelector('link[rel=canonical]')?.getAttribute('href') ?? location.href);
 			document.getElementById('told').textContent = document.getElementById('count')?.textContent ?? '';
 		} else if (!underway) {
 			location.reload(); // the browser says best what is wrong
 		}
 	};
 
-	// viewOf is the address of what a form asks for, as short as the server's.
+	// viewOf is the address of what a form asks for.
 	const viewOf = (form) => {
 		const query = new URLSearchParams();
 		for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
@@ -107,7 +111,7 @@
 		if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
 		event.preventDefault();
 		const paging = link.closest('.paging');
-		turn(link.href, true).then(() => {
+		turn(link.href, 'pushState').then(() => {
 			if (!paging) return;
 			// The rows are new, and begin above.
 			const rows = document.getElementById('farmers');
@@ -117,16 +121,17 @@
 	document.addEventListener('submit', (event) => {
 		if (!event.target.matches('form.filter')) return;
 		event.preventDefault();
-		turn(viewOf(event.target), true);
+		turn(viewOf(event.target), 'pushState');
 	});
 	let typing;
 	document.addEventListener('input', (event) => {
 		const form = event.target.closest('form.filter');
 		if (!form) return;
 		clearTimeout(typing);
-		typing = setTimeout(() => turn(viewOf(form), true), event.target.type === 'search' ? 250 : 0);
+		const isWord = event.target.type === 'search'; // half of one is nothing to come back to
+		typing = setTimeout(() => turn(viewOf(form), isWord ? 'replaceState' : 'pushState'), isWord ? 250 : 0);
 	});
-	addEventListener('popstate', () => turn(location.href, false));
+	addEventListener('popstate', () => turn(location.href));
 
 	const look = () => {
 		if (document.body.hasAttribute('data-live') && !document.hidden && !underway) load(location.href);

@@ -12,10 +12,11 @@
 		box.dataset.drawn = '';
 		box.replaceChildren();
 		const map = L.map(box, {
-			crs: L.CRS.Simple, attributionControl: false, zoomSnap: 0, zoomDelta: 1, minZoom: least, maxZoom: most,
+			crs: L.CRS.Simple, attributionControl: false, zoomControl: false, zoomSnap: 0, zoomDelta: 1, minZoom: least, maxZoom: most,
 			maxBounds: bounds.pad(0.1), maxBoundsViscosity: 1, scrollWheelZoom: false,
 			zoomAnimation: !calm.matches, fadeAnimation: !calm.matches, inertia: !calm.matches,
 		});
+		L.control.zoom({ position: 'bottomleft' }).addTo(map); // over the Pacific, where nobody farms
 		box.setAttribute('role', 'region');
 		box.setAttribute('aria-label', 'World map of the farmers: arrow keys move it, plus and minus zoom');
 

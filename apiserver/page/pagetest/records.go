@@ -38,6 +38,12 @@ func (r *Records) SetAway(away bool) {
 	r.away = away
 }
 
+// Hold makes every read wait until end is called.
+func (r *Records) Hold() (end func()) {
+	r.mu.Lock()
+	return r.mu.Unlock
+}
+
 // Change changes the farmers, in the order of their making.
 func (r *Records) Change(change func(farmers []page.Farmer) []page.Farmer) {
 	r.mu.Lock()
