@@ -44,7 +44,7 @@ func (p plot) Latest() string {
 // Summary says in words what the drawing shows.
 func (p plot) Summary() string {
 	if !p.Drawn() {
-		return p.Title + ": no history yet"
+		return p.Title + ": too little to draw yet"
 	}
 	least, most := p.value[0], p.value[0]
 	for _, v := range p.value {

@@ -157,7 +157,7 @@ func TestEmptyAndAway(t *testing.T) {
 		return f
 	})
 	v.until("document.querySelectorAll('table.farmers tbody tr').length === 3")
-	v.until(spots + ".length > 0") // the map came with the first farmer
+	v.until(spots + ".length > 0") // the map came with the first farmers
 
 	away := serve(t, 10)
 	away.SetAway(true)
