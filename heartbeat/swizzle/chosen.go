@@ -3,19 +3,25 @@ package swizzle
 import (
 	"iter"
 	"math/big"
-	"slices"
 	"sync"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
+	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
-// scratch is the memory to go through a challenge with.
+// scratch is the memory to go through a challenge with, kept for the next one.
 type scratch struct {
-	digests   [batch][sha256x.Size]byte
-	indices   [batch]uint32
-	positions [batch * 4]byte
-	v         []byte
-	secrets   []byte // f(index(i)), of the one who verifies
+	sums    wide.Sums // first, for the lanes in it
+	digests [batch][sha256x.Size]byte
+
+	coefficients, positions prf
+	indices                 [batch]uint32
+	numbers                 [batch * 4]byte // the positions as they are drawn
+	v                       []byte
+
+	// Of the one who verifies.
+	f, alpha             prf
+	secrets, alphas, mus []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -25,27 +31,27 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // bytes of the limit. Both are in s and hold until the next batch.
 func (c fileChallenge) chosen(n uint32, s *scratch) iter.Seq2[[]uint32, []byte] {
 	return func(yield func([]uint32, []byte) bool) {
-		coefficients := newPRF(&c.key, c.limit)
-		var positions *prf
+		s.coefficients.set(&c.key, c.limit)
+		size := s.coefficients.size()
+		s.v = sized(s.v, batch*size)
 		if c.l < n {
-			positions = newPRF(&c.key, new(big.Int).SetUint64(uint64(n)))
+			s.positions.set(&c.key, new(big.Int).SetUint64(uint64(n)))
 		}
-		s.v = sized(s.v, batch*coefficients.size())
 		count := min(c.l, n)
 		for first := uint32(0); first < count; {
 			some := min(batch, count-first)
 			// The coefficient and the position of i share its digest.
 			digests := digestsFrom(first, s.digests[:some])
-			coefficients.draw(s.v, digests)
-			if positions != nil {
-				positions.draw(s.positions[:], digests)
-				readPositions(s.indices[:some], s.positions[:], positions.size())
+			s.coefficients.draw(s.v, digests)
+			if c.l < n {
+				s.positions.draw(s.numbers[:], digests)
+				readPositions(s.indices[:some], s.numbers[:], s.positions.size())
 			} else {
 				for i := range some {
 					s.indices[i] = first + i
 				}
 			}
-			if !yield(s.indices[:some], s.v[:int(some)*coefficients.size()]) {
+			if !yield(s.indices[:some], s.v[:int(some)*size]) {
 				return
 			}
 			first += some
@@ -62,6 +68,3 @@ func readPositions(at []uint32, numbers []byte, size int) {
 		}
 	}
 }
-
-// sized is b with size bytes, whatever they are.
-func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }

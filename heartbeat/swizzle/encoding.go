@@ -26,7 +26,6 @@ const (
 type encoding struct {
 	*Heartbeat
 	state   fileState
-	alphas  []byte
 	file    io.ReaderAt
 	size    int64
 	perPart int64 // chunks
@@ -45,7 +44,7 @@ func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *enco
 	n := int64(s.n)
 	perPart := min(max(partSize/h.chunkSize(), 1), batch, n)
 	return &encoding{
-		Heartbeat: h, state: s, alphas: h.alphas(s), file: file, size: size,
+		Heartbeat: h, state: s, file: file, size: size,
 		perPart: perPart, parts: (n-1)/perPart + 1,
 	}
 }

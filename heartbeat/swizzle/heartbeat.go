@@ -37,7 +37,7 @@ type field struct {
 }
 
 // pSize is the bytes of p, and of what is computed modulo p.
-func (f field) pSize() int { return (f.p.BitLen() + 7) / 8 }
+func (f field) pSize() int { return byteLen(f.p) }
 
 // chunkSize is the bytes of a chunk.
 func (f field) chunkSize() int64 { return int64(f.sectors) * int64(f.sectorSize) }

@@ -3,6 +3,7 @@ package swizzle
 import (
 	"bytes"
 	"math/big"
+	"slices"
 	"sync"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
@@ -22,20 +23,23 @@ const (
 // prf is PRF(key, limit) of section 5: a pseudorandom number in [0, limit) for
 // each u32. It is not safe for concurrent use.
 type prf struct {
-	chains  *cfb.Chains
+	chains  cfb.Chains
 	limit   []byte // big-endian
 	mask    byte   // for the top byte, up to limit's highest bit
 	pending []uint32
 }
 
-// newPRF makes the function; limit must be positive.
-func newPRF(key *[keySize]byte, limit *big.Int) *prf {
-	return &prf{
-		chains: cfb.NewChains(key),
-		limit:  limit.Bytes(),
-		mask:   0xff >> (-limit.BitLen() & 7),
-	}
+// set makes f the function; limit must be positive.
+func (f *prf) set(key *[keySize]byte, limit *big.Int) {
+	f.chains = *cfb.NewChains(key)
+	f.limit = limit.FillBytes(sized(f.limit, byteLen(limit)))
+	f.mask = 0xff >> (-limit.BitLen() & 7)
 }
+
+func byteLen(n *big.Int) int { return (n.BitLen() + 7) / 8 }
+
+// sized is b with size bytes, whatever they are.
+func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }
 
 // size is the bytes of the function's values.
 func (f *prf) size() int { return len(f.limit) }

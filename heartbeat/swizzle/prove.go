@@ -38,7 +38,7 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 
 // answer sums over the chunks that c names, reading a few at a time.
 func (p *Prover) answer(ctx context.Context, file io.ReaderAt, size int64, t fileTag, c fileChallenge) ([]byte, error) {
-	vSize := len(c.limit.Bytes())
+	vSize := byteLen(c.limit)
 	mu := wide.NewSums(p.sectors, vSize, p.sectorSize)
 	sigma := wide.NewSums(1, vSize, p.pSize())
 	chunks := make([]byte, readChunks*p.chunkSize())

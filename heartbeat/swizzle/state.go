@@ -105,10 +105,8 @@ func (s *seal) sign(signed []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// alphas are the secret coefficients of the sectors, big-endian.
-func (h *Heartbeat) alphas(s fileState) []byte {
-	f := newPRF(&s.alpha, h.p)
-	alphas := make([]byte, h.sectors*f.size())
-	f.draw(alphas, fewDigests()[:h.sectors])
-	return alphas
+// drawAlphas fills dst with the secret coefficients of the sectors, big-endian.
+func (h *Heartbeat) drawAlphas(dst []byte, f *prf, s fileState) {
+	f.set(&s.alpha, h.p)
+	f.draw(dst, fewDigests()[:h.sectors])
 }

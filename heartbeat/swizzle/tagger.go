@@ -12,7 +12,7 @@ import (
 // tagger makes parts of a tag. It is not safe for concurrent use.
 type tagger struct {
 	*encoding
-	f       *prf
+	f       prf
 	dot     *wide.Dot
 	digests [batch][sha256x.Size]byte
 	sigmas  []byte
@@ -20,17 +20,21 @@ type tagger struct {
 }
 
 func (e *encoding) newTagger() *tagger {
+	var alpha prf
+	b := make([]byte, e.sectors*e.pSize())
+	e.drawAlphas(b, &alpha, e.state)
 	alphas := make([]*big.Int, e.sectors)
 	for j := range alphas {
-		alphas[j] = new(big.Int).SetBytes(e.alphas[j*e.pSize():][:e.pSize()])
+		alphas[j] = new(big.Int).SetBytes(alpha.at(b, j))
 	}
-	return &tagger{
+	t := &tagger{
 		encoding: e,
-		f:        newPRF(&e.state.f, e.p),
 		dot:      wide.NewDot(e.p, alphas, e.sectorSize),
 		sigmas:   make([]byte, batch*e.pSize()),
 		last:     make([]byte, e.chunkSize()),
 	}
+	t.f.set(&e.state.f, e.p)
+	return t
 }
 
 // work reads a part and makes its tag.

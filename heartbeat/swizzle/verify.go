@@ -6,7 +6,6 @@ import (
 	"math/big"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
-	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
 // leastChunks is the least number of chunks in a challenge, of files that have
@@ -55,26 +54,29 @@ func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 		return false, nil
 	}
 
-	sums := wide.NewSums(1, h.pSize(), h.pSize())
-	h.addSecrets(sums, s, c)
-	mus := make([]byte, h.sectors*h.pSize())
-	for j, mu := range p.mu {
-		fit(mus[j*h.pSize():][:h.pSize()], mu, h.p)
-	}
-	sums.Add(h.alphas(s), mus)
-	return sums.Mod(0, h.p).Cmp(new(big.Int).SetBytes(p.sigma)) == 0, nil
-}
-
-// addSecrets adds sum_i v_i * f(index(i)).
-func (h *Heartbeat) addSecrets(sums *wide.Sums, s fileState, c fileChallenge) {
 	work := scratches.Get().(*scratch)
 	defer scratches.Put(work)
-	f := newPRF(&s.f, h.p)
-	work.secrets = sized(work.secrets, batch*f.size())
+	return h.rightSide(s, c, p, work).Cmp(new(big.Int).SetBytes(p.sigma)) == 0, nil
+}
+
+// rightSide is what sigma should be.
+func (h *Heartbeat) rightSide(s fileState, c fileChallenge, p proof, work *scratch) *big.Int {
+	size := h.pSize()
+	work.sums.Reset(1, size, size)
+	work.f.set(&s.f, h.p)
+	work.secrets = sized(work.secrets, batch*size)
 	for indices, v := range c.chosen(s.n, work) {
 		digests := work.digests[:len(indices)]
 		sha256x.SumU32(digests, indices)
-		f.draw(work.secrets, digests)
-		sums.Add(v, work.secrets)
+		work.f.draw(work.secrets, digests)
+		work.sums.Add(v, work.secrets)
 	}
+	work.alphas = sized(work.alphas, h.sectors*size)
+	h.drawAlphas(work.alphas, &work.alpha, s)
+	work.mus = sized(work.mus, h.sectors*size)
+	for j, mu := range p.mu {
+		fit(work.mus[j*size:][:size], mu, h.p)
+	}
+	work.sums.Add(work.alphas, work.mus)
+	return work.sums.Mod(0, h.p)
 }

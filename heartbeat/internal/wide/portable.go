@@ -1,6 +1,9 @@
 package wide
 
-import "math/big"
+import (
+	"math/big"
+	"slices"
+)
 
 // sum adds up numbers and products without reducing on the way, which even for
 // the 2^32 terms that a proof can have costs half a word. The zero value is 0.
@@ -25,6 +28,13 @@ func (s *sum) mod(z, p *big.Int) {
 type portableSums struct {
 	columns []sum
 	a       big.Int
+}
+
+func (s *portableSums) reset(count int) {
+	s.columns = slices.Grow(s.columns[:0], count)[:count]
+	for j := range s.columns {
+		s.columns[j].total.SetInt64(0)
+	}
 }
 
 func (s *portableSums) add(a, b []byte, aSize, bSize int) {
