@@ -380,6 +380,30 @@ func TestLateForTheDay(t *testing.T) {
 	})
 }
 
+// The sweeper came before the verdict on an answer in time: what it recorded
+// is taken back where it stands.
+func TestRecordOfAnExpiryUndone(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		out := f.contracts(t, token, start, 30)
+		swept := start.Add(interval + time.Second)
+		look := func(what string, want Span) {
+			t.Helper()
+			spans, err := f.History(t.Context(), start, swept, 24*time.Hour)
+			must(t, err)
+			if want.Start = dayStart(dayOf(start)); len(spans) != 1 || spans[0] != want {
+				t.Errorf("%s: %+v, want %+v", what, spans, want)
+			}
+			f.checkRecord(t, swept)
+		}
+		_, err := f.Expire(t.Context(), swept, 10)
+		must(t, err)
+		look("swept", Span{Farmers: 1, Expired: 1})
+		f.commit(t, answer(token, out[0], true, start.Add(interval-time.Second)))
+		look("regained", Span{Farmers: 1, Online: 1, Contracts: 1, Size: 30, Heartbeats: 1})
+	})
+}
+
 // What is folded keeps its sums, whoever folds, and however late it comes.
 func TestFoldRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
