@@ -20,6 +20,8 @@ type View struct {
 	orders  [len(sortNames)][2]order // ascending, descending
 	summary func() Summary
 	places  func() []Place
+
+	addresses func() addresses
 }
 
 // entry is a farmer beside what of its counts is over.
@@ -54,6 +56,7 @@ func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 	}
 	v.summary = sync.OnceValue(v.sum)
 	v.places = sync.OnceValue(func() []Place { return v.gather(maxPlaces) })
+	v.addresses = sync.OnceValue(v.listAddresses)
 	return v
 }
 
@@ -121,7 +124,7 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	positions := v.ordered(q.Sort, q.Desc)
 	switch {
 	case q.Search != "":
-		positions = v.filter(positions, v.matches(q))
+		positions = v.search(positions, q)
 		total = len(positions)
 	case q.Online:
 		total = int(v.Summary().Online)
@@ -179,24 +182,6 @@ func (v *View) online(positions []int32, skip, limit int) iter.Seq[node.Farmer] 
 				return
 			}
 		}
-	}
-}
-
-func (v *View) filter(positions []int32, keep func(entry) bool) []int32 {
-	var kept []int32
-	for _, at := range positions {
-		if keep(v.farmers[at]) {
-			kept = append(kept, at)
-		}
-	}
-	return kept
-}
-
-func (v *View) matches(q Query) func(entry) bool {
-	prefix := strings.ToLower(q.Search)
-	return func(e entry) bool {
-		return (strings.HasPrefix(e.ID, prefix) || strings.Contains(e.Address, q.Search)) &&
-			(!q.Online || e.Uptime.Online(v.Time))
 	}
 }
 
