@@ -49,6 +49,7 @@ func run(ctx context.Context, opt options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	load := report.Load()
 	lines, err := measure(ctx, dir, opt)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func run(ctx context.Context, opt options) error {
 	}
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "```text")
-	for _, line := range report.Machine() {
+	for _, line := range report.Machine(load) {
 		fmt.Fprintln(&text, line)
 	}
 	fmt.Fprintf(&text, "rounds: %d, of %v for each benchmark\n```\n\n", opt.rounds, opt.benchtime)

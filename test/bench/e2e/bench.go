@@ -28,6 +28,7 @@ type bench struct {
 	binary   string
 	encoded  int      // files so far: each has content of its own
 	servers  []string // what they are, for the table's head
+	load     string   // of the machine, before
 
 	updates []report.Figure // what MariaDB can do
 	node    *running        // started by the first part that needs it
@@ -44,7 +45,7 @@ type running struct {
 }
 
 func newBench(p *program, opt options) *bench {
-	return &bench{program: p, options: opt, progress: report.NewProgress()}
+	return &bench{program: p, options: opt, progress: report.NewProgress(), load: report.Load()}
 }
 
 // repetitions is how often a figure is measured, after once that is not
@@ -149,7 +150,7 @@ const (
 func (b *bench) publish(figures []report.Figure, document string) error {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "```text")
-	for _, line := range append(report.Machine(), b.servers...) {
+	for _, line := range append(report.Machine(b.load), b.servers...) {
 		fmt.Fprintln(&text, line)
 	}
 	fmt.Fprintf(&text, "%s for this run\n```\n\n", time.Since(b.began).Round(time.Second))

@@ -9,12 +9,25 @@ import (
 	"time"
 )
 
-// Machine describes where and when figures are from, a line each.
-func Machine() []string {
+// Load says how busy the machine is, with whatever it does beside the bench.
+// It is asked before the bench begins.
+func Load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(text), " ")
+	if err != nil {
+		return "unknown load before the start"
+	}
+	return "load average before the start " + minute
+}
+
+// Machine describes where and when figures are from, a line each; load is what
+// Load said.
+func Machine(load string) []string {
 	return []string{
 		fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()),
 		fmt.Sprintf("%s/%s %s, %s", runtime.GOOS, runtime.GOARCH, output("uname", "-r"), runtime.Version()),
 		fmt.Sprintf("%s, commit %s", time.Now().UTC().Format(time.DateOnly), output("git", "describe", "--always", "--dirty")),
+		load,
 	}
 }
 
