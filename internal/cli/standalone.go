@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,6 +60,7 @@ func standaloneBase(data string, demo int) config.Config {
 		c.Contracts.TokensPerIP += demo // the demo's come from this machine's one address
 		c.Inventory.MaxChunkSize = 1 << 20
 		c.Inventory.TotalSize = 64 << 20
+		c.Log.Level = slog.LevelWarn // the page's address is to stay in sight
 	}
 	return c
 }
