@@ -7,7 +7,7 @@ import "github.com/driveshare/downstream-node/test/bench/report"
 func figures(all results) []report.Figure {
 	const (
 		encode, prove, verify = "swizzle.Encode/32MiB", "swizzle.Prove/32MiB", "swizzle.Verify/32MiB"
-		merkle, wire          = "merkle.Encode/32MiB", "merkle.VerifyWire/32MiB"
+		merkle, wire          = "merkle.Encode/32MiB", "merkle.Verify/32MiB/wire"
 		portable              = "/kernel=portable"
 		two                   = "-2" // cores
 	)
