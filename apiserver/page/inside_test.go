@@ -41,6 +41,29 @@ func TestViewLinks(t *testing.T) {
 	}
 }
 
+// Whatever the address says, the shortest one shows the same.
+func FuzzView(f *testing.F) {
+	f.Add("sort=id&dir=desc&online=1&page=7&q=1abc&period=1y")
+	f.Add("q=" + strings.Repeat("%20", 70) + "x&page=99999999&sort=q")
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		v := parseView(values)
+		short, err := url.Parse(v.link())
+		if err != nil || short.Path != "/" {
+			t.Fatalf("%q leads to %q: %v", query, v.link(), err)
+		}
+		if again := parseView(short.Query()); again != v {
+			t.Errorf("%q is %+v, and %q is %+v", query, v, short, again)
+		}
+		if v.Page < 0 || v.Page >= lastPage || len(v.Search) > searchLength {
+			t.Errorf("%q asks for too much: %+v", query, v)
+		}
+	})
+}
+
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{0: "0", 5: "5", 0.25: "0.3", 9.96: "10", 950: "950", 1234: "1.2k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
@@ -125,12 +148,16 @@ func TestOutline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var path string
-	if _, err := fmt.Sscanf(string(outline), `<svg xmlns="http://www.w3.org/2000/svg"><path id="land" d="%s`, &path); err != nil {
-		t.Fatalf("%s: %v", outline, err)
-	}
-	if strings.Count(string(outline), "M") != 1 || strings.Count(string(outline), "z") != 1 {
-		t.Errorf("there is not one ring in %s", outline)
+	// One ring, of the square: Antarctica is left out. It begins at 170 degrees
+	// east and goes 20 degrees east from there, down, and back.
+	x, y := project(10, 170)
+	east, _ := project(10, 190)
+	_, south := project(-10, 170)
+	units := func(v float64) int { return int(math.Round(outlineScale * v)) }
+	width, height := units(east)-units(x), units(south)-units(y)
+	want := fmt.Sprintf(`d="M%d %dl %d 0 0 %d-%d 0z"/></svg>`, units(x), units(y), width, height, width)
+	if !strings.HasSuffix(string(outline), want) {
+		t.Errorf("%s does not end with %s", outline, want)
 	}
 	if _, err := outlineOf([]byte(`{"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": 1}]}}}`)); err == nil {
 		t.Error("a country without a border passes")

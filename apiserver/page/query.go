@@ -38,10 +38,8 @@ func parseView(v url.Values) view {
 		q.Desc = dir == "desc"
 	}
 	q.Online = v.Get("online") == "1"
-	q.Search = strings.TrimSpace(v.Get("q"))
-	if len(q.Search) > searchLength {
-		q.Search = q.Search[:searchLength]
-	}
+	q.Search = v.Get("q")
+	q.Search = strings.TrimSpace(q.Search[:min(len(q.Search), searchLength)])
 	if n, err := strconv.Atoi(v.Get("page")); err == nil && n > 1 {
 		q.Page = min(n, lastPage) - 1
 	}

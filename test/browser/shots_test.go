@@ -35,6 +35,7 @@ func TestScreenshots(t *testing.T) {
 		{"map", "/", looks{width: 1280, height: 900}, ".atlas"},
 		{"farmer", farmer, looks{width: 1280, height: 1060}, ""},
 		{"phone", "/", looks{width: 390, height: 1500, phone: true}, ""},
+		{"phone-farmers", "/?sort=uptime", looks{width: 390, height: 900, phone: true}, "#farmers"},
 	} {
 		t.Run(shot.name, func(t *testing.T) {
 			v := open(t, s.url+shot.path, shot.looks)
