@@ -73,12 +73,10 @@ func (s States) get(ctx context.Context, names []node.ContractName) ([]any, erro
 // are the 8 bytes after the first; Lua's numbers are exact up to 2^53, more
 // than a contract can be changed.
 var putStates = redis.NewScript(`
+local byte = string.byte
 local function version(s)
-  local v = 0
-  for i = 2, 9 do
-    v = v * 256 + string.byte(s, i)
-  end
-  return v
+  local a, b, c, d, e, f, g, h = byte(s, 2, 9)
+  return ((((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g) * 256 + h
 end
 for i, key in ipairs(KEYS) do
   local held = redis.call('GETRANGE', key, 0, 8)
