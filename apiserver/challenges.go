@@ -58,7 +58,7 @@ func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := s.newArray(w, "challenges")
-	for after := int64(0); ; {
+	for after := (node.FileHash{}); ; {
 		contracts, err := s.store.ContractsAfter(r.Context(), f.record.ID, after, challengePage)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
 		if len(contracts) == 0 {
 			return out.end()
 		}
-		after = contracts[len(contracts)-1].ID
+		after = contracts[len(contracts)-1].FileHash
 		now := s.now()
 		if err := s.advance(r.Context(), f, contracts, now); err != nil {
 			return err

@@ -70,7 +70,7 @@ func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 	t.Helper()
 	token, err := s.store.Token(t.Context(), f.token.Hash())
 	must(t, err)
-	contracts, err := s.store.ContractsAfter(t.Context(), token.ID, 0, 1)
+	contracts, err := s.store.ContractsAfter(t.Context(), token.ID, node.FileHash{}, 1)
 	must(t, err)
 	_, err = s.store.Commit(t.Context(), []store.Verdict{{
 		ContractID: contracts[0].ID, TokenID: token.ID, Proof: node.DigestOf([]byte(seed)), Received: s.clock.Now(),

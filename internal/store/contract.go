@@ -100,15 +100,20 @@ func chunkBy[T any](values []T, same func(a, b T) bool) iter.Seq[[]T] {
 	}
 }
 
-// ContractsAfter lists the token's contracts with ids beyond afterID, in id
-// order, at most limit of them: a page. The next one begins after the last id.
-func (s *Store) ContractsAfter(ctx context.Context, tokenID, afterID int64, limit int) (page []node.Contract, err error) {
+// ContractsAfter lists the token's contracts for files whose hashes come after
+// the given one, in their order, at most limit of them: a page. The next one
+// begins after the last hash; the first after the zero value. That is the
+// order of an index: a page costs no more for a token that has many.
+func (s *Store) ContractsAfter(ctx context.Context, tokenID int64, after node.FileHash, limit int) (page []node.Contract, err error) {
 	defer wrap(&err, "list contracts of token %d", tokenID)
-	var rows []contractRow
-	err = s.read.WithContext(ctx).Where("token_id = ? AND id > ?", tokenID, afterID).Order("id").Limit(limit).
-		Find(&rows).Error
-	if err != nil {
-		return nil, err
-	}
-	return contracts(rows), nil
+	err = query(s.read.WithContext(ctx), func(rows *sql.Rows) error {
+		var row contractRow
+		err := row.scan(rows)
+		if err == nil {
+			page = append(page, row.contract())
+		}
+		return err
+	}, "SELECT "+contractColumns+" FROM contracts WHERE token_id = ? AND file_hash > ? ORDER BY file_hash LIMIT ?",
+		tokenID, after[:], limit)
+	return page, err
 }

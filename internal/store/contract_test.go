@@ -36,17 +36,17 @@ func TestContracts(t *testing.T) {
 		wantErr(t, err, ErrNotFound)
 
 		var paged int
-		for after := int64(0); ; {
+		for after := (node.FileHash{}); ; {
 			page, err := f.ContractsAfter(ctx, token.ID, after, 100)
 			must(t, err)
 			if len(page) == 0 {
 				break
 			}
 			for _, c := range page {
-				if c.ID <= after || !reflect.DeepEqual(found[c.FileHash], c) {
-					t.Fatalf("after %d: contract %+v", after, c)
+				if bytes.Compare(c.FileHash[:], after[:]) <= 0 || !reflect.DeepEqual(found[c.FileHash], c) {
+					t.Fatalf("after %s: contract %+v", after, c)
 				}
-				after = c.ID
+				after = c.FileHash
 			}
 			paged += len(page)
 		}

@@ -30,7 +30,7 @@ type Overdue struct {
 // FarmerNews is what became of the farmers: one state of the database.
 type FarmerNews struct {
 	Mark    Mark
-	Whole   bool               // whether Changed is all the farmers there are
+	Whole   bool              // whether Changed is all the farmers there are
 	Changed []*FarmerRecord   // since the mark before, in no order
 	Gone    []string          // ids of those deleted since
 	Overdue map[int64]Overdue // by token id, of all that have any

@@ -172,14 +172,6 @@ func (r *contractRow) contract() node.Contract {
 	return c
 }
 
-func contracts(rows []contractRow) []node.Contract {
-	out := make([]node.Contract, len(rows))
-	for i := range rows {
-		out[i] = rows[i].contract()
-	}
-	return out
-}
-
 // wrong is the column of that name.
 func wrong(c *node.Contract) []byte {
 	out := make([]byte, 0, len(c.Wrong)*len(node.Digest{})) // empty, not NULL

@@ -72,7 +72,7 @@ func (w *world) change(t *testing.T) {
 // that wait for it.
 func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	t.Helper()
-	contracts, err := w.ContractsAfter(ctx, token.ID, 0, 100)
+	contracts, err := w.ContractsAfter(ctx, token.ID, node.FileHash{}, 100)
 	must(t, err)
 	var verdicts []store.Verdict
 	var ids []int64
