@@ -1,0 +1,179 @@
+package roster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// fixture is a roster over a store of its own, with a clock that is told to go on.
+type fixture struct {
+	*Roster
+	store *store.Store
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newFixture(t *testing.T, opt Options) *fixture {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Options{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")})
+	must(t, err)
+	t.Cleanup(func() { st.Close() })
+	must(t, st.Migrate(t.Context()))
+	_, err = st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	must(t, err)
+	f := &fixture{store: st, now: start}
+	f.Roster = New(st, opt, slog.Default(), f.clock)
+	return f
+}
+
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *fixture) pass(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
+func (f *fixture) join(t *testing.T) {
+	t.Helper()
+	must(t, f.store.CreateToken(t.Context(), store.NewToken{Hash: node.NewToken().Hash(), Address: "address", IP: "192.0.2.1", KeyID: 1},
+		store.TokenLimits{}, start))
+}
+
+// farmers is how many a view has.
+func (f *fixture) farmers(t *testing.T) int64 {
+	t.Helper()
+	v, err := f.View(t.Context())
+	must(t, err)
+	return v.Summary().Farmers
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestViewsHaveAnAge(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Options{Age: time.Minute})
+	f.join(t)
+	for _, step := range []struct {
+		pass time.Duration
+		want int64
+	}{{0, 1}, {time.Second, 1}, {time.Minute, 2}} {
+		f.pass(step.pass)
+		if n := f.farmers(t); n != step.want {
+			t.Errorf("after %v more: %d farmers, want %d", step.pass, n, step.want)
+		}
+		if step.pass == 0 {
+			f.join(t)
+		}
+	}
+}
+
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Options{Age: time.Second, Keep: time.Minute})
+	f.join(t)
+	if n := f.farmers(t); n != 1 {
+		t.Fatalf("%d farmers", n)
+	}
+	must(t, f.store.Close())
+	f.pass(time.Minute)
+	if n := f.farmers(t); n != 1 {
+		t.Errorf("%d farmers while the database is away", n)
+	}
+	f.pass(time.Second)
+	if _, err := f.View(t.Context()); err == nil {
+		t.Error("no error, and the view is too old")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.View(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v for one who went away", err)
+	}
+}
+
+// Those who wait for one reading share it, and whoever asks later does not get
+// what was read before, where each is to have a view of its own.
+func TestReadingsAreShared(t *testing.T) {
+	t.Parallel()
+	for _, age := range []time.Duration{0, time.Second} {
+		t.Run(fmt.Sprint(age), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, Options{Age: age})
+			f.turn <- struct{}{} // a reading that takes its time
+			var views [8]*View
+			var asking sync.WaitGroup
+			for i := range views {
+				asking.Go(func() {
+					var err error
+					if views[i], err = f.View(context.WithoutCancel(t.Context())); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			time.Sleep(20 * time.Millisecond) // they ask, and wait
+			f.join(t)
+			<-f.turn
+			asking.Wait()
+			for _, v := range views {
+				if v != views[0] || v.Summary().Farmers != 1 {
+					t.Errorf("a view of %d farmers, not the shared one", v.Summary().Farmers)
+				}
+			}
+			f.join(t)
+			if n := f.farmers(t); age == 0 && n != 2 {
+				t.Errorf("%d farmers, asked for after the second came", n)
+			}
+		})
+	}
+}
+
+// A view stays fresh without anybody waiting for it, as long as some ask.
+func TestRunKeepsFresh(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Options{Age: 20 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { f.Run(ctx) })
+	fresh := func() bool {
+		f.Roster.mu.Lock()
+		defer f.Roster.mu.Unlock()
+		return f.last.view != nil && f.last.view.Time.Equal(f.clock())
+	}
+	for deadline := time.Now().Add(20 * time.Second); !fresh(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no view")
+		}
+	}
+	f.pass(30 * time.Second)
+	for deadline := time.Now().Add(20 * time.Second); !fresh(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no view after a while")
+		}
+	}
+	f.pass(2 * warm)
+	time.Sleep(50 * time.Millisecond)
+	if fresh() {
+		t.Error("kept fresh, and nobody asks")
+	}
+	cancel()
+	running.Wait()
+}
