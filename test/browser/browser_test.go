@@ -232,21 +232,20 @@ func (v *visit) do(steps ...step) {
 }
 
 // until waits for an expression of JavaScript to be true, also of a page that
-// is still to come.
+// is still to come. It asks from here: without scripts a page has no timers.
 func (v *visit) until(what string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
 	defer cancel()
-	loop := "(async () => { while (!(" + what + ")) await new Promise((wake) => setTimeout(wake, 20)); return true; })()"
 	for {
-		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](loop, chromedp.EvalAwaitPromise))
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+what+")"))
 		switch {
-		case err == nil:
+		case err == nil && is:
 			return
 		case ctx.Err() != nil:
 			v.t.Fatalf("it did not come to be that %s: %v", what, err)
 		}
-		time.Sleep(20 * time.Millisecond) // the page went away meanwhile
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
