@@ -66,9 +66,10 @@ type committed struct {
 	contracts []node.Contract
 }
 
-// commit stores the verdicts of a batch and passes it on. While the store cannot be reached it tries again, for
-// as long as anybody waits for the verdicts: applying them twice, after a
-// commit whose outcome is unknown, changes nothing.
+// commit stores the verdicts of a batch and passes it on. While the store
+// cannot be reached it tries again, for as long as anybody waits for the
+// verdicts: applying them twice, after a commit whose outcome is unknown,
+// changes nothing.
 func (v *Verifier) commit(ctx context.Context, batch []ballot) {
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		if ctx.Err() != nil {

@@ -44,3 +44,15 @@ func TestNodeNames(t *testing.T) {
 		t.Errorf("offers %v, want farm, the one of its namespace", names)
 	}
 }
+
+// TestUsageErrorsPointToHelp holds that whoever mistypes is told where to look.
+func TestUsageErrorsPointToHelp(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"standalone --dmo 3", "standalone --demo x", "farm", "chunks generate", "heartbeat new --typ Merkle"} {
+		root := newRootCommand()
+		root.SetArgs(strings.Fields(line))
+		if err := root.Execute(); err == nil || !strings.Contains(err.Error(), "--help") {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func newFarmCommand() *cobra.Command {
 		Long: "farm takes contracts from the node at URL, stores their files and answers the\n" +
 			"node's challenges until it is interrupted. What it holds stays in its directory,\n" +
 			"and the next run goes on with it.",
-		Example: "  downstream-node farm http://node.example:8080 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
+		Example: "  downstream-node farm http://node.example:5000 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given.node = args[0]
@@ -60,6 +60,11 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := lockDir(g.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	client, err := farmer.NewClient(g.node, farmer.ClientConfig{})
 	if err != nil {
 		return err

@@ -49,6 +49,20 @@ var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, `{"token": "000102030405060708090a0b0c0d0e0f", "type": "Merkle", "heartbeat": {"key": "", "check_fraction": null}}`)
 })
 
+// TestFarmAlone holds that two farmers do not take the same contracts for theirs.
+func TestFarmAlone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "farm")
+	unlock, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, err := runFarm(t, emptyNode, "--address", farmAddress, "--size", "10MiB", "--dir", dir); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("beside another: %v", err)
+	}
+}
+
 func TestFarmEndsCleanly(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "farm")

@@ -27,7 +27,7 @@ Any one input file can be "-", which is standard input.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput(err) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badInput(seeHelp(cmd, err)) })
 	cmd.AddCommand(
 		newHeartbeatNewCommand(),
 		newHeartbeatPublicCommand(),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,24 @@ func newRootCommand() *cobra.Command {
 	for _, cmd := range root.Commands() {
 		refuseUnknown(cmd)
 	}
+	pointToHelp(root)
 	return root
+}
+
+// pointToHelp has whoever gets the flags or the arguments of a command wrong
+// be told where they are explained.
+func pointToHelp(root *cobra.Command) {
+	root.SetFlagErrorFunc(seeHelp)
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		if args := cmd.Args; args != nil {
+			cmd.Args = func(cmd *cobra.Command, given []string) error { return seeHelp(cmd, args(cmd, given)) }
+		}
+		for _, below := range cmd.Commands() {
+			check(below)
+		}
+	}
+	check(root)
 }
 
 // refuseUnknown makes a command that only has others below it refuse what is
@@ -92,6 +110,13 @@ func refuseUnknown(cmd *cobra.Command) {
 		}
 		return cmd.Help()
 	}
+}
+
+func seeHelp(cmd *cobra.Command, err error) error {
+	if err == nil || strings.Contains(err.Error(), "--help") {
+		return err
+	}
+	return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 }
 
 // loadConfig reads the configuration that cmd was given, over base.

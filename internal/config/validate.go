@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
@@ -79,7 +80,7 @@ func within[T cmp.Ordered](p *problems, key string, value, low, high T) {
 func (a API) validate(p *problems) {
 	p.check("api.listen", validListen(a.Listen))
 	p.check("api.privateListen", validListen(a.PrivateListen))
-	if a.Listen == a.PrivateListen {
+	if a.Listen == a.PrivateListen && !strings.HasSuffix(a.Listen, ":0") { // which is any free port
 		p.add("api.privateListen", "must not be api.listen")
 	}
 	if (a.TLS.CertFile == "") != (a.TLS.KeyFile == "") {
