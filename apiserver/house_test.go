@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
@@ -193,6 +194,8 @@ func (h *house) open(t testing.TB, change func(*apiserver.Options)) *replica {
 	var receiving sync.WaitGroup
 	receiving.Go(func() { srv.Run(ctx) })
 	web := httptest.NewServer(srv.Handler())
+	// A body that waits to be asked for waits on a slow machine too.
+	web.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	t.Cleanup(func() {
 		web.Close()
 		cancel()
