@@ -155,7 +155,7 @@ func (b *bench) publish(figures []report.Figure, document string) error {
 	}
 	fmt.Fprintf(&text, "%s for this run\n```\n\n", time.Since(b.began).Round(time.Second))
 	report.Print(&text, figures)
-	if _, err := text.WriteTo(os.Stdout); err != nil || document == "" {
+	if _, err := os.Stdout.Write(text.Bytes()); err != nil || document == "" {
 		return err
 	}
 	return report.WriteSection(document, "make bench-e2e", text.String())
