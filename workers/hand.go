@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/driveshare/downstream-node/internal/queue"
 )
@@ -16,16 +17,23 @@ import (
 // the bound of all, so that a slow disk gets larger commits.
 type hand struct {
 	maxProofs, maxJobs int
+	verifiers          int // that share the proofs
 
 	mu     sync.Mutex
 	jobs   map[string]queue.Delivery // by entry id
 	proofs int                       // not verified
 	perJob int                       // proofs of a job, as of the last that were taken
+	pace   time.Duration             // that a proof takes to verify, as of late; 0 where none has been
 	freed  chan struct{}             // has one where room was made since the last look
 }
 
-func newHand(maxProofs, maxJobs, perJob int) *hand {
+// handTime is how long a verifier may need for what waits for it: heavy proofs
+// are left for other workers to take.
+const handTime = 50 * time.Millisecond
+
+func newHand(verifiers, maxProofs, maxJobs, perJob int) *hand {
 	return &hand{
+		verifiers: verifiers,
 		maxProofs: maxProofs,
 		maxJobs:   maxJobs,
 		jobs:      make(map[string]queue.Delivery),
@@ -52,10 +60,30 @@ func (h *hand) room(ctx context.Context) int {
 func (h *hand) free() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.proofs >= h.maxProofs {
+	limit := h.limit()
+	if h.proofs >= limit {
 		return 0
 	}
-	return min(max(1, (h.maxProofs-h.proofs)/h.perJob), h.maxJobs-len(h.jobs))
+	return min(max(1, (limit-h.proofs)/h.perJob), h.maxJobs-len(h.jobs))
+}
+
+// limit is the proofs that may wait. The caller holds the lock.
+func (h *hand) limit() int {
+	if h.pace == 0 {
+		return h.maxProofs
+	}
+	return min(h.maxProofs, max(1, h.verifiers*int(handTime/h.pace)))
+}
+
+// learn takes in how long it took to verify a job.
+func (h *hand) learn(d queue.Delivery, took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	pace := max(1, took/time.Duration(weight(d)))
+	if h.pace > 0 {
+		pace = max(1, (7*h.pace+pace)/8)
+	}
+	h.pace = pace
 }
 
 // take puts jobs in hand. They may be more than there was room for, where they

@@ -20,7 +20,7 @@ func deliveries(from, n, proofs int) []queue.Delivery {
 // Room is reckoned in proofs until they are verified, and in jobs until they
 // are let go.
 func TestHand(t *testing.T) {
-	h := newHand(400, 8, 100)
+	h := newHand(2, 400, 8, 100)
 	want := func(free int) {
 		t.Helper()
 		if got := h.free(); got != free {
@@ -47,7 +47,7 @@ func TestHand(t *testing.T) {
 
 // A hand that was full wakes who waits for room, and so does the end.
 func TestHandWaits(t *testing.T) {
-	h := newHand(100, 8, 100)
+	h := newHand(1, 100, 8, 100)
 	full := deliveries(0, 1, 100)
 	h.take(full)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -71,5 +71,26 @@ func TestHandWaits(t *testing.T) {
 	cancel()
 	if n := <-got; n != 0 {
 		t.Errorf("room for %d after the end", n)
+	}
+}
+
+// The heavier proofs are to verify, the fewer a worker takes: others may have
+// their hands free.
+func TestHandLearns(t *testing.T) {
+	h := newHand(2, 400, 1000, 1)
+	one := deliveries(0, 1, 1)[0]
+	h.learn(one, handTime/10)
+	if got := h.free(); got != 20 {
+		t.Errorf("room for %d proofs of a tenth of the time, for two verifiers; want 20", got)
+	}
+	h.learn(one, 1000*handTime)
+	if got := h.free(); got != 1 {
+		t.Errorf("room for %d of the heaviest, want 1", got)
+	}
+	for range 200 {
+		h.learn(one, time.Microsecond)
+	}
+	if got := h.free(); got != 400 {
+		t.Errorf("room for %d of the lightest, want the bound, 400", got)
 	}
 }

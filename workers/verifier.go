@@ -70,7 +70,7 @@ func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
 			MaxDeliveries: int64(opt.MaxDeliveries),
 		}),
 		now:       rooms.clock(),
-		hand:      newHand(proofsPerCPU*opt.Concurrency, jobs, usualJob),
+		hand:      newHand(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
 		jobs:      make(chan []queue.Delivery, jobs),
 		judged:    make(chan ballot, jobs),
 		committed: make(chan committed, committers),

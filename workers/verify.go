@@ -112,7 +112,9 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery, asked []questio
 		}
 		v.look(&b, i, q, contracts[q.contract])
 	}
-	v.metrics.verify.Observe(v.now().Sub(start).Seconds())
+	took := v.now().Sub(start)
+	v.hand.learn(d, took)
+	v.metrics.verify.Observe(took.Seconds())
 	return b, nil
 }
 
