@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,20 +44,37 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// join gets a token. A Service's pods are ready a moment before every machine of
-// the cluster leads to them, so a new one is given that moment.
-func join(t *testing.T, client *farmer.Client, address string) (told farmer.Registration) {
+// reach waits until the Service leads to its pods: they are ready a moment
+// before the machines of the cluster know of them.
+func reach(t *testing.T, url string) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() (err error) {
-		told, err = client.NewToken(t.Context(), address, nil)
-		return err
+	client := http.Client{Timeout: 5 * time.Second}
+	eventually(t, 20*time.Second, func() error {
+		answer, err := client.Get(url + "/api/downstream/v1/status/summary")
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s", answer.Status)
+		}
+		return nil
 	})
+}
+
+func join(t *testing.T, client *farmer.Client, address string) farmer.Registration {
+	t.Helper()
+	told, err := client.NewToken(t.Context(), address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return told
 }
 
 // gather takes so many contracts, as the node gets them ready, and proves them.
 func gather(t *testing.T, url string, contracts int) *hoard {
 	t.Helper()
+	reach(t, url)
 	client, err := farmer.NewClient(url, farmer.ClientConfig{Timeout: 2 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +206,7 @@ func (h *hoard) pump(t *testing.T) (stop func()) {
 // crew is farmers as in the field, that hold little and prove it often.
 func startCrew(t *testing.T, url, address string, number int) (farmer.Crew, func()) {
 	t.Helper()
+	reach(t, url)
 	client, err := farmer.NewClient(url, farmer.ClientConfig{})
 	if err != nil {
 		t.Fatal(err)
