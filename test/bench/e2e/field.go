@@ -116,7 +116,7 @@ func (f *field) addFarmers(farmers, each int, keyID int64) (tokens, addresses *t
 func (f *field) contractTable(fileIDs map[node.FileHash]int64, keyID int64) *table {
 	t := &table{name: "contracts", columns: []string{
 		"id", "token_id", "file_id", "file_hash", "key_id", "size", "period", "version", "sequence",
-		"challenge", "state", "due", "answered", "wrong", "expiry", "live",
+		"challenge", "state", "due", "answered", "accepted", "wrong", "expiry", "live",
 	}}
 	due := time.Now().Add(interval).UnixMicro()
 	for _, h := range f.farmers {
@@ -128,11 +128,15 @@ func (f *field) contractTable(fileIDs map[node.FileHash]int64, keyID int64) *tab
 			}
 			f.contracts = append(f.contracts, c)
 			t.add(c.ID, c.TokenID, fileIDs[e.hash], e.hash[:], keyID, e.size, interval.Microseconds(), 0, 0,
-				e.challenge, e.state, due, false, []byte{}, due, true)
+				e.challenge, e.state, due, false, unanswered, []byte{}, due, true)
 		}
 	}
 	return t
 }
+
+// unanswered is what the node has for the digest of a proof that is still to
+// come: as long as one, so that an answer leaves a row as long as it was.
+var unanswered = make([]byte, len(node.Digest{}))
 
 // roundStep is by how much a contract's version grows when it is set back: an
 // answer adds less, so that no older copy passes for a newer one.
@@ -143,9 +147,9 @@ const roundStep = 1 << 10
 func (f *field) reopen() {
 	f.round++
 	due := time.Now().Add(interval).Truncate(time.Microsecond).UTC()
-	_, err := f.node.db.ExecContext(f.b.ctx, "UPDATE contracts SET version = ?, sequence = ?, answered = 0, accepted = NULL,"+
+	_, err := f.node.db.ExecContext(f.b.ctx, "UPDATE contracts SET version = ?, sequence = ?, answered = 0, accepted = ?,"+
 		" wrong = '', due = ?, expiry = ?, live = 1 WHERE id BETWEEN ? AND ?",
-		f.round*roundStep, f.round, due.UnixMicro(), due.UnixMicro(), f.contracts[0].ID, f.contracts[len(f.contracts)-1].ID)
+		f.round*roundStep, f.round, unanswered, due.UnixMicro(), due.UnixMicro(), f.contracts[0].ID, f.contracts[len(f.contracts)-1].ID)
 	if err != nil {
 		f.b.Fatal(err)
 	}
