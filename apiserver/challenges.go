@@ -51,38 +51,6 @@ func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
 // challengePage is how many contracts are read, and moved on, at a time.
 const challengePage = 500
 
-// challenges answers GET /challenge/{token}: every contract of the token.
-func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
-	out := s.newArray(w, "challenges")
-	for after := (node.FileHash{}); ; {
-		contracts, err := s.store.ContractsAfter(r.Context(), f.record.ID, after, challengePage)
-		if err != nil {
-			return err
-		}
-		if len(contracts) == 0 {
-			return out.end()
-		}
-		after = contracts[len(contracts)-1].FileHash
-		now := s.now()
-		if err := s.advance(r.Context(), f, contracts, now); err != nil {
-			return err
-		}
-		for i := range contracts {
-			answer, err := s.describe(f, &contracts[i], now)
-			if err != nil {
-				return err
-			}
-			if err := out.item(answer); err != nil {
-				return err
-			}
-		}
-	}
-}
-
 // challengesFor answers POST /challenge/{token}: the contracts that the body
 // names, in its order.
 func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
@@ -136,9 +104,11 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 		return nil, err
 	}
 	now := s.now()
-	if err := s.advance(ctx, f, contracts, now); err != nil {
+	moved, err := s.advance(ctx, f, contracts, now)
+	if err != nil {
 		return nil, err
 	}
+	s.share(ctx, moved)
 	byHash := make(map[node.FileHash]*node.Contract, len(contracts))
 	for i := range contracts {
 		byHash[contracts[i].FileHash] = &contracts[i]
@@ -192,8 +162,8 @@ func (s *Server) contracts(ctx context.Context, f farmer, hashes []node.FileHash
 }
 
 // advance moves every contract on whose challenge is answered and due at now,
-// in place.
-func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) error {
+// in place, and returns what became of those.
+func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) ([]node.Contract, error) {
 	at := make(map[int64]int)
 	var ids []int64
 	for i := range contracts {
@@ -203,7 +173,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
 	moved, err := s.store.Advance(ctx, f.record.ID, ids, now, func(c *node.Contract) error {
 		challenge, state, err := f.key.Challenge(c.State)
@@ -216,14 +186,10 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		c.Issue(challenge, state)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	for _, c := range moved {
 		contracts[at[c.ID]] = c
 	}
-	s.share(ctx, moved)
-	return nil
+	return moved, err
 }
 
 // share writes contracts through to Redis. It is allowed to fail: whoever

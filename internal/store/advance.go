@@ -61,8 +61,10 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 	return current, nil
 }
 
+// advancedColumns are what a new challenge changes, written as differences
+// where these are the same for many contracts and the values are not.
 var advancedColumns = []string{
-	"version = version + %", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry",
+	"version = version + %", "sequence = sequence + %", "challenge", "state", "due = due + %", "answered", "accepted", "wrong", "expiry",
 }
 
 // advanced is what becomes of a row with a new challenge.
@@ -70,8 +72,8 @@ func advanced(row *contractRow, c *node.Contract) change {
 	was := row.contract()
 	values := func(c *node.Contract) []any {
 		return []any{
-			c.Version - row.Version, c.Sequence, c.Challenge, c.State, micros(c.Due), c.Answered, c.Accepted[:], wrong(c),
-			micros(c.Expiry()),
+			c.Version - row.Version, c.Sequence - row.Sequence, c.Challenge, c.State, micros(c.Due) - row.Due, c.Answered,
+			c.Accepted[:], wrong(c), micros(c.Expiry()),
 		}
 	}
 	return change{row.ID, values(&was), values(c)}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/bench/report"
 	"github.com/driveshare/downstream-node/test/scale"
 )
@@ -41,13 +42,15 @@ func (b *bench) measureSize(size scale.Size) []report.Figure {
 
 	list, challenges := n.measureList(b, title), n.measureChallenges(b, title, size)
 	idle := n.measureIdle(b, title)
+	due := n.measureDueChallenges(b, title, size)
 	answers := n.measureAnswersAmong(b, title)
 	handOut := newInventory(b, n, heartbeat.Swizzle).measure(title + "hand-outs, 10 a request, 4 farmers")
 	memory := report.New(title+"peak memory of the API replica", "MB", float64(n.api.PeakMemory(b))/1e6)
 	if size == scale.Large {
-		list, challenges, idle[0], memory = list.AtMost(10), challenges.AtMost(0.5), idle[0].AtMost(5), memory.AtMost(300)
+		list, challenges, due = list.AtMost(10), challenges.AtMost(0.5), due.AtMost(0.5)
+		idle[0], memory = idle[0].AtMost(5), memory.AtMost(300)
 	}
-	return append([]report.Figure{list, challenges, answers, handOut, memory}, idle...)
+	return append([]report.Figure{list, challenges, due, answers, handOut, memory}, idle...)
 }
 
 // stop ends a node that was measured, to make room for the next.
@@ -102,17 +105,41 @@ func (n *running) measureList(b *bench, title string) report.Figure {
 // measureChallenges asks for all challenges of the farmer with the most
 // contracts.
 func (n *running) measureChallenges(b *bench, title string, size scale.Size) report.Figure {
-	requests := [][]request{{get("/challenge/" + scale.Token(0).Hex())}}
 	name := title + "challenges of a farmer with " + report.Number(float64(size.Largest))
+	return report.New(name, "s", b.repeat(name, func() float64 { return n.askForAll(b, `"file_hash"`, size.Largest) })...)
+}
+
+// measureDueChallenges asks the same where every contract that lives is
+// answered and due, as after a batch of answers: each gets a new challenge.
+func (n *running) measureDueChallenges(b *bench, title string, size scale.Size) report.Figure {
+	const farmer = 1 // the first one's id in the records
+	name := title + "the same, all of them due"
 	return report.New(name, "s", b.repeat(name, func() float64 {
-		r := b.pour(n.api.URL, 1, requests, func(_, _ int, answer []byte) error {
-			if got := bytes.Count(answer, []byte(`"file_hash"`)); got != size.Largest {
-				return fmt.Errorf("%d challenges, not %d", got, size.Largest)
-			}
-			return nil
-		})
-		return r.took.Seconds()
+		due := time.Now().Add(-time.Second)
+		result, err := n.db.ExecContext(b.ctx, "UPDATE contracts SET version = version + 1, answered = 1, accepted = ?, due = ?,"+
+			" expiry = ? WHERE token_id = ? AND live", make([]byte, len(node.Digest{})), due.UnixMicro(), due.Add(interval).UnixMicro(), farmer)
+		if err != nil {
+			b.Fatal(err)
+		}
+		contracts, err := result.RowsAffected()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return n.askForAll(b, `"answered":false`, int(contracts))
 	})...)
+}
+
+// askForAll asks for all challenges of the farmer with the most contracts,
+// whose answer must hold a text so often, and gives the seconds that it took.
+func (n *running) askForAll(b *bench, text string, times int) float64 {
+	requests := [][]request{{get("/challenge/" + scale.Token(0).Hex())}}
+	r := b.pour(n.api.URL, 1, requests, func(_, _ int, answer []byte) error {
+		if got := bytes.Count(answer, []byte(text)); got != times {
+			return fmt.Errorf("%s %d times, not %d", text, got, times)
+		}
+		return nil
+	})
+	return r.took.Seconds()
 }
 
 // measureIdle is what the node costs when nobody asks it anything: sweeping,

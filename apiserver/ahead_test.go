@@ -1,0 +1,98 @@
+package apiserver
+
+import (
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// count yields 0, 1, 2 ..., for each of which it takes a second.
+func count(yield func(int, error) bool) {
+	for i := 0; ; i++ {
+		time.Sleep(time.Second)
+		if !yield(i, nil) {
+			return
+		}
+	}
+}
+
+// TestAheadMakesOneAhead uses each for as long as the next one takes: that is
+// the time that it saves.
+func TestAheadMakesOneAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var got []int
+		for i := range ahead(count) {
+			time.Sleep(time.Second)
+			if got = append(got, i); len(got) == 4 {
+				break
+			}
+		}
+		if !slices.Equal(got, []int{0, 1, 2, 3}) {
+			t.Errorf("got %v", got)
+		}
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("took %v, want the first one's second, and one for each", took)
+		}
+	}) // which fails where a goroutine is left
+}
+
+func TestAheadDoesNotRunAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		made := 0
+		seq := func(yield func(int, error) bool) {
+			for i := range count {
+				if made++; !yield(i, nil) {
+					return
+				}
+			}
+		}
+		for range ahead(seq) {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			break
+		}
+		if made != 2 {
+			t.Errorf("%d were made while the first was used, want 2", made)
+		}
+	})
+}
+
+func TestAheadEndsWithItsSequence(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		var last error
+		for i, err := range ahead(func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, broken) }) {
+			got, last = append(got, i), err
+		}
+		if !slices.Equal(got, []int{1, 2}) || last != broken {
+			t.Errorf("got %v and the error %v", got, last)
+		}
+	})
+}
+
+func TestAheadCarriesPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if got := recover(); got != "lost" {
+				t.Errorf("recovered %v", got)
+			}
+		}()
+		var seq iter.Seq2[int, error] = func(yield func(int, error) bool) {
+			yield(1, nil)
+			panic("lost")
+		}
+		for range ahead(ahead(seq)) {
+			continue
+		}
+		t.Error("no panic")
+	})
+}
