@@ -24,6 +24,9 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if onlyHead(w, r) {
+		return nil
+	}
 	handed, err := s.store.HandOut(r.Context(), f.record, size, store.HandOutLimits{
 		Contracts:       s.opt.ContractsPerRequest,
 		BytesPerAddress: s.opt.BytesPerAddress,

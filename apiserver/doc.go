@@ -1,5 +1,5 @@
 // Package apiserver is the node's face to farmers: the routes of
-// docs/protocol.md over HTTP.
+// docs/PROTOCOL.md over HTTP.
 //
 // A handler reads its parameters, applies a rule of package node or asks the
 // store for a transaction, and answers. Proofs are not verified here: answers

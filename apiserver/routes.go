@@ -19,10 +19,14 @@ func (s *Server) router() http.Handler {
 	root.Use(rememberRoute)
 	for _, prefix := range prefixes {
 		r := root.PathPrefix(prefix).Subrouter()
-		var paths []string
+		allowed := make(map[string][]string) // methods by path
 		route := func(method, path string, h handlerFunc) {
-			r.Handle(path, s.handle(h)).Methods(method)
-			paths = append(paths, path)
+			methods := []string{method}
+			if method == http.MethodGet {
+				methods = getMethods
+			}
+			r.Handle(path, s.handle(h)).Methods(methods...)
+			allowed[path] = append(allowed[path], methods...)
 		}
 		route("POST", "/answer/{token}", s.answers)
 		route("POST", "/answer/{token}/{file_hash}", s.answer)
@@ -47,13 +51,13 @@ func (s *Server) router() http.Handler {
 		route("GET", "", s.index)
 		// mux has a handler for this, but forgets that a path matched when it
 		// tries the next route.
-		for _, path := range paths {
-			r.Handle(path, s.handle(methodNotAllowed))
+		for path, methods := range allowed {
+			r.Handle(path, s.handle(methodNotAllowed(methods)))
 		}
 	}
 	for _, path := range page.Paths {
-		root.Handle(path, s.handle(s.showPage)).Methods("GET", "HEAD")
-		root.Handle(path, s.handle(methodNotAllowed))
+		root.Handle(path, s.handle(s.showPage)).Methods(getMethods...)
+		root.Handle(path, s.handle(methodNotAllowed(getMethods)))
 	}
 	root.NotFoundHandler = s.handle(s.noRoute)
 	return root
@@ -72,8 +76,28 @@ func isPage(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/api/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-func methodNotAllowed(http.ResponseWriter, *http.Request) error {
-	return &apiError{status: http.StatusMethodNotAllowed, message: "method not allowed"}
+// methodNotAllowed answers any method but these.
+func methodNotAllowed(methods []string) handlerFunc {
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", allow)
+		return &apiError{status: http.StatusMethodNotAllowed, message: "method not allowed"}
+	}
+}
+
+// getMethods are the methods of every route that knows GET: the server leaves
+// the body out where it was asked for the head alone.
+var getMethods = []string{http.MethodGet, http.MethodHead}
+
+// onlyHead answers HEAD where GET would make or hand out something. Without
+// the body, nobody would have it.
+func onlyHead(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodHead {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	return true
 }
 
 // statusListPaths are the forms of /status/list: online, order and page may

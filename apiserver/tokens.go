@@ -57,6 +57,9 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := sjcx.ParseAddress(address); err != nil {
 		return err
 	}
+	if onlyHead(w, r) {
+		return nil
+	}
 	token, key, ip := node.NewToken(), s.keys.Current(), requestOf(r.Context()).ip
 	err := s.store.CreateToken(r.Context(), store.NewToken{
 		Hash:     token.Hash(),
