@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/pflag"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -44,6 +46,9 @@ type cluster struct {
 func (a *clusterAccess) connect() (*cluster, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&a.rules, &a.overrides)
 	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, fmt.Errorf("%w; name one with KUBECONFIG or --%s", noKubeconfig(&a.rules), clientcmd.RecommendedConfigPathFlag)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +57,12 @@ func (a *clusterAccess) connect() (*cluster, error) {
 		return nil, err
 	}
 	return connect(config, namespace)
+}
+
+// noKubeconfig says where none was found; client-go names a variable of its own
+// that nobody else knows.
+func noKubeconfig(rules *clientcmd.ClientConfigLoadingRules) error {
+	return fmt.Errorf("no kubeconfig names a cluster (looked for %s)", strings.Join(rules.GetLoadingPrecedence(), ", "))
 }
 
 func connect(config *rest.Config, namespace string) (*cluster, error) {

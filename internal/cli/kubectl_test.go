@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spf13/cobra"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -346,6 +347,27 @@ func TestKubectlFlags(t *testing.T) {
 		}
 		if got := c.namespace + " " + c.proxied("pods", "p", "9090", "metrics").String(); got != want {
 			t.Errorf("%q: %s", args, got)
+		}
+	}
+}
+
+func TestWithoutKubeconfig(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "kubeconfig")
+	t.Setenv("KUBECONFIG", missing)
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // also where the test runs in a pod
+	for name, tt := range map[string]struct {
+		cmd  *cobra.Command
+		args []string
+		says string
+	}{
+		"node":            {newPluginCommand(), []string{"status", "farm"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
+		"operator status": {newPluginCommand(), []string{"operator"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
+		"operator":        {newOperatorCommand(), nil, "find the cluster: this is no pod, and no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG"},
+	} {
+		tt.cmd.SilenceErrors, tt.cmd.SilenceUsage = true, true
+		tt.cmd.SetArgs(tt.args)
+		if err := tt.cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.says {
+			t.Errorf("%s: %v\nwant %s", name, err, tt.says)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -49,6 +50,9 @@ func newOperatorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := ctrlconfig.GetConfig()
+			if clientcmd.IsEmptyConfig(err) {
+				err = fmt.Errorf("this is no pod, and %w; name one with KUBECONFIG", noKubeconfig(clientcmd.NewDefaultClientConfigLoadingRules()))
+			}
 			if err != nil {
 				return fmt.Errorf("find the cluster: %w", err)
 			}
