@@ -41,8 +41,16 @@ func newWhitelistCommand() *cobra.Command {
 			"nothing.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withTables(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
-				done, err := loadWhitelist(ctx, cfg, st, args[0])
+			cfg, err := loadConfig(cmd, config.Default())
+			if err != nil {
+				return err
+			}
+			load, err := readWhitelist(args[0], cfg.Access.MinBalance)
+			if err != nil {
+				return err
+			}
+			return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error {
+				done, err := load(ctx, st)
 				if err != nil {
 					return err
 				}
@@ -54,43 +62,58 @@ func newWhitelistCommand() *cobra.Command {
 	return cmd
 }
 
-// loadWhitelist says what it did.
-func loadWhitelist(ctx context.Context, cfg config.Config, st *store.Store, arg string) (string, error) {
+// readWhitelist reads what the argument names, all of it, and gives what writes
+// it to the records and says what it did.
+func readWhitelist(arg string, minBalance int64) (load func(context.Context, *store.Store) (string, error), err error) {
 	file, err := os.Open(arg)
 	if _, _, noAddress := sjcx.ParseAddress(arg); errors.Is(err, fs.ErrNotExist) && noAddress == nil {
-		if err := st.AllowAddress(ctx, store.Allowed{Address: arg}); err != nil {
-			return "", err
-		}
-		return "the whitelist has " + arg, nil
+		return func(ctx context.Context, st *store.Store) (string, error) {
+			return "the whitelist has " + arg, st.AllowAddress(ctx, store.Allowed{Address: arg})
+		}, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is neither a file nor a valid address", arg)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w\nneither a file nor a valid address", err)
+		return nil, err
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", errors.Join(err, fmt.Errorf("%s is not a file", arg))
+		return nil, errors.Join(err, fmt.Errorf("%s is not a file", arg))
 	}
-	change, err := st.LoadWhitelist(ctx, allowed(file, cfg.Access.MinBalance), time.Now())
+	list, err := allowed(file, minBalance)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\nnothing was changed", arg, err)
+		return nil, fmt.Errorf("%s: %w\nnothing was changed", arg, err)
 	}
-	return fmt.Sprintf("%d addresses added, %d kept, %d removed with %d tokens",
-		change.Added, change.Kept, change.Removed, change.Tokens), nil
+	return func(ctx context.Context, st *store.Store) (string, error) {
+		change, err := st.LoadWhitelist(ctx, withoutError(list), time.Now())
+		return fmt.Sprintf("%d addresses added, %d kept, %d removed with %d tokens",
+			change.Added, change.Kept, change.Removed, change.Tokens), err
+	}, nil
 }
 
 // allowed reads a whitelist for the store. One without an address is an error:
 // it would take every farmer's contracts, which nobody wants who does not say so.
-func allowed(r io.Reader, minBalance int64) iter.Seq2[store.Allowed, error] {
-	return func(yield func(store.Allowed, error) bool) {
-		empty := true
-		for entry, err := range sjcx.ReadWhitelist(r, minBalance) {
-			empty = false
-			if !yield(store.Allowed{Address: entry.Address, Balance: entry.Balance}, err) {
+func allowed(r io.Reader, minBalance int64) ([]store.Allowed, error) {
+	var list []store.Allowed
+	for entry, err := range sjcx.ReadWhitelist(r, minBalance) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, store.Allowed{Address: entry.Address, Balance: entry.Balance})
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no address has a balance of at least %d", minBalance)
+	}
+	return list, nil
+}
+
+func withoutError[T any](list []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range list {
+			if !yield(v, nil) {
 				return
 			}
-		}
-		if empty {
-			yield(store.Allowed{}, fmt.Errorf("no address has a balance of at least %d", minBalance))
 		}
 	}
 }

@@ -17,6 +17,9 @@ import (
 
 // progress is a farmer's state in one line; wanted is the bytes to hold.
 func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
+	if s.Joined == 0 {
+		return "joining the node"
+	}
 	parts := []string{
 		fmt.Sprintf("%s contracts", humanize.Comma(int64(s.Contracts))),
 		fmt.Sprintf("%s of %s", humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(wanted))),
@@ -35,8 +38,12 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	return strings.Join(parts, " · ")
 }
 
-// logProgress is the same for a log.
+// logProgress is the same for a log, where nobody is farming before the node
+// has taken them on.
 func logProgress(log *slog.Logger, s farmer.Snapshot) {
+	if s.Joined == 0 {
+		return
+	}
 	log = log.With("contracts", s.Contracts, "bytes", s.Bytes, "heartbeats", s.Heartbeats,
 		"rejected", s.Rejected, "retries", s.Retries)
 	if !s.NextDue.IsZero() {

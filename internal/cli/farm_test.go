@@ -114,9 +114,12 @@ func TestFarmSaysWhatToDo(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := runFarm(t, tt.node, append([]string{"--dir", t.TempDir()}, tt.args...)...)
+			log, err := runFarm(t, tt.node, append([]string{"--dir", t.TempDir()}, tt.args...)...)
 			if err == nil {
 				t.Fatal("no error")
+			}
+			if strings.Contains(log, "farming") {
+				t.Errorf("nobody joined, and the log says\n%s", log)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
@@ -149,13 +152,14 @@ func TestFarmProgress(t *testing.T) {
 		s    farmer.Snapshot
 		want string
 	}{
-		{"nothing yet", farmer.Snapshot{}, "0 contracts · 0 B of 10 MiB · 0 heartbeats"},
+		{"not joined", farmer.Snapshot{Retries: 2}, "joining the node"},
+		{"nothing yet", farmer.Snapshot{Joined: 1}, "0 contracts · 0 B of 10 MiB · 0 heartbeats"},
 		{
 			"all at once",
-			farmer.Snapshot{Contracts: 3, Bytes: 2 << 20, Heartbeats: 1234, Rejected: 1, Retries: 2, NextDue: now.Add(12500 * time.Millisecond)},
+			farmer.Snapshot{Joined: 1, Contracts: 3, Bytes: 2 << 20, Heartbeats: 1234, Rejected: 1, Retries: 2, NextDue: now.Add(12500 * time.Millisecond)},
 			"3 contracts · 2.0 MiB of 10 MiB · 1,234 heartbeats · 1 rejected · 2 retries · next due in 12s",
 		},
-		{"overdue", farmer.Snapshot{NextDue: now.Add(-time.Hour)}, "0 contracts · 0 B of 10 MiB · 0 heartbeats · next due in 0s"},
+		{"overdue", farmer.Snapshot{Joined: 1, NextDue: now.Add(-time.Hour)}, "0 contracts · 0 B of 10 MiB · 0 heartbeats · next due in 0s"},
 	}
 	for _, tt := range tests {
 		if got := progress(tt.s, 10<<20, now); got != tt.want {

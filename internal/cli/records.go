@@ -20,21 +20,35 @@ func withStore(cmd *cobra.Command, do func(context.Context, config.Config, *stor
 	if err != nil {
 		return err
 	}
-	st, err := openStore(cmd.Context(), cfg.Database, newLogger(cfg.Log, os.Stderr))
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	return do(cmd.Context(), cfg, st)
+	return onStore(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
 }
 
 // withTables is withStore where the tables must be those of this version.
 func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
-	return withStore(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
+}
+
+// onStore is withStore where the configuration is read already.
+func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+	st, err := openStore(ctx, cfg.Database, newLogger(cfg.Log, os.Stderr))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return do(ctx, st)
+}
+
+// onTables is withTables where the configuration is read already.
+func onTables(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
 		if err := checkSchema(ctx, st); err != nil {
 			return err
 		}
-		return do(ctx, cfg, st)
+		return do(ctx, st)
 	})
 }
 
@@ -115,11 +129,11 @@ func newTokensCommand() *cobra.Command {
 		Long:  "Deletes a token, named by itself or by its farmer's id, with its contracts.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := farmerID(args[0])
+			if err != nil {
+				return err
+			}
 			return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
-				id, err := farmerID(args[0])
-				if err != nil {
-					return err
-				}
 				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
 					return err
 				}

@@ -83,6 +83,12 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		prints string
 	}{
 		{"chunks list", 1, "run `downstream-node db migrate`"},
+		// What is wrong with an argument is said before anything about the database.
+		{"whitelist load " + broken, 1, broken + `: whitelist: line 3: "nobody": `},
+		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
+		{"whitelist load " + o.dir, 1, o.dir + " is not a file"},
+		{"whitelist load " + list, 1, "run `downstream-node db migrate`"},
+		{"tokens delete 0123", 1, "neither a token"},
 		{"db migrate", 0, "the tables are at version"},
 		{"db migrate", 0, "the tables are at version"},
 		{"chunks generate 1KiB 3", 0, ""},
@@ -99,7 +105,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"whitelist load " + empty, 1, "no address has a balance of at least 10000"},
 		{"whitelist load " + list, 0, "0 addresses added, 1 kept, 0 removed"},
 		{"whitelist load " + second, 0, "the whitelist has " + second},
-		{"whitelist load nowhere.csv", 1, "neither a file nor a valid address"},
+		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"tokens delete 0123", 1, "neither a token (32 hex digits) nor a farmer id (20 hex digits)"},
 		{"tokens delete 00112233445566778899", 1, "not found"},
 		{"db clean", 0, "0 contracts expired"},

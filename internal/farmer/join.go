@@ -47,7 +47,7 @@ func (f *Farmer) join(ctx context.Context) (member, error) {
 		return member{}, fmt.Errorf("the node's heartbeat: %w", err)
 	}
 	id := FarmerID(told.Token)
-	f.tally.count(func(s *Snapshot) { s.FarmerID = id })
+	f.tally.count(func(s *Snapshot) { s.FarmerID, s.Joined = id, 1 })
 	f.log = f.cfg.Logger.With("id", id)
 	f.log.Info("joined", "node", f.client.Node(), "type", told.Type, "returning", known != nil)
 	return member{told.Token, prover}, nil

@@ -8,6 +8,8 @@ import (
 // Snapshot is where a farmer stands. The counts are since its process began.
 type Snapshot struct {
 	FarmerID string // empty for several farmers together
+	// Joined is how many farmers the node knows: 1, or 0 before that.
+	Joined int
 	// Contracts and Bytes are what the farmer holds.
 	Contracts int
 	Bytes     int64
@@ -31,6 +33,7 @@ type Snapshot struct {
 // Plus is both farmers together.
 func (s Snapshot) Plus(o Snapshot) Snapshot {
 	sum := Snapshot{
+		Joined:     s.Joined + o.Joined,
 		Contracts:  s.Contracts + o.Contracts,
 		Bytes:      s.Bytes + o.Bytes,
 		Heartbeats: s.Heartbeats + o.Heartbeats,
