@@ -17,7 +17,7 @@ func playChunk(t *testing.T, s *stage) {
 	path := "/chunk/" + f.token.Hex()
 	s.say("nothing in store")
 	s.get(t, s.replica, path, from, f.ip)
-	for i, size := range []int64{100, 100, 200, 40_000} {
+	for i, size := range []int64{100, 110, 200, 40_000} {
 		s.stock(t, fmt.Sprintf("seed %d", i), size, few)
 	}
 	s.say("sizes that are none, or fit nothing")
@@ -37,7 +37,7 @@ func playChunk(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/chunk/token/100")
 
 	for i := range 3 {
-		s.stock(t, fmt.Sprintf("more %d", i), 100, few)
+		s.stock(t, fmt.Sprintf("more %d", i), 100+int64(i), few)
 	}
 	bound := s.open(t, func(o *apiserver.Options) { o.ContractsPerRequest = 1 })
 	s.say("one contract a request")

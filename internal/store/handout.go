@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -127,38 +128,54 @@ type takenChunk struct {
 // and waits for nobody who takes chunks at the same time.
 func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenChunk, error) {
 	var taken []takenChunk
-	for room > 0 && len(taken) < limit {
-		// The largest size that fits says how many chunks do, whatever their
-		// sizes: it is looked at without a lock, for a chunk that goes to
-		// another in between only makes the batch smaller.
-		largest, err := number(tx, "SELECT COALESCE(MAX(size), 0) FROM chunks WHERE key_id = ? AND size <= ?", keyID, room)
-		if err != nil || largest == 0 {
+	for most := room; most > 0 && len(taken) < limit; {
+		// A chunk that goes to another after this look only makes the
+		// hand-out smaller.
+		size, err := number(tx, "SELECT COALESCE(MAX(size), 0) FROM chunks WHERE key_id = ? AND size <= ?", keyID, most)
+		if err != nil || size == 0 {
 			return taken, err
 		}
-		n := int(min(int64(limit-len(taken)), room/largest))
-		batch, err := s.lockChunks(tx, keyID, largest, n)
-		if err != nil || len(batch) == 0 {
-			return taken, err
+		n := int(min(int64(limit-len(taken)), room/size))
+		batch, err := s.lockChunks(tx, keyID, size, n)
+		if err != nil {
+			return nil, err
 		}
-		ids := make([]int64, len(batch))
-		for i, c := range batch {
-			ids[i] = c.ID
-			room -= c.Size
-		}
-		if _, err := exec(tx, "DELETE FROM chunks WHERE id IN ("+placeholders(len(ids))+")", anys(ids)...); err != nil {
+		if err := deleteChunks(tx, batch); err != nil {
 			return nil, err
 		}
 		taken = append(taken, batch...)
-		if len(batch) < n {
-			break // others hold the rest
-		}
+		room -= size * int64(len(batch))
+		most = min(room, size-1) // what is left of this size, others hold
 	}
 	return taken, nil
 }
 
-// lockChunks finds and locks up to n chunks of at most that size, the largest
-// first. Their files are locked with them, which nobody else asks for.
-func (s *Store) lockChunks(tx *gorm.DB, keyID, largest int64, n int) (found []takenChunk, err error) {
+// lockChunks finds and locks up to n chunks of a size.
+//
+// It begins anywhere among them, and goes round. Were all hand-outs to begin
+// at the same end, each would go past what the others have locked, and past
+// all that was taken lately: the database clears away later what is deleted,
+// and a locking read until then looks at every bit of it. It goes from new to
+// old, so that beginning in a gap finds what is left from before the gap.
+func (s *Store) lockChunks(tx *gorm.DB, keyID, size int64, n int) (found []takenChunk, err error) {
+	var first, last int64
+	err = query(tx, func(rows *sql.Rows) error { return rows.Scan(&first, &last) },
+		"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM chunks WHERE key_id = ? AND size = ?", keyID, size)
+	if err != nil {
+		return nil, err
+	}
+	begin := first + rand.N(last-first+1)
+	if found, err = s.lockChunksAmong(tx, keyID, size, first, begin, n); err != nil || len(found) == n {
+		return found, err
+	}
+	more, err := s.lockChunksAmong(tx, keyID, size, begin+1, last, n-len(found))
+	return append(found, more...), err
+}
+
+// lockChunksAmong finds and locks up to n chunks of a size, of those with ids
+// from one to another. Their files are locked with them, which nobody else
+// asks for.
+func (s *Store) lockChunksAmong(tx *gorm.DB, keyID, size, from, to int64, n int) (found []takenChunk, err error) {
 	found = make([]takenChunk, 0, n)
 	err = query(tx, func(rows *sql.Rows) error {
 		var c takenChunk
@@ -166,9 +183,22 @@ func (s *Store) lockChunks(tx *gorm.DB, keyID, largest int64, n int) (found []ta
 		found = append(found, c)
 		return err
 	}, "SELECT c.id, c.file_id, c.key_id, c.size, c.challenge, c.state, f.hash, f.seed, f.tag_size"+
-		" FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f ON f.id = c.file_id"+
-		" WHERE c.key_id = ? AND c.size <= ? ORDER BY c.size DESC LIMIT ?"+s.dialect.skipLocked, keyID, largest, n)
+		" FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
+		" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
+		keyID, size, from, to, n)
 	return found, err
+}
+
+func deleteChunks(tx *gorm.DB, chunks []takenChunk) error {
+	if len(chunks) == 0 {
+		return nil
+	}
+	ids := make([]any, len(chunks))
+	for i, c := range chunks {
+		ids[i] = c.ID
+	}
+	_, err := exec(tx, "DELETE FROM chunks WHERE id IN ("+placeholders(len(ids))+")", ids...)
+	return err
 }
 
 // makeContracts gives the chunks to the token.

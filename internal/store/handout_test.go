@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -52,6 +54,44 @@ func TestHandOut(t *testing.T) {
 				f.checkInvariant(t)
 			})
 		})
+	}
+}
+
+// Wherever a hand-out begins among chunks of a size, it finds all of them.
+func TestHandOutGoesRound(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		for range 10 {
+			f.stock(t, 3, 5, 3, 5, 5, 3)
+			out, err := f.HandOut(t.Context(), token, 1<<40, HandOutLimits{Contracts: 6}, interval, start)
+			must(t, err)
+			if got := sizes(out); !slices.Equal(got, []int64{5, 5, 5, 3, 3, 3}) {
+				t.Fatalf("handed out %v", got)
+			}
+		}
+	})
+}
+
+// Chunks that somebody has locked are passed over, and others taken instead.
+func TestHandOutPassesLockedChunks(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, MySQL)
+	token := f.token(t, "address")
+	f.stock(t, 8, 8, 4)
+	must(t, f.transaction(t.Context(), func(tx *gorm.DB) error {
+		if _, err := f.lockChunks(tx, f.key, 8, 1); err != nil {
+			return err
+		}
+		out, err := f.HandOut(t.Context(), token, 16, HandOutLimits{Contracts: 2}, interval, start)
+		if got := sizes(out); !slices.Equal(got, []int64{8, 4}) {
+			t.Errorf("handed out %v", got)
+		}
+		return err
+	}))
+	out, err := f.HandOut(t.Context(), token, 16, HandOutLimits{Contracts: 2}, interval, start)
+	must(t, err)
+	if got := sizes(out); !slices.Equal(got, []int64{8}) {
+		t.Errorf("handed out %v when none was locked any more", got)
 	}
 }
 
