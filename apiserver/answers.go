@@ -1,13 +1,13 @@
 package apiserver
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/gorilla/mux"
 
+	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -18,18 +18,22 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var ask struct {
-		Proof json.RawMessage `json:"proof"`
-	}
-	if err := s.decodeBody(w, r, &ask, want); err != nil {
+	var proof givenProof
+	err = s.readObject(w, r, want, func(in *bodyjson.Reader, name []byte) error {
+		if bodyjson.IsName(name, "proof") {
+			return proof.read(in, f)
+		}
+		return in.Skip()
+	})
+	if err != nil {
 		return err
 	}
-	if ask.Proof == nil {
+	if !proof.given {
 		return bodyError(errors.New("no proof"), want)
 	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
-	if err := sub.add(mux.Vars(r)["file_hash"], ask.Proof); err != nil {
+	if err := sub.add(mux.Vars(r)["file_hash"], proof.binary); err != nil {
 		return err
 	}
 	outcomes, err := sub.outcomes()
@@ -39,9 +43,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	if !outcomes[0].Accepted() {
 		return badRequest(outcomes[0].Message())
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	writeRawJSON(w, http.StatusOK, statusOK)
 	return nil
 }
+
+var statusOK = []byte(`{"status":"ok"}` + "\n")
 
 // answers answers POST /answer/{token}: a batch of proofs. They go to the
 // workers part by part while the body is still being read.
@@ -53,14 +59,18 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
-	err = eachElement(s, w, r, "proofs", want, func(a answerItem) error {
+	err = s.readArray(w, r, "proofs", want, func(in *bodyjson.Reader) error {
+		hash, proof, err := readAnswer(in, f)
+		if err != nil {
+			return err
+		}
 		if len(sub.hashes) == s.opt.MaxProofs {
 			return badRequest(fmt.Sprintf("more than %d proofs in one request", s.opt.MaxProofs))
 		}
-		if a.FileHash == nil || a.Proof == nil {
+		if hash == nil || !proof.given {
 			return bodyError(errors.New("no file_hash or no proof"), want)
 		}
-		return sub.add(*a.FileHash, a.Proof)
+		return sub.add(*hash, proof.binary)
 	})
 	if err != nil {
 		return err
@@ -72,25 +82,58 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	return s.writeReport(w, sub.hashes, outcomes)
 }
 
-type answerItem struct {
-	FileHash *string         `json:"file_hash"`
-	Proof    json.RawMessage `json:"proof"`
+// readAnswer reads {"file_hash", "proof"}; what is not there is not given.
+func readAnswer(in *bodyjson.Reader, f farmer) (hash *string, proof givenProof, err error) {
+	err = in.Object(func(name []byte) error {
+		switch {
+		case bodyjson.IsName(name, "proof"):
+			return proof.read(in, f)
+		case bodyjson.IsName(name, "file_hash"):
+			text, ok, err := in.String()
+			if hash = nil; ok {
+				hash = &text
+			}
+			return err
+		}
+		return in.Skip()
+	})
+	return hash, proof, err
 }
 
-type reportItem struct {
-	FileHash string `json:"file_hash"`
-	Status   string `json:"status,omitempty"`
-	Error    string `json:"error,omitempty"`
+// givenProof is a proof as it goes to the workers: one that cannot be parsed,
+// or is larger than any job should be, is a wrong proof, and goes on as an
+// empty one, to be counted.
+type givenProof struct {
+	binary []byte
+	given  bool
 }
 
+// read reads a proof of the farmer's. Of several in one object the last counts.
+func (p *givenProof) read(in *bodyjson.Reader, f farmer) error {
+	wire, err := in.Value()
+	if err != nil {
+		return err
+	}
+	p.given = true
+	if p.binary, err = f.key.ParseProof(wire); err != nil || len(p.binary) > partBytes {
+		p.binary = nil
+	}
+	return nil
+}
+
+// writeReport writes {"file_hash", "status"} or {"file_hash", "error"} for each
+// proof.
 func (s *Server) writeReport(w http.ResponseWriter, hashes []string, outcomes []node.Outcome) error {
 	out := s.newArray(w, "report")
+	var line []byte
 	for i, outcome := range outcomes {
-		item := reportItem{FileHash: hashes[i], Error: outcome.Message()}
+		line = appendText(append(line[:0], `{"file_hash":`...), hashes[i])
 		if outcome.Accepted() {
-			item = reportItem{FileHash: hashes[i], Status: "ok"}
+			line = append(line, `,"status":"ok"}`...)
+		} else {
+			line = append(appendText(append(line, `,"error":`...), outcome.Message()), '}')
 		}
-		if err := out.item(item); err != nil {
+		if _, err := out.next().Write(line); err != nil {
 			return err
 		}
 	}

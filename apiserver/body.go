@@ -13,7 +13,7 @@ import (
 // The bytes decide, not the header: farmers in the field say
 // "Content-Encoding: gzip" over a body that is not compressed.
 func openBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader, error) {
-	raw := bufio.NewReader(http.MaxBytesReader(w, r.Body, limit))
+	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512) // who reads on has a larger one
 	magic, err := raw.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/node"
 )
@@ -80,7 +81,11 @@ func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
 // readHashes reads {"hashes": [...]}.
 func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, error) {
 	var hashes []string
-	err := eachElement(s, w, r, "hashes", `{"hashes": ["...", ...]}`, func(hash string) error {
+	err := s.readArray(w, r, "hashes", `{"hashes": ["...", ...]}`, func(in *bodyjson.Reader) error {
+		hash, _, err := in.String()
+		if err != nil {
+			return err
+		}
 		if len(hashes) == s.opt.MaxProofs {
 			return badRequest(fmt.Sprintf("more than %d hashes in one request", s.opt.MaxProofs))
 		}
@@ -196,7 +201,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 // misses a copy, or finds an old one, reads the store.
 func (s *Server) share(ctx context.Context, contracts []node.Contract) {
 	if err := s.queue.States().Put(ctx, contracts); err != nil {
-		requestOf(ctx).log.Debug("challenge state not shared", "error", err)
+		requestOf(ctx).log().Debug("challenge state not shared", "error", err)
 	}
 }
 

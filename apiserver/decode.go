@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
+
+	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
 )
 
 // decodeBody reads the whole of a small request body into v. want says what
@@ -21,70 +24,41 @@ func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, v any, want 
 	return nil
 }
 
-// eachElement reads a request body that is a JSON object and calls each with
-// every element of its array called name, holding one at a time. Other members
-// are skipped. An error of each is returned as it is.
-func eachElement[T any](s *Server, w http.ResponseWriter, r *http.Request, name, want string, each func(T) error) error {
+// readers read bodies, in memory that others used before.
+var readers = sync.Pool{New: func() any { return new(bodyjson.Reader) }}
+
+// readObject reads a request body that is a JSON object with read, which is
+// told the name of each member and reads its value. An error that is not about
+// the body is returned as it is.
+func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *bodyjson.Reader, name []byte) error) error {
 	body, err := openBody(w, r, s.opt.MaxBody)
 	if err != nil {
 		return bodyError(err, want)
 	}
-	dec := json.NewDecoder(body)
-	if err := expect(dec, json.Delim('{')); err != nil {
-		return bodyError(err, want)
+	in := readers.Get().(*bodyjson.Reader)
+	defer readers.Put(in)
+	in.Reset(body)
+	err = in.Object(func(name []byte) error { return read(in, name) })
+	if e, ok := errors.AsType[*bodyjson.Error](err); ok {
+		return bodyError(e, want)
 	}
+	return err
+}
+
+// readArray reads a request body that is a JSON object with read, which is
+// called for every element of its array called name and reads it. Other members
+// are passed over.
+func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *bodyjson.Reader) error) error {
 	found := false
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return bodyError(err, want)
-		}
-		if key != name {
-			if err := dec.Decode(new(json.RawMessage)); err != nil {
-				return bodyError(err, want)
-			}
-			continue
+	err := s.readObject(w, r, want, func(in *bodyjson.Reader, member []byte) error {
+		if string(member) != name {
+			return in.Skip()
 		}
 		found = true
-		if err := decodeArray(dec, want, each); err != nil {
-			return err
-		}
-	}
-	if err := expect(dec, json.Delim('}')); err != nil {
-		return bodyError(err, want)
-	}
-	if !found {
-		return bodyError(fmt.Errorf("no %q", name), want)
-	}
-	return nil
-}
-
-func decodeArray[T any](dec *json.Decoder, want string, each func(T) error) error {
-	if err := expect(dec, json.Delim('[')); err != nil {
-		return bodyError(err, want)
-	}
-	for dec.More() {
-		var element T
-		if err := dec.Decode(&element); err != nil {
-			return bodyError(err, want)
-		}
-		if err := each(element); err != nil {
-			return err
-		}
-	}
-	if err := expect(dec, json.Delim(']')); err != nil {
-		return bodyError(err, want)
-	}
-	return nil
-}
-
-func expect(dec *json.Decoder, want json.Delim) error {
-	got, err := dec.Token()
-	switch {
-	case err == io.EOF && dec.InputOffset() > 0:
-		err = io.ErrUnexpectedEOF // the body is not empty, it is cut off
-	case err == nil && got != want:
-		err = fmt.Errorf("%v in place of %v", got, want)
+		return in.Array(func() error { return read(in) })
+	})
+	if err == nil && !found {
+		err = bodyError(fmt.Errorf("no %q", name), want)
 	}
 	return err
 }

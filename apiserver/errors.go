@@ -93,6 +93,13 @@ type errorBody struct {
 	Message string `json:"message"`
 }
 
+// writeRawJSON answers with what is JSON already.
+func writeRawJSON(w http.ResponseWriter, status int, raw []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(raw) // a peer that went away needs no answer
+}
+
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

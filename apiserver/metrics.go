@@ -1,7 +1,11 @@
 package apiserver
 
 import (
+	"math"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 type metrics struct {
@@ -48,4 +52,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	reg.MustRegister(m.requests, m.seconds, m.limited, m.refused, m.verdicts, m.lost, m.contract)
 	return m
+}
+
+// told counts what a farmer is told of its proofs.
+func (m *metrics) told(outcomes []node.Outcome) {
+	var times [math.MaxUint8 + 1]int
+	for _, outcome := range outcomes {
+		times[outcome]++
+	}
+	for outcome, n := range times {
+		if n > 0 {
+			m.verdicts.WithLabelValues(node.Outcome(outcome).String()).Add(float64(n))
+		}
+	}
 }

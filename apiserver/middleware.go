@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -16,20 +17,22 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// request is what the middleware finds out about a request before its handler
-// runs.
+// request is what the middleware knows about a request.
 type request struct {
-	id  string
-	ip  netip.Addr
-	log *slog.Logger
+	server *Server
+	id     string
+	ip     netip.Addr
+	route  string // its template, once the router has found it
 }
 
 type requestKey struct{}
 
-func requestOf(ctx context.Context) request {
-	r, _ := ctx.Value(requestKey{}).(request)
-	return r
+func requestOf(ctx context.Context) *request {
+	return ctx.Value(requestKey{}).(*request)
 }
+
+// log is for what becomes of the request.
+func (r *request) log() *slog.Logger { return r.server.log.With("request", r.id) }
 
 // handlerFunc is a handler that leaves its error to the one place that answers
 // errors.
@@ -46,7 +49,7 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 			case v == http.ErrAbortHandler:
 				panic(v)
 			default:
-				requestOf(r.Context()).log.Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
+				requestOf(r.Context()).log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
 				writeError(w, &apiError{status: http.StatusInternalServerError, message: "internal error"})
 			}
 		}()
@@ -58,12 +61,11 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 
 func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	e := classify(err)
-	log := requestOf(r.Context()).log
 	switch {
 	case e.status == http.StatusInternalServerError:
-		log.Error("request failed", "error", err)
+		requestOf(r.Context()).log().Error("request failed", "error", err)
 	case e.status >= 500 && r.Context().Err() == nil:
-		log.Warn("request not decided", "error", err)
+		requestOf(r.Context()).log().Warn("request not decided", "error", err)
 	}
 	if wrote, ok := w.(*recorder); ok && wrote.status != 0 {
 		// The answer has begun: cut the connection, so that the farmer does not
@@ -104,54 +106,46 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // each. Paths are logged by their route, since a path can hold a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestID(r)
-		req := request{id: id, ip: clientIP(r, s.opt.TrustedProxies), log: s.log.With("request", id)}
+		req := &request{server: s, id: requestID(r), ip: clientIP(r, s.opt.TrustedProxies)}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 		rec := &recorder{ResponseWriter: w}
-		rec.Header().Set("X-Request-Id", id)
+		rec.Header().Set("X-Request-Id", req.id)
 		if s.draining.Load() {
 			// The farmer's next request finds a replica that stays.
 			rec.Header().Set("Connection", "close")
 		}
 		start := time.Now()
-		route := &matched{}
-		defer func() { s.record(r, rec, route.template, time.Since(start)) }()
+		defer func() { s.record(r, rec, time.Since(start)) }()
 
 		if !s.admit() {
 			writeError(rec, &apiError{status: http.StatusServiceUnavailable, message: "the node is busy, ask again later", retryAfter: retryAfter})
 			return
 		}
 		defer s.leave()
-		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), matchedKey{}, route)))
+		next.ServeHTTP(rec, r)
 	})
 }
 
-func (s *Server) record(r *http.Request, rec *recorder, route string, took time.Duration) {
-	status := rec.status
+func (s *Server) record(r *http.Request, rec *recorder, took time.Duration) {
+	req, status := requestOf(r.Context()), rec.status
 	if status == 0 {
 		status = 499 // the connection was cut before an answer began
 	}
-	if route == "" {
-		route = "unmatched"
-	}
+	route := cmp.Or(req.route, "unmatched")
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
-	requestOf(r.Context()).log.Debug("request",
-		"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "seconds", took.Seconds())
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		req.log().Debug("request",
+			"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "seconds", took.Seconds())
+	}
 }
 
-// matched carries the route's template from where mux knows it, behind the
-// router, to where it is recorded, before it.
-type matched struct{ template string }
-
-type matchedKey struct{}
-
+// rememberRoute carries the route's template from where mux knows it, behind
+// the router, to where it is recorded, before it.
 func rememberRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m, ok := r.Context().Value(matchedKey{}).(*matched); ok {
-			if route := mux.CurrentRoute(r); route != nil {
-				m.template, _ = route.GetPathTemplate()
-			}
+		if route := mux.CurrentRoute(r); route != nil {
+			requestOf(r.Context()).route, _ = route.GetPathTemplate()
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -28,8 +28,8 @@ func (s *Server) router() http.Handler {
 			r.Handle(path, s.handle(h)).Methods(methods...)
 			allowed[path] = append(allowed[path], methods...)
 		}
-		route("POST", "/answer/{token}", s.answers)
 		route("POST", "/answer/{token}/{file_hash}", s.answer)
+		route("POST", "/answer/{token}", s.answers)
 		route("GET", "/challenge/{token}/{file_hash}", s.challenge)
 		route("GET", "/challenge/{token}", s.challenges)
 		route("POST", "/challenge/{token}", s.challengesFor)

@@ -44,6 +44,27 @@ func (a *array) item(v any) error {
 	return err
 }
 
+// appendText appends a string as encoding/json writes it.
+func appendText(dst []byte, text string) []byte {
+	for i := range len(text) {
+		if !isPlain(text[i]) {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				panic(err) // there is no string that has no form
+			}
+			return append(dst, quoted...)
+		}
+	}
+	dst = append(append(dst, '"'), text...)
+	return append(dst, '"')
+}
+
+// isPlain says that a byte of a string is written as it is, which is not said
+// of every byte of which that is so.
+func isPlain(b byte) bool {
+	return b >= ' ' && b < 0x7f && b != '"' && b != '\\' && b != '<' && b != '>' && b != '&'
+}
+
 // end closes the array and sends what is left.
 func (a *array) end() error {
 	if a.items == 0 {

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -52,10 +51,8 @@ func (sub *submission) close() {
 	sub.cancel()
 }
 
-// add takes one answer in, and sends a part that is full. A proof that cannot
-// be parsed, or is larger than any job should be, is a wrong proof: it goes on
-// as an empty one, to be counted.
-func (sub *submission) add(fileHash string, wire json.RawMessage) error {
+// add takes one answer in, and sends a part that is full.
+func (sub *submission) add(fileHash string, proof []byte) error {
 	at := len(sub.hashes)
 	sub.hashes = append(sub.hashes, fileHash)
 	hash, ok := node.ParseFileHash(fileHash)
@@ -64,10 +61,6 @@ func (sub *submission) add(fileHash string, wire json.RawMessage) error {
 		return nil
 	}
 	sub.results = append(sub.results, node.Undecided)
-	proof, err := sub.f.key.ParseProof(wire)
-	if err != nil || len(proof) > partBytes {
-		proof = nil
-	}
 	sub.open.job.Proofs = append(sub.open.job.Proofs, queue.Answer{FileHash: hash, Proof: proof})
 	sub.open.at = append(sub.open.at, at)
 	sub.open.bytes += len(proof)
@@ -118,9 +111,7 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 			return nil, unavailable("the node could not decide on every proof, ask again")
 		}
 	}
-	for _, outcome := range sub.results {
-		sub.s.metrics.verdicts.WithLabelValues(outcome.String()).Inc()
-	}
+	sub.s.metrics.told(sub.results)
 	return sub.results, nil
 }
 

@@ -1,0 +1,275 @@
+package bodyjson_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
+)
+
+// item is what the tests read of an object; nil is what is not there.
+type item struct {
+	Text *string         `json:"a_text"`
+	Any  json.RawMessage `json:"any"`
+}
+
+func readItem(in *bodyjson.Reader) (it item, err error) {
+	err = in.Object(func(name []byte) error {
+		switch {
+		case bodyjson.IsName(name, "a_text"):
+			s, ok, err := in.String()
+			if it.Text = nil; ok {
+				it.Text = &s
+			}
+			return err
+		case bodyjson.IsName(name, "any"):
+			v, err := in.Value()
+			it.Any = bytes.Clone(v)
+			return err
+		}
+		return in.Skip()
+	})
+	return it, err
+}
+
+// readList reads {"list": [item, ...]}.
+func readList(in *bodyjson.Reader) (list []item, err error) {
+	err = in.Object(func(name []byte) error {
+		if string(name) != "list" {
+			return in.Skip()
+		}
+		return in.Array(func() error {
+			it, err := readItem(in)
+			list = append(list, it)
+			return err
+		})
+	})
+	return list, err
+}
+
+// The second opinion: the same by way of encoding/json. Where that takes null
+// for an object, it is refused.
+
+func referenceItem(body io.Reader) (it item, err error) {
+	var raw json.RawMessage
+	if err := json.NewDecoder(body).Decode(&raw); err != nil {
+		return it, err
+	}
+	if string(raw) == "null" {
+		return it, errors.New("null")
+	}
+	return it, json.Unmarshal(raw, &it)
+}
+
+func referenceList(body io.Reader) (list []item, err error) {
+	dec := json.NewDecoder(body)
+	if err := expect(dec, json.Delim('{')); err != nil {
+		return nil, err
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		if key != "list" {
+			if err := dec.Decode(new(json.RawMessage)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := expect(dec, json.Delim('[')); err != nil {
+			return nil, err
+		}
+		for dec.More() {
+			it, err := referenceElement(dec)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, it)
+		}
+		if err := expect(dec, json.Delim(']')); err != nil {
+			return nil, err
+		}
+	}
+	return list, expect(dec, json.Delim('}'))
+}
+
+func referenceElement(dec *json.Decoder) (it item, err error) {
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return it, err
+	}
+	return referenceItem(bytes.NewReader(raw))
+}
+
+func expect(dec *json.Decoder, want json.Delim) error {
+	got, err := dec.Token()
+	if err == nil && got != want {
+		err = fmt.Errorf("%v in place of %v", got, want)
+	}
+	return err
+}
+
+// arrivals are the ways in which a body may come in.
+var arrivals = map[string]func(io.Reader) io.Reader{
+	"at once":           func(r io.Reader) io.Reader { return r },
+	"byte by byte":      iotest.OneByteReader,
+	"end with the data": iotest.DataErrReader,
+}
+
+// compare holds what is read of body against the second opinion.
+func compare(t *testing.T, body string) {
+	t.Helper()
+	wantItem, wantItemErr := referenceItem(strings.NewReader(body))
+	wantList, wantListErr := referenceList(strings.NewReader(body))
+	var in bodyjson.Reader
+	for how, arrive := range arrivals {
+		in.Reset(arrive(strings.NewReader(body)))
+		it, err := readItem(&in)
+		same(t, how+", object", body, it, wantItem, err, wantItemErr)
+		in.Reset(arrive(strings.NewReader(body)))
+		list, err := readList(&in)
+		same(t, how+", array", body, list, wantList, err, wantListErr)
+	}
+}
+
+func same(t *testing.T, what, body string, got, want any, err, wantErr error) {
+	t.Helper()
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%s: error %v, want %v\n%.1000q", what, err, wantErr, body)
+	}
+	if empty := strings.Trim(body, " \t\r\n") == ""; errors.Is(err, io.EOF) != empty {
+		t.Fatalf("%s: error %v, and the body is empty: %v\n%.1000q", what, err, empty, body)
+	}
+	if e := (*bodyjson.Error)(nil); err != nil && !errors.As(err, &e) {
+		t.Fatalf("%s: an error that is not the body's: %v", what, err)
+	}
+	if g, w := fmt.Sprint(shown(got)), fmt.Sprint(shown(want)); err == nil && g != w {
+		t.Fatalf("%s: %.1000s, want %.1000s\n%.1000q", what, g, w, body)
+	}
+}
+
+// shown tells apart what is nil and what is empty.
+func shown(v any) any {
+	if list, ok := v.([]item); ok {
+		lines := make([]any, len(list))
+		for i, it := range list {
+			lines[i] = shown(it)
+		}
+		return lines
+	}
+	it := v.(item)
+	text := "nil"
+	if it.Text != nil {
+		text = fmt.Sprintf("%q", *it.Text)
+	}
+	return fmt.Sprintf("%s %v %q", text, it.Any == nil, it.Any)
+}
+
+var bodies = []string{
+	"", " \r\n\t", "{", "}", "[", "[]", "{}", "null", "nul", "true", "1", `"x"`, "\x00", "\xef\xbb\xbf{}",
+	`{"a_text": "x", "any": 1}`, `{"any": 1, "a_text": "x"} and more`, " { } ", `{"a_text"}`, `{"a_text":}`, `{"a_text" "x"}`,
+	`{"A_TEXT": "x", "Any": [1]}`, `{"any": 1, "ANY": 2, "any": null}`, `{"a_text": "x", "a_text": null}`, `{"a_tex\u0074": "x", "\u0061ny": {}}`,
+	`{"a_text": 1}`, `{"a_text": {}, "a_text": "x"}`, `{"a_text": "\u00e9\ud83d\ude00\ud83d\"\\\/\b\f\n\r\t"}`, "{\"a_text\": \"\xff\xc3\"}", "{\"\xff\": 1}",
+	`{"a_text": "\ud83d"}`, `{"a_text": "\ud83dx\ude00"}`, `{"a_text": "\ud83d\ud83d\ude00\uDE00\uabCD"}`, `{"a_text": "\ud83d\n"}`, `{"a_text": "\ufffd\u0000é"}`,
+	"{\"a_text\": \"\\n\xe2\x82\\u00e9\xff\xff\"}",
+	"{\"a_text\": \"\n\"}", `{"a_text": "\x"}`, `{"a_text": "\u12g4"}`, `{"a_text": "\u12`, `{"a_text": "`, `{"a_text": "\`,
+	`{"any": -0.5e+7}`, `{"any": 01}`, `{"any": -}`, `{"any": 1.}`, `{"any": .5}`, `{"any": 1e}`, `{"any": 1e400}`, `{"any": +1}`,
+	`{"any": tru}`, `{"any": truex}`, `{"any": false}`, `{"any": fals`, `{"any": 1,}`, `{,"any": 1}`, `{"any": 1,, "b": 2}`, `{"any": 1 "b": 2}`,
+	`{"any": {"b": [1, {"c": "]}"}, []], "d": {}}}`, `{"any": [1 2]}`, `{"any": [1,]}`, `{"any": [,1]}`, `{"any": [1}`, `{"any": {"b": 1]}`, `{"any": {1: 2}}`,
+	`{1: 2}`, `{null: 2}`, `{"list": []}`, `{"list": [{}, {"any": 1}]}`, `{"list": null}`, `{"list": {}}`, `{"list": [null]}`, `{"list": [1]}`, `{"LIST": [1]}`,
+	`{"li\u0073t": [{"any": "x"}]}`, `{"list": [{"any": 1}], "list": [{"any": 2}], "more": [[]]}`, `{"list": [{"any": 1}`, `{"list": [{"any": 1}]`, `{"list": [{"any": 1},`,
+	`{"list": [{"any": 1} {"any": 2}]}`, `{"list": [{"any": 1}],}`, `{"list": [{"any": 1}]] `, `{"list": [{"any": 1},]}`,
+	`{"a_teſt": 1, "a_text": "ſ", "any": "K"}`, `{"a_text": "x` + strings.Repeat(" long", 10_000) + `", "any": 1}`,
+	strings.Repeat(`{"any":`, 500) + "1" + strings.Repeat("}", 500), strings.Repeat("[", 20_000),
+}
+
+func TestAsEncodingJSON(t *testing.T) {
+	t.Parallel()
+	for _, body := range bodies {
+		compare(t, body)
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	for _, body := range bodies {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		if strings.Count(body, "[")+strings.Count(body, "{") > 9_000 {
+			return // encoding/json counts the depth of each element by itself
+		}
+		compare(t, body)
+	})
+}
+
+// What the input says where it fails is what the caller is told.
+func TestInputFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for _, body := range []string{"", "{", `{"any": "x`, `{"any": 1, `, `{"list": [{"any": [`} {
+		var in bodyjson.Reader
+		in.Reset(io.MultiReader(strings.NewReader(body), iotest.ErrReader(broken)))
+		if _, err := readList(&in); !errors.Is(err, broken) {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
+// Once something is wrong nothing more is read, whoever asks.
+func TestErrorIsTheLast(t *testing.T) {
+	t.Parallel()
+	var in bodyjson.Reader
+	in.Reset(strings.NewReader(`[1, 2`))
+	_, first := in.Value()
+	_, second := in.Value()
+	if first == nil || second != first {
+		t.Errorf("%v, and then %v", first, second)
+	}
+	mine := errors.New("mine")
+	in.Reset(strings.NewReader(`[1, 2]`))
+	if err := in.Array(func() error { return mine }); err != mine {
+		t.Errorf("%v, want the error of the caller", err)
+	}
+}
+
+// A value that is passed over takes no memory, and one that is read as much as
+// it is long. Not parallel: it looks at the memory of the whole process.
+func TestMemory(t *testing.T) {
+	const length = 4 << 20
+	for name, most := range map[string]uint64{"more": 64 << 10, "any": 4 * length} {
+		body := io.MultiReader(strings.NewReader(`{"`+name+`": "`), io.LimitReader(endless{}, length), strings.NewReader(`"}`))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var in bodyjson.Reader
+		in.Reset(body)
+		err := in.Object(func(name []byte) error {
+			if string(name) == "any" {
+				_, err := in.Value()
+				return err
+			}
+			return in.Skip()
+		})
+		runtime.ReadMemStats(&after)
+		if held := after.TotalAlloc - before.TotalAlloc; err != nil || held > most {
+			t.Errorf("%q: %d bytes for a value of %d, want %d at most; %v", name, held, length, most, err)
+		}
+	}
+}
+
+// endless is the letter x.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
