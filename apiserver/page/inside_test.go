@@ -78,6 +78,33 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// The marks of an axis differ, and are short enough for the room there is.
+func TestAxes(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, 1, 1, 22, 10, 0, 0, time.UTC)
+	for long, want := range map[time.Duration][2]string{
+		time.Minute:         {"22:10", "22:11"},
+		24 * time.Hour:      {"1 Jan, 22:10", "2 Jan, 22:10"},
+		30 * 24 * time.Hour: {"1 Jan", "31 Jan"},
+	} {
+		p := plot{Unit: inCounts}
+		p.add(from, 1)
+		p.add(from.Add(long), 2)
+		if got := p.Ends(); got != want {
+			t.Errorf("over %v: %q, want %q", long, got, want)
+		}
+	}
+	for most, want := range map[float64][2]string{
+		0: {"1 B", "2 B"}, 300: {"200 B", "400 B"}, 401: {"512 B", "1.0 KiB"}, 1000 << 10: {"512 KiB", "1.0 MiB"}, 1 << 30: {"1.0 GiB", "2.0 GiB"},
+	} {
+		p := plot{Unit: inBytes}
+		p.add(from, most)
+		if rows := p.Rows(); rows[1].Label != want[0] || rows[2].Label != want[1] {
+			t.Errorf("up to %v bytes: %v, want %v", most, rows, want)
+		}
+	}
+}
+
 // Points of the projection, from the reference implementation of its authors'
 // equations: the pole and the edge of the equator, in radii.
 func TestEqualEarth(t *testing.T) {

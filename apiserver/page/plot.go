@@ -11,7 +11,7 @@ import (
 // The drawing's measures, in units that are pixels at its usual width.
 const (
 	plotWidth, plotHeight = 340.0, 132.0
-	plotLeft, plotRight   = 46.0, 336.0 // of the drawing, where the values are
+	plotLeft, plotRight   = 46.0, 322.0 // of the drawing, where the values are
 	plotTop, plotBottom   = 8.0, 108.0
 )
 
@@ -86,8 +86,12 @@ func (p plot) Rows() []tick {
 func (p plot) Ends() [2]string {
 	first, last := p.times[0].UTC(), p.times[len(p.times)-1].UTC()
 	form := "2 Jan"
-	if last.Sub(first) <= 48*time.Hour {
+	switch {
+	case last.Sub(first) > 48*time.Hour:
+	case first.YearDay() == last.YearDay():
 		form = "15:04"
+	default:
+		form = "2 Jan, 15:04"
 	}
 	return [2]string{first.Format(form), last.Format(form)}
 }
@@ -98,16 +102,20 @@ func (p plot) top() float64 {
 	for _, v := range p.value {
 		most = max(most, v)
 	}
-	scale := 1.0
-	switch {
-	case p.Unit == inPercent:
+	switch p.Unit {
+	case inPercent:
 		return 100
-	case p.Unit == inBytes:
+	case inBytes:
+		scale := 1.0
 		for most/scale >= 1024 {
 			scale *= 1024
 		}
+		if round := roundUp(most / scale); round < 1000 {
+			return scale * round
+		}
+		return scale * 1024 // 1000 KiB is longer, and not round
 	}
-	return scale * roundUp(most/scale)
+	return roundUp(most)
 }
 
 // roundUp is the next of 2, 4, 10, 20, 40, 100 and so on: halves of them are

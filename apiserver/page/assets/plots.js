@@ -26,7 +26,8 @@
 	const top = (unit, most) => {
 		let scale = 1;
 		if (unit === 'bytes') while (most / scale >= 1024) scale *= 1024;
-		return scale * roundUp(most / scale);
+		const round = roundUp(most / scale);
+		return scale * (unit === 'bytes' && round === 1000 ? 1024 : round);
 	};
 	const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
 	const minute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: 'UTC' });
@@ -35,19 +36,23 @@
 		return daily ? day.format(at) : `${day.format(at)}, ${minute.format(at)}`;
 	};
 
+	const isDaily = (times) => times[1] - times[0] >= 86400;
+	const isBrief = (times) => times.at(-1) - times[0] <= 48 * 3600;
+	// What the axis of time goes up by: no less than its words tell apart.
+	const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((n) => n * 60);
+	const days = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((n) => n * 86400);
+
 	const draw = (box) => {
 		const { unit } = box.dataset;
 		const bars = 'bars' in box.dataset;
 		const data = JSON.parse(box.dataset.points);
-		const daily = data[0].length > 1 && data[0][1] - data[0][0] >= 86400;
-		const brief = data[0].at(-1) - data[0][0] <= 48 * 3600;
 		const figure = box.closest('.plot');
 		const reading = figure.querySelector('.reading b');
 		const when = figure.querySelector('.when');
 		const text = getComputedStyle(box).fontFamily;
 		const options = {
 			width: box.clientWidth, height: box.clientHeight,
-			padding: [8, 4, 0, 0],
+			padding: [8, 18, 0, 0], // half a word of the axis of time
 			legend: { show: false },
 			cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
 			tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
@@ -55,7 +60,8 @@
 			axes: [
 				{
 					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 24, gap: 6, grid: { show: false }, ticks: { show: false }, space: 90,
-					values: (_, splits) => splits.map((s) => (brief ? minute : day).format(new Date(s * 1000))),
+					incrs: (u) => (isBrief(u.data[0]) ? minutes : days),
+					values: (u, splits) => splits.map((s) => (isBrief(u.data[0]) ? minute : day).format(new Date(s * 1000))),
 				},
 				{
 					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 46, gap: 6, ticks: { show: false },
@@ -74,7 +80,7 @@
 					const [at, values] = u.data;
 					const i = u.cursor.idx;
 					const pointed = i !== null && i !== undefined && u.cursor.left >= 0;
-					when.textContent = pointed ? `${whenOf(at[i], daily)}  ` : '';
+					when.textContent = pointed ? `${whenOf(at[i], isDaily(at))}  ` : '';
 					reading.textContent = say[unit](values[pointed ? i : values.length - 1]);
 				}],
 			},

@@ -76,7 +76,7 @@ func New(n int) *Records {
 			homes = append(homes, i)
 		}
 	}
-	r := &Records{now: Now, orders: map[order][]page.Farmer{}}
+	r := &Records{now: Now, orders: map[order][]page.Farmer{}, age: 2 * 365 * 24 * time.Hour}
 	for range n {
 		r.farmers = append(r.farmers, makeFarmer(random, homes))
 	}
@@ -132,6 +132,9 @@ func (r *Records) History(_ context.Context, from, to time.Time, step time.Durat
 	now := r.sum()
 	random := rand.New(rand.NewPCG(1, uint64(step)))
 	var spans []page.Span
+	if born := r.now.Add(-r.age); from.Before(born) {
+		from = born
+	}
 	for at := from.Truncate(step); !at.After(to); at = at.Add(step) {
 		hours := Now.Sub(at).Hours()
 		grown := (1 - 0.8*hours/(365*24)) * (1 + 0.03*math.Sin(2*math.Pi*hours/24) + 0.012*math.Sin(hours/3.7))

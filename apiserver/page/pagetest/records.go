@@ -19,6 +19,7 @@ type Records struct {
 	farmers []page.Farmer
 	orders  map[order][]page.Farmer // made when asked for
 	away    bool
+	age     time.Duration // of the node
 }
 
 type order struct {
@@ -36,6 +37,13 @@ func (r *Records) SetAway(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = away
+}
+
+// SetAge makes the node's history so long.
+func (r *Records) SetAge(age time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.age = age
 }
 
 // Hold makes every read wait until end is called.
