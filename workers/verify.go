@@ -147,6 +147,7 @@ func (v *Verifier) look(b *ballot, i int, q question, c *node.Contract) {
 		Proof:      q.proof,
 		Valid:      valid,
 		Received:   q.received,
+		Copy:       c,
 	})
 }
 

@@ -4,8 +4,8 @@
 //
 // It is plain types and functions. The clock is passed in; nothing here reads
 // a database, a queue or a network, so every rule can be read, and tested, in
-// one place. The store applies these rules to locked rows; the workers and the
-// API apply them to copies, to see what needs no lock.
+// one place. The store applies these rules to what its rows say; the workers and
+// the API apply them to copies, to see what needs no writing.
 //
 // The invariant: applying the same answer to a contract any number of times
 // gives the same outcome and changes the contract once. That is what lets a

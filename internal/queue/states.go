@@ -12,7 +12,7 @@ import (
 
 // States is the copies of contracts, with their current challenges, that API
 // and workers share. MySQL has the truth: a copy may be missing or behind, and
-// what is decided on it is decided again on the locked row.
+// what is decided on it is stored only if the row still says the same.
 type States struct{ q *Queue }
 
 // States are the node's copies of contracts.

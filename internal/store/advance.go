@@ -50,7 +50,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 		if len(changes) == 0 {
 			return nil
 		}
-		if err := update(tx, "contracts", advancedColumns, changes); err != nil {
+		if _, err := s.update(tx, advancing, changes); err != nil {
 			return err
 		}
 		return s.saveTokens(tx, []*lockedToken{t})
@@ -61,11 +61,11 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 	return current, nil
 }
 
-// advancedColumns are what a new challenge changes, written as differences
-// where these are the same for many contracts and the values are not.
-var advancedColumns = []string{
+// advancing is what a new challenge changes, written as differences where these
+// are the same for many contracts and the values are not.
+var advancing = updating{table: "contracts", columns: []string{
 	"version = version + %", "sequence = sequence + %", "challenge", "state", "due = due + %", "answered", "accepted", "wrong", "expiry",
-}
+}}
 
 // advanced is what becomes of a row with a new challenge.
 func advanced(row *contractRow, c *node.Contract) change {
@@ -76,5 +76,5 @@ func advanced(row *contractRow, c *node.Contract) change {
 			c.Accepted[:], wrong(c), micros(c.Expiry()),
 		}
 	}
-	return change{row.ID, values(&was), values(c)}
+	return change{id: row.ID, old: values(&was), new: values(c)}
 }

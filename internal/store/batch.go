@@ -3,94 +3,197 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
+	"fmt"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
 )
 
-// batchRows bounds the rows of one statement. A CASE is searched from its
-// start for every row, so longer ones cost more than the round trips that they
-// save; and SQLite takes 32766 placeholders in a statement.
+// batchRows bounds the rows that a statement asks for: SQLite takes 32766
+// placeholders in one.
 const batchRows = 100
 
-// change is one row's values, in the order of the columns: as they were read,
-// and as they are to be.
-type change struct {
-	id       int64
-	old, new []any // int64, bool or []byte each
+// updateBytes bounds what the values of an UPDATE add up to, but for its last
+// row: a statement has to fit into max_allowed_packet, whatever the server's
+// setting is, and into SQLite's megabyte.
+const updateBytes = 256 << 10
+
+// updating is what an UPDATE does to each of its rows.
+type updating struct {
+	table string
+
+	// columns are those that may change. In place of its name a column may
+	// have an expression for what follows the SET, where % stands for the
+	// value: "n = n + %".
+	columns []string
+
+	// always is set as well, with a row that changes and not by itself.
+	always string
+
+	// guards are columns: a row is changed where they are what the change says,
+	// and where the condition holds that is called when.
+	guards []string
+	when   string
 }
 
-// update writes the columns of the rows: one statement a batch, in id order.
+// change is one row's values, in the order of the columns: as they were, and
+// as they are to be; and those of the guards. They are int64, bool or []byte.
+type change struct {
+	id       int64
+	old, new []any
+	guard    []any
+}
+
+// update writes the columns of the rows, many a statement and in id order, and
+// says how many rows it found. A column that gets the same value in every row
+// is written once, and one that keeps its value in every row is not written.
 //
-//	UPDATE t SET a = CASE id WHEN 1 THEN x WHEN 2 THEN y END, ... WHERE id IN (1, 2)
-//
-// A column that gets the same value in every row is written without a CASE,
-// and one that keeps its value in every row is not written. In place of its
-// name a column may have an expression for what follows the SET, where %
-// stands for the value: "n = n + %". What is always set as well comes with a
-// row that changes, and not by itself.
-func update(tx *gorm.DB, table string, columns []string, changes []change, always ...string) error {
+// Values stand in the statement as they are: they are numbers and bytes in
+// hexadecimal, and handing them on as arguments costs more than writing them.
+func (s *Store) update(tx *gorm.DB, u updating, changes []change) (found int64, err error) {
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.id, b.id) })
-	for batch := range slices.Chunk(changes, batchRows) {
-		statement, args := caseUpdate(table, columns, batch, always)
+	for batch := range statements(changes, s.dialect.updateRows) {
+		statement := u.statement(s.dialect, batch)
 		if statement == "" {
 			continue
 		}
-		if _, err := exec(tx, statement, args...); err != nil {
-			return err
+		n, err := execAs(tx, "UPDATE "+u.table+" ...", statement)
+		if err != nil {
+			return found, err
 		}
+		found += n
 	}
-	return nil
+	return found, nil
 }
 
-// caseUpdate is the statement for a batch; empty where nothing changes.
-func caseUpdate(table string, columns []string, batch []change, always []string) (statement string, args []any) {
-	var sql strings.Builder
-	sql.Grow(len(batch) * 64)
-	args = make([]any, 0, len(batch)*5)
-	sql.WriteString("UPDATE " + table)
+// statements parts changes into what one statement takes.
+func statements(changes []change, rows int) iter.Seq[[]change] {
+	return func(yield func([]change) bool) {
+		for len(changes) > 0 {
+			n := 0
+			for size := 0; n < min(rows, len(changes)) && size < updateBytes; n++ {
+				size += changes[n].size()
+			}
+			if !yield(changes[:n]) {
+				return
+			}
+			changes = changes[n:]
+		}
+	}
+}
+
+// size is about what the new values take up.
+func (c *change) size() int {
+	n := 0
+	for _, v := range c.new {
+		b, _ := v.([]byte)
+		n += 8 + len(b)
+	}
+	return n
+}
+
+// statement is the UPDATE of these rows, which are in the order of their ids;
+// empty where nothing changes.
+func (u updating) statement(d dialect, batch []change) string {
+	w := &updateText{dialect: d, batch: batch}
+	w.writeIDs()
+	w.text = append(w.text, "UPDATE "+u.table+d.byID...)
 	separator := " SET "
-	for i, column := range columns {
+	for i, column := range u.columns {
 		if !changes(batch, i) {
 			continue
 		}
-		sql.WriteString(separator)
+		w.text = append(w.text, separator...)
 		separator = ", "
 		head, tail, isExpression := strings.Cut(column, "%")
-		sql.WriteString(head)
+		w.text = append(w.text, head...)
 		if !isExpression {
-			sql.WriteString(" = ")
+			w.text = append(w.text, " = "...)
 		}
-		args = writeValues(&sql, args, batch, i)
-		sql.WriteString(tail)
+		w.writeValues(func(c *change) any { return c.new[i] })
+		w.text = append(w.text, tail...)
 	}
-	if len(args) == 0 {
-		return "", nil
+	if separator == " SET " {
+		return ""
 	}
-	for _, expression := range always {
-		sql.WriteString(", " + expression)
+	if u.always != "" {
+		w.text = append(w.text, ", "+u.always...)
 	}
-	sql.WriteString(" WHERE id IN (" + placeholders(len(batch)) + ")")
-	for _, c := range batch {
-		args = append(args, c.id)
+	w.text = append(w.text, " WHERE id IN ("...)
+	w.text = append(append(w.text, w.ids...), ')')
+	for i, guard := range u.guards {
+		w.text = append(w.text, " AND "+guard+" = "...)
+		w.writeValues(func(c *change) any { return c.guard[i] })
 	}
-	return sql.String(), args
+	if u.when != "" {
+		w.text = append(w.text, " AND "+u.when...)
+	}
+	return string(w.text)
 }
 
-// writeValues writes what column i becomes: one value, or a CASE.
-func writeValues(sql *strings.Builder, args []any, batch []change, i int) []any {
-	if common(batch, i) {
-		sql.WriteString("?")
-		return append(args, batch[0].new[i])
+// updateText is an UPDATE being written.
+type updateText struct {
+	dialect dialect
+	batch   []change
+	ids     []byte // of the batch, with commas
+	text    []byte
+}
+
+func (w *updateText) writeIDs() {
+	for i := range w.batch {
+		if i > 0 {
+			w.ids = append(w.ids, ',')
+		}
+		w.ids = strconv.AppendInt(w.ids, w.batch[i].id, 10)
 	}
-	sql.WriteString("CASE id")
-	for _, c := range batch {
-		sql.WriteString(" WHEN ? THEN ?")
-		args = append(args, c.id, c.new[i])
+}
+
+// writeValues writes one value, where all rows have the same, or what chooses
+// each row's by its id.
+//
+// A CASE is searched from its start for every row. MySQL and MariaDB search an
+// INTERVAL of constants by halves; ELT gives texts, which is good for bytes,
+// and for numbers up to 2^53.
+func (w *updateText) writeValues(value func(*change) any) {
+	first := value(&w.batch[0])
+	common := !slices.ContainsFunc(w.batch, func(c change) bool { return !same(value(&c), first) })
+	switch {
+	case common:
+		w.text = appendLiteral(w.text, first)
+	case w.dialect.byInterval:
+		w.text = append(w.text, "ELT(INTERVAL(id,"...)
+		w.text = append(append(w.text, w.ids...), ')')
+		for i := range w.batch {
+			w.text = appendLiteral(append(w.text, ','), value(&w.batch[i]))
+		}
+		w.text = append(w.text, ')')
+	default:
+		w.text = append(w.text, "CASE id"...)
+		for i := range w.batch {
+			w.text = strconv.AppendInt(append(w.text, " WHEN "...), w.batch[i].id, 10)
+			w.text = appendLiteral(append(w.text, " THEN "...), value(&w.batch[i]))
+		}
+		w.text = append(w.text, " END"...)
 	}
-	sql.WriteString(" END")
-	return args
+}
+
+func appendLiteral(text []byte, value any) []byte {
+	switch v := value.(type) {
+	case int64:
+		return strconv.AppendInt(text, v, 10)
+	case bool:
+		if v {
+			return append(text, '1')
+		}
+		return append(text, '0')
+	case []byte:
+		return append(hex.AppendEncode(append(text, "x'"...), v), '\'')
+	}
+	panic(fmt.Sprintf("store: a column of type %T", value))
 }
 
 // changes says whether column i changes in any row of the batch.
@@ -98,18 +201,12 @@ func changes(batch []change, i int) bool {
 	return slices.ContainsFunc(batch, func(c change) bool { return !same(c.old[i], c.new[i]) })
 }
 
-// common says whether all rows of the batch get the same value in column i.
-func common(batch []change, i int) bool {
-	return !slices.ContainsFunc(batch, func(c change) bool { return !same(c.new[i], batch[0].new[i]) })
-}
-
 func same(a, b any) bool {
 	x, isBytes := a.([]byte)
 	if !isBytes {
 		return a == b
 	}
-	y := b.([]byte)
-	return bytes.Equal(x, y) && (x == nil) == (y == nil)
+	return bytes.Equal(x, b.([]byte))
 }
 
 // placeholders are n of them, for a list.

@@ -89,12 +89,13 @@ func BenchmarkCommit(b *testing.B) {
 				digest := v.Proof
 				digest[1] = byte(i)
 				changes = append(changes, change{
-					v.ContractID,
-					[]any{int64(0), false, []byte{}, []byte{}, int64(0), true},
-					[]any{int64(1), true, digest[:], []byte{}, interval.Microseconds(), true},
+					id:  v.ContractID,
+					old: []any{int64(0), false, []byte{}, []byte{}, int64(0), true},
+					new: []any{int64(1), true, digest[:], []byte{}, interval.Microseconds(), true},
 				})
 			}
-			must(b, update(f.write.WithContext(b.Context()), "contracts", judgedColumns, changes))
+			_, err := f.update(f.write.WithContext(b.Context()), judgedBy, changes)
+			must(b, err)
 		}
 		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "rows/s")
 	})

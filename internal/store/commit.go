@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -23,6 +24,10 @@ type Verdict struct {
 	Proof      node.Digest
 	Valid      bool
 	Received   time.Time // when the answer came in
+
+	// Copy is the contract as it was when the answer was looked at, as the
+	// records had it once; nil where nobody knows.
+	Copy *node.Contract
 }
 
 // Judged is what became of a verdict.
@@ -35,16 +40,32 @@ type Judged struct {
 // says what became of each. Judging is node.Contract.Judge on what is there
 // now, and so a verdict counts once however often it is committed: whoever
 // gets ErrUnavailable, or dies, commits again.
+//
+// What is there now is mostly what the verdicts' copies say. So it judges the
+// copies and writes what comes of it where the rows are still of the copies'
+// versions; only where one is not, it reads and locks the rows and begins
+// again.
 func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (judged []Judged, err error) {
 	defer wrap(&err, "commit %d verdicts", len(verdicts))
+	maxWrong = min(maxWrong, MaxWrong)
+	judged, err = s.commit(ctx, verdicts, maxWrong, s.presumeBatch)
+	if errors.Is(err, errPresumed) {
+		judged, err = s.commit(ctx, verdicts, maxWrong, s.lockBatch)
+	}
+	return judged, err
+}
+
+func (s *Store) commit(
+	ctx context.Context, verdicts []Verdict, maxWrong int, open func(*gorm.DB, []Verdict) (*batch, error),
+) (judged []Judged, err error) {
 	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		b, err := s.lockBatch(tx, verdicts)
+		b, err := open(tx, verdicts)
 		if err != nil {
 			return err
 		}
 		judged = make([]Judged, len(verdicts))
-		for i, v := range verdicts {
-			judged[i] = b.judge(v, min(maxWrong, MaxWrong))
+		for i := range verdicts {
+			judged[i] = b.judge(&verdicts[i], maxWrong)
 		}
 		return b.save(s, tx)
 	})
@@ -54,47 +75,94 @@ func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (j
 	return judged, nil
 }
 
-// batch is the locked rows that verdicts are about.
+// errPresumed is returned where the copies of contracts were not what the
+// records say, or may not have been.
+var errPresumed = errors.New("a contract is not as its copy says")
+
+// batch is the tokens that verdicts are about, which are locked, and the
+// contracts, which are locked too or presumed to be as their copies say.
 type batch struct {
 	tokens    map[int64]*lockedToken
-	rows      map[int64]*contractRow
-	contracts map[int64]*node.Contract // what the rows become
+	contracts map[int64]*judging
+	presumed  bool
 }
 
-func (s *Store) lockBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
-	tokenIDs := make([]int64, len(verdicts))
-	contractIDs := make([]int64, len(verdicts))
-	for i, v := range verdicts {
-		tokenIDs[i], contractIDs[i] = v.TokenID, v.ContractID
+// judging is a contract on which verdicts are given.
+type judging struct {
+	was  *node.Contract
+	live bool // was
+	now  node.Contract
+}
+
+func newJudging(was *node.Contract, live bool) *judging {
+	j := &judging{was: was, live: live, now: *was}
+	j.now.Wrong = slices.Clip(j.now.Wrong) // was keeps what it has
+	return j
+}
+
+// presumeBatch takes the contracts for what the verdicts' copies say. None of
+// them is over: the save sees to that.
+func (s *Store) presumeBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
+	b := &batch{contracts: make(map[int64]*judging, len(verdicts)), presumed: true}
+	for i := range verdicts {
+		c := verdicts[i].Copy
+		if c == nil {
+			return nil, errPresumed
+		}
+		if j := b.contracts[c.ID]; j == nil {
+			b.contracts[c.ID] = newJudging(c, true)
+		} else if j.was.Version != c.Version {
+			return nil, errPresumed
+		}
 	}
-	b := &batch{contracts: make(map[int64]*node.Contract, len(verdicts))}
 	var err error
-	if b.tokens, err = s.lockTokens(tx, tokenIDs); err != nil {
+	b.tokens, err = s.lockTokens(tx, tokensOf(verdicts))
+	return b, err
+}
+
+// lockBatch locks the contracts, and finds those that there are.
+func (s *Store) lockBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
+	b := &batch{contracts: make(map[int64]*judging, len(verdicts))}
+	var err error
+	if b.tokens, err = s.lockTokens(tx, tokensOf(verdicts)); err != nil {
 		return nil, err
 	}
-	if b.rows, err = s.lockContracts(tx, contractIDs); err != nil {
+	ids := make([]int64, len(verdicts))
+	for i := range verdicts {
+		ids[i] = verdicts[i].ContractID
+	}
+	rows, err := s.lockContracts(tx, ids)
+	if err != nil {
 		return nil, err
 	}
-	for id, row := range b.rows {
+	for id, row := range rows {
 		c := row.contract()
-		b.contracts[id] = &c
+		b.contracts[id] = newJudging(&c, row.Live)
 	}
 	return b, nil
 }
 
-func (b *batch) judge(v Verdict, maxWrong int) Judged {
-	c, t := b.contracts[v.ContractID], b.tokens[v.TokenID]
-	if c == nil || t == nil || c.TokenID != v.TokenID {
+func tokensOf(verdicts []Verdict) []int64 {
+	ids := make([]int64, len(verdicts))
+	for i := range verdicts {
+		ids[i] = verdicts[i].TokenID
+	}
+	return ids
+}
+
+func (b *batch) judge(v *Verdict, maxWrong int) Judged {
+	j, t := b.contracts[v.ContractID], b.tokens[v.TokenID]
+	if j == nil || t == nil || j.was.TokenID != v.TokenID {
 		return Judged{Outcome: node.ContractNotFound}
 	}
-	received := cut(v.Received)
+	c, received := &j.now, cut(v.Received)
 	outcome := c.Judge(v.Sequence, v.Proof, v.Valid, received, maxWrong)
 	switch outcome {
 	case node.OK:
-		if row := b.rows[c.ID]; !row.Live {
+		if !j.live {
 			// The answer came in time and the sweeper before its verdict.
 			// It is the one OK of its challenge, and so regained once.
-			t.regain(moment(row.Expiry), row.Size)
+			t.regain(j.was.Expiry(), c.Size)
 		}
 		t.beat(received, c.Expiry())
 	case node.Invalid:
@@ -103,34 +171,68 @@ func (b *batch) judge(v Verdict, maxWrong int) Judged {
 	return Judged{Outcome: outcome, Contract: *c}
 }
 
-// judgedColumns are what judging changes. The due of a challenge stays, and
-// how far the expiry is beyond it is the same for all answers of one interval.
-var judgedColumns = []string{"version = version + %", "answered", "accepted", "wrong", "expiry = due + %", "live"}
+// changed says whether a verdict counted.
+func (j *judging) changed() bool { return j.now.Version != j.was.Version }
 
-// save writes what judging changed.
+// judgedBy is what judging changes. The due of a challenge stays, and how far
+// the expiry is beyond it is the same for all answers of one interval.
 //
 // accepted is as long in a contract that is not answered as in one that is,
 // and not NULL: where no column changes its size the database writes a row
 // where it stands, for a third of the cost of one that has to move.
+var judgedBy = updating{
+	table:   "contracts",
+	columns: []string{"version = version + %", "answered", "accepted", "wrong", "expiry = due + %", "live"},
+}
+
+// judgedIfAsPresumed changes those rows alone that are what their copies say.
+// Whatever changes a row counts its version up, but for the sweeper, who takes
+// its live away.
+var judgedIfAsPresumed = updating{
+	table:   judgedBy.table,
+	columns: judgedBy.columns,
+	guards:  []string{"token_id", "version"},
+	when:    "live = 1",
+}
+
+// save writes what judging changed. A presumed contract that no verdict
+// changed was not held against its row, and so nothing is known of it.
 func (b *batch) save(s *Store, tx *gorm.DB) error {
-	var changes []change
+	changes := make([]change, 0, len(b.contracts))
 	touched := map[int64]*lockedToken{}
-	for id, c := range b.contracts {
-		row := b.rows[id]
-		if c.Version == row.Version {
-			continue
+	for _, j := range b.contracts {
+		switch {
+		case j.changed():
+			changes = append(changes, j.change())
+			touched[j.was.TokenID] = b.tokens[j.was.TokenID]
+		case b.presumed:
+			return errPresumed
 		}
-		touched[c.TokenID] = b.tokens[c.TokenID]
-		was := row.contract()
-		values := func(c *node.Contract, live bool) []any {
-			return []any{
-				c.Version - row.Version, c.Answered, c.Accepted[:], wrong(c), micros(c.Expiry()) - micros(c.Due), live,
-			}
-		}
-		changes = append(changes, change{id, values(&was, row.Live), values(c, row.Live || c.Answered)})
 	}
-	if err := update(tx, "contracts", judgedColumns, changes); err != nil {
+	how := judgedBy
+	if b.presumed {
+		how = judgedIfAsPresumed
+	}
+	found, err := s.update(tx, how, changes)
+	switch {
+	case err != nil:
 		return err
+	case b.presumed && found < int64(len(changes)):
+		return errPresumed
 	}
 	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
+}
+
+func (j *judging) change() change {
+	values := func(c *node.Contract, live bool) []any {
+		return []any{
+			c.Version - j.was.Version, c.Answered, c.Accepted[:], wrong(c), micros(c.Expiry()) - micros(c.Due), live,
+		}
+	}
+	return change{
+		id:    j.was.ID,
+		old:   values(j.was, j.live),
+		new:   values(&j.now, j.live || j.now.Answered),
+		guard: []any{j.was.TokenID, j.was.Version},
+	}
 }

@@ -21,6 +21,11 @@ type dialect struct {
 	// that it then sorts away.
 	byID, bySize string
 
+	// updateRows is how many rows one UPDATE takes, and byInterval whether it
+	// chooses their values by INTERVAL, see updateText.
+	updateRows int
+	byInterval bool
+
 	// joinInOrder joins the table that follows to the one before, for whose
 	// rows alone the database looks there.
 	joinInOrder string
@@ -59,6 +64,8 @@ var mysqlDialect = dialect{
 	skipLocked:  " FOR UPDATE SKIP LOCKED",
 	byID:        " FORCE INDEX (PRIMARY)",
 	bySize:      " FORCE INDEX (chunks_key_size)",
+	updateRows:  500,
+	byInterval:  true,
 	joinInOrder: " STRAIGHT_JOIN ",
 	oneState:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
@@ -69,6 +76,7 @@ var mysqlDialect = dialect{
 
 var sqliteDialect = dialect{
 	name:        "sqlite",
+	updateRows:  100,
 	joinInOrder: " CROSS JOIN ",
 	clock:       "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
 	orLock:      " ON CONFLICT (%[1]s) DO NOTHING",

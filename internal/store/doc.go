@@ -4,8 +4,8 @@
 //
 // Every exported method is one step of the node and owns its transaction;
 // unexported functions that take a *gorm.DB run inside one. The rules are
-// those of package node, applied here to locked rows; the store adds none of
-// its own. It does not verify proofs, draw random numbers for tokens, or read
+// those of package node, applied here to what the rows say then; the store adds
+// none of its own. It does not verify proofs, draw random numbers for tokens, or read
 // the clock: now is passed in.
 //
 // The invariant: the counts on a token (contracts, size) are those of its live
@@ -19,6 +19,14 @@
 // too long, the one that the database ends is run again from its start, a
 // bounded number of times; so a function that is handed to a method and called
 // within its transaction may be called more than once.
+//
+// Verdicts are judged on the copies of contracts that they come with, and written
+// on the condition that each row is of its copy's version, and live: then it is
+// what the copy says, for whatever changes a row counts its version up, but for
+// the sweeper, who takes its live away. The database says how many rows it found
+// so. Where one is missing, all is undone, the rows are read and locked, and the
+// verdicts judged on them. So a copy that is behind costs time and decides
+// nothing.
 //
 // Transactions run at READ COMMITTED: they lock what they found, not the gaps
 // around it, and what they read after a lock is what the holder before left.

@@ -98,9 +98,10 @@ func (s *Store) lockToken(tx *gorm.DB, id int64) (*lockedToken, error) {
 func (s *Store) saveTokens(tx *gorm.DB, tokens []*lockedToken) error {
 	changes := make([]change, len(tokens))
 	for i, t := range tokens {
-		changes[i] = change{t.ID, t.read.values(), t.values()}
+		changes[i] = change{id: t.ID, old: t.read.values(), new: t.values()}
 	}
-	if err := update(tx, "tokens", stateColumns, changes, "changed = "+s.dialect.clock); err != nil {
+	counting := updating{table: "tokens", columns: stateColumns, always: "changed = " + s.dialect.clock}
+	if _, err := s.update(tx, counting, changes); err != nil {
 		return err
 	}
 	if err := saveDays(tx, tokens); err != nil {

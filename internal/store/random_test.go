@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // rules of package node alone.
 type model struct {
 	contracts map[int64]*node.Contract // by contract id
+	copies    map[int64]*node.Contract // of which some are behind
 	tokens    []Token
 	beats     map[int64]int64       // by token id
 	uptime    map[int64]node.Uptime // by token id
@@ -23,7 +25,7 @@ type model struct {
 func TestRandomOperations(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		random := rand.New(rand.NewPCG(20260102, 3))
-		m := &model{contracts: map[int64]*node.Contract{}, beats: map[int64]int64{}, uptime: map[int64]node.Uptime{}}
+		m := &model{contracts: map[int64]*node.Contract{}, copies: map[int64]*node.Contract{}, beats: map[int64]int64{}, uptime: map[int64]node.Uptime{}}
 		for i := range 4 {
 			m.tokens = append(m.tokens, f.token(t, fmt.Sprint("address ", i%2)))
 		}
@@ -71,10 +73,21 @@ func (m *model) pick(random *rand.Rand, tokenID int64) []int64 {
 	return ids
 }
 
+// look makes a copy of the contract as it is, where there is none, and mostly
+// also where there is.
+func (m *model) look(random *rand.Rand, c *node.Contract) {
+	if m.copies[c.ID] == nil || random.IntN(20) > 0 {
+		now := *c
+		now.Wrong = slices.Clone(c.Wrong)
+		m.copies[c.ID] = &now
+	}
+}
+
 func (m *model) commit(t *testing.T, f *fixture, random *rand.Rand, now time.Time) {
 	var verdicts []Verdict
 	for _, id := range m.pick(random, 0) {
 		c := m.contracts[id]
+		m.look(random, c)
 		valid := random.IntN(4) > 0
 		for range 1 + random.IntN(2) {
 			verdicts = append(verdicts, Verdict{
@@ -84,9 +97,16 @@ func (m *model) commit(t *testing.T, f *fixture, random *rand.Rand, now time.Tim
 				Proof:      node.DigestOf(fmt.Append(nil, id, c.Sequence, valid, random.IntN(3))),
 				Valid:      valid,
 				Received:   now.Add(-time.Duration(random.Int64N(int64(interval / 8)))).Truncate(time.Microsecond),
+				Copy:       m.copies[id],
 			})
 		}
 	}
+	for batch := range slices.Chunk(verdicts, 1+random.IntN(6)) {
+		m.commitBatch(t, f, batch)
+	}
+}
+
+func (m *model) commitBatch(t *testing.T, f *fixture, verdicts []Verdict) {
 	const maxWrong = 2
 	judged, err := f.Commit(t.Context(), verdicts, maxWrong)
 	must(t, err)

@@ -13,12 +13,18 @@ import (
 
 // exec runs a statement in tx, and says how many rows it found.
 func exec(tx *gorm.DB, statement string, args ...any) (rows int64, err error) {
+	return execAs(tx, statement, statement, args...)
+}
+
+// execAs is exec for a statement that has values in it: where it is slow, the
+// log has the text in its place.
+func execAs(tx *gorm.DB, text, statement string, args ...any) (rows int64, err error) {
 	begin := time.Now()
 	result, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement, args...)
 	if err == nil {
 		rows, err = result.RowsAffected()
 	}
-	trace(tx, begin, statement, rows, err)
+	trace(tx, begin, text, rows, err)
 	return rows, err
 }
 

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// readCopy is the token's contract as it is now.
+func (f *fixture) readCopy(t testing.TB, token Token, h HandedOut) *node.Contract {
+	t.Helper()
+	c, err := f.Contract(t.Context(), token.ID, h.FileHash)
+	must(t, err)
+	return &c
+}
+
+// onCopy is a verdict that was reached on a copy of the contract.
+func onCopy(c *node.Contract, valid bool, received time.Time) Verdict {
+	v := answer(Token{ID: c.TokenID}, HandedOut{ContractID: c.ID}, valid, received)
+	v.Sequence, v.Copy = c.Sequence, c
+	return v
+}
+
+// crowd is two farmers and their contracts, with copies, about which something
+// may then become otherwise.
+type crowd struct {
+	*fixture
+	mine, other Token
+	copies      []*node.Contract // mine[0], mine[1], other[0]
+}
+
+func newCrowd(t *testing.T, f *fixture) *crowd {
+	t.Helper()
+	c := &crowd{fixture: f, mine: f.token(t, "address"), other: f.token(t, "other")}
+	for _, h := range f.contracts(t, c.mine, start, 2, 1) {
+		c.copies = append(c.copies, f.readCopy(t, c.mine, h))
+	}
+	for _, h := range f.contracts(t, c.other, start, 4) {
+		c.copies = append(c.copies, f.readCopy(t, c.other, h))
+	}
+	return c
+}
+
+// What becomes of verdicts on copies that are as the rows are, or are not any
+// more. Either way it is what the rows say; and where a copy is behind, nothing
+// is left of the attempt that took it for true.
+func TestCommitOnCopies(t *testing.T) {
+	now := start.Add(interval / 2)
+	var (
+		ok, again, otherwise = node.OK, node.OKAgain, node.AlreadyAnswered
+		wrong, wrongAgain    = node.Invalid, node.InvalidAgain
+	)
+	tests := []struct {
+		name     string
+		before   func(*testing.T, *crowd) // happens after the copies were made
+		verdicts func(*crowd) []Verdict
+		presumed bool // whether the copies do
+		want     []node.Outcome
+	}{
+		{name: "as the rows are", presumed: true, want: []node.Outcome{ok, ok, wrong}, verdicts: func(c *crowd) []Verdict {
+			return []Verdict{onCopy(c.copies[1], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[2], false, now)}
+		}},
+		{name: "twice in a batch", presumed: true, want: []node.Outcome{ok, again, otherwise}, verdicts: func(c *crowd) []Verdict {
+			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[0], false, now)}
+		}},
+		{name: "twice wrong, then right", presumed: true, want: []node.Outcome{wrong, wrongAgain, ok}, verdicts: func(c *crowd) []Verdict {
+			return []Verdict{onCopy(c.copies[0], false, now), onCopy(c.copies[0], false, now), onCopy(c.copies[0], true, now)}
+		}},
+		{name: "answered since", want: []node.Outcome{ok, again}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+			c.commit(t, onCopy(c.copies[1], true, now))
+		}},
+		{name: "wrongly answered since", want: []node.Outcome{ok, ok}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+			c.commit(t, onCopy(c.copies[1], false, now))
+		}},
+		{name: "challenged anew since", want: []node.Outcome{ok, node.Undecided}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+			c.commit(t, onCopy(c.copies[1], true, now))
+			_, err := c.Advance(t.Context(), c.mine.ID, []int64{c.copies[1].ID}, start.Add(interval), issue)
+			must(t, err)
+		}},
+		{name: "swept since", want: []node.Outcome{ok, ok}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+			_, err := c.Expire(t.Context(), start.Add(interval), 10)
+			must(t, err)
+		}},
+		{name: "of copies of two times", want: []node.Outcome{ok, otherwise}, before: func(t *testing.T, c *crowd) {
+			c.commit(t, onCopy(c.copies[0], false, now))
+		}, verdicts: func(c *crowd) []Verdict {
+			later := *c.copies[0]
+			later.Version++
+			later.Wrong = []node.Digest{onCopy(c.copies[0], false, now).Proof}
+			return []Verdict{onCopy(c.copies[0], true, now), onCopy(&later, false, now)}
+		}},
+		{name: "too late by the copy", want: []node.Outcome{ok, node.ContractExpired}, verdicts: func(c *crowd) []Verdict {
+			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[1], true, start.Add(interval))}
+		}},
+		{name: "of another token", want: []node.Outcome{ok, node.ContractNotFound}, verdicts: func(c *crowd) []Verdict {
+			foreign := *c.copies[1]
+			foreign.TokenID = c.other.ID
+			return []Verdict{onCopy(c.copies[0], true, now), onCopy(&foreign, true, now)}
+		}},
+		{name: "deleted since", want: []node.Outcome{ok, node.ContractNotFound}, verdicts: func(c *crowd) []Verdict {
+			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[2], true, now)}
+		}, before: func(t *testing.T, c *crowd) {
+			must(t, c.DeleteToken(t.Context(), c.other.FarmerID, start))
+		}},
+		{name: "one without a copy", want: []node.Outcome{ok, ok}, verdicts: func(c *crowd) []Verdict {
+			bare := onCopy(c.copies[1], true, now)
+			bare.Copy = nil
+			return []Verdict{onCopy(c.copies[0], true, now), bare}
+		}},
+	}
+	onEach(t, func(t *testing.T, f *fixture) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				c := newCrowd(t, f)
+				if tt.before != nil {
+					tt.before(t, c)
+				}
+				was := c.state(t)
+				verdicts := tt.verdicts(c)
+				kept := copiesOf(verdicts)
+				if !tt.presumed {
+					_, err := c.Store.commit(t.Context(), verdicts, 3, c.presumeBatch)
+					if !errors.Is(err, errPresumed) {
+						t.Errorf("committed on the copies alone: %v", err)
+					}
+					if now := c.state(t); !reflect.DeepEqual(now, was) {
+						t.Errorf("an attempt left\n %+v of\n %+v", now, was)
+					}
+				}
+				got := c.commit(t, verdicts...)
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("outcomes %v, want %v", got, tt.want)
+				}
+				if !reflect.DeepEqual(copiesOf(verdicts), kept) {
+					t.Error("the copies were changed")
+				}
+				c.compare(t, was, verdicts, got)
+				c.checkInvariant(t)
+			})
+		}
+	})
+}
+
+// Judged on copies that are up to date, nothing is read of the contracts.
+func TestCommitOnCopiesAlone(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		c := newCrowd(t, f)
+		_, err := c.Store.commit(t.Context(), both(start)(c), 3, c.presumeBatch)
+		must(t, err)
+		if n := c.state(t).Heartbeats[c.mine.ID]; n != 2 {
+			t.Errorf("%d heartbeats", n)
+		}
+	})
+}
+
+// both are valid answers to my contracts.
+func both(now time.Time) func(*crowd) []Verdict {
+	return func(c *crowd) []Verdict {
+		return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[1], true, now)}
+	}
+}
+
+func copiesOf(verdicts []Verdict) []node.Contract {
+	var copies []node.Contract
+	for _, v := range verdicts {
+		if v.Copy != nil {
+			copies = append(copies, *v.Copy)
+		}
+	}
+	return copies
+}
+
+// crowdState is what the records say of a crowd.
+type crowdState struct {
+	Contracts  map[int64]node.Contract
+	Live       int64
+	Heartbeats map[int64]int64 // by token
+}
+
+func (c *crowd) state(t *testing.T) crowdState {
+	t.Helper()
+	s := crowdState{
+		Contracts:  map[int64]node.Contract{},
+		Live:       c.count(t, "contracts", "live = 1 AND token_id IN ?", []int64{c.mine.ID, c.other.ID}),
+		Heartbeats: map[int64]int64{},
+	}
+	for _, token := range []Token{c.mine, c.other} {
+		page, err := c.ContractsAfter(t.Context(), token.ID, node.FileHash{}, 10)
+		must(t, err)
+		for _, contract := range page {
+			s.Contracts[contract.ID] = contract
+		}
+		var beats []int64
+		must(t, c.read.Table("tokens").Where("id = ?", token.ID).Pluck("heartbeats", &beats).Error)
+		for _, n := range beats {
+			s.Heartbeats[token.ID] = n
+		}
+	}
+	return s
+}
+
+// compare holds what was stored against the rules, applied one by one to what
+// was there before.
+func (c *crowd) compare(t *testing.T, was crowdState, verdicts []Verdict, got []node.Outcome) {
+	t.Helper()
+	for i, v := range verdicts {
+		contract, ok := was.Contracts[v.ContractID]
+		if !ok || contract.TokenID != v.TokenID {
+			continue
+		}
+		if want := contract.Judge(v.Sequence, v.Proof, v.Valid, v.Received, 3); got[i] != want {
+			t.Errorf("verdict %d: %v, by the rules %v", i, got[i], want)
+		}
+		was.Contracts[v.ContractID] = contract
+		if got[i] == node.OK {
+			was.Heartbeats[v.TokenID]++
+		}
+	}
+	is := c.state(t)
+	if !reflect.DeepEqual(is.Contracts, was.Contracts) || !reflect.DeepEqual(is.Heartbeats, was.Heartbeats) {
+		t.Errorf("stored\n %+v, by the rules\n %+v", is, was)
+	}
+}
