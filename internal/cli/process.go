@@ -41,6 +41,7 @@ type process struct {
 
 // openProcess opens the rooms. It waits for nothing: see join.
 func openProcess(ctx context.Context, cfg config.Config, log *slog.Logger, profiles bool) (*process, error) {
+	raiseHeap()
 	p := &process{cfg: cfg, log: log}
 	var err error
 	if p.store, err = openStore(ctx, cfg.Database, log); err != nil {
