@@ -31,7 +31,7 @@ image: ## Build the container image (needs docker or a builder that stands in fo
 
 .PHONY: test
 test: test-deps ## Install what tests need, then run them all, with the race detector
-	$(GO) test -race -timeout 40m $(PKGS)
+	$(GO) test -race -timeout 40m $(TESTFLAGS) $(PKGS)
 
 .PHONY: test-deps
 test-deps: ## Install the servers that tests run against, where they are missing
@@ -39,17 +39,17 @@ test-deps: ## Install the servers that tests run against, where they are missing
 
 .PHONY: test-portable
 test-portable: ## Test the proofs without assembly, and build them for machines that have none
-	$(GO) test -tags purego ./heartbeat/...
+	$(GO) test -tags purego $(TESTFLAGS) ./heartbeat/...
 	GOOS=linux GOARCH=arm64 $(GO) build ./heartbeat/...
 	GOOS=windows GOARCH=amd64 $(GO) build ./heartbeat/...
 
 .PHONY: test-faults
 test-faults: test-deps ## Kill, stop, flush and repeat: nothing may be lost or counted twice
-	$(GO) test -count=1 -timeout 20m -tags faults -v ./test/faults/...
+	$(GO) test -count=1 -timeout 20m -tags faults -v $(TESTFLAGS) ./test/faults/...
 
 .PHONY: test-browser
 test-browser: ## Test the page in Chromium; UPDATE_SCREENSHOTS=1 takes the pictures of docs/screenshots anew
-	hack/test-browser
+	hack/test-browser $(TESTFLAGS)
 
 .PHONY: e2e
 e2e: ## Test the operator on a cluster: LOCALKUBE's, brought up and down, or the current KUBECONFIG's
