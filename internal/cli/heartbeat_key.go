@@ -60,7 +60,7 @@ func newHeartbeatPublicCommand() *cobra.Command {
 }
 
 func privateFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "heartbeat", "", "the private heartbeat file, as made by `heartbeat new`")
+	cmd.Flags().StringVar(path, "heartbeat", "", "the private heartbeat file, as made by heartbeat new")
 }
 
 func readPrivate(cmd *cobra.Command, path string) (heartbeat.Heartbeat, error) {

@@ -70,7 +70,7 @@ func newHeartbeatProveCommand() *cobra.Command {
 		Short: "Answer a challenge, as a farmer does",
 		Args:  noArguments,
 	}
-	cmd.Flags().StringVar(&f.public, "heartbeat", "", "the public heartbeat file, as made by `heartbeat public`")
+	cmd.Flags().StringVar(&f.public, "heartbeat", "", "the public heartbeat file, as made by heartbeat public")
 	f.content.register(cmd)
 	cmd.Flags().StringVar(&f.tag, "tag", "", "the file's tag")
 	cmd.Flags().StringVar(&f.challenge, "challenge", "", "the challenge to answer")

@@ -35,7 +35,7 @@ func newConfigCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&standalone, "standalone", false, "as `downstream-node standalone` runs with")
+	cmd.Flags().BoolVar(&standalone, "standalone", false, "the one that downstream-node standalone runs with")
 	return cmd
 }
 
