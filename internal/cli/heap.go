@@ -1,13 +1,13 @@
 package cli
 
+import "sync"
+
 // heapFloor is how much a process allocates between two garbage collections at
 // least. A process that lives on few megabytes would else collect after every
-// few megabytes, many times a second under load, and a tenth of its processor
-// time and more is spent on that.
+// few megabytes, many times a second under load, and spend a tenth of its
+// processor time and more on that.
 const heapFloor = 64 << 20
 
-// heap is never touched, and so takes no memory: all that it does is to be
-// reckoned with when the collector decides how far the heap may grow.
-var heap []byte
-
-func raiseHeap() { heap = make([]byte, heapFloor) }
+// raiseHeap keeps memory that is never touched, and so is none: all that it
+// does is to be reckoned with when it is decided how far the heap may grow.
+var raiseHeap = sync.OnceValue(func() []byte { return make([]byte, heapFloor) })
