@@ -10,50 +10,6 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-func (v *Verifier) commitBallots(ctx context.Context) {
-	for {
-		batch := v.gather()
-		if len(batch) == 0 {
-			return
-		}
-		v.commit(ctx, batch)
-	}
-}
-
-// gather waits for a ballot and takes what others there are, until they hold
-// CommitBatch verdicts. It waits for those that are being verified, but for
-// CommitDelay at most: what comes later has the next commit. It is empty once
-// no more come.
-func (v *Verifier) gather() []ballot {
-	first, ok := <-v.judged
-	if !ok {
-		return nil
-	}
-	batch, verdicts := []ballot{first}, len(first.verdicts)
-	delay := time.NewTimer(v.opt.CommitDelay)
-	defer delay.Stop()
-	for verdicts < v.opt.CommitBatch {
-		var b ballot
-		select {
-		case b, ok = <-v.judged:
-		default:
-			if !v.hand.verifying() {
-				return batch
-			}
-			select {
-			case b, ok = <-v.judged:
-			case <-delay.C:
-				return batch
-			}
-		}
-		if !ok {
-			return batch
-		}
-		batch, verdicts = append(batch, b), verdicts+len(b.verdicts)
-	}
-	return batch
-}
-
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second

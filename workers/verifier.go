@@ -34,8 +34,6 @@ const (
 	usualJob = 100
 	// handful is the most proofs that are looked up together.
 	handful = 100
-	// committers let one transaction gather while another waits for the disk.
-	committers = 2
 )
 
 // Verifier judges the answers that come through the queue.
@@ -52,6 +50,8 @@ type Verifier struct {
 	hand      *hand
 	jobs      chan []queue.Delivery
 	judged    chan ballot
+	gathering sync.Mutex    // of ballots into a transaction
+	turn      chan struct{} // holds one while few verdicts are committed
 	committed chan committed
 }
 
@@ -73,6 +73,7 @@ func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
 		hand:      newHand(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
 		jobs:      make(chan []queue.Delivery, jobs),
 		judged:    make(chan ballot, jobs),
+		turn:      make(chan struct{}, 1),
 		committed: make(chan committed, committers),
 	}
 }
