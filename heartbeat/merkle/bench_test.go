@@ -167,6 +167,7 @@ func BenchmarkHostileProof(b *testing.B) {
 		{"escapes", fill(`{"leaf":{"blob":"`, `\u0041`)},
 		{"members", fill(`{`, `"leaf":{"blob":7},`)},
 		{"rows", fill(`{"branch":{"rows":[`, `["",""],`)},
+		{"other members", fill(`{`, `"a":[],`)},
 		{"one long hash", fill(`{"leaf":{"index":0,"blob":"`, "A")},
 	} {
 		b.Run(body.name, func(b *testing.B) {

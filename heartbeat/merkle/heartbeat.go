@@ -135,8 +135,21 @@ func checkRange(fraction *float64) error {
 
 // malformed is the error about bytes that are not the object they should be.
 func malformed(object string, err error) error {
-	return fmt.Errorf("%w %s: %w", heartbeat.ErrMalformed, object, err)
+	return &malformedError{object, err}
 }
+
+// malformedError says what it says only when asked: a node refuses many a proof
+// without a word.
+type malformedError struct {
+	object string
+	err    error
+}
+
+func (e *malformedError) Error() string {
+	return fmt.Sprintf("%v %s: %v", heartbeat.ErrMalformed, e.object, e.err)
+}
+
+func (e *malformedError) Unwrap() []error { return []error{heartbeat.ErrMalformed, e.err} }
 
 // mustMarshal is json.Marshal for values that have a JSON form by their type.
 func mustMarshal(v any) json.RawMessage {

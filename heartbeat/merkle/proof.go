@@ -10,7 +10,7 @@ const (
 	// maxRows is beyond any tree's order, and maxEntry beyond any hash, so
 	// that a proof of the wrong shape can be told from one that is not a
 	// proof; both are bounds on what is worth keeping.
-	maxRows  = 64
+	maxRows  = 32
 	maxEntry = 1024
 )
 

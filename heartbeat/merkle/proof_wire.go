@@ -74,13 +74,14 @@ func (d *proofDecoder) leaf() error {
 	}, "index", "blob")
 }
 
+var errTooManyRows = fmt.Errorf("at most %d rows are allowed", maxRows)
+
 func (d *proofDecoder) branch() (err error) {
 	var space [indexPart + blobPart + countPart]byte
 	d.out = append(d.out[:d.start], space[:]...)
 	d.rows, err = d.cursor.Array(func(i int) error {
 		if i == maxRows {
-			_, _ = d.cursor.Value()
-			return fmt.Errorf("at most %d rows are allowed", maxRows)
+			return errTooManyRows
 		}
 		return d.row()
 	})

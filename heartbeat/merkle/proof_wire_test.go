@@ -153,7 +153,8 @@ func TestAppendProofKeepsWhatIsThere(t *testing.T) {
 }
 
 // sameAsReference holds AppendProof to the reference decoder, and says whether
-// they take the wire as a proof.
+// they take the wire as a proof. Of members with one name the reference looks at
+// the last alone, where AppendProof wants none to be wrong.
 func sameAsReference(t *testing.T, wire []byte) bool {
 	t.Helper()
 	got, err := Wire{}.ParseProof(wire)
@@ -161,12 +162,31 @@ func sameAsReference(t *testing.T, wire []byte) bool {
 	switch {
 	case err != nil && !errors.Is(err, heartbeat.ErrMalformed):
 		t.Errorf("%.1000q: %v", wire, err)
+	case err != nil && wantErr == nil && repeats(wire):
 	case (err == nil) != (wantErr == nil):
 		t.Errorf("%.1000q: error %v, the reference's %v", wire, err, wantErr)
 	case err == nil && !bytes.Equal(got, want.marshal()):
 		t.Errorf("%.1000q: %x, want %x", wire, got, want.marshal())
 	}
 	return err == nil
+}
+
+// repeats says whether one of a proof's names is there more than once.
+func repeats(wire []byte) bool {
+	seen := map[json.Token]bool{}
+	for dec := json.NewDecoder(bytes.NewReader(wire)); ; {
+		token, err := dec.Token()
+		if err != nil {
+			return false
+		}
+		switch token {
+		case "leaf", "index", "blob", "branch", "rows":
+			if seen[token] {
+				return true
+			}
+			seen[token] = true
+		}
+	}
 }
 
 // parseProofJSON is the reference: it lets encoding/json check the document,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"math/bits"
 	"strconv"
 )
 
@@ -12,8 +13,8 @@ import (
 // is too slow: it looks at nothing more than twice and allocates nothing but
 // for errors and for strings with escapes.
 //
-// Every method reads one value, all of it also where that is not what it should
-// be. What is not JSON breaks the cursor, which then reads no further.
+// Every method reads one value. The first error ends the reading, whatever comes
+// after it: a document that is wrong is refused where it first is.
 type Cursor struct {
 	in     []byte
 	at     int
@@ -43,53 +44,44 @@ func (c *Cursor) End() error {
 }
 
 // Object reads an object that has all of names. It calls read(i) to read the
-// member names[i]; of several members of a name the last counts, and the errors
-// of others are forgotten. Members with other names are passed over. There can
-// be at most four names.
+// member names[i]; of several members of a name the last counts, though none may
+// be wrong. Members with other names are passed over. There can be at most 64
+// names.
 func (c *Cursor) Object(read func(i int) error, names ...string) error {
 	if !c.open('{') {
 		return c.refuse(errNotObject)
 	}
-	var wrong [4]error
-	for i := range names {
-		wrong[i] = errMissing
-	}
+	missing := uint64(1)<<len(names) - 1
 	for more := c.first(); more; more = c.next() {
-		if i := c.name(names); i >= 0 {
-			wrong[i] = read(i)
-		} else {
+		i := c.name(names)
+		if i < 0 {
 			c.skip()
+			continue
 		}
-	}
-	if c.broken != nil {
-		return c.broken
-	}
-	for i, name := range names {
-		if wrong[i] != nil {
-			return &memberError{name, wrong[i]}
+		if err := read(i); err != nil {
+			return &memberError{names[i], err}
 		}
+		missing &^= 1 << i
 	}
-	return nil
+	if c.broken == nil && missing != 0 {
+		return &memberError{names[bits.TrailingZeros64(missing)], errMissing}
+	}
+	return c.broken
 }
 
-// Array reads an array, calling read(i) to read element i, for each until the
-// first error, and gives the number of elements.
+// Array reads an array, calling read(i) to read element i, and gives the number
+// of elements.
 func (c *Cursor) Array(read func(i int) error) (n int, err error) {
 	if !c.open('[') {
 		return 0, c.refuse(errNotArray)
 	}
 	for more := c.first(); more; more = c.next() {
-		if err != nil {
-			c.skip()
-		} else if wrong := read(n); wrong != nil {
-			err = &elementError{n, wrong}
+		if err := read(n); err != nil {
+			return n, &elementError{n, err}
 		}
 		n++
 	}
-	if c.broken != nil {
-		return n, c.broken
-	}
-	return n, err
+	return n, c.broken
 }
 
 // Int64 reads an integer, written without fraction or exponent.
@@ -134,6 +126,10 @@ func (c *Cursor) appendPlain(dst []byte, most int) ([]byte, bool) {
 	if c.peek() != '"' {
 		return dst, false
 	}
+	if at := c.at + 1; at < len(c.in) && c.in[at] == '"' {
+		c.pass(at + 1)
+		return dst, true // as hostile as it can be: much to do for few bytes
+	}
 	text := c.in[c.at+1:]
 	text = text[:min(len(text), base64.StdEncoding.EncodedLen(most)+1)]
 	end := bytes.IndexByte(text, '"')
@@ -160,10 +156,10 @@ func (c *Cursor) Value() (Value, error) {
 	return Value(c.in[start:c.end]), nil
 }
 
-// refuse reads a value that is not what it should be.
+// refuse says why the next value is not what it should be.
 func (c *Cursor) refuse(why error) error {
-	if _, err := c.Value(); err != nil {
-		return err
+	if c.broken != nil {
+		return c.broken
 	}
 	return why
 }

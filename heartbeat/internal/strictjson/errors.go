@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// The errors of a Cursor. One document can hold many things that are wrong and
-// yet none of them count, so that they are cheap to make and say what they say
-// only when asked.
+// The errors of a Cursor. Strangers can send any number of documents that are
+// wrong, so that they are cheap to make and say what they say only when asked.
 
 var (
 	errMissing    = errors.New("missing")
