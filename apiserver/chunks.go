@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,13 +39,16 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	s.metrics.contract.Add(float64(len(handed)))
 	out := s.newArray(w, "chunks")
 	tags := s.store.Tags(r.Context(), handed)
+	defer tags.Close()
+	in := bufio.NewReader(nil)
 	for _, h := range handed {
 		tag, err := tags.Next()
 		if err != nil {
-			return fmt.Errorf("send contract %d: %w", h.ContractID, err)
+			return fmt.Errorf("send the contract for %s: %w", h.FileHash, err)
 		}
-		if err := s.writeChunk(out.next(), f.key, h, tag); err != nil {
-			return fmt.Errorf("send contract %d: %w", h.ContractID, err)
+		in.Reset(tag)
+		if err := s.writeChunk(out.next(), f.key, h, in); err != nil {
+			return fmt.Errorf("send the contract for %s: %w", h.FileHash, err)
 		}
 	}
 	return out.end()
@@ -63,7 +67,7 @@ func (s *Server) requestSize(given string) (int64, error) {
 
 // writeChunk writes one contract, its tag streamed from the store: a tag can
 // be many megabytes.
-func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag *store.Tag) error {
+func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag io.Reader) error {
 	challenge, err := key.ChallengeJSON(h.Challenge)
 	if err != nil {
 		return err

@@ -89,7 +89,8 @@ type Prover interface {
 // method refuses, it refuses with ErrMalformed.
 type Wire interface {
 	// WriteTagJSON writes the wire form of the binary tag read from tag,
-	// holding only a small part of it at a time.
+	// holding only a small part of it at a time. What is in the buffer of a
+	// bufio.Writer is left for the caller to flush.
 	WriteTagJSON(w io.Writer, tag io.Reader) error
 	ParseTag(wire json.RawMessage) (tag []byte, err error)
 

@@ -33,18 +33,20 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	// A bufio.Writer keeps its first error and gives it at Flush.
 	out := bufio.NewWriter(w)
 	out.WriteString(`{"tree":{"nodes":[`)
-	var node [hashSize]byte
-	text := make([]byte, 0, base64.StdEncoding.EncodedLen(hashSize))
 	for k := range header.count {
-		if _, err := io.ReadFull(in, node[:]); err != nil {
+		node, err := in.Peek(hashSize)
+		if err != nil {
 			return readError(err)
 		}
+		text := out.AvailableBuffer()
 		if k > 0 {
-			out.WriteByte(',')
+			text = append(text, ',')
 		}
-		out.WriteByte('"')
-		out.Write(base64.StdEncoding.AppendEncode(text, node[:]))
-		out.WriteByte('"')
+		text = append(base64.StdEncoding.AppendEncode(append(text, '"'), node), '"')
+		if _, err := out.Write(text); err != nil {
+			return err
+		}
+		in.Discard(hashSize)
 	}
 	for range 2<<header.order - header.count {
 		out.WriteString(`,""`)
@@ -52,6 +54,9 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	fmt.Fprintf(out, `],"order":%d,"leaves":[]},"chunksz":%d,"filesz":%d}`, header.order, header.chunk, header.size)
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last node"))
+	}
+	if out == w { // the caller's, who may have more to send with it
+		return nil
 	}
 	return out.Flush()
 }

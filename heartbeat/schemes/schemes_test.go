@@ -1,6 +1,7 @@
 package schemes_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,12 @@ func TestConformance(t *testing.T) {
 			state, err := node.Encode(t.Context(), file, size, &tag, heartbeat.EncodeOptions{})
 			check(t, err)
 			check(t, node.WriteTagJSON(&tagWire, bytes.NewReader(tag.Bytes())))
+			var sent bytes.Buffer
+			buffered := bufio.NewWriterSize(&sent, 2*tagWire.Len())
+			check(t, node.WriteTagJSON(buffered, bytes.NewReader(tag.Bytes())))
+			if early := sent.Len(); early > 0 || buffered.Flush() != nil || !bytes.Equal(sent.Bytes(), tagWire.Bytes()) {
+				t.Errorf("through a buffer, %d bytes were sent before it was flushed, and %d of %d then", early, sent.Len(), tagWire.Len())
+			}
 			farmersTag, err := farmer.ParseTag(tagWire.Bytes())
 			check(t, err)
 			if !bytes.Equal(farmersTag, tag.Bytes()) {

@@ -29,6 +29,9 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		return err
 	}
 	out.WriteByte('"')
+	if out == w { // the caller's, who may have more to send with it
+		return nil
+	}
 	return out.Flush()
 }
 

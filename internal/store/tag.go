@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"gorm.io/gorm"
 )
@@ -32,15 +34,25 @@ type Tags struct {
 	store *Store
 	left  []HandedOut
 	parts map[int64][]byte // the first part of each tag that is held, by file id
+	held  *[]byte          // what the parts are of
 }
+
+// tagBuffers are lent to Tags, one each.
+var tagBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Tags begins to read the tags of contracts. ctx bounds the reading.
 func (s *Store) Tags(ctx context.Context, contracts []HandedOut) *Tags {
-	return &Tags{ctx: ctx, store: s, left: contracts}
+	return &Tags{ctx: ctx, store: s, left: contracts, held: tagBuffers.Get().(*[]byte)}
 }
 
-// Next opens the tag of the next contract, or fails with ErrNotFound. There
-// are as many as contracts.
+// Close ends the reading, also that of every Tag.
+func (t *Tags) Close() {
+	t.parts = nil
+	tagBuffers.Put(t.held)
+}
+
+// Next opens the tag of the next contract, or fails with ErrNotFound; the one
+// before is no longer good then. There are as many as contracts.
 func (t *Tags) Next() (tag *Tag, err error) {
 	h := t.left[0]
 	defer wrap(&err, "read the tag of file %d", h.FileID)
@@ -63,19 +75,25 @@ func (t *Tags) Next() (tag *Tag, err error) {
 // fetch reads the first parts of the next tags.
 func (t *Tags) fetch() error {
 	var files []any
-	for held := int64(0); len(files) < len(t.left) && len(files) < batchRows; {
-		h := t.left[len(files)]
-		if held += min(h.TagSize, tagPart); held > tagPart && len(files) > 0 {
+	total := int64(0)
+	for len(files) < len(t.left) && len(files) < batchRows {
+		size := min(t.left[len(files)].TagSize, tagPart)
+		if total+size > tagPart && len(files) > 0 {
 			break
 		}
-		files = append(files, h.FileID)
+		total += size
+		files = append(files, t.left[len(files)].FileID)
 	}
 	t.parts = make(map[int64][]byte, len(files))
+	held := slices.Grow((*t.held)[:0], int(total))
+	*t.held = held
 	return query(t.store.read.WithContext(t.ctx), func(rows *sql.Rows) error {
 		var file int64
-		var content []byte
+		var content sql.RawBytes
 		err := rows.Scan(&file, &content)
-		t.parts[file] = content
+		begin := len(held)
+		held = append(held, content...)
+		t.parts[file] = held[begin:]
 		return err
 	}, "SELECT file_id, content FROM tags WHERE part = 0 AND file_id IN ("+placeholders(len(files))+")", files...)
 }
