@@ -22,7 +22,7 @@ func TestCommit(t *testing.T) {
 		old := answer(token, out[4], true, now)
 		old.Sequence = 7
 		foreign := answer(other, out[4], true, now)
-		gone := answer(token, HandedOut{ContractID: 1 << 40}, true, now)
+		gone := answer(token, held{ContractID: 1 << 40}, true, now)
 		var wrongs []Verdict
 		for i := range 4 {
 			v := answer(token, out[3], false, now)

@@ -56,7 +56,7 @@ func TestFarmersFollowed(t *testing.T) {
 		ctx := t.Context()
 		var r, whole follower
 		token, leaver := f.token(t, "address"), f.token(t, "leaver")
-		var out []HandedOut
+		var out []held
 		due := start.Add(interval)
 		for _, step := range []struct {
 			name string

@@ -23,14 +23,13 @@ type HandOutLimits struct {
 // HandedOut is a contract just made, with what the farmer needs beside its
 // tag, which Tags streams.
 type HandedOut struct {
-	ContractID int64
-	FileID     int64
-	FileHash   node.FileHash
-	Seed       string
-	Size       int64
-	TagSize    int64
-	Challenge  []byte
-	Due        time.Time
+	FileID    int64
+	FileHash  node.FileHash
+	Seed      string
+	Size      int64
+	TagSize   int64
+	Challenge []byte
+	Due       time.Time
 }
 
 // HandOut makes contracts for the token out of waiting chunks, the largest
@@ -43,14 +42,11 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
 	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		t, err := s.lockAddressOf(tx, token)
+		t, err := s.lockTokenOfAddress(tx, token)
 		if err != nil {
 			return err
 		}
-		if err := checkIP(tx, t, limits.TokensPerIP); err != nil {
-			return err
-		}
-		room, err := roomFor(tx, t.AddressID, maxBytes, limits.BytesPerAddress, now)
+		room, err := roomFor(tx, t, maxBytes, limits, now)
 		if err != nil {
 			return err
 		}
@@ -68,49 +64,44 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 	return out, nil
 }
 
-// lockAddressOf locks the token's address, which all hand-outs that count
+// lockTokenOfAddress locks the token's address, which all hand-outs that count
 // against its limit do, and then the token.
-func (s *Store) lockAddressOf(tx *gorm.DB, token Token) (*lockedToken, error) {
-	id, err := number(tx, "SELECT id FROM addresses WHERE id = ?"+s.dialect.forUpdate, token.AddressID)
-	if err != nil {
-		return nil, err
+func (s *Store) lockTokenOfAddress(tx *gorm.DB, token Token) (*lockedToken, error) {
+	var t *lockedToken
+	err := query(tx, func(rows *sql.Rows) error {
+		t = &lockedToken{}
+		return t.scan(rows)
+	}, "SELECT t."+strings.ReplaceAll(lockedColumns, ", ", ", t.")+" FROM addresses a"+s.dialect.byID+s.dialect.joinInOrder+
+		"tokens t"+s.dialect.byID+" ON t.address_id = a.id WHERE a.id = ? AND t.id = ?"+s.dialect.forUpdate,
+		token.AddressID, token.ID)
+	if err == nil && t == nil {
+		err = ErrNotFound
 	}
-	if id == 0 {
-		return nil, ErrNotFound
-	}
-	return s.lockToken(tx, token.ID)
+	return t, err
 }
 
-func checkIP(tx *gorm.DB, t *lockedToken, limit int) error {
-	if limit <= 0 {
-		return nil
-	}
-	// Its rank among those of its IP address, by age.
-	rank, err := number(tx, "SELECT COUNT(*) FROM tokens WHERE ip = ? AND id <= ?", t.IP, t.ID)
+// roomFor is how many bytes may be handed out to the token: maxBytes, or what
+// its address has left of its limit.
+func roomFor(tx *gorm.DB, t *lockedToken, maxBytes int64, limits HandOutLimits, now time.Time) (int64, error) {
+	// The token's rank among those of its IP address, by age.
+	var rank, held int64
+	err := query(tx, func(rows *sql.Rows) error { return rows.Scan(&rank, &held) },
+		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip = ? AND id <= ?),"+
+			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)", t.IP, t.ID, t.AddressID)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if rank > int64(limit) {
-		return ErrTooManyTokens
+	if limits.TokensPerIP > 0 && rank > int64(limits.TokensPerIP) {
+		return 0, ErrTooManyTokens
 	}
-	return nil
-}
-
-// roomFor is how many bytes may be handed out: maxBytes, or what the address
-// has left of its limit.
-func roomFor(tx *gorm.DB, addressID, maxBytes, limit int64, now time.Time) (int64, error) {
-	if limit <= 0 {
+	if limits.BytesPerAddress <= 0 || held+maxBytes <= limits.BytesPerAddress {
 		return maxBytes, nil
-	}
-	held, err := number(tx, "SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?", addressID)
-	if err != nil || held+maxBytes <= limit {
-		return maxBytes, err
 	}
 	// The tokens' counts hold contracts that have expired since the sweeper
 	// was here. Only now does that matter enough to look at each.
 	held, err = number(tx, "SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
-		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", addressID, micros(now))
-	return min(maxBytes, limit-held), err
+		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", t.AddressID, micros(now))
+	return min(maxBytes, limits.BytesPerAddress-held), err
 }
 
 // takenChunk is one taken from the inventory, and its file.
@@ -131,12 +122,12 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 	for most := room; most > 0 && len(taken) < limit; {
 		// A chunk that goes to another after this look only makes the
 		// hand-out smaller.
-		size, err := number(tx, "SELECT COALESCE(MAX(size), 0) FROM chunks WHERE key_id = ? AND size <= ?", keyID, most)
-		if err != nil || size == 0 {
+		largest, err := s.largestChunks(tx, keyID, most)
+		if err != nil || largest.size == 0 {
 			return taken, err
 		}
-		n := int(min(int64(limit-len(taken)), room/size))
-		batch, err := s.lockChunks(tx, keyID, size, n)
+		n := int(min(int64(limit-len(taken)), room/largest.size))
+		batch, err := s.lockChunks(tx, largest, n)
 		if err != nil {
 			return nil, err
 		}
@@ -144,38 +135,45 @@ func (s *Store) takeChunks(tx *gorm.DB, keyID, room int64, limit int) ([]takenCh
 			return nil, err
 		}
 		taken = append(taken, batch...)
-		room -= size * int64(len(batch))
-		most = min(room, size-1) // what is left of this size, others hold
+		room -= largest.size * int64(len(batch))
+		most = min(room, largest.size-1) // what is left of this size, others hold
 	}
 	return taken, nil
 }
 
-// lockChunks finds and locks up to n chunks of a size.
+// equalChunks are the chunks of a key and a size; their ids lie between first
+// and last.
+type equalChunks struct{ keyID, size, first, last int64 }
+
+// largestChunks finds the largest that fit. Where none does, they have no size.
+func (s *Store) largestChunks(tx *gorm.DB, keyID, room int64) (c equalChunks, err error) {
+	c.keyID = keyID
+	err = query(tx, func(rows *sql.Rows) error { return rows.Scan(&c.size, &c.first, &c.last) },
+		"SELECT c.size, (SELECT d.id FROM chunks d"+s.dialect.bySize+" WHERE d.key_id = c.key_id AND d.size = c.size"+
+			" ORDER BY d.id LIMIT 1), c.id FROM chunks c"+s.dialect.bySize+
+			" WHERE c.key_id = ? AND c.size <= ? ORDER BY c.size DESC, c.id DESC LIMIT 1", keyID, room)
+	return c, err
+}
+
+// lockChunks finds and locks up to n of the chunks.
 //
 // It begins anywhere among them, and goes round. Were all hand-outs to begin
 // at the same end, each would go past what the others have locked, and past
 // all that was taken lately: the database clears away later what is deleted,
 // and a locking read until then looks at every bit of it. It goes from new to
 // old, so that beginning in a gap finds what is left from before the gap.
-func (s *Store) lockChunks(tx *gorm.DB, keyID, size int64, n int) (found []takenChunk, err error) {
-	var first, last int64
-	err = query(tx, func(rows *sql.Rows) error { return rows.Scan(&first, &last) },
-		"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM chunks WHERE key_id = ? AND size = ?", keyID, size)
-	if err != nil {
-		return nil, err
-	}
-	begin := first + rand.N(last-first+1)
-	if found, err = s.lockChunksAmong(tx, keyID, size, first, begin, n); err != nil || len(found) == n {
+func (s *Store) lockChunks(tx *gorm.DB, c equalChunks, n int) (found []takenChunk, err error) {
+	begin := c.first + rand.N(c.last-c.first+1)
+	if found, err = s.lockChunksAmong(tx, equalChunks{c.keyID, c.size, c.first, begin}, n); err != nil || len(found) == n {
 		return found, err
 	}
-	more, err := s.lockChunksAmong(tx, keyID, size, begin+1, last, n-len(found))
+	more, err := s.lockChunksAmong(tx, equalChunks{c.keyID, c.size, begin + 1, c.last}, n-len(found))
 	return append(found, more...), err
 }
 
-// lockChunksAmong finds and locks up to n chunks of a size, of those with ids
-// from one to another. Their files are locked with them, which nobody else
-// asks for.
-func (s *Store) lockChunksAmong(tx *gorm.DB, keyID, size, from, to int64, n int) (found []takenChunk, err error) {
+// lockChunksAmong finds and locks up to n of the chunks, from the last one on.
+// Their files are locked with them, which nobody else asks for.
+func (s *Store) lockChunksAmong(tx *gorm.DB, among equalChunks, n int) (found []takenChunk, err error) {
 	found = make([]takenChunk, 0, n)
 	err = query(tx, func(rows *sql.Rows) error {
 		var c takenChunk
@@ -185,7 +183,7 @@ func (s *Store) lockChunksAmong(tx *gorm.DB, keyID, size, from, to int64, n int)
 	}, "SELECT c.id, c.file_id, c.key_id, c.size, c.challenge, c.state, f.hash, f.seed, f.tag_size"+
 		" FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
 		" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
-		keyID, size, from, to, n)
+		among.keyID, among.size, among.first, among.last, n)
 	return found, err
 }
 
@@ -204,8 +202,7 @@ func deleteChunks(tx *gorm.DB, chunks []takenChunk) error {
 // makeContracts gives the chunks to the token.
 func (s *Store) makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := cut(now.Add(interval))
-	ids, err := insertContracts(tx, t.ID, chunks, interval, due)
-	if err != nil {
+	if err := insertContracts(tx, t.ID, chunks, interval, due); err != nil {
 		return nil, err
 	}
 	var size int64
@@ -213,50 +210,34 @@ func (s *Store) makeContracts(tx *gorm.DB, t *lockedToken, chunks []takenChunk, 
 	for i, c := range chunks {
 		size += c.Size
 		out[i] = HandedOut{
-			ContractID: ids[c.FileID],
-			FileID:     c.FileID,
-			FileHash:   node.FileHash(c.FileHash),
-			Seed:       c.Seed,
-			Size:       c.Size,
-			TagSize:    c.TagSize,
-			Challenge:  c.Challenge,
-			Due:        due,
+			FileID:    c.FileID,
+			FileHash:  node.FileHash(c.FileHash),
+			Seed:      c.Seed,
+			Size:      c.Size,
+			TagSize:   c.TagSize,
+			Challenge: c.Challenge,
+			Due:       due,
 		}
 	}
 	t.take(now, due, int64(len(chunks)), size)
 	return out, s.saveTokens(tx, []*lockedToken{t})
 }
 
-// insertContracts makes a contract of each chunk and maps file ids to contract
-// ids. They are read back: what one insert of many rows tells is the first id,
-// and the others follow from it on some servers' settings only.
-func insertContracts(tx *gorm.DB, tokenID int64, chunks []takenChunk, interval time.Duration, due time.Time) (map[int64]int64, error) {
-	ids := make(map[int64]int64, len(chunks))
+func insertContracts(tx *gorm.DB, tokenID int64, chunks []takenChunk, interval time.Duration, due time.Time) error {
 	unanswered := make([]byte, len(node.Digest{}))
 	for batch := range slices.Chunk(chunks, batchRows) {
-		var values, files []any
+		values := make([]any, 0, 12*len(batch))
 		for _, c := range batch {
 			values = append(values, tokenID, c.FileID, c.FileHash, c.KeyID, c.Size, interval.Microseconds(),
 				c.Challenge, c.State, micros(due), unanswered, []byte{}, micros(due))
-			files = append(files, c.FileID)
 		}
 		const row = "(?,?,?,?,?,?,0,0,?,?,?,0,?,?,?,1)"
 		_, err := exec(tx, "INSERT INTO contracts (token_id, file_id, file_hash, key_id, size, period, version, sequence,"+
 			" challenge, state, due, answered, accepted, wrong, expiry, live) VALUES "+row+
 			strings.Repeat(","+row, len(batch)-1), values...)
 		if err != nil {
-			return nil, err
-		}
-		err = query(tx, func(rows *sql.Rows) error {
-			var id, file int64
-			err := rows.Scan(&id, &file)
-			ids[file] = id
 			return err
-		}, "SELECT id, file_id FROM contracts WHERE token_id = ? AND file_id IN ("+placeholders(len(files))+")",
-			append([]any{tokenID}, files...)...)
-		if err != nil {
-			return nil, err
 		}
 	}
-	return ids, nil
+	return nil
 }

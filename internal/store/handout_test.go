@@ -79,7 +79,11 @@ func TestHandOutPassesLockedChunks(t *testing.T) {
 	token := f.token(t, "address")
 	f.stock(t, 8, 8, 4)
 	must(t, f.transaction(t.Context(), func(tx *gorm.DB) error {
-		if _, err := f.lockChunks(tx, f.key, 8, 1); err != nil {
+		large, err := f.largestChunks(tx, f.key, 8)
+		if err != nil {
+			return err
+		}
+		if _, err := f.lockChunks(tx, large, 1); err != nil {
 			return err
 		}
 		out, err := f.HandOut(t.Context(), token, 16, HandOutLimits{Contracts: 2}, interval, start)
@@ -109,7 +113,7 @@ func TestHandOutContract(t *testing.T) {
 		}
 		c, err := f.Contract(t.Context(), token.ID, chunk.Hash)
 		must(t, err)
-		if c.ID != h.ContractID || c.TokenID != token.ID || c.KeyID != f.key || c.Size != 100 || c.Interval != interval ||
+		if c.TokenID != token.ID || c.KeyID != f.key || c.Size != 100 || c.Interval != interval ||
 			c.Sequence != 0 || c.Answered || string(c.State) != string(chunk.State) || c.Due != due {
 			t.Errorf("contract %+v", c)
 		}

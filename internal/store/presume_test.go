@@ -11,7 +11,7 @@ import (
 )
 
 // readCopy is the token's contract as it is now.
-func (f *fixture) readCopy(t testing.TB, token Token, h HandedOut) *node.Contract {
+func (f *fixture) readCopy(t testing.TB, token Token, h held) *node.Contract {
 	t.Helper()
 	c, err := f.Contract(t.Context(), token.ID, h.FileHash)
 	must(t, err)
@@ -20,7 +20,7 @@ func (f *fixture) readCopy(t testing.TB, token Token, h HandedOut) *node.Contrac
 
 // onCopy is a verdict that was reached on a copy of the contract.
 func onCopy(c *node.Contract, valid bool, received time.Time) Verdict {
-	v := answer(Token{ID: c.TokenID}, HandedOut{ContractID: c.ID}, valid, received)
+	v := answer(Token{ID: c.TokenID}, held{ContractID: c.ID}, valid, received)
 	v.Sequence, v.Copy = c.Sequence, c
 	return v
 }

@@ -116,8 +116,14 @@ func (f *fixture) chunk(size int64) NewChunk {
 	}
 }
 
+// held is a contract that was handed out, and its id.
+type held struct {
+	HandedOut
+	ContractID int64
+}
+
 // contracts stocks chunks of these sizes and hands them to the token.
-func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...int64) []HandedOut {
+func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...int64) []held {
 	t.Helper()
 	f.stock(t, sizes...)
 	out, err := f.HandOut(t.Context(), token, 1<<40, HandOutLimits{Contracts: len(sizes)}, interval, now)
@@ -125,11 +131,17 @@ func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...i
 	if len(out) != len(sizes) {
 		t.Fatalf("%d contracts, want %d", len(out), len(sizes))
 	}
-	return out
+	contracts := make([]held, len(out))
+	for i, h := range out {
+		c, err := f.Contract(t.Context(), token.ID, h.FileHash)
+		must(t, err)
+		contracts[i] = held{h, c.ID}
+	}
+	return contracts
 }
 
 // answer is a verdict on the first challenge of a contract.
-func answer(token Token, h HandedOut, valid bool, received time.Time) Verdict {
+func answer(token Token, h held, valid bool, received time.Time) Verdict {
 	return Verdict{
 		ContractID: h.ContractID,
 		TokenID:    token.ID,
