@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -23,7 +24,7 @@ func (s *Server) router() http.Handler {
 		route := func(method, path string, h handlerFunc) {
 			methods := []string{method}
 			if method == http.MethodGet {
-				methods = getMethods
+				methods = slices.Clone(getMethods) // mux writes to what it is given
 			}
 			r.Handle(path, s.handle(h)).Methods(methods...)
 			allowed[path] = append(allowed[path], methods...)
