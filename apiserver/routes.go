@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -24,7 +23,7 @@ func (s *Server) router() http.Handler {
 		route := func(method, path string, h handlerFunc) {
 			methods := []string{method}
 			if method == http.MethodGet {
-				methods = slices.Clone(getMethods) // mux writes to what it is given
+				methods = getMethods()
 			}
 			r.Handle(path, s.handle(h)).Methods(methods...)
 			allowed[path] = append(allowed[path], methods...)
@@ -57,8 +56,8 @@ func (s *Server) router() http.Handler {
 		}
 	}
 	for _, path := range page.Paths {
-		root.Handle(path, s.handle(s.showPage)).Methods(getMethods...)
-		root.Handle(path, s.handle(methodNotAllowed(getMethods)))
+		root.Handle(path, s.handle(s.showPage)).Methods(getMethods()...)
+		root.Handle(path, s.handle(methodNotAllowed(getMethods())))
 	}
 	root.NotFoundHandler = s.handle(s.noRoute)
 	return root
@@ -87,8 +86,9 @@ func methodNotAllowed(methods []string) handlerFunc {
 }
 
 // getMethods are the methods of every route that knows GET: the server leaves
-// the body out where it was asked for the head alone.
-var getMethods = []string{http.MethodGet, http.MethodHead}
+// the body out where it was asked for the head alone. Every list is a new one:
+// mux writes to what it is given.
+func getMethods() []string { return []string{http.MethodGet, http.MethodHead} }
 
 // onlyHead answers HEAD where GET would make or hand out something. Without
 // the body, nobody would have it.
