@@ -86,7 +86,11 @@ func (v *Verifier) dropLate(ctx context.Context, batch []ballot) []ballot {
 
 // apply runs the one transaction for the batch and fills in the outcomes.
 func (v *Verifier) apply(ctx context.Context, batch []ballot) ([]node.Contract, error) {
-	var verdicts []store.Verdict
+	n := 0
+	for _, b := range batch {
+		n += len(b.verdicts)
+	}
+	verdicts := make([]store.Verdict, 0, n)
 	for _, b := range batch {
 		verdicts = append(verdicts, b.verdicts...)
 	}

@@ -2,7 +2,10 @@ package queue
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -80,4 +83,44 @@ func BenchmarkBare(b *testing.B) {
 		}
 		b.ReportMetric(float64(batch)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 	})
+}
+
+// BenchmarkPut writes copies over older ones, of more contracts than caches of
+// the processor hold, and says what Redis itself takes for one.
+func BenchmarkPut(b *testing.B) {
+	q := startRedis(b).open(b)
+	contracts := make([]node.Contract, 50_000)
+	for i := range contracts {
+		c := &contracts[i]
+		c.TokenID, c.FileHash = int64(i/1000), node.FileHash{byte(i), byte(i >> 8)}
+		c.Challenge, c.State = make([]byte, 40), make([]byte, 200)
+		c.Interval, c.Due = time.Hour, time.Now().Add(time.Hour)
+	}
+	put := func(batch []node.Contract) {
+		for i := range batch {
+			batch[i].Version++
+		}
+		must(b, q.States().Put(b.Context(), batch))
+	}
+	put(contracts)
+	must(b, q.client.ConfigResetStat(b.Context()).Err())
+	for i := 0; b.Loop(); i += stateBatch {
+		at := i % len(contracts)
+		put(contracts[at : at+stateBatch])
+	}
+	b.ReportMetric(serverMicroseconds(b, q, "evalsha")/float64(b.N*stateBatch), "redis-µs/copy")
+	b.ReportMetric(float64(b.N*stateBatch)/b.Elapsed().Seconds(), "copies/s")
+}
+
+// serverMicroseconds is what Redis has spent on a command, by its own clock.
+func serverMicroseconds(b *testing.B, q *Queue, command string) float64 {
+	b.Helper()
+	stats, err := q.client.Info(b.Context(), "commandstats").Result()
+	must(b, err)
+	_, rest, _ := strings.Cut(stats, "cmdstat_"+command+":")
+	_, rest, _ = strings.Cut(rest, "usec=")
+	text, _, _ := strings.Cut(rest, ",")
+	spent, err := strconv.ParseFloat(text, 64)
+	must(b, err)
+	return spent
 }

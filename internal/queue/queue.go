@@ -201,7 +201,10 @@ func (q *Queue) countersKey() string     { return q.prefix + "counters" }
 func (q *Queue) repliesKey(to ID) string { return q.prefix + "replies:" + to.String() }
 
 func (q *Queue) stateKey(tokenID int64, file node.FileHash) string {
-	return q.prefix + "state:" + strconv.FormatInt(tokenID, 10) + ":" + file.String()
+	var room [128]byte // on the stack: there is one a proof, and once more
+	key := append(append(room[:0], q.prefix...), "state:"...)
+	key = append(strconv.AppendInt(key, tokenID, 10), ':')
+	return string(hex.AppendEncode(key, file[:]))
 }
 
 func (q *Queue) tokenKey(token node.TokenHash) string {

@@ -11,6 +11,12 @@ import (
 // Version stays in the 8 bytes after it: the guard of Put reads it there.
 const stateVersion = 1
 
+// contractSize is how long a contract's form is, or a little more.
+func contractSize(c *node.Contract) int {
+	const fixed = 192 // more than all that is in every contract
+	return fixed + len(c.Wrong)*len(node.Digest{}) + len(c.Challenge) + len(c.State)
+}
+
 func appendContract(b []byte, c *node.Contract) []byte {
 	b = append(b, stateVersion)
 	b = appendInt64(b, c.Version)

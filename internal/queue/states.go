@@ -79,7 +79,7 @@ local function version(s)
   return ((((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g) * 256 + h
 end
 for i, key in ipairs(KEYS) do
-  local held = redis.call('GETRANGE', key, 0, 8)
+  local held = redis.call('GETRANGE', key, '0', '8')
   local value = ARGV[2 * i - 1]
   if #held < 9 or version(held) <= version(value) then
     redis.call('SET', key, value, 'PX', ARGV[2 * i])
@@ -99,7 +99,7 @@ func (s States) Put(ctx context.Context, contracts []node.Contract) error {
 			c := &batch[i]
 			ttl := min(max(c.Expiry().Sub(now), 0)+stateLinger, stateMaxTTL)
 			keys = append(keys, s.q.stateKey(c.TokenID, c.FileHash))
-			args = append(args, appendContract(nil, c), ttl.Milliseconds())
+			args = append(args, appendContract(make([]byte, 0, contractSize(c)), c), ttl.Milliseconds())
 		}
 		if err := s.put(ctx, keys, args); err != nil {
 			return wrap("put states", err)

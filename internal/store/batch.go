@@ -160,9 +160,8 @@ func (w *updateText) writeIDs() {
 // and for numbers up to 2^53.
 func (w *updateText) writeValues(value func(*change) any) {
 	first := value(&w.batch[0])
-	common := !slices.ContainsFunc(w.batch, func(c change) bool { return !same(value(&c), first) })
 	switch {
-	case common:
+	case w.common(value, first):
 		w.text = appendLiteral(w.text, first)
 	case w.dialect.byInterval:
 		w.text = append(w.text, "ELT(INTERVAL(id,"...)
@@ -179,6 +178,16 @@ func (w *updateText) writeValues(value func(*change) any) {
 		}
 		w.text = append(w.text, " END"...)
 	}
+}
+
+// common says whether all rows have this value.
+func (w *updateText) common(value func(*change) any, first any) bool {
+	for i := range w.batch {
+		if !same(value(&w.batch[i]), first) {
+			return false
+		}
+	}
+	return true
 }
 
 func appendLiteral(text []byte, value any) []byte {
@@ -198,7 +207,12 @@ func appendLiteral(text []byte, value any) []byte {
 
 // changes says whether column i changes in any row of the batch.
 func changes(batch []change, i int) bool {
-	return slices.ContainsFunc(batch, func(c change) bool { return !same(c.old[i], c.new[i]) })
+	for k := range batch {
+		if !same(batch[k].old[i], batch[k].new[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 func same(a, b any) bool {

@@ -84,7 +84,19 @@ var errPresumed = errors.New("a contract is not as its copy says")
 type batch struct {
 	tokens    map[int64]*lockedToken
 	contracts map[int64]*judging
+	inOrder   []*judging // of the verdicts, which mostly is that of the rows
 	presumed  bool
+}
+
+func newBatch(verdicts []Verdict) *batch {
+	return &batch{contracts: make(map[int64]*judging, len(verdicts)), inOrder: make([]*judging, 0, len(verdicts))}
+}
+
+func (b *batch) add(was *node.Contract, live bool) {
+	j := &judging{was: was, live: live, now: *was}
+	j.now.Wrong = slices.Clip(j.now.Wrong) // was keeps what it has
+	b.contracts[was.ID] = j
+	b.inOrder = append(b.inOrder, j)
 }
 
 // judging is a contract on which verdicts are given.
@@ -94,23 +106,18 @@ type judging struct {
 	now  node.Contract
 }
 
-func newJudging(was *node.Contract, live bool) *judging {
-	j := &judging{was: was, live: live, now: *was}
-	j.now.Wrong = slices.Clip(j.now.Wrong) // was keeps what it has
-	return j
-}
-
 // presumeBatch takes the contracts for what the verdicts' copies say. None of
 // them is over: the save sees to that.
 func (s *Store) presumeBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
-	b := &batch{contracts: make(map[int64]*judging, len(verdicts)), presumed: true}
+	b := newBatch(verdicts)
+	b.presumed = true
 	for i := range verdicts {
 		c := verdicts[i].Copy
 		if c == nil {
 			return nil, errPresumed
 		}
 		if j := b.contracts[c.ID]; j == nil {
-			b.contracts[c.ID] = newJudging(c, true)
+			b.add(c, true)
 		} else if j.was.Version != c.Version {
 			return nil, errPresumed
 		}
@@ -122,7 +129,7 @@ func (s *Store) presumeBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
 
 // lockBatch locks the contracts, and finds those that there are.
 func (s *Store) lockBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
-	b := &batch{contracts: make(map[int64]*judging, len(verdicts))}
+	b := newBatch(verdicts)
 	var err error
 	if b.tokens, err = s.lockTokens(tx, tokensOf(verdicts)); err != nil {
 		return nil, err
@@ -135,9 +142,9 @@ func (s *Store) lockBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, row := range rows {
+	for _, row := range rows {
 		c := row.contract()
-		b.contracts[id] = newJudging(&c, row.Live)
+		b.add(&c, row.Live)
 	}
 	return b, nil
 }
@@ -200,7 +207,7 @@ var judgedIfAsPresumed = updating{
 func (b *batch) save(s *Store, tx *gorm.DB) error {
 	changes := make([]change, 0, len(b.contracts))
 	touched := map[int64]*lockedToken{}
-	for _, j := range b.contracts {
+	for _, j := range b.inOrder {
 		switch {
 		case j.changed():
 			changes = append(changes, j.change())
