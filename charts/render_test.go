@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -98,6 +100,28 @@ metrics: {enabled: false}
 		if got != string(want) {
 			t.Errorf("%s: what is rendered is not what %s holds; look at it and run the test with -update:\n%s", name, golden, got)
 		}
+	}
+}
+
+// TestSameImage holds that kustomize installs the image that the chart installs.
+func TestSameImage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../config/manager/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kustomization struct {
+		Images []struct{ NewName, NewTag string }
+	}
+	if err := yaml.Unmarshal(text, &kustomization); err != nil || len(kustomization.Images) != 1 {
+		t.Fatalf("%d images, %v", len(kustomization.Images), err)
+	}
+	rendered, err := os.ReadFile("testdata/default.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image := kustomization.Images[0].NewName + ":" + kustomization.Images[0].NewTag; !strings.Contains(string(rendered), "image: "+image+"\n") {
+		t.Errorf("kustomize installs %s, and the chart another", image)
 	}
 }
 

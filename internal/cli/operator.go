@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"os"
 
@@ -61,7 +60,7 @@ func newOperatorCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.image, "image", os.Getenv("DOWNSTREAM_OPERATOR_IMAGE"),
-		"image for nodes that name none, usually the operator's own (DOWNSTREAM_OPERATOR_IMAGE)")
+		"image for nodes that name none; in a pod, the operator's own where empty (DOWNSTREAM_OPERATOR_IMAGE)")
 	flags.StringSliceVar(&o.namespaces, "namespaces", nil, "look after the nodes of these namespaces only; all where empty")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several operators lead; the others wait")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; the operator's own where empty")
@@ -75,7 +74,11 @@ func newOperatorCommand() *cobra.Command {
 // runOperator runs until ctx ends, and gives up the lease then.
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error {
 	if o.image == "" {
-		return errors.New("name the image for nodes that name none with --image")
+		image, err := findImage(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		o.image = image
 	}
 	log := logr.FromSlogHandler(newLogger(config.Default().Log, os.Stderr).Handler())
 	ctrl.SetLogger(log)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,30 +133,29 @@ func TestKustomize(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	dir := t.TempDir()
-	// The tree names an image for a release; it is rendered for this one.
-	manifest := must(t, "kubectl", "kustomize", "../../config/default")
-	manifest = strings.ReplaceAll(manifest, "driveshare/downstream-node:latest", repository+":"+tag)
-	file := filepath.Join(dir, "manifest.yaml")
-	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
-		t.Fatal(err)
+	tree := func(folder string) string {
+		overlay := filepath.Join(t.TempDir(), folder)
+		must(t, "cp", "-r", "../../config", overlay)
+		// The tree names an image for a release; here it is the one of this test.
+		kustomization := fmt.Sprintf("resources: [%s]\nimages: [{name: ghcr.io/driveshare/downstream-node, newName: %s, newTag: %s}]\n", folder, repository, tag)
+		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return overlay
 	}
-	must(t, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", file)
+	must(t, "kubectl", "apply", "--server-side", "--force-conflicts", "-k", tree("default"))
 	t.Cleanup(func() {
 		// All but the definition, with which every node would go.
+		must(t, "kubectl", "delete", "-k", tree("operator"))
 		must(t, "kubectl", "delete", "namespace", "downstream-system")
-		for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
-			for line := range strings.Lines(must(t, "kubectl", "get", kind, "-o", "name")) {
-				if line = strings.TrimSpace(line); strings.Contains(line, "/downstream-") {
-					must(t, "kubectl", "delete", line)
-				}
-			}
-		}
 	})
 	must(t, "kubectl", "-n", "downstream-system", "rollout", "status", "deploy/downstream-operator", "--timeout=2m")
 	n := space(t)
 	n.applySpec(t, lively)
 	n.awaitReady(t, 2*time.Minute)
+	if image := must(t, "kubectl", "-n", n.namespace, "get", "deploy", n.name+"-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"); image != repository+":"+tag {
+		t.Errorf("the node runs %s", image)
+	}
 	crew, _ := startCrew(t, n.url(t), newAddress(t), 1)
 	awaitHeartbeats(t, crew, 3)
 }
