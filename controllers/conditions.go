@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -112,7 +111,7 @@ func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
 	for _, v := range verdicts {
 		set(v.condition, v.of(f))
 	}
-	set(v1alpha1.Ready, ready(*conditions))
+	set(v1alpha1.Ready, ready(*conditions, problems(f)))
 }
 
 func keyAvailable(f facts) verdict {
@@ -180,20 +179,10 @@ func progressing(f facts) verdict {
 
 // degraded names the first thing that somebody has to look at.
 func degraded(f facts) verdict {
-	switch {
-	case f.blocked != nil:
-		return yes(f.blocked.reason, "%s.", capital(f.blocked.message))
-	case f.migration.phase == jobFailed:
-		return yes(ReasonMigrationFailed, "The Job %s failed: %s.", f.migration.name, f.migration.message)
-	case f.whitelist.phase == jobFailed:
-		return yes(ReasonWhitelistFailed, "The whitelist was not loaded: %s.", f.whitelist.message)
-	case f.api.stalled != "":
-		return yes(ReasonRolloutStalled, "The API's rollout does not get on: %s", f.api.stalled)
-	case f.workers.stalled != "":
-		return yes(ReasonRolloutStalled, "The workers' rollout does not get on: %s", f.workers.stalled)
-	case len(f.unknownKinds) > 0:
-		return yes(ReasonKindUnknown, "The cluster does not know what the spec asks for: %s.", strings.Join(f.unknownKinds, ", "))
-	case f.paused:
+	if problems := problems(f); len(problems) > 0 {
+		return yes(problems[0].reason, "%s", problems[0].message)
+	}
+	if f.paused {
 		return verdict{}
 	}
 	return no(ReasonAsExpected, "Nothing needs to be looked at.")
@@ -204,27 +193,6 @@ func paused(f facts) verdict {
 		return yes(ReasonPaused, "The operator leaves the node's objects alone while spec.paused is true.")
 	}
 	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
-}
-
-// needed are the conditions without which farmers cannot farm.
-var needed = []string{v1alpha1.HeartbeatKeyAvailable, v1alpha1.SchemaMigrated, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
-
-// ready names what somebody has to look at before what is merely not there
-// yet.
-func ready(conditions []metav1.Condition) verdict {
-	missing := slices.DeleteFunc(slices.Clone(needed), func(condition string) bool {
-		return meta.IsStatusConditionTrue(conditions, condition)
-	})
-	if len(missing) == 0 {
-		return yes(ReasonFarmersCanFarm, "Farmers can farm.")
-	}
-	for _, condition := range append([]string{v1alpha1.Degraded}, missing...) {
-		c := meta.FindStatusCondition(conditions, condition)
-		if c != nil && (c.Status == metav1.ConditionFalse) == (condition != v1alpha1.Degraded) && c.Status != metav1.ConditionUnknown {
-			return no(c.Reason, "%s", c.Message)
-		}
-	}
-	return no(ReasonNotReached, "Not looked at yet.")
 }
 
 // capital begins a message with a capital letter.

@@ -114,7 +114,15 @@ func TestReady(t *testing.T) {
 		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm"},
 		{"paused", []facts{well, {paused: true, api: running, workers: running}}, "True FarmersCanFarm"},
 		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, "False NoneAvailable"},
-		{"migrating", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning })}, "False Migrating"},
+		{"migrating for the first time", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning; f.api, f.workers = pool{}, pool{} })}, "False Migrating"},
+		{"migrating for another image", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning })}, "True FarmersCanFarm"},
+		{"migrating while the API is down", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable"},
+		{"a failed migration for another image", []facts{but(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm"},
+		{"a failed first migration", []facts{but(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed"},
+		{"an unknown kind and no API", []facts{but(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero"},
+		{"a failed whitelist and no API", []facts{but(well, func(f *facts) { f.whitelist.phase = jobFailed; f.api = down })}, "False NoneAvailable"},
+		{"stalled workers and no API", []facts{but(well, func(f *facts) { f.workers = stalled; f.workers.available = 1; f.api = none })}, "False ScaledToZero"},
+		{"a stalled API", []facts{but(well, func(f *facts) { f.api = stalled })}, "False RolloutStalled"},
 		{"rolling", []facts{but(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm"},
 	}
 	for _, tt := range tests {
@@ -158,7 +166,7 @@ func TestTransitions(t *testing.T) {
 	for _, n := range notes {
 		severities[n.reason] = n.severity
 	}
-	if len(notes) != 3 || severities[ReasonMigrationFailed] != "Warning" {
+	if len(notes) != 2 || severities[ReasonMigrationFailed] != "Warning" {
 		t.Errorf("of a failed migration: %v", notes)
 	}
 	for _, n := range transitions(nil, after(but(well, func(f *facts) { f.migration.phase = jobRunning }))) {

@@ -30,6 +30,7 @@ func TestMigrationGatesPods(t *testing.T) {
 	f.settle()
 	f.wantCondition("SchemaMigrated", "False", "Migrating")
 	f.wantCondition("Progressing", "True", "Migrating")
+	f.wantCondition("Ready", "False", "Migrating")
 	for name := range f.objects() {
 		if strings.HasPrefix(name, "Deployment/") {
 			t.Errorf("there is %s before the schema is", name)
@@ -51,6 +52,8 @@ func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
 	f.ok(f.Update(t.Context(), d, client.FieldOwner("somebody")))
 	f.setImage("example.org/new")
 	f.wantCondition("SchemaMigrated", "False", "Migrating")
+	f.wantCondition("Progressing", "True", "Migrating")
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
 	if f.image("node-api") != operatorImage || f.image("node-workers") != operatorImage {
 		t.Error("pods have the new image before the schema is there")
 	}

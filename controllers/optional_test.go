@@ -46,6 +46,7 @@ func TestOptionalKinds(t *testing.T) {
 	f := newFarm(t, "api: {gateway: {parentRefs: [{name: public}]}}\nmonitoring: {serviceMonitor: {enabled: true, labels: {release: p}}}")
 	f.settle()
 	f.wantCondition("Degraded", "True", "KindUnknown")
+	f.wantCondition("Ready", "False", "Migrating")
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	f.deployment("node-api") // the node runs without

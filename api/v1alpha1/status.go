@@ -84,8 +84,8 @@ type HeartbeatKeyStatus struct {
 
 // The types of conditions.
 const (
-	// Ready says whether farmers can farm: the key is there, the schema is up to
-	// date, and API and workers are available.
+	// Ready says whether farmers can farm: the key is there, and API and workers
+	// are available, which they are not before the schema that they need is there.
 	Ready = "Ready"
 	// Progressing says whether something is under way that will end by itself.
 	Progressing = "Progressing"
