@@ -49,10 +49,20 @@ func (r *Reconciler) applyAs(ctx context.Context, s *scope, kind schema.GroupVer
 	}
 	if err := r.Client.Apply(ctx, object, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
 		applies.WithLabelValues(kind.Kind, "error").Inc()
-		return fmt.Errorf("apply the %s %s: %w", kind.Kind, name, err)
+		return notWritten(kind.Kind, name, err)
 	}
 	applies.WithLabelValues(kind.Kind, "ok").Inc()
 	return nil
+}
+
+// notWritten is why an object could not be written. What the API server refuses
+// it refuses until somebody changes the spec, a quota or a permission; anything
+// else may work at the next attempt.
+func notWritten(kind, name string, err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err) {
+		return block(ReasonApplyFailed, "the API server refuses the %s %s: %s", kind, name, excerpt(err.Error()))
+	}
+	return fmt.Errorf("write the %s %s: %w", kind, name, err)
 }
 
 // remove deletes an object of the node's that is no longer asked for. One that

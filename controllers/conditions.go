@@ -14,6 +14,7 @@ import (
 const (
 	ReasonAsExpected        = "AsExpected"
 	ReasonOwnershipConflict = "OwnershipConflict"
+	ReasonApplyFailed       = "ApplyFailed"
 	ReasonSecretMissing     = "SecretMissing"
 	ReasonKeyFound          = "KeyFound"
 	ReasonKeyMissing        = "KeyMissing"
@@ -193,6 +194,20 @@ func paused(f facts) verdict {
 		return yes(ReasonPaused, "The operator leaves the node's objects alone while spec.paused is true.")
 	}
 	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
+}
+
+// excerpt is as much of somebody else's text as a condition should hold, to be
+// followed by a full stop.
+func excerpt(text string) string {
+	return strings.TrimRight(cut(strings.TrimSpace(text), 500), ".")
+}
+
+// cut keeps at most limit bytes of a text.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "")
 }
 
 // capital begins a message with a capital letter.

@@ -57,7 +57,7 @@ func (r *Reconciler) ensureCredentials(ctx context.Context, s *scope, secret *co
 		err := r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
 		if !apierrors.IsAlreadyExists(err) {
 			if err != nil {
-				return fmt.Errorf("create the Secret %s: %w", secret.Name, err)
+				return notWritten("Secret", secret.Name, err)
 			}
 			return nil
 		}

@@ -100,7 +100,7 @@ func (r *Reconciler) makeKey(ctx context.Context, s *scope) (*corev1.Secret, err
 		}
 		return theirs, err
 	case err != nil:
-		return nil, fmt.Errorf("create the Secret %s: %w", secret.Name, err)
+		return nil, notWritten("Secret", secret.Name, err)
 	}
 	s.note(corev1.EventTypeNormal, "HeartbeatKeyMade", "Made a heartbeat key in the Secret %s; back it up: contracts cannot be checked without it", secret.Name)
 	return secret, nil

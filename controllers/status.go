@@ -118,11 +118,7 @@ func adverse(c metav1.Condition) bool {
 
 func (r *Reconciler) send(s *scope, n note) {
 	// The API server takes no note of more than 1 kB.
-	message := n.message
-	if len(message) > 1000 {
-		message = message[:1000]
-	}
-	r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", message)
+	r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", cut(n.message, 1000))
 }
 
 // forget drops what is remembered of a node that is gone.
