@@ -21,6 +21,11 @@ import (
 // the status as the API server has it now. If the Secret is lost after it was
 // made and before the fingerprint is recorded, another is made; nothing used
 // the first.
+//
+// Until the migration has completed for the first time, a key that somebody
+// puts in the place of the recorded one is taken: the database may be of an
+// earlier node, and only the migration finds out whose it is. No pod but the
+// migration's has had a key by then.
 func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 	fingerprint, err := r.findKey(ctx, s)
 	s.facts.key = &keyFact{secret: keySecretName(s)}
@@ -30,7 +35,7 @@ func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	if s.status.HeartbeatKey.Fingerprint == "" {
+	if s.status.HeartbeatKey.Fingerprint != fingerprint {
 		s.status.HeartbeatKey = v1alpha1.HeartbeatKeyStatus{SecretName: keySecretName(s), Fingerprint: fingerprint}
 		return errRecordFirst
 	}
@@ -55,12 +60,16 @@ func (r *Reconciler) findKey(ctx context.Context, s *scope) (string, error) {
 		return "", block(ReasonKeyInvalid, "the key in the Secret %s is for %s, and spec.heartbeat.type is %s", secret.Name, hb.Type(), want)
 	}
 	fingerprint := schemes.Fingerprint(hb)
-	if known := s.status.HeartbeatKey.Fingerprint; known != "" && known != fingerprint {
+	if known := s.status.HeartbeatKey.Fingerprint; known != "" && known != fingerprint && databaseHasKey(s.DownstreamNode) {
 		return "", block(ReasonKeyChanged, "the key in the Secret %s has the fingerprint %.12s, and the node's contracts were made with %.12s; put the node's own key back, from a backup", secret.Name, fingerprint, known)
 	}
 	s.Inputs.Key = file
 	return fingerprint, nil
 }
+
+// databaseHasKey says whether a migration has completed, which makes the key
+// known to the database, and fails where that belongs to another.
+func databaseHasKey(node *v1alpha1.DownstreamNode) bool { return node.Status.Migration != "" }
 
 // keySecret gets the Secret with the key, and makes it where the node never
 // had one.
@@ -77,7 +86,10 @@ func (r *Reconciler) keySecret(ctx context.Context, s *scope) (*corev1.Secret, e
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.DownstreamNode), node); err != nil {
 		return nil, fmt.Errorf("get the node before making a key: %w", err)
 	}
-	if known := node.Status.HeartbeatKey.Fingerprint; known != "" {
+	switch known := node.Status.HeartbeatKey.Fingerprint; {
+	case known != "" && !databaseHasKey(node):
+		return nil, block(ReasonKeyMissing, "the Secret %s is gone; restore the key that the database belongs to from a backup, or make the node again where it has never served: no other key is made in its place", name)
+	case known != "":
 		return nil, block(ReasonKeyMissing, "the Secret %s is gone; restore the key with the fingerprint %.12s from a backup: contracts cannot be checked with another, so none is made", name, known)
 	}
 	return r.makeKey(ctx, s)

@@ -107,6 +107,37 @@ func TestKeyChanged(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 }
 
+// TestKeyRestoredLate has a node made before its backup is put in, on a
+// database that belongs to the key of the backup.
+func TestKeyRestoredLate(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	made, _ := f.key()
+	wrong := f.jobOf("migration")
+	f.finish(wrong, false) // as it does on another key's database
+	f.settle()
+	f.wantCondition("Ready", "False", "MigrationFailed")
+	f.ok(f.Delete(t.Context(), made))
+	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
+	if f.find(&corev1.Secret{}, made.Name) {
+		t.Fatal("another key was made in the way of the backup")
+	}
+	backup := copyOf(made)
+	backup.Data = map[string][]byte{"heartbeat.json": newKeyFile(t, heartbeat.Merkle)}
+	f.create(backup)
+	f.settle()
+	if right := f.jobOf("migration"); right.Name == wrong.Name {
+		t.Error("the database was not asked about the key of the backup")
+	}
+	f.bringUp()
+	if _, fingerprint := f.key(); f.node().Status.HeartbeatKey.Fingerprint != fingerprint {
+		t.Error("the key of the backup is not the node's")
+	}
+	f.wantCondition("Ready", "True", "FarmersCanFarm")
+}
+
 func TestKeySuppliedByTheUser(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "heartbeat: {keySecretRef: {name: mine, key: k}}")

@@ -75,8 +75,8 @@ type HeartbeatKeyStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
-	// The fingerprint that the key had when it was first seen, in hex, the same
-	// as in the database. Whatever the Secret holds later, it must have this.
+	// The key's fingerprint, in hex, the same as in the database. Once a migration
+	// has completed, whatever the Secret holds must have this.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Fingerprint string `json:"fingerprint,omitempty"`

@@ -26,6 +26,9 @@ const (
 // section is a part of the configuration file.
 type section = map[string]any
 
+// keyFiles is where pods find the heartbeat key.
+var keyFiles = []string{path.Join(configDir, keyFile)}
+
 // Config is the configuration file of a role. It says only what follows from
 // the spec, so that an image which knows more or fewer keys than the operator
 // takes it all the same, and only what the role reads, so that an edit for the
@@ -40,7 +43,10 @@ func (n *Node) Config(role Role) string {
 		config["redis"] = section{"urlFile": path.Join(configDir, redisFile), "maxQueue": n.Spec.Redis.MaxQueue}
 		config["access"] = n.access()
 	}
-	if role == API || role == Workers {
+	switch role {
+	case Migration:
+		config["heartbeat"] = section{"keyFiles": keyFiles} // whether the database is of this key
+	case API, Workers:
 		config["heartbeat"] = n.heartbeat()
 		config["contracts"] = n.contracts()
 	}
@@ -66,7 +72,7 @@ func (n *Node) heartbeat() section {
 		"type":          n.Spec.Heartbeat.Type,
 		"checkFraction": n.Spec.Heartbeat.CheckFraction.Float64(),
 		"challenges":    n.Spec.Heartbeat.Challenges,
-		"keyFiles":      []string{path.Join(configDir, keyFile)},
+		"keyFiles":      keyFiles,
 	}
 }
 

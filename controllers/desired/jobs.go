@@ -9,7 +9,8 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
-// MigrationJob brings the database to the schema of the image.
+// MigrationJob brings the database to the schema of the image. It fails where
+// the database belongs to another heartbeat key than the node's.
 func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 	return n.job(Migration, n.MigrationName(), "db", "migrate")
 }

@@ -86,7 +86,7 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 		secret, key := n.RedisSecret()
 		sources = append(sources, secretFile(secret, key, redisFile))
 	}
-	if role == API || role == Workers {
+	if role != Whitelist {
 		secret, key := n.KeySecret()
 		sources = append(sources, secretFile(secret, key, keyFile))
 	}

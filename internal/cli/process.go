@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -119,14 +120,14 @@ func (p *process) join(ctx context.Context) error {
 	}
 	for {
 		if err = checkSchema(ctx, p.store); err == nil {
-			p.keys, err = keyring.New(ctx, p.store, heartbeats, time.Now())
+			p.keys, err = registerKeys(ctx, p.store, heartbeats)
 		}
 		if err == nil {
 			p.joined.Store(true)
 			return nil
 		}
 		if errors.Is(err, store.ErrKeyMissing) {
-			return fmt.Errorf("%w: restore its file from a backup and name it in heartbeat.keyFiles; contracts cannot be checked with another", err)
+			return err
 		}
 		if p.cfg.Database.Driver == config.SQLite {
 			return err // a file does not come back by waiting
@@ -138,6 +139,15 @@ func (p *process) join(ctx context.Context) error {
 		case <-time.After(joinRetry):
 		}
 	}
+}
+
+// registerKeys makes heartbeat keys known to the database.
+func registerKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat) (*keyring.Ring, error) {
+	keys, err := keyring.New(ctx, st, heartbeats, time.Now())
+	if errors.Is(err, store.ErrKeyMissing) {
+		err = fmt.Errorf("%w: this database belongs to it; restore its file from a backup (heartbeat.keyFiles, or the node's Secret): contracts cannot be checked with another", err)
+	}
+	return keys, err
 }
 
 // checkSchema fails where the tables are not those of this version.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -92,33 +94,56 @@ func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the tables to the version that this program needs",
-		Long: "Brings the tables to the version that this program needs. With --down-to it\n" +
-			"goes back to an older one, and loses what that cannot hold.",
+		Long: "Brings the tables to the version that this program needs, and makes the keys of\n" +
+			"heartbeat.keyFiles known there; fails where the database has contracts of another.\n" +
+			"With --down-to it goes back to an older version, and loses what that cannot hold.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
-				migrate := st.Migrate
-				if cmd.Flags().Changed("down-to") {
-					if !loseData {
-						return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
-					}
-					migrate = func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) }
+			down := cmd.Flags().Changed("down-to")
+			if down && !loseData {
+				return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
+			}
+			return withStore(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+				if down {
+					return migrate(ctx, cmd.OutOrStdout(), st, func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) })
 				}
-				if err := migrate(ctx); err != nil {
+				if err := migrate(ctx, cmd.OutOrStdout(), st, st.Migrate); err != nil {
 					return err
 				}
-				have, _, err := st.SchemaVersion(ctx)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "the tables are at version %d\n", have)
-				return nil
+				return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: yes, lose it")
 	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
 	return cmd
+}
+
+// migrate brings the tables to another version, and tells which.
+func migrate(ctx context.Context, w io.Writer, st *store.Store, move func(context.Context) error) error {
+	if err := move(ctx); err != nil {
+		return err
+	}
+	have, _, err := st.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "the tables are at version %d\n", have)
+	return nil
+}
+
+// checkKeys fails where the database is of another key than those of the files.
+// Without any there is nothing to hold against it.
+func checkKeys(ctx context.Context, files []string, st *store.Store) error {
+	if len(files) == 0 {
+		return nil
+	}
+	heartbeats, err := keyring.Load(files)
+	if err != nil {
+		return err
+	}
+	_, err = registerKeys(ctx, st, heartbeats)
+	return err
 }
 
 func newTokensCommand() *cobra.Command {

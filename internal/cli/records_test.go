@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/schemes"
 	"github.com/driveshare/downstream-node/internal/keyring"
 )
 
@@ -125,5 +126,37 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		if status != step.status || !strings.Contains(printed, step.prints) {
 			t.Errorf("%s: status %d, want %d; printed %q, want %q in it", step.args, status, step.status, printed, step.prints)
 		}
+	}
+}
+
+// TestMigrateHoldsTheKeyAgainstTheDatabase holds that a database with another
+// key's contracts is told of before anything starts on it.
+func TestMigrateHoldsTheKeyAgainstTheDatabase(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	if status, printed := o.run("db", "migrate"); status != 0 {
+		t.Fatal(printed)
+	}
+	key := filepath.Join(o.dir, "heartbeat.json")
+	right, err := keyring.Load([]string{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(o.dir, "backup.json")
+	if err := os.Rename(key, backup); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.LoadOrCreate(key, heartbeat.Merkle, 0.01); err != nil {
+		t.Fatal(err)
+	}
+	says := "heartbeat key missing: Merkle " + schemes.Fingerprint(right[0])
+	if status, printed := o.run("db", "migrate"); status != 1 || !strings.Contains(printed, says) {
+		t.Errorf("with another key: exit %d, want 1 and %q:\n%s", status, says, printed)
+	}
+	if err := os.Rename(backup, key); err != nil {
+		t.Fatal(err)
+	}
+	if status, printed := o.run("db", "migrate"); status != 0 {
+		t.Errorf("with the right key again: exit %d\n%s", status, printed)
 	}
 }
