@@ -58,7 +58,7 @@ func TestRender(t *testing.T) {
 image: {repository: registry.example/node, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
 imagePullSecrets: [{name: registry}]
 replicas: 1
-watchNamespaces: [storage, archive]
+watchNamespaces: [storage, downstream]
 serviceAccount: {name: operator, annotations: {example.org/role: operator}}
 podLabels: {team: storage}
 podAnnotations: {example.org/note: "yes"}
@@ -154,6 +154,7 @@ func TestRefusesValues(t *testing.T) {
 		"node.name=1x":            "name",
 		"image.digest=sha256:abc": "digest",
 		"metrics.port=80":         "port",
+		"watchNamespaces={default},node.enabled=true,node.spec.mysql.dsnSecretRef.name=m,node.spec.redis.urlSecretRef.name=r": "add downstream to watchNamespaces",
 	} {
 		if _, err := template(t, "--set", args); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: want a message about %s, got %v", args, says, err)
