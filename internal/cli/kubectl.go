@@ -66,6 +66,14 @@ func onCluster(access *clusterAccess, run func(context.Context, *cobra.Command, 
 	}
 }
 
+// oneNode wants the name of a node, and nothing else.
+func oneNode(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("NAME is missing: say `%s NAME`; `kubectl get downstreamnodes` lists the names", cmd.CommandPath())
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
 // nodeName takes the forms in which kubectl itself prints a node's name.
 func nodeName(arg string) string {
 	if kind, name, ok := strings.Cut(arg, "/"); ok {

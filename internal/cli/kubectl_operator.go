@@ -54,16 +54,47 @@ func (c *cluster) printOperator(ctx context.Context, w io.Writer, now time.Time)
 	if err != nil {
 		return err
 	}
+	leader, err := leaderOf(lease, now)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "led by %s\n", leader)
+	return nil
+}
+
+// leaderOf is who leads by a lease.
+func leaderOf(lease *coordinationv1.Lease, now time.Time) (string, error) {
 	spec := lease.Spec
 	if spec.HolderIdentity == nil || *spec.HolderIdentity == "" || spec.RenewTime == nil || spec.LeaseDurationSeconds == nil {
-		return errors.New("no operator leads: the last one has given up its lease")
+		return "", errors.New("no operator leads: the last one has given up its lease")
 	}
 	age := now.Sub(spec.RenewTime.Time)
 	if age > time.Duration(*spec.LeaseDurationSeconds)*time.Second {
-		return fmt.Errorf("no operator leads: %s renewed its lease %s ago", *spec.HolderIdentity, duration.HumanDuration(age))
+		return "", fmt.Errorf("no operator leads: %s renewed its lease %s ago", *spec.HolderIdentity, duration.HumanDuration(age))
 	}
-	fmt.Fprintf(w, "led by %s\n", *spec.HolderIdentity)
-	return nil
+	return *spec.HolderIdentity, nil
+}
+
+// anyOperator says who leads in any namespace, for a node does not tell who
+// looks after it. Where the leases may not be listed, it is not known.
+func (c *cluster) anyOperator(ctx context.Context, now time.Time) (says string, none bool) {
+	var leases coordinationv1.LeaseList
+	err := c.List(ctx, &leases, client.MatchingFields{"metadata.name": operatorLease})
+	if apierrors.IsForbidden(err) {
+		return "unknown (listing the leases of all namespaces is forbidden)", false
+	}
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err), false
+	}
+	says = "no operator has ever led on this cluster"
+	for _, lease := range leases.Items {
+		leader, err := leaderOf(&lease, now)
+		if err == nil {
+			return fmt.Sprintf("%s, in %s", leader, lease.Namespace), false
+		}
+		says = err.Error()
+	}
+	return says, true
 }
 
 // waitInterval is how often something that is waited for is looked at.

@@ -15,7 +15,7 @@ func newPauseCommand(access *clusterAccess, paused bool) *cobra.Command {
 		Short: "Have the operator leave a node's objects alone",
 		Long: "Has the operator change nothing about a node: its pods keep running, and edits and\n" +
 			"`kubectl scale` wait until it is resumed.",
-		Args: cobra.ExactArgs(1),
+		Args: oneNode,
 	}
 	if !paused {
 		cmd.Use = "resume NAME"

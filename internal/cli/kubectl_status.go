@@ -25,11 +25,12 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 		Use:   "status NAME",
 		Short: "Show how a node stands, on one screen",
 		Long: "Shows a node's conditions, replicas, backlog, the age of the oldest answer that\n" +
-			"waits, and how many farmers are online. Exits with 1 where the node is not ready.\n\n" +
-			"The last two figures come from the node's pods, through the API server's proxy.\n" +
-			"They need the rights to list pods, and to get pods/proxy and services/proxy.",
+			"waits, how many farmers are online, who leads the operators, and what a pod that is\n" +
+			"not ready waits for. Exits with 1 where the node is not ready.\n\n" +
+			"What only pods know comes through the API server's proxy. It needs the rights to\n" +
+			"list pods, and to get pods/proxy and services/proxy; the operator, to list leases.",
 		Example: "  kubectl downstream status downstream -n storage",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneNode,
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for the node to be ready, and then show it")
 	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
@@ -62,6 +63,10 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	}
 	live := c.observe(ctx, node)
 	ready, why := readiness(node)
+	operator, none := c.anyOperator(ctx, now)
+	if ready && none {
+		why += " when an operator last looked; none is at work now"
+	}
 
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s/%s\t%s\n", node.Namespace, node.Name, why)
@@ -71,6 +76,7 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	fmt.Fprintf(out, "Backlog\t%s\n", backlog(node))
 	fmt.Fprintf(out, "Oldest waiting\t%s\n", live.oldest)
 	fmt.Fprintf(out, "Farmers online\t%s\n", live.online)
+	fmt.Fprintf(out, "Operator\t%s\n", operator)
 	fmt.Fprintf(out, "Heartbeat key\t%s\n", cmp.Or(node.Status.HeartbeatKey.SecretName, "-"))
 	if err := out.Flush(); err != nil {
 		return err
@@ -78,6 +84,9 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	fmt.Fprintln(w)
 	if err := printConditions(w, node.Status.Conditions, now); err != nil {
 		return err
+	}
+	for _, line := range c.unready(ctx, node) {
+		fmt.Fprintf(w, "\n%s\n", line)
 	}
 	if !ready {
 		return errNotReady
@@ -91,9 +100,9 @@ func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
 	condition := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.Ready)
 	switch {
 	case condition == nil:
-		return false, "not seen by an operator yet"
+		return false, "no operator has looked at it yet"
 	case node.Status.ObservedGeneration < node.Generation:
-		return false, "edited, and not seen by the operator since"
+		return false, "edited, and no operator has looked at it since"
 	case condition.Status != metav1.ConditionTrue:
 		return false, "not ready: " + condition.Reason
 	case meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.Paused):

@@ -79,8 +79,11 @@ func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.O
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, ok := proxied[r.URL.Path]
 		if !ok {
-			http.Error(w, `{"kind": "Status", "status": "Failure"}`, http.StatusServiceUnavailable)
+			http.Error(w, `{"kind": "Status", "status": "Failure", "details": {}}`, http.StatusServiceUnavailable)
 			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/readyz") {
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		_, _ = w.Write([]byte(answer)) // a client that went away needs none
 	}))
@@ -94,7 +97,8 @@ func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.O
 		t.Fatal(err)
 	}
 	return &cluster{
-		Client:    fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+			WithIndex(&coordinationv1.Lease{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).Build(),
 		namespace: "storage",
 		host:      host,
 		http:      server.Client(),
@@ -103,7 +107,8 @@ func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.O
 
 func TestNodeStatus(t *testing.T) {
 	t.Parallel()
-	c := newTestCluster(t, proxyPaths, readyNode(), workerPod("worker-1", corev1.ConditionFalse), workerPod("worker-2", corev1.ConditionTrue))
+	c := newTestCluster(t, proxyPaths, readyNode(), lease("elsewhere", "operator-1", time.Hour), lease("system", "operator-2", time.Second),
+		workerPod("worker-1", corev1.ConditionFalse), workerPod("worker-2", corev1.ConditionTrue))
 	var out strings.Builder
 	if err := c.printStatus(t.Context(), &out, "farm", seenAt); err != nil {
 		t.Fatal(err)
@@ -116,6 +121,7 @@ Workers         3 of 4 ready
 Backlog         7 jobs
 Oldest waiting  1.3s
 Farmers online  1 of 2
+Operator        operator-2, in system
 Heartbeat key   farm-heartbeat-key
 
 CONDITION         STATUS  FOR  REASON     MESSAGE
@@ -162,7 +168,7 @@ func TestNodeStatusExit(t *testing.T) {
 		exit int
 		says string
 	}{
-		"ready": {readyNode(), 0, "storage/farm    ready\n"},
+		"abandoned": {readyNode(), 0, "ready when an operator last looked; none is at work now\n"},
 		"paused": {edit(func(n *v1alpha1.DownstreamNode) {
 			n.Status.Conditions = append(n.Status.Conditions, condition(v1alpha1.Paused, metav1.ConditionTrue, "Paused", ""))
 		}), 0, "ready, paused"},
@@ -172,8 +178,8 @@ func TestNodeStatusExit(t *testing.T) {
 		"unknown": {edit(func(n *v1alpha1.DownstreamNode) {
 			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionUnknown, "Starting", "")
 		}), 1, "not ready: Starting"},
-		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and not seen"},
-		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "not seen by an operator yet"},
+		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has looked at it since"},
+		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "no operator has looked at it yet"},
 	}
 	for name, tt := range tests {
 		var out, stderr strings.Builder
@@ -239,19 +245,21 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+// lease is an operator's in a namespace, renewed so long ago.
+func lease(namespace, holder string, age time.Duration) client.Object {
+	seconds, renewed := int32(15), metav1.NewMicroTime(seenAt.Add(-age))
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: operatorLease, Namespace: namespace},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &renewed},
+	}
+}
+
 func TestOperatorStatus(t *testing.T) {
 	t.Parallel()
-	lease := func(holder string, age time.Duration) client.Object {
-		seconds, renewed := int32(15), metav1.NewMicroTime(seenAt.Add(-age))
-		return &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: operatorLease, Namespace: "storage"},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &renewed},
-		}
-	}
 	for says, objects := range map[string][]client.Object{
-		"led by operator-1":                    {lease("operator-1", 3*time.Second)},
-		"operator-1 renewed its lease 60s ago": {lease("operator-1", time.Minute)},
-		"has given up its lease":               {lease("", time.Second)},
+		"led by operator-1":                    {lease("storage", "operator-1", 3*time.Second)},
+		"operator-1 renewed its lease 60s ago": {lease("storage", "operator-1", time.Minute)},
+		"has given up its lease":               {lease("storage", "", time.Second)},
 		"has ever led":                         nil,
 	} {
 		var out strings.Builder
