@@ -7,8 +7,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // fault is what DOWNSTREAM_FAULT_POINT asks for: POINT:N:ACTION does it when
@@ -16,8 +17,14 @@ import (
 // signals that nobody can prepare for, or "panic".
 var fault = struct {
 	point, action string
-	left          atomic.Int64
+
+	mu   sync.Mutex
+	left int64
 }{}
+
+// stopTime is more than it takes until a process that stops itself has
+// stopped: on a busy machine its threads run on for a while.
+const stopTime = time.Second
 
 func init() {
 	asked := os.Getenv("DOWNSTREAM_FAULT_POINT")
@@ -30,12 +37,18 @@ func init() {
 		panic(fmt.Sprintf("DOWNSTREAM_FAULT_POINT=%q: want POINT:N:ACTION", asked))
 	}
 	fault.point, fault.action = parts[0], parts[2]
-	fault.left.Store(n)
+	fault.left = n
 }
 
-// faultPoint lets a test break the worker at a step that it names.
+// faultPoint lets a test break the worker at a step that it names. Nobody goes
+// past that step while it breaks.
 func faultPoint(name string) {
-	if name != fault.point || fault.left.Add(-1) != 0 {
+	if name != fault.point {
+		return
+	}
+	fault.mu.Lock()
+	defer fault.mu.Unlock()
+	if fault.left--; fault.left != 0 {
 		return
 	}
 	switch fault.action {
@@ -44,6 +57,7 @@ func faultPoint(name string) {
 		select {} // not a step further, however long the signal takes
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(stopTime)
 	default:
 		panic("fault point " + name)
 	}
