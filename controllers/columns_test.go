@@ -31,7 +31,7 @@ func TestPrinterColumns(t *testing.T) {
 			t.Errorf("the values are %s, want %s", g, values)
 		}
 	}
-	compare(columns(), "NAME READY REASON API WORKERS BACKLOG AGE", "node True FarmersCanFarm 2 3 12")
-	compare(columns("-o", "wide"), "NAME READY REASON API WORKERS BACKLOG DESIRED DEGRADED URL AGE",
-		"node True FarmersCanFarm 2 3 12 3 False http://farm.example.org")
+	compare(columns(), "NAME READY REASON API WORKERS BACKLOG PAUSED AGE", "node True FarmersCanFarm 2 3 12 False")
+	compare(columns("-o", "wide"), "NAME READY REASON API WORKERS BACKLOG PAUSED DESIRED DEGRADED URL AGE",
+		"node True FarmersCanFarm 2 3 12 False 3 False http://farm.example.org")
 }

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,6 +79,12 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"an interval of 0", "contracts: {intervalSeconds: 0}", "spec.contracts.intervalSeconds"},
 		{"a tiny chunk", "inventory: {minChunkSize: '31'}", "inventory.minChunkSize must be at least 32"},
 		{"chunk sizes upside down", "inventory: {minChunkSize: 2Mi, maxChunkSize: 1Mi}", "inventory.minChunkSize must not be more than"},
+		{"an inventory without room for a chunk", "inventory: {totalSize: 16Mi}", "inventory.totalSize must not be less than inventory.maxChunkSize"},
+		{"a unit that is none", "inventory: {totalSize: 1GB}", "such as '1024', 1G or 32Mi"},
+		{"a size below zero", "contracts: {bytesPerAddress: '-1'}", "such as '1024', 1G or 32Mi"},
+		{"a fraction in words", "heartbeat: {checkFraction: half}", "in quotes, such as '0.01'"},
+		{"an image with a space", "image: 'registry.example/node :1'", "image must be the name of one"},
+		{"an image in capitals", "image: registry.example/Node:1", "image must be the name of one"},
 		{"a base of 1", "inventory: {base: '1'}", "inventory.base must be from 1.01 to 1024"},
 		{"a huge inventory", "inventory: {totalSize: 2Pi}", "inventory.totalSize must be at most 1Pi"},
 		{"no location database", "geoip: {}", "set exactly one of geoip.secretRef"},
@@ -100,6 +107,24 @@ func TestCRDRefusesBadResources(t *testing.T) {
 				t.Errorf("the message is\n%v\nand says nothing of %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestCRDTakes holds that the rules let through what stands at their edge.
+func TestCRDTakes(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	for i, spec := range []string{
+		"inventory: {totalSize: '0'}", "inventory: {totalSize: 32M, maxChunkSize: 32M}", "heartbeat: {checkFraction: '1'}",
+		"image: node", "image: driveshare/downstream-node:latest", "image: localhost:5000/a/b__c:V1.2-rc_1",
+		"image: '[fd00::1]:5000/node'", "image: Registry.example/node:1@sha256:" + strings.Repeat("0a", 32),
+	} {
+		u := parse(t, minimal, spec)
+		u.SetNamespace(c.namespace)
+		u.SetName("node" + strconv.Itoa(i))
+		if err := c.Create(t.Context(), u); err != nil {
+			t.Errorf("%s: %v", spec, err)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ type RedisEvaluation struct {
 //
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the storage of an evaluation database cannot be changed: a StatefulSet keeps the volume claims that it was made with"
 type Storage struct {
-	// Its size.
+	// Its size, such as 1Gi.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	Size Size `json:"size,omitempty"`

@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="API",type=integer,JSONPath=`.status.api.readyReplicas`,description="API replicas that are ready"
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.readyReplicas`,description="Workers that are ready"
 // +kubebuilder:printcolumn:name="Backlog",type=integer,JSONPath=`.status.backlog`,description="Verification jobs that wait or are under way"
+// +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,description="Whether the operator leaves its objects alone"
 // +kubebuilder:printcolumn:name="Desired",type=integer,priority=1,JSONPath=`.status.workers.desiredReplicas`,description="Workers that there should be"
 // +kubebuilder:printcolumn:name="Degraded",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Degraded")].status`,description="Whether somebody has to look at it"
 // +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.status.url`,description="Where farmers reach the API"
@@ -52,6 +53,7 @@ type DownstreamNodeSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[0-9a-f]{32,})?$')",message="image must be the name of one, such as registry.example/downstream-node:1.0: without spaces, the repository in lower case"
 	Image string `json:"image,omitempty"`
 	// When the image is pulled.
 	// +optional
@@ -89,7 +91,7 @@ type DownstreamNodeSpec struct {
 	Contracts ContractsSpec `json:"contracts,omitzero"`
 	// The chunks that are kept ready for farmers.
 	// +optional
-	// +kubebuilder:default={minChunkSize: "1Ki", maxChunkSize: "32Mi"}
+	// +kubebuilder:default={minChunkSize: "1Ki", maxChunkSize: "32Mi", totalSize: "1Gi"}
 	Inventory InventorySpec `json:"inventory,omitzero"`
 	// Who may farm, beside the whitelist.
 	// +optional

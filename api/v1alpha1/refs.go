@@ -11,7 +11,7 @@ import (
 // which the API server takes no rule about it.
 //
 // +kubebuilder:validation:MaxLength=20
-// +kubebuilder:validation:Pattern=`^[0-9]{1,16}([kMGTP]|[KMGTP]i)?$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,16}([kMGTP]|[KMGTP]i)?$')",message="must be a number of bytes in quotes or with a unit, such as '1024', 1G or 32Mi"
 type Size string
 
 // Bytes is the number. A Size that the schema let in can always be read.
@@ -27,7 +27,7 @@ func (s Size) Bytes() int64 {
 // point numbers in a schema are not the same to every reader.
 //
 // +kubebuilder:validation:MaxLength=20
-// +kubebuilder:validation:Pattern=`^[0-9]{1,8}(\.[0-9]{1,8})?$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$')",message="must be a decimal number in quotes, such as '0.01'"
 type Decimal string
 
 // Float64 is the number. A Decimal that the schema let in can always be read.

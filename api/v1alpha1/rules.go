@@ -63,7 +63,8 @@ type ContractsSpec struct {
 	// +kubebuilder:validation:Maximum=10000
 	// +kubebuilder:default=10
 	ContractsPerRequest int32 `json:"contractsPerRequest,omitempty"`
-	// The most bytes under contract for one SJCX address, over all its tokens.
+	// The most bytes under contract for one SJCX address, over all its tokens,
+	// such as 1Gi.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
@@ -87,24 +88,26 @@ type ContractsSpec struct {
 // smallest up by the factor base.
 //
 // +kubebuilder:validation:XValidation:rule="quantity(self.minChunkSize).compareTo(quantity(self.maxChunkSize)) <= 0",message="inventory.minChunkSize must not be more than inventory.maxChunkSize"
+// +kubebuilder:validation:XValidation:rule="quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must not be less than inventory.maxChunkSize, of which no chunk would fit, unless it is 0"
 type InventorySpec struct {
-	// The size of the smallest chunks.
+	// The size of the smallest chunks, such as 1Ki.
 	// +optional
 	// +kubebuilder:default="1Ki"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a smaller chunk could be guessed"
 	MinChunkSize Size `json:"minChunkSize,omitempty"`
-	// The size of the largest chunks.
+	// The size of the largest chunks, such as 32Mi.
 	// +optional
 	// +kubebuilder:default="32Mi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.maxChunkSize must be at most 1Pi"
 	MaxChunkSize Size `json:"maxChunkSize,omitempty"`
-	// The bytes that the chunks add up to when the inventory is full. It takes
-	// little room: the content is made again from seeds, only tags are stored.
+	// The bytes that the chunks add up to when the inventory is full, such as
+	// 100Gi; at least maxChunkSize, or 0 to stock none. It takes little room: the
+	// content is made again from seeds, only tags are stored.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.totalSize must be at most 1Pi"
 	TotalSize Size `json:"totalSize,omitempty"`
-	// The factor between one chunk size and the next.
+	// The factor between one chunk size and the next, in quotes: "2".
 	// +optional
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.01 && double(self) <= 1024.0",message="inventory.base must be from 1.01 to 1024"
