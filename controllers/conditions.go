@@ -121,6 +121,8 @@ func keyAvailable(f facts) verdict {
 		return verdict{}
 	case f.key.problem != nil:
 		return no(f.key.problem.reason, "%s.", capital(f.key.problem.message))
+	case f.migration.refused:
+		return no(ReasonKeyChanged, "The database belongs to another key than the one in the Secret %s; delete that and put the right one in, from a backup. `kubectl logs job/%s` names it.", f.key.secret, f.migration.name)
 	}
 	return yes(ReasonKeyFound, "The key is in the Secret %s.", f.key.secret)
 }

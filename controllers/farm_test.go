@@ -254,6 +254,12 @@ func (f *farm) start(job *batchv1.Job) {
 // finish ends a Job, well or not.
 func (f *farm) finish(job *batchv1.Job, well bool) {
 	f.t.Helper()
+	f.finishFor(job, well, "")
+}
+
+// finishFor ends a Job with a reason.
+func (f *farm) finishFor(job *batchv1.Job, well bool, reason string) {
+	f.t.Helper()
 	now, zero := metav1.Now(), int32(0)
 	if job.Status.StartTime == nil {
 		job.Status.StartTime = &now
@@ -262,7 +268,7 @@ func (f *farm) finish(job *batchv1.Job, well bool) {
 	add := func(conditions ...batchv1.JobConditionType) {
 		for _, c := range conditions {
 			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
-				Type: c, Status: corev1.ConditionTrue, Message: "so the test says", LastTransitionTime: now,
+				Type: c, Status: corev1.ConditionTrue, Reason: reason, Message: "so the test says", LastTransitionTime: now,
 			})
 		}
 	}

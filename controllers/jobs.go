@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,6 +29,7 @@ type jobState struct {
 	phase   jobPhase
 	name    string
 	message string // why it waits or has failed
+	refused bool   // it failed for the heartbeat key, which is not the database's
 }
 
 // ensureSchema brings the database to the schema of the image. Until it is
@@ -96,6 +98,7 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 	}
 	if err == nil && metav1.IsControlledBy(job, s.DownstreamNode) {
 		state.phase, state.message = progressOf(job)
+		state.refused = refusesKey(job)
 		return state, nil
 	}
 	state.phase = jobRunning
@@ -146,4 +149,12 @@ func progressOf(job *batchv1.Job) (jobPhase, string) {
 		}
 	}
 	return jobRunning, ""
+}
+
+// refusesKey says whether a Job failed because the database belongs to another
+// heartbeat key: that is all that its policy for failed pods is about.
+func refusesKey(job *batchv1.Job) bool {
+	return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue && c.Reason == batchv1.JobReasonPodFailurePolicy
+	})
 }

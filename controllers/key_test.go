@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,8 +116,9 @@ func TestKeyRestoredLate(t *testing.T) {
 	f.settle()
 	made, _ := f.key()
 	wrong := f.jobOf("migration")
-	f.finish(wrong, false) // as it does on another key's database
+	f.finishFor(wrong, false, batchv1.JobReasonPodFailurePolicy)
 	f.settle()
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyChanged")
 	f.wantCondition("Ready", "False", "MigrationFailed")
 	f.ok(f.Delete(t.Context(), made))
 	f.settle()

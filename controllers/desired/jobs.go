@@ -3,16 +3,29 @@ package desired
 import (
 	"path"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
-// MigrationJob brings the database to the schema of the image. It fails where
-// the database belongs to another heartbeat key than the node's.
+// ExitAnotherKey is the status by which `db migrate` says that the database
+// belongs to another heartbeat key.
+const ExitAnotherKey = 3
+
+// MigrationJob brings the database to the schema of the image. It fails at once
+// where the database belongs to another heartbeat key than the node's, for
+// trying again does not change that.
 func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
-	return n.job(Migration, n.MigrationName(), "db", "migrate")
+	job := n.job(Migration, n.MigrationName(), "db", "migrate")
+	job.Spec.WithPodFailurePolicy(batchv1ac.PodFailurePolicy().WithRules(batchv1ac.PodFailurePolicyRule().
+		WithAction(batchv1.PodFailurePolicyActionFailJob).
+		WithOnExitCodes(batchv1ac.PodFailurePolicyOnExitCodesRequirement().
+			WithContainerName(string(Migration)).
+			WithOperator(batchv1.PodFailurePolicyOnExitCodesOpIn).
+			WithValues(ExitAnotherKey))))
+	return job
 }
 
 // WhitelistJob makes the whitelist equal to the ConfigMap's.

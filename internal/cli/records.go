@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -95,7 +96,7 @@ func newMigrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the tables to the version that this program needs",
 		Long: "Brings the tables to the version that this program needs, and makes the keys of\n" +
-			"heartbeat.keyFiles known there; fails where the database has contracts of another.\n" +
+			"heartbeat.keyFiles known there; fails with 3 where the database belongs to another.\n" +
 			"With --down-to it goes back to an older version, and loses what that cannot hold.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -143,6 +144,9 @@ func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 		return err
 	}
 	_, err = registerKeys(ctx, st, heartbeats)
+	if errors.Is(err, store.ErrKeyMissing) {
+		return exitError{desired.ExitAnotherKey, err}
+	}
 	return err
 }
 
