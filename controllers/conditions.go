@@ -24,6 +24,9 @@ const (
 	ReasonMigrating         = "Migrating"
 	ReasonMigrationWaiting  = "MigrationWaiting"
 	ReasonMigrationFailed   = "MigrationFailed"
+	ReasonMigrationFailing  = "MigrationFailing"
+	ReasonWhitelistFailing  = "WhitelistFailing"
+	ReasonImagePullFailed   = "ImagePullFailed"
 	ReasonWhitelistFailed   = "WhitelistFailed"
 	ReasonWhitelistLoading  = "WhitelistLoading"
 	ReasonReplicasAvailable = "ReplicasAvailable"
@@ -65,6 +68,7 @@ type pool struct {
 	available int32
 	settled   bool   // every pod is of the newest template and available
 	stalled   string // why the rollout does not get on; empty where it does
+	unpulled  string // the image that a pod waits for in vain, and why
 }
 
 // verdict is a condition without its time. Without a reason it says nothing,

@@ -247,7 +247,10 @@ func (f *farm) jobOf(role string) *batchv1.Job {
 func (f *farm) start(job *batchv1.Job) {
 	f.t.Helper()
 	one, now := int32(1), metav1.Now()
-	job.Status.StartTime, job.Status.Active, job.Status.Ready = &now, 1, &one
+	if job.Status.StartTime == nil {
+		job.Status.StartTime = &now
+	}
+	job.Status.Active, job.Status.Ready = 1, &one
 	f.ok(f.Status().Update(f.t.Context(), job))
 }
 
@@ -276,7 +279,7 @@ func (f *farm) finishFor(job *batchv1.Job, well bool, reason string) {
 		job.Status.Succeeded, job.Status.CompletionTime = 1, &now
 		add(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
 	} else {
-		job.Status.Failed = 1
+		job.Status.Failed++
 		add(batchv1.JobFailureTarget, batchv1.JobFailed)
 	}
 	f.ok(f.Status().Update(f.t.Context(), job))

@@ -30,6 +30,10 @@ type jobState struct {
 	name    string
 	message string // why it waits or has failed
 	refused bool   // it failed for the heartbeat key, which is not the database's
+
+	failed    int32  // attempts that have failed
+	lastWords string // of the attempt that failed last
+	unpulled  string // the image that its pod waits for in vain, and why
 }
 
 // ensureSchema brings the database to the schema of the image. Until it is
@@ -99,13 +103,30 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 	if err == nil && metav1.IsControlledBy(job, s.DownstreamNode) {
 		state.phase, state.message = progressOf(job)
 		state.refused = refusesKey(job)
-		return state, nil
+		return state, r.readAttempts(ctx, s, role, job, &state)
 	}
 	state.phase = jobRunning
 	if err := r.apply(ctx, s, s.ConfigMap(role)); err != nil {
 		return state, err
 	}
 	return state, r.apply(ctx, s, build())
+}
+
+// readAttempts finds out how the pods of a Job that has not ended well fared.
+func (r *Reconciler) readAttempts(ctx context.Context, s *scope, role desired.Role, job *batchv1.Job, state *jobState) error {
+	if state.phase == jobComplete {
+		return nil
+	}
+	pods, err := r.pods(ctx, s, role)
+	if err != nil {
+		return err
+	}
+	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
+	state.failed, state.lastWords, state.unpulled = job.Status.Failed, lastWords(pods), unpulled(pods)
+	if state.phase == jobFailed && state.lastWords != "" {
+		state.message = state.lastWords + "; " + state.message
+	}
+	return nil
 }
 
 // clearJobs deletes the Jobs of a role but the one to keep, and tells what

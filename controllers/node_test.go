@@ -230,6 +230,11 @@ func TestStalledRollout(t *testing.T) {
 	f.wantCondition("WorkersAvailable", "False", "NoneAvailable")
 	f.wantCondition("Degraded", "True", "RolloutStalled")
 	f.wantCondition("Progressing", "False", "AsExpected")
+	d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: "True", Reason: "FailedCreate", Message: "exceeded quota"}}
+	f.ok(f.Status().Update(t.Context(), d))
+	f.settle()
+	f.wantCondition("Degraded", "True", "RolloutStalled")
+	f.wantMessage("Degraded", "exceeded quota.")
 }
 
 func TestEdgesComeAndGo(t *testing.T) {

@@ -16,15 +16,13 @@ import (
 
 // observe works the status out from what is there now.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
-	api, err := r.deployment(ctx, s, desired.API)
-	if err != nil {
+	var err error
+	if s.facts.api, err = r.readPool(ctx, s, desired.API); err != nil {
 		return err
 	}
-	workers, err := r.deployment(ctx, s, desired.Workers)
-	if err != nil {
+	if s.facts.workers, err = r.readPool(ctx, s, desired.Workers); err != nil {
 		return err
 	}
-	s.facts.api, s.facts.workers = poolOf(api), poolOf(workers)
 	s.status.API.Replicas, s.status.API.ReadyReplicas = s.facts.api.running, s.facts.api.ready
 	s.status.Workers.Replicas, s.status.Workers.ReadyReplicas = s.facts.workers.running, s.facts.workers.ready
 	s.status.Workers.Selector = labels.SelectorFromSet(s.Selector(desired.Workers)).String()
@@ -37,6 +35,22 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		return nil
 	}
 	return r.pruneConfigs(ctx, s)
+}
+
+// readPool finds out how a Deployment stands, and where it has not come to rest
+// asks its pods why.
+func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) (pool, error) {
+	d, err := r.deployment(ctx, s, role)
+	if err != nil {
+		return pool{}, err
+	}
+	p := poolOf(d)
+	if !p.found || p.settled {
+		return p, nil
+	}
+	pods, err := r.pods(ctx, s, role)
+	p.unpulled = unpulled(pods)
+	return p, err
 }
 
 // poolOf reads a Deployment's status, which is nil where there is none.
@@ -59,6 +73,10 @@ func poolOf(d *appsv1.Deployment) pool {
 	for _, c := range d.Status.Conditions {
 		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && d.Status.ObservedGeneration >= d.Generation {
 			p.stalled = c.Message
+		}
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			p.stalled = excerpt(c.Message) + "." // as where a quota is used up
+			break
 		}
 	}
 	return p

@@ -34,28 +34,49 @@ var (
 // problems are all there are, what hinders most first.
 func problems(f facts) []problem {
 	var found []problem
-	add := func(hinders []string, reason, format string, args ...any) {
-		found = append(found, problem{reason, fmt.Sprintf(format, args...), hinders})
-	}
 	if f.blocked != nil {
-		add(everything, f.blocked.reason, "%s.", capital(f.blocked.message))
+		found = append(found, problem{f.blocked.reason, capital(f.blocked.message) + ".", everything})
 	}
-	if f.migration.phase == jobFailed {
-		add(thePods, ReasonMigrationFailed, "The Job %s failed: %s.", f.migration.name, f.migration.message)
-	}
-	if f.api.stalled != "" {
-		add(theAPI, ReasonRolloutStalled, "The API's rollout does not get on: %s", f.api.stalled)
-	}
-	if f.workers.stalled != "" {
-		add(theWorkers, ReasonRolloutStalled, "The workers' rollout does not get on: %s", f.workers.stalled)
-	}
-	if f.whitelist.phase == jobFailed {
-		add(nil, ReasonWhitelistFailed, "The whitelist was not loaded: %s.", f.whitelist.message)
-	}
+	found = slices.Concat(found,
+		f.migration.problems("database was not migrated", thePods, ReasonMigrationFailed, ReasonMigrationFailing),
+		f.api.problems("API", theAPI),
+		f.workers.problems("workers", theWorkers),
+		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing))
 	if len(f.unknownKinds) > 0 {
-		add(nil, ReasonKindUnknown, "The cluster does not know what the spec asks for: %s.", strings.Join(f.unknownKinds, ", "))
+		message := fmt.Sprintf("The cluster does not know what the spec asks for: %s.", strings.Join(f.unknownKinds, ", "))
+		found = append(found, problem{ReasonKindUnknown, message, nil})
 	}
 	return found
+}
+
+// worrying is how many attempts of a Job may fail before it is told: the first
+// may have come before its database.
+const worrying = 2
+
+func (j jobState) problems(what string, hinders []string, failed, failing string) []problem {
+	switch {
+	case j.phase == jobFailed:
+		return []problem{{failed, fmt.Sprintf("The %s: %s.", what, j.message), hinders}}
+	case j.phase == jobRunning && j.unpulled != "":
+		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The %s: %s.", what, j.unpulled), hinders}}
+	case j.phase == jobRunning && j.failed >= worrying:
+		message := fmt.Sprintf("The %s: %d attempts failed", what, j.failed)
+		if j.lastWords != "" {
+			message += ", the last with: " + j.lastWords
+		}
+		return []problem{{failing, fmt.Sprintf("%s; see `kubectl logs job/%s`.", message, j.name), hinders}}
+	}
+	return nil
+}
+
+func (p pool) problems(whose string, hinders []string) []problem {
+	switch {
+	case p.unpulled != "":
+		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The rollout of the %s does not get on: %s.", whose, p.unpulled), hinders}}
+	case p.stalled != "":
+		return []problem{{ReasonRolloutStalled, fmt.Sprintf("The rollout of the %s does not get on: %s", whose, p.stalled), hinders}}
+	}
+	return nil
 }
 
 // ready names what somebody has to look at, of what hinders a condition that

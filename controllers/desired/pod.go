@@ -64,7 +64,9 @@ func (n *Node) container(role Role, args ...string) *corev1ac.ContainerApplyConf
 		WithImagePullPolicy(n.Spec.ImagePullPolicy).
 		WithCommand("/downstream-node").
 		WithArgs(append(args, "--config", path.Join(configDir, configFile))...).
-		WithSecurityContext(confined())
+		WithSecurityContext(confined()).
+		// What a process says last is what the operator tells of a failed Job.
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
 }
 
 // confined is a container that can write nowhere but to its volumes.
