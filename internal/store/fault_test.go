@@ -165,11 +165,14 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	t.Parallel()
 	const contracts = 400
 	m := testenv.StartMariaDB(t, testenv.Durable)
-	opt := Options{Driver: MySQL, DSN: m.NewDatabase(t) + "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"}
+	opt := Options{Driver: MySQL, DSN: m.NewDatabase(t)}
 	f := &fixture{Store: openStore(t, opt), opt: opt, key: 1}
 	must(t, f.Migrate(t.Context()))
 	token := f.token(t, "address")
 	out := f.contracts(t, token, start, slices.Repeat([]int64{1}, contracts)...)
+	// From here on a fault is noticed soon.
+	opt.DSN += "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"
+	f = &fixture{Store: openStore(t, opt), opt: opt, key: 1}
 
 	over := make(chan struct{})
 	var told, refused int
