@@ -15,11 +15,14 @@ const (
 	lastRetry  = time.Second
 )
 
-// committed is a batch whose verdicts are stored, and the contracts as they
-// are then.
+// committed is a batch whose verdicts are stored, and what that means to the
+// copies of the contracts. One that was answered is of no use before its next
+// challenge, which brings a new one along: it is forgotten, which costs less
+// than to write what nobody reads. The others are shared as they are now.
 type committed struct {
-	batch     []ballot
-	contracts []node.Contract
+	batch    []ballot
+	answered []node.ContractName
+	others   []node.Contract
 }
 
 // commit stores the verdicts of a batch and passes it on. While the store
@@ -36,12 +39,12 @@ func (v *Verifier) commit(ctx context.Context, batch []ballot) {
 			return
 		}
 		start := v.now()
-		contracts, err := v.apply(ctx, batch)
+		c, err := v.apply(ctx, batch)
 		switch {
 		case err == nil:
 			faultPoint("committed")
 			v.metrics.commit.Observe(v.now().Sub(start).Seconds())
-			v.committed <- committed{batch, contracts}
+			v.committed <- c
 			return
 		case ctx.Err() != nil:
 			return
@@ -85,40 +88,50 @@ func (v *Verifier) dropLate(ctx context.Context, batch []ballot) []ballot {
 }
 
 // apply runs the one transaction for the batch and fills in the outcomes.
-func (v *Verifier) apply(ctx context.Context, batch []ballot) ([]node.Contract, error) {
+func (v *Verifier) apply(ctx context.Context, batch []ballot) (committed, error) {
+	c := committed{batch: batch}
 	n := 0
 	for _, b := range batch {
 		n += len(b.verdicts)
+	}
+	if n == 0 {
+		return c, nil
 	}
 	verdicts := make([]store.Verdict, 0, n)
 	for _, b := range batch {
 		verdicts = append(verdicts, b.verdicts...)
 	}
-	if len(verdicts) == 0 {
-		return nil, nil
-	}
 	judged, err := v.store.Commit(ctx, verdicts, v.opt.WrongAnswers)
 	if err != nil {
-		return nil, err
+		return committed{}, err
 	}
-	contracts := make([]node.Contract, 0, len(judged))
+	c.answered = make([]node.ContractName, 0, n)
 	for _, b := range batch {
 		for i, at := range b.at {
 			b.outcomes[at] = judged[i].Outcome
-			if judged[i].Outcome != node.ContractNotFound {
-				contracts = append(contracts, judged[i].Contract)
-			}
+			c.add(&judged[i])
 		}
 		judged = judged[len(b.at):]
 	}
-	return contracts, nil
+	return c, nil
 }
 
-// tellCommitted shares what was committed, tells of it, and acknowledges the
-// jobs, in this order, while the next are committed.
+func (c *committed) add(j *store.Judged) {
+	switch j.Outcome {
+	case node.ContractNotFound:
+	case node.OK:
+		c.answered = append(c.answered, j.Contract.Name())
+	default:
+		c.others = append(c.others, j.Contract)
+	}
+}
+
+// tellCommitted sets the copies right, tells of what was committed, and
+// acknowledges the jobs, in this order, while the next are committed.
 func (v *Verifier) tellCommitted(ctx context.Context) {
 	for c := range v.committed {
-		v.share(ctx, c.contracts)
+		v.share(ctx, c.others)
+		v.forget(ctx, c.answered) // some of them are among the others, as they were before
 		v.tell(ctx, c.batch)
 	}
 }

@@ -176,7 +176,7 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 		} {
 			stale := record
 			spoil(&stale)
-			must(t, h.queue.States().Forget(t.Context(), h.token.ID, c.hash))
+			must(t, h.queue.States().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
 			must(t, h.queue.States().Put(t.Context(), []node.Contract{stale}))
 			end := h.verify(t, usual("worker "+name))
 			reply := h.submit(t, c)
@@ -189,6 +189,41 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 				t.Errorf("%s: no reply", name)
 			}
 			end()
+		}
+	})
+}
+
+// What the copies say after a verdict: nothing of a contract that was answered,
+// until somebody asks again, and of another what the records say.
+func TestCopiesAfterVerdicts(t *testing.T) {
+	onEach(t, func(t *testing.T, h *house) {
+		h.verify(t, usual("worker"))
+		right, wrong := h.takeOne(t, "right"), h.takeOne(t, "wrong")
+		wrong.proof = []byte("wrong")
+		copies := func() []*node.Contract {
+			names := []node.ContractName{
+				{TokenID: h.token.ID, FileHash: right.hash},
+				{TokenID: h.token.ID, FileHash: wrong.hash},
+			}
+			copies, err := h.queue.States().GetNamed(t.Context(), names)
+			must(t, err)
+			return copies
+		}
+		h.submit(t, right, wrong).want(t, node.OK, node.Invalid)
+		if got := copies(); got[0] != nil || got[1] == nil || len(got[1].Wrong) != 1 {
+			t.Errorf("after the answers: %+v", got)
+		}
+		h.submit(t, right).want(t, node.OKAgain)
+		if got := copies(); got[0] == nil || !got[0].Answered {
+			t.Errorf("after a repetition: %+v", got)
+		}
+		// The wrong one comes first, and both are in one commit.
+		both := h.takeOne(t, "both")
+		h.submit(t, contract{both.hash, wrong.proof}, both).want(t, node.Invalid, node.OK)
+		held, err := h.queue.States().GetNamed(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
+		must(t, err)
+		if held[0] != nil {
+			t.Errorf("after a wrong proof and a right one: %+v", held[0])
 		}
 	})
 }

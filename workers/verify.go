@@ -199,10 +199,17 @@ func (v *Verifier) deniedBy(c *node.Contract, q question) bool {
 	return decided && !outcome.Accepted()
 }
 
-// share writes contracts through to Redis. It is allowed to fail: whoever
-// misses a copy, or finds an old one, reads the store.
+// share writes contracts through to Redis, and forget takes copies away. Both
+// are allowed to fail: whoever misses a copy, or finds an old one, reads the
+// store.
 func (v *Verifier) share(ctx context.Context, contracts []node.Contract) {
 	if err := v.queue.States().Put(ctx, contracts); err != nil {
 		v.log.Debug("challenge state not shared", "error", err)
+	}
+}
+
+func (v *Verifier) forget(ctx context.Context, contracts []node.ContractName) {
+	if err := v.queue.States().Forget(ctx, contracts...); err != nil {
+		v.log.Debug("challenge state not forgotten", "error", err)
 	}
 }

@@ -63,9 +63,9 @@
 //
 // The guard of States.Put keeps a slow writer from putting an old copy over a
 // new one, but not from putting one where there is none, after a loss or a
-// Forget. So a copy may be behind, and who finds it so (a verdict on it was
-// undecided) forgets it, or the farmer would be told to ask again until it
-// expires.
+// Forget. So a copy may be behind, and who finds it so, because a verdict on it
+// was undecided, puts the record in its place, or the farmer would be told to
+// ask again until it expires.
 //
 // # Shutdown
 //

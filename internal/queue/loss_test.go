@@ -143,7 +143,7 @@ func TestRestart(t *testing.T) {
 				_, err := q.States().Get(t.Context(), 7, []node.FileHash{contract.FileHash})
 				return err
 			},
-			"Forget": func() error { return q.States().Forget(t.Context(), 7, contract.FileHash) },
+			"Forget": func() error { return q.States().Forget(t.Context(), contract.Name()) },
 			"Tokens": func() error { _, err := q.Tokens().Get(t.Context(), node.TokenHash{}); return err },
 			"Allow": func() error {
 				_, ok, err := q.Allow(t.Context(), "ip", 1, 1)

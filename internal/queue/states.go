@@ -62,11 +62,7 @@ func (s States) GetNamed(ctx context.Context, names []node.ContractName) ([]*nod
 func (s States) get(ctx context.Context, names []node.ContractName) ([]any, error) {
 	ctx, cancel := s.q.bounded(ctx)
 	defer cancel()
-	keys := make([]string, len(names))
-	for i, n := range names {
-		keys[i] = s.q.stateKey(n.TokenID, n.FileHash)
-	}
-	return s.q.client.MGet(ctx, keys...).Result()
+	return s.q.client.MGet(ctx, s.keys(names)...).Result()
 }
 
 // putStates writes the values, except over one of a higher version. Versions
@@ -115,17 +111,21 @@ func (s States) put(ctx context.Context, keys []string, args []any) error {
 }
 
 // Forget removes copies, so that the next look is at MySQL.
-func (s States) Forget(ctx context.Context, tokenID int64, files ...node.FileHash) error {
-	for batch := range slices.Chunk(files, stateBatch) {
-		keys := make([]string, len(batch))
-		for i, f := range batch {
-			keys[i] = s.q.stateKey(tokenID, f)
-		}
-		if err := s.q.unlink(ctx, keys); err != nil {
+func (s States) Forget(ctx context.Context, names ...node.ContractName) error {
+	for batch := range slices.Chunk(names, stateBatch) {
+		if err := s.q.unlink(ctx, s.keys(batch)); err != nil {
 			return wrap("forget states", err)
 		}
 	}
 	return nil
+}
+
+func (s States) keys(names []node.ContractName) []string {
+	keys := make([]string, len(names))
+	for i, n := range names {
+		keys[i] = s.q.stateKey(n.TokenID, n.FileHash)
+	}
+	return keys
 }
 
 func (q *Queue) unlink(ctx context.Context, keys []string) error {

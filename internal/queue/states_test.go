@@ -52,13 +52,13 @@ func TestStates(t *testing.T) {
 				t.Fatalf("got %+v, put %+v", got[i+1], contracts[i])
 			}
 		}
-		must(t, q.States().Forget(t.Context(), 7, files[1], files[n]))
+		must(t, q.States().Forget(t.Context(), node.ContractName{TokenID: 7, FileHash: files[1]}, node.ContractName{TokenID: 7, FileHash: files[n]}))
 		got, err = q.States().Get(t.Context(), 7, files)
 		must(t, err)
 		if got[1] != nil || got[2] == nil || got[n] != nil {
 			t.Error("others were forgotten than those asked for")
 		}
-		must(t, q.States().Forget(t.Context(), 7))
+		must(t, q.States().Forget(t.Context()))
 		must(t, q.States().Put(t.Context(), nil))
 	})
 }
