@@ -1,6 +1,7 @@
 package merkle
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -195,4 +196,21 @@ func benchmarkRound(b *testing.B, h *Heartbeat) (tag, state, challenge, proof []
 		b.Fatal(err)
 	}
 	return out.Bytes(), state, challenge, proof
+}
+
+// BenchmarkWriteTag writes a tag as a hand-out does, through a buffer that is
+// larger than the writer's own.
+func BenchmarkWriteTag(b *testing.B) {
+	h := benchmarkHeartbeat(b)
+	tag, _, _, _ := benchmarkRound(b, h)
+	out := bufio.NewWriterSize(io.Discard, 32<<10)
+	in := bytes.NewReader(nil)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(tag)))
+	for b.Loop() {
+		in.Reset(tag)
+		if err := h.WriteTagJSON(out, in); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package merkle
 
 import (
 	"bufio"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +17,8 @@ type Wire struct{}
 
 var _ heartbeat.Wire = Wire{}
 
-// WriteTagJSON writes the wire form of a binary tag, node after node.
+// WriteTagJSON writes the wire form of a binary tag, as many nodes at a time as
+// its buffers hold.
 func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	in := bufio.NewReader(tag)
 	var start [tagHeaderSize]byte
@@ -33,24 +33,23 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	// A bufio.Writer keeps its first error and gives it at Flush.
 	out := bufio.NewWriter(w)
 	out.WriteString(`{"tree":{"nodes":[`)
-	for k := range header.count {
-		node, err := in.Peek(hashSize)
+	for left := header.count; left > 0; {
+		n := min(left, max(in.Buffered()/hashSize, 1), max(out.Available()/nodeText, 1))
+		nodes, err := in.Peek(n * hashSize)
 		if err != nil {
 			return readError(err)
 		}
-		text := out.AvailableBuffer()
-		if k > 0 {
-			text = append(text, ',')
-		}
-		text = append(base64.StdEncoding.AppendEncode(append(text, '"'), node), '"')
-		if _, err := out.Write(text); err != nil {
+		if _, err := out.Write(appendNodes(out.AvailableBuffer(), nodes)); err != nil {
 			return err
 		}
-		in.Discard(hashSize)
+		in.Discard(n * hashSize)
+		left -= n
 	}
-	for range 2<<header.order - header.count {
-		out.WriteString(`,""`)
+	// The nodes fill all places but one at most.
+	for range 2<<header.order - header.count - 1 {
+		out.WriteString(`"",`)
 	}
+	out.WriteString(`""`)
 	fmt.Fprintf(out, `],"order":%d,"leaves":[]},"chunksz":%d,"filesz":%d}`, header.order, header.chunk, header.size)
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last node"))
