@@ -22,4 +22,3 @@ func TestAppendNodes(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
-

@@ -30,6 +30,9 @@ type dialect struct {
 	// rows alone the database looks there.
 	joinInOrder string
 
+	// pipelines says that it takes several statements at once, see pipeline.
+	pipelines bool
+
 	// oneState makes a reading transaction see one state of the database.
 	// SQLite's always do.
 	oneState *sql.TxOptions
@@ -67,6 +70,7 @@ var mysqlDialect = dialect{
 	updateRows:  500,
 	byInterval:  true,
 	joinInOrder: " STRAIGHT_JOIN ",
+	pipelines:   true,
 	oneState:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 	orLock:      " ON DUPLICATE KEY UPDATE %[1]s = %[1]s",

@@ -41,7 +41,7 @@ type HandedOut struct {
 func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits HandOutLimits, interval time.Duration, now time.Time) (out []HandedOut, err error) {
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
+	err = s.pipelined(ctx, func(tx *gorm.DB) error {
 		t, err := s.lockTokenOfAddress(tx, token)
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 	cfg.ClientFoundRows = true   // an UPDATE that changes nothing found its row all the same
 	cfg.RejectReadOnly = true    // after a failover, leave the old primary
 	cfg.InterpolateParams = true // one round trip a statement; safe in utf8mb4
-	cfg.MultiStatements = false
+	cfg.MultiStatements = true   // for pipelines; no text from outside is ever part of a statement
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Logger = driverLogger{logger}
 	if cfg.Params == nil {

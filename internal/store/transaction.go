@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -17,8 +19,20 @@ const attempts = 6
 // lost before the commit. Once the commit was sent, nobody but the database
 // knows, and so it is not sent twice.
 func (s *Store) transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	return s.repeat(ctx, s.begin, fn)
+}
+
+// pipelined is transaction for a fn that does not ask how many rows a statement
+// changed, see pipeline.
+func (s *Store) pipelined(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	return s.repeat(ctx, s.beginPipeline, fn)
+}
+
+func (s *Store) begin(ctx context.Context) *gorm.DB { return s.write.WithContext(ctx).Begin() }
+
+func (s *Store) repeat(ctx context.Context, begin func(context.Context) *gorm.DB, fn func(tx *gorm.DB) error) error {
 	for attempt := 1; ; attempt++ {
-		sent, err := s.try(ctx, fn)
+		sent, err := s.try(ctx, begin(ctx), fn)
 		switch {
 		case err == nil:
 			return nil
@@ -33,9 +47,8 @@ func (s *Store) transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 	}
 }
 
-// try runs fn once. sent says whether the commit was.
-func (s *Store) try(ctx context.Context, fn func(tx *gorm.DB) error) (sent bool, err error) {
-	tx := s.write.WithContext(ctx).Begin()
+// try runs fn once, in tx. sent says whether the commit was.
+func (s *Store) try(ctx context.Context, tx *gorm.DB, fn func(tx *gorm.DB) error) (sent bool, err error) {
 	if tx.Error != nil {
 		return false, tx.Error
 	}
@@ -55,7 +68,8 @@ func (s *Store) try(ctx context.Context, fn func(tx *gorm.DB) error) (sent bool,
 			// connection that writes.
 			s.write.WithContext(context.WithoutCancel(ctx)).Exec("ROLLBACK")
 		}
-		return true, err
+		// A connection that the driver calls bad has done nothing.
+		return !errors.Is(err, driver.ErrBadConn), err
 	}
 	return true, nil
 }

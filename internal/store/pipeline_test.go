@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"gorm.io/gorm"
+)
+
+func insertSetting(tx *gorm.DB, name string) error {
+	_, err := exec(tx, "INSERT INTO settings (name, value) VALUES (?, ?)", name, []byte("'?; DROP TABLE settings"))
+	return err
+}
+
+// settings are the names of the rows that the tests here write.
+func (f *fixture) settings(t *testing.T) (names []string) {
+	t.Helper()
+	must(t, f.read.Raw("SELECT name FROM settings WHERE name LIKE 'pipeline%' ORDER BY name").Scan(&names).Error)
+	return names
+}
+
+// A query sees what the statements before it did, and all is committed.
+func TestPipeline(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error {
+			for i, name := range []string{"pipeline 1", "pipeline 2", "pipeline 3"} {
+				if err := insertSetting(tx, name); err != nil {
+					return err
+				}
+				n, err := number(tx, "SELECT COUNT(*) FROM settings WHERE name LIKE ?", "pipeline%")
+				if err != nil || n != int64(i+1) {
+					t.Errorf("%d rows, %v after %d were inserted", n, err, i+1)
+				}
+				if i == 1 {
+					return insertSetting(tx, "pipeline 4")
+				}
+			}
+			return nil
+		}))
+		if got, want := f.settings(t), []string{"pipeline 1", "pipeline 2", "pipeline 4"}; !slices.Equal(got, want) {
+			t.Errorf("committed %v, want %v", got, want)
+		}
+	})
+}
+
+// Whatever fails, and when, nothing is left of the transaction: no row, no lock,
+// no connection.
+func TestPipelineFails(t *testing.T) {
+	wrong := errors.New("wrong")
+	for name, fn := range map[string]func(context.CancelFunc, *gorm.DB) error{
+		"the function": func(_ context.CancelFunc, _ *gorm.DB) error { return wrong },
+		"a statement":  func(_ context.CancelFunc, tx *gorm.DB) error { return insertSetting(tx, "pipeline 0") },
+		"a statement before a query": func(_ context.CancelFunc, tx *gorm.DB) error {
+			if err := insertSetting(tx, "pipeline 0"); err != nil {
+				return err
+			}
+			_, err := number(tx, "SELECT 1")
+			return err
+		},
+		"the context": func(cancel context.CancelFunc, _ *gorm.DB) error { cancel(); return nil },
+		"the context after a query": func(cancel context.CancelFunc, tx *gorm.DB) error {
+			_, err := number(tx, "SELECT 1")
+			cancel()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, f *fixture) {
+				must(t, f.write.Exec("INSERT INTO settings (name, value) VALUES ('pipeline 0', '')").Error)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				err := f.pipelined(ctx, func(tx *gorm.DB) error {
+					if err := insertSetting(tx, "pipeline 1"); err != nil {
+						return err
+					}
+					return fn(cancel, tx)
+				})
+				if err == nil {
+					t.Error("it did not fail")
+				}
+				must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error { return insertSetting(tx, "pipeline 1") }))
+				if got, want := f.settings(t), []string{"pipeline 0", "pipeline 1"}; !slices.Equal(got, want) {
+					t.Errorf("committed %v, want %v", got, want)
+				}
+				pool, err := f.write.DB()
+				must(t, err)
+				if n := pool.Stats().InUse; n != 0 {
+					t.Errorf("%d connections in use", n)
+				}
+			})
+		})
+	}
+}
+
+// What is kept fits into a packet, however much it is together.
+func TestPipelineOfMuch(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const rows, size = 200, 100_000 // more than a packet, as MariaDB has it
+		must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error {
+			for range rows {
+				_, err := exec(tx, "UPDATE settings SET value = ? WHERE name = 'none'", make([]byte, size))
+				if err != nil {
+					return err
+				}
+			}
+			return insertSetting(tx, "pipeline")
+		}))
+		if got := f.settings(t); len(got) != 1 {
+			t.Errorf("committed %v", got)
+		}
+	})
+}
+
+// A connection that is lost before the commit is sent is replaced, and the
+// transaction run again. One lost at the commit may have committed.
+func TestPipelineLosesConnection(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, MySQL)
+	other := openStore(t, f.opt)
+	for name, c := range map[string]struct {
+		query bool
+		want  error
+	}{"pipeline before": {true, nil}, "pipeline at": {false, ErrUnavailable}} {
+		lost := false
+		err := f.pipelined(t.Context(), func(tx *gorm.DB) error {
+			id, err := number(tx, "SELECT CONNECTION_ID()")
+			if err != nil {
+				return err
+			}
+			if !lost {
+				lost = true
+				must(t, other.write.Exec("KILL ?", id).Error)
+				if c.query {
+					if _, err := number(tx, "SELECT 1"); err != nil {
+						return err
+					}
+				}
+			}
+			return insertSetting(tx, name)
+		})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s the commit: %v, want %v", name, err, c.want)
+		}
+	}
+	if got, want := f.settings(t), []string{"pipeline before"}; !slices.Equal(got, want) {
+		t.Errorf("committed %v, want %v", got, want)
+	}
+}
