@@ -192,6 +192,22 @@ func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, q.timeout)
 }
 
+// transaction sends the commands of fn as one MULTI and EXEC. Where Redis does
+// not begin them, because it could not do one of them, the error is what it
+// said of that one.
+func (q *Queue) transaction(ctx context.Context, fn func(tx redis.Pipeliner) error) error {
+	cmds, err := q.client.TxPipelined(ctx, fn)
+	if !redis.HasErrorPrefix(err, "EXECABORT") {
+		return err
+	}
+	for _, cmd := range cmds {
+		if cause := cmd.Err(); cause != nil && !redis.HasErrorPrefix(cause, "EXECABORT") {
+			return cause
+		}
+	}
+	return err
+}
+
 // The keys. All begin with the namespace as hash tag, so that those of one
 // node share a slot of a Redis Cluster and a script may touch several.
 

@@ -26,7 +26,7 @@ func (c *Consumer) Done(ctx context.Context, done ...Delivery) error {
 	}
 	ctx, cancel := c.q.bounded(ctx)
 	defer cancel()
-	_, err := c.q.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
 		c.remove(ctx, tx, countProcessed, done)
 		return nil
 	})
@@ -41,7 +41,7 @@ func (c *Consumer) Expire(ctx context.Context, late ...Delivery) error {
 	}
 	ctx, cancel := c.q.bounded(ctx)
 	defer cancel()
-	_, err := c.q.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
 		for i := range late {
 			c.q.reply(ctx, tx, undecided(&late[i].Job))
 		}
@@ -154,7 +154,7 @@ func (c *Consumer) DeadLetter(ctx context.Context, d Delivery, reason string) er
 func (c *Consumer) bury(ctx context.Context, b burial) error {
 	ctx, cancel := c.q.bounded(ctx)
 	defer cancel()
-	_, err := c.q.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
 		c.q.reply(ctx, tx, undecided(&b.delivery.Job))
 		tx.XAdd(ctx, &redis.XAddArgs{
 			Stream: c.q.deadKey(),
