@@ -156,16 +156,25 @@ func (w *updateText) writeIDs() {
 // each row's by its id.
 //
 // A CASE is searched from its start for every row. MySQL and MariaDB search an
-// INTERVAL of constants by halves; ELT gives texts, which is good for bytes,
-// and for numbers up to 2^53.
+// INTERVAL of constants by halves; it gives the row's place, by which bytes of
+// one length are cut out of a single text, the least to parse. ELT gives texts
+// as well, which is good for numbers up to 2^53.
 func (w *updateText) writeValues(value func(*change) any) {
 	first := value(&w.batch[0])
-	switch {
+	switch length := w.commonLength(value); {
 	case w.common(value, first):
 		w.text = appendLiteral(w.text, first)
+	case w.dialect.byInterval && length > 0:
+		w.text = append(w.text, "SUBSTR(x'"...)
+		for i := range w.batch {
+			w.text = hex.AppendEncode(w.text, value(&w.batch[i]).([]byte))
+		}
+		w.text = append(w.text, "',"...)
+		w.writeInterval()
+		w.text = fmt.Appendf(w.text, "*%d-%d,%[1]d)", length, length-1)
 	case w.dialect.byInterval:
-		w.text = append(w.text, "ELT(INTERVAL(id,"...)
-		w.text = append(append(w.text, w.ids...), ')')
+		w.text = append(w.text, "ELT("...)
+		w.writeInterval()
 		for i := range w.batch {
 			w.text = appendLiteral(append(w.text, ','), value(&w.batch[i]))
 		}
@@ -178,6 +187,25 @@ func (w *updateText) writeValues(value func(*change) any) {
 		}
 		w.text = append(w.text, " END"...)
 	}
+}
+
+// writeInterval writes what gives a row's place in the batch, from 1.
+func (w *updateText) writeInterval() {
+	w.text = append(append(append(w.text, "INTERVAL(id,"...), w.ids...), ')')
+}
+
+// commonLength is the bytes that all rows' values have; 0 where they are not
+// bytes, or not of one length.
+func (w *updateText) commonLength(value func(*change) any) int {
+	length := 0
+	for i := range w.batch {
+		b, _ := value(&w.batch[i]).([]byte)
+		if i > 0 && len(b) != length {
+			return 0
+		}
+		length = len(b)
+	}
+	return length
 }
 
 // common says whether all rows have this value.

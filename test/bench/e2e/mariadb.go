@@ -113,8 +113,8 @@ func (f *field) updateStatement(from, to int, round int64) string {
 	for i := from; i < to; i++ {
 		id := f.contracts[i].ID
 		fmt.Fprintf(&ids, ",%d", id)
-		fmt.Fprintf(&digests, ",x'%016x%016x'", round, id)
+		fmt.Fprintf(&digests, "%016x%016x", round, id)
 	}
-	return fmt.Sprintf("UPDATE bare SET version = %d, answered = 1, accepted = ELT(INTERVAL(id%s)%s), wrong = '', expiry = %d, live = 1"+
-		" WHERE id IN (%s)", round, ids.String(), digests.String(), time.Now().Add(2*interval).UnixMicro(), ids.String()[1:])
+	return fmt.Sprintf("UPDATE bare SET version = %d, answered = 1, accepted = SUBSTR(x'%s',INTERVAL(id%s)*16-15,16), wrong = '', expiry = %d, live = 1"+
+		" WHERE id IN (%s)", round, digests.String(), ids.String(), time.Now().Add(2*interval).UnixMicro(), ids.String()[1:])
 }
