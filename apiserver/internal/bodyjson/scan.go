@@ -1,6 +1,10 @@
 package bodyjson
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+	"math/bits"
+)
 
 // maxDepth is how deeply objects and arrays can be nested, which is what
 // encoding/json allows.
@@ -160,22 +164,40 @@ func (r *Reader) skipWord(word string) {
 	}
 }
 
-// plain says of each byte whether it stands for itself in a string.
-var plain = func() (plain [256]bool) {
-	for b := range plain {
-		plain[b] = b >= ' ' && b != '"' && b != '\\'
+// plainBytes counts the bytes, from the first, that stand for themselves in a
+// string.
+func plainBytes(b []byte) int {
+	n := 0
+	for ; len(b)-n >= 8; n += 8 {
+		if special := specialBytes(binary.LittleEndian.Uint64(b[n:])); special != 0 {
+			return n + bits.TrailingZeros64(special)/8
+		}
 	}
-	return plain
-}()
+	for n < len(b) && b[n] >= ' ' && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
+}
+
+// specialBytes looks at eight bytes at once and sets the highest bit of those
+// that are a quote, a backslash or a control character. Of the bytes above one
+// that is, it may say so without reason.
+func specialBytes(b uint64) uint64 {
+	const (
+		each    = 0x0101010101010101
+		highest = 0x80 * each
+	)
+	quote, backslash := b^'"'*each, b^'\\'*each
+	return ((b-' '*each)&^b | (quote-each)&^quote | (backslash-each)&^backslash) & highest
+}
 
 func (r *Reader) skipString() {
 	r.at++ // the quote
-	for {
-		at := r.at
-		for at < len(r.window) && plain[r.window[at]] {
-			at++
+	for r.broken == nil {
+		r.at += plainBytes(r.window[r.at:])
+		if r.at == len(r.window) && r.fill() {
+			continue // the next part of the body
 		}
-		r.at = at
 		switch r.peek() {
 		case '"':
 			r.at++
@@ -184,13 +206,7 @@ func (r *Reader) skipString() {
 			r.at++
 			r.skipEscape()
 		default:
-			if r.at < len(r.window) && plain[r.window[r.at]] {
-				continue // the next part of the body
-			}
 			r.fail()
-		}
-		if r.broken != nil {
-			return
 		}
 	}
 }
