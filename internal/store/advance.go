@@ -70,10 +70,10 @@ var advancing = updating{table: "contracts", columns: []string{
 // advanced is what becomes of a row with a new challenge.
 func advanced(row *contractRow, c *node.Contract) change {
 	was := row.contract()
-	values := func(c *node.Contract) []any {
-		return []any{
-			c.Version - row.Version, c.Sequence - row.Sequence, c.Challenge, c.State, micros(c.Due) - row.Due, c.Answered,
-			c.Accepted[:], wrong(c), micros(c.Expiry()),
+	values := func(c *node.Contract) []value {
+		return []value{
+			integer(c.Version - row.Version), integer(c.Sequence - row.Sequence), blob(c.Challenge), blob(c.State),
+			integer(micros(c.Due) - row.Due), flag(c.Answered), blob(c.Accepted[:]), blob(wrong(c)), integer(micros(c.Expiry())),
 		}
 	}
 	return change{id: row.ID, old: values(&was), new: values(c)}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/hex"
 	"fmt"
@@ -41,27 +40,32 @@ type updating struct {
 }
 
 // change is one row's values, in the order of the columns: as they were, and
-// as they are to be; and those of the guards. They are int64, bool or []byte.
+// as they are to be; and those of the guards.
 type change struct {
 	id       int64
-	old, new []any
-	guard    []any
+	old, new []value
+	guard    []value
 }
 
 // update writes the columns of the rows, many a statement and in id order, and
-// says how many rows it found. A column that gets the same value in every row
-// is written once, and one that keeps its value in every row is not written.
+// says, where there are guards, how many rows it found. A column that gets the
+// same value in every row is written once, and one that keeps its value in
+// every row is not written.
 //
 // Values stand in the statement as they are: they are numbers and bytes in
 // hexadecimal, and handing them on as arguments costs more than writing them.
 func (s *Store) update(tx *gorm.DB, u updating, changes []change) (found int64, err error) {
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.id, b.id) })
+	run := execAs
+	if len(u.guards) > 0 {
+		run = execCounting
+	}
 	for batch := range statements(changes, s.dialect.updateRows) {
 		statement := u.statement(s.dialect, batch)
 		if statement == "" {
 			continue
 		}
-		n, err := execAs(tx, "UPDATE "+u.table+" ...", statement)
+		n, err := run(tx, "UPDATE "+u.table+" ...", statement)
 		if err != nil {
 			return found, err
 		}
@@ -90,8 +94,7 @@ func statements(changes []change, rows int) iter.Seq[[]change] {
 func (c *change) size() int {
 	n := 0
 	for _, v := range c.new {
-		b, _ := v.([]byte)
-		n += 8 + len(b)
+		n += 8 + len(v.bytes)
 	}
 	return n
 }
@@ -114,7 +117,7 @@ func (u updating) statement(d dialect, batch []change) string {
 		if !isExpression {
 			w.text = append(w.text, " = "...)
 		}
-		w.writeValues(func(c *change) any { return c.new[i] })
+		w.writeValues(func(c *change) value { return c.new[i] })
 		w.text = append(w.text, tail...)
 	}
 	if separator == " SET " {
@@ -127,7 +130,7 @@ func (u updating) statement(d dialect, batch []change) string {
 	w.text = append(append(w.text, w.ids...), ')')
 	for i, guard := range u.guards {
 		w.text = append(w.text, " AND "+guard+" = "...)
-		w.writeValues(func(c *change) any { return c.guard[i] })
+		w.writeValues(func(c *change) value { return c.guard[i] })
 	}
 	if u.when != "" {
 		w.text = append(w.text, " AND "+u.when...)
@@ -159,15 +162,15 @@ func (w *updateText) writeIDs() {
 // INTERVAL of constants by halves; it gives the row's place, by which bytes of
 // one length are cut out of a single text, the least to parse. ELT gives texts
 // as well, which is good for numbers up to 2^53.
-func (w *updateText) writeValues(value func(*change) any) {
-	first := value(&w.batch[0])
-	switch length := w.commonLength(value); {
-	case w.common(value, first):
-		w.text = appendLiteral(w.text, first)
+func (w *updateText) writeValues(of func(*change) value) {
+	first := of(&w.batch[0])
+	switch length := w.commonLength(of); {
+	case w.common(of, first):
+		w.text = first.append(w.text)
 	case w.dialect.byInterval && length > 0:
 		w.text = append(w.text, "SUBSTR(x'"...)
 		for i := range w.batch {
-			w.text = hex.AppendEncode(w.text, value(&w.batch[i]).([]byte))
+			w.text = hex.AppendEncode(w.text, of(&w.batch[i]).bytes)
 		}
 		w.text = append(w.text, "',"...)
 		w.writeInterval()
@@ -176,14 +179,14 @@ func (w *updateText) writeValues(value func(*change) any) {
 		w.text = append(w.text, "ELT("...)
 		w.writeInterval()
 		for i := range w.batch {
-			w.text = appendLiteral(append(w.text, ','), value(&w.batch[i]))
+			w.text = of(&w.batch[i]).append(append(w.text, ','))
 		}
 		w.text = append(w.text, ')')
 	default:
 		w.text = append(w.text, "CASE id"...)
 		for i := range w.batch {
 			w.text = strconv.AppendInt(append(w.text, " WHEN "...), w.batch[i].id, 10)
-			w.text = appendLiteral(append(w.text, " THEN "...), value(&w.batch[i]))
+			w.text = of(&w.batch[i]).append(append(w.text, " THEN "...))
 		}
 		w.text = append(w.text, " END"...)
 	}
@@ -196,59 +199,36 @@ func (w *updateText) writeInterval() {
 
 // commonLength is the bytes that all rows' values have; 0 where they are not
 // bytes, or not of one length.
-func (w *updateText) commonLength(value func(*change) any) int {
+func (w *updateText) commonLength(of func(*change) value) int {
 	length := 0
 	for i := range w.batch {
-		b, _ := value(&w.batch[i]).([]byte)
-		if i > 0 && len(b) != length {
+		n := len(of(&w.batch[i]).bytes)
+		if i > 0 && n != length {
 			return 0
 		}
-		length = len(b)
+		length = n
 	}
 	return length
 }
 
 // common says whether all rows have this value.
-func (w *updateText) common(value func(*change) any, first any) bool {
+func (w *updateText) common(of func(*change) value, first value) bool {
 	for i := range w.batch {
-		if !same(value(&w.batch[i]), first) {
+		if !of(&w.batch[i]).is(first) {
 			return false
 		}
 	}
 	return true
 }
 
-func appendLiteral(text []byte, value any) []byte {
-	switch v := value.(type) {
-	case int64:
-		return strconv.AppendInt(text, v, 10)
-	case bool:
-		if v {
-			return append(text, '1')
-		}
-		return append(text, '0')
-	case []byte:
-		return append(hex.AppendEncode(append(text, "x'"...), v), '\'')
-	}
-	panic(fmt.Sprintf("store: a column of type %T", value))
-}
-
 // changes says whether column i changes in any row of the batch.
 func changes(batch []change, i int) bool {
 	for k := range batch {
-		if !same(batch[k].old[i], batch[k].new[i]) {
+		if !batch[k].old[i].is(batch[k].new[i]) {
 			return true
 		}
 	}
 	return false
-}
-
-func same(a, b any) bool {
-	x, isBytes := a.([]byte)
-	if !isBytes {
-		return a == b
-	}
-	return bytes.Equal(x, b.([]byte))
 }
 
 // placeholders are n of them, for a list.

@@ -90,8 +90,8 @@ func BenchmarkCommit(b *testing.B) {
 				digest[1] = byte(i)
 				changes = append(changes, change{
 					id:  v.ContractID,
-					old: []any{int64(0), false, []byte{}, []byte{}, int64(0), true},
-					new: []any{int64(1), true, digest[:], []byte{}, interval.Microseconds(), true},
+					old: []value{integer(0), flag(false), blob(nil), blob(nil), integer(0), flag(true)},
+					new: []value{integer(1), flag(true), blob(digest[:]), blob(nil), integer(interval.Microseconds()), flag(true)},
 				})
 			}
 			_, err := f.update(f.write.WithContext(b.Context()), judgedBy, changes)

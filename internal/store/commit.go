@@ -58,7 +58,7 @@ func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (j
 func (s *Store) commit(
 	ctx context.Context, verdicts []Verdict, maxWrong int, open func(*gorm.DB, []Verdict) (*batch, error),
 ) (judged []Judged, err error) {
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
+	err = s.pipelined(ctx, func(tx *gorm.DB) error {
 		b, err := open(tx, verdicts)
 		if err != nil {
 			return err
@@ -231,15 +231,16 @@ func (b *batch) save(s *Store, tx *gorm.DB) error {
 }
 
 func (j *judging) change() change {
-	values := func(c *node.Contract, live bool) []any {
-		return []any{
-			c.Version - j.was.Version, c.Answered, c.Accepted[:], wrong(c), micros(c.Expiry()) - micros(c.Due), live,
+	values := func(c *node.Contract, live bool) []value {
+		return []value{
+			integer(c.Version - j.was.Version), flag(c.Answered), blob(c.Accepted[:]), blob(wrong(c)),
+			integer(micros(c.Expiry()) - micros(c.Due)), flag(live),
 		}
 	}
 	return change{
 		id:    j.was.ID,
 		old:   values(j.was, j.live),
 		new:   values(&j.now, j.live || j.now.Answered),
-		guard: []any{j.was.TokenID, j.was.Version},
+		guard: []value{integer(j.was.TokenID), integer(j.was.Version)},
 	}
 }

@@ -39,12 +39,12 @@ var stateColumns = []string{
 // lockedColumns are those of lockedToken.
 var lockedColumns = "id, address_id, key_id, ip, " + strings.Join(stateColumns, ", ")
 
-func (c *tokenState) values() []any {
-	return []any{
+func (c *tokenState) values() []value {
+	return integers(
 		c.Heartbeats, c.Wrong, c.Expired, c.Contracts, c.Size, c.LastDue,
 		c.Uptime.UpSince, c.Uptime.UpStart, c.Uptime.UpEnd, c.Uptime.UpBefore,
 		c.Day.Day, c.Day.Heartbeats, c.Day.Wrong, c.Day.Online,
-	}
+	)
 }
 
 func (c *tokenState) pointers() []any {

@@ -15,8 +15,8 @@ import (
 // a statement that gives no rows is kept until the next one that does, or until
 // the commit, and sent with it. A statement after one that failed is not run.
 //
-// How many rows such a statement finds is not known, and that it failed only
-// later, maybe only when the commit was sent with it.
+// How many rows such a statement finds is not known, but for execNow, and that
+// it failed only later, maybe only when the commit was sent with it.
 type pipeline struct {
 	ctx  context.Context
 	log  gormlogger.Interface
@@ -53,6 +53,10 @@ func (s *Store) beginPipeline(ctx context.Context) *gorm.DB {
 	return tx
 }
 
+// tracedBytes is how much the log has of statements that were slow: some have
+// thousands of values in them.
+const tracedBytes = 1000
+
 func (p *pipeline) keep(statement string, args []any) {
 	if len(p.kept) > 0 {
 		p.kept = append(p.kept, "; "...)
@@ -77,7 +81,7 @@ func (p *pipeline) send() (sql.Result, error) {
 	begin := time.Now()
 	statements, args := p.take()
 	result, err := p.conn.ExecContext(p.ctx, statements, args...)
-	p.log.Trace(p.ctx, begin, func() (string, int64) { return statements, 0 }, err)
+	p.log.Trace(p.ctx, begin, func() (string, int64) { return statements[:min(len(statements), tracedBytes)], 0 }, err)
 	return result, err
 }
 
@@ -89,6 +93,13 @@ func (p *pipeline) ExecContext(_ context.Context, statement string, args ...any)
 		return p.send()
 	}
 	return driver.RowsAffected(0), nil
+}
+
+// execNow sends the statement, and what was kept before it, and says how many
+// rows the statement found.
+func (p *pipeline) execNow(_ context.Context, statement string, args ...any) (sql.Result, error) {
+	p.keep(statement, args)
+	return p.send()
 }
 
 // QueryContext gives the rows of the statement, and none of those before it.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"time"
 
@@ -19,8 +20,23 @@ func exec(tx *gorm.DB, statement string, args ...any) (rows int64, err error) {
 // execAs is exec for a statement that has values in it: where it is slow, the
 // log has the text in its place.
 func execAs(tx *gorm.DB, text, statement string, args ...any) (rows int64, err error) {
+	return execBy(tx, tx.Statement.ConnPool.ExecContext, text, statement, args)
+}
+
+// execCounting is execAs where a pipeline, too, has to say how many rows.
+func execCounting(tx *gorm.DB, text, statement string, args ...any) (rows int64, err error) {
+	run := tx.Statement.ConnPool.ExecContext
+	if p, ok := tx.Statement.ConnPool.(*pipeline); ok {
+		run = p.execNow
+	}
+	return execBy(tx, run, text, statement, args)
+}
+
+func execBy(
+	tx *gorm.DB, run func(context.Context, string, ...any) (sql.Result, error), text, statement string, args []any,
+) (rows int64, err error) {
 	begin := time.Now()
-	result, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement, args...)
+	result, err := run(tx.Statement.Context, statement, args...)
 	if err == nil {
 		rows, err = result.RowsAffected()
 	}

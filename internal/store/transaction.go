@@ -23,7 +23,7 @@ func (s *Store) transaction(ctx context.Context, fn func(tx *gorm.DB) error) err
 }
 
 // pipelined is transaction for a fn that does not ask how many rows a statement
-// changed, see pipeline.
+// changed, but by execCounting, see pipeline.
 func (s *Store) pipelined(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	return s.repeat(ctx, s.beginPipeline, fn)
 }
