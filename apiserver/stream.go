@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -17,10 +18,16 @@ type array struct {
 	name  string
 }
 
+// arrayBuffers are lent to arrays, one each. They are large because every write
+// of a full one wakes its reader, and a hand-out has a quarter of a megabyte.
+var arrayBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 128<<10) }}
+
 func (s *Server) newArray(w http.ResponseWriter, name string) *array {
 	w.Header().Set("Content-Type", "application/json")
 	steady := &steadyWriter{w: w, control: http.NewResponseController(w), timeout: s.opt.WriteTimeout}
-	return &array{w: bufio.NewWriterSize(steady, 32<<10), name: name}
+	out := arrayBuffers.Get().(*bufio.Writer)
+	out.Reset(steady)
+	return &array{w: out, name: name}
 }
 
 // next begins an item and gives the writer for it.
@@ -65,13 +72,17 @@ func isPlain(b byte) bool {
 	return b >= ' ' && b < 0x7f && b != '"' && b != '\\' && b != '<' && b != '>' && b != '&'
 }
 
-// end closes the array and sends what is left.
+// end closes the array and sends what is left; the array is not used again. One
+// that is never ended keeps its buffer, which may hold what was not sent.
 func (a *array) end() error {
 	if a.items == 0 {
 		a.w.WriteString(`{"` + a.name + `":[`)
 	}
 	a.w.WriteString("]}\n")
-	return a.w.Flush()
+	err := a.w.Flush()
+	a.w.Reset(nil)
+	arrayBuffers.Put(a.w)
+	return err
 }
 
 // steadyWriter gives each write a deadline of its own: a slow farmer may take
