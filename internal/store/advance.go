@@ -19,7 +19,7 @@ import (
 // It runs within the transaction, and again where that is repeated.
 func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now time.Time, next func(*node.Contract) error) (current []node.Contract, err error) {
 	defer wrap(&err, "advance %d contracts of token %d", len(ids), tokenID)
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
+	err = s.pipelined(ctx, func(tx *gorm.DB) error {
 		current = make([]node.Contract, 0, len(ids))
 		t, err := s.lockToken(tx, tokenID)
 		if err != nil {
