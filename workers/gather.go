@@ -13,6 +13,9 @@ const (
 	// turnPatience is how long few verdicts wait for those before them, whose
 	// transaction may hang on a lock.
 	turnPatience = 50 * time.Millisecond
+	// lull is how long none comes where few come at a time. Where many farmers
+	// answer there is hardly one.
+	lull = time.Millisecond
 )
 
 func (v *Verifier) commitBallots(ctx context.Context) {
@@ -70,14 +73,15 @@ func (v *Verifier) gather(g *gathering) {
 }
 
 // takeTurn lets few verdicts wait for the transaction of the few before them,
-// and takes in what comes meanwhile: under load, there are fewer and larger
-// ones. leave ends the turn.
+// and for more to come, and takes in what comes meanwhile: under load, there
+// are fewer and larger ones. leave ends the turn.
 func (v *Verifier) takeTurn(g *gathering) (leave func()) {
 	patience := time.NewTimer(turnPatience)
 	defer patience.Stop()
 	for 0 < g.verdicts && g.verdicts < few {
 		select {
 		case v.turn <- struct{}{}:
+			v.awaitLull(g)
 			return func() { <-v.turn }
 		case b, ok := <-v.judged:
 			if !ok {
@@ -89,4 +93,30 @@ func (v *Verifier) takeTurn(g *gathering) (leave func()) {
 		}
 	}
 	return func() {}
+}
+
+// awaitLull takes in what comes until nothing does for a moment, or they are
+// few no more, but for CommitDelay at most. A job alone waits for nobody: its
+// farmer is the only one there is.
+func (v *Verifier) awaitLull(g *gathering) {
+	if len(g.ballots) == 1 {
+		return
+	}
+	delay, quiet := time.NewTimer(v.opt.CommitDelay), time.NewTimer(lull)
+	defer delay.Stop()
+	defer quiet.Stop()
+	for g.verdicts < few {
+		select {
+		case b, ok := <-v.judged:
+			if !ok {
+				return
+			}
+			g.add(b)
+			quiet.Reset(lull)
+		case <-quiet.C:
+			return
+		case <-delay.C:
+			return
+		}
+	}
 }
