@@ -14,8 +14,8 @@ const (
 	// maxParts is how many parts there are at a time. They are handed to
 	// taggers when there are handParts to hand out, since to wake one takes as
 	// long as to write a tenth of a part; the others keep them busy till then.
-	maxParts  = 10
-	handParts = 6
+	maxParts  = 16
+	handParts = 10
 	// maxTaggers is how many taggers can be kept so. More would only wait for
 	// the one that hashes the file.
 	maxTaggers = 3
@@ -35,7 +35,8 @@ type encoding struct {
 // part is some chunks of a file.
 type part struct {
 	first, count uint32 // chunks
-	data         []byte // of the file, count chunks at most
+	size         int64  // of the data
+	data         []byte // of the file, which a tagger reads
 	tag          []byte // the sigmas, as a tag has them
 	done         chan error
 }
@@ -75,11 +76,8 @@ func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error
 			}
 		})
 	}
-	held := make([]*part, min(maxParts, e.parts))
-	for i := range held {
-		held[i] = e.newPart()
-	}
-	at := func(i int64) *part { return held[i%int64(len(held))] }
+	held := make([]part, min(maxParts, e.parts))
+	at := func(i int64) *part { return &held[i%int64(len(held))] }
 	handed := int64(0)
 	for written := range e.parts {
 		if free := int64(len(held)) - (handed - written); free >= handParts || handed == 0 {
@@ -99,18 +97,13 @@ func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error
 	return nil
 }
 
-func (e *encoding) newPart() *part {
-	return &part{
-		data: make([]byte, e.perPart*e.chunkSize()),
-		tag:  make([]byte, 0, e.perPart*int64(4+e.pSize())),
-		done: make(chan error, 1),
-	}
-}
-
 // set makes p the given one of the parts.
 func (e *encoding) set(p *part, index int64) {
 	first := index * e.perPart
 	count := min(e.perPart, int64(e.state.n)-first)
 	p.first, p.count = uint32(first), uint32(count)
-	p.data = p.data[:min(count*e.chunkSize(), e.size-first*e.chunkSize())]
+	p.size = min(count*e.chunkSize(), e.size-first*e.chunkSize())
+	if p.done == nil {
+		p.done = make(chan error, 1)
+	}
 }

@@ -42,6 +42,13 @@ func (t *tagger) work(ctx context.Context, p *part) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("swizzle: encode chunk %d: %w", p.first, err)
 	}
+	if p.data == nil {
+		// Here, for memory that is new takes time, and whoever writes what is
+		// done has the least.
+		p.data = make([]byte, t.perPart*t.chunkSize())
+		p.tag = make([]byte, 0, t.perPart*int64(4+t.pSize()))
+	}
+	p.data = p.data[:p.size]
 	if err := readAt(t.file, p.data, int64(p.first)*t.chunkSize()); err != nil {
 		return fmt.Errorf("swizzle: read chunks %d to %d of the file: %w", p.first, p.first+p.count-1, err)
 	}
