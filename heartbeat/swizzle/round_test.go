@@ -379,7 +379,7 @@ func TestCheckFractionRange(t *testing.T) {
 
 // Not parallel: it looks at the heap of the process.
 func TestMemoryIsBounded(t *testing.T) {
-	const size, bound = 32 << 20, 3 << 19 // the tag is 3.4 MB
+	const size, bound = 32 << 20, 2 << 20 // the tag is 3.4 MB
 	h := sharedHeartbeat(t)
 	file := &heapProbe{file: filestream.New("large", size)}
 	before := liveHeap()
