@@ -36,10 +36,19 @@ type encoding struct {
 type part struct {
 	first, count uint32 // chunks
 	size         int64  // of the data
-	data         []byte // of the file, which a tagger reads
-	tag          []byte // the sigmas, as a tag has them
+	*memory             // lent by the tagger that has it first
 	done         chan error
 }
+
+// memory is what a part takes up.
+type memory struct {
+	data []byte // of the file
+	tag  []byte // the sigmas, as a tag has them
+}
+
+// memories are those of encodings that have ended: files are encoded one after
+// the other, and new memory takes longer to get than to hash.
+var memories = sync.Pool{New: func() any { return new(memory) }}
 
 func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *encoding {
 	n := int64(s.n)
@@ -62,6 +71,8 @@ func (e *encoding) taggers(hashing bool) int {
 
 // run has the parts worked on by taggers, and writes them in order.
 func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error) error {
+	held := make([]part, min(maxParts, e.parts))
+	defer giveBack(held) // when no tagger runs
 	ctx, cancel := context.WithCancel(ctx)
 	work := make(chan *part, maxParts)
 	var running sync.WaitGroup
@@ -76,7 +87,6 @@ func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error
 			}
 		})
 	}
-	held := make([]part, min(maxParts, e.parts))
 	at := func(i int64) *part { return &held[i%int64(len(held))] }
 	handed := int64(0)
 	for written := range e.parts {
@@ -95,6 +105,14 @@ func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error
 		}
 	}
 	return nil
+}
+
+func giveBack(parts []part) {
+	for i := range parts {
+		if m := parts[i].memory; m != nil {
+			memories.Put(m)
+		}
+	}
 }
 
 // set makes p the given one of the parts.

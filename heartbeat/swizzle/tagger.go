@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
@@ -42,13 +43,10 @@ func (t *tagger) work(ctx context.Context, p *part) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("swizzle: encode chunk %d: %w", p.first, err)
 	}
-	if p.data == nil {
-		// Here, for memory that is new takes time, and whoever writes what is
-		// done has the least.
-		p.data = make([]byte, t.perPart*t.chunkSize())
-		p.tag = make([]byte, 0, t.perPart*int64(4+t.pSize()))
+	if p.memory == nil {
+		p.memory = memories.Get().(*memory)
 	}
-	p.data = p.data[:p.size]
+	p.data = slices.Grow(p.data[:0], int(p.size))[:p.size]
 	if err := readAt(t.file, p.data, int64(p.first)*t.chunkSize()); err != nil {
 		return fmt.Errorf("swizzle: read chunks %d to %d of the file: %w", p.first, p.first+p.count-1, err)
 	}
@@ -60,7 +58,7 @@ func (t *tagger) work(ctx context.Context, p *part) error {
 		t.align(t.last, size)
 		t.dot.Add(t.sigmas[whole*int64(t.pSize()):][:t.pSize()], t.last)
 	}
-	p.tag = p.tag[:0]
+	p.tag = slices.Grow(p.tag[:0], int(p.count)*(4+t.pSize()))
 	for i := range int(p.count) {
 		p.tag = appendInteger(p.tag, t.sigmas[i*t.pSize():][:t.pSize()])
 	}
