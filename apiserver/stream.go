@@ -20,7 +20,7 @@ type array struct {
 
 // arrayBuffers are lent to arrays, one each. They are large because every write
 // of a full one wakes its reader, and a hand-out has a quarter of a megabyte.
-var arrayBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 128<<10) }}
+var arrayBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
 
 func (s *Server) newArray(w http.ResponseWriter, name string) *array {
 	w.Header().Set("Content-Type", "application/json")
