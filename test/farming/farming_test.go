@@ -55,13 +55,14 @@ func TestSeparateProcesses(t *testing.T) {
 	stopped.stopBetweenAnswers(t)
 	time.Sleep(time.Until(began.Add(intervals * interval)))
 
-	list, count := audit(t, n, apis[0].URL, &told)
+	list, heard, count := audit(t, n, apis[0].URL, &told)
 	t.Log(count)
 	if !count.Clean() {
 		t.Error("the records are not what farmers were told")
 	}
 	for i, m := range crew {
-		checkFarmer(t, i, m, &told, list[m.Snapshot().FarmerID], m == stopped)
+		id := m.Snapshot().FarmerID
+		checkFarmer(t, i, m, heard[id], list[id], m == stopped)
 	}
 	checkVariety(t, n.Records(t).Contracts)
 }
