@@ -6,18 +6,23 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 DATA     ?= data
 FARMERS  ?= 3
 PKGS     ?= ./...
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/driveshare/downstream-node/internal/program.version=$(VERSION)' -o bin/
 
 .DEFAULT_GOAL := help
 
 ##@ Use
 
 .PHONY: run
-run: build ## Run a node with its embedded defaults, and a few farmers of its own
+run: node ## Run a node with its embedded defaults, and a few farmers of its own
 	bin/downstream-node standalone --data $(DATA) --demo $(FARMERS)
 
 .PHONY: build
-build: ## Build bin/downstream-node, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/driveshare/downstream-node/internal/cli.version=$(VERSION)' -o bin/downstream-node .
+build: node ## Build the programs into bin/, as static binaries
+	$(BUILD) ./cmd/downstream-operator ./cmd/kubectl-downstream
+
+.PHONY: node
+node:
+	$(BUILD) ./cmd/downstream-node
 
 .PHONY: image-archive
 image-archive: build ## Make the image as an OCI archive, dist/image.tar, without a builder or a registry

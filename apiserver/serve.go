@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
 // Listening says how the server meets its farmers.
@@ -28,26 +27,54 @@ type Listening struct {
 }
 
 // Listen opens the farmers' port. Certificate files are read now, and again
-// whenever they change, until ctx ends.
+// when farmers connect, at most once every certificateAge.
 func Listen(ctx context.Context, l Listening) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.Address)
 	if err != nil || l.CertFile == "" {
 		return ln, err
 	}
-	watcher, err := certwatcher.New(l.CertFile, l.KeyFile)
-	if err != nil {
+	files := &certificateFiles{cert: l.CertFile, key: l.KeyFile}
+	if err := files.load(); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	go func() {
-		if err := watcher.Start(ctx); err != nil {
-			slog.Error("certificate files are no longer watched", "error", err)
-		}
-	}()
 	return tls.NewListener(ln, &tls.Config{
-		GetCertificate: watcher.GetCertificate,
+		GetCertificate: files.get,
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
 	}), nil
+}
+
+// certificateFiles is the server's certificate. A handshake reads the files
+// again if that was last done certificateAge ago.
+type certificateFiles struct {
+	cert, key string
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate
+	checked time.Time
+}
+
+const certificateAge = time.Second
+
+func (f *certificateFiles) load() error {
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	f.checked = time.Now()
+	if err == nil {
+		f.loaded = &pair
+	}
+	return err
+}
+
+// get keeps the previous certificate if the files cannot be used.
+func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.checked) >= certificateAge {
+		if err := f.load(); err != nil {
+			slog.Error("the certificate files cannot be used; the previous certificate stays", "error", err)
+		}
+	}
+	return f.loaded, nil
 }
 
 // Serve answers on ln until ctx ends. Then it calls drain, so that readiness

@@ -8,11 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-)
 
-// ExitAnotherKey is the status by which `db migrate` says that the database
-// belongs to another heartbeat key.
-const ExitAnotherKey = 3
+	"github.com/driveshare/downstream-node/internal/program"
+)
 
 // MigrationJob brings the database to the schema of the image. It fails at once
 // where the database belongs to another heartbeat key than the node's, for
@@ -24,7 +22,7 @@ func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 		WithOnExitCodes(batchv1ac.PodFailurePolicyOnExitCodesRequirement().
 			WithContainerName(string(Migration)).
 			WithOperator(batchv1.PodFailurePolicyOnExitCodesOpIn).
-			WithValues(ExitAnotherKey))))
+			WithValues(program.ExitOtherKey))))
 	return job
 }
 

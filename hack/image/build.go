@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,9 +34,16 @@ var then = time.Unix(0, 0).UTC()
 
 // build makes the image, a single layer.
 func build(o options) (v1.Image, error) {
-	architecture, err := staticArchitecture(o.binary)
-	if err != nil {
-		return nil, err
+	var architecture string
+	for i, binary := range o.binaries {
+		a, err := staticArchitecture(binary)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 && a != architecture {
+			return nil, fmt.Errorf("%s is for %s, and %s for %s", o.binaries[0], architecture, binary, a)
+		}
+		architecture = a
 	}
 	layerBytes, err := layerOf(o)
 	if err != nil {
@@ -81,15 +89,17 @@ func layerOf(o options) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	made := map[string]bool{}
-	for _, f := range []struct {
+	type file struct {
 		from, to string
 		mode     int64
 		optional bool
-	}{
-		{o.certificates, "etc/ssl/certs/ca-certificates.crt", 0o644, true},
-		{o.binary, path.Base(entrypoint), 0o755, false},
-		{o.license, "licenses/LICENSE", 0o644, false},
-	} {
+	}
+	files := []file{{o.certificates, "etc/ssl/certs/ca-certificates.crt", 0o644, true}}
+	for _, binary := range o.binaries {
+		files = append(files, file{binary, filepath.Base(binary), 0o755, false})
+	}
+	files = append(files, file{o.license, "licenses/LICENSE", 0o644, false})
+	for _, f := range files {
 		content, err := os.ReadFile(f.from)
 		if f.optional && errors.Is(err, fs.ErrNotExist) {
 			fmt.Fprintf(os.Stderr, "image: there is no %s: TLS to MySQL and Redis will know no authority but those that the configuration names\n", f.from)

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// given makes the inputs of an image, with a small static binary.
+// given makes the inputs of an image, with two small static binaries.
 func given(t *testing.T) options {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -34,13 +34,17 @@ func given(t *testing.T) options {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("go", "build", "-o", "hello", ".")
+	build := exec.Command("go", "build", "-o", "downstream-node", ".")
 	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	node, operator := filepath.Join(dir, "downstream-node"), filepath.Join(dir, "downstream-operator")
+	if err := os.Link(node, operator); err != nil {
+		t.Fatal(err)
+	}
 	return options{
-		binary:       filepath.Join(dir, "hello"),
+		binaries:     []string{node, operator},
 		certificates: filepath.Join(dir, "ca.crt"),
 		license:      filepath.Join(dir, "LICENSE"),
 		name:         "localhost/hello:test",
@@ -109,7 +113,7 @@ func TestArchive(t *testing.T) {
 	}
 	slices.Sort(files)
 	want := []string{
-		"-rw-r--r-- etc/ssl/certs/ca-certificates.crt", "-rw-r--r-- licenses/LICENSE", "-rwxr-xr-x downstream-node",
+		"-rw-r--r-- etc/ssl/certs/ca-certificates.crt", "-rw-r--r-- licenses/LICENSE", "-rwxr-xr-x downstream-node", "-rwxr-xr-x downstream-operator",
 		"drwxr-xr-x etc", "drwxr-xr-x etc/ssl", "drwxr-xr-x etc/ssl/certs", "drwxr-xr-x licenses",
 	}
 	if !slices.Equal(files, want) {
@@ -152,9 +156,9 @@ func TestRefuses(t *testing.T) {
 	t.Parallel()
 	o := given(t)
 	dynamic := o
-	dynamic.binary = "/bin/sh"
+	dynamic.binaries = []string{o.binaries[0], "/bin/sh"}
 	text := o
-	text.binary = o.license
+	text.binaries = []string{o.license}
 	unnamed := o
 	unnamed.name = "hello"
 	for want, o := range map[string]options{
@@ -185,7 +189,7 @@ func TestDockerfileIsAlike(t *testing.T) {
 	}
 	want := []string{
 		"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/",
-		"COPY --from=build /downstream-node /downstream-node",
+		"COPY --from=build /out/ /",
 		"COPY LICENSE /licenses/LICENSE",
 		"USER " + user,
 		"EXPOSE " + strings.Join(expose, " "),

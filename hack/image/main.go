@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // options is what goes into an archive, and what it is called.
 type options struct {
-	binary       string
+	binaries     []string
 	certificates string // may name a file that is not there
 	license      string
 	name         string
@@ -22,13 +23,14 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.binary, "binary", "bin/downstream-node", "the static binary")
+	binaries := flag.String("binaries", "bin/downstream-node,bin/downstream-operator", "the static binaries, separated by commas")
 	flag.StringVar(&o.certificates, "certificates", "/etc/ssl/certs/ca-certificates.crt", "the certificates that TLS to MySQL and Redis is verified with; left out where there is no such file")
 	flag.StringVar(&o.license, "license", "LICENSE", "the license")
 	flag.StringVar(&o.name, "name", "localhost/downstream-node:dev", "the image's name, with host and tag")
 	flag.StringVar(&o.version, "version", "dev", "the version, for the image's label")
 	flag.StringVar(&o.output, "output", "dist/image.tar", "the archive to write")
 	flag.Parse()
+	o.binaries = strings.Split(*binaries, ",")
 	if flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-const program = "github.com/driveshare/downstream-node"
+const program = "github.com/driveshare/downstream-node/cmd/downstream-node"
 
 // Build builds the node's program into dir and gives its path.
 func Build(dir string, tags ...string) (binary string, err error) {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/driveshare/downstream-node/internal/program"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+func newChunksCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "chunks", Short: "Look after the inventory of chunks"}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:   "generate SIZE [COUNT]",
+			Short: "Encode COUNT chunks of SIZE for the inventory",
+			Long:  "Encodes COUNT chunks (1) of SIZE, in bytes or as in 10MiB, with the current\nheartbeat key, whatever the inventory holds already.",
+			Args:  cobra.RangeArgs(1, 2),
+			RunE:  func(cmd *cobra.Command, args []string) error { return generateChunks(cmd, args) },
+		},
+		&cobra.Command{
+			Use:   "maintain MIN MAX TOTAL BASE",
+			Short: "Fill the inventory once",
+			Long: "Fills the inventory with about equal numbers of chunks at every power of BASE\n" +
+				"from MIN to MAX, up to TOTAL bytes. Workers do the same by themselves, with the\n" +
+				"configured values.",
+			Args: cobra.ExactArgs(4),
+			RunE: func(cmd *cobra.Command, args []string) error { return maintainChunks(cmd, args) },
+		},
+		&cobra.Command{
+			Use:   "clear",
+			Short: "Remove every chunk that waits for a farmer",
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+					n, err := st.ClearChunks(ctx)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "removed %d chunks\n", n)
+					return nil
+				})
+			},
+		},
+		&cobra.Command{
+			Use:   "list",
+			Short: "Count the chunks that wait for a farmer, by key and size",
+			Args:  cobra.NoArgs,
+			RunE:  func(cmd *cobra.Command, _ []string) error { return listChunks(cmd) },
+		},
+	)
+	return cmd
+}
+
+func generateChunks(cmd *cobra.Command, args []string) error {
+	size, err := parseSize("SIZE", args[0])
+	if err != nil {
+		return err
+	}
+	count := 1
+	if len(args) == 2 {
+		if count, err = strconv.Atoi(args[1]); err != nil || count < 1 {
+			return fmt.Errorf("COUNT %q: must be a whole number, at least 1", args[1])
+		}
+	}
+	return withProcess(cmd, func(ctx context.Context, p *process) error {
+		stocker := workers.NewStocker(p.workerRooms(), stocking(p.cfg))
+		bar := program.NewProgressBar(cmd, int64(count)*size)
+		defer bar.Done()
+		for range count {
+			if err := stocker.Make(ctx, p.keys.Current(), size, 0); err != nil {
+				return err
+			}
+			bar.Add(size)
+		}
+		return nil
+	})
+}
+
+func maintainChunks(cmd *cobra.Command, args []string) error {
+	var inv node.Inventory
+	for i, to := range []*int64{&inv.MinSize, &inv.MaxSize, &inv.TotalSize} {
+		var err error
+		if *to, err = parseSize([]string{"MIN", "MAX", "TOTAL"}[i], args[i]); err != nil {
+			return err
+		}
+	}
+	var err error
+	if inv.Base, err = strconv.ParseInt(args[3], 10, 64); err != nil {
+		return fmt.Errorf("BASE %q: must be a whole number, at least 2", args[3])
+	}
+	if _, err := inv.Sizes(); err != nil {
+		return err
+	}
+	return withProcess(cmd, func(ctx context.Context, p *process) error {
+		opt := stocking(p.cfg)
+		opt.Inventory = inv
+		stocker := workers.NewStocker(p.workerRooms(), opt)
+		bar := program.NewProgressBar(cmd, inv.TotalSize)
+		defer bar.Done()
+		for {
+			size, err := stocker.StockOne(ctx)
+			if err != nil || size == 0 {
+				return err
+			}
+			bar.Add(size)
+		}
+	})
+}
+
+func listChunks(cmd *cobra.Command) error {
+	return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+		type kind struct{ key, size int64 }
+		count := map[kind]int64{}
+		err := st.ListChunks(ctx, func(c store.Chunk) error {
+			count[kind{c.KeyID, c.Size}]++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		kinds := slices.SortedFunc(maps.Keys(count), func(a, b kind) int {
+			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.size, b.size))
+		})
+		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KEY\tSIZE\tCHUNKS\tBYTES")
+		for _, k := range kinds {
+			fmt.Fprintf(table, "%d\t%s\t%d\t%d\n", k.key, humanize.IBytes(uint64(k.size)), count[k], k.size*count[k])
+		}
+		return table.Flush()
+	})
+}
+
+// parseSize reads a number of bytes, plain or as in 10MiB.
+func parseSize(name, arg string) (int64, error) {
+	n, err := humanize.ParseBytes(arg)
+	if err != nil || n < 1 || n > 1<<40 {
+		return 0, fmt.Errorf("%s %q: must be a size from 1 byte to 1TiB, such as 32768 or 32KiB", name, arg)
+	}
+	return int64(n), nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/farmer"
+)
+
+// farming is what the farm command was given.
+type farming struct {
+	node               string
+	address            string
+	size               string
+	number             int
+	dir                string
+	message, signature string
+}
+
+func newFarmCommand() *cobra.Command {
+	var given farming
+	cmd := &cobra.Command{
+		Use:   "farm URL --address ADDRESS --size SIZE",
+		Short: "Store chunks for a node and prove it",
+		Long: "farm takes contracts from the node at URL, stores their files and answers the\n" +
+			"node's challenges until it is interrupted. What it holds stays in its directory,\n" +
+			"and the next run goes on with it.",
+		Example: "  downstream-node farm http://node.example:5000 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			given.node = args[0]
+			return given.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&given.address, "address", "", "SJCX address to farm for")
+	flags.StringVar(&given.size, "size", "", "bytes to store for each farmer, such as 10MiB")
+	flags.IntVar(&given.number, "number", 1, "farmers to run, each with a token of its own")
+	flags.StringVar(&given.dir, "dir", "farm", "directory for tokens and files")
+	flags.StringVar(&given.message, "message", "", "message that --signature signs")
+	flags.StringVar(&given.signature, "signature", "", "signature that proves the address to be yours, base64")
+	cmd.MarkFlagRequired("address")
+	cmd.MarkFlagRequired("size")
+	cmd.MarkFlagsRequiredTogether("message", "signature")
+	return cmd
+}
+
+func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
+	size, err := g.bytes()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockDir(g.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	client, err := farmer.NewClient(g.node, farmer.ClientConfig{})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	// At a terminal the live line tells how it goes, and the log only what
+	// needs attention.
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	screen := newLiveLine(stdout)
+	if screen != nil {
+		defer screen.end()
+		log = slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	crew, err := g.crew(client, size, log)
+	if err != nil {
+		return err
+	}
+	report, every := func() { logProgress(log, crew.Snapshot()) }, time.Minute
+	if screen != nil {
+		wanted := size * int64(g.number)
+		report, every = func() { screen.draw(progress(crew.Snapshot(), wanted, time.Now())) }, time.Second
+	}
+
+	ended := make(chan error, 1)
+	go func() { ended <- crew.Run(ctx) }()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			report()
+		case err := <-ended:
+			report()
+			return g.advise(err)
+		}
+	}
+}
+
+func (g farming) bytes() (int64, error) {
+	size, err := humanize.ParseBytes(g.size)
+	if err != nil || size == 0 || int64(size) < 0 {
+		return 0, fmt.Errorf("--size %q: give a number of bytes, such as 10MiB", g.size)
+	}
+	return int64(size), nil
+}
+
+func (g farming) crew(client *farmer.Client, size int64, log *slog.Logger) (farmer.Crew, error) {
+	if g.number < 1 {
+		return nil, fmt.Errorf("--number %d: give at least 1", g.number)
+	}
+	cfg := farmer.Config{Client: client, Address: g.address, Dir: g.dir, Size: size, Logger: log}
+	if g.signature != "" {
+		cfg.Own = &farmer.Ownership{Message: g.message, Signature: g.signature}
+	}
+	crew, err := farmer.NewCrew(cfg, g.number)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range crew {
+		address, err := f.Address()
+		if err != nil {
+			return nil, err
+		}
+		if address != g.address {
+			return nil, fmt.Errorf("%s holds a farmer of the address %s: give that address, or another --dir", g.dir, address)
+		}
+	}
+	return crew, nil
+}
+
+// advise adds to an error what its reader can do about it.
+func (g farming) advise(err error) error {
+	if err == nil {
+		return nil
+	}
+	answer, answered := errors.AsType[*farmer.Error](err)
+	_, ours := errors.AsType[*os.PathError](err)
+	switch {
+	case ours:
+		return err
+	case errors.Is(err, farmer.ErrTokenUnknown):
+		return fmt.Errorf("%w; its address may have left the whitelist, or the node its records: give another --dir to farm with a new token", err)
+	case errors.Is(err, heartbeat.ErrMalformed):
+		return fmt.Errorf("%w; the node at %s and this program do not understand each other", err, g.node)
+	case !answered:
+		return fmt.Errorf("no node reached at %s: %w; check the address, and that the node is running", g.node, err)
+	case !answer.FromNode:
+		return fmt.Errorf("%w; what answers at %s is not a node: check the address", err, g.node)
+	case answer.Temporary():
+		return fmt.Errorf("the node at %s is not ready: %w; try again later", g.node, err)
+	case !refusesAddress(answer):
+		return err
+	case g.signature == "":
+		return fmt.Errorf("%w; ask those who run the node to whitelist %s or, "+
+			"where they want proof that it is yours, give --message and --signature", err, g.address)
+	}
+	return fmt.Errorf("%w; ask those who run the node to whitelist %s", err, g.address)
+}
+
+// refusesAddress says whether the node's word can be about the address not
+// being allowed, and is not about something that no whitelist mends.
+func refusesAddress(answer *farmer.Error) bool {
+	for _, other := range []string{"too many tokens", "not a valid", "signature does not"} {
+		if strings.Contains(answer.Message, other) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,143 @@
+package heartbeatcmd
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/driveshare/downstream-node/internal/program"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+// encodeFlags are the flags of heartbeat encode.
+type encodeFlags struct {
+	private, tag, state string
+	content             contentFlags
+	challenges          int
+	rootSeed            string
+	chunkSize           int64
+}
+
+func newEncodeCommand() *cobra.Command {
+	var f encodeFlags
+	cmd := &cobra.Command{
+		Use:   "encode --heartbeat FILE (--file FILE | --seed SEED --size BYTES) --tag OUT --state OUT",
+		Short: "Encode a file: its tag for the farmer, its state for the node",
+		Args:  noArguments,
+	}
+	privateFlag(cmd, &f.private)
+	f.content.register(cmd)
+	cmd.Flags().StringVar(&f.tag, "tag", "", "where to write the tag, which the farmer proves with")
+	cmd.Flags().StringVar(&f.state, "state", "", "where to write the state, which the node challenges and verifies with")
+	cmd.Flags().IntVar(&f.challenges, "challenges", 256, "Merkle only: how many challenges the tag answers")
+	cmd.Flags().StringVar(&f.rootSeed, "root-seed", "", "Merkle only: the 32 bytes, in base64, that the seeds start from (default random)")
+	cmd.Flags().Int64Var(&f.chunkSize, "chunk-size", 0, "Merkle only: the bytes that one challenge covers (default by the check fraction)")
+	cmd.RunE = runWith(f.run, "heartbeat", "tag", "state")
+	return cmd
+}
+
+func (f *encodeFlags) run(cmd *cobra.Command) (err error) {
+	h, err := readPrivate(cmd, f.private)
+	if err != nil {
+		return err
+	}
+	options, err := f.options(cmd, h.Type())
+	if err != nil {
+		return err
+	}
+	file, size, err := f.content.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+
+	var in io.ReaderAt = file
+	if size >= longEncode {
+		bar := program.NewProgressBar(cmd, bytesRead(h.Type(), size))
+		defer bar.Done()
+		in = progressReader{file, bar}
+	}
+	var state []byte
+	err = replaceFile(f.tag, 0o644, func(w io.Writer) (err error) {
+		state, err = encodeJSON(cmd.Context(), h, in, size, w, options)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeState(f.state, state)
+}
+
+func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat.EncodeOptions, err error) {
+	for _, name := range []string{"challenges", "root-seed", "chunk-size"} {
+		if t != heartbeat.Merkle && cmd.Flags().Changed(name) {
+			return o, fmt.Errorf("--%s is for Merkle, and this heartbeat is %s; leave it out", name, t)
+		}
+	}
+	if f.challenges < 1 {
+		return o, fmt.Errorf("--challenges is %d; give 1 or more", f.challenges)
+	}
+	o.Challenges = f.challenges
+	if cmd.Flags().Changed("chunk-size") {
+		o.ChunkSize = &f.chunkSize
+	}
+	if cmd.Flags().Changed("root-seed") {
+		o.RootSeed, err = base64.StdEncoding.DecodeString(f.rootSeed)
+		if err == nil && len(o.RootSeed) != 32 {
+			err = fmt.Errorf("it is %d bytes", len(o.RootSeed))
+		}
+		if err != nil {
+			return o, fmt.Errorf("--root-seed: give 32 bytes in base64: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// longEncode is the size of a file, in bytes, from which on encoding it takes
+// long enough for somebody to wonder.
+const longEncode = 64 << 20
+
+// bytesRead is how much of a file an encoding will read: all of it once, or
+// with Merkle, where challenges overlap, an amount not known here, which is -1.
+func bytesRead(t heartbeat.Type, size int64) int64 {
+	if t == heartbeat.Swizzle {
+		return size
+	}
+	return -1
+}
+
+// progressReader is a file that tells a progress bar what was read of it.
+type progressReader struct {
+	file io.ReaderAt
+	bar  program.ProgressBar
+}
+
+func (r progressReader) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := r.file.ReadAt(p, offset)
+	r.bar.Add(int64(n))
+	return n, err
+}
+
+// encodeJSON encodes a file and writes the tag in its wire form as it comes, so
+// that memory does not grow with the file.
+func encodeJSON(ctx context.Context, h heartbeat.Heartbeat, file io.ReaderAt, size int64, w io.Writer, o heartbeat.EncodeOptions) (state []byte, err error) {
+	tag, pipe := io.Pipe()
+	encoded := make(chan error, 1)
+	go func() {
+		var err error
+		state, err = h.Encode(ctx, file, size, pipe, o)
+		pipe.CloseWithError(err)
+		encoded <- err
+	}()
+	err = h.WriteTagJSON(w, tag)
+	tag.CloseWithError(err) // stops an Encode that nobody listens to any more
+	if encodeErr := <-encoded; encodeErr != nil {
+		return nil, encodeErr
+	}
+	return state, err
+}

@@ -1,0 +1,182 @@
+package heartbeatcmd
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/heartbeat/filestream"
+)
+
+// standardInput is the path that stands for it.
+const standardInput = "-"
+
+// readInput reads a whole input file.
+func readInput(cmd *cobra.Command, path string) ([]byte, error) {
+	if path == standardInput {
+		b, err := io.ReadAll(cmd.InOrStdin())
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return b, nil
+	}
+	return os.ReadFile(path)
+}
+
+// oneStandardInput says no where more than one input would be read from it.
+func oneStandardInput(paths ...string) error {
+	seen := false
+	for _, path := range paths {
+		if path == standardInput && seen {
+			return errors.New(`only one input can be "-", standard input; give files for the others`)
+		}
+		seen = seen || path == standardInput
+	}
+	return nil
+}
+
+// readWire reads an input file and parses it as one of the wire's objects.
+func readWire(cmd *cobra.Command, path string, parse func(json.RawMessage) ([]byte, error)) ([]byte, error) {
+	raw, err := readInput(cmd, path)
+	if err != nil {
+		return nil, err
+	}
+	object, err := parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return object, nil
+}
+
+// readState reads a state file: a JSON string, the base64 of the binary state.
+func readState(cmd *cobra.Command, path string) ([]byte, error) {
+	return readWire(cmd, path, func(raw json.RawMessage) (state []byte, err error) {
+		var text *string
+		if err = json.Unmarshal(raw, &text); err == nil && text == nil {
+			err = errors.New("null")
+		}
+		if err == nil {
+			state, err = base64.StdEncoding.DecodeString(*text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not a state file, which is a JSON string of base64, as `heartbeat encode` writes it: %w", err)
+		}
+		return state, nil
+	})
+}
+
+func writeState(path string, state []byte) error {
+	return replaceFile(path, 0o600, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%q\n", base64.StdEncoding.EncodeToString(state))
+		return err
+	})
+}
+
+// replaceFile writes a file such that it is either the old one or the whole
+// new one, whatever happens in between. Something that is not a file, such as
+// a pipe, is written to as it is.
+func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if present, err := os.Stat(path); err == nil && !present.Mode().IsRegular() {
+		return writeInto(path, write)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary.Name()))
+		}
+	}()
+	err = write(temporary)
+	if err == nil {
+		err = temporary.Chmod(mode)
+	}
+	if err == nil {
+		err = temporary.Sync()
+	}
+	if err = errors.Join(err, temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+func writeInto(path string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+// printLine writes a result to standard output.
+func printLine(cmd *cobra.Command, result []byte) error {
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", result)
+	return err
+}
+
+// contentFlags tell which file is encoded or proved: one on disk, or one made
+// of a seed.
+type contentFlags struct {
+	path string
+	seed string
+	size int64
+}
+
+func (c *contentFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.path, "file", "", "the file")
+	cmd.Flags().StringVar(&c.seed, "seed", "", "in place of --file, the seed of the file stream that the file is made of")
+	cmd.Flags().Int64Var(&c.size, "size", 0, "with --seed, the size of the file in bytes")
+}
+
+// open gives the file and its size. The caller closes it.
+func (c *contentFlags) open(cmd *cobra.Command) (content, int64, error) {
+	given := cmd.Flags().Changed
+	switch {
+	case given("file") && !given("seed") && !given("size"):
+		return openFile(c.path)
+	case given("file") || given("seed") != given("size"):
+		return nil, 0, errors.New("the file is given by --file alone, or by --seed and --size together")
+	case !given("seed"):
+		return nil, 0, errors.New("the file is missing: give --file, or --seed and --size")
+	case c.size < 0:
+		return nil, 0, fmt.Errorf("--size is %d; give a size in bytes, from 0 up", c.size)
+	}
+	return streamed{filestream.New(c.seed, c.size)}, c.size, nil
+}
+
+// content is a file's bytes.
+type content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// streamed is a file made of a seed, which has nothing to close.
+type streamed struct{ io.ReaderAt }
+
+func (streamed) Close() error { return nil }
+
+func openFile(path string) (content, int64, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	status, err := file.Stat()
+	if err == nil && !status.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file, and its parts are read in any order", path)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, status.Size(), nil
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/program"
+
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// withStore runs do on the records that the configuration names.
+func withStore(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	return onStore(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
+}
+
+// withTables is withStore where the tables must be those of this version.
+func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
+}
+
+// onStore is withStore where the configuration is read already.
+func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+	st, err := openStore(ctx, cfg.Database, newLogger(cfg.Log))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return do(ctx, st)
+}
+
+// onTables is withTables where the configuration is read already.
+func onTables(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
+		if err := checkSchema(ctx, st); err != nil {
+			return err
+		}
+		return do(ctx, st)
+	})
+}
+
+// withProcess runs do with the rooms open and the heartbeat keys known, but
+// nothing running.
+func withProcess(cmd *cobra.Command, do func(context.Context, *process) error) error {
+	cfg, err := loadConfig(cmd, config.Default())
+	if err != nil {
+		return err
+	}
+	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == config.SQLite {
+		// A standalone node keeps its key beside its database.
+		cfg.Heartbeat.KeyFiles = []string{filepath.Join(filepath.Dir(cfg.Database.Path), ownKeyFile)}
+	}
+	ctx := cmd.Context()
+	p, err := openProcess(ctx, cfg, newLogger(cfg.Log), false)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := checkSchema(ctx, p.store); err != nil {
+		return err
+	}
+	if err := p.join(ctx); err != nil {
+		return err
+	}
+	return do(ctx, p)
+}
+
+func newDBCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "db", Short: "Look after the database"}
+	cmd.AddCommand(newMigrateCommand(), newCleanCommand())
+	return cmd
+}
+
+func newMigrateCommand() *cobra.Command {
+	var (
+		downTo   int64
+		loseData bool
+	)
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the tables to the version that this program needs",
+		Long: "Brings the tables to the version that this program needs, and makes the keys of\n" +
+			"heartbeat.keyFiles known there; fails with 3 where the database belongs to another.\n" +
+			"With --down-to it goes back to an older version, and loses what that cannot hold.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			down := cmd.Flags().Changed("down-to")
+			if down && !loseData {
+				return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
+			}
+			return withStore(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+				if down {
+					return migrate(ctx, cmd.OutOrStdout(), st, func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) })
+				}
+				if err := migrate(ctx, cmd.OutOrStdout(), st, st.Migrate); err != nil {
+					return err
+				}
+				return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: yes, lose it")
+	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
+	return cmd
+}
+
+// migrate brings the tables to another version, and tells which.
+func migrate(ctx context.Context, w io.Writer, st *store.Store, move func(context.Context) error) error {
+	if err := move(ctx); err != nil {
+		return err
+	}
+	have, _, err := st.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "the tables are at version %d\n", have)
+	return nil
+}
+
+// checkKeys fails where the database is of another key than those of the files.
+// Without any there is nothing to hold against it.
+func checkKeys(ctx context.Context, files []string, st *store.Store) error {
+	if len(files) == 0 {
+		return nil
+	}
+	heartbeats, err := keyring.Load(files)
+	if err != nil {
+		return err
+	}
+	_, err = registerKeys(ctx, st, heartbeats)
+	if errors.Is(err, store.ErrKeyMissing) {
+		return program.ExitError{Status: program.ExitOtherKey, Err: err}
+	}
+	return err
+}
+
+func newTokensCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "tokens", Short: "Look after farmers' tokens"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "delete TOKEN|ID",
+		Short: "Delete a token, with its contracts",
+		Long:  "Deletes a token, named by itself or by its farmer's id, with its contracts.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := farmerID(args[0])
+			if err != nil {
+				return err
+			}
+			return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
+				return nil
+			})
+		},
+	})
+	return cmd
+}
+
+func newCleanCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "clean",
+		Short: "Delete expired contracts, their tags, and files that nothing refers to",
+		Long:  "Does at once what workers do by themselves: takes expired contracts off their\nfarmers' counts, deletes those that expired contracts.retention ago, and then the\ntags and files that nothing refers to.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files\n",
+					done.Expired, done.Contracts, done.Tags, done.Files)
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/config"
+)
+
+// status is what the tests read of a farmer.
+type status struct {
+	ID                          string
+	Heartbeats, Contracts, Size int64
+	Uptime                      float64
+	Online                      bool
+}
+
+// standalone is a whole node that runs in the test's process.
+type standalone struct {
+	url  string
+	stop func() error
+}
+
+func startStandalone(t *testing.T, dir string, demo int) standalone {
+	t.Helper()
+	cfg := standaloneBase(dir, demo)
+	cfg.API.Listen, cfg.API.PrivateListen = freeAddress(t), freeAddress(t)
+	// Long enough for a stop and a start on a busy machine: what is down for
+	// an interval loses its contracts, as it must.
+	cfg.Contracts.Interval = 12 * time.Second
+	cfg.Inventory.MaxChunkSize = 64 << 10
+	cfg.Inventory.TotalSize = 4 << 20
+	cfg.Log = config.Log{Level: 12, Format: config.LogText} // nothing
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serveStandalone(ctx, cfg, dir, demo, new(bytes.Buffer)) }()
+	n := standalone{url: "http://" + cfg.API.Listen, stop: func() error { cancel(); return <-ended }}
+	return n
+}
+
+func (n standalone) farmers(t *testing.T) map[string]status {
+	t.Helper()
+	resp, err := http.Get(n.url + "/api/downstream/status/list")
+	if err != nil {
+		return nil // not up yet
+	}
+	defer resp.Body.Close()
+	var list struct{ Farmers []status }
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	byID := map[string]status{}
+	for _, f := range list.Farmers {
+		byID[f.ID] = f
+	}
+	return byID
+}
+
+// until asks for the farmers until they are as wanted.
+func (n standalone) until(t *testing.T, what string, wanted func(map[string]status) bool) map[string]status {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for time.Now().Before(deadline) {
+		if farmers := n.farmers(t); wanted(farmers) {
+			return farmers
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("not within two minutes: %s; farmers: %+v", what, n.farmers(t))
+	return nil
+}
+
+func TestStandaloneDemoFarmsAndLosesNothingOverARestart(t *testing.T) {
+	t.Parallel()
+	const demo = 2
+	dir := filepath.Join(t.TempDir(), "data")
+	n := startStandalone(t, dir, demo)
+	before := n.until(t, "two farmers with two heartbeats for each contract", func(all map[string]status) bool {
+		return len(all) == demo && every(all, func(f status) bool { return f.Online && f.Contracts > 0 && f.Heartbeats >= 2*f.Contracts })
+	})
+	if err := n.stop(); err != nil {
+		t.Fatalf("stopping: %v", err)
+	}
+
+	n = startStandalone(t, dir, demo)
+	after := n.until(t, "more heartbeats than before the restart", func(all map[string]status) bool {
+		return len(all) >= demo && every(all, func(f status) bool { return f.Heartbeats > before[f.ID].Heartbeats+f.Contracts })
+	})
+	if err := n.stop(); err != nil {
+		t.Fatalf("stopping: %v", err)
+	}
+	if len(after) != demo {
+		t.Errorf("%d farmers after the restart, want the same %d", len(after), demo)
+	}
+	for id, was := range before {
+		is, ok := after[id]
+		if !ok || is.Contracts < was.Contracts || is.Size < was.Size {
+			t.Errorf("farmer %s was %+v and is %+v", id, was, is)
+		}
+		if is.Uptime != 100 {
+			t.Errorf("farmer %s has an uptime of %v, want 100: the restart was shorter than an interval", id, is.Uptime)
+		}
+	}
+}
+
+func every(all map[string]status, is func(status) bool) bool {
+	for _, f := range all {
+		if !is(f) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,82 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/driveshare/downstream-node/internal/program"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/driveshare/downstream-node/internal/farmer"
+)
+
+func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
+	q := farmer.StatusQuery{}
+	cmd := &cobra.Command{
+		Use:   "farmers NAME",
+		Short: "List a node's farmers",
+		Long: "Lists a node's farmers, through the API server's proxy to the node's Service.\n" +
+			"It needs the right to get services/proxy.",
+		Example: "  kubectl downstream farmers downstream --online --sort size --descending --limit 20",
+		Args:    oneNode,
+		RunE: onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+			return c.printFarmers(ctx, cmd.OutOrStdout(), name, q)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&q.Online, "online", false, "only those that are online")
+	flags.StringVar(&q.Sort, "sort", "", "sort by id, address, uptime, heartbeats, contracts, size or online")
+	flags.BoolVar(&q.Descending, "descending", false, "with --sort, the largest first")
+	flags.IntVar(&q.Limit, "limit", 0, "list so many at most; 0 for all")
+	flags.IntVar(&q.Page, "page", 0, "with --limit, the page, from 0")
+	program.CompleteWith(cmd, "sort", "id", "address", "uptime", "heartbeats", "contracts", "size", "online")
+	return cmd
+}
+
+func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q farmer.StatusQuery) error {
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	api, err := c.farmerAPI(node)
+	if err != nil {
+		return err
+	}
+	farmers, err := api.StatusList(ctx, q)
+	if err != nil {
+		if refused, ok := errors.AsType[*farmer.Error](err); ok && !refused.FromNode {
+			return fmt.Errorf("ask the node through the API server's proxy: %w", err)
+		}
+		return err
+	}
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "ID\tADDRESS\tONLINE\tUPTIME\tHEARTBEATS\tCONTRACTS\tSIZE\tCOUNTRY\tLAST DUE")
+	for _, f := range farmers {
+		fmt.Fprintf(out, "%s\t%s\t%t\t%.2f%%\t%d\t%d\t%s\t%s\t%s\n",
+			f.ID, f.Address, f.Online, f.Uptime, f.Heartbeats, f.Contracts,
+			humanize.IBytes(uint64(max(f.Size, 0))), known(f.Location.Country), lastDue(f.LastDue))
+	}
+	return out.Flush()
+}
+
+func known(text *string) string {
+	if text == nil || *text == "" {
+		return "-"
+	}
+	return *text
+}
+
+// lastDue shows the time that nodes like ours tell, and anything else as it is.
+func lastDue(raw json.RawMessage) string {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return string(raw)
+	}
+	return known(text)
+}

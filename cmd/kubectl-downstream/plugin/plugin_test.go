@@ -1,0 +1,394 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/program"
+
+	"github.com/spf13/cobra"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/internal/farmer"
+)
+
+var seenAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(seenAt.Add(-3 * time.Minute))}
+}
+
+// readyNode is a node of which everything is known.
+func readyNode() *v1alpha1.DownstreamNode {
+	backlog, replicas := int64(7), int32(2)
+	node := &v1alpha1.DownstreamNode{
+		ObjectMeta: metav1.ObjectMeta{Name: "farm", Namespace: "storage", Generation: 3},
+		Status: v1alpha1.DownstreamNodeStatus{
+			ObservedGeneration: 3,
+			Conditions: []metav1.Condition{
+				condition("SomebodyElses", metav1.ConditionTrue, "Because", "it is not ours"),
+				condition(v1alpha1.WorkersAvailable, metav1.ConditionTrue, "Available", "3 of 4 workers are ready"),
+				condition(v1alpha1.Ready, metav1.ConditionTrue, "Available", "farmers can farm"),
+			},
+			API:          v1alpha1.APIStatus{Replicas: 2, ReadyReplicas: 2},
+			Workers:      v1alpha1.WorkersStatus{DesiredReplicas: 4, Replicas: 4, ReadyReplicas: 3, Selector: "app=worker"},
+			Backlog:      &backlog,
+			URL:          "http://farm-api.storage.svc",
+			HeartbeatKey: v1alpha1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key"},
+		},
+	}
+	node.Spec.API.Replicas = &replicas
+	return node
+}
+
+func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "storage", Labels: map[string]string{"app": "worker"}},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+	}
+}
+
+// proxyPaths answer as the pods of readyNode would behind the API server.
+var proxyPaths = map[string]string{
+	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
+		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "last_due": "2026-01-02T03:09:05Z"},
+		{"id": "b2", "address": "1B", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 0, "size": 0, "online": false, "last_due": null}]}`,
+	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list/online/by/d/size/1": `{"farmers": []}`,
+	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
+}
+
+// newTestCluster is a cluster that holds objects, and whose pods answer with
+// what proxied has for a path.
+func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.Object) *cluster {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, ok := proxied[r.URL.Path]
+		if !ok {
+			http.Error(w, `{"kind": "Status", "status": "Failure", "details": {}}`, http.StatusServiceUnavailable)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/readyz") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = w.Write([]byte(answer)) // a client that went away needs none
+	}))
+	t.Cleanup(server.Close)
+	host, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{
+		Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+			WithIndex(&coordinationv1.Lease{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).Build(),
+		namespace: "storage",
+		host:      host,
+		http:      server.Client(),
+	}
+}
+
+func TestNodeStatus(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, proxyPaths, readyNode(), lease("elsewhere", "operator-1", time.Hour), lease("system", "operator-2", time.Second),
+		workerPod("worker-1", corev1.ConditionFalse), workerPod("worker-2", corev1.ConditionTrue))
+	var out strings.Builder
+	if err := c.printStatus(t.Context(), &out, "farm", seenAt); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.TrimPrefix(`
+storage/farm    ready
+URL             http://farm-api.storage.svc
+API             2 of 2 ready
+Workers         3 of 4 ready
+Backlog         7 jobs
+Oldest waiting  1.3s
+Farmers online  1 of 2
+Operator        operator-2, in system
+Heartbeat key   farm-heartbeat-key
+
+CONDITION         STATUS  FOR  REASON     MESSAGE
+Ready             True    3m   Available  farmers can farm
+WorkersAvailable  True    3m   Available  3 of 4 workers are ready
+SomebodyElses     True    3m   Because    it is not ours
+`, "\n")
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestNodeStatusWithoutPods holds that what pods do not tell is said to be
+// unknown, and neither zero nor a failure.
+func TestNodeStatusWithoutPods(t *testing.T) {
+	t.Parallel()
+	node := readyNode()
+	node.Status.Backlog = nil
+	for name, c := range map[string]*cluster{
+		"silent pods": newTestCluster(t, nil, node, workerPod("worker-2", corev1.ConditionTrue)),
+		"no pods":     newTestCluster(t, nil, node),
+	} {
+		var out strings.Builder
+		if err := c.printStatus(t.Context(), &out, "farm", seenAt); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, line := range []string{"Backlog         unknown", "Oldest waiting  unknown (", "Farmers online  unknown ("} {
+			if !strings.Contains(out.String(), line) {
+				t.Errorf("%s: no %q in\n%s", name, line, &out)
+			}
+		}
+	}
+}
+
+func TestNodeStatusExit(t *testing.T) {
+	t.Parallel()
+	edit := func(change func(*v1alpha1.DownstreamNode)) *v1alpha1.DownstreamNode {
+		node := readyNode()
+		change(node)
+		return node
+	}
+	tests := map[string]struct {
+		node *v1alpha1.DownstreamNode
+		exit int
+		says string
+	}{
+		"abandoned": {readyNode(), 0, "ready when an operator last looked; none is at work now\n"},
+		"paused": {edit(func(n *v1alpha1.DownstreamNode) {
+			n.Status.Conditions = append(n.Status.Conditions, condition(v1alpha1.Paused, metav1.ConditionTrue, "Paused", ""))
+		}), 0, "ready, paused"},
+		"not ready": {edit(func(n *v1alpha1.DownstreamNode) {
+			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionFalse, "KeyMissing", "the Secret is gone")
+		}), 1, "not ready: KeyMissing"},
+		"unknown": {edit(func(n *v1alpha1.DownstreamNode) {
+			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionUnknown, "Starting", "")
+		}), 1, "not ready: Starting"},
+		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has looked at it since"},
+		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "no operator has looked at it yet"},
+	}
+	for name, tt := range tests {
+		var out, stderr strings.Builder
+		err := newTestCluster(t, nil, tt.node).printStatus(t.Context(), &out, "farm", seenAt)
+		if got := program.ExitStatus(New(), err, &stderr); got != tt.exit || stderr.Len() > 0 {
+			t.Errorf("%s: exit %d, stderr %q", name, got, &stderr)
+		}
+		if !strings.Contains(out.String(), tt.says) {
+			t.Errorf("%s: no %q in\n%s", name, tt.says, &out)
+		}
+	}
+}
+
+func TestNodeFarmers(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, proxyPaths, readyNode())
+	var out strings.Builder
+	if err := c.printFarmers(t.Context(), &out, "farm", farmer.StatusQuery{}); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.TrimPrefix(`
+ID  ADDRESS  ONLINE  UPTIME  HEARTBEATS  CONTRACTS  SIZE     COUNTRY  LAST DUE
+a1  1A       true    99.50%  12          3          3.0 KiB  NL       2026-01-02T03:09:05Z
+b2  1B       false   0.00%   0           0          0 B      -        -
+`, "\n")
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if err := c.printFarmers(t.Context(), &out, "farm", farmer.StatusQuery{Online: true, Sort: "size", Descending: true, Limit: 1}); err != nil {
+		t.Error(err)
+	}
+	if err := newTestCluster(t, nil, readyNode()).printFarmers(t.Context(), &out, "farm", farmer.StatusQuery{}); err == nil || !strings.Contains(err.Error(), "through the API server's proxy") {
+		t.Errorf("a node that does not answer: %v", err)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, nil, readyNode())
+	for _, step := range []struct {
+		paused bool
+		says   string
+	}{
+		{true, "farm: paused\n"},
+		{true, "farm: not changed, it is paused already\n"},
+		{false, "farm: resumed\n"},
+		{false, "farm: not changed, it is resumed already\n"},
+	} {
+		var out strings.Builder
+		if err := c.setPaused(t.Context(), &out, "farm", step.paused); err != nil {
+			t.Fatal(err)
+		}
+		node, err := c.node(t.Context(), "farm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != step.says || node.Spec.Paused != step.paused {
+			t.Errorf("want %t and %q, got %t and %q", step.paused, step.says, node.Spec.Paused, &out)
+		}
+	}
+	if err := c.setPaused(t.Context(), &strings.Builder{}, "other", true); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("an unknown node: %v", err)
+	}
+}
+
+// lease is an operator's in a namespace, renewed so long ago.
+func lease(namespace, holder string, age time.Duration) client.Object {
+	seconds, renewed := int32(15), metav1.NewMicroTime(seenAt.Add(-age))
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: operatorLease, Namespace: namespace},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &renewed},
+	}
+}
+
+func TestOperatorStatus(t *testing.T) {
+	t.Parallel()
+	for says, objects := range map[string][]client.Object{
+		"led by operator-1":                    {lease("storage", "operator-1", 3*time.Second)},
+		"operator-1 renewed its lease 60s ago": {lease("storage", "operator-1", time.Minute)},
+		"has given up its lease":               {lease("storage", "", time.Second)},
+		"has ever led":                         nil,
+	} {
+		var out strings.Builder
+		err := newTestCluster(t, nil, objects...).printOperator(t.Context(), &out, seenAt)
+		text := out.String()
+		if err != nil {
+			text += err.Error()
+		}
+		if !strings.Contains(text, says) || (err == nil) != strings.HasPrefix(says, "led by") {
+			t.Errorf("want %q, got %q", says, text)
+		}
+	}
+}
+
+func TestApplyNode(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, nil)
+	manifest := "apiVersion: downstream.driveshare.org/v1alpha1\nkind: DownstreamNode\nmetadata: {name: farm}\nspec: {mysql: {evaluation: {}}, redis: {evaluation: {}}, paused: %s}\n"
+	for _, paused := range []string{"true", "false"} {
+		if err := c.applyNode(t.Context(), io.Discard, fmt.Appendf(nil, manifest, paused)); err != nil {
+			t.Fatal(err)
+		}
+		node, err := c.node(t.Context(), "farm")
+		if err != nil || fmt.Sprint(node.Spec.Paused) != paused {
+			t.Errorf("paused is %t, %v", node.Spec.Paused, err)
+		}
+	}
+	for manifest, says := range map[string]string{
+		"kind: Secret\napiVersion: v1\n": "not of a DownstreamNode",
+		"kind: Secret\nkind: Secret\n":   "read the manifest",
+	} {
+		if err := c.applyNode(t.Context(), io.Discard, []byte(manifest)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want %q, got %v", says, err)
+		}
+	}
+}
+
+// TestWaitFor runs on a clock that costs nothing.
+func TestWaitFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			wait  time.Duration
+			after int // tries that fail
+			tries int
+			ok    bool
+		}{{0, 0, 1, true}, {0, 1, 1, false}, {10 * time.Second, 3, 4, true}, {10 * time.Second, 99, 5, false}} {
+			tries := 0
+			err := waitFor(t.Context(), tt.wait, func(context.Context) error {
+				if tries++; tries <= tt.after {
+					return errNotReady
+				}
+				return nil
+			})
+			if tries != tt.tries || (err == nil) != tt.ok {
+				t.Errorf("%+v: %d tries, %v", tt, tries, err)
+			}
+		}
+	})
+}
+
+const kubeconfig = `
+apiVersion: v1
+kind: Config
+clusters: [{name: far, cluster: {server: "https://far.example/prefix"}}]
+users: [{name: me, user: {token: secret}}]
+contexts:
+- {name: one, context: {cluster: far, user: me, namespace: first}}
+- {name: two, context: {cluster: far, user: me, namespace: second}}
+current-context: one
+`
+
+func TestKubectlFlags(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"":                     "first https://far.example/prefix/api/v1/namespaces/first/pods/http:p:9090/proxy/metrics",
+		"-n third":             "third https://far.example/prefix/api/v1/namespaces/third/pods/http:p:9090/proxy/metrics",
+		"--context two":        "second https://far.example/prefix/api/v1/namespaces/second/pods/http:p:9090/proxy/metrics",
+		"-s https://near.test": "first https://near.test/api/v1/namespaces/first/pods/http:p:9090/proxy/metrics",
+	} {
+		cmd := New()
+		access := newClusterAccess(cmd.Flags())
+		if err := cmd.ParseFlags(append(strings.Fields(args), "--kubeconfig", file)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := access.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.namespace + " " + c.proxied("pods", "p", "9090", "metrics").String(); got != want {
+			t.Errorf("%q: %s", args, got)
+		}
+	}
+}
+
+func TestWithoutKubeconfig(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "kubeconfig")
+	t.Setenv("KUBECONFIG", missing)
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // also where the test runs in a pod
+	for name, tt := range map[string]struct {
+		cmd  *cobra.Command
+		args []string
+		says string
+	}{
+		"node":            {New(), []string{"status", "farm"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
+		"operator status": {New(), []string{"operator"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
+	} {
+		tt.cmd.SilenceErrors, tt.cmd.SilenceUsage = true, true
+		tt.cmd.SetArgs(tt.args)
+		if err := tt.cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.says {
+			t.Errorf("%s: %v\nwant %s", name, err, tt.says)
+		}
+	}
+}
+
+func TestPluginNames(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{"farm": "farm", "dn/farm": "farm", "downstreamnode.downstream.driveshare.org/farm": "farm"} {
+		if got := nodeName(arg); got != want {
+			t.Errorf("%s: %s", arg, got)
+		}
+	}
+	if help := New().UsageString(); !strings.Contains(help, "kubectl downstream [command]") {
+		t.Error(help)
+	}
+}

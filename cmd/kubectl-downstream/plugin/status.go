@@ -1,0 +1,166 @@
+package plugin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "status NAME",
+		Short: "Show how a node stands, on one screen",
+		Long: "Shows a node's conditions, replicas, backlog, the age of the oldest answer that\n" +
+			"waits, how many farmers are online, who leads the operators, and what a pod that is\n" +
+			"not ready waits for. Exits with 1 where the node is not ready.\n\n" +
+			"What only pods know comes through the API server's proxy. It needs the rights to\n" +
+			"list pods, and to get pods/proxy and services/proxy; the operator, to list leases.",
+		Example: "  kubectl downstream status downstream -n storage",
+		Args:    oneNode,
+	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for the node to be ready, and then show it")
+	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+		// Whatever the wait comes to is on the screen that follows.
+		_ = waitFor(ctx, wait, func(ctx context.Context) error { return c.awaitReady(ctx, name) })
+		return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
+	})
+	return cmd
+}
+
+func (c *cluster) awaitReady(ctx context.Context, name string) error {
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	if ready, _ := readiness(node); !ready {
+		return errNotReady
+	}
+	return nil
+}
+
+// errNotReady ends the status command with 1. What there is to say stands on
+// the screen already.
+var errNotReady = errors.New("")
+
+func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now time.Time) error {
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	live := c.observe(ctx, node)
+	ready, why := readiness(node)
+	operator, none := c.anyOperator(ctx, now)
+	if ready && none {
+		why += " when an operator last looked; none is at work now"
+	}
+
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "%s/%s\t%s\n", node.Namespace, node.Name, why)
+	fmt.Fprintf(out, "URL\t%s\n", cmp.Or(node.Status.URL, "-"))
+	fmt.Fprintf(out, "API\t%d of %s ready\n", node.Status.API.ReadyReplicas, desiredAPI(node))
+	fmt.Fprintf(out, "Workers\t%d of %d ready%s\n", node.Status.Workers.ReadyReplicas, node.Status.Workers.DesiredReplicas, autoscaled(node))
+	fmt.Fprintf(out, "Backlog\t%s\n", backlog(node))
+	fmt.Fprintf(out, "Oldest waiting\t%s\n", live.oldest)
+	fmt.Fprintf(out, "Farmers online\t%s\n", live.online)
+	fmt.Fprintf(out, "Operator\t%s\n", operator)
+	fmt.Fprintf(out, "Heartbeat key\t%s\n", cmp.Or(node.Status.HeartbeatKey.SecretName, "-"))
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if err := printConditions(w, node.Status.Conditions, now); err != nil {
+		return err
+	}
+	for _, line := range c.unready(ctx, node) {
+		fmt.Fprintf(w, "\n%s\n", line)
+	}
+	if !ready {
+		return errNotReady
+	}
+	return nil
+}
+
+// readiness says whether the node is ready, and in a few words why not. What
+// the operator said about an older spec says nothing about this one.
+func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
+	condition := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.Ready)
+	switch {
+	case condition == nil:
+		return false, "no operator has looked at it yet"
+	case node.Status.ObservedGeneration < node.Generation:
+		return false, "edited, and no operator has looked at it since"
+	case condition.Status != metav1.ConditionTrue:
+		return false, "not ready: " + condition.Reason
+	case meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.Paused):
+		return true, "ready, paused"
+	}
+	return true, "ready"
+}
+
+func desiredAPI(node *v1alpha1.DownstreamNode) string {
+	api := node.Spec.API
+	switch {
+	case api.Autoscaling != nil:
+		return fmt.Sprintf("%d to %d", api.Autoscaling.Min, api.Autoscaling.Max)
+	case api.Replicas != nil:
+		return strconv.Itoa(int(*api.Replicas))
+	}
+	return strconv.Itoa(int(node.Status.API.Replicas))
+}
+
+func autoscaled(node *v1alpha1.DownstreamNode) string {
+	if a := node.Spec.Workers.Autoscaling; a != nil {
+		least := int32(1)
+		if a.Min != nil {
+			least = *a.Min
+		}
+		return fmt.Sprintf(", autoscaled from %d to %d", least, a.Max)
+	}
+	return ""
+}
+
+func backlog(node *v1alpha1.DownstreamNode) string {
+	if node.Status.Backlog == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d jobs", *node.Status.Backlog)
+}
+
+// conditionOrder is the order in which a node comes up; others follow by name.
+var conditionOrder = []string{
+	v1alpha1.Ready, v1alpha1.Progressing, v1alpha1.Degraded, v1alpha1.Paused, v1alpha1.HeartbeatKeyAvailable,
+	v1alpha1.SchemaMigrated, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable,
+}
+
+func printConditions(w io.Writer, conditions []metav1.Condition, now time.Time) error {
+	place := func(c metav1.Condition) int {
+		if i := slices.Index(conditionOrder, c.Type); i >= 0 {
+			return i
+		}
+		return len(conditionOrder)
+	}
+	sorted := slices.SortedFunc(slices.Values(conditions), func(a, b metav1.Condition) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Type, b.Type))
+	})
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "CONDITION\tSTATUS\tFOR\tREASON\tMESSAGE")
+	for _, c := range sorted {
+		age := duration.HumanDuration(now.Sub(c.LastTransitionTime.Time))
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", c.Type, c.Status, age, c.Reason, c.Message)
+	}
+	return out.Flush()
+}
