@@ -16,23 +16,10 @@ import (
 
 // historyAnswer is how the node did, span by span.
 type historyAnswer struct {
-	From   int64       `json:"from"`
-	To     int64       `json:"to"`
-	Step   string      `json:"step"`
-	Points []spanPoint `json:"points"`
-}
-
-// spanPoint is one span: how much there was at its end, and how many of each
-// came within it.
-type spanPoint struct {
-	Time       int64 `json:"time"` // the span's start
-	Farmers    int64 `json:"farmers"`
-	Online     int64 `json:"online"`
-	Contracts  int64 `json:"contracts"`
-	Size       int64 `json:"size"`
-	Heartbeats int64 `json:"heartbeats"`
-	Wrong      int64 `json:"wrong"`
-	Expired    int64 `json:"expired"`
+	From   int64      `json:"from"`
+	To     int64      `json:"to"`
+	Step   string     `json:"step"`
+	Points []totalsAt `json:"points"` // each at its span's start
 }
 
 // statusHistory answers GET /status/history.
@@ -46,12 +33,9 @@ func (s *Server) statusHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := historyAnswer{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]spanPoint, len(spans))}
+	answer := historyAnswer{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totalsAt, len(spans))}
 	for i, p := range spans {
-		answer.Points[i] = spanPoint{
-			Time: p.Start.Unix(), Farmers: p.Farmers, Online: p.Online, Contracts: p.Contracts, Size: p.Size,
-			Heartbeats: p.Heartbeats, Wrong: p.Wrong, Expired: p.Expired,
-		}
+		answer.Points[i] = totalsAt{p.Start.Unix(), totals(p.Totals)}
 	}
 	return writeSnapshot(w, r, answer)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -23,11 +24,11 @@ type recentHistories struct {
 
 type recentHistory struct {
 	read  time.Time
-	spans []store.Span
+	spans []node.Span
 }
 
 // get is the history asked for, as it is now or was a moment ago.
-func (r *recentHistories) get(ctx context.Context, q history, now time.Time, st *store.Store) ([]store.Span, error) {
+func (r *recentHistories) get(ctx context.Context, q history, now time.Time, st *store.Store) ([]node.Span, error) {
 	r.mu.Lock()
 	found, ok := r.all[q]
 	r.mu.Unlock()

@@ -59,55 +59,29 @@ func (r *pageRecords) Show(ctx context.Context, id string) (page.Farmer, error) 
 	return pageFarmer(f, now), err
 }
 
-func (r *pageRecords) Days(ctx context.Context, id string, count int) ([]page.Day, error) {
+func (r *pageRecords) Days(ctx context.Context, id string, count int) ([]node.Day, error) {
 	now := r.now()
-	found, err := r.store.FarmerDays(ctx, id, now.AddDate(0, 0, 1-count), now)
-	if err != nil {
-		return nil, err
-	}
-	days := make([]page.Day, len(found))
-	for i, d := range found {
-		days[i] = page.Day{
-			Date: d.Start, Uptime: d.Uptime(), Heartbeats: d.Heartbeats, Wrong: d.Wrong, Contracts: d.Contracts, Size: d.Size,
-		}
-	}
-	return days, nil
+	return r.store.FarmerDays(ctx, id, now.AddDate(0, 0, 1-count), now)
 }
 
-func (r *pageRecords) Summary(ctx context.Context) (page.Totals, error) {
+func (r *pageRecords) Summary(ctx context.Context) (node.Totals, error) {
 	view, err := r.roster.View(ctx)
 	if err != nil {
-		return page.Totals{}, err
+		return node.Totals{}, err
 	}
-	s := view.Summary()
-	return page.Totals{Farmers: s.Farmers, Online: s.Online, Contracts: s.Contracts, Size: s.Size, Heartbeats: s.Heartbeats}, nil
+	return view.Summary(), nil
 }
 
-func (r *pageRecords) Places(ctx context.Context) ([]page.Place, error) {
+func (r *pageRecords) Places(ctx context.Context) ([]node.Place, error) {
 	view, err := r.roster.View(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := view.Places()
-	places := make([]page.Place, len(found))
-	for i, p := range found {
-		places[i] = page.Place{
-			Lat: p.Lat, Lon: p.Lon, Country: p.Country, City: p.City, Farmers: p.Farmers, Online: p.Online,
-		}
-	}
-	return places, nil
+	return view.Places(), nil
 }
 
-func (r *pageRecords) History(ctx context.Context, from, to time.Time, step time.Duration) ([]page.Span, error) {
-	found, err := r.store.History(ctx, from, to, step)
-	if err != nil {
-		return nil, err
-	}
-	spans := make([]page.Span, len(found))
-	for i, s := range found {
-		spans[i] = page.Span(s)
-	}
-	return spans, nil
+func (r *pageRecords) History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error) {
+	return r.store.History(ctx, from, to, step)
 }
 
 // showPage is the handler of whatever is not a farmer's request.

@@ -19,16 +19,26 @@ import (
 
 // farmerAnswer is what everyone may know of a farmer.
 type farmerAnswer struct {
-	ID         string         `json:"id"`
-	Address    string         `json:"address"`
-	Location   *node.Location `json:"location"`
-	Uptime     percent        `json:"uptime"`
-	Heartbeats int64          `json:"heartbeats"`
-	Contracts  int64          `json:"contracts"`
-	Size       int64          `json:"size"`
-	Online     bool           `json:"online"`
-	IPHash     string         `json:"ip_hash"`
-	LastDue    *time.Time     `json:"last_due"`
+	ID         string     `json:"id"`
+	Address    string     `json:"address"`
+	Location   *location  `json:"location"`
+	Uptime     percent    `json:"uptime"`
+	Heartbeats int64      `json:"heartbeats"`
+	Contracts  int64      `json:"contracts"`
+	Size       int64      `json:"size"`
+	Online     bool       `json:"online"`
+	IPHash     string     `json:"ip_hash"`
+	LastDue    *time.Time `json:"last_due"`
+}
+
+// location is node.Location in JSON.
+type location struct {
+	Country string  `json:"country"`
+	State   string  `json:"state"`
+	City    string  `json:"city"`
+	Zip     string  `json:"zip"`
+	Lat     float64 `json:"lat"`
+	Lon     float64 `json:"lon"`
 }
 
 // percent has two decimals in JSON.
@@ -42,7 +52,7 @@ func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerAnswer {
 	a := farmerAnswer{
 		ID:         f.ID,
 		Address:    f.Address,
-		Location:   f.Location,
+		Location:   (*location)(f.Location),
 		Uptime:     percent(f.Uptime.Percent(now)),
 		Heartbeats: f.Heartbeats,
 		Contracts:  f.Contracts,

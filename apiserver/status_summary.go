@@ -6,13 +6,16 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-
-	"github.com/driveshare/downstream-node/internal/roster"
 )
 
-// summaryAnswer is what all farmers add up to.
-type summaryAnswer struct {
-	Time       int64 `json:"time"` // Unix seconds
+// totalsAt are the totals of a moment, or of the span that begins then.
+type totalsAt struct {
+	Time int64 `json:"time"` // Unix seconds
+	totals
+}
+
+// totals is node.Totals in JSON.
+type totals struct {
 	Farmers    int64 `json:"farmers"`
 	Online     int64 `json:"online"`
 	Contracts  int64 `json:"contracts"`
@@ -28,11 +31,17 @@ func (s *Server) statusSummary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sum := view.Summary()
-	return writeSnapshot(w, r, summaryAnswer{
-		Time: sum.Time.Unix(), Farmers: sum.Farmers, Online: sum.Online, Contracts: sum.Contracts, Size: sum.Size,
-		Heartbeats: sum.Heartbeats, Wrong: sum.Wrong, Expired: sum.Expired,
-	})
+	return writeSnapshot(w, r, totalsAt{view.Time.Unix(), totals(view.Summary())})
+}
+
+// place is node.Place in JSON.
+type place struct {
+	Lat     float64 `json:"lat"`
+	Lon     float64 `json:"lon"`
+	Country string  `json:"country"`
+	City    string  `json:"city"`
+	Farmers int64   `json:"farmers"`
+	Online  int64   `json:"online"`
 }
 
 // statusMap answers GET /status/map.
@@ -41,7 +50,11 @@ func (s *Server) statusMap(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeSnapshot(w, r, map[string][]roster.Place{"places": view.Places()})
+	places := []place{} // encoded as [] if there are none
+	for _, p := range view.Places() {
+		places = append(places, place(p))
+	}
+	return writeSnapshot(w, r, map[string][]place{"places": places})
 }
 
 // writeSnapshot answers with v, unless the client has just that already. The

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
@@ -44,7 +45,7 @@ func TestRecorderRuns(t *testing.T) {
 		end()
 		spans, err := h.store.History(t.Context(), start, start, time.Hour)
 		must(t, err)
-		want := store.Span{Start: start.Truncate(time.Hour), Farmers: 1, Online: 1, Contracts: 1, Size: 100}
+		want := node.Span{Start: start.Truncate(time.Hour), Totals: node.Totals{Farmers: 1, Online: 1, Contracts: 1, Size: 100}}
 		if len(spans) != 1 || spans[0] != want {
 			t.Errorf("%+v, want %+v", spans, want)
 		}

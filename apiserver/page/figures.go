@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The zooms of the map; each shows things twice as large as the one before.
@@ -12,7 +14,7 @@ const minZoom, maxZoom = -2, 6
 
 // figures are what is over all farmers.
 type figures struct {
-	Totals    Totals
+	Totals    node.Totals
 	Countries []country
 	// atZoom are the clusters, made for each zoom when first asked for.
 	atZoom map[int]func() []cluster

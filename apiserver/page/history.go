@@ -3,6 +3,8 @@ package page
 import (
 	"slices"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // period is how far back the plots look.
@@ -34,14 +36,14 @@ const mostPoints = 200
 
 // timeline is spans of one length, the oldest first. The last may not be over.
 type timeline struct {
-	Spans []Span
+	Spans []node.Span
 	Step  time.Duration
 }
 
 // timelineOf puts spans together until there are few enough for a plot. What
 // they are put into begins where the clock says, so that it stays the same
 // while time goes on.
-func timelineOf(spans []Span, step time.Duration) timeline {
+func timelineOf(spans []node.Span, step time.Duration) timeline {
 	t := timeline{Step: step}
 	if len(spans) == 0 {
 		return t
@@ -77,14 +79,14 @@ func timelineOf(spans []Span, step time.Duration) timeline {
 // plots draws what the timeline holds: what there was as it was, and what came
 // as a rate, of the spans that are over.
 func (t timeline) plots() []plot {
-	of := func(title string, unit unit, value func(Span) int64) plot {
+	of := func(title string, unit unit, value func(node.Span) int64) plot {
 		p := plot{Title: title, Unit: unit}
 		for _, s := range t.Spans {
 			p.add(s.Start, float64(value(s)))
 		}
 		return p
 	}
-	rate := func(title string, value func(Span) int64) plot {
+	rate := func(title string, value func(node.Span) int64) plot {
 		p := plot{Title: title, Unit: inCounts}
 		for _, s := range t.Spans[:max(0, len(t.Spans)-1)] {
 			p.add(s.Start, float64(value(s))/t.Step.Hours())
@@ -92,11 +94,11 @@ func (t timeline) plots() []plot {
 		return p
 	}
 	return []plot{
-		of("Farmers online", inCounts, func(s Span) int64 { return s.Online }),
-		of("Contracts", inCounts, func(s Span) int64 { return s.Contracts }),
-		of("Stored", inBytes, func(s Span) int64 { return s.Size }),
-		rate("Heartbeats an hour", func(s Span) int64 { return s.Heartbeats }),
-		rate("Wrong answers an hour", func(s Span) int64 { return s.Wrong }),
-		rate("Contracts expired an hour", func(s Span) int64 { return s.Expired }),
+		of("Farmers online", inCounts, func(s node.Span) int64 { return s.Online }),
+		of("Contracts", inCounts, func(s node.Span) int64 { return s.Contracts }),
+		of("Stored", inBytes, func(s node.Span) int64 { return s.Size }),
+		rate("Heartbeats an hour", func(s node.Span) int64 { return s.Heartbeats }),
+		rate("Wrong answers an hour", func(s node.Span) int64 { return s.Wrong }),
+		rate("Contracts expired an hour", func(s node.Span) int64 { return s.Expired }),
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // homePage is what the front page shows.
 type homePage struct {
-	Totals    Totals
+	Totals    node.Totals
 	Map       worldMap
 	Countries []country
 	Elsewhere int // countries beyond those shown

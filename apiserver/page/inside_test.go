@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 func TestViewLinks(t *testing.T) {
@@ -133,10 +135,10 @@ func TestEqualEarth(t *testing.T) {
 
 func TestClusters(t *testing.T) {
 	t.Parallel()
-	berlin := Place{Lat: 52.5, Lon: 13.4, Country: "Germany", City: "Berlin", Farmers: 9, Online: 7}
-	potsdam := Place{Lat: 52.4, Lon: 13.0, Country: "Germany", City: "Potsdam", Farmers: 3, Online: 3}
-	sydney := Place{Lat: -33.9, Lon: 151.2, Country: "Australia", Farmers: 1}
-	found := clustersOf([]Place{sydney, potsdam, berlin}, 0)
+	berlin := node.Place{Lat: 52.5, Lon: 13.4, Country: "Germany", City: "Berlin", Farmers: 9, Online: 7}
+	potsdam := node.Place{Lat: 52.4, Lon: 13.0, Country: "Germany", City: "Potsdam", Farmers: 3, Online: 3}
+	sydney := node.Place{Lat: -33.9, Lon: 151.2, Country: "Australia", Farmers: 1}
+	found := clustersOf([]node.Place{sydney, potsdam, berlin}, 0)
 	if len(found) != 2 {
 		t.Fatalf("%d clusters, want 2", len(found))
 	}
@@ -149,7 +151,7 @@ func TestClusters(t *testing.T) {
 	if x, y := project(berlin.Lat, berlin.Lon); found[0].X != x || found[0].Y != y {
 		t.Errorf("the cluster is at (%v, %v), want (%v, %v)", found[0].X, found[0].Y, x, y)
 	}
-	if near := clustersOf([]Place{sydney, potsdam, berlin}, maxZoom); len(near) != 3 {
+	if near := clustersOf([]node.Place{sydney, potsdam, berlin}, maxZoom); len(near) != 3 {
 		t.Errorf("%d clusters from near, want 3", len(near))
 	}
 }
@@ -194,9 +196,9 @@ func TestOutline(t *testing.T) {
 func TestTimeline(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var spans []Span
+	var spans []node.Span
 	for i := range 1440 {
-		spans = append(spans, Span{Start: from.Add(time.Duration(i) * time.Minute), Online: int64(i), Heartbeats: 2})
+		spans = append(spans, node.Span{Start: from.Add(time.Duration(i) * time.Minute), Totals: node.Totals{Online: int64(i), Heartbeats: 2}})
 	}
 	all := timelineOf(spans, time.Minute)
 	if all.Step != 10*time.Minute || len(all.Spans) != 144 {
@@ -227,7 +229,12 @@ func TestStrip(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
 	day := now.Truncate(24 * time.Hour)
-	strip := stripOf([]Day{{Date: day.AddDate(0, 0, -3), Uptime: 0}, {Date: day.AddDate(0, 0, -2), Uptime: 50}, {Date: day.AddDate(0, 0, -1), Uptime: 98.5}, {Date: day, Uptime: 100}}, now)
+	strip := stripOf([]node.Day{
+		{Start: day.AddDate(0, 0, -3), Possible: 1000},
+		{Start: day.AddDate(0, 0, -2), Online: 500, Possible: 1000},
+		{Start: day.AddDate(0, 0, -1), Online: 985, Possible: 1000},
+		{Start: day, Online: 1000, Possible: 1000},
+	}, now)
 	if len(strip) != stripLength {
 		t.Fatalf("%d days", len(strip))
 	}

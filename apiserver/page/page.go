@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Paths are where the page answers, for a router that knows variables.
@@ -160,7 +162,7 @@ func (p *Page) say(w http.ResponseWriter, r *http.Request, status int, m message
 // farmerPage is what a farmer's page shows.
 type farmerPage struct {
 	Farmer
-	Days  []Day // newest first
+	Days  []node.Day // newest first
 	Strip []stripDay
 	Plots []plot
 	Now   time.Time
@@ -193,7 +195,7 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 type historyPage struct {
 	Period  period
 	Periods []period
-	Spans   []Span // newest first
+	Spans   []node.Span // newest first
 }
 
 func (p *Page) history(w http.ResponseWriter, r *http.Request) {

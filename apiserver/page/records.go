@@ -16,12 +16,12 @@ type Records interface {
 	// Show reads one farmer, or fails with ErrNotFound.
 	Show(ctx context.Context, id string) (Farmer, error)
 	// Days is a farmer's history, the oldest day first: the last count of them.
-	Days(ctx context.Context, id string, count int) ([]Day, error)
-	Summary(ctx context.Context) (Totals, error)
-	Places(ctx context.Context) ([]Place, error)
+	Days(ctx context.Context, id string, count int) ([]node.Day, error)
+	Summary(ctx context.Context) (node.Totals, error)
+	Places(ctx context.Context) ([]node.Place, error)
 	// History is the spans of time from the one that holds from to the one that
 	// holds to, as far as they are known; step is a minute, an hour or a day.
-	History(ctx context.Context, from, to time.Time, step time.Duration) ([]Span, error)
+	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
 }
 
 // ErrNotFound is Show's for a farmer that there is not.
@@ -48,38 +48,4 @@ type Farmer struct {
 	Size       int64 // bytes
 	Online     bool
 	LastDue    time.Time // zero without a contract
-}
-
-// Day is what became of a farmer in a day.
-type Day struct {
-	Date       time.Time
-	Uptime     float64 // percent
-	Heartbeats int64
-	Wrong      int64
-	Contracts  int64
-	Size       int64 // bytes
-}
-
-// Totals are over all farmers, now. Heartbeats count from their beginning.
-type Totals struct {
-	Farmers, Online int64
-	Contracts       int64
-	Size            int64 // bytes
-	Heartbeats      int64
-}
-
-// Span is what was over all farmers at the end of a span of time, and how many
-// of each came within it.
-type Span struct {
-	Start                      time.Time
-	Farmers, Online            int64
-	Contracts, Size            int64 // size in bytes
-	Heartbeats, Wrong, Expired int64 // within the span
-}
-
-// Place is somewhere on earth with farmers.
-type Place struct {
-	Lat, Lon        float64
-	Country, City   string
-	Farmers, Online int64
 }

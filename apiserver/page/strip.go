@@ -1,6 +1,10 @@
 package page
 
-import "time"
+import (
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
 
 // stripLength is how many days a farmer's strip shows.
 const stripLength = 90
@@ -17,10 +21,10 @@ const stripStep = 10.0
 
 // stripOf marks the last days up to now. A day that is not in the history is
 // one before the farmer came.
-func stripOf(days []Day, now time.Time) []stripDay {
-	byDate := map[string]Day{}
+func stripOf(days []node.Day, now time.Time) []stripDay {
+	byDate := map[string]node.Day{}
 	for _, d := range days {
-		byDate[d.Date.UTC().Format(time.DateOnly)] = d
+		byDate[d.Start.UTC().Format(time.DateOnly)] = d
 	}
 	strip := make([]stripDay, stripLength)
 	for i := range strip {
@@ -28,7 +32,7 @@ func stripOf(days []Day, now time.Time) []stripDay {
 		d, known := byDate[at.Format(time.DateOnly)]
 		strip[i] = stripDay{X: float64(i) * stripStep, Level: "none", Title: date(at) + ": no record"}
 		if known {
-			strip[i].Level, strip[i].Title = level(d.Uptime), date(at)+": "+percent(d.Uptime)
+			strip[i].Level, strip[i].Title = level(d.Uptime()), date(at)+": "+percent(d.Uptime())
 		}
 	}
 	return strip
@@ -49,17 +53,17 @@ func level(uptime float64) string {
 }
 
 // farmerPlots are a farmer's figures by day.
-func farmerPlots(days []Day) []plot {
-	of := func(title string, unit unit, bars bool, value func(Day) int64) plot {
+func farmerPlots(days []node.Day) []plot {
+	of := func(title string, unit unit, bars bool, value func(node.Day) int64) plot {
 		p := plot{Title: title, Unit: unit, Bars: bars}
 		for _, d := range days {
-			p.add(d.Date, float64(value(d)))
+			p.add(d.Start, float64(value(d)))
 		}
 		return p
 	}
 	return []plot{
-		of("Heartbeats a day", inCounts, true, func(d Day) int64 { return d.Heartbeats }),
-		of("Contracts", inCounts, false, func(d Day) int64 { return d.Contracts }),
-		of("Stored", inBytes, false, func(d Day) int64 { return d.Size }),
+		of("Heartbeats a day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
+		of("Contracts", inCounts, false, func(d node.Day) int64 { return d.Contracts }),
+		of("Stored", inBytes, false, func(d node.Day) int64 { return d.Size }),
 	}
 }

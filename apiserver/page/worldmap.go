@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The map is drawn in the Equal Earth projection of Šavrič, Patterson and Jenny
@@ -92,10 +94,10 @@ const clusterReach = 26.0
 // clustersOf draws places together that are nearer than the zoom can show
 // apart: the largest place takes in what is in its reach, then the largest of
 // those left.
-func clustersOf(places []Place, zoom int) []cluster {
+func clustersOf(places []node.Place, zoom int) []cluster {
 	reach := clusterReach / math.Exp2(float64(zoom))
 	points := slices.Clone(places)
-	slices.SortStableFunc(points, func(a, b Place) int { return cmp.Compare(b.Farmers, a.Farmers) })
+	slices.SortStableFunc(points, func(a, b node.Place) int { return cmp.Compare(b.Farmers, a.Farmers) })
 	type cell struct{ x, y int }
 	seeds := map[cell][]int{} // clusters by the cell that their seed is in
 	var clusters []cluster
@@ -126,7 +128,7 @@ func clustersOf(places []Place, zoom int) []cluster {
 	return clusters
 }
 
-func placeName(p Place) string {
+func placeName(p node.Place) string {
 	switch {
 	case p.Country == "":
 		return "Unknown country"
@@ -145,7 +147,7 @@ type country struct {
 }
 
 // countriesOf adds places up by country, the largest first.
-func countriesOf(places []Place) []country {
+func countriesOf(places []node.Place) []country {
 	byName := map[string]*country{}
 	for _, p := range places {
 		name := cmp.Or(p.Country, "Unknown")

@@ -9,12 +9,8 @@ import (
 
 // Location is where a farmer's IP address is said to be.
 type Location struct {
-	Country string  `json:"country"`
-	State   string  `json:"state"`
-	City    string  `json:"city"`
-	Zip     string  `json:"zip"`
-	Lat     float64 `json:"lat"`
-	Lon     float64 `json:"lon"`
+	Country, State, City, Zip string
+	Lat, Lon                  float64
 }
 
 // Farmer is what the status API tells of one token.

@@ -4,17 +4,9 @@ import (
 	"cmp"
 	"math"
 	"slices"
-)
 
-// Place is the farmers of one place, or of several that lie close together.
-type Place struct {
-	Lat     float64 `json:"lat"`
-	Lon     float64 `json:"lon"`
-	Country string  `json:"country"`
-	City    string  `json:"city"` // the one with the most farmers; "" where unknown
-	Farmers int64   `json:"farmers"`
-	Online  int64   `json:"online"`
-}
+	"github.com/driveshare/downstream-node/internal/node"
+)
 
 // maxPlaces is how many places a map is given at most.
 const maxPlaces = 2000
@@ -22,9 +14,9 @@ const maxPlaces = 2000
 // Places gives the farmers whose place is known by place, the largest first.
 // Places that are too many for a map are merged where they lie in the same
 // square of a grid, which is as fine as can be.
-func (v *View) Places() []Place { return v.places() }
+func (v *View) Places() []node.Place { return v.places() }
 
-func (v *View) gather(limit int) []Place {
+func (v *View) gather(limit int) []node.Place {
 	places := v.exactPlaces()
 	merged := places
 	for degrees := 0.25; len(merged) > limit; degrees *= 2 {
@@ -33,13 +25,13 @@ func (v *View) gather(limit int) []Place {
 	return merged
 }
 
-func (v *View) exactPlaces() []Place {
+func (v *View) exactPlaces() []node.Place {
 	type name struct {
 		lat, lon      float64
 		country, city string
 	}
 	at := map[name]int{}
-	places := []Place{} // an empty list in JSON
+	var places []node.Place
 	for _, e := range v.farmers {
 		l := e.Location
 		if l == nil || l.Lat == 0 && l.Lon == 0 {
@@ -50,7 +42,7 @@ func (v *View) exactPlaces() []Place {
 		if !ok {
 			i = len(places)
 			at[n] = i
-			places = append(places, Place{Lat: l.Lat, Lon: l.Lon, Country: l.Country, City: l.City})
+			places = append(places, node.Place{Lat: l.Lat, Lon: l.Lon, Country: l.Country, City: l.City})
 		}
 		places[i].Farmers++
 		if e.Uptime.Online(v.Time) {
@@ -63,10 +55,10 @@ func (v *View) exactPlaces() []Place {
 
 // mergePlaces puts those of one square where their farmers are on average,
 // under the name of the largest: the first, as places are sorted.
-func mergePlaces(places []Place, degrees float64) []Place {
+func mergePlaces(places []node.Place, degrees float64) []node.Place {
 	type square struct{ lat, lon float64 }
 	at := map[square]int{}
-	var merged []Place
+	var merged []node.Place
 	for _, p := range places {
 		s := square{math.Floor(p.Lat / degrees), math.Floor(p.Lon / degrees)}
 		i, ok := at[s]
@@ -86,8 +78,8 @@ func mergePlaces(places []Place, degrees float64) []Place {
 	return merged
 }
 
-func sortPlaces(places []Place) {
-	slices.SortFunc(places, func(a, b Place) int {
+func sortPlaces(places []node.Place) {
+	slices.SortFunc(places, func(a, b node.Place) int {
 		return cmp.Or(cmp.Compare(b.Farmers, a.Farmers), cmp.Compare(a.Country, b.Country), cmp.Compare(a.City, b.City),
 			cmp.Compare(a.Lat, b.Lat), cmp.Compare(a.Lon, b.Lon))
 	})

@@ -18,8 +18,8 @@ type View struct {
 
 	farmers []entry                  // by id
 	orders  [len(sortNames)][2]order // ascending, descending
-	summary func() Summary
-	places  func() []Place
+	summary func() node.Totals
+	places  func() []node.Place
 
 	addresses func() addresses
 }
@@ -55,7 +55,7 @@ func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 		v.farmers[i].over = news.Overdue[v.farmers[i].TokenID]
 	}
 	v.summary = sync.OnceValue(v.sum)
-	v.places = sync.OnceValue(func() []Place { return v.gather(maxPlaces) })
+	v.places = sync.OnceValue(func() []node.Place { return v.gather(maxPlaces) })
 	v.addresses = sync.OnceValue(v.listAddresses)
 	return v
 }
@@ -185,20 +185,12 @@ func (v *View) online(positions []int32, skip, limit int) iter.Seq[node.Farmer] 
 	}
 }
 
-// Summary is what the farmers add up to. Heartbeats, Wrong and Expired count
-// from each token's creation on; Expired is as the sweeper has counted so far.
-type Summary struct {
-	Time                       time.Time
-	Farmers, Online            int64
-	Contracts, Size            int64
-	Heartbeats, Wrong, Expired int64
-}
+// Summary adds up the farmers. Heartbeats, Wrong and Expired count from each
+// token's creation on; Expired is what the sweeper has counted so far.
+func (v *View) Summary() node.Totals { return v.summary() }
 
-// Summary adds up the farmers.
-func (v *View) Summary() Summary { return v.summary() }
-
-func (v *View) sum() Summary {
-	s := Summary{Time: v.Time, Farmers: int64(len(v.farmers))}
+func (v *View) sum() node.Totals {
+	s := node.Totals{Farmers: int64(len(v.farmers))}
 	for _, e := range v.farmers {
 		if e.Uptime.Online(v.Time) {
 			s.Online++

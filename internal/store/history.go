@@ -3,25 +3,17 @@ package store
 import (
 	"context"
 	"time"
-)
 
-// Span is the node's record of a span of time: how much there was at its end,
-// and what happened within it. An answer happens when it is received, an
-// expiry when it is due.
-type Span struct {
-	Start                      time.Time
-	Farmers, Online            int64
-	Contracts, Size            int64
-	Heartbeats, Wrong, Expired int64
-}
+	"github.com/driveshare/downstream-node/internal/node"
+)
 
 // sumRow is the sum of what the record has of one step in one span asked for;
 // at is 0 for all before.
 type sumRow struct {
 	Step           int
 	At             int64
-	Oldest, Newest int64  // starts of the rows
-	Counts         counts `gorm:"embedded"`
+	Oldest, Newest int64       // starts of the rows
+	Counts         node.Totals `gorm:"embedded"`
 }
 
 // History lists the spans from the one that holds from to the one that holds
@@ -31,7 +23,7 @@ type sumRow struct {
 //
 // What happened reaches the record when it is committed: a heartbeat within
 // the time that an answer takes, an expiry once the sweeper has been there.
-func (s *Store) History(ctx context.Context, from, to time.Time, step time.Duration) (spans []Span, err error) {
+func (s *Store) History(ctx context.Context, from, to time.Time, step time.Duration) (spans []node.Span, err error) {
 	defer wrap(&err, "read history")
 	from, to = from.UTC().Truncate(step), to.UTC().Truncate(step).Add(step)
 	var sums []sumRow
@@ -50,22 +42,20 @@ func (s *Store) History(ctx context.Context, from, to time.Time, step time.Durat
 		return nil, nil
 	}
 	from = later(from, began(sums, step))
-	var level counts
-	within := map[int64]counts{}
+	var level node.Totals
+	within := map[int64]node.Totals{}
 	for _, row := range sums {
 		if row.At < micros(from) {
-			level = level.plus(row.Counts)
+			level = level.Plus(row.Counts)
 		} else {
-			within[row.At] = within[row.At].plus(row.Counts)
+			within[row.At] = within[row.At].Plus(row.Counts)
 		}
 	}
 	for at := from; at.Before(to); at = at.Add(step) {
 		c := within[micros(at)]
-		level = level.plus(c)
-		spans = append(spans, Span{
-			Start: at, Farmers: level.Farmers, Online: level.Online, Contracts: level.Contracts, Size: level.Size,
-			Heartbeats: c.Heartbeats, Wrong: c.Wrong, Expired: c.Expired,
-		})
+		level = level.Plus(c)
+		c.Farmers, c.Online, c.Contracts, c.Size = level.Farmers, level.Online, level.Contracts, level.Size
+		spans = append(spans, node.Span{Start: at, Totals: c})
 	}
 	return spans, nil
 }

@@ -32,7 +32,7 @@ type openDay struct {
 // amendment changes a day that is over, because something of it comes late.
 type amendment struct {
 	day int64
-	counts
+	node.Totals
 }
 
 const dayLength = 24 * time.Hour
@@ -85,7 +85,7 @@ func (t *lockedToken) days(until time.Time) []dayRow {
 }
 
 // amend adds to a day before the open one, and takes that off the open one.
-func (t *lockedToken) amend(day int64, c counts) {
+func (t *lockedToken) amend(day int64, c node.Totals) {
 	t.amended = append(t.amended, amendment{day, c})
 	t.Day.Heartbeats += c.Heartbeats
 	t.Day.Wrong += c.Wrong
@@ -123,27 +123,9 @@ func amendDay(tx *gorm.DB, t *lockedToken, a amendment) error {
 		a.Heartbeats, a.Wrong, t.ID, a.day).Error
 }
 
-// FarmerDay is what a farmer did on a day, UTC: contracts and size are those
-// at its end, or of the moment asked for.
-type FarmerDay struct {
-	Start             time.Time
-	Online            time.Duration
-	Possible          time.Duration // how long it could have been, since its first contract
-	Heartbeats, Wrong int64
-	Contracts, Size   int64
-}
-
-// Uptime is the share of the day that the farmer was online, from 0 to 100.
-func (d FarmerDay) Uptime() float64 {
-	if d.Possible == 0 {
-		return 0
-	}
-	return 100 * float64(d.Online) / float64(d.Possible)
-}
-
 // FarmerDays lists a farmer's days up to now, every one from its first on, but
 // none before since. It fails with ErrNotFound.
-func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time.Time) (days []FarmerDay, err error) {
+func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time.Time) (days []node.Day, err error) {
 	defer wrap(&err, "list the days of farmer %s", farmerID)
 	var t lockedToken
 	var rows []dayRow
@@ -166,11 +148,11 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 }
 
 // everyDay fills in the days of which there is nothing to tell.
-func everyDay(rows []dayRow, uptime node.Uptime, first int64, now time.Time) []FarmerDay {
-	var days []FarmerDay
+func everyDay(rows []dayRow, uptime node.Uptime, first int64, now time.Time) []node.Day {
+	var days []node.Day
 	for day := first; day <= dayOf(now); day++ {
 		start, end := dayStart(day), earlier(dayStart(day+1), now)
-		d := FarmerDay{Start: start, Possible: max(0, end.Sub(later(start, uptime.Since)))}
+		d := node.Day{Start: start, Possible: max(0, end.Sub(later(start, uptime.Since)))}
 		for len(rows) > 0 && rows[0].Day < day {
 			rows = rows[1:]
 		}

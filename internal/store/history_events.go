@@ -8,31 +8,14 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
-
-// counts are what the record counts, or what something that happens adds to
-// it: so many farmers more, so many contracts less.
-type counts struct {
-	Farmers, Online, Contracts, Size int64
-	Heartbeats, Wrong, Expired       int64
-}
-
-func (c counts) plus(d counts) counts {
-	return counts{
-		Farmers:    c.Farmers + d.Farmers,
-		Online:     c.Online + d.Online,
-		Contracts:  c.Contracts + d.Contracts,
-		Size:       c.Size + d.Size,
-		Heartbeats: c.Heartbeats + d.Heartbeats,
-		Wrong:      c.Wrong + d.Wrong,
-		Expired:    c.Expired + d.Expired,
-	}
-}
 
 // event is something that the record has to know of.
 type event struct {
 	at time.Time
-	counts
+	node.Totals
 }
 
 // spanRow is a row of the record, see migrations/mysql.
@@ -40,7 +23,7 @@ type spanRow struct {
 	Step   int
 	Start  int64
 	Shard  int
-	Counts counts `gorm:"embedded"`
+	Counts node.Totals `gorm:"embedded"`
 }
 
 // The values of spanRow.Step.
@@ -59,15 +42,15 @@ const spanColumns = "farmers, online, contracts, size, heartbeats, wrong, expire
 // happen in: what is committed is recorded, once. It comes last there, since
 // others may wait for the same rows.
 func (s *Store) record(tx *gorm.DB, events []event) error {
-	minutes := map[int64]counts{}
+	minutes := map[int64]node.Totals{}
 	for _, e := range events {
 		start := micros(e.at.Truncate(time.Minute))
-		minutes[start] = minutes[start].plus(e.counts)
+		minutes[start] = minutes[start].Plus(e.Totals)
 	}
 	shard := 1 + rand.N(shards)
 	var rows []spanRow
 	for start, c := range minutes {
-		if c != (counts{}) {
+		if c != (node.Totals{}) {
 			rows = append(rows, spanRow{stepMinute, start, shard, c})
 		}
 	}
@@ -101,7 +84,7 @@ func (s *Store) addSpans(tx *gorm.DB, rows []spanRow) error {
 func (t *lockedToken) take(now, due time.Time, contracts, size int64) {
 	t.turn(now)
 	t.live(now, due)
-	t.count(now, counts{Contracts: contracts, Size: size})
+	t.count(now, node.Totals{Contracts: contracts, Size: size})
 	t.LastDue = max(t.LastDue, micros(due))
 }
 
@@ -109,38 +92,38 @@ func (t *lockedToken) take(now, due time.Time, contracts, size int64) {
 func (t *lockedToken) beat(received, expiry time.Time) {
 	t.turn(received)
 	t.live(received, expiry)
-	t.count(received, counts{Heartbeats: 1})
+	t.count(received, node.Totals{Heartbeats: 1})
 }
 
 // wrong counts a wrong answer.
 func (t *lockedToken) wrong(received time.Time) {
 	t.turn(received)
-	t.count(received, counts{Wrong: 1})
+	t.count(received, node.Totals{Wrong: 1})
 }
 
 // lose takes a contract off the counts that is over since expiry.
 func (t *lockedToken) lose(expiry time.Time, size int64) {
 	t.turn(expiry)
-	t.count(expiry, counts{Contracts: -1, Size: -size, Expired: 1})
+	t.count(expiry, node.Totals{Contracts: -1, Size: -size, Expired: 1})
 	if t.Contracts == 0 {
-		t.note(moment(t.Uptime.UpEnd), counts{Online: -1})
+		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: -1})
 	}
 }
 
 // regain undoes lose: an answer in time had its verdict still to come.
 func (t *lockedToken) regain(expiry time.Time, size int64) {
 	if t.Contracts == 0 {
-		t.note(moment(t.Uptime.UpEnd), counts{Online: 1})
+		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: 1})
 	}
-	t.count(expiry, counts{Contracts: 1, Size: size, Expired: -1})
+	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
 }
 
 // leave takes what the token has off the record.
 func (t *lockedToken) leave(now time.Time) {
 	if t.Contracts > 0 {
-		t.note(earlier(now, moment(t.Uptime.UpEnd)), counts{Online: -1})
+		t.note(earlier(now, moment(t.Uptime.UpEnd)), node.Totals{Online: -1})
 	}
-	t.note(now, counts{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
+	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
 }
 
 // live extends the time online. For the record a farmer comes online when its
@@ -150,9 +133,9 @@ func (t *lockedToken) live(from, until time.Time) {
 	uptime := t.Uptime.uptime()
 	if t.Contracts == 0 || from.After(uptime.End) {
 		if t.Contracts > 0 { // those are over, but not off yet
-			t.note(uptime.End, counts{Online: -1})
+			t.note(uptime.End, node.Totals{Online: -1})
 		}
-		t.note(later(from, uptime.End), counts{Online: 1})
+		t.note(later(from, uptime.End), node.Totals{Online: 1})
 	}
 	// An extension that comes late moves no end of a day before: had its farmer
 	// not been online then, what turned the day would have begun a new stretch.
@@ -160,7 +143,7 @@ func (t *lockedToken) live(from, until time.Time) {
 	t.Uptime = uptimeColumns(uptime)
 }
 
-func (t *lockedToken) count(at time.Time, c counts) {
+func (t *lockedToken) count(at time.Time, c node.Totals) {
 	t.Contracts += c.Contracts
 	t.Size += c.Size
 	t.Heartbeats += c.Heartbeats
@@ -172,7 +155,7 @@ func (t *lockedToken) count(at time.Time, c counts) {
 	t.note(at, c)
 }
 
-func (t *lockedToken) note(at time.Time, c counts) { t.events = append(t.events, event{at, c}) }
+func (t *lockedToken) note(at time.Time, c node.Totals) { t.events = append(t.events, event{at, c}) }
 
 // eventsOf collects what happened to the tokens.
 func eventsOf(tokens []*lockedToken) []event {

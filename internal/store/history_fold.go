@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Keep says how long the record is kept, and at which step.
@@ -68,13 +70,13 @@ func (s *Store) fold(tx *gorm.DB, f fold) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	sums := map[int64]counts{}
+	sums := map[int64]node.Totals{}
 	for _, r := range rows {
 		var start int64
 		if f.width > 0 {
 			start = r.Start - r.Start%f.width.Microseconds()
 		}
-		sums[start] = sums[start].plus(r.Counts)
+		sums[start] = sums[start].Plus(r.Counts)
 		// One by one: the rows that were read, and none that came since.
 		err := tx.Exec("DELETE FROM spans WHERE step = ? AND start = ? AND shard = ?", r.Step, r.Start, r.Shard).Error
 		if err != nil {
@@ -102,7 +104,7 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 		if err := s.lockSetting(tx, recordLock); err != nil {
 			return err
 		}
-		var missing counts
+		var missing node.Totals
 		// One statement, and so one moment, in which no transaction is half seen.
 		err := tx.Raw("SELECT t.farmers - r.farmers AS farmers, t.online - r.online AS online," +
 			" t.contracts - r.contracts AS contracts, t.size - r.size AS size FROM" +
@@ -113,7 +115,7 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 		if err != nil {
 			return err
 		}
-		corrected = missing != (counts{})
+		corrected = missing != (node.Totals{})
 		return s.record(tx, []event{{now, missing}})
 	})
 	return corrected && err == nil, err

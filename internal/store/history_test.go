@@ -41,8 +41,8 @@ func (l *lifetime) lasts(end time.Time) bool { return l.from.Before(end) && !l.u
 
 func within(at, from, to time.Time) bool { return !at.Before(from) && at.Before(to) }
 
-func (a *account) span(start time.Time, step time.Duration) Span {
-	s, end := Span{Start: start}, start.Add(step)
+func (a *account) span(start time.Time, step time.Duration) node.Span {
+	s, end := node.Span{Start: start}, start.Add(step)
 	for _, f := range a.farmers {
 		if f.lasts(end) {
 			s.Farmers++
@@ -77,9 +77,9 @@ func (a *account) span(start time.Time, step time.Duration) Span {
 
 // day is the farmer's day, as of now: its time online is the union of its
 // contracts' lifetimes.
-func (a *account) day(f *lifetime, start, now time.Time) FarmerDay {
+func (a *account) day(f *lifetime, start, now time.Time) node.Day {
 	end := earlier(start.Add(24*time.Hour), now)
-	d := FarmerDay{Start: start, Possible: end.Sub(later(start, f.contracts[0].from))}
+	d := node.Day{Start: start, Possible: end.Sub(later(start, f.contracts[0].from))}
 	reached := start
 	for _, c := range f.contracts { // in the order of their begins
 		from, until := later(reached, c.from), earlier(end, c.until)
@@ -329,7 +329,7 @@ func (n *night) compare(t *testing.T, f *fixture) {
 		}
 		got, err := f.FarmerDays(t.Context(), farmer.token.FarmerID, dusk, n.now)
 		must(t, err)
-		var want []FarmerDay
+		var want []node.Day
 		for day := dayOf(farmer.contracts[0].from); day <= dayOf(n.now); day++ {
 			want = append(want, n.day(farmer, dayStart(day), n.now))
 		}
@@ -354,9 +354,9 @@ func TestLateForTheDay(t *testing.T) {
 		got, err := f.FarmerDays(t.Context(), token.FarmerID, start, at(60))
 		must(t, err)
 		yesterday := dayStart(dayOf(midnight) - 1)
-		want := []FarmerDay{
-			{yesterday, 70 * time.Second, 70 * time.Second, 1, 1, 2, 50},
-			{midnight, 60 * time.Second, 60 * time.Second, 1, 0, 3, 60},
+		want := []node.Day{
+			{Start: yesterday, Online: 70 * time.Second, Possible: 70 * time.Second, Heartbeats: 1, Wrong: 1, Contracts: 2, Size: 50},
+			{Start: midnight, Online: 60 * time.Second, Possible: 60 * time.Second, Heartbeats: 1, Contracts: 3, Size: 60},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("days\n %+v, want\n %+v", got, want)
@@ -387,20 +387,21 @@ func TestRecordOfAnExpiryUndone(t *testing.T) {
 		token := f.token(t, "address")
 		out := f.contracts(t, token, start, 30)
 		swept := start.Add(interval + time.Second)
-		look := func(what string, want Span) {
+		look := func(what string, totals node.Totals) {
 			t.Helper()
+			want := node.Span{Start: dayStart(dayOf(start)), Totals: totals}
 			spans, err := f.History(t.Context(), start, swept, 24*time.Hour)
 			must(t, err)
-			if want.Start = dayStart(dayOf(start)); len(spans) != 1 || spans[0] != want {
+			if len(spans) != 1 || spans[0] != want {
 				t.Errorf("%s: %+v, want %+v", what, spans, want)
 			}
 			f.checkRecord(t, swept)
 		}
 		_, err := f.Expire(t.Context(), swept, 10)
 		must(t, err)
-		look("swept", Span{Farmers: 1, Expired: 1})
+		look("swept", node.Totals{Farmers: 1, Expired: 1})
 		f.commit(t, answer(token, out[0], true, start.Add(interval-time.Second)))
-		look("regained", Span{Farmers: 1, Online: 1, Contracts: 1, Size: 30, Heartbeats: 1})
+		look("regained", node.Totals{Farmers: 1, Online: 1, Contracts: 1, Size: 30, Heartbeats: 1})
 	})
 }
 
@@ -437,7 +438,7 @@ func TestFoldRecord(t *testing.T) {
 		}
 		spans, err := f.History(t.Context(), now, now, time.Hour)
 		must(t, err)
-		if want := []Span{{Start: now.Truncate(time.Hour), Farmers: 61}}; !reflect.DeepEqual(spans, want) {
+		if want := []node.Span{{Start: now.Truncate(time.Hour), Totals: node.Totals{Farmers: 61}}}; !reflect.DeepEqual(spans, want) {
 			t.Errorf("%+v, want %+v", spans, want)
 		}
 		f.commit(t, answer(token, out[0], true, start)) // later than any can be
@@ -459,7 +460,7 @@ func TestBalanceRecord(t *testing.T) {
 		}
 		spans, err := f.History(t.Context(), start, start, time.Minute)
 		must(t, err)
-		want := []Span{{Start: start.Truncate(time.Minute), Farmers: 1, Online: 1, Contracts: 2, Size: 50}}
+		want := []node.Span{{Start: start.Truncate(time.Minute), Totals: node.Totals{Farmers: 1, Online: 1, Contracts: 2, Size: 50}}}
 		if !reflect.DeepEqual(spans, want) {
 			t.Errorf("%+v, want %+v", spans, want)
 		}

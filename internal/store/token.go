@@ -71,7 +71,7 @@ func (s *Store) CreateToken(ctx context.Context, t NewToken, limits TokenLimits,
 		if err != nil {
 			return err
 		}
-		return s.record(tx, []event{{now, counts{Farmers: 1}}})
+		return s.record(tx, []event{{now, node.Totals{Farmers: 1}}})
 	})
 }
 

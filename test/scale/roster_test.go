@@ -152,7 +152,7 @@ func (w *world) check(t *testing.T, view *roster.View) {
 
 func (w *world) checkTotals(t *testing.T, view *roster.View, farmers []node.Farmer) {
 	t.Helper()
-	want := roster.Summary{Time: w.now, Farmers: int64(len(farmers))}
+	want := node.Totals{Farmers: int64(len(farmers))}
 	placed := int64(0)
 	for _, f := range farmers {
 		if f.Uptime.Online(w.now) {

@@ -123,7 +123,7 @@ func makeAddress(random *rand.Rand) string {
 }
 
 // History is a node that grew for a year, busier by day than by night.
-func (r *Records) History(_ context.Context, from, to time.Time, step time.Duration) ([]page.Span, error) {
+func (r *Records) History(_ context.Context, from, to time.Time, step time.Duration) ([]node.Span, error) {
 	end, err := r.begin()
 	defer end()
 	if err != nil {
@@ -131,7 +131,7 @@ func (r *Records) History(_ context.Context, from, to time.Time, step time.Durat
 	}
 	now := r.sum()
 	random := rand.New(rand.NewPCG(1, uint64(step)))
-	var spans []page.Span
+	var spans []node.Span
 	if born := r.now.Add(-r.age); from.Before(born) {
 		from = born
 	}
@@ -140,33 +140,39 @@ func (r *Records) History(_ context.Context, from, to time.Time, step time.Durat
 		grown := (1 - 0.8*hours/(365*24)) * (1 + 0.03*math.Sin(2*math.Pi*hours/24) + 0.012*math.Sin(hours/3.7))
 		of := func(n int64, by float64) int64 { return int64(float64(n) * by) }
 		within := float64(now.Contracts) * grown * step.Hours() * 12
-		spans = append(spans, page.Span{
-			Start: at, Farmers: of(now.Farmers, grown), Online: of(now.Online, grown), Contracts: of(now.Contracts, grown), Size: of(now.Size, grown),
-			Heartbeats: int64(within * (0.985 + 0.01*random.Float64())), Wrong: int64(within / 4000 * random.ExpFloat64()), Expired: int64(within / 600 * (0.5 + random.Float64())),
+		spans = append(spans, node.Span{
+			Start: at,
+			Totals: node.Totals{
+				Farmers: of(now.Farmers, grown), Online: of(now.Online, grown), Contracts: of(now.Contracts, grown), Size: of(now.Size, grown),
+				Heartbeats: int64(within * (0.985 + 0.01*random.Float64())), Wrong: int64(within / 4000 * random.ExpFloat64()), Expired: int64(within / 600 * (0.5 + random.Float64())),
+			},
 		})
 	}
 	return spans, nil
 }
 
 // Days is a farmer who missed a day now and then.
-func (r *Records) Days(ctx context.Context, id string, count int) ([]page.Day, error) {
+func (r *Records) Days(ctx context.Context, id string, count int) ([]node.Day, error) {
 	f, err := r.Show(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	random := rand.New(rand.NewPCG(uint64(f.Heartbeats), 1))
-	var days []page.Day
+	var days []node.Day
 	for i := range 70 {
-		d := page.Day{Date: Now.AddDate(0, 0, i-69).Truncate(24 * time.Hour), Uptime: 100, Contracts: f.Contracts + int64(i)/9, Size: f.Size + int64(i)<<24}
+		const length = 24 * time.Hour
+		d := node.Day{Start: Now.AddDate(0, 0, i-69).Truncate(length), Possible: length, Contracts: f.Contracts + int64(i)/9, Size: f.Size + int64(i)<<24}
+		uptime := 1.0
 		switch random.IntN(20) {
 		case 0:
-			d.Uptime = 0
+			uptime = 0
 		case 1:
-			d.Uptime = 60 + 30*random.Float64()
+			uptime = 0.60 + 0.30*random.Float64()
 		case 2, 3:
-			d.Uptime = 90 + 9*random.Float64()
+			uptime = 0.90 + 0.09*random.Float64()
 		}
-		d.Heartbeats = int64(288 * float64(f.Contracts) * d.Uptime / 100)
+		d.Online = time.Duration(uptime * float64(length))
+		d.Heartbeats = int64(288 * float64(f.Contracts) * uptime)
 		d.Wrong = int64(random.IntN(3))
 		days = append(days, d)
 	}

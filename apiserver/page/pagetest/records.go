@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Records are farmers in memory. They are safe for concurrent use.
@@ -129,17 +130,17 @@ func (r *Records) Show(_ context.Context, id string) (page.Farmer, error) {
 }
 
 // Summary adds the farmers up.
-func (r *Records) Summary(context.Context) (page.Totals, error) {
+func (r *Records) Summary(context.Context) (node.Totals, error) {
 	end, err := r.begin()
 	defer end()
 	if err != nil {
-		return page.Totals{}, err
+		return node.Totals{}, err
 	}
 	return r.sum(), nil
 }
 
-func (r *Records) sum() page.Totals {
-	t := page.Totals{Farmers: int64(len(r.farmers))}
+func (r *Records) sum() node.Totals {
+	t := node.Totals{Farmers: int64(len(r.farmers))}
 	for _, f := range r.farmers {
 		if f.Online {
 			t.Online++
@@ -152,14 +153,14 @@ func (r *Records) sum() page.Totals {
 }
 
 // Places gathers the farmers by where they are.
-func (r *Records) Places(context.Context) ([]page.Place, error) {
+func (r *Records) Places(context.Context) ([]node.Place, error) {
 	end, err := r.begin()
 	defer end()
 	if err != nil {
 		return nil, err
 	}
 	at := map[[2]float64]int{}
-	var places []page.Place
+	var places []node.Place
 	for _, f := range r.farmers {
 		l := f.Location
 		if l == nil {
@@ -169,7 +170,7 @@ func (r *Records) Places(context.Context) ([]page.Place, error) {
 		if !ok {
 			i = len(places)
 			at[[2]float64{l.Lat, l.Lon}] = i
-			places = append(places, page.Place{Lat: l.Lat, Lon: l.Lon, Country: l.Country, City: l.City})
+			places = append(places, node.Place{Lat: l.Lat, Lon: l.Lon, Country: l.Country, City: l.City})
 		}
 		places[i].Farmers++
 		if f.Online {

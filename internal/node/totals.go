@@ -1,0 +1,58 @@
+package node
+
+import "time"
+
+// Totals are sums over all farmers, or the change that an event makes to them.
+type Totals struct {
+	Farmers, Online            int64
+	Contracts, Size            int64 // of contracts that have not expired; Size in bytes
+	Heartbeats, Wrong, Expired int64
+}
+
+// Plus adds two totals field by field.
+func (t Totals) Plus(o Totals) Totals {
+	return Totals{
+		Farmers:    t.Farmers + o.Farmers,
+		Online:     t.Online + o.Online,
+		Contracts:  t.Contracts + o.Contracts,
+		Size:       t.Size + o.Size,
+		Heartbeats: t.Heartbeats + o.Heartbeats,
+		Wrong:      t.Wrong + o.Wrong,
+		Expired:    t.Expired + o.Expired,
+	}
+}
+
+// Span is the node's record of a span of time. Farmers, Online, Contracts and
+// Size are the levels at its end; Heartbeats, Wrong and Expired count what
+// happened within it. A proof happens when it is received, an expiry when the
+// challenge was due.
+type Span struct {
+	Start time.Time
+	Totals
+}
+
+// Day is one farmer's record of a UTC day. Contracts and Size are the levels at
+// its end, or now if the day is not over.
+type Day struct {
+	Start             time.Time
+	Online            time.Duration
+	Possible          time.Duration // the part of the day after the farmer's first hand-out
+	Heartbeats, Wrong int64
+	Contracts, Size   int64 // Size in bytes
+}
+
+// Uptime is the percentage of the possible time that the farmer was online.
+func (d Day) Uptime() float64 {
+	if d.Possible == 0 {
+		return 0
+	}
+	return 100 * float64(d.Online) / float64(d.Possible)
+}
+
+// Place counts the farmers at one place on the map. If close places were
+// merged, its names are those of the place with the most farmers.
+type Place struct {
+	Lat, Lon        float64
+	Country, City   string // "" if unknown
+	Farmers, Online int64
+}
