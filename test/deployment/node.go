@@ -1,26 +1,104 @@
+// Package deployment runs a node for tests the way it is deployed: API
+// replicas and workers are processes of the real program, over a MariaDB and a
+// Redis that the test starts (package testenv). It also reads the node's
+// records from the database, so that tests can compare what the node said with
+// what it recorded.
+//
+// The package signals only processes that it started, by their ids. Every
+// process ends with the test; on Linux also if the test itself is killed.
 package deployment
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// Node is a node's servers and what its processes have in common.
+const program = "github.com/driveshare/downstream-node/cmd/downstream-node"
+
+// Build builds the node's program into dir and returns its path.
+func Build(dir string, tags ...string) (binary string, err error) {
+	binary = filepath.Join(dir, "downstream-node")
+	build := exec.Command("go", "build", "-tags", strings.Join(tags, ","), "-o", binary, program)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the node: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// Main is testenv.Main for tests that need the program: it builds the program,
+// stores its path in *binary, and removes it after the tests.
+func Main(m *testing.M, binary *string, tags ...string) {
+	dir, err := os.MkdirTemp("", "downstream-node-build-*")
+	if err == nil {
+		*binary, err = Build(dir, tags...)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	testenv.Main(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// Settings are values of the configuration by their keys, such as
+// "contracts.interval", written as in the environment.
+type Settings map[string]string
+
+// and returns the settings with others added; others win.
+func (s Settings) and(others Settings) Settings {
+	both := make(Settings, len(s)+len(others))
+	maps.Copy(both, s)
+	maps.Copy(both, others)
+	return both
+}
+
+// environ returns the environment of a process with exactly these settings.
+func (s Settings) environ(t testing.TB) []string {
+	t.Helper()
+	var environ []string
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "DOWNSTREAM_") {
+			environ = append(environ, entry)
+		}
+	}
+	cfg := config.Default()
+	known := 0
+	for _, f := range config.Fields(&cfg) {
+		if value, ok := s[f.Key]; ok {
+			environ = append(environ, f.Env+"="+value)
+			known++
+		}
+	}
+	if known != len(s) {
+		t.Fatalf("only %d of the settings %v are configuration keys", known, s)
+	}
+	return environ
+}
+
+// Node is a node's servers and the settings that its processes share.
 type Node struct {
 	MariaDB *testenv.MariaDB
 	Redis   *testenv.Redis
-	// MerkleKey and SwizzleKey are the files with the node's two keys. Its
-	// processes hold both; the first that an API replica names is the one that
-	// it gives to new tokens.
+	// MerkleKey and SwizzleKey are the files of the node's two keys. Every
+	// process holds both; an API replica gives new tokens the first one that
+	// it names.
 	MerkleKey, SwizzleKey string
 
 	binary        string
@@ -30,9 +108,9 @@ type Node struct {
 	launched      int
 }
 
-// Start starts the servers and makes keys and tables. MariaDB is as durable as
-// mode says; Redis forgets everything when it is killed, which is the worst
-// that it can do. settings are those of all processes.
+// Start starts the servers and makes keys and tables. mode sets MariaDB's
+// durability; Redis loses everything if it is killed, which is its worst case.
+// All processes get settings.
 func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *Node {
 	t.Helper()
 	n := &Node{
@@ -57,8 +135,8 @@ func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *N
 	return n
 }
 
-// SwizzleFirst are the settings of a process whose current key is the Swizzle
-// one; that of all others is the Merkle one.
+// SwizzleFirst returns the settings of a process whose current key is the
+// Swizzle key. Other processes use the Merkle key.
 func (n *Node) SwizzleFirst() Settings {
 	return Settings{"heartbeat.keyFiles": n.SwizzleKey + "," + n.MerkleKey}
 }
@@ -73,7 +151,7 @@ func (n *Node) newKey(t testing.TB, scheme heartbeat.Type) string {
 	return path
 }
 
-// Run runs a command of the program to its end and gives what it printed.
+// Run runs a command of the program and returns its standard output.
 func (n *Node) Run(t testing.TB, own Settings, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), n.binary, args...)
@@ -92,7 +170,7 @@ func (n *Node) Run(t testing.TB, own Settings, args ...string) []byte {
 // Replica is an API replica or a worker.
 type Replica struct {
 	*Process
-	// URL is where farmers are answered; empty for a worker.
+	// URL is the address for farmers; empty for a worker.
 	URL string
 	// Private is the URL of the private port.
 	Private string
@@ -106,7 +184,7 @@ func (n *Node) API(t testing.TB, own Settings) *Replica {
 	return r
 }
 
-// LaunchAPI starts an API replica and does not wait.
+// LaunchAPI starts an API replica without waiting until it is ready.
 func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
 	t.Helper()
 	public, private := freeAddress(t), freeAddress(t)
@@ -115,8 +193,8 @@ func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
 	return r
 }
 
-// Worker starts a worker and waits until it is ready. environ is added to its
-// environment.
+// Worker starts a worker, with environ added to its environment, and waits
+// until it is ready.
 func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
 	private := freeAddress(t)
@@ -135,31 +213,30 @@ func (n *Node) launch(t testing.TB, role string, own Settings, environ []string)
 	return launch(t, name, filepath.Join(n.dir, name+".log"), cmd)
 }
 
-// readyPatience is how long a process may take to be ready.
-const readyPatience = 60 * time.Second
+// readyTimeout is how long a process may take to become ready.
+const readyTimeout = 60 * time.Second
 
 func (r *Replica) awaitReady(t testing.TB) {
 	t.Helper()
-	deadline := time.Now().Add(readyPatience)
+	deadline := time.Now().Add(readyTimeout)
 	for !r.Ready() {
 		if !r.Running() {
-			return // a worker that is to die at once may do so before
+			return // a worker that a test kills early may end before it is ready
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready after %v", r.Name, readyPatience)
+			t.Fatalf("%s is not ready after %v", r.Name, readyTimeout)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// probe asks without keeping a connection: a probe that waits in a pool would
-// be a goroutine left behind.
+// probe keeps no idle connections: each would leave a goroutine behind.
 var probe = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
 	Timeout:   2 * time.Second,
 }
 
-// Ready says whether the process reports itself ready.
+// Ready reports whether the process's readiness check succeeds.
 func (r *Replica) Ready() bool {
 	resp, err := probe.Get(r.Private + "/readyz")
 	if err != nil {
@@ -169,8 +246,8 @@ func (r *Replica) Ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// freeAddress is one that nobody listens on. That it stays so until the
-// process has it is likely, not certain.
+// freeAddress returns a loopback address that is free now. Another process
+// could still take it before ours listens; that is unlikely.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// endPatience is how long a process that was asked to end may take.
-const endPatience = 60 * time.Second
+// endTimeout is how long a process may take to end after SIGTERM.
+const endTimeout = 60 * time.Second
 
 // Process is one process of the node's program.
 type Process struct {
@@ -22,8 +22,8 @@ type Process struct {
 	exited chan struct{}
 }
 
-// launch starts the program. It is killed with the test, and shows the end of
-// its log where the test failed.
+// launch starts the program. The test's cleanup kills it, and prints the end of
+// its log if the test failed.
 func launch(t testing.TB, name, log string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Name: name, cmd: cmd, log: log, exited: make(chan struct{})}
@@ -35,14 +35,14 @@ func launch(t testing.TB, name, log string, cmd *exec.Cmd) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("the end of %s's log:\n%s", name, p.LogTail())
+			t.Logf("end of %s's log:\n%s", name, p.LogTail())
 		}
 	})
 	return p
 }
 
-// run starts the process and waits for its end on one thread: the signal that
-// ends it with this process is sent when the thread that started it ends.
+// run starts the process and waits for its end on one thread, because the
+// kernel sends the parent-death signal when the thread that started it ends.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -60,16 +60,16 @@ func (p *Process) run(started chan<- error) {
 		return
 	}
 	started <- nil
-	_ = p.cmd.Wait() // how it ended is in its state
+	_ = p.cmd.Wait() // ProcessState has the result
 }
 
-// PID is the process's id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Running says whether the process has not ended.
+// Running reports whether the process has not ended.
 func (p *Process) Running() bool {
 	select {
 	case <-p.exited:
@@ -79,8 +79,8 @@ func (p *Process) Running() bool {
 	}
 }
 
-// KilledBy is the signal that ended the process; 0 where none did. It has
-// ended.
+// KilledBy returns the signal that ended the process, or 0. The process must
+// have ended.
 func (p *Process) KilledBy() syscall.Signal {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() {
@@ -89,29 +89,28 @@ func (p *Process) KilledBy() syscall.Signal {
 	return status.Signal()
 }
 
-// Kill ends the process on the spot, paused or not.
+// Kill ends the process at once, also if it is paused.
 func (p *Process) Kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }
 
-// Pause keeps the process from running: its connections stay, and it does not
-// notice how the time goes by.
+// Pause stops the process with SIGSTOP. Its connections stay open.
 func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
 
-// Resume ends a pause.
+// Resume continues a paused process.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
 
-// Terminate asks the process to end, as Kubernetes does, and fails the test
-// unless it does so in order.
+// Terminate sends SIGTERM, as Kubernetes does, and fails the test unless the
+// process ends with status 0.
 func (p *Process) Terminate(t testing.TB) {
 	t.Helper()
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
-	case <-time.After(endPatience):
+	case <-time.After(endTimeout):
 		p.Kill()
-		t.Fatalf("%s did not end within %v of SIGTERM", p.Name, endPatience)
+		t.Fatalf("%s did not end within %v of SIGTERM", p.Name, endTimeout)
 	}
 	if !p.cmd.ProcessState.Success() {
 		t.Errorf("%s after SIGTERM: %v", p.Name, p.cmd.ProcessState)
@@ -120,16 +119,15 @@ func (p *Process) Terminate(t testing.TB) {
 
 func (p *Process) signal(sig syscall.Signal) {
 	if p.Running() {
-		_ = p.cmd.Process.Signal(sig) // it may have ended just now; os knows
+		_ = p.cmd.Process.Signal(sig) // fails only if the process has just ended
 	}
 }
 
-// LogTail is the end of what the process wrote.
+// LogTail returns the last 4000 bytes of the process's log.
 func (p *Process) LogTail() string {
 	log, err := os.ReadFile(p.log)
 	if err != nil {
 		return fmt.Sprint(err)
 	}
-	const enough = 4000
-	return string(log[max(0, len(log)-enough):])
+	return string(log[max(0, len(log)-4000):])
 }

@@ -2,8 +2,8 @@ package deployment
 
 import "syscall"
 
-// dieWithParent has the kernel kill the process when this one ends, also by a
-// panic or SIGKILL.
+// dieWithParent lets the kernel kill the process when this one ends, also
+// after a panic or SIGKILL.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,6 +4,6 @@ package deployment
 
 import "syscall"
 
-// dieWithParent exists on Linux alone: elsewhere a test process that is killed
-// leaves its node running.
+// dieWithParent needs Linux. On other systems a killed test leaves its node
+// running.
 func dieWithParent() *syscall.SysProcAttr { return nil }

@@ -1,18 +1,24 @@
 package deployment
 
 import (
+	"bufio"
 	"database/sql"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	_ "github.com/go-sql-driver/mysql" // reads the records
+	"github.com/redis/go-redis/v9"
 )
 
-// Records are what the node has written down.
+// Records are the node's records, as the database has them.
 type Records struct {
 	Tokens    map[string]Token // by farmer id
 	Contracts []Contract
-	Files     int // encoded so far
-	Waiting   int // of those, in the inventory
+	Files     int // all encoded files
+	Waiting   int // files that wait in the inventory
 }
 
 // Token is the record of a farmer.
@@ -27,8 +33,8 @@ type Contract struct {
 	Scheme       string
 	Size         int64
 	Version      int64
-	// Heartbeats is how many challenges were answered: each one before the
-	// current, or the current would not have been issued, and perhaps that.
+	// Heartbeats counts answered challenges: all before the current one, and
+	// the current one if it is answered.
 	Heartbeats int64
 }
 
@@ -84,4 +90,76 @@ func each(t testing.TB, db *sql.DB, read func(*sql.Rows) error, query string) {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Metric reads one of the process's metrics by its name and labels, as in the
+// Prometheus text format. It returns 0 if there is none.
+func (r *Replica) Metric(t testing.TB, name string) float64 {
+	t.Helper()
+	resp, err := probe.Get(r.Private + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			value, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatalf("metric %s: %v", name, err)
+			}
+			return value
+		}
+	}
+	return 0
+}
+
+// PeakMemory returns the process's peak resident memory in bytes.
+func (p *Process) PeakMemory(t testing.TB) int64 {
+	t.Helper()
+	kib, err := strconv.ParseInt(strings.TrimSuffix(p.status(t, "VmHWM"), " kB"), 10, 64)
+	if err != nil {
+		t.Fatalf("peak memory of %s: %v", p.Name, err)
+	}
+	return kib << 10
+}
+
+// Paused reports whether a signal has stopped the process.
+func (p *Process) Paused(t testing.TB) bool {
+	t.Helper()
+	return strings.HasPrefix(p.status(t, "State"), "T")
+}
+
+// status returns one value of /proc/PID/status.
+func (p *Process) status(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("/proc status of %s has no line %s", p.Name, name)
+	return ""
+}
+
+// The node's keys in Redis; package queue documents them.
+const (
+	Jobs        = "{downstream}:jobs"
+	DeadLetters = "{downstream}:dead"
+	Counters    = "{downstream}:counters"
+)
+
+// OpenRedis returns a client of the node's Redis database.
+func (n *Node) OpenRedis(t testing.TB) *redis.Client {
+	t.Helper()
+	opt, err := redis.ParseURL(n.redisURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(opt)
+	t.Cleanup(func() { client.Close() })
+	return client
 }

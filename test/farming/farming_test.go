@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/farmer"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
@@ -65,4 +67,103 @@ func TestSeparateProcesses(t *testing.T) {
 		checkFarmer(t, i, m, heard[id], list[id], m == stopped)
 	}
 	checkVariety(t, n.Records(t).Contracts)
+}
+
+var binary string
+
+func TestMain(m *testing.M) { deployment.Main(m, &binary) }
+
+// awaitInventory waits until the workers have encoded a chunk of every size
+// for both keys.
+func awaitInventory(t *testing.T, n *deployment.Node) {
+	t.Helper()
+	want := 0
+	for size := smallest; size <= largest; size *= 2 {
+		want += 2
+	}
+	for deadline := time.Now().Add(2 * time.Minute); n.Records(t).Waiting < want; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the inventory has %d chunks after two minutes, not %d", n.Records(t).Waiting, want)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// audit holds records and status list against the ledger while farmers go on.
+// A heartbeat that is recorded and not yet told looks like one too many, but
+// only for a moment; one that is lost or doubled stays so, however often it is
+// looked at. heard is the heartbeats that each farmer of the list had been told
+// of when it was read.
+func audit(t *testing.T, n *deployment.Node, url string, told *ledger.Ledger) (
+	list map[string]farmer.FarmerStatus, heard map[string]int64, count ledger.Count,
+) {
+	t.Helper()
+	client, err := farmer.NewClient(url, farmer.ClientConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 100 {
+		statuses, err := client.StatusList(t.Context(), farmer.StatusQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = make(map[string]farmer.FarmerStatus, len(statuses))
+		heard = make(map[string]int64, len(statuses))
+		agree := true
+		for _, s := range statuses {
+			list[s.ID], heard[s.ID] = s, told.Heartbeats(s.ID)
+			agree = agree && s.Heartbeats == heard[s.ID]
+		}
+		if count = told.Audit(n.Records(t)); agree && count.Clean() {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return list, heard, count
+}
+
+func checkFarmer(t *testing.T, number int, m *member, heard int64, status farmer.FarmerStatus, stopped bool) {
+	t.Helper()
+	held := m.Snapshot()
+	if status.ID == "" || status.Heartbeats != heard {
+		t.Errorf("farmer %d: %d heartbeats in the status list, %d told", number, status.Heartbeats, heard)
+	}
+	if held.Rejected > 0 || held.Refused > 0 {
+		t.Errorf("farmer %d: %d proofs rejected, %d contracts refused: %s", number, held.Rejected, held.Refused, held.LastError)
+	}
+	if stopped {
+		if status.Uptime >= 100 || status.Online {
+			t.Errorf("farmer %d stopped: uptime %v, online %v", number, status.Uptime, status.Online)
+		}
+		return
+	}
+	if status.Uptime != 100 || !status.Online {
+		t.Errorf("farmer %d: uptime %v, online %v", number, status.Uptime, status.Online)
+	}
+	if status.Heartbeats < intervals-1 {
+		t.Errorf("farmer %d: %d heartbeats in %d intervals", number, status.Heartbeats, intervals)
+	}
+}
+
+// checkVariety fails where the test did not test what it is meant to: both
+// schemes, from the smallest to the largest chunks.
+func checkVariety(t *testing.T, contracts []deployment.Contract) {
+	t.Helper()
+	type kind struct {
+		scheme heartbeat.Type
+		size   int64
+	}
+	heartbeats := map[kind]int64{}
+	for _, c := range contracts {
+		heartbeats[kind{heartbeat.Type(c.Scheme), c.Size}] += c.Heartbeats
+	}
+	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
+		for size := int64(smallest); size <= largest; size *= 2 {
+			if heartbeats[kind{scheme, size}] == 0 {
+				t.Errorf("%s: no heartbeat for a chunk of %d bytes", scheme, size)
+			}
+		}
+	}
+	t.Logf("%d contracts", len(contracts))
 }

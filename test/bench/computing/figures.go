@@ -1,6 +1,11 @@
 package main
 
-import "github.com/driveshare/downstream-node/test/bench/report"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/driveshare/downstream-node/test/bench/report"
+)
 
 // figures are those that the project is held to, with the fastest kernel where
 // nothing else is said.
@@ -31,3 +36,90 @@ func figures(all results) []report.Figure {
 		all.figure("Merkle prove", "merkle.Prove/32MiB", microseconds),
 	}
 }
+
+// results are what benchmarks printed: by "package.Benchmark" and unit, a
+// sample a round. A name ends in -2 where it ran on two cores.
+type results map[string]map[string][]float64
+
+// parse reads the lines that benchmarks print.
+func parse(lines []byte) results {
+	all := results{}
+	pkg := ""
+	for line := range strings.Lines(string(lines)) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 2 && fields[0] == "pkg:":
+			pkg = fields[1][strings.LastIndex(fields[1], "/")+1:]
+		case len(fields) >= 4 && strings.HasPrefix(fields[0], "Benchmark"):
+			all.add(pkg+"."+strings.TrimPrefix(fields[0], "Benchmark"), fields[2:])
+		}
+	}
+	return all
+}
+
+// add takes in the values of a line, each followed by its unit.
+func (all results) add(name string, values []string) {
+	if all[name] == nil {
+		all[name] = map[string][]float64{}
+	}
+	for i := 0; i+1 < len(values); i += 2 {
+		if value, err := strconv.ParseFloat(values[i], 64); err == nil {
+			all[name][values[i+1]] = append(all[name][values[i+1]], value)
+		}
+	}
+}
+
+// scale is how a figure is made of what a benchmark tells: its unit there, the
+// figure's own, and what to divide by.
+type scale struct {
+	from, to string
+	divisor  float64
+}
+
+var (
+	nanoseconds  = scale{"ns/op", "ns", 1}
+	microseconds = scale{"ns/op", "µs", 1e3}
+	milliseconds = scale{"ns/op", "ms", 1e6}
+	perBlock     = scale{"ns/block", "ns", 1}
+	megabytes    = scale{"MB/s", "MB/s", 1}
+	allocations  = scale{"allocs/op", "allocations", 1}
+)
+
+// figure makes one of a benchmark. It has no samples where there is none of
+// that name.
+func (all results) figure(title, name string, in scale) report.Figure {
+	f := report.New(title, in.to)
+	for _, value := range all[name][in.from] {
+		f.Samples = append(f.Samples, value/in.divisor)
+	}
+	return f
+}
+
+// tuned is the name of a benchmark's run with its fastest kernel; suffix is ""
+// on one core and "-2" on two.
+func (all results) tuned(name, suffix string) string {
+	prefix := name + "/kernel="
+	fastest := name + suffix
+	for run := range all {
+		kernel, isKernel := strings.CutPrefix(run, prefix)
+		if !isKernel || cores(kernel) != suffix || strings.Contains(kernel, "/") {
+			continue
+		}
+		best := all[fastest]["ns/op"]
+		if len(best) == 0 || median(all[run]["ns/op"]) < median(best) {
+			fastest = run
+		}
+	}
+	return fastest
+}
+
+// cores is the end of a name that says on how many it ran.
+func cores(name string) string {
+	const two = "-2"
+	if strings.HasSuffix(name, two) {
+		return two
+	}
+	return ""
+}
+
+func median(samples []float64) float64 { return report.New("", "", samples...).Median() }

@@ -14,7 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/test/bench/report"
@@ -70,4 +73,104 @@ func run(ctx context.Context, opt options) error {
 		return err
 	}
 	return report.WriteSection(opt.document, "make bench", text.String())
+}
+
+// packages are those with benchmarks of the proofs.
+const packages = "./heartbeat/..."
+
+// onTwoCores are the benchmarks that are run on two cores as well.
+const onTwoCores = "^BenchmarkEncode$"
+
+// binary is a package's benchmarks, built.
+type binary struct {
+	path, dir string // where it is, and where it is to run
+}
+
+// measure runs every benchmark, one round after the other, and gives the lines
+// that they print.
+func measure(ctx context.Context, dir string, opt options) ([]byte, error) {
+	progress := report.NewProgress()
+	defer progress.End()
+	progress.Step("building the benchmarks")
+	binaries, err := build(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	var lines bytes.Buffer
+	for round := range opt.rounds {
+		for _, b := range binaries {
+			progress.Step("round %d of %d: %s", round+1, opt.rounds, filepath.Base(b.path))
+			for cores, pattern := range []string{1: opt.pattern, 2: onTwoCores} {
+				if cores == 0 || cores == 2 && opt.pattern != "." {
+					continue
+				}
+				if err := b.run(ctx, &lines, pattern, cores, opt); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return lines.Bytes(), nil
+}
+
+// build builds the packages that have benchmarks.
+func build(ctx context.Context, dir string) ([]binary, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.ImportPath}} {{.Dir}}", packages)
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list packages: %w", err)
+	}
+	var binaries []binary
+	for line := range strings.Lines(string(out)) {
+		name, source, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if !hasBenchmarks(source) {
+			continue
+		}
+		b := binary{path: filepath.Join(dir, filepath.Base(name)+".test"), dir: source}
+		if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", b.path, name).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build the benchmarks of %s: %w\n%s", name, err, out)
+		}
+		binaries = append(binaries, b)
+	}
+	return binaries, nil
+}
+
+func hasBenchmarks(dir string) bool {
+	tests, _ := filepath.Glob(filepath.Join(dir, "*_test.go")) // the pattern is a good one
+	for _, path := range tests {
+		if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, []byte("\nfunc Benchmark")) {
+			return true
+		}
+	}
+	return false
+}
+
+// run runs a package's benchmarks once.
+func (b binary) run(ctx context.Context, lines *bytes.Buffer, pattern string, cores int, opt options) error {
+	cmd := exec.CommandContext(ctx, b.path, "-test.run=^$", "-test.bench="+pattern,
+		"-test.benchmem", "-test.benchtime="+opt.benchtime.String(), fmt.Sprintf("-test.cpu=%d", cores))
+	cmd.Dir = b.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("benchmarks of %s: %w\n%s", filepath.Base(b.path), err, out)
+	}
+	lines.Write(out)
+	return nil
+}
+
+// compareKernels is benchstat's table of the benchmarks that run once for each
+// kernel.
+func compareKernels(ctx context.Context, dir string, lines []byte) ([]byte, error) {
+	path := filepath.Join(dir, "lines")
+	if err := os.WriteFile(path, lines, 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=hack/tools/go.mod", "benchstat",
+		"-col=/kernel", "-filter=/kernel:/./ .unit:(ns/op OR ns/block OR MB/s)", "-ignore=cpu", path)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("benchstat: %w\n%s", err, out)
+	}
+	return out, nil
 }
