@@ -138,7 +138,7 @@ func tend(t *testing.T, house *house) {
 	t.Helper()
 	var tending sync.WaitGroup
 	for range 2 {
-		rooms := workers.Rooms{Store: house.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: house.clock.Now}
+		rooms := workers.Deps{Store: house.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: house.clock.Now}
 		sweeper := workers.NewSweeper(rooms, workers.SweeperOptions{
 			Interval: tick, CleanEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 100,
 		})

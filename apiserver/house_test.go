@@ -158,7 +158,7 @@ func (h *house) openQueue(t testing.TB, log *slog.Logger) {
 }
 
 func (h *house) startWorker(t testing.TB, ctx context.Context, log *slog.Logger) {
-	v := workers.NewVerifier(workers.Rooms{
+	v := workers.NewVerifier(workers.Deps{
 		Store: h.store, Queue: h.queue, Keys: h.keys, Log: log, Registry: prometheus.NewRegistry(), Now: h.clock.Now,
 	}, workers.VerifierOptions{
 		Name: "worker-" + rand.Text(), Concurrency: 2, CommitBatch: 200, CommitDelay: time.Millisecond,
@@ -185,7 +185,7 @@ func (h *house) open(t testing.TB, change func(*apiserver.Options)) *replica {
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	places := geo.Open("", time.Minute, log)
 	registry := prometheus.NewRegistry()
-	srv, err := apiserver.New(h.work, apiserver.Rooms{
+	srv, err := apiserver.New(h.work, apiserver.Deps{
 		Store: h.store, Queue: h.queue, Keys: h.keys, Geo: places, Log: log, Registry: registry, Now: h.clock.Now,
 	}, opt)
 	must(t, err)

@@ -26,7 +26,7 @@ type Rate struct {
 	Burst     int
 }
 
-// Options are what an API replica needs to know beside its rooms. Every field
+// Options are what an API replica needs to know beside its deps. Every field
 // must be set; internal/config has the defaults.
 type Options struct {
 	TrustedProxies []netip.Prefix
@@ -74,8 +74,8 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// Rooms are the parts of the node that the server works with.
-type Rooms struct {
+// Deps are the parts of the node that the server works with.
+type Deps struct {
 	Store    *store.Store
 	Queue    *queue.Queue
 	Keys     *keyring.Ring
@@ -86,32 +86,32 @@ type Rooms struct {
 }
 
 // New makes a server. Run must be running for answers to be judged.
-func New(ctx context.Context, rooms Rooms, opt Options) (*Server, error) {
-	ipKey, err := rooms.Store.IPHashKey(ctx)
+func New(ctx context.Context, deps Deps, opt Options) (*Server, error) {
+	ipKey, err := deps.Store.IPHashKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	clock := rooms.Now
+	clock := deps.Now
 	if clock == nil {
 		clock = time.Now
 	}
 	now := func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
-	farmers := roster.New(rooms.Store, opt.Roster, rooms.Log, now)
-	shown, err := page.New(&pageRecords{farmers, rooms.Store, now}, page.Options{GeoLite2: rooms.Geo.GeoLite2, Log: rooms.Log, Now: now})
+	farmers := roster.New(deps.Store, opt.Roster, deps.Log, now)
+	shown, err := page.New(&pageRecords{farmers, deps.Store, now}, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: now})
 	if err != nil {
 		return nil, err
 	}
 	return &Server{
 		opt:     opt,
-		store:   rooms.Store,
+		store:   deps.Store,
 		roster:  farmers,
 		page:    shown,
-		queue:   rooms.Queue,
-		keys:    rooms.Keys,
-		geo:     rooms.Geo,
-		log:     rooms.Log,
-		metrics: newMetrics(rooms.Registry),
-		replies: rooms.Queue.NewReplies(),
+		queue:   deps.Queue,
+		keys:    deps.Keys,
+		geo:     deps.Geo,
+		log:     deps.Log,
+		metrics: newMetrics(deps.Registry),
+		replies: deps.Queue.NewReplies(),
 		slots:   make(chan struct{}, opt.MaxInFlight),
 		lists:   make(chan struct{}, longLists),
 		ipKey:   ipKey,

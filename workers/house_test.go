@@ -125,8 +125,8 @@ func (h *house) background(t *testing.T, run func(context.Context)) (end func())
 	return end
 }
 
-func (h *house) rooms() workers.Rooms {
-	return workers.Rooms{
+func (h *house) rooms() workers.Deps {
+	return workers.Deps{
 		Store: h.store, Queue: h.queue, Keys: h.keys, Log: slog.New(slog.DiscardHandler),
 		Registry: prometheus.NewRegistry(), Now: h.Now,
 	}

@@ -27,8 +27,8 @@ type Recorder struct {
 }
 
 // NewRecorder makes a recorder.
-func NewRecorder(rooms Rooms, opt RecorderOptions) *Recorder {
-	return &Recorder{opt: opt, store: rooms.Store, log: rooms.Log, now: rooms.clock()}
+func NewRecorder(deps Deps, opt RecorderOptions) *Recorder {
+	return &Recorder{opt: opt, store: deps.Store, log: deps.Log, now: deps.clock()}
 }
 
 // Run tends the record until ctx ends.

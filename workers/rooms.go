@@ -11,8 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Rooms are the parts of the node that workers work with.
-type Rooms struct {
+// Deps are the parts of the node that workers work with.
+type Deps struct {
 	Store    *store.Store
 	Queue    *queue.Queue
 	Keys     *keyring.Ring
@@ -22,7 +22,7 @@ type Rooms struct {
 }
 
 // clock is the time as the store keeps it.
-func (r Rooms) clock() func() time.Time {
+func (r Deps) clock() func() time.Time {
 	now := r.Now
 	if now == nil {
 		now = time.Now

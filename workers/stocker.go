@@ -44,9 +44,9 @@ type Stocker struct {
 }
 
 // NewStocker makes a stocker.
-func NewStocker(rooms Rooms, opt StockerOptions) *Stocker {
+func NewStocker(deps Deps, opt StockerOptions) *Stocker {
 	s := &Stocker{
-		opt: opt, store: rooms.Store, keys: rooms.Keys, log: rooms.Log, now: rooms.clock(),
+		opt: opt, store: deps.Store, keys: deps.Keys, log: deps.Log, now: deps.clock(),
 		stocked: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_total",
 			Help: "Chunks encoded and laid in store.",
@@ -56,7 +56,7 @@ func NewStocker(rooms Rooms, opt StockerOptions) *Stocker {
 			Help: "Bytes of the chunks encoded and laid in store.",
 		}),
 	}
-	rooms.Registry.MustRegister(s.stocked, s.bytes)
+	deps.Registry.MustRegister(s.stocked, s.bytes)
 	return s
 }
 

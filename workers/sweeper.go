@@ -31,15 +31,15 @@ type Sweeper struct {
 }
 
 // NewSweeper makes a sweeper.
-func NewSweeper(rooms Rooms, opt SweeperOptions) *Sweeper {
+func NewSweeper(deps Deps, opt SweeperOptions) *Sweeper {
 	s := &Sweeper{
-		opt: opt, store: rooms.Store, log: rooms.Log, now: rooms.clock(),
+		opt: opt, store: deps.Store, log: deps.Log, now: deps.clock(),
 		expired: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts whose due passed unanswered, taken off their farmers' counts.",
 		}),
 	}
-	rooms.Registry.MustRegister(s.expired)
+	deps.Registry.MustRegister(s.expired)
 	return s
 }
 

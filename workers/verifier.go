@@ -56,20 +56,20 @@ type Verifier struct {
 }
 
 // NewVerifier makes a verifier that reads jobs once it runs.
-func NewVerifier(rooms Rooms, opt VerifierOptions) *Verifier {
+func NewVerifier(deps Deps, opt VerifierOptions) *Verifier {
 	jobs := jobsPerCPU * opt.Concurrency
 	return &Verifier{
 		opt:     opt,
-		store:   rooms.Store,
-		queue:   rooms.Queue,
-		keys:    rooms.Keys,
-		log:     rooms.Log,
-		metrics: newVerifierMetrics(rooms.Registry),
-		consumer: rooms.Queue.NewConsumer(opt.Name, queue.ConsumerOptions{
+		store:   deps.Store,
+		queue:   deps.Queue,
+		keys:    deps.Keys,
+		log:     deps.Log,
+		metrics: newVerifierMetrics(deps.Registry),
+		consumer: deps.Queue.NewConsumer(opt.Name, queue.ConsumerOptions{
 			MinIdle:       opt.ClaimIdle,
 			MaxDeliveries: int64(opt.MaxDeliveries),
 		}),
-		now:       rooms.clock(),
+		now:       deps.clock(),
 		hand:      newHand(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
 		jobs:      make(chan []queue.Delivery, jobs),
 		judged:    make(chan ballot, jobs),

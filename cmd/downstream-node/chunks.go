@@ -14,10 +14,10 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
-	"github.com/driveshare/downstream-node/workers"
 )
 
 func newChunksCommand() *cobra.Command {
@@ -75,12 +75,12 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 			return fmt.Errorf("COUNT %q: must be a whole number, at least 1", args[1])
 		}
 	}
-	return withProcess(cmd, func(ctx context.Context, p *process) error {
-		stocker := workers.NewStocker(p.workerRooms(), stocking(p.cfg))
+	return withApp(cmd, func(ctx context.Context, a *app.App) error {
+		stocker := a.NewStocker(node.Inventory{})
 		bar := program.NewProgressBar(cmd, int64(count)*size)
 		defer bar.Done()
 		for range count {
-			if err := stocker.Make(ctx, p.keys.Current(), size, 0); err != nil {
+			if err := stocker.Make(ctx, a.Keys.Current(), size, 0); err != nil {
 				return err
 			}
 			bar.Add(size)
@@ -104,10 +104,8 @@ func maintainChunks(cmd *cobra.Command, args []string) error {
 	if _, err := inv.Sizes(); err != nil {
 		return err
 	}
-	return withProcess(cmd, func(ctx context.Context, p *process) error {
-		opt := stocking(p.cfg)
-		opt.Inventory = inv
-		stocker := workers.NewStocker(p.workerRooms(), opt)
+	return withApp(cmd, func(ctx context.Context, a *app.App) error {
+		stocker := a.NewStocker(inv)
 		bar := program.NewProgressBar(cmd, inv.TotalSize)
 		defer bar.Done()
 		for {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
@@ -60,7 +61,7 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockDir(g.dir)
+	unlock, err := app.LockDir(g.dir)
 	if err != nil {
 		return err
 	}

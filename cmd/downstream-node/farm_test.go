@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
@@ -53,7 +54,7 @@ var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 func TestFarmAlone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "farm")
-	unlock, err := lockDir(dir)
+	unlock, err := app.LockDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

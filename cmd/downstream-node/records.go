@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -37,7 +39,7 @@ func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *sto
 
 // onStore is withStore where the configuration is read already.
 func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
-	st, err := openStore(ctx, cfg.Database, newLogger(cfg.Log))
+	st, err := app.OpenStore(ctx, cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
 	if err != nil {
 		return err
 	}
@@ -48,37 +50,37 @@ func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *s
 // onTables is withTables where the configuration is read already.
 func onTables(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
 	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
-		if err := checkSchema(ctx, st); err != nil {
+		if err := app.CheckSchema(ctx, st); err != nil {
 			return err
 		}
 		return do(ctx, st)
 	})
 }
 
-// withProcess runs do with the rooms open and the heartbeat keys known, but
-// nothing running.
-func withProcess(cmd *cobra.Command, do func(context.Context, *process) error) error {
+// withApp runs do with the parts open and the heartbeat keys registered. No
+// service runs.
+func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error {
 	cfg, err := loadConfig(cmd, config.Default())
 	if err != nil {
 		return err
 	}
 	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == config.SQLite {
 		// A standalone node keeps its key beside its database.
-		cfg.Heartbeat.KeyFiles = []string{filepath.Join(filepath.Dir(cfg.Database.Path), ownKeyFile)}
+		cfg.Heartbeat.KeyFiles = []string{app.StandaloneKeyFile(filepath.Dir(cfg.Database.Path))}
 	}
 	ctx := cmd.Context()
-	p, err := openProcess(ctx, cfg, newLogger(cfg.Log), false)
+	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{})
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if err := checkSchema(ctx, p.store); err != nil {
+	defer a.Close()
+	if err := app.CheckSchema(ctx, a.Store); err != nil {
 		return err
 	}
-	if err := p.join(ctx); err != nil {
+	if err := a.Join(ctx); err != nil {
 		return err
 	}
-	return do(ctx, p)
+	return do(ctx, a)
 }
 
 func newDBCommand() *cobra.Command {
@@ -143,7 +145,7 @@ func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 	if err != nil {
 		return err
 	}
-	_, err = registerKeys(ctx, st, heartbeats)
+	_, err = app.RegisterKeys(ctx, st, heartbeats, time.Now())
 	if errors.Is(err, store.ErrKeyMissing) {
 		return program.ExitError{Status: program.ExitOtherKey, Err: err}
 	}

@@ -1,29 +1,29 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 func newAPICommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "api",
-		Short: "Answer farmers: one API replica",
-		Long:  "Answers farmers. Any number of replicas share a database and a Redis; their\nproofs are verified by `downstream-node worker` processes.",
+		Short: "Serve farmers: one API replica",
+		Long:  "Serves farmers. Any number of replicas share a database and a Redis.\n`downstream-node worker` processes verify their proofs.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadReplicable(cmd)
 			if err != nil {
 				return err
 			}
-			return serveAPI(cmd.Context(), cfg)
+			return app.ServeAPI(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
 		},
 	}
 }
@@ -32,16 +32,44 @@ func newWorkerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "worker",
 		Short: "Verify proofs, stock the inventory, sweep: one worker",
-		Long:  "Verifies the proofs that API replicas queue, keeps the inventory stocked, and\nsweeps up expired contracts. Any number of workers share the work.",
+		Long:  "Verifies the proofs that API replicas queue, keeps the inventory stocked, and\nsweeps expired contracts. Any number of workers share the work.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadReplicable(cmd)
 			if err != nil {
 				return err
 			}
-			return serveWorker(cmd.Context(), cfg)
+			return app.ServeWorker(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
 		},
 	}
+}
+
+func newStandaloneCommand() *cobra.Command {
+	var (
+		data string
+		demo int
+	)
+	cmd := &cobra.Command{
+		Use:   "standalone",
+		Short: "Run a whole node in one process",
+		Long: "Runs API, worker and inventory in one process, on an SQLite database and an\n" +
+			"embedded Redis, with all data in one directory. With --demo it runs farmers\n" +
+			"against itself, with a short interval and small chunks.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if demo < 0 {
+				return errors.New("--demo: must not be negative")
+			}
+			cfg, err := loadConfig(cmd, app.StandaloneDefaults(data, demo))
+			if err != nil {
+				return err
+			}
+			return app.ServeStandalone(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr), data, demo, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "data", "directory for the database, the heartbeat key and the demo's files")
+	cmd.Flags().IntVar(&demo, "demo", 0, "number of farmers to run against this node")
+	return cmd
 }
 
 // loadReplicable reads the configuration of a process that shares its node
@@ -52,66 +80,7 @@ func loadReplicable(cmd *cobra.Command) (config.Config, error) {
 		return cfg, err
 	}
 	if err := cfg.Replicable(); err != nil {
-		return cfg, fmt.Errorf("%w\nfor everything in one process use `downstream-node standalone`", err)
+		return cfg, fmt.Errorf("%w\nto run everything in one process, use `downstream-node standalone`", err)
 	}
 	return cfg, nil
-}
-
-func serveAPI(ctx context.Context, cfg config.Config) error {
-	p, err := openProcess(ctx, cfg, newLogger(cfg.Log), cfg.API.Pprof)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	private, err := p.private(ctx, cfg.API.PrivateListen)
-	if err != nil {
-		return err
-	}
-	return sequence(ctx, private, service{"api", func(ctx context.Context) error {
-		if err := p.join(ctx); err != nil {
-			return err
-		}
-		ln, err := apiserver.Listen(ctx, listening(cfg.API))
-		if err != nil {
-			return err
-		}
-		services, err := p.api(ctx, ln)
-		if err != nil {
-			return err
-		}
-		p.log.Info("answering farmers", "address", ln.Addr().String())
-		p.ops.Serve()
-		return sequence(ctx, services...)
-	}})
-}
-
-func serveWorker(ctx context.Context, cfg config.Config) error {
-	p, err := openProcess(ctx, cfg, newLogger(cfg.Log), cfg.Worker.Pprof)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	private, err := p.private(ctx, cfg.Worker.PrivateListen)
-	if err != nil {
-		return err
-	}
-	return sequence(ctx, private, service{"worker", func(ctx context.Context) error {
-		if err := p.join(ctx); err != nil {
-			return err
-		}
-		name := workerName()
-		p.log.Info("working", "name", name, "verify", cfg.Worker.Duties.Verify, "stock", cfg.Worker.Duties.Stock, "sweep", cfg.Worker.Duties.Sweep)
-		p.ops.Serve()
-		return sequence(ctx, p.workers(name)...)
-	}})
-}
-
-// workerName is the pod's name, made unique for those who start several
-// workers on one host.
-func workerName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "worker"
-	}
-	return host + "-" + rand.Text()[:6]
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
@@ -17,7 +18,7 @@ func newConfigCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			base := config.Default()
 			if standalone {
-				base = standaloneBase("data", 0)
+				base = app.StandaloneDefaults("data", 0)
 			}
 			cfg, err := loadConfig(cmd, base)
 			if err != nil {

@@ -42,7 +42,7 @@ func serveCrowd(t *testing.T, n int) (address string) {
 	check(t, err)
 	t.Cleanup(func() { q.Close() })
 	// No farmer calls, so it needs no heartbeat key.
-	api, err := apiserver.New(t.Context(), apiserver.Rooms{
+	api, err := apiserver.New(t.Context(), apiserver.Deps{
 		Store: st, Queue: q, Log: quiet, Registry: prometheus.NewRegistry(),
 	}, apiserver.Options{MaxInFlight: 100, WriteTimeout: time.Minute, Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second}})
 	check(t, err)

@@ -17,6 +17,7 @@ func New() *cobra.Command {
 	cmd := NewCommand()
 	cmd.Use = pluginName
 	cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl downstream"}
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	return cmd
 }
 

@@ -1,16 +1,20 @@
-package main
+package app
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // status is what the tests read of a farmer.
 type status struct {
@@ -28,20 +32,21 @@ type standalone struct {
 
 func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
-	cfg := standaloneBase(dir, demo)
+	cfg := StandaloneDefaults(dir, demo)
 	cfg.API.Listen, cfg.API.PrivateListen = freeAddress(t), freeAddress(t)
 	// Long enough for a stop and a start on a busy machine: what is down for
 	// an interval loses its contracts, as it must.
 	cfg.Contracts.Interval = 12 * time.Second
 	cfg.Inventory.MaxChunkSize = 64 << 10
 	cfg.Inventory.TotalSize = 4 << 20
-	cfg.Log = config.Log{Level: 12, Format: config.LogText} // nothing
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serveStandalone(ctx, cfg, dir, demo, new(bytes.Buffer)) }()
+	go func() {
+		ended <- ServeStandalone(ctx, cfg, slog.New(slog.DiscardHandler), dir, demo, new(bytes.Buffer))
+	}()
 	n := standalone{url: "http://" + cfg.API.Listen, stop: func() error { cancel(); return <-ended }}
 	return n
 }
@@ -118,4 +123,14 @@ func every(all map[string]status, is func(status) bool) bool {
 		}
 	}
 	return true
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }

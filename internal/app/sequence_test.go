@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -14,8 +14,8 @@ type diary struct {
 	ended []string
 }
 
-func (d *diary) service(name string, result error) service {
-	return service{name, func(ctx context.Context) error {
+func (d *diary) service(name string, result error) Service {
+	return Service{name, func(ctx context.Context) error {
 		<-ctx.Done()
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -24,12 +24,12 @@ func (d *diary) service(name string, result error) service {
 	}}
 }
 
-func TestSequenceEndsTheLastFirst(t *testing.T) {
+func TestRunEndsTheLastFirst(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var d diary
-	if err := sequence(ctx, d.service("receiver", nil), d.service("router", context.Canceled), d.service("sender", nil)); err != nil {
+	if err := Run(ctx, d.service("receiver", nil), d.service("router", context.Canceled), d.service("sender", nil)); err != nil {
 		t.Fatalf("an ordinary end is no error: %v", err)
 	}
 	if want := []string{"sender", "router", "receiver"}; !slices.Equal(d.ended, want) {
@@ -37,11 +37,11 @@ func TestSequenceEndsTheLastFirst(t *testing.T) {
 	}
 }
 
-func TestSequenceEndsAllWhenOneEnds(t *testing.T) {
+func TestRunEndsAllWhenOneEnds(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("port taken")
 	var d diary
-	err := sequence(t.Context(), d.service("first", nil), service{"listener", func(context.Context) error { return broken }})
+	err := Run(t.Context(), d.service("first", nil), Service{"listener", func(context.Context) error { return broken }})
 	if !errors.Is(err, broken) || err.Error() != "listener: port taken" {
 		t.Errorf("error %q, want the listener's", err)
 	}

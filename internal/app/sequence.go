@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -6,17 +6,16 @@ import (
 	"fmt"
 )
 
-// service is a part of a process that runs until its context ends.
-type service struct {
-	name string
-	run  func(context.Context) error
+// Service is a part of a process that runs until its context ends.
+type Service struct {
+	Name string
+	Run  func(context.Context) error
 }
 
-// sequence starts the services in order, and runs them until ctx ends or one
-// of them does. Then it ends them one after the other, the last first: list
-// receivers before senders, so that whoever still has something to say is
-// heard.
-func sequence(ctx context.Context, services ...service) error {
+// Run starts the services in order, and runs them until ctx ends or one of them
+// does. Then it stops them one after the other, the last one first. List
+// receivers before senders, so that a sender can finish its work.
+func Run(ctx context.Context, services ...Service) error {
 	type running struct {
 		stop  context.CancelFunc
 		ended chan error
@@ -24,11 +23,11 @@ func sequence(ctx context.Context, services ...service) error {
 	anyEnded := make(chan struct{}, len(services))
 	started := make([]running, len(services))
 	for i, s := range services {
-		// Each has a context of its own, that ends when its turn comes.
+		// Each service has its own context, so that they end in order.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		r := running{stop: stop, ended: make(chan error, 1)}
 		go func() {
-			r.ended <- s.run(own)
+			r.ended <- s.Run(own)
 			anyEnded <- struct{}{}
 		}()
 		started[i] = r
@@ -41,7 +40,7 @@ func sequence(ctx context.Context, services ...service) error {
 	for i := len(services) - 1; i >= 0; i-- {
 		started[i].stop()
 		if err := <-started[i].ended; err != nil && !errors.Is(err, context.Canceled) {
-			errs = append(errs, fmt.Errorf("%s: %w", services[i].name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", services[i].Name, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -1,0 +1,220 @@
+// Package app wires a node together: it opens the parts that a configuration
+// names, and starts and stops the services of an API replica, a worker or a
+// standalone node. Programs and tests share it.
+//
+// The invariant: when a function of this package returns, every service that it
+// started has ended, the last one first.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/geo"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/ops"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/roster"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// App is the parts of a node in one process.
+type App struct {
+	Config config.Config
+	Log    *slog.Logger
+	Now    func() time.Time
+	Roster roster.Options
+	Store  *store.Store
+	Queue  *queue.Queue
+	Geo    *geo.Reader
+	Ops    *ops.Ops
+	Keys   *keyring.Ring // set by Join
+
+	joined atomic.Bool
+}
+
+// Options are what the configuration does not choose.
+type Options struct {
+	// Profiles serves pprof on the private port.
+	Profiles bool
+	// Now is the clock of all parts. Nil means time.Now.
+	Now func() time.Time
+}
+
+// Open opens the parts. It does not wait for the database: see Join.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) (*App, error) {
+	raiseHeap()
+	redis.SetLogger(redisLog{log})
+	a := &App{
+		Config: cfg,
+		Log:    log,
+		Now:    opt.Now,
+		Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second},
+	}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	var err error
+	if a.Store, err = OpenStore(ctx, cfg.Database, log); err != nil {
+		return nil, err
+	}
+	if a.Queue, err = a.openQueue(ctx); err != nil {
+		return nil, errors.Join(err, a.Store.Close())
+	}
+	a.Geo = geo.Open(cfg.Geo.File, cfg.Geo.ReloadInterval, log)
+	a.Ops = ops.New(opt.Profiles,
+		ops.Check{Name: "database", Run: a.Store.Ping},
+		ops.Check{Name: "schema", Run: a.checkSchema},
+		ops.Check{Name: "redis", Run: a.Queue.Ping},
+	)
+	a.Ops.Registry.MustRegister(a.Queue.Collector())
+	return a, nil
+}
+
+// Close closes the parts. No service may run any more.
+func (a *App) Close() {
+	if err := errors.Join(a.Geo.Close(), a.Queue.Close(), a.Store.Close()); err != nil {
+		a.Log.Warn("closing", "error", err)
+	}
+}
+
+// OpenStore opens the records alone.
+func OpenStore(ctx context.Context, cfg config.Database, log *slog.Logger) (*store.Store, error) {
+	return store.Open(ctx, store.Options{
+		Driver:      string(cfg.Driver),
+		DSN:         string(cfg.DSN),
+		Path:        cfg.Path,
+		MaxOpen:     cfg.MaxOpen,
+		MaxIdle:     cfg.MaxIdle,
+		MaxLifetime: cfg.ConnLifetime,
+		Logger:      log,
+	})
+}
+
+func (a *App) openQueue(ctx context.Context) (*queue.Queue, error) {
+	r := a.Config.Redis
+	opt := queue.Options{
+		URL: string(r.URL), Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB,
+		Username: r.Username, Password: string(r.Password),
+		SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
+		Namespace: a.Config.Node.Name,
+		MaxQueue:  r.MaxQueue,
+		Now:       a.Now,
+		Log:       a.Log,
+	}
+	if !r.Configured() {
+		return queue.Embedded(ctx, opt)
+	}
+	if r.TLS || r.CAFile != "" {
+		opt.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if r.CAFile != "" {
+		pem, err := os.ReadFile(r.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.caFile: %w", err)
+		}
+		opt.TLS.RootCAs = x509.NewCertPool()
+		if !opt.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redis.caFile %s: no certificate in it", r.CAFile)
+		}
+	}
+	return queue.Open(ctx, opt)
+}
+
+// redisLog writes what the Redis client logs at debug level: callers get the
+// same as errors.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
+}
+
+// joinRetry is how often Join tries again.
+const joinRetry = 2 * time.Second
+
+// Join waits until the database answers and has the tables that this version
+// needs, and then registers the configured heartbeat keys there.
+func (a *App) Join(ctx context.Context) error {
+	heartbeats, err := keyring.Load(a.Config.Heartbeat.KeyFiles)
+	if err != nil {
+		return err
+	}
+	return a.JoinWith(ctx, heartbeats)
+}
+
+// JoinWith is Join with keys that are loaded already, the current one first.
+func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) error {
+	for {
+		err := CheckSchema(ctx, a.Store)
+		if err == nil {
+			a.Keys, err = RegisterKeys(ctx, a.Store, heartbeats, a.Now())
+		}
+		if err == nil {
+			a.joined.Store(true)
+			return nil
+		}
+		if errors.Is(err, store.ErrKeyMissing) {
+			return err
+		}
+		if a.Config.Database.Driver == config.SQLite {
+			return err // waiting does not repair a file
+		}
+		a.Log.Warn("waiting for the database", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(joinRetry):
+		}
+	}
+}
+
+// RegisterKeys registers heartbeat keys in the database.
+func RegisterKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*keyring.Ring, error) {
+	keys, err := keyring.New(ctx, st, heartbeats, now)
+	if errors.Is(err, store.ErrKeyMissing) {
+		err = fmt.Errorf("%w: this database belongs to it; restore its file from a backup (heartbeat.keyFiles, or the node's Secret): contracts cannot be checked with another", err)
+	}
+	return keys, err
+}
+
+// CheckSchema fails if the tables do not have the version of this program.
+func CheckSchema(ctx context.Context, st *store.Store) error {
+	have, want, err := st.SchemaVersion(ctx)
+	if err == nil && have != want {
+		err = fmt.Errorf("the tables are at version %d, this program needs %d: run `downstream-node db migrate`", have, want)
+	}
+	return err
+}
+
+// checkSchema is the readiness check. It reads the version only until the
+// process has joined: the version does not change after that, and a slow
+// database must not make a working process look unready.
+func (a *App) checkSchema(ctx context.Context) error {
+	if a.joined.Load() {
+		return nil
+	}
+	return CheckSchema(ctx, a.Store)
+}
+
+// APIDeps are the parts that an API replica needs.
+func (a *App) APIDeps() apiserver.Deps {
+	return apiserver.Deps{Store: a.Store, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+}
+
+// WorkerDeps are the parts that a worker needs.
+func (a *App) WorkerDeps() workers.Deps {
+	return workers.Deps{Store: a.Store, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+}

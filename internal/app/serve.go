@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/workers"
+)
+
+// ServeAPI runs an API replica until ctx ends.
+func ServeAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Pprof})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	private, err := a.private(ctx, cfg.API.PrivateListen)
+	if err != nil {
+		return err
+	}
+	return Run(ctx, private, Service{"api", func(ctx context.Context) error {
+		if err := a.Join(ctx); err != nil {
+			return err
+		}
+		ln, err := apiserver.Listen(ctx, listening(cfg.API))
+		if err != nil {
+			return err
+		}
+		services, err := a.api(ctx, ln)
+		if err != nil {
+			return err
+		}
+		a.Log.Info("answering farmers", "address", ln.Addr().String())
+		a.Ops.Serve()
+		return Run(ctx, services...)
+	}})
+}
+
+// ServeWorker runs a worker until ctx ends.
+func ServeWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.Worker.Pprof})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	private, err := a.private(ctx, cfg.Worker.PrivateListen)
+	if err != nil {
+		return err
+	}
+	return Run(ctx, private, Service{"worker", func(ctx context.Context) error {
+		if err := a.Join(ctx); err != nil {
+			return err
+		}
+		name, duties := workerName(), cfg.Worker.Duties
+		a.Log.Info("working", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
+		a.Ops.Serve()
+		return Run(ctx, a.Workers(name)...)
+	}})
+}
+
+// workerName is the host's name, made unique for several workers on one host.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return host + "-" + rand.Text()[:6]
+}
+
+// private opens the private port, and returns the service that serves it.
+func (a *App) private(ctx context.Context, address string) (Service, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return Service{}, fmt.Errorf("private port: %w", err)
+	}
+	return Service{"private listener", func(ctx context.Context) error {
+		srv := &http.Server{Handler: a.Ops.Handler(), ReadHeaderTimeout: 5 * time.Second}
+		stop := context.AfterFunc(ctx, func() { srv.Close() })
+		defer stop()
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}}, nil
+}
+
+// api returns the services of an API replica on ln.
+func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
+	srv, err := a.NewAPI(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []Service{
+		{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }},
+		{"farmers' listener", func(ctx context.Context) error { return srv.Serve(ctx, ln, listening(a.Config.API), a.Ops.Drain) }},
+	}, nil
+}
+
+// NewAPI makes the server of an API replica.
+func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
+	c := a.Config
+	return apiserver.New(ctx, a.APIDeps(), apiserver.Options{
+		TrustedProxies: c.API.TrustedProxies,
+		MaxBody:        int64(c.API.MaxBody),
+		MaxProofs:      c.API.MaxProofs,
+		MaxInFlight:    c.API.MaxInFlight,
+		PartSize:       c.API.PartSize,
+		AnswerTimeout:  c.API.AnswerTimeout,
+		WriteTimeout:   c.API.WriteTimeout,
+		Roster:         a.Roster,
+		PerAddress:     apiserver.Rate{PerSecond: c.API.RateLimits.PerIP.Rate, Burst: c.API.RateLimits.PerIP.Burst},
+		PerToken:       apiserver.Rate{PerSecond: c.API.RateLimits.PerToken.Rate, Burst: c.API.RateLimits.PerToken.Burst},
+
+		Whitelist:  c.Access.Whitelist,
+		Signatures: c.Access.Signatures,
+
+		Interval:            c.Contracts.Interval,
+		TokensPerIP:         c.Contracts.TokensPerIP,
+		ContractsPerRequest: c.Contracts.ContractsPerRequest,
+		BytesPerAddress:     int64(c.Contracts.BytesPerAddress),
+		DefaultRequestSize:  int64(c.Contracts.DefaultRequestSize),
+		MessageLength:       c.Contracts.MessageLength,
+		WrongAnswers:        c.Contracts.WrongAnswers,
+	})
+}
+
+func listening(c config.API) apiserver.Listening {
+	return apiserver.Listening{
+		Address:           c.Listen,
+		CertFile:          c.TLS.CertFile,
+		KeyFile:           c.TLS.KeyFile,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		ReadTimeout:       c.ReadTimeout,
+		WriteTimeout:      c.WriteTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		DrainDelay:        c.DrainDelay,
+		ShutdownTimeout:   c.ShutdownTimeout,
+	}
+}
+
+// Workers returns the services of a worker: those of its configured duties.
+func (a *App) Workers(name string) []Service {
+	c, deps := a.Config, a.WorkerDeps()
+	var services []Service
+	if c.Worker.Duties.Sweep {
+		sweeper := workers.NewSweeper(deps, workers.SweeperOptions{
+			Interval:  c.Sweep.Interval,
+			CleanEach: time.Minute,
+			PruneEach: time.Hour,
+			Grace:     c.Sweep.Grace,
+			Retention: c.Contracts.Retention,
+			Batch:     c.Sweep.Batch,
+		})
+		recorder := workers.NewRecorder(deps, workers.RecorderOptions{
+			Interval:    time.Minute,
+			BalanceEach: time.Hour,
+			Keep:        store.Keep{Minutes: c.Record.Minutes, Hours: c.Record.Hours, Days: c.Record.FarmerDays},
+		})
+		services = append(services, Service{"sweeper", sweeper.Run}, Service{"recorder", recorder.Run})
+	}
+	if c.Worker.Duties.Stock {
+		services = append(services, Service{"stocker", a.NewStocker(node.Inventory{
+			MinSize:   int64(c.Inventory.MinChunkSize),
+			MaxSize:   int64(c.Inventory.MaxChunkSize),
+			TotalSize: int64(c.Inventory.TotalSize),
+			Base:      c.Inventory.Base,
+		}).Run})
+	}
+	if c.Worker.Duties.Verify {
+		concurrency := c.Worker.Concurrency
+		if concurrency == 0 {
+			concurrency = runtime.GOMAXPROCS(0)
+		}
+		services = append(services, Service{"verifier", workers.NewVerifier(deps, workers.VerifierOptions{
+			Name:          name,
+			Concurrency:   concurrency,
+			CommitBatch:   c.Worker.CommitBatch,
+			CommitDelay:   c.Worker.CommitDelay,
+			JobHardLimit:  c.Worker.JobHardLimit,
+			ClaimIdle:     c.Worker.ClaimIdle,
+			MaxDeliveries: c.Worker.MaxDeliveries,
+			DrainTimeout:  c.Worker.DrainTimeout,
+			WrongAnswers:  c.Contracts.WrongAnswers,
+		}).Run})
+	}
+	return services
+}
+
+// NewStocker makes the stocker of an inventory.
+func (a *App) NewStocker(inventory node.Inventory) *workers.Stocker {
+	return workers.NewStocker(a.WorkerDeps(), workers.StockerOptions{
+		Inventory:  inventory,
+		Encoders:   a.Config.Inventory.Encoders,
+		Interval:   time.Second,
+		Lease:      time.Minute,
+		Challenges: a.Config.Heartbeat.Challenges,
+	})
+}

@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/sjcx"
+)
+
+// StandaloneDefaults is the configuration of a standalone node before the file
+// and the environment change it. demo is the number of its demo farmers.
+func StandaloneDefaults(dir string, demo int) config.Config {
+	c := config.Standalone()
+	c.API.Listen = "localhost:5000"
+	c.API.PrivateListen = "localhost:9090"
+	c.API.DrainDelay = 0 // there is no load balancer
+	c.Database.Path = filepath.Join(dir, "downstream.db")
+	if demo > 0 {
+		c.Contracts.Interval = 30 * time.Second
+		c.Contracts.TokensPerIP += demo // the demo farmers share one address
+		c.Inventory.MaxChunkSize = 1 << 20
+		c.Inventory.TotalSize = 64 << 20
+		c.Log.Level = slog.LevelWarn // so that the URL of the page stays visible
+	}
+	return c
+}
+
+// ServeStandalone runs a whole node until ctx ends, with its data in dir and a
+// number of demo farmers. It prints the URL of its page to out.
+func ServeStandalone(ctx context.Context, cfg config.Config, log *slog.Logger, dir string, demo int, out io.Writer) error {
+	unlock, err := LockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if len(cfg.Heartbeat.KeyFiles) == 0 {
+		if cfg.Heartbeat.KeyFiles, err = makeKey(cfg, dir); err != nil {
+			return err
+		}
+	}
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Pprof})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := a.Store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := a.Join(ctx); err != nil {
+		return err
+	}
+	private, err := a.private(ctx, cfg.API.PrivateListen)
+	if err != nil {
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
+	}
+	ln, err := apiserver.Listen(ctx, listening(cfg.API))
+	if err != nil {
+		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN=localhost:5001 takes another port", err)
+	}
+	api, err := a.api(ctx, ln)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	services := append([]Service{private}, a.Workers(workerName())...)
+	services = append(services, api...)
+	url := "http://" + localAddress(ln)
+	if demo > 0 {
+		services = append(services, demoFarmers(log, url, filepath.Join(dir, "farmers"), demo))
+	}
+	a.Ops.Serve()
+	fmt.Fprintf(out, "The node is running. Its page: %s/\nCtrl-C stops it; everything is kept in %s.\n", url, dir)
+	return Run(ctx, services...)
+}
+
+// StandaloneKeyFile is the path of a standalone node's key, beside its database.
+func StandaloneKeyFile(dir string) string { return filepath.Join(dir, "heartbeat.json") }
+
+// makeKey returns the key file in dir. It makes the key for a new node, and
+// fails if there is a database but no key.
+func makeKey(cfg config.Config, dir string) ([]string, error) {
+	key := StandaloneKeyFile(dir)
+	_, noKey := os.Stat(key)
+	_, noDatabase := os.Stat(cfg.Database.Path)
+	if errors.Is(noKey, fs.ErrNotExist) && noDatabase == nil {
+		return nil, fmt.Errorf("the heartbeat key %s is missing, and no other key can check the contracts in %s: restore it from a backup, or start a new node in another --data directory", key, cfg.Database.Path)
+	}
+	_, err := keyring.LoadOrCreate(key, cfg.Heartbeat.Type, cfg.Heartbeat.CheckFraction)
+	return []string{key}, err
+}
+
+// localAddress is the address at which this machine reaches ln.
+func localAddress(ln net.Listener) string {
+	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// LockDir makes a directory if it does not exist, and keeps other processes from
+// using it until unlock is called or this process ends.
+func LockDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if !held {
+		return nil, fmt.Errorf("another process uses %s: stop it, or choose another directory", dir)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}
+
+// demoSize is the number of bytes that each demo farmer stores.
+const demoSize = 2 << 20
+
+// demoFarmers runs farmers against the node at url, each with an address of its
+// own. They keep their tokens and chunks in dir.
+func demoFarmers(log *slog.Logger, url, dir string, number int) Service {
+	return Service{"demo farmers", func(ctx context.Context) error {
+		client, err := farmer.NewClient(url, farmer.ClientConfig{})
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		group, ctx := errgroup.WithContext(ctx)
+		for i := range number {
+			key, err := secp256k1.GeneratePrivateKey()
+			if err != nil {
+				return fmt.Errorf("make an address: %w", err)
+			}
+			f, err := farmer.New(farmer.Config{
+				Client:    client,
+				Address:   sjcx.Address(key.PubKey(), true), // for its first run; later it has a token
+				Dir:       filepath.Join(dir, strconv.Itoa(i+1)),
+				Size:      demoSize,
+				TakeEvery: 2 * time.Second,
+				Logger:    log.With("farmer", i+1),
+			})
+			if err != nil {
+				return err
+			}
+			group.Go(func() error { return f.Run(ctx) })
+		}
+		return group.Wait()
+	}}
+}
