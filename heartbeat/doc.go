@@ -1,18 +1,18 @@
-// Package heartbeat is proofs of storage: a node encodes a file once, hands
-// the file and its tag to a farmer, and from then on can challenge the farmer
-// and verify the proofs with a few hundred bytes of state.
+// Package heartbeat defines proofs of storage. A node encodes a file once, and
+// gives the file and its tag to a farmer. From then on it can challenge the
+// farmer and verify the farmer's proofs with a few hundred bytes of state.
 //
-// The package says what a scheme is; [merkle] and [swizzle] are the schemes,
-// [schemes] finds one by its name, and [filestream] is the content that the
-// node hands out. It is pure computing: no clock, no network, no storage
-// beyond the io.Reader that it is given, and nothing else of this project, so
-// that anyone can use it.
+// This package defines what a scheme is. [merkle] and [swizzle] are the schemes,
+// [schemes] finds a scheme by its name, and [filestream] generates the files that
+// the node hands out. All of them only compute: they use no clock, no network, no
+// storage but the given io.ReaderAt, and no other package of this project, so
+// anyone can use them.
 //
-// Every object has two forms. The binary form is what the node stores and
-// sends between its own parts; the wire form is the JSON that PROTOCOL.md
-// prescribes for farmers. The invariant: parsing a wire form and writing it
-// again gives the same object, and no bytes from outside, in either form, can
-// make a scheme panic or allocate more than in proportion to their length.
+// Every object has two forms. The node stores the binary form and sends it
+// between its parts. The wire form is the JSON that PROTOCOL.md, sections 4 and 5,
+// prescribes for farmers. The invariant: a wire form that is parsed and written
+// again describes the same object. No input, in either form, makes a scheme panic,
+// or allocate more than in proportion to the input's length.
 //
 // [merkle]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/merkle
 // [swizzle]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/swizzle

@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// The reads of a Swizzle proof, a chunk each anywhere in the file, and those
-// of a pass over it. Counter mode alone, set up beforehand, is the limit.
+// Reads of a chunk at random offsets, as for a Swizzle proof, and reads of one pass
+// over the file. Counter mode alone is the upper limit.
 func BenchmarkReadAt(b *testing.B) {
 	const fileSize = 32 << 20
 	file := filestream.New(seed, fileSize)

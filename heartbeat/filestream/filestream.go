@@ -1,3 +1,11 @@
+// Package filestream generates the files that the node hands out. A file is a
+// seed and a size. Its content is a pseudorandom stream that the node and the
+// farmer both can compute (PROTOCOL.md, section 3), so the node stores none of
+// it.
+//
+// The content is not secret: it follows from the seed. The invariant: byte i of
+// a seed's stream is always the same, whatever the size of the file, and the
+// order and size of reads.
 package filestream
 
 import (
@@ -11,8 +19,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 )
 
-// Reader reads the file of one seed and size. ReadAt is safe for concurrent
-// use, Read and Seek share one offset and are not.
+// Reader reads one file. ReadAt is safe for concurrent use. Read and Seek share
+// an offset and are not.
 type Reader struct {
 	cipher aes256.Cipher
 	size   int64
@@ -24,18 +32,18 @@ var (
 	_ io.ReadSeeker = (*Reader)(nil)
 )
 
-// New gives the file of size bytes that starts the stream of seed. A size
-// below 0 is an empty file.
+// New returns a reader of the first size bytes of seed's stream. If size is
+// negative, the file is empty.
 func New(seed string, size int64) *Reader {
 	key := sha256.Sum256([]byte(seed))
 	return &Reader{cipher: aes256.New(&key), size: max(size, 0)}
 }
 
-// Size gives the size of the file in bytes.
+// Size returns the size of the file in bytes.
 func (r *Reader) Size() int64 { return r.size }
 
-// ReadAt fills p with the bytes from offset on. As io.ReaderAt demands, it
-// gives io.EOF where the file ends before p does.
+// ReadAt implements io.ReaderAt: it fills p from offset, and returns io.EOF if
+// the file ends first.
 func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 {
 		return 0, fmt.Errorf("filestream: read at offset %d", offset)
@@ -53,7 +61,7 @@ func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 	return len(p), err
 }
 
-// Read fills p with the next bytes of the file.
+// Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -66,8 +74,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek sets the offset of the next Read. An offset beyond the end is allowed,
-// and reads from there give io.EOF.
+// Seek implements io.Seeker. An offset beyond the end is valid; reads at it
+// return io.EOF.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekStart:
@@ -85,8 +93,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Hash gives the SHA-256 of the file of that seed and size, which is the
-// file's name: its file_hash is the hash in hex. The only error is ctx's.
+// Hash returns the SHA-256 of the first size bytes of seed's stream. In hex, it
+// is the file_hash that names the file. The only error is that of ctx.
 func Hash(ctx context.Context, seed string, size int64) ([sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
 	file := New(seed, size)

@@ -61,7 +61,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func TestReaderMeetsIoContracts(t *testing.T) {
+func TestReaderImplementsIOInterfaces(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int64{0, 1, 15, 16, 17, 4096, 70001} {
 		if err := iotest.TestReader(filestream.New(seed, size), content(t, size)); err != nil {
@@ -70,7 +70,7 @@ func TestReaderMeetsIoContracts(t *testing.T) {
 	}
 }
 
-// Any cut of the file must give the same bytes as one pass over it.
+// Reads of any part of the file must return the same bytes as one pass over it.
 func TestReadAtAnyOffset(t *testing.T) {
 	t.Parallel()
 	const size = 10000
@@ -110,9 +110,9 @@ func TestReadAtConcurrently(t *testing.T) {
 	readers.Wait()
 }
 
-// The stream does not depend on the size, and far offsets are reached without
-// reading up to them.
-func TestFarOffset(t *testing.T) {
+// The stream does not depend on the size, and a read at a far offset does not
+// compute the bytes before it.
+func TestStreamDoesNotDependOnSize(t *testing.T) {
 	t.Parallel()
 	const far = 1<<62 + 5
 	a, b := make([]byte, 40), make([]byte, 43)
@@ -127,7 +127,7 @@ func TestFarOffset(t *testing.T) {
 	}
 }
 
-func TestBadArguments(t *testing.T) {
+func TestBadArgumentsAreErrors(t *testing.T) {
 	t.Parallel()
 	file := filestream.New(seed, -5)
 	if file.Size() != 0 {
@@ -144,7 +144,7 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
-func TestHashStops(t *testing.T) {
+func TestHashStopsOnCancel(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -164,7 +164,7 @@ func content(t *testing.T, size int64) []byte {
 		t.Fatal(err)
 	}
 	if sha256.Sum256(b) != want {
-		t.Fatal("Hash is not of the content")
+		t.Fatal("Hash is not the hash of the content")
 	}
 	return b
 }

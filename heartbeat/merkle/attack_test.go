@@ -9,8 +9,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
-// naiveVerify is the old node's verifier: a branch of any length, and a node
-// on whichever side.
+// naiveVerify is the verifier of the old node. It accepts a branch of any length,
+// and a node on either side.
 func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
 	node := leafHash(p.blob, index)
 	for _, row := range p.rows {
@@ -22,20 +22,21 @@ func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
 	return p.index == index && node == root
 }
 
-// The first attack of section 7. An inner node is H(left || right) and a leaf
-// H(blob || index): where right ends in the index, left || right without that
-// ending is a blob, and whoever holds nothing but the tag has a proof.
-func TestShortBranchAttack(t *testing.T) {
+// This is the first attack of PROTOCOL.md, section 7. An inner node is
+// H(left || right), and a leaf is H(blob || index). If right happens to end with
+// the index, then left || right without that end is a blob. So the tag alone is
+// enough for a proof.
+func TestShortBranchAttackFails(t *testing.T) {
 	t.Parallel()
 	found := 0
 	for range 8 {
-		e := encode(t, new(0.01), 5000, heartbeat.EncodeOptions{})
-		tag, err := parseTag(e.tag)
+		f := encode(t, new(0.01), 5000, heartbeat.EncodeOptions{})
+		tag, err := parseTag(f.Tag)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 10 {
-			challenge := e.challenge(t)
+			challenge := f.Challenge(t)
 			c, err := parseChallenge(challenge)
 			if err != nil {
 				t.Fatal(err)
@@ -46,20 +47,21 @@ func TestShortBranchAttack(t *testing.T) {
 			}
 			found++
 			if !naiveVerify(tag.tree.root(), int64(c.index), forged) {
-				t.Fatal("the attack does not even work on the naive verifier")
+				t.Fatal("the naive verifier rejects the forged proof too")
 			}
-			if e.verify(t, challenge, forged.marshal()) {
+			if f.Verify(t, challenge, forged.marshal()) {
 				t.Errorf("challenge %d: a forged proof with %d rows is valid", c.index, len(forged.rows))
 			}
 		}
 	}
-	// 255 nodes, each with a chance of 1/256 in each of 80 challenges.
+	// Each of 255 nodes allows the attack with a probability of 1/256, in each of 80
+	// challenges.
 	if found == 0 {
-		t.Fatal("no file in which the attack works")
+		t.Fatal("the attack works on none of the files")
 	}
 }
 
-// forgeShortBranch answers a challenge from the tag alone.
+// forgeShortBranch makes a proof from the tag alone.
 func forgeShortBranch(t tree, index int) (proof, bool) {
 	ending := []byte(strconv.Itoa(index))
 	for k := range t.width() - 1 {
@@ -76,8 +78,8 @@ func forgeShortBranch(t tree, index int) (proof, bool) {
 	return proof{}, false
 }
 
-// Each condition of the verifier by itself: a proof that breaks only that one.
-func TestBranchShape(t *testing.T) {
+// Each proof breaks exactly one condition of the verifier.
+func TestBranchOfWrongShapeIsInvalid(t *testing.T) {
 	t.Parallel()
 	leaves := make([][hashSize]byte, 5)
 	for i := range leaves {
@@ -102,22 +104,22 @@ func TestBranchShape(t *testing.T) {
 		t.Error("a branch that starts one level up is valid")
 	}
 	if !validBranch(root, 2, 1, above, rows[1:]) {
-		t.Error("the case above fails for some other reason")
+		t.Error("the case above fails for another reason")
 	}
 	if validBranch(root, 3, 2, leaves[2], append(rows, [2][]byte{root[:], {}})) {
-		t.Error("a branch that goes on above the root is valid")
+		t.Error("a branch that continues above the root is valid")
 	}
 
-	// A sibling of another length, with the root made to fit.
+	// A sibling has another length, and the root fits.
 	odd := [2][]byte{leaves[0][:], make([]byte, 31)}
 	if validBranch(sha256.Sum256(bytes.Join(odd[:], nil)), 1, 0, leaves[0], [][2][]byte{odd}) {
 		t.Error("a sibling of 31 bytes is valid")
 	}
 }
 
-// A blob of another length is refused even where it hashes to the leaf: the
-// index's digits may come from the blob's end, as "1" || "2" for "12".
-func TestBlobLength(t *testing.T) {
+// A blob of another length is invalid even if it hashes to the leaf. Digits of the
+// index could otherwise be part of the blob, as in "1" || "2" for "12".
+func TestBlobOfWrongLengthIsInvalid(t *testing.T) {
 	t.Parallel()
 	h, err := New(nil)
 	if err != nil {
@@ -136,9 +138,9 @@ func TestBlobLength(t *testing.T) {
 	}
 }
 
-// The second attack of section 7: 1% of a small file rounds to nothing, and
-// the hash of nothing takes no file.
-func TestNothingChallengedAttack(t *testing.T) {
+// This is the second attack of PROTOCOL.md, section 7: 1% of a small file rounds
+// down to no bytes, whose hash needs no file.
+func TestNothingChallengedAttackFails(t *testing.T) {
 	t.Parallel()
 	const size = 50
 	fraction := 0.01
@@ -146,21 +148,21 @@ func TestNothingChallengedAttack(t *testing.T) {
 
 	naiveChunk := int64(fraction * size)
 	naive := encode(t, &fraction, size, heartbeat.EncodeOptions{ChunkSize: &naiveChunk})
-	challenge := naive.challenge(t)
-	proof, err := new(Prover).Prove(t.Context(), nothing, size, naive.tag, challenge)
+	challenge := naive.Challenge(t)
+	proof, err := new(Prover).Prove(t.Context(), nothing, size, naive.Tag, challenge)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !naive.verify(t, challenge, proof) {
-		t.Fatal("the attack does not even work on chunks of 0 bytes")
+	if !naive.Verify(t, challenge, proof) {
+		t.Fatal("the attack fails on chunks of 0 bytes too")
 	}
 
 	ours := encode(t, &fraction, size, heartbeat.EncodeOptions{})
-	challenge = ours.challenge(t)
-	if proof, err = new(Prover).Prove(t.Context(), nothing, size, ours.tag, challenge); err != nil {
+	challenge = ours.Challenge(t)
+	if proof, err = new(Prover).Prove(t.Context(), nothing, size, ours.Tag, challenge); err != nil {
 		t.Fatal(err)
 	}
-	if ours.verify(t, challenge, proof) {
+	if ours.Verify(t, challenge, proof) {
 		t.Error("a farmer without the file has a valid proof")
 	}
 }

@@ -11,11 +11,12 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// benchmarkSize is the file of the benchmarks: 32 MiB, of which a challenge
-// covers 1%.
+// benchmarkSize is the size of the file of the benchmarks. A challenge covers 1%
+// of it.
 const benchmarkSize = 32 << 20
 
 func benchmarkHeartbeat(b *testing.B) *Heartbeat {
@@ -28,13 +29,13 @@ func benchmarkHeartbeat(b *testing.B) *Heartbeat {
 	return h
 }
 
-// BenchmarkEncode counts the bytes of the file, though its challenges hash 2.56
-// times as many. /limit is what one lane allows: to hash as many bytes, which
-// are at hand, with crypto/sha256; /file-hash is with the hash of the file, as
-// a node needs it. With -cpu 1 all of them are of one core.
+// BenchmarkEncode counts the bytes of the file; its challenges hash 2.56 times as
+// many. /limit hashes as many bytes from memory with crypto/sha256, which is the
+// limit of one lane. /file-hash includes the hash of the file, which a node also
+// computes. With -cpu 1 all of them use one core.
 func BenchmarkEncode(b *testing.B) {
 	h := benchmarkHeartbeat(b)
-	encode := func(b *testing.B, and func(ctx context.Context)) {
+	encode := func(b *testing.B, also func(ctx context.Context)) {
 		file := filestream.New("benchmark", benchmarkSize)
 		b.ReportAllocs()
 		b.SetBytes(benchmarkSize)
@@ -42,44 +43,38 @@ func BenchmarkEncode(b *testing.B) {
 			if _, err := h.Encode(b.Context(), file, benchmarkSize, io.Discard, heartbeat.EncodeOptions{}); err != nil {
 				b.Fatal(err)
 			}
-			and(b.Context())
+			also(b.Context())
 		}
 	}
-	nothing := func(context.Context) {}
-	b.Run("32MiB", func(b *testing.B) { encode(b, nothing) })
-	for _, kernel := range sha256x.Kernels() {
-		b.Run("32MiB/kernel="+kernel, func(b *testing.B) {
-			defer sha256x.Use(kernel)()
-			encode(b, nothing)
+	b.Run("32MiB", func(b *testing.B) {
+		heartbeattest.EachKernel(b, sha256x.Kernels, func(b *testing.B) { encode(b, func(context.Context) {}) })
+		b.Run("file-hash", func(b *testing.B) {
+			encode(b, func(ctx context.Context) {
+				if _, err := filestream.Hash(ctx, "benchmark", benchmarkSize); err != nil {
+					b.Fatal(err)
+				}
+			})
 		})
-	}
-	b.Run("32MiB/file-hash", func(b *testing.B) {
-		encode(b, func(ctx context.Context) {
-			if _, err := filestream.Hash(ctx, "benchmark", benchmarkSize); err != nil {
-				b.Fatal(err)
+		b.Run("limit", func(b *testing.B) {
+			window := make([]byte, benchmarkSize/100)
+			b.SetBytes(benchmarkSize)
+			for b.Loop() {
+				for range DefaultChallenges {
+					sha256.Sum256(window)
+				}
 			}
 		})
-	})
-	b.Run("32MiB/limit", func(b *testing.B) {
-		window := make([]byte, benchmarkSize/100)
-		b.SetBytes(benchmarkSize)
-		for b.Loop() {
-			for range DefaultChallenges {
-				sha256.Sum256(window)
-			}
-		}
 	})
 }
 
-// BenchmarkEncodeSmall is a file of which the windows are so small that all the
-// rest counts.
+// BenchmarkEncodeSmall measures a file whose windows are so small that everything
+// but hashing them counts.
 func BenchmarkEncodeSmall(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	const size = 10 << 10
 	file := filestream.New("benchmark", size)
-	for _, kernel := range sha256x.Kernels() {
-		b.Run("10KiB/kernel="+kernel, func(b *testing.B) {
-			defer sha256x.Use(kernel)()
+	b.Run("10KiB", func(b *testing.B) {
+		heartbeattest.EachKernel(b, sha256x.Kernels, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := h.Encode(b.Context(), file, size, io.Discard, heartbeat.EncodeOptions{}); err != nil {
@@ -87,31 +82,31 @@ func BenchmarkEncodeSmall(b *testing.B) {
 				}
 			}
 		})
-	}
+	})
 }
 
 func BenchmarkProve(b *testing.B) {
-	h := benchmarkHeartbeat(b)
 	b.Run("32MiB", func(b *testing.B) {
-		tag, _, challenge, _ := benchmarkRound(b, h)
-		file := filestream.New("benchmark", benchmarkSize)
+		f := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{})
+		challenge := f.Challenge(b)
 		b.ReportAllocs()
 		b.SetBytes(benchmarkSize / 100)
 		for b.Loop() {
-			if _, err := new(Prover).Prove(b.Context(), file, benchmarkSize, tag, challenge); err != nil {
+			if _, err := f.Farmer.Prove(b.Context(), f.Content, benchmarkSize, f.Tag, challenge); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 }
 
-// BenchmarkVerify is of a proof in its binary form; /wire is from its wire bytes
-// to the verdict, and /wire/reference the same by way of encoding/json, which
-// is the second opinion of the tests.
+// BenchmarkVerify measures from the binary form of a proof to the verdict, /wire
+// from its wire form, and /wire/reference from its wire form with the decoder that
+// the tests compare with.
 func BenchmarkVerify(b *testing.B) {
-	h := benchmarkHeartbeat(b)
-	_, state, challenge, proof := benchmarkRound(b, h)
-	wire, err := h.ProofJSON(proof)
+	f := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{})
+	challenge := f.Challenge(b)
+	proof := f.Prove(b, challenge)
+	wire, err := Wire{}.ProofJSON(proof)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -121,7 +116,7 @@ func BenchmarkVerify(b *testing.B) {
 		decode func() ([]byte, error)
 	}{
 		{"32MiB", func() ([]byte, error) { return proof, nil }},
-		{"32MiB/wire", func() ([]byte, error) { return h.AppendProof(buffer, wire) }},
+		{"32MiB/wire", func() ([]byte, error) { return Wire{}.AppendProof(buffer, wire) }},
 		{"32MiB/wire/reference", func() ([]byte, error) {
 			p, err := parseProofJSON(wire)
 			return p.marshal(), err
@@ -134,7 +129,7 @@ func BenchmarkVerify(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if valid, err := h.Verify(state, challenge, proof); !valid || err != nil {
+				if valid, err := f.Node.Verify(f.State, challenge, proof); !valid || err != nil {
 					b.Fatal(valid, err)
 				}
 			}
@@ -142,12 +137,11 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkHostileProof decodes bodies as long as that of an honest proof,
-// which is the first.
+// BenchmarkHostileProof decodes an honest proof, then malformed bodies of the same
+// length.
 func BenchmarkHostileProof(b *testing.B) {
-	h := benchmarkHeartbeat(b)
-	_, _, _, proof := benchmarkRound(b, h)
-	honest, err := h.ProofJSON(proof)
+	f := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{})
+	honest, err := Wire{}.ProofJSON(f.Prove(b, f.Challenge(b)))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -175,41 +169,22 @@ func BenchmarkHostileProof(b *testing.B) {
 			buffer := make([]byte, 0, usualProof)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = h.AppendProof(buffer, body.wire) // refused, all but the first
+				_, _ = Wire{}.AppendProof(buffer, body.wire) // fails for all but the first
 			}
 		})
 	}
 }
 
-func benchmarkRound(b *testing.B, h *Heartbeat) (tag, state, challenge, proof []byte) {
-	b.Helper()
-	file := filestream.New("benchmark", benchmarkSize)
-	var out bytes.Buffer
-	state, err := h.Encode(b.Context(), file, benchmarkSize, &out, heartbeat.EncodeOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if challenge, _, err = h.Challenge(state); err != nil {
-		b.Fatal(err)
-	}
-	if proof, err = new(Prover).Prove(b.Context(), file, benchmarkSize, out.Bytes(), challenge); err != nil {
-		b.Fatal(err)
-	}
-	return out.Bytes(), state, challenge, proof
-}
-
-// BenchmarkWriteTag writes a tag as a hand-out does, through a buffer that is
-// larger than the writer's own.
+// BenchmarkWriteTag writes a tag to a buffer of the caller, like the API.
 func BenchmarkWriteTag(b *testing.B) {
-	h := benchmarkHeartbeat(b)
-	tag, _, _, _ := benchmarkRound(b, h)
+	tag := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{}).Tag
 	out := bufio.NewWriterSize(io.Discard, 32<<10)
 	in := bytes.NewReader(nil)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(tag)))
 	for b.Loop() {
 		in.Reset(tag)
-		if err := h.WriteTagJSON(out, in); err != nil {
+		if err := (Wire{}).WriteTagJSON(out, in); err != nil {
 			b.Fatal(err)
 		}
 	}

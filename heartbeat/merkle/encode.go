@@ -1,27 +1,42 @@
 package merkle
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
 const (
-	// fixedChunk is the bytes of a challenge where there is no fraction.
+	// fixedChunk is the number of bytes that a challenge covers if there is no
+	// check fraction.
 	fixedChunk = 8192
-	// leastChunk is what a fraction is rounded up to: a challenge of no bytes
-	// is proved with no file (section 7), and one of a few by guessing.
+	// leastChunk is the least number of bytes that a check fraction stands for.
+	// Without it a small file has challenges of no bytes, which need no file to
+	// prove (PROTOCOL.md, section 7), or of few bytes, which can be guessed.
 	leastChunk = 32
+
+	// A batch of windows is hashed together, on one core. A batch of fewer than
+	// leastBatch windows has too few for each lane, and reads more of the file
+	// twice. One of more than mostBatch is no faster and takes more memory.
+	leastBatch = 64
+	mostBatch  = 1024
 )
 
-// Encode reads the parts of the file that will be challenged, most of them only
-// once however many challenges cover them, on as many cores as there are. It
-// holds about 150 bytes a challenge and 1 MiB of the file a core. It gives io.ErrUnexpectedEOF where file is shorter than size.
+// Encode implements heartbeat.Heartbeat. It reads only the parts of the file
+// that challenges cover, most of them once, even if challenges overlap. It uses
+// all cores, and holds about 150 bytes per challenge and 1 MiB of the file per
+// core. If file has fewer than size bytes, it returns io.ErrUnexpectedEOF.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("merkle: encode a file of %d bytes", size)
@@ -49,7 +64,7 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 	windows := newWindows(h.key, rootSeed, challenges, size, chunk)
 	group, groupCtx := errgroup.WithContext(ctx)
 	if opt.Content != nil {
-		group.Go(func() error { return copyContent(groupCtx, opt.Content, file, size) })
+		group.Go(func() error { return copyRange(groupCtx, opt.Content, file, 0, size) })
 	}
 	group.Go(func() error { return hashWindows(groupCtx, file, chunk, windows, leaves) })
 	if err := group.Wait(); err != nil {
@@ -62,7 +77,8 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 	return fileState{next: 0, challenges: challenges, previous: rootSeed, root: tree.root()}.marshal(), nil
 }
 
-// chunkSize is how many bytes of a file of that size one challenge covers.
+// chunkSize returns the number of bytes that one challenge covers in a file of
+// size bytes.
 func chunkSize(fraction *float64, size int64) int64 {
 	if fraction == nil {
 		return min(fixedChunk, size)
@@ -81,4 +97,61 @@ func rootSeed(given []byte) (seed [seedSize]byte, err error) {
 		err = fmt.Errorf("merkle: the root seed is %d bytes, want %d", len(given), seedSize)
 	}
 	return seed, err
+}
+
+// newWindows returns the windows of all challenges, sorted by position, so that
+// overlapping windows are read together.
+func newWindows(key, rootSeed [seedSize]byte, challenges int, size, chunk int64) []window {
+	windows := make([]window, challenges)
+	seed := rootSeed
+	mac := hmac.New(sha256.New, key[:])
+	for i := range windows {
+		// This is nextSeed, with one hmac.Hash for all seeds.
+		mac.Reset()
+		mac.Write(seed[:])
+		mac.Sum(seed[:0])
+		windows[i] = window{pos: positionOf(seed, size, chunk), index: i, seed: seed}
+	}
+	slices.SortFunc(windows, func(a, b window) int { return cmp.Compare(a.pos, b.pos) })
+	return windows
+}
+
+// hashWindows sets leaves[i] to the leaf hash of challenge i, on all cores.
+func hashWindows(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, leaves [][hashSize]byte) error {
+	cores := runtime.GOMAXPROCS(0)
+	size := min(max((len(windows)+cores-1)/cores, leastBatch), mostBatch)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(cores)
+	for part := range slices.Chunk(windows, size) {
+		group.Go(func() error { return hashBatch(ctx, file, chunk, part, leaves) })
+	}
+	return group.Wait()
+}
+
+// hashBatch is hashWindows for one batch.
+func hashBatch(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, leaves [][hashSize]byte) error {
+	seeds := make([][seedSize]byte, len(windows))
+	for i := range windows {
+		seeds[i] = windows[i].seed
+	}
+	macs := sha256x.NewMACs(seeds)
+	if err := sweepAll(ctx, file, chunk, windows, macs); err != nil {
+		return err
+	}
+	blobs := seeds // in the same memory, because the MACs no longer need their keys
+	sha256x.SumMACs(blobs, macs)
+
+	messages := make([][]byte, len(windows))
+	memory := make([]byte, 0, len(windows)*leafSize)
+	for i := range windows {
+		start := len(memory)
+		memory = appendLeaf(memory, blobs[i][:], int64(windows[i].index))
+		messages[i] = memory[start:]
+	}
+	hashes := blobs
+	sha256x.Sum(hashes, messages)
+	for i := range windows {
+		leaves[windows[i].index] = hashes[i]
+	}
+	return nil
 }

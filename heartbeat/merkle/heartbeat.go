@@ -11,16 +11,14 @@ import (
 )
 
 const (
-	// hashSize is the bytes of every hash, keyed or not: SHA-256.
-	hashSize = 32
-	// seedSize is the bytes of a heartbeat's key, a root seed and a seed.
-	seedSize = 32
+	hashSize = 32 // bytes of a SHA-256 or HMAC-SHA256
+	seedSize = 32 // bytes of a heartbeat's key, a root seed or a seed
 
-	// DefaultChallenges is how many challenges a tag has where nothing else
-	// is asked for.
+	// DefaultChallenges is the number of challenges of a tag if EncodeOptions
+	// does not set it.
 	DefaultChallenges = 256
-	// MaxChallenges is how many challenges a tag can have; its tree is then
-	// 64 MiB.
+	// MaxChallenges is the greatest number of challenges of a tag. Its tree then
+	// has 64 MiB.
 	MaxChallenges = 1 << maxOrder
 
 	maxOrder = 20
@@ -36,30 +34,33 @@ type Heartbeat struct {
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
 
-// New makes a heartbeat with a fresh key. Each of its challenges covers
-// checkFraction of a file, from 0 to 1, or 8192 bytes where that is nil.
+// New returns a heartbeat with a random key. Each of its challenges covers
+// checkFraction of a file, from 0 to 1 and at least 32 bytes. If checkFraction is
+// nil, a challenge covers 8192 bytes. No challenge covers more than the file.
 func New(checkFraction *float64) (*Heartbeat, error) {
 	h := new(Heartbeat)
 	rand.Read(h.key[:])
 	return h.WithCheckFraction(checkFraction)
 }
 
-// Parse reads the wire form of a private heartbeat.
+// Parse parses the wire form of a private heartbeat. Its errors wrap
+// heartbeat.ErrMalformed.
 func Parse(private json.RawMessage) (*Heartbeat, error) {
 	key, fraction, err := parseHeartbeat(private)
 	switch {
 	case err != nil:
 		return nil, malformed("private heartbeat", err)
 	case len(key) == 0:
-		return nil, malformed("private heartbeat", errors.New("it has no key, so it is a public one"))
+		return nil, malformed("private heartbeat", errors.New("it has no key, so it is a public heartbeat; use the private one"))
 	case len(key) != seedSize:
 		return nil, malformed("private heartbeat", fmt.Errorf("the key is %d bytes, want %d", len(key), seedSize))
 	}
 	return &Heartbeat{key: [seedSize]byte(key), fraction: fraction}, nil
 }
 
-// WithCheckFraction gives a heartbeat with the same key and another check
-// fraction. Both verify what the other has encoded.
+// WithCheckFraction returns a heartbeat with the same key and another check
+// fraction, as in New. Each of the two verifies proofs for files that the other
+// has encoded.
 func (h *Heartbeat) WithCheckFraction(checkFraction *float64) (*Heartbeat, error) {
 	if err := checkRange(checkFraction); err != nil {
 		return nil, fmt.Errorf("merkle: %w", err)
@@ -72,28 +73,29 @@ func (h *Heartbeat) WithCheckFraction(checkFraction *float64) (*Heartbeat, error
 	return other, nil
 }
 
-// Type is heartbeat.Merkle.
+// Type returns heartbeat.Merkle.
 func (h *Heartbeat) Type() heartbeat.Type { return heartbeat.Merkle }
 
-// Public is the wire form of what a farmer is told: all but the key.
+// Public returns the public wire form: everything but the key.
 func (h *Heartbeat) Public() json.RawMessage { return marshalHeartbeat([]byte{}, h.fraction) }
 
-// Private is the wire form with the key in it.
+// Private returns the private wire form, which includes the key.
 func (h *Heartbeat) Private() json.RawMessage { return marshalHeartbeat(h.key[:], h.fraction) }
 
-// Prover is the farmer's side of the scheme. It holds nothing: what a farmer
-// needs is in the tag and the challenge.
+// Prover is the farmer's side of the scheme. It holds no data, because the tag
+// and the challenge hold all that a farmer needs.
 type Prover struct {
 	Wire
 }
 
 var _ heartbeat.Prover = (*Prover)(nil)
 
-// ParsePublic reads the wire form of a public heartbeat.
+// ParsePublic parses the wire form of a public heartbeat. Its errors wrap
+// heartbeat.ErrMalformed.
 func ParsePublic(public json.RawMessage) (*Prover, error) {
 	key, _, err := parseHeartbeat(public)
 	if err == nil && len(key) != 0 {
-		err = errors.New("it has a key, so it is a private one, which no farmer should see")
+		err = errors.New("it has a key, so it is a private heartbeat; use the public one")
 	}
 	if err != nil {
 		return nil, malformed("public heartbeat", err)
@@ -101,7 +103,7 @@ func ParsePublic(public json.RawMessage) (*Prover, error) {
 	return &Prover{}, nil
 }
 
-// Type is heartbeat.Merkle.
+// Type returns heartbeat.Merkle.
 func (p *Prover) Type() heartbeat.Type { return heartbeat.Merkle }
 
 func parseHeartbeat(raw json.RawMessage) (key []byte, fraction *float64, err error) {
@@ -126,20 +128,20 @@ func marshalHeartbeat(key []byte, fraction *float64) json.RawMessage {
 }
 
 func checkRange(fraction *float64) error {
-	// Written so that NaN fails too.
+	// The condition is negated so that NaN is out of range too.
 	if fraction != nil && !(*fraction >= 0 && *fraction <= 1) {
 		return fmt.Errorf("check fraction %v is not from 0 to 1", *fraction)
 	}
 	return nil
 }
 
-// malformed is the error about bytes that are not the object they should be.
+// malformed returns the error about bytes that are not a valid object.
 func malformed(object string, err error) error {
 	return &malformedError{object, err}
 }
 
-// malformedError says what it says only when asked: a node refuses many a proof
-// without a word.
+// malformedError formats its message only on demand, because a node rejects many
+// proofs and does not read why.
 type malformedError struct {
 	object string
 	err    error
@@ -151,7 +153,7 @@ func (e *malformedError) Error() string {
 
 func (e *malformedError) Unwrap() []error { return []error{heartbeat.ErrMalformed, e.err} }
 
-// mustMarshal is json.Marshal for values that have a JSON form by their type.
+// mustMarshal is json.Marshal for types that always have a JSON form.
 func mustMarshal(v any) json.RawMessage {
 	raw, err := json.Marshal(v)
 	if err != nil {

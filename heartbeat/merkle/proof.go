@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// maxRows is beyond any tree's order, and maxEntry beyond any hash, so
-	// that a proof of the wrong shape can be told from one that is not a
-	// proof; both are bounds on what is worth keeping.
+	// A proof of the wrong shape is an invalid proof, but only within these
+	// bounds; otherwise it is malformed. maxRows is greater than the order of any
+	// tree, and maxEntry greater than the size of a hash in bytes.
 	maxRows  = 32
 	maxEntry = 1024
 )
 
-// proof answers a challenge; of any shape that the wire form allows, valid or
-// not. Its binary form is the index as big-endian i64, the blob, one byte with
-// the number of rows, and the left and right of each, where a blob or an entry
-// is its length as big-endian u16 and its bytes.
+// proof is a proof of any shape that the wire form allows, valid or not. Its
+// binary form is the index as big-endian i64, the blob, the number of rows as one
+// byte, and the left and right entry of each row. The blob and each entry are
+// preceded by their length as big-endian u16.
 type proof struct {
 	index int64
 	blob  []byte
@@ -36,7 +36,7 @@ func (p proof) marshal() []byte {
 	return b
 }
 
-// parseProof reads the binary form; the proof shares the memory of b, and its
+// parseProof parses the binary form. The proof shares the memory of b, and its
 // rows are appended to memory.
 func parseProof(b []byte, memory [][2][]byte) (p proof, err error) {
 	if len(b) < 8 {

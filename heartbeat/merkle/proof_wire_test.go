@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
 )
 
-// oddProofs are wires that a decoder could see otherwise than another, about
-// as many of them proofs as not.
+// oddProofs returns JSON on which two decoders could disagree. About half of it
+// is a proof.
 func oddProofs() []string {
 	const (
 		leaf   = `"leaf":{"index":3,"blob":"` + zeros + `"}`
@@ -68,7 +68,7 @@ func oddProofs() []string {
 	}
 }
 
-func TestOddProofs(t *testing.T) {
+func TestOddProofsDecodeLikeReference(t *testing.T) {
 	t.Parallel()
 	taken := 0
 	for _, wire := range oddProofs() {
@@ -81,8 +81,8 @@ func TestOddProofs(t *testing.T) {
 	}
 }
 
-// Each byte of a proof, changed or left out.
-func TestChangedProofs(t *testing.T) {
+// Each byte of a proof is changed or left out.
+func TestChangedProofsDecodeLikeReference(t *testing.T) {
 	t.Parallel()
 	wire := []byte(oddProofs()[0])
 	for i := range wire {
@@ -97,7 +97,7 @@ func TestChangedProofs(t *testing.T) {
 }
 
 func FuzzProofDecoders(f *testing.F) {
-	for _, v := range readVectors[vector](f, "merkle.json") {
+	for _, v := range readVectors(f) {
 		for _, round := range v.Rounds {
 			f.Add([]byte(round.Proof))
 		}
@@ -108,13 +108,12 @@ func FuzzProofDecoders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) { sameAsReference(t, wire) })
 }
 
-// From wire bytes to verdict nothing is allocated, valid or not, if the buffer
-// is there.
+// From wire bytes to verdict nothing is allocated if there is a buffer, whether the
+// proof is valid or not.
 func TestVerifyWireDoesNotAllocate(t *testing.T) {
-	e := encode(t, new(0.01), 50_000, heartbeat.EncodeOptions{})
-	state := e.state
-	challenge := e.challenge(t)
-	good, err := e.h.ProofJSON(e.prove(t, challenge))
+	f := encode(t, new(0.01), 50_000, heartbeat.EncodeOptions{})
+	challenge := f.Challenge(t)
+	good, err := f.Node.ProofJSON(f.Prove(t, challenge))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +125,11 @@ func TestVerifyWireDoesNotAllocate(t *testing.T) {
 		want bool
 	}{{good, true}, {other, false}, {wrong, false}} {
 		allocs := testing.AllocsPerRun(100, func() {
-			proof, err := e.h.AppendProof(buffer, test.wire)
+			proof, err := Wire{}.AppendProof(buffer, test.wire)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if valid, err := e.h.Verify(state, challenge, proof); valid != test.want || err != nil {
+			if valid, err := f.Node.Verify(f.State, challenge, proof); valid != test.want || err != nil {
 				t.Fatalf("%s: %v, %v", test.wire, valid, err)
 			}
 		})
@@ -140,21 +139,21 @@ func TestVerifyWireDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestAppendProofKeepsWhatIsThere(t *testing.T) {
+func TestAppendProofKeepsItsPrefix(t *testing.T) {
 	t.Parallel()
 	before := []byte("before")
 	for _, wire := range oddProofs() {
 		want, wantErr := Wire{}.ParseProof([]byte(wire))
 		got, err := Wire{}.AppendProof(bytes.Clone(before), []byte(wire))
 		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, append(bytes.Clone(before), want...)) {
-			t.Errorf("%.100s: %x, %v, want %x after what was there", wire, got, err, want)
+			t.Errorf("%.100s: %x, %v, want %x after the prefix", wire, got, err, want)
 		}
 	}
 }
 
-// sameAsReference holds AppendProof to the reference decoder, and says whether
-// they take the wire as a proof. Of members with one name the reference looks at
-// the last alone, where AppendProof wants none to be wrong.
+// sameAsReference compares ParseProof with the reference decoder, and reports
+// whether ParseProof accepts the wire. If a member is repeated, the reference
+// reads only the last one, but ParseProof checks all of them.
 func sameAsReference(t *testing.T, wire []byte) bool {
 	t.Helper()
 	got, err := Wire{}.ParseProof(wire)
@@ -171,7 +170,7 @@ func sameAsReference(t *testing.T, wire []byte) bool {
 	return err == nil
 }
 
-// repeats says whether one of a proof's names is there more than once.
+// repeats reports whether a member of a proof occurs more than once.
 func repeats(wire []byte) bool {
 	seen := map[json.Token]bool{}
 	for dec := json.NewDecoder(bytes.NewReader(wire)); ; {
@@ -189,8 +188,8 @@ func repeats(wire []byte) bool {
 	}
 }
 
-// parseProofJSON is the reference: it lets encoding/json check the document,
-// and looks for one member after the other.
+// parseProofJSON is the reference decoder. encoding/json checks the document, then
+// parseProofJSON looks for each member.
 func parseProofJSON(wire json.RawMessage) (p proof, err error) {
 	object, err := strictjson.Parse(wire)
 	if err != nil {
@@ -243,7 +242,7 @@ func parseRows(wire strictjson.Value) ([][2][]byte, error) {
 	return rows, nil
 }
 
-// parseRow reads left and right, whose bytes it appends to memory.
+// parseRow parses left and right, and appends their bytes to memory.
 func parseRow(wire strictjson.Value, memory []byte) (row [2][]byte, _ []byte, err error) {
 	entries, err := wire.Elements()
 	if err != nil {

@@ -2,20 +2,20 @@ package merkle
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// segmentSize is how much of the file each lane holds at a time: all sixteen
-// fit into a core's second cache.
+// segmentSize is the number of bytes that a lane reads and holds at a time. The
+// segments of all sixteen lanes fit into a core's L2 cache.
 const segmentSize = 64 << 10
 
-// sweepAll takes each window's part of the file into its MAC. Each lane goes
-// over a strip of the file of its own, and has as many windows there as any
-// other, to whose MACs it hands what it holds of the strip, one after the
-// other. So nothing is read twice but where windows of two strips overlap.
+// sweepAll adds each window's part of the file to the window's MAC. Each lane
+// gets the same number of consecutive windows, and reads the strip of the file
+// that they cover, segment by segment. It adds a segment to the MACs of all its
+// windows before it reads the next one. So the file is read twice only where
+// windows of two lanes overlap.
 func sweepAll(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, macs []sha256x.MAC) error {
 	if chunk == 0 {
 		return nil
@@ -47,24 +47,24 @@ func sweepAll(ctx context.Context, file io.ReaderAt, chunk int64, windows []wind
 	return err
 }
 
-// sweep goes over a strip of the file.
+// sweep reads one lane's strip of the file.
 type sweep struct {
 	file    io.ReaderAt
 	chunk   int64
 	windows []window // by position
 	macs    []sha256x.MAC
 
-	// held is the file from base on, of which what is before swept has been
-	// handed out to all windows, except for less than a block of each.
+	// held is the file from base on. The bytes before swept have been added to
+	// all windows that cover them, except for an incomplete block per window.
 	held        []byte
 	base, swept int64
-	// first is the first window of which there is more, at the one to be
-	// handed out to next.
+	// first is the first window that is not complete, and at the next one to add
+	// held bytes to.
 	first, at int
 }
 
-// next gives what is held of the next window, or nil where all has been handed
-// out.
+// next returns the MAC of the next window and the held bytes to add to it, or
+// nil if all windows have them.
 func (s *sweep) next() (*sha256x.MAC, []byte) {
 	end := s.base + int64(len(s.held))
 	for s.at < len(s.windows) && s.windows[s.at].pos < end {
@@ -86,7 +86,7 @@ func (s *sweep) next() (*sha256x.MAC, []byte) {
 // wholeBlocks rounds down to whole blocks of the hash.
 func wholeBlocks(size int64) int64 { return size / sha256x.BlockSize * sha256x.BlockSize }
 
-// advance reads the next segment, and says whether there is one.
+// advance reads the next segment. It returns false if there is none.
 func (s *sweep) advance() (more bool, err error) {
 	s.swept = s.base + int64(len(s.held))
 	for s.first < len(s.windows) && s.windows[s.first].pos+s.chunk <= s.swept {
@@ -97,8 +97,7 @@ func (s *sweep) advance() (more bool, err error) {
 	}
 	s.at = s.first
 
-	// The blocks that windows have begun are kept; what no window covers is
-	// left out.
+	// Keep the incomplete blocks of windows, and skip bytes that no window covers.
 	kept := 0
 	if start := s.windows[s.first].pos; start >= s.swept {
 		s.base, s.swept = start, start
@@ -112,17 +111,12 @@ func (s *sweep) advance() (more bool, err error) {
 		s.held = append(make([]byte, 0, size+sha256x.BlockSize), s.held[:kept]...)
 	}
 	s.held = s.held[:size]
-	n, err := s.file.ReadAt(s.held[kept:], s.swept)
-	if n == size-kept {
-		return true, nil
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return false, fmt.Errorf("read the file at %d: %w", s.swept, err)
+	err = readAt(s.file, s.held[kept:], s.swept)
+	return err == nil, err
 }
 
-// reach gives how far windows go on without a gap, if that is before limit.
+// reach returns the end of the windows that follow each other without a gap. It
+// looks no further than limit.
 func (s *sweep) reach(limit int64) int64 {
 	end := s.windows[s.first].pos + s.chunk
 	for _, w := range s.windows[s.first+1:] {

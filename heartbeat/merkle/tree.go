@@ -2,28 +2,31 @@ package merkle
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"math/bits"
 	"strconv"
 
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// tree is a Merkle tree in heap order: the children of node k are 2k+1 and
-// 2k+2, the root is node 0. It has width = 1<<order places for leaves, of
-// which the first are taken, and 2*width nodes, the last of them unused, as
-// the wire form has it.
+// tree is a Merkle tree in heap order: the root is node 0, and the children of
+// node k are 2k+1 and 2k+2. It has width = 1<<order places for leaves, of which
+// the first are in use. The wire form has 2*width nodes; the last is unused.
 //
-// The nodes that are not empty come first, because inner nodes never are, so
-// only those are held, one after the other.
+// nodes holds the nodes that are not empty. They come first, because inner nodes
+// never are empty.
 type tree struct {
 	order int
 	nodes []byte
 }
 
-// orderOf gives ceil(log2 leaves), for at least one leaf.
+// orderOf returns ceil(log2(leaves)), for at least one leaf.
 func orderOf(leaves int) int { return bits.Len(uint(leaves - 1)) }
 
-// newTree makes the tree over at least one leaf hash.
+// newTree returns the tree over at least one leaf hash.
 func newTree(leaves [][hashSize]byte) tree {
 	order := orderOf(len(leaves))
 	inner := 1<<order - 1
@@ -31,7 +34,7 @@ func newTree(leaves [][hashSize]byte) tree {
 	for i := range leaves {
 		copy(t.nodes[(inner+i)*hashSize:], leaves[i][:])
 	}
-	// Level by level, whose nodes do not depend on each other.
+	// The nodes of one level do not depend on each other.
 	pairs := make([][]byte, 0, (inner+1)/2)
 	hashes := make([][hashSize]byte, cap(pairs))
 	for width := (inner + 1) / 2; width > 0; width /= 2 {
@@ -47,28 +50,26 @@ func newTree(leaves [][hashSize]byte) tree {
 	return t
 }
 
-// width is the number of places for leaves.
+// width returns the number of places for leaves.
 func (t tree) width() int { return 1 << t.order }
 
-// count is the number of nodes that are not empty.
+// count returns the number of nodes that are not empty.
 func (t tree) count() int { return len(t.nodes) / hashSize }
 
-// leaves is the number of leaves.
 func (t tree) leaves() int { return t.count() - (t.width() - 1) }
 
-// root is node 0.
 func (t tree) root() [hashSize]byte { return [hashSize]byte(t.nodes[:hashSize]) }
 
-// node gives node k, of no bytes where that is an empty one.
+// node returns node k, which has no bytes if it is empty.
 func (t tree) node(k int) []byte { return t.span(k, k+1) }
 
-// span gives the nodes from one to before the other that are not empty.
+// span returns the nodes in [from, to) that are not empty.
 func (t tree) span(from, to int) []byte {
 	from, to = min(from, t.count()), min(to, t.count())
 	return t.nodes[from*hashSize : to*hashSize]
 }
 
-// branch gives the pairs of siblings from leaf i up to the root's children.
+// branch returns the pairs of siblings from leaf i up to the root's children.
 func (t tree) branch(i int) [][2][]byte {
 	rows := make([][2][]byte, 0, t.order)
 	for k := t.width() - 1 + i; k > 0; k = (k - 1) / 2 {
@@ -78,13 +79,13 @@ func (t tree) branch(i int) [][2][]byte {
 	return rows
 }
 
-// validBranch says whether rows lead from leaf hash number i of a tree of that
-// order up to root.
+// validBranch reports whether rows is the branch from leaf i, with the hash leaf,
+// up to the root of a tree of that order.
 //
-// Leaf and inner hashes are not told apart by anything but their place, so the
-// place is checked in full: as many rows as the tree has levels, and on each
-// level the node on the side that i says. A branch that was shorter, or turned
-// off to the other side, would let an inner node pass for a leaf.
+// Only its place distinguishes a leaf hash from the hash of an inner node. So
+// validBranch checks the whole place: there must be one row per level, and on
+// each level the node must be on the side that i requires. Otherwise a shorter
+// branch, or one through the other child, could present an inner node as a leaf.
 func validBranch(root [hashSize]byte, order int, i int64, leaf [hashSize]byte, rows [][2][]byte) bool {
 	if len(rows) != order {
 		return false
@@ -103,20 +104,105 @@ func validBranch(root [hashSize]byte, order int, i int64, leaf [hashSize]byte, r
 	return node == root
 }
 
-// leafHash is H(blob || i in decimal ASCII).
+// leafHash returns H(blob || i in decimal ASCII).
 func leafHash(blob []byte, i int64) [hashSize]byte {
 	return sha256.Sum256(appendLeaf(make([]byte, 0, leafSize), blob, i))
 }
 
-// leafSize is the most bytes that a leaf can have: a blob and a number.
+// leafSize is the size in bytes of the longest message that a leaf hash is of: a
+// blob and a number.
 const leafSize = hashSize + 20
 
-// appendLeaf appends what a leaf hash is the hash of: blob || i.
+// appendLeaf appends the message that a leaf hash is of: blob || i.
 func appendLeaf(b, blob []byte, i int64) []byte {
 	return strconv.AppendInt(append(b, blob...), i, 10)
 }
 
-// nodeHash is H(left || right).
+// nodeHash returns H(left || right).
 func nodeHash(left, right []byte) [hashSize]byte {
 	return sha256.Sum256(append(append(make([]byte, 0, 2*hashSize), left...), right...))
+}
+
+const (
+	tagVersion    = 1
+	tagHeaderSize = 1 + 8 + 8 + 1 + 4
+)
+
+// fileTag is a tag. Its binary form is a version byte, the sizes of the file and
+// of the part that a challenge covers as big-endian i64, the order of the tree as
+// one byte, the number of nodes that are not empty as big-endian u32, and those
+// nodes, of 32 bytes each.
+type fileTag struct {
+	size, chunk int64
+	tree        tree
+}
+
+func writeTag(w io.Writer, t fileTag) error {
+	if _, err := w.Write(t.header()); err != nil {
+		return err
+	}
+	_, err := w.Write(t.tree.nodes)
+	return err
+}
+
+func (t fileTag) header() []byte {
+	b := make([]byte, 0, tagHeaderSize)
+	b = append(b, tagVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.size))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.chunk))
+	b = append(b, byte(t.tree.order))
+	return binary.BigEndian.AppendUint32(b, uint32(t.tree.count()))
+}
+
+// tagHeader is a tag without its nodes.
+type tagHeader struct {
+	size, chunk  int64
+	order, count int
+}
+
+func parseTagHeader(b [tagHeaderSize]byte) (tagHeader, error) {
+	if b[0] != tagVersion {
+		return tagHeader{}, malformed("tag", fmt.Errorf("version %d, want %d", b[0], tagVersion))
+	}
+	h := tagHeader{
+		size:  int64(binary.BigEndian.Uint64(b[1:])),
+		chunk: int64(binary.BigEndian.Uint64(b[9:])),
+		order: int(b[17]),
+		count: int(binary.BigEndian.Uint32(b[18:])),
+	}
+	if err := h.check(); err != nil {
+		return tagHeader{}, malformed("tag", err)
+	}
+	return h, nil
+}
+
+func (h tagHeader) check() error {
+	switch {
+	case h.size < 0 || h.chunk < 0 || h.chunk > h.size:
+		return fmt.Errorf("chunks of %d bytes in a file of %d", h.chunk, h.size)
+	case h.order < 0 || h.order > maxOrder:
+		return fmt.Errorf("order %d is not from 0 to %d", h.order, maxOrder)
+	}
+	// There are all inner nodes and at least one leaf, at most all nodes but the
+	// unused last one.
+	if width := 1 << h.order; h.count < width || h.count > 2*width-1 {
+		return fmt.Errorf("%d nodes in a tree of order %d", h.count, h.order)
+	}
+	return nil
+}
+
+// parseTag parses the binary form. The tag shares the memory of b.
+func parseTag(b []byte) (fileTag, error) {
+	if len(b) < tagHeaderSize {
+		return fileTag{}, malformed("tag", errors.New("cut short"))
+	}
+	h, err := parseTagHeader([tagHeaderSize]byte(b))
+	if err != nil {
+		return fileTag{}, err
+	}
+	nodes := b[tagHeaderSize:]
+	if len(nodes) != h.count*hashSize {
+		return fileTag{}, malformed("tag", fmt.Errorf("%d bytes of nodes, want %d", len(nodes), h.count*hashSize))
+	}
+	return fileTag{size: h.size, chunk: h.chunk, tree: tree{order: h.order, nodes: nodes}}, nil
 }

@@ -6,36 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
-	"os"
 	"reflect"
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 )
 
-// vector is a case of testdata/merkle.json, computed by an independent
-// implementation.
-type vector struct {
-	Challenges int
-	File       struct {
-		Seed string
-		Size int64
-	}
-	Heartbeat, Public, Tag json.RawMessage
-	Root                   []byte
-	RootSeed               []byte `json:"root_seed"`
-	Rounds                 []struct {
-		Challenge, Proof json.RawMessage
-		Valid            bool
-		Why              string
-	}
+func readVectors(t testing.TB) []heartbeattest.Vector {
+	t.Helper()
+	return heartbeattest.ReadVectors[heartbeattest.Vector](t, "testdata/merkle.json")
 }
 
-func (v vector) file() *filestream.Reader { return filestream.New(v.File.Seed, v.File.Size) }
-
-// encode gives the tag and the state that the case must have.
-func (v vector) encode(t testing.TB) (h *Heartbeat, tag, state []byte) {
+// encodeVector returns the tag and the state of a case.
+func encodeVector(t testing.TB, v heartbeattest.Vector) (h *Heartbeat, tag, state []byte) {
 	t.Helper()
 	h, err := Parse(v.Heartbeat)
 	if err != nil {
@@ -46,7 +30,7 @@ func (v vector) encode(t testing.TB) (h *Heartbeat, tag, state []byte) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	state, err = h.Encode(t.Context(), v.file(), v.File.Size, &out, heartbeat.EncodeOptions{
+	state, err = h.Encode(t.Context(), v.Content(), v.File.Size, &out, heartbeat.EncodeOptions{
 		Challenges: v.Challenges, RootSeed: v.RootSeed, ChunkSize: &shape.Chunksz,
 	})
 	if err != nil {
@@ -55,29 +39,13 @@ func (v vector) encode(t testing.TB) (h *Heartbeat, tag, state []byte) {
 	return h, out.Bytes(), state
 }
 
-func readVectors[V any](t testing.TB, name string) []V {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Vectors []V }
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(file.Vectors) == 0 {
-		t.Fatal("no vectors in " + name)
-	}
-	return file.Vectors
-}
-
 func TestKeyedPRFVectors(t *testing.T) {
 	t.Parallel()
 	type prfVector struct {
 		Key, Out, Range string
 		X               uint64
 	}
-	for _, v := range readVectors[prfVector](t, "keyed_prf.json") {
+	for _, v := range heartbeattest.ReadVectors[prfVector](t, "testdata/keyed_prf.json") {
 		key, err := hex.DecodeString(v.Key)
 		if err != nil {
 			t.Fatal(err)
@@ -94,22 +62,20 @@ func TestKeyedPRFVectors(t *testing.T) {
 
 func TestEncodeVectors(t *testing.T) {
 	t.Parallel()
-	for _, v := range readVectors[vector](t, "merkle.json") {
-		h, tag, state := v.encode(t)
+	for _, v := range readVectors(t) {
+		h, tag, state := encodeVector(t, v)
 		var wire bytes.Buffer
 		if err := h.WriteTagJSON(&wire, bytes.NewReader(tag)); err != nil {
 			t.Fatal(err)
 		}
 		sameJSON(t, "tag", wire.Bytes(), v.Tag)
-		sameJSON(t, "private heartbeat", h.Private(), v.Heartbeat)
-		sameJSON(t, "public heartbeat", h.Public(), v.Public)
 
 		parsed, err := h.ParseTag(v.Tag)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(parsed, tag) {
-			t.Errorf("%d challenges: the parsed tag is not the encoded one", v.Challenges)
+			t.Errorf("%d challenges: the parsed tag differs from the encoded one", v.Challenges)
 		}
 		s, err := parseState(state)
 		if err != nil {
@@ -121,63 +87,10 @@ func TestEncodeVectors(t *testing.T) {
 	}
 }
 
-// The rounds, each through the wire forms on both sides. A case lists its
-// first rounds in order, then the invalid ones.
-func TestRoundVectors(t *testing.T) {
-	t.Parallel()
-	for _, v := range readVectors[vector](t, "merkle.json") {
-		h, tag, first := v.encode(t)
-		prover, err := ParsePublic(v.Public)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state := first
-		for i, round := range v.Rounds {
-			challenge, err := h.ParseChallenge(round.Challenge)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if round.Valid {
-				var issued []byte
-				if issued, state, err = h.Challenge(state); err != nil {
-					t.Fatal(err)
-				}
-				wire, err := h.ChallengeJSON(issued)
-				if err != nil {
-					t.Fatal(err)
-				}
-				sameJSON(t, "challenge", wire, round.Challenge)
-				proof, err := prover.Prove(t.Context(), v.file(), v.File.Size, tag, challenge)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if wire, err = prover.ProofJSON(proof); err != nil {
-					t.Fatal(err)
-				}
-				sameJSON(t, "proof", wire, round.Proof)
-			}
-			proof, err := h.ParseProof(round.Proof)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Challenges issued before can be verified with any state since.
-			for _, s := range [][]byte{first, state} {
-				valid, err := h.Verify(s, challenge, proof)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if valid != round.Valid {
-					t.Errorf("%d challenges, round %d (%s): valid %v, want %v", v.Challenges, i, round.Why, valid, round.Valid)
-				}
-			}
-		}
-	}
-}
-
 func TestChallengesEnd(t *testing.T) {
 	t.Parallel()
-	v := readVectors[vector](t, "merkle.json")[3]
-	h, _, state := v.encode(t)
+	v := readVectors(t)[3]
+	h, _, state := encodeVector(t, v)
 	for i := range v.Challenges {
 		var err error
 		if _, state, err = h.Challenge(state); err != nil {
@@ -189,11 +102,11 @@ func TestChallengesEnd(t *testing.T) {
 	}
 }
 
-// A state that leaks must not hold the seed of a challenge to come.
+// A leaked state must not disclose the seed of the next challenge.
 func TestStateHidesNextSeed(t *testing.T) {
 	t.Parallel()
-	v := readVectors[vector](t, "merkle.json")[1]
-	h, _, state := v.encode(t)
+	v := readVectors(t)[1]
+	h, _, state := encodeVector(t, v)
 	for range v.Challenges {
 		challenge, next, err := h.Challenge(state)
 		if err != nil {

@@ -10,15 +10,16 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// Each leaf is what the farmer's side, which goes one window at a time through
-// crypto/sha256, makes of its seed: with windows smaller and larger than what a
-// lane holds, that overlap, touch and leave gaps, in one batch and in many.
-func TestEncodeLeaves(t *testing.T) {
+// Each leaf must equal the one of the farmer's side, which hashes one window at a
+// time with crypto/sha256. The windows are smaller and larger than a segment, they
+// overlap, touch and leave gaps, and they are in one batch and in many.
+func TestLeavesEqualThoseOfTheFarmer(t *testing.T) {
 	const mib = 1 << 20
-	for _, kernel := range sha256x.Kernels() {
+	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
 		for _, test := range []struct {
 			size, chunk int64
 			challenges  int
@@ -41,8 +42,7 @@ func TestEncodeLeaves(t *testing.T) {
 			{3*mib + 17, 8192, 15},
 			{1 << 30, 8192, 30},
 		} {
-			t.Run(fmt.Sprintf("%s/%d of %d bytes/%d challenges", kernel, test.chunk, test.size, test.challenges), func(t *testing.T) {
-				defer sha256x.Use(kernel)()
+			t.Run(fmt.Sprintf("%d of %d bytes, %d challenges", test.chunk, test.size, test.challenges), func(t *testing.T) {
 				key, seed := [seedSize]byte{1}, [seedSize]byte{2}
 				file := filestream.New("leaves", test.size)
 				got := make([][hashSize]byte, test.challenges)
@@ -62,10 +62,10 @@ func TestEncodeLeaves(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
-// countingFile counts the bytes that are read, and fails where told to.
+// countingFile counts the bytes that are read. before may make a read fail.
 type countingFile struct {
 	io.ReaderAt
 	read   atomic.Int64
@@ -83,8 +83,8 @@ func (f *countingFile) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// Windows that overlap are read once, but for the ends of the lanes' strips;
-// between windows nothing is read.
+// Overlapping windows are read once, except at the ends of the lanes' strips.
+// Nothing is read between windows.
 func TestEncodeReadsLittleTwice(t *testing.T) {
 	t.Parallel()
 	h := &Heartbeat{}

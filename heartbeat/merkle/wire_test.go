@@ -2,6 +2,7 @@ package merkle
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -12,8 +13,8 @@ import (
 
 const zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
-// Proofs of any shape are proofs, in one binary form however they are written,
-// and written again they are the same.
+// A proof of any shape has one binary form, independent of the order of members
+// and of white space. Written from that form, it is the same JSON.
 func TestParseProofOfAnyShape(t *testing.T) {
 	t.Parallel()
 	for name, wires := range map[string][]string{
@@ -146,7 +147,7 @@ func TestParseTagRefuses(t *testing.T) {
 
 func TestWriteTagJSONRefuses(t *testing.T) {
 	t.Parallel()
-	tag := encode(t, nil, 100, heartbeat.EncodeOptions{Challenges: 3}).tag
+	tag := encode(t, nil, 100, heartbeat.EncodeOptions{Challenges: 3}).Tag
 	for name, bad := range map[string][]byte{
 		"empty":         {},
 		"header only":   tag[:tagHeaderSize],
@@ -195,7 +196,7 @@ func TestParseHeartbeatRefuses(t *testing.T) {
 }
 
 func FuzzParseProof(f *testing.F) {
-	for _, v := range readVectors[vector](f, "merkle.json") {
+	for _, v := range readVectors(f) {
 		for _, round := range v.Rounds {
 			f.Add([]byte(round.Proof))
 		}
@@ -206,7 +207,7 @@ func FuzzParseProof(f *testing.F) {
 }
 
 func FuzzParseChallenge(f *testing.F) {
-	for _, v := range readVectors[vector](f, "merkle.json") {
+	for _, v := range readVectors(f) {
 		f.Add([]byte(v.Rounds[0].Challenge))
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
@@ -215,7 +216,7 @@ func FuzzParseChallenge(f *testing.F) {
 }
 
 func FuzzParseTag(f *testing.F) {
-	for _, v := range readVectors[vector](f, "merkle.json")[:4] {
+	for _, v := range readVectors(f)[:4] {
 		f.Add([]byte(v.Tag))
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
@@ -228,7 +229,7 @@ func FuzzParseTag(f *testing.F) {
 }
 
 func FuzzParseHeartbeat(f *testing.F) {
-	for _, v := range readVectors[vector](f, "merkle.json")[:2] {
+	for _, v := range readVectors(f)[:2] {
 		f.Add([]byte(v.Heartbeat))
 		f.Add([]byte(v.Public))
 	}
@@ -247,13 +248,13 @@ func FuzzParseHeartbeat(f *testing.F) {
 	})
 }
 
-// The binary forms: whatever parses is written as the same bytes, and what
-// does not parse is neither a panic nor, as a proof, an error.
+// Every object that can be parsed is written as the same bytes. Other bytes cause
+// no panic, and Verify returns no error for them.
 func FuzzBinary(f *testing.F) {
-	e := encode(f, new(0.01), 5000, heartbeat.EncodeOptions{Challenges: 5})
-	state := e.state
-	challenge := e.challenge(f)
-	for _, seed := range [][]byte{state, challenge, e.tag, e.prove(f, challenge)} {
+	file := encode(f, new(0.01), 5000, heartbeat.EncodeOptions{Challenges: 5})
+	state := file.State
+	challenge := file.Challenge(f)
+	for _, seed := range [][]byte{state, challenge, file.Tag, file.Prove(f, challenge)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -272,14 +273,14 @@ func FuzzBinary(f *testing.F) {
 				t.Errorf("tag %x: written as %x, %v", b, out.Bytes(), err)
 			}
 		}
-		if _, err := e.h.Verify(state, challenge, b); err != nil {
+		if _, err := file.Node.Verify(state, challenge, b); err != nil {
 			t.Errorf("proof %x: %v", b, err)
 		}
 	})
 }
 
-// identity holds that what parses is written such that it parses to the same
-// again.
+// identity checks that an object that can be parsed, when written, is parsed to
+// the same object again.
 func identity(t *testing.T, wire []byte, parse func(json.RawMessage) ([]byte, error), write func([]byte) (json.RawMessage, error)) {
 	t.Helper()
 	object, err := parse(wire)
@@ -295,5 +296,23 @@ func identity(t *testing.T, wire []byte, parse func(json.RawMessage) ([]byte, er
 	}
 	if again, err := parse(written); err != nil || !bytes.Equal(again, object) {
 		t.Errorf("%s: written as %s, parsed as %x, %v", wire, written, again, err)
+	}
+}
+
+// The nodes contain every value of every byte.
+func TestAppendNodesEqualsBase64(t *testing.T) {
+	t.Parallel()
+	var nodes []byte
+	want := "before"
+	for i := range 256 {
+		node := make([]byte, hashSize)
+		for k := range node {
+			node[k] = byte(i + 37*k)
+		}
+		nodes = append(nodes, node...)
+		want += `"` + base64.StdEncoding.EncodeToString(node) + `",`
+	}
+	if got := appendNodes([]byte("before"), nodes); string(got) != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

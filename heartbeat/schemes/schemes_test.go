@@ -17,9 +17,9 @@ import (
 
 var all = []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle}
 
-// What every scheme promises, through the interfaces alone: keys in files on
-// both sides, objects over the wire.
-func TestConformance(t *testing.T) {
+// Both sides read their keys from files, and every object passes through its wire
+// form.
+func TestRoundThroughTheWire(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {
 		t.Run(string(scheme), func(t *testing.T) {
@@ -42,26 +42,26 @@ func TestConformance(t *testing.T) {
 			buffered := bufio.NewWriterSize(&sent, 2*tagWire.Len())
 			check(t, node.WriteTagJSON(buffered, bytes.NewReader(tag.Bytes())))
 			if early := sent.Len(); early > 0 || buffered.Flush() != nil || !bytes.Equal(sent.Bytes(), tagWire.Bytes()) {
-				t.Errorf("through a buffer, %d bytes were sent before it was flushed, and %d of %d then", early, sent.Len(), tagWire.Len())
+				t.Errorf("through a buffer, %d bytes were written before the flush, and %d of %d after it", early, sent.Len(), tagWire.Len())
 			}
 			farmersTag, err := farmer.ParseTag(tagWire.Bytes())
 			check(t, err)
 			if !bytes.Equal(farmersTag, tag.Bytes()) {
-				t.Error("the tag is another after the wire")
+				t.Error("the wire form changes the tag")
 			}
 
-			// The node may have restarted since it encoded.
+			// The node may restart after encoding.
 			node, err = schemes.ParseFile(schemes.MarshalFile(node))
 			check(t, err)
 			for range 3 {
 				challenge, next, err := node.Challenge(state)
 				check(t, err)
-				asked := wire(t, challenge, node.ChallengeJSON, farmer.ParseChallenge)
-				proof, err := farmer.Prove(t.Context(), file, size, farmersTag, asked)
+				received := wire(t, challenge, node.ChallengeJSON, farmer.ParseChallenge)
+				proof, err := farmer.Prove(t.Context(), file, size, farmersTag, received)
 				check(t, err)
-				answer := wire(t, proof, farmer.ProofJSON, node.ParseProof)
+				sent := wire(t, proof, farmer.ProofJSON, node.ParseProof)
 				for _, s := range [][]byte{state, next} {
-					if valid, err := node.Verify(s, challenge, answer); !valid || err != nil {
+					if valid, err := node.Verify(s, challenge, sent); !valid || err != nil {
 						t.Errorf("valid %v, %v", valid, err)
 					}
 				}
@@ -78,8 +78,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// Whoever asks for the content gets all of it, in order, and its errors count.
-func TestContent(t *testing.T) {
+// Encode writes all of the content in order, and returns the writer's errors.
+func TestEncodeWritesContent(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {
 		node := newHeartbeat(t, scheme, new(0.1))
@@ -93,7 +93,7 @@ func TestContent(t *testing.T) {
 			_, err := node.Encode(t.Context(), file, size, io.Discard, heartbeat.EncodeOptions{Content: &content})
 			check(t, err)
 			if !bytes.Equal(content.Bytes(), want) {
-				t.Errorf("%s: %d bytes of content for a file of %d, or others", scheme, content.Len(), size)
+				t.Errorf("%s: %d bytes of content, not the file of %d bytes", scheme, content.Len(), size)
 			}
 			full := errors.New("disk full")
 			_, err = node.Encode(t.Context(), file, size, io.Discard, heartbeat.EncodeOptions{Content: failing{full}})
@@ -112,7 +112,7 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// wire sends an object from one side to the other.
+// wire sends an object from one side to the other in its wire form.
 func wire(t *testing.T, object []byte, write func([]byte) (json.RawMessage, error), parse func(json.RawMessage) ([]byte, error)) []byte {
 	t.Helper()
 	raw, err := write(object)
@@ -120,12 +120,12 @@ func wire(t *testing.T, object []byte, write func([]byte) (json.RawMessage, erro
 	got, err := parse(raw)
 	check(t, err)
 	if !bytes.Equal(got, object) {
-		t.Errorf("%x is %x after the wire", object, got)
+		t.Errorf("the wire form changes %x to %x", object, got)
 	}
 	return got
 }
 
-func TestFiles(t *testing.T) {
+func TestHeartbeatFiles(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {
 		h := newHeartbeat(t, scheme, new(0.25))
@@ -141,10 +141,10 @@ func TestFiles(t *testing.T) {
 		if _, err := schemes.ParsePublicFile(private); !errors.Is(err, heartbeat.ErrMalformed) {
 			t.Errorf("%s: private file as public: %v", scheme, err)
 		}
-		// As the node answers to /new.
-		answer := strings.Replace(string(schemes.MarshalPublicFile(h)), "{", `{"token":"00",`, 1)
-		if _, err := schemes.ParsePublicFile([]byte(answer)); err != nil {
-			t.Errorf("%s: %v", answer, err)
+		// The response to /new has one more member.
+		response := strings.Replace(string(schemes.MarshalPublicFile(h)), "{", `{"token":"00",`, 1)
+		if _, err := schemes.ParsePublicFile([]byte(response)); err != nil {
+			t.Errorf("%s: %v", response, err)
 		}
 	}
 	for _, bad := range []string{
@@ -202,7 +202,7 @@ func TestCheckFractions(t *testing.T) {
 	}
 }
 
-func TestFingerprint(t *testing.T) {
+func TestFingerprintNamesKeysOnly(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 2 {
@@ -216,13 +216,13 @@ func TestFingerprint(t *testing.T) {
 			other, err := schemes.ParsePrivate(scheme, h.Private(), new(0.5))
 			check(t, err)
 			if schemes.Fingerprint(other) != name {
-				t.Errorf("%s: another check fraction gives another fingerprint", scheme)
+				t.Errorf("%s: the fingerprint depends on the check fraction", scheme)
 			}
 		}
 	}
 }
 
-func TestUnknownType(t *testing.T) {
+func TestUnknownTypeIsAnError(t *testing.T) {
 	t.Parallel()
 	if h, err := schemes.New("Merkel", nil); h != nil || err == nil {
 		t.Errorf("new: %v, %v", h, err)
@@ -235,7 +235,7 @@ func TestUnknownType(t *testing.T) {
 	}
 }
 
-// A failure must give a nil interface, not one that holds a nil pointer.
+// On failure the interface must be nil, and not hold a nil pointer.
 func TestNilOnError(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// naiveVerify is the equation of section 5 and nothing else.
+// naiveVerify checks nothing but the equation of PROTOCOL.md, section 5.
 func naiveVerify(t *testing.T, h *Heartbeat, state, challenge, proofBytes []byte) bool {
 	t.Helper()
 	s, err := h.openState(state)
@@ -38,52 +38,51 @@ func naiveVerify(t *testing.T, h *Heartbeat, state, challenge, proofBytes []byte
 	return len(p.mu) == h.sectors && right.Mod(right, h.p).Cmp(sigma) == 0
 }
 
-// The second attack of section 7: 1% of a file of fewer than 100 chunks is no
-// chunk, and nothing is proved by zeros.
-func TestNothingChallengedAttack(t *testing.T) {
+// This is the second attack of PROTOCOL.md, section 7: 1% of fewer than 100 chunks
+// is no chunk, for which zeros are a valid proof.
+func TestNothingChallengedAttackFails(t *testing.T) {
 	t.Parallel()
 	h, err := sharedHeartbeat(t).WithCheckFraction(0.01)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := encode(t, h, 50*1280)
+	f := encode(t, h, 50*1280)
 	zeros := proof{mu: make([][]byte, h.sectors)}
 
 	naive := fileChallenge{l: uint32(h.fraction * 51), key: [keySize]byte{7}, limit: h.p}.marshal()
-	if !naiveVerify(t, h, e.state, naive, zeros.marshal()) {
-		t.Fatal("the attack does not even work on a challenge of 0 chunks")
+	if !naiveVerify(t, h, f.State, naive, zeros.marshal()) {
+		t.Fatal("the attack fails on a challenge of 0 chunks too")
 	}
-	if valid, err := h.Verify(e.state, naive, zeros.marshal()); valid || err == nil {
-		t.Errorf("a challenge of 0 chunks was judged: %v, %v", valid, err)
+	if valid, err := h.Verify(f.State, naive, zeros.marshal()); valid || err == nil {
+		t.Errorf("a challenge of 0 chunks has a verdict: %v, %v", valid, err)
 	}
 
-	challenge := e.challenge(t)
-	if !naiveVerify(t, h, e.state, challenge, e.prove(t, e.file, challenge)) {
-		t.Fatal("the naive verifier refuses an honest proof")
+	challenge := f.Challenge(t)
+	if !naiveVerify(t, h, f.State, challenge, f.Prove(t, challenge)) {
+		t.Fatal("the naive verifier rejects an honest proof")
 	}
-	if e.verify(t, challenge, zeros.marshal()) {
+	if f.Verify(t, challenge, zeros.marshal()) {
 		t.Error("zeros are valid")
 	}
-	empty := bytes.NewReader(make([]byte, e.file.Size()))
-	if e.verify(t, challenge, e.prove(t, empty, challenge)) {
+	empty := bytes.NewReader(make([]byte, f.Content.Size()))
+	if f.Verify(t, challenge, f.ProveWith(t, empty, challenge)) {
 		t.Error("a farmer without the file has a valid proof")
 	}
 }
 
-// Where the tag is of no use, one sector that is not kept must not go unseen:
-// each mu counts, in each challenge of all chunks.
-func TestEveryChunkCounts(t *testing.T) {
+// If a challenge covers all chunks, a farmer who has lost one has no valid proof.
+func TestProofWithoutAChunkIsInvalid(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 16*1280-1)
-	content := make([]byte, e.file.Size())
-	if _, err := e.file.ReadAt(content, 0); err != nil {
+	f := encode(t, sharedHeartbeat(t), 16*1280-1)
+	content := make([]byte, f.Content.Size())
+	if _, err := f.Content.ReadAt(content, 0); err != nil {
 		t.Fatal(err)
 	}
-	challenge := e.challenge(t)
+	challenge := f.Challenge(t)
 	for c := range 16 {
 		lost := bytes.Clone(content)
 		clear(lost[c*1280 : min((c+1)*1280, len(lost))])
-		if e.verify(t, challenge, e.prove(t, bytes.NewReader(lost), challenge)) {
+		if f.Verify(t, challenge, f.ProveWith(t, bytes.NewReader(lost), challenge)) {
 			t.Errorf("chunk %d lost: valid", c)
 		}
 	}

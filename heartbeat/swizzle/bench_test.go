@@ -1,7 +1,6 @@
 package swizzle
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"io"
 	"math/big"
@@ -9,13 +8,14 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 )
 
-// benchmarkSize is the file of the benchmarks: 32 MiB, of which a challenge
-// covers 1%.
+// benchmarkSize is the size of the file of the benchmarks. A challenge covers 1%
+// of it.
 const benchmarkSize = 32 << 20
 
-// BenchmarkBigMul1024 is what a challenged block is measured against.
+// BenchmarkBigMul1024 is the yardstick for a challenged chunk.
 func BenchmarkBigMul1024(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	x, y := new(big.Int).Sub(h.p, big.NewInt(1)), new(big.Int).Sub(h.p, big.NewInt(2))
@@ -26,7 +26,7 @@ func BenchmarkBigMul1024(b *testing.B) {
 	perBlock(b, 1)
 }
 
-// BenchmarkSHA256 is what an encoding is measured against.
+// BenchmarkSHA256 is the yardstick for encoding.
 func BenchmarkSHA256(b *testing.B) {
 	content := make([]byte, 1<<20)
 	b.SetBytes(int64(len(content)))
@@ -35,7 +35,7 @@ func BenchmarkSHA256(b *testing.B) {
 	}
 }
 
-// BenchmarkStream is the file alone, which is AES-256-CTR.
+// BenchmarkStream measures the file alone, which is AES-256-CTR.
 func BenchmarkStream(b *testing.B) {
 	file, content := filestream.New("benchmark", benchmarkSize), make([]byte, 64<<10)
 	b.SetBytes(int64(len(content)))
@@ -46,7 +46,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkEncode is from the seed to the tag and the hash of the file.
+// BenchmarkEncode measures from the seed to the tag and the hash of the file.
 func BenchmarkEncode(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	eachPath(b, func(b *testing.B) {
@@ -66,13 +66,13 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkProve(b *testing.B) {
 	h := benchmarkHeartbeat(b)
-	tag, _, challenge, _ := benchmarkRound(b, h)
-	prover := &Prover{field: h.field}
+	f := encode(b, h, benchmarkSize)
+	challenge := f.Challenge(b)
 	eachPath(b, func(b *testing.B) {
-		file := filestream.New("benchmark", benchmarkSize)
+		file := filestream.New(f.Seed, benchmarkSize) // with the kernel in use
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := prover.Prove(b.Context(), file, benchmarkSize, tag, challenge); err != nil {
+			if _, err := f.Farmer.Prove(b.Context(), file, benchmarkSize, f.Tag, challenge); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -82,11 +82,13 @@ func BenchmarkProve(b *testing.B) {
 
 func BenchmarkVerify(b *testing.B) {
 	h := benchmarkHeartbeat(b)
-	_, state, challenge, proof := benchmarkRound(b, h)
+	f := encode(b, h, benchmarkSize)
+	challenge := f.Challenge(b)
+	proof := f.Prove(b, challenge)
 	eachPath(b, func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if valid, err := h.Verify(state, challenge, proof); !valid || err != nil {
+			if valid, err := h.Verify(f.State, challenge, proof); !valid || err != nil {
 				b.Fatal(valid, err)
 			}
 		}
@@ -95,15 +97,10 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func eachPath(b *testing.B, bench func(b *testing.B)) {
-	for _, path := range paths() {
-		b.Run("32MiB/kernel="+path.name, func(b *testing.B) {
-			defer path.use()()
-			bench(b)
-		})
-	}
+	b.Run("32MiB", func(b *testing.B) { heartbeattest.EachPath(b, choices, bench) })
 }
 
-// perBlock reports the time of each block that an operation went through.
+// perBlock reports the time per chunk, as ns/block.
 func perBlock(b *testing.B, blocks int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*blocks), "ns/block")
 }
@@ -119,22 +116,4 @@ func benchmarkHeartbeat(b *testing.B) *Heartbeat {
 		b.Fatal(err)
 	}
 	return h
-}
-
-func benchmarkRound(b *testing.B, h *Heartbeat) (tag, state, challenge, proof []byte) {
-	b.Helper()
-	file := filestream.New("benchmark", benchmarkSize)
-	var out bytes.Buffer
-	state, err := h.Encode(b.Context(), file, benchmarkSize, &out, heartbeat.EncodeOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if challenge, _, err = h.Challenge(state); err != nil {
-		b.Fatal(err)
-	}
-	prover := &Prover{field: h.field}
-	if proof, err = prover.Prove(b.Context(), file, benchmarkSize, out.Bytes(), challenge); err != nil {
-		b.Fatal(err)
-	}
-	return out.Bytes(), state, challenge, proof
 }

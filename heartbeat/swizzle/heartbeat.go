@@ -11,39 +11,38 @@ import (
 )
 
 const (
-	// keySize is the bytes of every key: AES-256 and HMAC-SHA256.
-	keySize = 32
+	keySize = 32 // bytes of a key for AES-256 or HMAC-SHA256
 
 	primeBits      = 1024
 	defaultSectors = 10
-	// maxSectors bounds what a stranger's public heartbeat can make a prover
-	// hold: with the largest sectors, chunks of 128 KiB.
+	// maxSectors limits the memory that an untrusted public heartbeat can make a
+	// prover use. With the largest sectors, a chunk is 128 KiB.
 	maxSectors = 1024
 
 	flagPrivate = 0
 	flagPublic  = 1
 
-	// DefaultCheckFraction is the part of a file that a challenge covers
-	// where nothing else is asked for.
+	// DefaultCheckFraction is the part of a file that a challenge covers by
+	// default.
 	DefaultCheckFraction = 0.01
 )
 
-// field is what both sides know: the prime that all is computed by, and how a
-// file is cut into chunks of sectors.
+// field holds what both sides know: the prime modulus, and how a file is divided
+// into chunks of sectors.
 type field struct {
 	p          *big.Int
 	sectors    int
 	sectorSize int // bytes
 }
 
-// pSize is the bytes of p, and of what is computed modulo p.
+// pSize returns the size in bytes of p and of numbers modulo p.
 func (f field) pSize() int { return byteLen(f.p) }
 
-// chunkSize is the bytes of a chunk.
+// chunkSize returns the size of a chunk in bytes.
 func (f field) chunkSize() int64 { return int64(f.sectors) * int64(f.sectorSize) }
 
-// chunks is the number of chunks of a file of that many bytes. The last one is
-// short, and empty where the size is a whole number of chunks.
+// chunks returns the number of chunks of a file of size bytes. The last chunk is
+// not full. If size is a whole number of chunks, the last chunk is empty.
 func (f field) chunks(size int64) int64 { return size/f.chunkSize() + 1 }
 
 // Heartbeat is the node's side of the scheme. It is immutable.
@@ -58,9 +57,10 @@ type Heartbeat struct {
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
 
-// New makes a heartbeat with fresh keys, a random prime of 1024 bits and 10
-// sectors. Each of its challenges covers checkFraction of a file's chunks,
-// from 0 to 1, and 16 chunks at least.
+// New returns a heartbeat with random keys, a random prime of 1024 bits, and
+// chunks of 10 sectors of 128 bytes. Each of its challenges covers checkFraction
+// of a file's chunks, from 0 to 1, but at least 16 chunks, or all if the file has
+// fewer.
 func New(checkFraction float64) (*Heartbeat, error) {
 	p, err := rand.Prime(rand.Reader, primeBits)
 	if err != nil {
@@ -77,8 +77,8 @@ func newHeartbeat(f field, kEnc, kMAC [keySize]byte) *Heartbeat {
 	return &Heartbeat{field: f, kEnc: kEnc, kMAC: kMAC, seal: newSeal(kEnc, kMAC)}
 }
 
-// Parse reads the wire form of a private heartbeat, which does not tell the
-// check fraction.
+// Parse parses the wire form of a private heartbeat, which does not include the
+// check fraction. If it cannot, its error wraps heartbeat.ErrMalformed.
 func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
 	b, err := parseWire(private)
 	if err != nil {
@@ -91,10 +91,11 @@ func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
 	return h.WithCheckFraction(checkFraction)
 }
 
-// WithCheckFraction gives a heartbeat with the same keys and another check
-// fraction. Both verify what the other has encoded.
+// WithCheckFraction returns a heartbeat with the same keys and another check
+// fraction, from 0 to 1. Each of the two verifies proofs for files that the other
+// has encoded.
 func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error) {
-	// Written so that NaN fails too.
+	// The condition is negated so that NaN is out of range too.
 	if !(checkFraction >= 0 && checkFraction <= 1) {
 		return nil, fmt.Errorf("swizzle: check fraction %v is not from 0 to 1", checkFraction)
 	}
@@ -103,18 +104,18 @@ func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error)
 	return &other, nil
 }
 
-// CheckFraction is the part of a file's chunks that a challenge covers.
+// CheckFraction returns the part of a file's chunks that a challenge covers.
 func (h *Heartbeat) CheckFraction() float64 { return h.fraction }
 
-// Type is heartbeat.Swizzle.
+// Type returns heartbeat.Swizzle.
 func (h *Heartbeat) Type() heartbeat.Type { return heartbeat.Swizzle }
 
-// Public is the wire form of what a farmer is told: all but the keys.
+// Public returns the public wire form: everything but the keys.
 func (h *Heartbeat) Public() json.RawMessage {
 	return marshalWire(appendField([]byte{flagPublic}, h.field))
 }
 
-// Private is the wire form with the keys in it.
+// Private returns the private wire form, which includes the keys.
 func (h *Heartbeat) Private() json.RawMessage {
 	b := appendBlock([]byte{flagPrivate}, h.kEnc[:])
 	b = appendBlock(b, h.kMAC[:])
@@ -129,7 +130,8 @@ type Prover struct {
 
 var _ heartbeat.Prover = (*Prover)(nil)
 
-// ParsePublic reads the wire form of a public heartbeat.
+// ParsePublic parses the wire form of a public heartbeat. Its errors wrap
+// heartbeat.ErrMalformed.
 func ParsePublic(public json.RawMessage) (*Prover, error) {
 	b, err := parseWire(public)
 	if err != nil {
@@ -142,13 +144,13 @@ func ParsePublic(public json.RawMessage) (*Prover, error) {
 	return &Prover{field: f}, nil
 }
 
-// Type is heartbeat.Swizzle.
+// Type returns heartbeat.Swizzle.
 func (p *Prover) Type() heartbeat.Type { return heartbeat.Swizzle }
 
 func parsePrivate(b []byte) (*Heartbeat, error) {
 	d := decoder{rest: b}
 	if flag := d.flag(); d.err == nil && flag != flagPrivate {
-		return nil, fmt.Errorf("the flag is %d, want %d: it has no keys, so it is a public one", flag, flagPrivate)
+		return nil, fmt.Errorf("the flag is %d, want %d: it has no keys, so it is a public heartbeat; use the private one", flag, flagPrivate)
 	}
 	kEnc, kMAC := d.key(), d.key()
 	f := d.field()
@@ -161,7 +163,7 @@ func parsePrivate(b []byte) (*Heartbeat, error) {
 func parsePublic(b []byte) (field, error) {
 	d := decoder{rest: b}
 	if flag := d.flag(); d.err == nil && flag != flagPublic {
-		return field{}, fmt.Errorf("the flag is %d, want %d: a private one is for no farmer to see", flag, flagPublic)
+		return field{}, fmt.Errorf("the flag is %d, want %d: it has keys, so it is a private heartbeat; use the public one", flag, flagPublic)
 	}
 	f := d.field()
 	return f, d.end()
@@ -173,7 +175,7 @@ func appendField(b []byte, f field) []byte {
 	return appendInteger(b, f.p.Bytes())
 }
 
-// field reads sectors, sector_size and p.
+// field parses sectors, sector_size and p.
 func (d *decoder) field() field {
 	sectors, sectorSize := d.u32(), d.u32()
 	p := new(big.Int).SetBytes(d.integer())

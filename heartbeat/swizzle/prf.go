@@ -2,50 +2,53 @@ package swizzle
 
 import (
 	"bytes"
+	"iter"
 	"math/big"
 	"slices"
 	"sync"
 
-	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
+	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
 const (
-	// maxDraws is how often a number is drawn until it is below the limit.
-	// Each draw succeeds with a chance of at least one half.
+	// maxDraws is the most draws of one number. Each draw is below the limit with
+	// a probability of at least one half.
 	maxDraws = 81
-	// batch is how many numbers are drawn at once: enough that those which
-	// have to be drawn again are worth a kernel's lanes, and not too many for
-	// the first cache of a processor.
+	// batch is how many numbers are drawn at once. The numbers that must be drawn
+	// again should fill a kernel's lanes, and all of them should fit into a core's
+	// L1 cache.
 	batch = 128
 )
 
-// prf is PRF(key, limit) of section 5: a pseudorandom number in [0, limit) for
-// each u32. It is not safe for concurrent use.
+// prf is the function PRF(key, limit) of PROTOCOL.md, section 5. Its values are
+// pseudorandom numbers in [0, limit), one for each u32. It is not safe for
+// concurrent use.
 type prf struct {
-	chains  cfb.Chains
+	chains  aes256.Chains
 	limit   []byte // big-endian
-	mask    byte   // for the top byte, up to limit's highest bit
+	mask    byte   // of the bits in limit's first byte
 	pending []uint32
 }
 
-// set makes f the function; limit must be positive.
+// set makes f the function for key and limit, which must be positive.
 func (f *prf) set(key *[keySize]byte, limit *big.Int) {
-	f.chains = *cfb.NewChains(key)
+	f.chains = *aes256.NewChains(key)
 	f.limit = limit.FillBytes(sized(f.limit, byteLen(limit)))
 	f.mask = 0xff >> (-limit.BitLen() & 7)
 }
 
 func byteLen(n *big.Int) int { return (n.BitLen() + 7) / 8 }
 
-// sized is b with size bytes, whatever they are.
+// sized returns a slice of size bytes, in the memory of b if it is large enough.
 func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }
 
-// size is the bytes of the function's values.
+// size returns the size of a value in bytes.
 func (f *prf) size() int { return len(f.limit) }
 
-// draw fills dst with the function's values, big-endian, at the u32s whose
-// digests those are.
+// draw fills dst with the values, as big-endian numbers, for the u32s that have
+// these digests.
 func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 	f.chains.Expand(dst, f.size(), digests)
 	f.pending = f.pending[:0]
@@ -64,7 +67,8 @@ func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 		}
 		f.pending = left
 	}
-	// One key in 2^81 has any left. The reduction keeps the promise to callers.
+	// A number fails every draw with a probability of 2^-81. Callers still need
+	// values below the limit.
 	for _, i := range f.pending {
 		f.reduce(f.at(dst, int(i)))
 	}
@@ -72,10 +76,10 @@ func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 
 func (f *prf) at(dst []byte, i int) []byte { return dst[i*f.size():][:f.size()] }
 
-// accept masks a number that was drawn, where that makes it a value; where
-// not, it leaves it as it is, since the next draw goes on from there.
+// accept masks a drawn number if that makes it a value. Otherwise it leaves the
+// number unchanged, because the next draw continues from it.
 func (f *prf) accept(number []byte) bool {
-	// Looking at the first byte alone is nearly always enough.
+	// The first byte nearly always decides.
 	top := number[0] & f.mask
 	if top > f.limit[0] || top == f.limit[0] && bytes.Compare(number[1:], f.limit[1:]) >= 0 {
 		return false
@@ -90,9 +94,9 @@ func (f *prf) reduce(number []byte) {
 	n.Mod(n, new(big.Int).SetBytes(f.limit)).FillBytes(number)
 }
 
-// fewDigests are the digests of the first u32s, which all small files and the
-// first blocks of every challenge share.
-var fewDigests = sync.OnceValue(func() [][sha256x.Size]byte {
+// firstDigests returns the digests of the first u32s. All small files and the
+// first chunks of all challenges need them.
+var firstDigests = sync.OnceValue(func() [][sha256x.Size]byte {
 	x := make([]uint32, 4096)
 	for i := range x {
 		x[i] = uint32(i)
@@ -102,11 +106,11 @@ var fewDigests = sync.OnceValue(func() [][sha256x.Size]byte {
 	return digests
 })
 
-// digestsFrom gives the digests of as many u32s as buffer has room for, from
-// first on, in buffer or elsewhere; they are not to be changed.
+// digestsFrom returns the digests of len(buffer) consecutive u32s. They may be in
+// buffer or in shared memory, so callers must not change them.
 func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte {
-	if few := fewDigests(); int64(first)+int64(len(buffer)) <= int64(len(few)) {
-		return few[first:][:len(buffer)]
+	if all := firstDigests(); int64(first)+int64(len(buffer)) <= int64(len(all)) {
+		return all[first:][:len(buffer)]
 	}
 	var x [batch]uint32
 	for i := range buffer {
@@ -114,4 +118,65 @@ func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte
 	}
 	sha256x.SumU32(buffer, x[:len(buffer)])
 	return buffer
+}
+
+// scratch is the memory that proving or verifying needs. scratches holds it for
+// the next challenge.
+type scratch struct {
+	sums    wide.Sums // first, so that the allocator aligns it to cache lines
+	digests [batch][sha256x.Size]byte
+
+	coefficients, positions prf
+	indices                 [batch]uint32
+	numbers                 [batch * 4]byte // the positions as drawn
+	v                       []byte
+
+	// For Verify only.
+	f, alpha             prf
+	secrets, alphas, mus []byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// chosen iterates over the chunks, out of n, that a challenge covers, in batches.
+// It yields their positions index(i) and as many coefficients v_i, each of the
+// size of the limit. Both are in s and valid until the next batch.
+func (c fileChallenge) chosen(n uint32, s *scratch) iter.Seq2[[]uint32, []byte] {
+	return func(yield func([]uint32, []byte) bool) {
+		s.coefficients.set(&c.key, c.limit)
+		size := s.coefficients.size()
+		s.v = sized(s.v, batch*size)
+		if c.l < n {
+			s.positions.set(&c.key, new(big.Int).SetUint64(uint64(n)))
+		}
+		count := min(c.l, n)
+		for first := uint32(0); first < count; {
+			some := min(batch, count-first)
+			// Both functions draw from the same digests.
+			digests := digestsFrom(first, s.digests[:some])
+			s.coefficients.draw(s.v, digests)
+			if c.l < n {
+				s.positions.draw(s.numbers[:], digests)
+				readPositions(s.indices[:some], s.numbers[:], s.positions.size())
+			} else {
+				for i := range some {
+					s.indices[i] = first + i
+				}
+			}
+			if !yield(s.indices[:some], s.v[:int(some)*size]) {
+				return
+			}
+			first += some
+		}
+	}
+}
+
+// readPositions converts big-endian numbers of size bytes.
+func readPositions(at []uint32, numbers []byte, size int) {
+	for i := range at {
+		at[i] = 0
+		for _, b := range numbers[i*size:][:size] {
+			at[i] = at[i]<<8 | uint32(b)
+		}
+	}
 }

@@ -8,17 +8,17 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// naivePRF is PRF(key, limit)(i) as section 5 tells it.
+// naivePRF computes PRF(key, limit)(i) by its definition in PROTOCOL.md, section 5.
 func naivePRF(key [keySize]byte, limit *big.Int, i uint32) *big.Int {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err)
 	}
-	stream := cfb.NewFull(block, [aes.BlockSize]byte{})
+	stream := aes256.NewCFB(block, [aes.BlockSize]byte{})
 	size := (limit.BitLen() + 7) / 8
 	digest := sha256.Sum256(binary.LittleEndian.AppendUint32(nil, i))
 	for {
@@ -33,12 +33,12 @@ func naivePRF(key [keySize]byte, limit *big.Int, i uint32) *big.Int {
 	}
 }
 
-// Limits of all lengths in bytes, just above and below a power of two: every
-// other draw fails, or nearly none does.
-func TestPRF(t *testing.T) {
+// The limits have all lengths in bytes. Just above a power of two, half of the
+// draws fail; just below, nearly none does.
+func TestPRFEqualsDefinition(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	var f prf // what it was before must not matter
+	var f prf // set must replace the earlier function
 	for _, bits := range []uint{1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 63, 127, 128, 129, 136, 255, 256, 257, 1000, 1016, 1017, 1023, 1024} {
 		power := new(big.Int).Lsh(big.NewInt(1), bits-1)
 		for _, limit := range []*big.Int{power, new(big.Int).Add(power, big.NewInt(1)), new(big.Int).Sub(new(big.Int).Lsh(power, 1), big.NewInt(1))} {
@@ -62,12 +62,12 @@ func TestPRF(t *testing.T) {
 	}
 }
 
-// The table of digests must not show where it ends.
-func TestDigestsFrom(t *testing.T) {
+// The ranges lie before, across and after the end of the table of digests.
+func TestDigestsFromEqualsSHA256(t *testing.T) {
 	t.Parallel()
-	few := uint32(len(fewDigests()))
+	end := uint32(len(firstDigests()))
 	var buffer [batch][sha256x.Size]byte
-	for _, first := range []uint32{0, 1, few - batch - 1, few - batch, few - batch + 1, few - 1, few, few + 1, 1<<32 - batch} {
+	for _, first := range []uint32{0, 1, end - batch - 1, end - batch, end - batch + 1, end - 1, end, end + 1, 1<<32 - batch} {
 		for _, count := range []int{0, 1, batch} {
 			for i, got := range digestsFrom(first, buffer[:count]) {
 				want := sha256.Sum256(binary.LittleEndian.AppendUint32(nil, first+uint32(i)))
@@ -79,9 +79,9 @@ func TestDigestsFrom(t *testing.T) {
 	}
 }
 
-// The positions and coefficients of a challenge: all chunks in order where
-// there are no more, and else those that the two functions draw.
-func TestChosen(t *testing.T) {
+// If a challenge covers all chunks, their positions are in order. Otherwise a PRF
+// draws them.
+func TestChosenEqualsDefinition(t *testing.T) {
 	t.Parallel()
 	limit := big.NewInt(0xfedcba98765)
 	for _, n := range []uint32{1, 2, 5, 63, 64, 65, 200, 257, 70000, 1 << 24, 1<<32 - 1} {

@@ -2,9 +2,7 @@ package swizzle
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
 	"runtime"
@@ -13,13 +11,23 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 )
 
-// testHeartbeat is one for all tests, since a prime takes time to find.
+// testHeartbeat is one for all tests, because a prime takes long to find.
 var testHeartbeat = sync.OnceValues(func() (*Heartbeat, error) { return New(0.5) })
 
-// smallHeartbeat has chunks of 2 sectors of 1 byte, so that a small file has
-// many.
+func sharedHeartbeat(t testing.TB) *Heartbeat {
+	t.Helper()
+	h, err := testHeartbeat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// smallHeartbeat returns a heartbeat with chunks of 2 sectors of 1 byte, so that a
+// small file has many.
 func smallHeartbeat(t testing.TB, fraction float64) *Heartbeat {
 	t.Helper()
 	h := &Heartbeat{field: field{p: big.NewInt(257), sectors: 2, sectorSize: 1}, fraction: fraction}
@@ -30,63 +38,9 @@ func smallHeartbeat(t testing.TB, fraction float64) *Heartbeat {
 	return again
 }
 
-// encoded is a file as both sides have it.
-type encoded struct {
-	h          *Heartbeat
-	file       *filestream.Reader
-	tag, state []byte
-}
-
-func encode(t testing.TB, h *Heartbeat, size int64) encoded {
+func encode(t testing.TB, h *Heartbeat, size int64) *heartbeattest.File {
 	t.Helper()
-	e := encoded{h: h, file: filestream.New(fmt.Sprint("file of ", size), size)}
-	var tag bytes.Buffer
-	var err error
-	if e.state, err = h.Encode(t.Context(), e.file, size, &tag, heartbeat.EncodeOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	e.tag = tag.Bytes()
-	return e
-}
-
-func (e encoded) challenge(t testing.TB) []byte {
-	t.Helper()
-	challenge, next, err := e.h.Challenge(e.state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(next, e.state) {
-		t.Error("the state moved")
-	}
-	return challenge
-}
-
-func (e encoded) prove(t testing.TB, file io.ReaderAt, challenge []byte) []byte {
-	t.Helper()
-	prover := &Prover{field: e.h.field}
-	proof, err := prover.Prove(t.Context(), file, e.file.Size(), e.tag, challenge)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proof
-}
-
-func (e encoded) verify(t testing.TB, challenge, proof []byte) bool {
-	t.Helper()
-	valid, err := e.h.Verify(e.state, challenge, proof)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return valid
-}
-
-func sharedHeartbeat(t testing.TB) *Heartbeat {
-	t.Helper()
-	h, err := testHeartbeat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return heartbeattest.Encode(t, h, &Prover{field: h.field}, size, heartbeat.EncodeOptions{})
 }
 
 func TestNewHeartbeat(t *testing.T) {
@@ -100,34 +54,28 @@ func TestNewHeartbeat(t *testing.T) {
 	}
 }
 
-func TestRoundsOfOddFiles(t *testing.T) {
+func TestChallengeKeepsState(t *testing.T) {
 	t.Parallel()
-	h := sharedHeartbeat(t)
-	for _, size := range []int64{0, 1, 127, 128, 129, 1279, 1280, 1281, 20*1280 - 1, 20 * 1280, 20*1280 + 1, 100 * 1280} {
-		e := encode(t, h, size)
-		for range 2 {
-			challenge := e.challenge(t)
-			if !e.verify(t, challenge, e.prove(t, e.file, challenge)) {
-				t.Errorf("file of %d bytes: not valid", size)
-			}
-		}
+	f := encode(t, sharedHeartbeat(t), 3000)
+	if _, next, err := f.Node.Challenge(f.State); err != nil || !bytes.Equal(next, f.State) {
+		t.Errorf("state %x, then %x, %v", f.State, next, err)
 	}
 }
 
-func TestRoundsOfSmallPrime(t *testing.T) {
+func TestHonestProofsWithSmallPrimeAreValid(t *testing.T) {
 	t.Parallel()
 	for size := range int64(100) {
-		e := encode(t, smallHeartbeat(t, 0.3), size)
-		challenge := e.challenge(t)
-		if !e.verify(t, challenge, e.prove(t, e.file, challenge)) {
+		f := encode(t, smallHeartbeat(t, 0.3), size)
+		challenge := f.Challenge(t)
+		if !f.Verify(t, challenge, f.Prove(t, challenge)) {
 			t.Errorf("file of %d bytes: not valid", size)
 		}
 	}
 }
 
-// Primes of odd lengths, and numbers of sectors that the kernels are not made
-// for.
-func TestRoundsOfOddHeartbeats(t *testing.T) {
+// The primes have odd lengths, and the kernels do not support the numbers of
+// sectors.
+func TestHonestProofsWithOddHeartbeatsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		bits    uint
@@ -136,15 +84,15 @@ func TestRoundsOfOddHeartbeats(t *testing.T) {
 	}{{1024, 105, 1}, {1024, 105, 101}, {1023, 361, 10}, {1017, 1, 3}, {521, 1, 10}, {130, 5, 7}, {128, 159, 2}, {127, 1, 2}, {61, 1, 200}} {
 		p := new(big.Int).Lsh(big.NewInt(1), test.bits)
 		p.Sub(p, big.NewInt(test.less))
-		f := field{p: p, sectors: test.sectors, sectorSize: int(test.bits / 8)}
-		h := newHeartbeat(f, [keySize]byte{1}, [keySize]byte{2})
+		field := field{p: p, sectors: test.sectors, sectorSize: int(test.bits / 8)}
+		h := newHeartbeat(field, [keySize]byte{1}, [keySize]byte{2})
 		h.fraction = 0.3
 		for _, chunks := range []int64{0, 1, 8, 9, 70} {
-			for _, size := range []int64{chunks * f.chunkSize(), chunks*f.chunkSize() + int64(f.sectorSize) + 1, (chunks+1)*f.chunkSize() - 1} {
-				e := encode(t, h, size)
-				challenge := e.challenge(t)
-				proof := e.prove(t, e.file, challenge)
-				if !e.verify(t, challenge, proof) || !naiveVerify(t, h, e.state, challenge, proof) {
+			for _, size := range []int64{chunks * h.chunkSize(), chunks*h.chunkSize() + int64(h.sectorSize) + 1, (chunks+1)*h.chunkSize() - 1} {
+				f := encode(t, h, size)
+				challenge := f.Challenge(t)
+				proof := f.Prove(t, challenge)
+				if !f.Verify(t, challenge, proof) || !naiveVerify(t, h, f.State, challenge, proof) {
 					t.Errorf("2^%d-%d, %d sectors, file of %d bytes: not valid", test.bits, test.less, test.sectors, size)
 				}
 			}
@@ -152,26 +100,27 @@ func TestRoundsOfOddHeartbeats(t *testing.T) {
 	}
 }
 
-// A mu that is not below p is as good as its remainder.
+// A mu that is not below p stands for its remainder. A sigma must be below p.
 func TestNumbersAboveP(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	p, err := parseProof(e.prove(t, e.file, challenge))
+	h := sharedHeartbeat(t)
+	f := encode(t, h, 3000)
+	challenge := f.Challenge(t)
+	p, err := parseProof(f.Prove(t, challenge))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for j := range p.mu {
 		mu := new(big.Int).SetBytes(p.mu[j])
-		large := new(big.Int).Lsh(e.h.p, uint(700*j))
+		large := new(big.Int).Lsh(h.p, uint(700*j))
 		p.mu[j] = mu.Add(mu, large).Bytes()
 	}
-	if !e.verify(t, challenge, p.marshal()) {
+	if !f.Verify(t, challenge, p.marshal()) {
 		t.Error("not valid")
 	}
 	sigma := new(big.Int).SetBytes(p.sigma)
-	p.sigma = sigma.Add(sigma, e.h.p).Bytes()
-	if e.verify(t, challenge, p.marshal()) {
+	p.sigma = sigma.Add(sigma, h.p).Bytes()
+	if f.Verify(t, challenge, p.marshal()) {
 		t.Error("with a sigma that is not reduced: valid")
 	}
 }
@@ -197,187 +146,77 @@ func TestChallenged(t *testing.T) {
 	}
 }
 
-// Every single bit of a proof counts.
-func TestTamperedProof(t *testing.T) {
+// The equation holds, but the number of mu is wrong.
+func TestProofWithWrongNumberOfSectorsIsInvalid(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	proof := e.prove(t, e.file, challenge)
-	for at := range proof {
-		bad := bytes.Clone(proof)
-		bad[at] ^= 1 << (at % 8)
-		if e.verify(t, challenge, bad) {
-			t.Errorf("byte %d changed: valid", at)
-		}
-	}
-	for _, cut := range []int{0, 1, 4, len(proof) / 2, len(proof) - 1} {
-		if e.verify(t, challenge, proof[:cut]) {
-			t.Errorf("cut to %d bytes: valid", cut)
-		}
-	}
-	if e.verify(t, challenge, append(bytes.Clone(proof), 0)) {
-		t.Error("one byte more: valid")
-	}
-}
-
-// The right equation with the wrong number of mu.
-func TestNumberOfSectors(t *testing.T) {
-	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	p, err := parseProof(e.prove(t, e.file, challenge))
+	f := encode(t, sharedHeartbeat(t), 3000)
+	challenge := f.Challenge(t)
+	p, err := parseProof(f.Prove(t, challenge))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The file fills 10 sectors of its first chunk, so no mu is zero.
-	if p.mu = append(p.mu, nil); e.verify(t, challenge, p.marshal()) {
+	// The file fills the 10 sectors of its first chunk, so no mu is zero.
+	if p.mu = append(p.mu, nil); f.Verify(t, challenge, p.marshal()) {
 		t.Error("with a zero more: valid")
 	}
-	if p.mu = p.mu[:9]; e.verify(t, challenge, p.marshal()) {
+	if p.mu = p.mu[:9]; f.Verify(t, challenge, p.marshal()) {
 		t.Error("with a sector less: valid")
 	}
 }
 
-func TestSwappedChallenges(t *testing.T) {
+func TestVerifyRefusesChallenges(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 30000)
-	a, b := e.challenge(t), e.challenge(t)
-	if bytes.Equal(a, b) {
-		t.Fatal("two challenges are the same")
-	}
-	if e.verify(t, a, e.prove(t, e.file, b)) || e.verify(t, b, e.prove(t, e.file, a)) {
-		t.Error("the proof of another challenge is valid")
-	}
-}
-
-func TestProofOfAnotherFile(t *testing.T) {
-	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	for at := range int64(3000) / 100 {
-		content := make([]byte, 3000)
-		if _, err := e.file.ReadAt(content, 0); err != nil {
-			t.Fatal(err)
-		}
-		content[at*100] ^= 1
-		if e.verify(t, challenge, e.prove(t, bytes.NewReader(content), challenge)) {
-			t.Errorf("byte %d of the file changed: valid", at*100)
-		}
-	}
-}
-
-func TestVerifyErrors(t *testing.T) {
-	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	proof := e.prove(t, e.file, challenge)
-	none := fileChallenge{l: 0, limit: e.h.p}.marshal()
-	foreign := fileChallenge{l: 3, limit: big.NewInt(257)}.marshal()
-	for name, given := range map[string][2][]byte{
-		"no state":                  {nil, challenge},
-		"state cut short":           {e.state[:50], challenge},
-		"challenge cut short":       {e.state, challenge[1:]},
-		"no chunk challenged":       {e.state, none},
-		"another heartbeat's prime": {e.state, foreign},
+	h := sharedHeartbeat(t)
+	f := encode(t, h, 3000)
+	proof := f.Prove(t, f.Challenge(t))
+	for name, challenge := range map[string]fileChallenge{
+		"no chunk challenged":       {l: 0, limit: h.p},
+		"another heartbeat's prime": {l: 3, limit: big.NewInt(257)},
 	} {
-		if valid, err := e.h.Verify(given[0], given[1], proof); valid || !errors.Is(err, heartbeat.ErrMalformed) {
+		if valid, err := h.Verify(f.State, challenge.marshal(), proof); valid || !errors.Is(err, heartbeat.ErrMalformed) {
 			t.Errorf("%s: valid %v, %v", name, valid, err)
 		}
 	}
-	if _, _, err := e.h.Challenge(nil); !errors.Is(err, heartbeat.ErrMalformed) {
-		t.Errorf("challenge without state: %v", err)
-	}
 }
 
-// A state is signed: not a bit of it can change, and no other key opens it.
-func TestTamperedState(t *testing.T) {
+// A state is signed, so no bit of it can change, and no other key opens it.
+func TestTamperedStateIsMalformed(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	for at := range e.state {
-		bad := bytes.Clone(e.state)
+	h := sharedHeartbeat(t)
+	state := encode(t, h, 3000).State
+	for at := range state {
+		bad := bytes.Clone(state)
 		bad[at] ^= 1 << (at % 8)
-		if _, err := e.h.openState(bad); !errors.Is(err, heartbeat.ErrMalformed) {
+		if _, err := h.openState(bad); !errors.Is(err, heartbeat.ErrMalformed) {
 			t.Errorf("byte %d changed: %v", at, err)
 		}
 	}
-	key := e.h.kMAC
+	key := h.kMAC
 	key[0] ^= 1
-	other := newHeartbeat(e.h.field, e.h.kEnc, key)
-	if _, err := other.openState(e.state); !errors.Is(err, heartbeat.ErrMalformed) {
+	other := newHeartbeat(h.field, h.kEnc, key)
+	if _, err := other.openState(state); !errors.Is(err, heartbeat.ErrMalformed) {
 		t.Errorf("opened with another key: %v", err)
 	}
 }
 
-func TestProveErrors(t *testing.T) {
+func TestProveRefusesLimitOfZero(t *testing.T) {
 	t.Parallel()
-	e := encode(t, sharedHeartbeat(t), 3000)
-	challenge := e.challenge(t)
-	prover := &Prover{field: e.h.field}
+	f := encode(t, sharedHeartbeat(t), 3000)
 	noLimit := fileChallenge{l: 1, limit: new(big.Int)}.marshal()
-	for name, given := range map[string][2][]byte{
-		"no tag":              {nil, challenge},
-		"tag cut short":       {e.tag[:len(e.tag)-1], challenge},
-		"tag too long":        {append(bytes.Clone(e.tag), 0), challenge},
-		"challenge cut short": {e.tag, challenge[:9]},
-		"limit of zero":       {e.tag, noLimit},
-	} {
-		if _, err := prover.Prove(t.Context(), e.file, 3000, given[0], given[1]); !errors.Is(err, heartbeat.ErrMalformed) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := prover.Prove(t.Context(), e.file, 5000, e.tag, challenge); !errors.Is(err, heartbeat.ErrMalformed) {
-		t.Errorf("file of another size: %v", err)
-	}
-	if _, err := prover.Prove(t.Context(), bytes.NewReader(nil), 3000, e.tag, challenge); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("file cut short: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := prover.Prove(ctx, e.file, 3000, e.tag, challenge); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	if _, err := f.Farmer.Prove(t.Context(), f.Content, 3000, f.Tag, noLimit); !errors.Is(err, heartbeat.ErrMalformed) {
+		t.Error(err)
 	}
 }
 
-func TestEncodeErrors(t *testing.T) {
+func TestEncodeRefusesTooManyChunks(t *testing.T) {
 	t.Parallel()
-	h := sharedHeartbeat(t)
 	file := filestream.New("s", 100)
-	if _, err := h.Encode(t.Context(), file, -1, io.Discard, heartbeat.EncodeOptions{}); err == nil {
-		t.Error("a file of -1 bytes: encoded")
-	}
-	if _, err := h.Encode(t.Context(), file, 1<<62, io.Discard, heartbeat.EncodeOptions{}); err == nil {
+	if _, err := sharedHeartbeat(t).Encode(t.Context(), file, 1<<62, io.Discard, heartbeat.EncodeOptions{}); err == nil {
 		t.Error("a file of 2^62 bytes: encoded")
 	}
-	if _, err := h.Encode(t.Context(), file, 101, io.Discard, heartbeat.EncodeOptions{}); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("file cut short: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := h.Encode(ctx, file, 100, io.Discard, heartbeat.EncodeOptions{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-	full := errors.New("disk full")
-	if _, err := h.Encode(t.Context(), file, 100, failing{full}, heartbeat.EncodeOptions{}); !errors.Is(err, full) {
-		t.Errorf("tag not written: %v", err)
-	}
 }
 
-type failing struct{ err error }
-
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-func TestCheckFractionRange(t *testing.T) {
-	t.Parallel()
-	h := sharedHeartbeat(t)
-	zero := 0.0
-	for _, bad := range []float64{-0.01, 1.01, zero / zero} {
-		if _, err := h.WithCheckFraction(bad); err == nil {
-			t.Errorf("check fraction %v: accepted", bad)
-		}
-	}
-}
-
-// Not parallel: it looks at the heap of the process.
+// This test is not parallel, because it measures the heap of the process.
 func TestMemoryIsBounded(t *testing.T) {
 	const size, bound = 32 << 20, 2 << 20 // the tag is 3.4 MB
 	h := sharedHeartbeat(t)
@@ -396,7 +235,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// heapProbe is a file that sees what is on the heap when its last part is read.
+// heapProbe is a file that measures the heap when its last part is read.
 type heapProbe struct {
 	file *filestream.Reader
 	once sync.Once

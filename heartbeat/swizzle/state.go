@@ -10,18 +10,18 @@ import (
 	"hash"
 	"sync"
 
-	"github.com/driveshare/downstream-node/heartbeat/internal/cfb"
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 )
 
-// fileState is what the node keeps of an encoded file; it does not change from
-// challenge to challenge.
+// fileState is what the node stores of an encoded file. Challenges do not change
+// it.
 type fileState struct {
 	n        uint32 // chunks
 	f, alpha [keySize]byte
 }
 
-// sealState gives the binary form: the keys encrypted with kEnc, and all of it
-// signed with kMAC.
+// sealState returns the binary form of the state. Its keys are encrypted with
+// kEnc, and all of it is signed with kMAC.
 func (h *Heartbeat) sealState(s fileState) []byte {
 	keys := appendBlock(nil, s.f[:])
 	keys = appendBlock(keys, s.alpha[:])
@@ -38,8 +38,8 @@ func (h *Heartbeat) sealState(s fileState) []byte {
 	return appendBlock(nil, raw)
 }
 
-// openState reads the binary form, and refuses with ErrMalformed what this
-// heartbeat has not sealed.
+// openState parses the binary form. It returns ErrMalformed if this heartbeat has
+// not sealed it.
 func (h *Heartbeat) openState(b []byte) (fileState, error) {
 	s, err := h.parseState(b)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 		return s, err
 	}
 	if !hmac.Equal(mac, h.seal.sign(signed)) {
-		return s, errors.New("the signature does not match: it was changed, or made with another heartbeat")
+		return s, errors.New("the signature does not match: the state was changed, or made with another heartbeat")
 	}
 
 	d = decoder{rest: signed}
@@ -79,7 +79,7 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 	return s, d.end()
 }
 
-// seal is what kEnc and kMAC are set up as, once for all states.
+// seal holds the cipher and the MACs of kEnc and kMAC, for all states.
 type seal struct {
 	block cipher.Block
 	macs  sync.Pool // of hash.Hash
@@ -95,7 +95,7 @@ func newSeal(kEnc, kMAC [keySize]byte) *seal {
 	return s
 }
 
-func (s *seal) keyStream(iv [aes.BlockSize]byte) *cfb.Full { return cfb.NewFull(s.block, iv) }
+func (s *seal) keyStream(iv [aes.BlockSize]byte) *aes256.CFB { return aes256.NewCFB(s.block, iv) }
 
 func (s *seal) sign(signed []byte) []byte {
 	mac := s.macs.Get().(hash.Hash)
@@ -105,8 +105,9 @@ func (s *seal) sign(signed []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// drawAlphas fills dst with the secret coefficients of the sectors, big-endian.
+// drawAlphas fills dst with the secret coefficients of the sectors, as big-endian
+// numbers.
 func (h *Heartbeat) drawAlphas(dst []byte, f *prf, s fileState) {
 	f.set(&s.alpha, h.p)
-	f.draw(dst, fewDigests()[:h.sectors])
+	f.draw(dst, firstDigests()[:h.sectors])
 }

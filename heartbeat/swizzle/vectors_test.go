@@ -3,32 +3,48 @@ package swizzle
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
+	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
+	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
-// vector is a case of testdata/swizzle.json, computed by an independent
-// implementation.
-type vector struct {
-	CheckFraction float64 `json:"check_fraction"`
-	File          struct {
-		Seed string
-		Size int64
-	}
-	Heartbeat, Public, Tag, State json.RawMessage
-	Rounds                        []struct {
-		Challenge, Proof json.RawMessage
-		Valid            bool
-		Why              string
-	}
+// choices are the kernels that the package computes with.
+var choices = []*kernel.Choice{wide.Kernels, sha256x.Kernels, aes256.Kernels}
+
+// The other tests run with the best kernels. This test runs those that compute
+// with portable code too.
+func TestPortablePath(t *testing.T) {
+	heartbeattest.EachPath(t, choices, func(t *testing.T) {
+		// This group ends when its parallel tests have ended.
+		t.Run("all", func(t *testing.T) {
+			for name, test := range map[string]func(*testing.T){
+				"PRF":               TestPRFEqualsDefinition,
+				"chosen":            TestChosenEqualsDefinition,
+				"encode vectors":    TestEncodeVectors,
+				"round trip":        TestRoundTripWithVectorHeartbeats,
+				"small prime":       TestHonestProofsWithSmallPrimeAreValid,
+				"odd heartbeats":    TestHonestProofsWithOddHeartbeatsAreValid,
+				"number of sectors": TestProofWithWrongNumberOfSectorsIsInvalid,
+				"no challenge":      TestNothingChallengedAttackFails,
+				"every chunk":       TestProofWithoutAChunkIsInvalid,
+			} {
+				t.Run(name, test)
+			}
+		})
+	})
 }
 
-func (v vector) file() *filestream.Reader { return filestream.New(v.File.Seed, v.File.Size) }
+func readVectors(t testing.TB) []heartbeattest.Vector {
+	t.Helper()
+	return heartbeattest.ReadVectors[heartbeattest.Vector](t, "testdata/swizzle.json")
+}
 
-func (v vector) parse(t testing.TB) (*Heartbeat, *Prover) {
+func parseVector(t testing.TB, v heartbeattest.Vector) (*Heartbeat, *Prover) {
 	t.Helper()
 	h, err := Parse(v.Heartbeat, v.CheckFraction)
 	if err != nil {
@@ -41,26 +57,10 @@ func (v vector) parse(t testing.TB) (*Heartbeat, *Prover) {
 	return h, p
 }
 
-func readVectors(t testing.TB) []vector {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/swizzle.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Vectors []vector }
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(file.Vectors) == 0 {
-		t.Fatal("no vectors")
-	}
-	return file.Vectors
-}
-
 func TestHeartbeatVectors(t *testing.T) {
 	t.Parallel()
 	for _, v := range readVectors(t) {
-		h, _ := v.parse(t)
+		h, _ := parseVector(t, v)
 		if !bytes.Equal(h.Private(), v.Heartbeat) {
 			t.Errorf("private heartbeat %s, want %s", h.Private(), v.Heartbeat)
 		}
@@ -70,17 +70,17 @@ func TestHeartbeatVectors(t *testing.T) {
 	}
 }
 
-// The keys that the state holds must make the tag.
+// The keys in the state determine the tag.
 func TestEncodeVectors(t *testing.T) {
 	t.Parallel()
 	for _, v := range readVectors(t) {
-		h, _ := v.parse(t)
-		s, err := h.openState(mustWire(t, v.State))
+		h, _ := parseVector(t, v)
+		s, err := h.openState(v.State)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var tag, wire bytes.Buffer
-		if err := h.writeTag(t.Context(), v.file(), v.File.Size, &tag, nil, s); err != nil {
+		if err := h.writeTag(t.Context(), v.Content(), v.File.Size, &tag, nil, s); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.WriteTagJSON(&wire, bytes.NewReader(tag.Bytes())); err != nil {
@@ -94,71 +94,21 @@ func TestEncodeVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(parsed, tag.Bytes()) {
-			t.Errorf("file of %d bytes: the parsed tag is not the encoded one", v.File.Size)
+			t.Errorf("file of %d bytes: the parsed tag differs from the encoded one", v.File.Size)
 		}
 	}
 }
 
-func TestRoundVectors(t *testing.T) {
-	t.Parallel()
-	for _, v := range readVectors(t) {
-		h, prover := v.parse(t)
-		tag, err := h.ParseTag(v.Tag)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, round := range v.Rounds {
-			challenge, err := h.ParseChallenge(round.Challenge)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again, err := h.ChallengeJSON(challenge); err != nil || !bytes.Equal(again, round.Challenge) {
-				t.Errorf("challenge %s, %v, want %s", again, err, round.Challenge)
-			}
-			if round.Valid {
-				proof, err := prover.Prove(t.Context(), v.file(), v.File.Size, tag, challenge)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if wire, err := prover.ProofJSON(proof); err != nil || !bytes.Equal(wire, round.Proof) {
-					t.Errorf("file of %d bytes, round %d: proof %s, %v, want %s", v.File.Size, i, wire, err, round.Proof)
-				}
-			}
-			proof, err := h.ParseProof(round.Proof)
-			if err != nil {
-				t.Fatal(err)
-			}
-			valid, err := h.Verify(mustWire(t, v.State), challenge, proof)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if valid != round.Valid {
-				t.Errorf("file of %d bytes, round %d (%s): valid %v, want %v", v.File.Size, i, round.Why, valid, round.Valid)
-			}
-		}
-	}
-}
-
-// What this package encodes with keys of its own is proved and verified too.
+// A file that this package has encoded, with keys that it has drawn, has valid
+// proofs.
 func TestRoundTripWithVectorHeartbeats(t *testing.T) {
 	t.Parallel()
 	for _, v := range readVectors(t) {
-		h, prover := v.parse(t)
-		var tag bytes.Buffer
-		state, err := h.Encode(t.Context(), v.file(), v.File.Size, &tag, heartbeat.EncodeOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		challenge, _, err := h.Challenge(state)
-		if err != nil {
-			t.Fatal(err)
-		}
-		proof, err := prover.Prove(t.Context(), v.file(), v.File.Size, tag.Bytes(), challenge)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if valid, err := h.Verify(state, challenge, proof); !valid || err != nil {
-			t.Errorf("file of %d bytes: valid %v, %v", v.File.Size, valid, err)
+		h, prover := parseVector(t, v)
+		f := heartbeattest.Encode(t, h, prover, v.File.Size, heartbeat.EncodeOptions{})
+		challenge := f.Challenge(t)
+		if !f.Verify(t, challenge, f.Prove(t, challenge)) {
+			t.Errorf("file of %d bytes: not valid", v.File.Size)
 		}
 	}
 }

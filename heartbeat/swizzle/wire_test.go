@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
-func TestIntegers(t *testing.T) {
+func TestIntegersHaveOneForm(t *testing.T) {
 	t.Parallel()
 	for _, v := range []*big.Int{new(big.Int), big.NewInt(1), big.NewInt(255), big.NewInt(256), new(big.Int).Lsh(big.NewInt(1), 8*maxInteger-1)} {
 		b := appendInteger(nil, v.Bytes())
@@ -42,9 +42,9 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// A length that is not backed by bytes must not be allocated for. Not parallel:
-// it counts what the process allocates.
-func TestLengthsAreHeldAgainstTheInput(t *testing.T) {
+// A length beyond the input must not cause an allocation. This test is not
+// parallel, because it counts what the process allocates.
+func TestLengthsBeyondTheInputAllocateNothing(t *testing.T) {
 	huge := make([]byte, 64)
 	binary.LittleEndian.PutUint32(huge, 1<<32-1)
 	for name, parse := range map[string]func() error{
@@ -104,7 +104,7 @@ func TestParseRefuses(t *testing.T) {
 func TestParseHeartbeatRefuses(t *testing.T) {
 	t.Parallel()
 	v := readVectors(t)[0]
-	h, p := v.parse(t)
+	h, p := parseVector(t, v)
 	if _, err := Parse(h.Public(), 0.5); !errors.Is(err, heartbeat.ErrMalformed) {
 		t.Errorf("public one as private: %v", err)
 	}
@@ -196,8 +196,8 @@ func FuzzParseChallenge(f *testing.F) {
 
 func FuzzParseProof(f *testing.F) {
 	v := readVectors(f)[3]
-	h, _ := v.parse(f)
-	state, challenge := mustWire(f, v.State), mustWire(f, v.Rounds[0].Challenge)
+	h, _ := parseVector(f, v)
+	challenge := mustWire(f, v.Rounds[0].Challenge)
 	for _, round := range v.Rounds {
 		f.Add(mustWire(f, round.Proof))
 	}
@@ -205,20 +205,19 @@ func FuzzParseProof(f *testing.F) {
 		if p, err := parseProof(b); err == nil && !bytes.Equal(p.marshal(), b) {
 			t.Errorf("proof %x: written as %x", b, p.marshal())
 		}
-		if _, err := h.Verify(state, challenge, b); err != nil {
+		if _, err := h.Verify(v.State, challenge, b); err != nil {
 			t.Errorf("proof %x: %v", b, err)
 		}
 	})
 }
 
-// A state has to be signed for anything behind the signature to be looked at,
-// so the input is read as it is, and once more as what was signed.
+// openState parses what is signed only if the signature matches. So the input is
+// opened as a state, and once more as the signed part of a state.
 func FuzzParseState(f *testing.F) {
 	v := readVectors(f)[3]
-	h, _ := v.parse(f)
-	state := mustWire(f, v.State)
-	f.Add(state)
-	f.Add(state[8:108])
+	h, _ := parseVector(f, v)
+	f.Add(v.State)
+	f.Add(v.State[8:108])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		signed := appendBlock(nil, appendBlock(appendBlock(nil, b), h.seal.sign(b)))
 		for _, b := range [][]byte{b, signed} {
@@ -229,7 +228,7 @@ func FuzzParseState(f *testing.F) {
 	})
 }
 
-// The JSON around all of them.
+// The JSON form of all objects.
 func FuzzWire(f *testing.F) {
 	v := readVectors(f)[3]
 	for _, wire := range []json.RawMessage{v.Tag, v.Rounds[0].Challenge, v.Rounds[0].Proof} {

@@ -1,13 +1,11 @@
-// Command aes256 writes the key schedule and the counter mode of
-// heartbeat/internal/aes256.
+// Command aes256 generates the kernels of heartbeat/internal/aes256: the key
+// schedule, counter mode, and chains in cipher feedback mode.
 package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
-
-	"github.com/driveshare/downstream-node/heartbeat/_asm/internal/rounds"
 )
 
 func main() {
@@ -15,24 +13,26 @@ func main() {
 	expandKeys()
 	keyStreamVAES()
 	keyStreamNI()
+	drawVAES()
+	drawNI()
 	Generate()
 }
 
-// expandKeys is FIPS 197, section 5.2, for Nk = 8: every round key is the one
-// two before it, with its words summed up from the left, and a substituted word
-// of the one before it added to all four.
+// expandKeys computes the key schedule of FIPS 197, section 5.2, for Nk = 8.
+// Word i of a round key is the sum of words 0 to i of the round key two before
+// it, plus one word that is substituted from the round key before it.
 func expandKeys() {
 	TEXT("expandKeys", NOSPLIT, "func(keys *[15][16]byte, key *[32]byte)")
 	Pragma("noescape")
 	Doc("expandKeys sets keys to the key schedule of key.")
-	keys := Load(Param("keys"), GP64())
-	key := Load(Param("key"), GP64())
+	keys := argument("keys")
+	key := argument("key")
 	older, newer := XMM(), XMM()
 	MOVUPS(Mem{Base: key}, older)
-	MOVUPS(Mem{Base: key, Disp: rounds.Block}, newer)
+	MOVUPS(Mem{Base: key, Disp: blockSize}, newer)
 	MOVUPS(older, Mem{Base: keys})
-	MOVUPS(newer, Mem{Base: keys, Disp: rounds.Block})
-	for i := 2; i < rounds.Keys; i++ {
+	MOVUPS(newer, Mem{Base: keys, Disp: blockSize})
+	for i := 2; i < roundKeys; i++ {
 		word, sum := XMM(), XMM()
 		if i%2 == 0 {
 			// RotWord and SubWord with a round constant: the last word.
@@ -49,29 +49,31 @@ func expandKeys() {
 			PXOR(sum, older)
 		}
 		PXOR(word, older)
-		MOVUPS(older, Mem{Base: keys, Disp: i * rounds.Block})
+		MOVUPS(older, Mem{Base: keys, Disp: i * blockSize})
 		older, newer = newer, older
 	}
 	RET()
 }
 
-// swap makes a counter, kept as the second of two little-endian words of 64
-// bits, the big-endian number of 128 bits that it stands for.
+// swap returns the shuffle that turns a counter into its cipher block. The
+// counter is the second of two little-endian words of 64 bits, the block a
+// big-endian number of 128 bits.
 func swap(name string, lanes int) Mem {
 	mask := GLOBL(name, RODATA|NOPTR)
 	for lane := range lanes {
-		DATA(lane*rounds.Block, U64(0x0706050403020100))
-		DATA(lane*rounds.Block+8, U64(0x08090a0b0c0d0e0f))
+		DATA(lane*blockSize, U64(0x0706050403020100))
+		DATA(lane*blockSize+8, U64(0x08090a0b0c0d0e0f))
 	}
 	return mask
 }
 
-// steps is the counters first, first+by, ... as swap wants them.
+// steps returns one counter per lane, in the form that swap reads: first,
+// first+by, first+2*by, ...
 func steps(name string, lanes int, first, by uint64) Mem {
 	table := GLOBL(name, RODATA|NOPTR)
 	for lane := range lanes {
-		DATA(lane*rounds.Block, U64(0))
-		DATA(lane*rounds.Block+8, U64(first+uint64(lane)*by))
+		DATA(lane*blockSize, U64(0))
+		DATA(lane*blockSize+8, U64(first+uint64(lane)*by))
 	}
 	return table
 }
@@ -79,26 +81,27 @@ func steps(name string, lanes int, first, by uint64) Mem {
 const (
 	lanes = 4 // blocks in a register
 	width = 4 // registers
-	wide  = lanes * rounds.Block
+	wide  = lanes * blockSize
 )
 
-// keyStreamVAES makes sixteen blocks at a time, and writes of the first and the
-// last only the bytes that are asked for.
+// keyStreamVAES encrypts sixteen blocks at a time. Of the first and the last
+// block it writes only the requested bytes.
 func keyStreamVAES() {
 	start, next, order := steps("countWide", lanes, 0, 1), steps("nextWide", lanes, lanes, 0), swap("swapWide", lanes)
 
 	TEXT("keyStreamVAES", NOSPLIT, "func(keys *[15][16]byte, dst *byte, size, skip int, counter uint64)")
 	Pragma("noescape")
 	Doc("keyStreamVAES fills size bytes of dst with the encryptions of counter, counter+1, ...,",
-		"without the first skip bytes, which are less than a block.")
-	keys := rounds.LoadWide(Load(Param("keys"), GP64()))
-	dst := Load(Param("dst"), GP64())
-	size := Load(Param("size"), GP64())
-	skip := Load(Param("skip"), GP64())
-	batch := batchFrom(Load(Param("counter"), GP64()), start, next, order)
-	states := rounds.States(width, ZMM)
+		"starting at byte skip of the first block.")
+	keys := loadWide(argument("keys"))
+	dst := argument("dst")
+	size := argument("size")
+	skip := argument("skip")
+	batch := batchFrom(argument("counter"), start, next, order)
+	states := registers(width, ZMM)
 
-	// The masks have a bit for each byte. What is skipped counts as there.
+	// Each bit of a mask stands for one byte. From here on, dst and size include
+	// the skipped bytes, which head masks.
 	ones, mask, head := GP64(), GP64(), K()
 	MOVQ(I32(-1), ones)
 	SHLXQ(skip, ones, mask)
@@ -110,7 +113,7 @@ func keyStreamVAES() {
 	CMPQ(size, U32(width*wide))
 	JLT(LabelRef("tail"))
 	batch(states)
-	rounds.Wide(keys, states)
+	encryptWide(keys, states)
 	VMOVDQU8(states[0], head, Mem{Base: dst})
 	KMOVQ(ones, head)
 	for i, state := range states[1:] {
@@ -124,14 +127,15 @@ func keyStreamVAES() {
 	TESTQ(size, size)
 	JZ(LabelRef("done"))
 	batch(states)
-	rounds.Wide(keys, states)
+	encryptWide(keys, states)
 	storeTail(states, dst, size, ones, head)
 	Label("done")
 	VZEROUPPER()
 	RET()
 }
 
-// batchFrom gives what writes the setting of states to the next counters.
+// batchFrom returns a function that emits the loading of the next counters into
+// states.
 func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) {
 	counters, next, order := ZMM(), ZMM(), ZMM()
 	VMOVDQU64(step, next)
@@ -149,7 +153,7 @@ func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) 
 	}
 }
 
-// storeTail writes the size bytes that are left, as far as head allows.
+// storeTail writes the last size bytes, except those that head masks.
 func storeTail(states []VecVirtual, dst, size, ones, head Register) {
 	none, mask, part := GP64(), GP64(), K()
 	XORQ(none, none)
@@ -165,7 +169,7 @@ func storeTail(states []VecVirtual, dst, size, ones, head Register) {
 	}
 }
 
-// keyStreamNI makes eight blocks at a time.
+// keyStreamNI encrypts eight blocks at a time.
 func keyStreamNI() {
 	const batch = 8
 	swapOne := swap("swapOne", 1)
@@ -173,16 +177,16 @@ func keyStreamNI() {
 
 	TEXT("keyStreamNI", NOSPLIT, "func(keys *[15][16]byte, dst *byte, blocks int, counter uint64)")
 	Pragma("noescape")
-	Doc("keyStreamNI fills dst with blocks blocks, encryptions of counter, counter+1, ...")
-	keys := Load(Param("keys"), GP64())
-	dst := Load(Param("dst"), GP64())
-	blocks := Load(Param("blocks"), GP64())
+	Doc("keyStreamNI fills that many blocks of dst with the encryptions of counter, counter+1, ...")
+	keys := argument("keys")
+	dst := argument("dst")
+	blocks := argument("blocks")
 	counter, next, order := XMM(), XMM(), XMM()
 	MOVUPS(nextOne, next)
 	MOVUPS(swapOne, order)
-	MOVQ(Load(Param("counter"), GP64()), counter)
+	MOVQ(argument("counter"), counter)
 	PSLLDQ(Imm(8), counter)
-	states := rounds.States(batch, XMM)
+	states := registers(batch, XMM)
 
 	Label("loop")
 	CMPQ(blocks, Imm(0))
@@ -192,15 +196,15 @@ func keyStreamNI() {
 		PSHUFB(order, state)
 		PADDQ(next, counter)
 	}
-	rounds.Narrow(keys, states)
+	encryptNarrow(keys, states)
 	for i, state := range states {
 		if i > 0 {
 			CMPQ(blocks, Imm(uint64(i)))
 			JLE(LabelRef("done"))
 		}
-		MOVUPS(state, Mem{Base: dst, Disp: i * rounds.Block})
+		MOVUPS(state, Mem{Base: dst, Disp: i * blockSize})
 	}
-	ADDQ(U32(batch*rounds.Block), dst)
+	ADDQ(U32(batch*blockSize), dst)
 	SUBQ(Imm(batch), blocks)
 	JMP(LabelRef("loop"))
 	Label("done")

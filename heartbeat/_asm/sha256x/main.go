@@ -1,6 +1,6 @@
-// Command sha256x generates the AVX-512 kernels of heartbeat/internal/sha256x:
-// sixteen SHA-256 (FIPS 180-4) in lockstep, register k of a group holding word
-// k of all sixteen.
+// Command sha256x generates the AVX-512 kernels of heartbeat/internal/sha256x.
+// They compute sixteen SHA-256 hashes (FIPS 180-4) side by side: register k of a
+// group holds word k of all sixteen.
 package main
 
 import (
@@ -23,17 +23,16 @@ func main() {
 	Generate()
 }
 
-// Where everything is kept in the 32 registers.
+// The use of the 32 registers.
 var (
 	words   = [16]VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
 	working = [8]VecPhysical{Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23}
 	scratch = [8]VecPhysical{Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31}
 )
 
-// blocks takes n blocks of each lane's data into its state.
 func blocks() {
 	TEXT("blocks", NOSPLIT, "func(state *[8][16]uint32, data *[16]*byte, n int)")
-	Doc("blocks takes n blocks, of 64 bytes, of data[i] into column i of state.", "n must be positive.")
+	Doc("blocks hashes n blocks of data[i], of 64 bytes each, into column i of state.", "n must be positive.")
 	Pragma("noescape")
 	state := Load(Param("state"), GP64())
 	data := Load(Param("data"), GP64())
@@ -72,10 +71,9 @@ func blocks() {
 	RET()
 }
 
-// sumU32 hashes one message of four bytes in each lane.
 func sumU32() {
 	TEXT("sumU32", NOSPLIT, "func(dst *[16][32]byte, x *[16]uint32)")
-	Doc("sumU32 sets dst[i] to the digest of the four bytes of x[i], the lowest first.")
+	Doc("sumU32 sets dst[i] to the digest of x[i] as four little-endian bytes.")
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	x := Load(Param("x"), GP64())
@@ -83,7 +81,7 @@ func sumU32() {
 	end := GP64()
 	LEAQ(constants.Offset(4*48), end)
 
-	// The message, the bit after it, and its length of 32 bits.
+	// The message, the one bit after it, and its length of 32 bits.
 	VBROADCASTI32X4(swapBytes(), scratch[7])
 	VMOVDQU32(Mem{Base: x}, words[0])
 	VPSHUFB(scratch[7], words[0], words[0])
@@ -107,10 +105,9 @@ func sumU32() {
 	RET()
 }
 
-// digests writes the states as bytes.
 func digests() {
 	TEXT("digests", NOSPLIT, "func(dst *[16][32]byte, state *[8][16]uint32)")
-	Doc("digests sets dst[i] to the bytes of column i of state.")
+	Doc("digests sets dst[i] to column i of state as big-endian words.")
 	Pragma("noescape")
 	dst := Load(Param("dst"), GP64())
 	state := Load(Param("state"), GP64())

@@ -6,19 +6,20 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The truth tables of VPTERNLOGD, whose inputs are 0xf0, 0xcc and 0xaa.
+// Truth tables for VPTERNLOGD: its three inputs stand for 0xf0, 0xcc and 0xaa.
 const (
 	xor      = U8(0xf0 ^ 0xcc ^ 0xaa)
 	choose   = U8(0xf0&0xcc | ^0xf0&0xff&0xaa)
 	majority = U8(0xf0&0xcc | 0xf0&0xaa | 0xcc&0xaa)
 )
 
-// compress does the 64 rounds on the working variables, four times sixteen:
-// after sixteen all of them are in the register where they began. While the
-// words of sixteen rounds are used those of the next sixteen take their place.
+// compress does the 64 rounds on the working variables, in four groups of
+// sixteen: after sixteen rounds each variable is back in its first register.
+// Each word, when a round has used it, is replaced by the word sixteen rounds
+// later.
 //
-// constants must point at the round constants and end at the last sixteen;
-// constants is changed and set back.
+// constants must point to the round constants, and end to the last sixteen of
+// them. constants is changed and restored.
 func compress(constants, end Register) {
 	again := unique("rounds")
 	Label(again)
@@ -35,8 +36,8 @@ func compress(constants, end Register) {
 	SUBQ(U8(4*48), constants)
 }
 
-// round does round t (mod 16). The working variables stay where they are and
-// change their names instead: h becomes the next a, and d the next e.
+// round does round t (mod 16). The working variables stay in their registers and
+// change names instead: h becomes the next a, and d the next e.
 func round(t int, constant Mem) {
 	name := func(i int) VecPhysical { return working[(i+16-t)%8] }
 	a, b, c, d := name(0), name(1), name(2), name(3)
@@ -70,7 +71,7 @@ func round(t int, constant Mem) {
 	VPADDD(r0, h, h)
 }
 
-// schedule puts word t+16 in the place of word t:
+// schedule replaces word t by word t+16:
 // W[t+16] = sigma1(W[t+14]) + W[t+9] + sigma0(W[t+1]) + W[t].
 func schedule(t int) {
 	w := func(i int) VecPhysical { return words[(t+i)%16] }
@@ -87,4 +88,65 @@ func schedule(t int) {
 	VPSRLD(U8(10), w(14), r2)
 	VPTERNLOGD(xor, r2, r1, r0)
 	VPADDD(r0, w(0), w(0))
+}
+
+// transpose changes the words registers from the words of one message each to
+// one word of all messages each.
+func transpose() {
+	for g := 0; g < lanes; g += 4 {
+		transpose4([4]VecPhysical(words[g : g+4]))
+	}
+	// Now quarter q of the j-th of each four registers holds word 4q+j of four
+	// messages. The rest is to transpose the quarters.
+	for j := range 4 {
+		r := [4]VecPhysical{words[j], words[4+j], words[8+j], words[12+j]}
+		const (
+			evens = U8(0b10_00_10_00)
+			odds  = U8(0b11_01_11_01)
+			lows  = U8(0b01_00_01_00)
+			highs = U8(0b11_10_11_10)
+		)
+		t := scratch[:4]
+		VSHUFI32X4(lows, r[1], r[0], t[0])
+		VSHUFI32X4(highs, r[1], r[0], t[1])
+		VSHUFI32X4(lows, r[3], r[2], t[2])
+		VSHUFI32X4(highs, r[3], r[2], t[3])
+		VSHUFI32X4(evens, t[2], t[0], r[0])
+		VSHUFI32X4(odds, t[2], t[0], r[1])
+		VSHUFI32X4(evens, t[3], t[1], r[2])
+		VSHUFI32X4(odds, t[3], t[1], r[3])
+	}
+}
+
+// transpose4 transposes the four by four words in each quarter of r.
+func transpose4(r [4]VecPhysical) {
+	t := scratch[:4]
+	VPUNPCKLDQ(r[1], r[0], t[0])
+	VPUNPCKHDQ(r[1], r[0], t[1])
+	VPUNPCKLDQ(r[3], r[2], t[2])
+	VPUNPCKHDQ(r[3], r[2], t[3])
+	VPUNPCKLQDQ(t[2], t[0], r[0])
+	VPUNPCKHQDQ(t[2], t[0], r[1])
+	VPUNPCKLQDQ(t[3], t[1], r[2])
+	VPUNPCKHQDQ(t[3], t[1], r[3])
+}
+
+// storeDigests writes the working variables of each lane to dst as a digest of
+// big-endian words.
+func storeDigests(dst Register) {
+	swap := scratch[7]
+	VBROADCASTI32X4(swapBytes(), swap)
+	for _, v := range working {
+		VPSHUFB(swap, v, v)
+	}
+	transpose4([4]VecPhysical(working[:4]))
+	transpose4([4]VecPhysical(working[4:]))
+	// Quarter q of the j-th register is now half of the digest of lane 4q+j.
+	for j := range 4 {
+		for half, v := range []VecPhysical{working[j], working[4+j]} {
+			for q := range 4 {
+				VEXTRACTI32X4(U8(q), v, Mem{Base: dst, Disp: 32*(4*q+j) + 16*half})
+			}
+		}
+	}
 }

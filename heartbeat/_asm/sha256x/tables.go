@@ -8,7 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// The tables, made where they are first asked for.
+// Each table is emitted on its first use.
 var (
 	roundConstants = table("roundConstants", fractions(64, math.Cbrt))
 	initialState   = table("initialState", fractions(8, math.Sqrt))
@@ -30,9 +30,9 @@ func table(name string, words []uint32) func() Mem {
 	}
 }
 
-// fractions gives the first 32 bits of the fractions of the roots of the first
-// n primes (FIPS 180-4, section 4.2.2 and 5.3.3). The roots are below 8, so a
-// float64 has 49 bits or more of their fractions.
+// fractions returns the first 32 fractional bits of the roots of the first n
+// primes (FIPS 180-4, sections 4.2.2 and 5.3.3). The roots are below 8, so a
+// float64 holds at least 49 of their fractional bits.
 func fractions(n int, root func(float64) float64) []uint32 {
 	var all []uint32
 	for candidate := 2; len(all) < n; candidate++ {
@@ -55,7 +55,7 @@ func prime(n int) bool {
 
 var labels int
 
-// unique gives a label that no other function of the file has.
+// unique returns a label that no other function of the file has.
 func unique(name string) string {
 	labels++
 	return fmt.Sprintf("%s%d", name, labels)

@@ -1,6 +1,6 @@
-// Command wide writes the AVX-512 IFMA kernels of heartbeat/internal/wide:
-// eight numbers of 1024 bits at a time, one in each 64-bit lane, in 20 limbs
-// of 52 bits. The package says what each kernel computes and its bounds.
+// Command wide generates the AVX-512 IFMA kernels of heartbeat/internal/wide.
+// They compute with eight numbers of 1024 bits at a time, one in each 64-bit
+// lane, in 20 limbs of 52 bits. That package documents the bounds.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 }
 
 var (
-	reversal Mem // a shuffle that turns each word around
+	reversal Mem // a shuffle that reverses the bytes of each word
 	ramp     Mem // 0 to 7
 )
 
@@ -46,8 +46,7 @@ func constants() {
 	DATA(0, U64(0x0706050403020100))
 }
 
-// numbers are eight numbers in memory, big-endian, of which those in the mask
-// are there.
+// numbers is up to eight big-endian numbers in memory, for the lanes in mask.
 type numbers struct {
 	base    GPPhysical
 	index   VecPhysical // k*stride in lane k
@@ -55,7 +54,7 @@ type numbers struct {
 	reverse VecPhysical
 }
 
-// loadNumbers reads the parameters src, stride and mask. It uses Z30.
+// loadNumbers loads the arguments src, stride and mask. It overwrites Z30.
 func loadNumbers() numbers {
 	n := numbers{base: R8, index: Z31, mask: K7, reverse: Z29}
 	Load(Param("src"), n.base)
@@ -69,12 +68,13 @@ func loadNumbers() numbers {
 	return n
 }
 
-// limb sets to to limb i of the numbers, zero in lanes that are not there.
-// Above bit 51 it leaves what stood above the limb, save for the last one.
+// limb sets to to limb i of the numbers, and to zero in lanes outside the mask.
+// Above bit 51, to holds bits of the next limb, except for the last limb.
 //
-// Limb i is the bits from 52i on. Its lowest byte is 127-52i/8, and the eight
-// bytes that end there hold it, half a byte up where i is odd; for the last
-// limb they would begin before the number, so its first eight are read.
+// Limb i starts at bit 52i. Its lowest byte is byte 127-52i/8 of the number. The
+// eight bytes that end there hold the limb, shifted by half a byte if i is odd.
+// For the last limb those bytes would start before the number, so limb reads the
+// first eight bytes.
 func (n numbers) limb(i int, to VecPhysical) {
 	at, shift := size-8-52*i/8, 52*i%8
 	if at < 0 {
@@ -98,7 +98,7 @@ func limbMask(to VecPhysical) {
 
 func pack() {
 	TEXT("pack", NOSPLIT, "func(dst *[20][8]uint64, src *byte, stride uint64, mask uint8)")
-	Doc("pack sets dst to the numbers at src, stride bytes apart, that mask names;", "the other lanes are zero.")
+	Doc("pack sets the lanes of dst in mask to the numbers at src, stride bytes apart,", "and the other lanes to zero.")
 	Pragma("noescape")
 	Load(Param("dst"), RDI)
 	in := loadNumbers()
@@ -112,13 +112,13 @@ func pack() {
 	RET()
 }
 
-// mulAdd holds the limbs of b in 20 registers, and goes through the 40
-// columns in four groups of 10, so that 11 more hold the sums: the upper half
-// of a product belongs to the column after.
+// mulAdd holds the limbs of b in 20 registers. It computes the 40 columns in four
+// groups of 10, for which 11 more registers hold the sums: the upper half of a
+// product belongs to the following column.
 func mulAdd() {
 	const group = 10
 	TEXT("mulAdd", NOSPLIT, "func(sum *[40][8]uint64, a *[20][8]uint64, src *byte, stride uint64, mask uint8)")
-	Doc("mulAdd sets sum = sum + a*b, b being the numbers at src as in pack.")
+	Doc("mulAdd sets sum = sum + a*b for the numbers b at src, as in pack.")
 	Pragma("noescape")
 	Load(Param("sum"), RDI)
 	Load(Param("a"), RSI)
@@ -130,7 +130,7 @@ func mulAdd() {
 	VMOVDQU64(at(RDI, 0), sums[0])
 	for first := 0; first < columns; first += group {
 		Comment(fmt.Sprintf("Columns %d to %d", first, first+group-1))
-		last := min(first+group, columns-1) // that gets an upper half
+		last := min(first+group, columns-1) // the last column that gets an upper half
 		for k := first + 1; k <= last; k++ {
 			VMOVDQU64(at(RDI, k), sums[k-first])
 		}
@@ -158,7 +158,7 @@ func mulAdd() {
 
 func reduce() {
 	TEXT("reduce", NOSPLIT, "func(src *byte, stride uint64, mask uint8, sum *[40][8]uint64, m *[21]uint64)")
-	Doc("reduce sets z = z + sum/R mod p for the numbers z at src as in pack.")
+	Doc("reduce sets z = z + sum/R mod p for the numbers z at src, as in pack.")
 	Pragma("noescape")
 	Load(Param("sum"), RSI)
 	Load(Param("m"), RDX)
@@ -183,10 +183,10 @@ func reduce() {
 }
 
 // montgomery divides the sum at RSI by R = 2^1040 modulo the p at RDX, limb by
-// limb: adding q*p, with q = -sum/p mod 2^52, makes the lowest limb zero, and
-// what is above it is carried to the next. It gives the 20 columns that are
-// left. The window of 21 columns that an addition touches moves up by
-// one each time.
+// limb. It adds q*p, with q = -sum/p mod 2^52, which makes the lowest limb zero,
+// and carries the bits above that limb to the next one. An addition changes a
+// window of 21 columns, which moves up by one each time. montgomery returns the
+// last 20 columns.
 func montgomery() []VecPhysical {
 	window := append([]VecPhysical{}, zmm[:limbs+1]...)
 	q, inverse := Z30, Z29
@@ -215,8 +215,8 @@ func montgomery() []VecPhysical {
 	return window[:limbs]
 }
 
-// subtract takes the p at RDX from r, which is below 3p, until r is below p.
-// The mask of a limb is in Z28.
+// subtract subtracts the p at RDX from r, which is below 3p, until r is below p.
+// Z28 holds the mask of a limb.
 func subtract(r []VecPhysical) {
 	free := without(zmm[:28], r)
 	p, once, twice, c := free[0], free[1], free[2], free[3]

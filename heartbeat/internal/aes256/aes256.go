@@ -1,59 +1,58 @@
+// Package aes256 runs AES-256 over many blocks at once, in the modes that the
+// schemes draw their pseudorandom bytes with: counter mode, and cipher feedback
+// mode (CFB) with feedback of whole blocks or of single bytes. [Cipher] holds a
+// key and computes counter mode, [CFB] and [CFB8] are streams, and [Chains] is
+// CFB for many short messages under one key.
+//
+// The standard library has CFB with whole blocks only, and has deprecated it
+// because CFB does not authenticate. Nothing here authenticates either, so do
+// not use the package for anything new. Swizzle's state, its only secret
+// message, carries its own HMAC.
+//
+// The invariant: the output depends neither on the kernel, nor on how the input
+// is divided into calls or processed together with others.
+//
+//go:generate go run -C ../../_asm ./aes256 -pkg aes256 -out ../internal/aes256/aes256_amd64.s -stubs ../internal/aes256/stubs_amd64.go
 package aes256
 
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/binary"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Kernel is a way to run the cipher.
-type Kernel string
-
-const (
-	Portable Kernel = "portable" // crypto/aes, anywhere
-	NI       Kernel = "aesni"    // a block in each of many registers
-	VAES     Kernel = "vaes"     // four blocks in each, with AVX-512
-)
+// Kernels is the choice of the kernel that New gives a cipher.
+var Kernels = kernel.Choose(kernel.VAES, kernel.AESNI)
 
 // Cipher is AES-256 under one key. It is safe for concurrent use.
 type Cipher struct {
-	Kernel Kernel
-	// Keys is the key schedule for the kernels, of which the first two are the
-	// key itself; the portable way keeps its own.
-	Keys  [15][aes.BlockSize]byte
-	block cipher.Block
+	kernel kernel.Kernel
+	keys   [15][aes.BlockSize]byte // the key schedule, if the kernel is not Portable
+	block  cipher.Block            // the cipher, if it is
 }
 
-// New is a cipher with the best kernel that the processor has.
-func New(key *[32]byte) Cipher { return NewWith(best, key) }
+// New returns the cipher under key, with the kernel in use.
+func New(key *[32]byte) Cipher { return newCipher(Kernels.InUse(), key) }
 
-var best = Kernels()[0]
-
-// Use makes New take the given one of [Kernels] until restore is called. It is
-// for tests and benchmarks, and must not be called while a cipher is made.
-func Use(kernel Kernel) (restore func()) {
-	before := best
-	best = kernel
-	return func() { best = before }
-}
-
-// NewWith is a cipher with the given one of [Kernels].
-func NewWith(kernel Kernel, key *[32]byte) Cipher {
-	c := Cipher{Kernel: kernel}
-	if kernel == Portable {
+func newCipher(k kernel.Kernel, key *[32]byte) Cipher {
+	c := Cipher{kernel: k}
+	if k == kernel.Portable {
 		c.block = newBlock(key[:])
 	} else {
-		expandKeys(&c.Keys, key)
+		expandKeys(&c.keys, key)
 	}
 	return c
 }
 
-// Block is the cipher as the standard library has it, for where no kernel
-// goes: with a kernel, each call makes it anew.
-func (c *Cipher) Block() cipher.Block {
+// portable returns the cipher of the standard library, for work that no kernel
+// does. Unless the kernel is Portable, each call allocates one.
+func (c *Cipher) portable() cipher.Block {
 	if c.block != nil {
 		return c.block
 	}
-	return newBlock(append(c.Keys[0][:], c.Keys[1][:]...))
+	return newBlock(append(c.keys[0][:], c.keys[1][:]...)) // which are the key
 }
 
 func newBlock(key []byte) cipher.Block {
@@ -64,9 +63,50 @@ func newBlock(key []byte) cipher.Block {
 	return block
 }
 
-// KeyStream fills dst with the stream of counter mode from the byte at offset
-// on: block k of it is the encryption of k as a big-endian number. The kernels
-// allocate nothing, the portable way a few hundred bytes a call.
+// KeyStream fills dst with the keystream of counter mode, starting at byte
+// offset. Block k of the keystream is the encryption of k as a big-endian
+// number. The kernels do not allocate; Portable allocates a few hundred bytes.
 func (c *Cipher) KeyStream(dst []byte, offset uint64) {
-	c.keyStream(dst, offset)
+	if len(dst) == 0 {
+		return
+	}
+	counter, skip := offset/aes.BlockSize, int(offset%aes.BlockSize)
+	switch c.kernel {
+	case kernel.VAES:
+		keyStreamVAES(&c.keys, &dst[0], len(dst), skip, counter)
+	case kernel.AESNI:
+		c.keyStreamBlocks(dst, skip, counter)
+	default:
+		c.keyStreamPortable(dst, skip, counter)
+	}
+}
+
+// keyStreamBlocks computes the keystream with a kernel for whole blocks.
+func (c *Cipher) keyStreamBlocks(dst []byte, skip int, counter uint64) {
+	if skip != 0 {
+		var block [aes.BlockSize]byte
+		keyStreamNI(&c.keys, &block[0], 1, counter)
+		dst = dst[copy(dst, block[skip:]):]
+		counter++
+	}
+	whole := len(dst) / aes.BlockSize
+	if whole > 0 {
+		keyStreamNI(&c.keys, &dst[0], whole, counter)
+	}
+	if rest := dst[whole*aes.BlockSize:]; len(rest) > 0 {
+		var block [aes.BlockSize]byte
+		keyStreamNI(&c.keys, &block[0], 1, counter+uint64(whole))
+		copy(rest, block[:])
+	}
+}
+
+func (c *Cipher) keyStreamPortable(dst []byte, skip int, counter uint64) {
+	var iv, skipped [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(iv[8:], counter)
+	stream := cipher.NewCTR(c.block, iv[:])
+	if skip != 0 {
+		stream.XORKeyStream(skipped[:skip], skipped[:skip])
+	}
+	clear(dst)
+	stream.XORKeyStream(dst, dst)
 }

@@ -1,4 +1,4 @@
-package aes256_test
+package aes256
 
 import (
 	"bytes"
@@ -10,34 +10,34 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
 // The key schedule of FIPS 197, appendix A.3.
-func TestScheduleMeetsFIPS197(t *testing.T) {
+func TestKeyScheduleOfFIPS197(t *testing.T) {
 	t.Parallel()
 	key := [32]byte(unhex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"))
-	for _, kernel := range aes256.Kernels() {
-		if kernel == aes256.Portable {
+	for _, k := range Kernels.Available() {
+		if k == kernel.Portable {
 			continue
 		}
-		keys := aes256.NewWith(kernel, &key).Keys
+		keys := newCipher(k, &key).keys
 		if got := hex.EncodeToString(keys[2][:]); got != "9ba354118e6925afa51a8b5f2067fcde" {
-			t.Errorf("%s: round key 2 is %s", kernel, got)
+			t.Errorf("%s: round key 2 is %s", k, got)
 		}
 		if got := hex.EncodeToString(keys[14][:]); got != "fe4890d1e6188d0b046df344706c631e" {
-			t.Errorf("%s: round key 14 is %s", kernel, got)
+			t.Errorf("%s: round key 14 is %s", k, got)
 		}
 	}
 }
 
-func TestKeyStreamMatchesStandardLibrary(t *testing.T) {
+func TestKeyStreamEqualsStandardLibrary(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
 		var key [32]byte
 		fill(random, key[:])
-		// Offsets of every magnitude, and some that carry far.
+		// Offsets of every magnitude, and some whose counters carry over many bytes.
 		offset := random.Uint64() >> (random.IntN(56) + 1)
 		if random.IntN(4) == 0 {
 			offset = 1<<(random.IntN(59)+4) - random.Uint64N(300)
@@ -50,29 +50,29 @@ func FuzzKeyStream(f *testing.F) {
 	f.Add([]byte("key"), uint64(16), uint16(100))
 	f.Add([]byte{}, uint64(1<<63-7), uint16(1<<12+3))
 	f.Fuzz(func(t *testing.T, key []byte, offset uint64, size uint16) {
-		var whole [32]byte
-		copy(whole[:], key)
-		testKeyStream(t, whole, offset>>1, int(size%(1<<13)))
+		var padded [32]byte
+		copy(padded[:], key)
+		testKeyStream(t, padded, offset>>1, int(size%(1<<13)))
 	})
 }
 
 func testKeyStream(t *testing.T, key [32]byte, offset uint64, size int) {
 	t.Helper()
-	const margin = 300 // nothing may be written before or beyond the output
+	const margin = 300 // bytes before and after the output, which must not change
 	garbage := bytes.Repeat([]byte{0xa5}, size+2*margin)
 	want := bytes.Clone(garbage)
 	copy(want[margin:], reference(t, key, offset, size))
-	for _, kernel := range aes256.Kernels() {
+	for _, k := range Kernels.Available() {
 		got := bytes.Clone(garbage)
-		c := aes256.NewWith(kernel, &key)
+		c := newCipher(k, &key)
 		c.KeyStream(got[margin:][:size], offset)
 		if !bytes.Equal(got, want) {
-			t.Fatalf("%s, %d bytes at %d: got\n%x, want\n%x", kernel, size, offset, got, want)
+			t.Fatalf("%s, %d bytes at %d: got\n%x, want\n%x", k, size, offset, got, want)
 		}
 	}
 }
 
-// reference makes the stream from the block that offset is in.
+// reference computes the stream with the standard library.
 func reference(t *testing.T, key [32]byte, offset uint64, size int) []byte {
 	t.Helper()
 	block, err := aes.NewCipher(key[:])
@@ -87,30 +87,30 @@ func reference(t *testing.T, key [32]byte, offset uint64, size int) []byte {
 	return stream[skip:]
 }
 
-func TestBlockIsOfTheKey(t *testing.T) {
+func TestPortableCipherHasTheSameKey(t *testing.T) {
 	t.Parallel()
 	key := [32]byte{3, 14, 15, 31: 92}
 	want := reference(t, key, 16*5, 16)
-	for _, kernel := range aes256.Kernels() {
-		c := aes256.NewWith(kernel, &key)
+	for _, k := range Kernels.Available() {
+		c := newCipher(k, &key)
 		got := make([]byte, aes.BlockSize)
 		got[15] = 5
-		c.Block().Encrypt(got, got)
+		c.portable().Encrypt(got, got)
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s: got %x, want %x", kernel, got, want)
+			t.Errorf("%s: got %x, want %x", k, got, want)
 		}
 	}
 }
 
 func TestKernelsDoNotAllocate(t *testing.T) {
-	for _, kernel := range aes256.Kernels() {
-		if kernel == aes256.Portable {
+	for _, k := range Kernels.Available() {
+		if k == kernel.Portable {
 			continue
 		}
-		c := aes256.NewWith(kernel, new([32]byte))
+		c := newCipher(k, new([32]byte))
 		dst := make([]byte, 1000)
 		if n := testing.AllocsPerRun(10, func() { c.KeyStream(dst, 3) }); n != 0 {
-			t.Errorf("%s: %v allocations", kernel, n)
+			t.Errorf("%s: %v allocations", k, n)
 		}
 	}
 }
@@ -118,9 +118,9 @@ func TestKernelsDoNotAllocate(t *testing.T) {
 func BenchmarkKeyStream(b *testing.B) {
 	for _, size := range []int{1280, 64 << 10} {
 		dst := make([]byte, size)
-		for _, kernel := range aes256.Kernels() {
-			c := aes256.NewWith(kernel, new([32]byte))
-			b.Run(fmt.Sprintf("size=%d/kernel=%s", size, kernel), func(b *testing.B) {
+		for _, k := range Kernels.Available() {
+			c := newCipher(k, new([32]byte))
+			b.Run(fmt.Sprintf("size=%d/kernel=%s", size, k), func(b *testing.B) {
 				b.SetBytes(int64(size))
 				for b.Loop() {
 					c.KeyStream(dst, 1<<20)

@@ -10,12 +10,22 @@ package aes256
 func expandKeys(keys *[15][16]byte, key *[32]byte)
 
 // keyStreamVAES fills size bytes of dst with the encryptions of counter, counter+1, ...,
-// without the first skip bytes, which are less than a block.
+// starting at byte skip of the first block.
 //
 //go:noescape
 func keyStreamVAES(keys *[15][16]byte, dst *byte, size int, skip int, counter uint64)
 
-// keyStreamNI fills dst with blocks blocks, encryptions of counter, counter+1, ...
+// keyStreamNI fills that many blocks of dst with the encryptions of counter, counter+1, ...
 //
 //go:noescape
 func keyStreamNI(keys *[15][16]byte, dst *byte, blocks int, counter uint64)
+
+// drawVAES makes the first draw of size bytes for each lane, or the next one if first is nil.
+//
+//go:noescape
+func drawVAES(keys *[15][16]byte, first *[16]byte, size int, lanes *[16][2]*byte)
+
+// drawNI makes the first draw of size bytes for each lane, or the next one if first is nil.
+//
+//go:noescape
+func drawNI(keys *[15][16]byte, first *[16]byte, size int, lanes *[8][2]*byte)

@@ -4,18 +4,18 @@
 
 package sha256x
 
-// blocks takes n blocks, of 64 bytes, of data[i] into column i of state.
+// blocks hashes n blocks of data[i], of 64 bytes each, into column i of state.
 // n must be positive.
 //
 //go:noescape
 func blocks(state *[8][16]uint32, data *[16]*byte, n int)
 
-// sumU32 sets dst[i] to the digest of the four bytes of x[i], the lowest first.
+// sumU32 sets dst[i] to the digest of x[i] as four little-endian bytes.
 //
 //go:noescape
 func sumU32(dst *[16][32]byte, x *[16]uint32)
 
-// digests sets dst[i] to the bytes of column i of state.
+// digests sets dst[i] to column i of state as big-endian words.
 //
 //go:noescape
 func digests(dst *[16][32]byte, state *[8][16]uint32)

@@ -1,60 +1,117 @@
 package sha256x
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 	"hash"
 )
 
-// MAC is one HMAC-SHA256 (RFC 2104) under way.
+// MAC is an HMAC-SHA256 (RFC 2104) of a message that arrives in parts.
 type MAC struct {
-	size    uint64    // bytes of the message so far
-	generic hash.Hash // where the kernels are not used
-	lanes   laneMAC   // where they are
+	size     uint64    // bytes of the message so far
+	portable hash.Hash // nil if the MAC runs on lanes
+
+	// On lanes, inner is the state after the key and the message so far, outer the
+	// state after the key alone, and last the end of the message that is not a
+	// whole block.
+	inner, outer [8]uint32
+	last         padded
 }
 
-// NewMACs starts one MAC for each of the keys.
-func NewMACs(keys [][Size]byte) []MAC { return newMACs(keys) }
+// pads holds the inner and the outer padding of HMAC.
+var pads = padded(append(bytes.Repeat([]byte{0x36}, BlockSize), bytes.Repeat([]byte{0x5c}, BlockSize)...))
 
-// Interleave takes parts of messages into MACs, which advance side by side in
-// the lanes. next hands out what a lane takes in next, and a nil MAC when there
-// is nothing more for that lane; it is called again once all of that part has
-// been taken in, so the memory can be used for another. Every part of a message
-// but the last must be a whole number of blocks. The lanes are balanced best
-// by handing out to each as many bytes as to any other.
-func Interleave(next func(lane int) (*MAC, []byte)) { interleave(next) }
+// NewMACs returns one MAC for each key.
+func NewMACs(keys [][Size]byte) []MAC {
+	macs := make([]MAC, len(keys))
+	if !tuned() {
+		for i := range keys {
+			macs[i].portable = hmac.New(sha256.New, keys[i][:])
+		}
+		return macs
+	}
+	for i := range macs {
+		m := &macs[i]
+		m.inner, m.outer, m.last = initial, initial, pads
+		subtle.XORBytes(m.last[:], m.last[:], keys[i][:])
+		subtle.XORBytes(m.last[BlockSize:], m.last[BlockSize:], keys[i][:])
+	}
+	hashRuns(len(macs), func(i int) run { return run{&macs[i].inner, macs[i].last[:BlockSize]} })
+	hashRuns(len(macs), func(i int) run { return run{&macs[i].outer, macs[i].last[BlockSize:]} })
+	return macs
+}
 
-// SumMACs sets dst[i] to what macs[i] has come to, after which that takes in no
-// more. dst must be at least as long as macs.
-func SumMACs(dst [][Size]byte, macs []MAC) { sumMACs(dst[:len(macs)], macs) }
+// Interleave adds parts of messages to MACs, side by side on the lanes. next
+// returns the following part for a lane and the MAC it belongs to, or a nil MAC
+// if the lane has nothing more to hash. When next is called again for a lane,
+// the lane's last part has been added and its memory may be reused. Every part of
+// a message but the last must be whole blocks. Interleave is fastest if all lanes
+// get the same number of bytes.
+func Interleave(next func(lane int) (*MAC, []byte)) {
+	if !tuned() {
+		for lane := range Lanes {
+			for mac, part := next(lane); mac != nil; mac, part = next(lane) {
+				mac.grow(part)
+				mac.portable.Write(part)
+			}
+		}
+		return
+	}
+	lockstep(func(lane int) run {
+		for {
+			mac, part := next(lane)
+			if mac == nil {
+				return run{}
+			}
+			mac.grow(part)
+			end := len(part) &^ (BlockSize - 1)
+			copy(mac.last[:], part[end:])
+			if end > 0 {
+				return run{&mac.inner, part[:end]}
+			}
+		}
+	})
+}
 
 func (m *MAC) grow(part []byte) {
 	if m.size%BlockSize != 0 {
-		panic(fmt.Sprintf("sha256x: more of a message after a part that ended in a block, at %d", m.size))
+		panic(fmt.Sprintf("sha256x: a part follows byte %d of the message, which does not end a block", m.size))
 	}
 	m.size += uint64(len(part))
 }
 
-func newMACsGeneric(keys [][Size]byte) []MAC {
-	macs := make([]MAC, len(keys))
-	for i := range keys {
-		macs[i].generic = hmac.New(sha256.New, keys[i][:])
-	}
-	return macs
-}
-
-func interleaveGeneric(next func(lane int) (*MAC, []byte)) {
-	for lane := range Lanes {
-		for mac, part := next(lane); mac != nil; mac, part = next(lane) {
-			mac.grow(part)
-			mac.generic.Write(part)
+// SumMACs sets dst[i] to the sum of macs[i], to which nothing may be added
+// afterwards. dst must be at least as long as macs.
+func SumMACs(dst [][Size]byte, macs []MAC) {
+	dst = dst[:len(macs)]
+	if !tuned() {
+		for i := range macs {
+			macs[i].portable.Sum(dst[i][:0])
 		}
+		return
+	}
+	hashRuns(len(macs), func(i int) run {
+		m := &macs[i]
+		blocks := m.last.pad(int(m.size%BlockSize), BlockSize+m.size)
+		return run{&m.inner, m.last[:blocks*BlockSize]}
+	})
+	hashRuns(len(macs), func(i int) run {
+		m := &macs[i]
+		putDigest((*[Size]byte)(m.last[:]), &m.inner)
+		m.last.pad(Size, BlockSize+Size)
+		return run{&m.outer, m.last[:BlockSize]}
+	})
+	for i := range macs {
+		putDigest(&dst[i], &macs[i].outer)
 	}
 }
 
-func sumMACsGeneric(dst [][Size]byte, macs []MAC) {
-	for i := range macs {
-		macs[i].generic.Sum(dst[i][:0])
+func putDigest(dst *[Size]byte, state *[8]uint32) {
+	for k, word := range state {
+		binary.BigEndian.PutUint32(dst[4*k:], word)
 	}
 }

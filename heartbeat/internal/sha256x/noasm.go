@@ -2,17 +2,10 @@
 
 package sha256x
 
-const haveAVX512 = false
+const noKernel = "sha256x: this build has no kernels"
 
-func sumU32s(dst [][Size]byte, x []uint32) { sumU32sGeneric(dst, x) }
+func blocks(*states, *[Lanes]*byte, int) { panic(noKernel) }
 
-func sums(dst [][Size]byte, messages [][]byte) { sumsGeneric(dst, messages) }
+func sumU32(*[Lanes][Size]byte, *[Lanes]uint32) { panic(noKernel) }
 
-// laneMAC is empty where there are no lanes.
-type laneMAC struct{}
-
-func newMACs(keys [][Size]byte) []MAC { return newMACsGeneric(keys) }
-
-func interleave(next func(lane int) (*MAC, []byte)) { interleaveGeneric(next) }
-
-func sumMACs(dst [][Size]byte, macs []MAC) { sumMACsGeneric(dst, macs) }
+func digests(*[Lanes][Size]byte, *states) { panic(noKernel) }

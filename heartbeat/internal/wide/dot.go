@@ -1,20 +1,24 @@
 package wide
 
-import "math/big"
+import (
+	"math/big"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
+)
 
 // Dot is the sum over j of a_j * b_j modulo p, with the same a for many b. It
 // is not safe for concurrent use.
 type Dot struct {
 	bSize    int
 	portable *portableDot
-	fast     *fastDot // nil where there is no kernel for these sizes
+	fast     *fastDot // nil if no kernel computes these sizes
 }
 
-// NewDot makes the function, for an odd p and b's of bSize bytes.
+// NewDot returns the function for an odd p and for b of bSize bytes.
 func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
 	size := (p.BitLen() + 7) / 8
 	d := &Dot{bSize: bSize}
-	if tuned && size == numberSize && bSize == numberSize && len(a) <= maxTerms {
+	if Kernels.InUse() == kernel.IFMA && size == numberSize && bSize == numberSize && len(a) <= maxTerms {
 		d.fast = newFastDot(p, a)
 	} else {
 		d.portable = &portableDot{p: p, a: a, size: size}
@@ -22,9 +26,9 @@ func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
 	return d
 }
 
-// Add sets z_i = z_i + sum_j a_j * b_{i,j} mod p, for each i that z has a
-// number of. The z_i take as many bytes as p and are below p; b has a row for
-// each i, with a number for each j. All are big-endian.
+// Add sets z_i = z_i + sum_j a_j * b_{i,j} mod p for each number z_i in z. A z_i
+// is below p and takes as many bytes as p. b holds a row for each i, with one
+// number per j.
 func (d *Dot) Add(z, b []byte) {
 	if d.fast != nil {
 		d.fast.add(z, b)
@@ -33,12 +37,12 @@ func (d *Dot) Add(z, b []byte) {
 	}
 }
 
-// fastDot is the sum of numbers that lanes can hold.
+// fastDot is Dot on lanes.
 type fastDot struct {
-	sum columns // first, where the allocator puts it on a cache line
+	sum columns // first, so that the allocator aligns it to a cache line
 	p   *modulus
-	// a is a_j * R mod p in all eight lanes, with R = 2^1040, which reduce
-	// divides by (P. L. Montgomery, "Modular multiplication without trial
+	// a holds a_j * R mod p in all eight lanes, with R = 2^1040, by which reduce
+	// divides (P. L. Montgomery, "Modular multiplication without trial
 	// division", 1985).
 	a []lanes
 }
@@ -55,9 +59,10 @@ func newFastDot(p *big.Int, a []*big.Int) *fastDot {
 	return d
 }
 
-// add holds to the bounds of reduce: with at most 100 a's, all below p, and
-// every b below 2^1024, sum/R < 100*p*2^1024/2^1040 < p. What reduce adds to
-// it makes another p, and z one more.
+// add keeps the result of reduce below 3p, as reduce requires. There are at
+// most 100 a_j, all below p, and every b is below 2^1024, so that
+// sum/R < 100*p*2^1024/2^1040 < p. The division adds at most another p, and z is
+// below p.
 func (d *fastDot) add(z, b []byte) {
 	row := len(d.a) * numberSize
 	for len(z) > 0 {
@@ -68,5 +73,26 @@ func (d *fastDot) add(z, b []byte) {
 		}
 		reduce(&z[0], numberSize, first(count), &d.sum, d.p)
 		z, b = z[count*numberSize:], b[count*row:]
+	}
+}
+
+// portableDot is Dot on math/big.
+type portableDot struct {
+	p    *big.Int
+	a    []*big.Int
+	sum  sum
+	z    big.Int
+	size int // bytes of p
+}
+
+func (d *portableDot) add(z, b []byte, bSize int) {
+	for ; len(z) > 0; z = z[d.size:] {
+		d.sum.total.SetBytes(z[:d.size])
+		for _, a := range d.a {
+			d.sum.addMul(a, b[:bSize])
+			b = b[bSize:]
+		}
+		d.sum.mod(&d.z, d.p)
+		d.z.FillBytes(z[:d.size])
 	}
 }

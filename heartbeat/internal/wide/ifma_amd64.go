@@ -4,18 +4,18 @@
 
 package wide
 
-// pack sets dst to the numbers at src, stride bytes apart, that mask names;
-// the other lanes are zero.
+// pack sets the lanes of dst in mask to the numbers at src, stride bytes apart,
+// and the other lanes to zero.
 //
 //go:noescape
 func pack(dst *[20][8]uint64, src *byte, stride uint64, mask uint8)
 
-// mulAdd sets sum = sum + a*b, b being the numbers at src as in pack.
+// mulAdd sets sum = sum + a*b for the numbers b at src, as in pack.
 //
 //go:noescape
 func mulAdd(sum *[40][8]uint64, a *[20][8]uint64, src *byte, stride uint64, mask uint8)
 
-// reduce sets z = z + sum/R mod p for the numbers z at src as in pack.
+// reduce sets z = z + sum/R mod p for the numbers z at src, as in pack.
 //
 //go:noescape
 func reduce(src *byte, stride uint64, mask uint8, sum *[40][8]uint64, m *[21]uint64)

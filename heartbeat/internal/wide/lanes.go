@@ -6,8 +6,7 @@ import (
 )
 
 const (
-	// numberSize is the bytes of the numbers that lanes hold.
-	numberSize = 128
+	numberSize = 128 // bytes of a number that lanes hold
 	laneCount  = 8
 
 	limbBits  = 52
@@ -15,27 +14,28 @@ const (
 	limbCount = 20 // for 1040 bits
 	rBits     = limbBits * limbCount
 
-	// maxTerms is how many products a column holds. Each adds to it the lower
-	// halves of at most 20 products of limbs and the upper halves of as many,
-	// which is less than 40*2^52, so that 100 and what carry leaves, or what
-	// reduce adds, come to less than (100*40 + 41) * 2^52 < 2^64.
+	// maxTerms is the number of terms that columns hold without a carry. A term
+	// adds to a column the lower halves of at most 20 products of limbs and the
+	// upper halves of as many, together less than 40*2^52. A carry leaves less
+	// than 41*2^52 in a column, and reduce adds less than that. So a column stays
+	// below (100*40 + 41) * 2^52 < 2^64.
 	maxTerms = 100
 )
 
 type (
-	// lanes are eight numbers below 2^1040: lanes[i][k] is bits 52i to 52i+51
+	// lanes holds eight numbers below 2^1040: lanes[i][k] is bits 52i to 52i+51
 	// of number k.
 	lanes = [limbCount][laneCount]uint64
 
-	// columns are eight sums of products, number k being the sum of
+	// columns holds eight sums of products: sum k is the sum over i of
 	// columns[i][k] << 52i.
 	columns = [2 * limbCount][laneCount]uint64
 
-	// modulus is an odd p in limbs, and after them -1/p mod 2^52.
+	// modulus holds the limbs of an odd p, then -1/p mod 2^52.
 	modulus = [limbCount + 1]uint64
 )
 
-// first is the mask of that many lanes.
+// first returns the mask of the first count lanes.
 func first(count int) uint8 { return 1<<count - 1 }
 
 // carry makes every column but the last less than 2^52.
@@ -48,7 +48,7 @@ func carry(sum *columns) {
 	}
 }
 
-// total sets sum to what carry leaves of it, and gives the eight together.
+// total carries in sum, and returns the total of its eight sums.
 func total(sum *columns) *big.Int {
 	carry(sum)
 	var limbs [2*limbCount + 2]uint64
@@ -61,7 +61,7 @@ func total(sum *columns) *big.Int {
 		limbs[i+1] += limbs[i] >> limbBits
 		limbs[i] &= limbMask
 	}
-	// Two limbs are 13 bytes.
+	// Two limbs make 13 bytes.
 	var b [len(limbs) / 2 * 13]byte
 	for i := 0; i < len(limbs); i += 2 {
 		end := len(b) - i/2*13
@@ -72,7 +72,7 @@ func total(sum *columns) *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// newModulus takes an odd p below 2^1040.
+// newModulus returns the modulus p, which must be odd and below 2^1040.
 func newModulus(p *big.Int) *modulus {
 	var m modulus
 	rest, limb := new(big.Int).Set(p), new(big.Int)
@@ -80,7 +80,8 @@ func newModulus(p *big.Int) *modulus {
 		m[i] = limb.And(rest, big.NewInt(limbMask)).Uint64()
 		rest.Rsh(rest, limbBits)
 	}
-	// Newton's iteration doubles the bits that are right: p*p = 1 mod 8.
+	// Newton's iteration doubles the number of correct bits. It starts with 3,
+	// because p*p = 1 mod 8.
 	inverse := m[0]
 	for range 5 {
 		inverse *= 2 - m[0]*inverse

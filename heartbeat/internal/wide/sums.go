@@ -1,30 +1,49 @@
+// Package wide is the arithmetic of Swizzle (PROTOCOL.md, section 5): sums of
+// products of large numbers that are not negative. [Sums] adds over many chunks
+// and reduces once, at the end; proofs consist of such sums. [Dot] adds over the
+// sectors of one chunk, which makes the chunk's authenticator.
+//
+// Numbers are bytes, big-endian and without gaps, as in files and proofs. If
+// they are of 1024 bits, kernels for AVX-512 with IFMA, the multiplication and
+// addition of 52-bit numbers, compute eight of them at a time, each in the same
+// lane of 20 vectors. For numbers of other sizes, on other processors and with
+// the build tag purego, math/big computes them.
+//
+// The invariant: both return the same results.
+//
+//go:generate go run -C ../../_asm ./wide -out ../internal/wide/ifma_amd64.s -stubs ../internal/wide/ifma_amd64.go -pkg wide
 package wide
 
 import (
 	"math/big"
 	"slices"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Sums are the sums over i of a_i * b_{i,j}, one for each column j. They are
-// not safe for concurrent use.
+// Kernels is the choice of the kernel that new sums compute with.
+var Kernels = kernel.Choose(kernel.IFMA)
+
+// Sums holds one sum over i of a_i * b_{i,j} for each column j. It is not safe
+// for concurrent use.
 type Sums struct {
-	fast         fastSums // first, for the lanes in it
+	fast         fastSums // first, so that the allocator aligns its lanes to cache lines
 	portable     portableSums
-	tuned        bool // fast is used, and not portable
+	tuned        bool // whether fast is in use, or portable
 	aSize, bSize int
 }
 
-// NewSums makes count sums of 0, for a's of aSize bytes and b's of bSize bytes.
-// There may be 2^32 terms and more.
+// NewSums returns count sums of 0, for a of aSize bytes and b of bSize bytes.
+// The number of terms is not limited.
 func NewSums(count, aSize, bSize int) *Sums {
 	s := new(Sums)
 	s.Reset(count, aSize, bSize)
 	return s
 }
 
-// Reset is NewSums with the memory of sums that are not wanted any more.
+// Reset makes s what NewSums returns, in the memory that s already has.
 func (s *Sums) Reset(count, aSize, bSize int) {
-	s.tuned = tuned && aSize == numberSize && bSize == numberSize
+	s.tuned = Kernels.InUse() == kernel.IFMA && aSize == numberSize && bSize == numberSize
 	s.aSize, s.bSize = aSize, bSize
 	if s.tuned {
 		s.fast.reset(count)
@@ -33,8 +52,8 @@ func (s *Sums) Reset(count, aSize, bSize int) {
 	}
 }
 
-// Add adds the products of rows: of each i that a has a number of, b has a row
-// with a number for each column. The numbers are big-endian.
+// Add adds the products of some rows. For each number in a, b holds a row with
+// one number per column.
 func (s *Sums) Add(a, b []byte) {
 	if s.tuned {
 		s.fast.add(a, b)
@@ -43,7 +62,7 @@ func (s *Sums) Add(a, b []byte) {
 	}
 }
 
-// Mod gives column j modulo p.
+// Mod returns the sum of column j modulo p.
 func (s *Sums) Mod(j int, p *big.Int) *big.Int {
 	var sum *big.Int
 	if s.tuned {
@@ -54,10 +73,10 @@ func (s *Sums) Mod(j int, p *big.Int) *big.Int {
 	return new(big.Int).Mod(sum, p)
 }
 
-// fastSums are the sums of numbers that lanes can hold. Lane k of a column has
-// the sum over every eighth i; which ones does not matter in the end.
+// fastSums is Sums on lanes. Each lane of a column sums over every eighth i;
+// total adds the lanes, so it does not matter which.
 type fastSums struct {
-	a       lanes // first, where the allocator puts them on cache lines
+	a       lanes // first, so that the allocator aligns it to cache lines
 	columns []columns
 	terms   int // since the last carry
 }
@@ -81,7 +100,7 @@ func (s *fastSums) add(a, b []byte) {
 	}
 }
 
-// makeRoom sees to it that one more product does not overflow a column.
+// makeRoom ensures that one more term does not overflow a column.
 func (s *fastSums) makeRoom() {
 	if s.terms == maxTerms {
 		for j := range s.columns {
@@ -90,4 +109,46 @@ func (s *fastSums) makeRoom() {
 		s.terms = 0
 	}
 	s.terms++
+}
+
+// portableSums is Sums on math/big.
+type portableSums struct {
+	columns []sum
+	a       big.Int
+}
+
+func (s *portableSums) reset(count int) {
+	s.columns = slices.Grow(s.columns[:0], count)[:count]
+	for j := range s.columns {
+		s.columns[j].total.SetInt64(0)
+	}
+}
+
+func (s *portableSums) add(a, b []byte, aSize, bSize int) {
+	for ; len(a) > 0; a = a[aSize:] {
+		s.a.SetBytes(a[:aSize])
+		for j := range s.columns {
+			s.columns[j].addMul(&s.a, b[:bSize])
+			b = b[bSize:]
+		}
+	}
+}
+
+// sum adds products and does not reduce them: the 2^32 terms that a proof can
+// have make the total only 32 bits longer. The zero value is 0. When its memory
+// has grown to the size of the total, it allocates no more.
+type sum struct {
+	total, product, factor big.Int
+}
+
+// addMul sets s = s + a*b, with a big-endian b.
+func (s *sum) addMul(a *big.Int, b []byte) {
+	s.product.Mul(a, s.factor.SetBytes(b))
+	s.total.Add(&s.total, &s.product)
+}
+
+// mod sets z = s mod p and s = 0.
+func (s *sum) mod(z, p *big.Int) {
+	s.product.QuoRem(&s.total, p, z) // product only lends its memory to the quotient
+	s.total.SetInt64(0)
 }

@@ -2,14 +2,18 @@ package wide
 
 import (
 	"bytes"
+	cryptorand "crypto/rand"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
+	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// primes that the kernels are made for, and others: the largest and the
-// smallest of 1024 bits, and odd ones of odd lengths.
+// moduli returns primes of 1024 bits, near the largest and the smallest, for
+// which the kernels compute, and odd numbers of other lengths.
 func moduli() []*big.Int {
 	one := big.NewInt(1)
 	power := func(bits uint, less int64) *big.Int {
@@ -25,9 +29,9 @@ func moduli() []*big.Int {
 
 func sizeOf(p *big.Int) int { return (p.BitLen() + 7) / 8 }
 
-// odd gives numbers of size bytes that carries and edges are likely to break:
-// 0, 1, all ones, p and its neighbours, single limbs and bytes, and random ones.
-func odd(random *rand.Rand, p *big.Int, size int) []byte {
+// edgeCase returns a number of size bytes that tests carries and bounds: 0, 1,
+// all ones, p or a number next to it, single limbs or bytes, or a random number.
+func edgeCase(random *rand.Rand, p *big.Int, size int) []byte {
 	b := make([]byte, size)
 	switch random.IntN(9) {
 	case 0:
@@ -62,21 +66,10 @@ func fill(b []byte, v byte) {
 
 func number(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 
-// eachKernel runs a test on all kernels. It must not be parallel to others.
-func eachKernel(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	for _, kernel := range Kernels() {
-		t.Run(kernel, func(t *testing.T) {
-			defer Use(kernel)()
-			test(t)
-		})
-	}
-}
-
 func TestSums(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	heartbeattest.EachKernel(t, Kernels, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
-		var sums Sums // what it was used for before must not matter
+		var sums Sums // Reset must clear the earlier sums
 		for _, p := range moduli() {
 			for _, rows := range []int{0, 1, 7, 8, 9, 20} {
 				for _, bSize := range []int{p.BitLen() / 8, sizeOf(p)} {
@@ -94,9 +87,9 @@ func testSums(t *testing.T, random *rand.Rand, sums *Sums, p *big.Int, rows, bSi
 	for range 3 {
 		var a, b []byte
 		for range rows {
-			a = append(a, odd(random, p, sizeOf(p))...)
+			a = append(a, edgeCase(random, p, sizeOf(p))...)
 			for j := range want {
-				b = append(b, odd(random, p, bSize)...)
+				b = append(b, edgeCase(random, p, bSize)...)
 				product := number(a[len(a)-sizeOf(p):])
 				want[j].Add(&want[j], product.Mul(product, number(b[len(b)-bSize:])))
 			}
@@ -105,7 +98,7 @@ func testSums(t *testing.T, random *rand.Rand, sums *Sums, p *big.Int, rows, bSi
 	}
 	for j := range want {
 		want[j].Mod(&want[j], p)
-		for range 2 { // asking does not change it
+		for range 2 { // Mod must not change the sum
 			if got := sums.Mod(j, p); got.Cmp(&want[j]) != 0 {
 				t.Errorf("p of %d bits, %d rows, column %d: %x, want %x", p.BitLen(), rows, j, got, &want[j])
 			}
@@ -113,9 +106,9 @@ func testSums(t *testing.T, random *rand.Rand, sums *Sums, p *big.Int, rows, bSi
 	}
 }
 
-// As many terms of all ones as make columns overflow where nobody carries.
+// Without a carry, so many of the largest terms overflow the columns.
 func TestSumsDoNotOverflow(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	heartbeattest.EachKernel(t, Kernels, func(t *testing.T) {
 		const rounds = 3*maxTerms + 5
 		ones := bytes.Repeat([]byte{0xff}, laneCount*numberSize)
 		sums := NewSums(1, numberSize, numberSize)
@@ -133,7 +126,7 @@ func TestSumsDoNotOverflow(t *testing.T) {
 }
 
 func TestDot(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	heartbeattest.EachKernel(t, Kernels, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(3, 4))
 		for _, p := range moduli() {
 			for _, sectors := range []int{1, 2, 10, maxTerms, maxTerms + 1} {
@@ -149,15 +142,15 @@ func testDot(t *testing.T, random *rand.Rand, p *big.Int, sectors, rows, bSize i
 	t.Helper()
 	a := make([]*big.Int, sectors)
 	for j := range a {
-		a[j] = new(big.Int).Mod(number(odd(random, p, sizeOf(p))), p)
+		a[j] = new(big.Int).Mod(number(edgeCase(random, p, sizeOf(p))), p)
 	}
 	var z, b, want []byte
 	for range rows {
-		sum := number(odd(random, p, sizeOf(p)))
+		sum := number(edgeCase(random, p, sizeOf(p)))
 		sum.Mod(sum, p)
 		z = append(z, sum.FillBytes(make([]byte, sizeOf(p)))...)
 		for j := range a {
-			b = append(b, odd(random, p, bSize)...)
+			b = append(b, edgeCase(random, p, bSize)...)
 			sum.Add(sum, new(big.Int).Mul(a[j], number(b[len(b)-bSize:])))
 		}
 		want = append(want, sum.Mod(sum, p).FillBytes(make([]byte, sizeOf(p)))...)
@@ -168,13 +161,13 @@ func testDot(t *testing.T, random *rand.Rand, p *big.Int, sectors, rows, bSize i
 	}
 }
 
-// The largest sums that reduce may be given, and those whose result is p or 2p
-// and so has to be brought below p by one or two subtractions: p + d*R becomes
-// p + d, since what makes its lower half zero is (R-1)*p.
+// The largest sums that reduce accepts, and sums whose quotient is p or 2p, so
+// that reduce must subtract p once or twice: p + d*R becomes p + d, because
+// reduce adds (R-1)*p to make the lower half zero.
 func TestReduce(t *testing.T) {
 	t.Parallel()
-	if !haveIFMA {
-		return // the portable kernel has no such part
+	if Kernels.Available()[0] != kernel.IFMA {
+		return // only that kernel has this function
 	}
 	one := big.NewInt(1)
 	for _, p := range moduli()[:3] {
@@ -213,7 +206,7 @@ func testReduce(t *testing.T, p, z, sum *big.Int) {
 	for k := range laneCount {
 		w := want
 		if k != 0 && k != 3 && k != 7 {
-			w = z // not in the mask, and so not touched
+			w = z // not in the mask, so not changed
 		}
 		if got := number(b[k*numberSize:][:numberSize]); got.Cmp(w) != 0 {
 			t.Errorf("p %x, z %x, sum %x, lane %d: %x, want %x", p, z, sum, k, got, w)
@@ -236,8 +229,8 @@ func FuzzKernels(f *testing.F) {
 			coefficients[j] = new(big.Int).Mod(number(stretch(modulus, j+1)[j:]), p)
 		}
 		var sums, dots []string
-		for _, kernel := range Kernels() {
-			restore := Use(kernel)
+		for _, k := range Kernels.Available() {
+			restore := Kernels.Use(k)
 			s := NewSums(sectors, numberSize, numberSize)
 			s.Add(a, b)
 			sums = append(sums, fmt.Sprintf("%x %x %x", s.Mod(0, p), s.Mod(1, p), s.Mod(2, p)))
@@ -254,7 +247,7 @@ func FuzzKernels(f *testing.F) {
 	})
 }
 
-// stretch repeats b until it is that many numbers.
+// stretch repeats b up to the size of count numbers.
 func stretch(b []byte, count int) []byte {
 	if len(b) == 0 {
 		b = []byte{0}
@@ -262,11 +255,64 @@ func stretch(b []byte, count int) []byte {
 	return bytes.Repeat(b, count*numberSize/len(b)+1)[:count*numberSize]
 }
 
-// reduced takes each number modulo p.
+// reduced reduces each number in b modulo p.
 func reduced(b []byte, p *big.Int) []byte {
 	for at := 0; at < len(b); at += numberSize {
 		n := number(b[at:][:numberSize])
 		n.Mod(n, p).FillBytes(b[at:][:numberSize])
 	}
 	return b
+}
+
+// The benchmarks report the time of one chunk of 10 sectors, as ns/block.
+
+func BenchmarkBigMul1024(b *testing.B) {
+	x, y := number(randomNumbers(1)), number(randomNumbers(1))
+	var z big.Int
+	for b.Loop() {
+		z.Mul(x, y)
+	}
+	perBlock(b, 1)
+}
+
+func BenchmarkSums(b *testing.B) {
+	heartbeattest.EachKernel(b, Kernels, func(b *testing.B) {
+		const rows = 64
+		v, f := randomNumbers(rows), randomNumbers(rows)
+		sums := NewSums(1, numberSize, numberSize)
+		for b.Loop() {
+			sums.Add(v, f)
+		}
+		perBlock(b, rows)
+	})
+}
+
+func BenchmarkDot(b *testing.B) {
+	heartbeattest.EachKernel(b, Kernels, func(b *testing.B) {
+		const rows, sectors = 64, 10
+		p := new(big.Int).SetBit(number(randomNumbers(1)), 1023, 1)
+		p.SetBit(p, 0, 1)
+		a := make([]*big.Int, sectors)
+		for j := range a {
+			a[j] = number(randomNumbers(1))
+			a[j].Mod(a[j], p)
+		}
+		z, data := reduced(randomNumbers(rows), p), randomNumbers(rows*sectors)
+		dot := NewDot(p, a, numberSize)
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			dot.Add(z, data)
+		}
+		perBlock(b, rows)
+	})
+}
+
+func randomNumbers(count int) []byte {
+	b := make([]byte, count*numberSize)
+	cryptorand.Read(b)
+	return b
+}
+
+func perBlock(b *testing.B, blocks int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*blocks), "ns/block")
 }

@@ -1,5 +1,0 @@
-//go:build !amd64 || purego
-
-package cfb
-
-func (c *Chains) whole(r request) { c.wholeGeneric(r) }
