@@ -3,7 +3,6 @@ package farmer
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,56 +12,48 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// AnswerEncoding is how POST /answer is sent.
-type AnswerEncoding int
+// ClientConfig configures a Client. The zero value is valid.
+type ClientConfig struct {
+	// HTTP makes the requests. If it is nil, the Client makes one.
+	HTTP *http.Client
+	// LocalAddr is the address to call from. It is used only if HTTP is nil.
+	LocalAddr netip.Addr
+	// Timeout limits a request; 0 means 30 s. Requests for contracts have a
+	// limit of 10 min instead, because their tags can have many megabytes.
+	Timeout time.Duration
+}
+
+// Client calls the routes of one node. It is safe for concurrent use and holds
+// no token.
+type Client struct {
+	base    *url.URL
+	http    *http.Client
+	timeout time.Duration
+}
 
 const (
-	// AsInTheField says Content-Encoding: gzip and sends the body as it is,
-	// which is what the farmers in the field do.
-	AsInTheField AnswerEncoding = iota
-	// Compressed says gzip and means it.
-	Compressed
-	// Plain says nothing and sends the body as it is.
-	Plain
+	// apiPath is the path of the API that farmers in the field use.
+	apiPath = "/api/downstream/v1"
+	// chunkTimeout limits a request for contracts.
+	chunkTimeout = 10 * time.Minute
+	// maxResponse limits a response that holds no tags, in bytes.
+	maxResponse = 64 << 20
+	// maxErrorBody limits how much of an error response is read, in bytes.
+	maxErrorBody = 64 << 10
+	// maxMessage limits the message of an [Error], in bytes.
+	maxMessage = 300
 )
 
-// ClientConfig is how a Client reaches its node. The zero value is good.
-type ClientConfig struct {
-	// HTTP makes the requests, in place of a client of the Client's own.
-	HTTP *http.Client
-	// LocalAddr is the address to call from, where HTTP is nil.
-	LocalAddr netip.Addr
-	// Header is added to every request.
-	Header http.Header
-	// Encoding is how answers are sent.
-	Encoding AnswerEncoding
-	// Timeout bounds a request; 0 means 30 s. StreamTimeout does for /chunk,
-	// whose tags can be many megabytes; 0 means 10 min.
-	Timeout, StreamTimeout time.Duration
-}
-
-// Client calls the routes of one node. It is safe for concurrent use and
-// holds no token of its own.
-type Client struct {
-	base                   *url.URL
-	http                   *http.Client
-	header                 http.Header
-	encoding               AnswerEncoding
-	timeout, streamTimeout time.Duration
-}
-
-// apiPath is where farmers in the field call.
-const apiPath = "/api/downstream/v1"
-
-// ErrNodeURL is returned for what is not the address of a node.
+// ErrNodeURL is returned for a text that is not the URL of a node.
 var ErrNodeURL = errors.New("a node's address looks like http://host:port")
 
-// NewClient makes a client of the node at nodeURL, given with or without the
-// path of the API.
+// NewClient makes a client of the node at nodeURL, with or without the path of
+// the API.
 func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 	base, err := url.Parse(nodeURL)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
@@ -73,26 +64,19 @@ func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/v1"), "/api/downstream")
 	base.Path, base.RawPath = path+apiPath, ""
 
-	c := &Client{
-		base:          base,
-		http:          cfg.HTTP,
-		header:        cfg.Header.Clone(),
-		encoding:      cfg.Encoding,
-		timeout:       cmp.Or(cfg.Timeout, 30*time.Second),
-		streamTimeout: cmp.Or(cfg.StreamTimeout, 10*time.Minute),
-	}
+	c := &Client{base: base, http: cfg.HTTP, timeout: cmp.Or(cfg.Timeout, 30*time.Second)}
 	if c.http == nil {
 		c.http = &http.Client{Transport: transportFrom(cfg.LocalAddr)}
 	}
 	return c, nil
 }
 
-// transportFrom is the default transport, with its own connections and, where
-// one is given, a local address.
+// transportFrom copies the default transport and sets the local address, if it
+// is valid.
 func transportFrom(local netip.Addr) http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// As many as a farmer has requests under way; the default of 2 would
-	// open a connection anew for most of them.
+	// More than the requests that a farmer runs at once. The default of 2
+	// would open a new connection for most of them.
 	transport.MaxIdleConnsPerHost = 16
 	if local.IsValid() {
 		dialer := &net.Dialer{
@@ -104,10 +88,10 @@ func transportFrom(local netip.Addr) http.RoundTripper {
 	return transport
 }
 
-// Node is the node's address, for messages.
+// Node returns the node's address, for messages.
 func (c *Client) Node() string { return c.base.Scheme + "://" + c.base.Host }
 
-// Close drops the connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // call is one request of the protocol.
@@ -115,16 +99,12 @@ type call struct {
 	op     string // for errors
 	method string
 	path   []string // segments after the API's path, not yet escaped
-	body   any      // sent as JSON where not nil
+	body   any      // sent as JSON; nil for no body
 	header http.Header
-	gzip   bool // compress the body
 }
 
-// maxAnswer bounds the bytes of an answer that does not carry tags.
-const maxAnswer = 64 << 20
-
-// do makes the call and hands the body of a successful answer to read, with
-// the moment at which it began to arrive.
+// do makes the call and passes the body of a successful response to read, with
+// the time at which it began to arrive.
 func (c *Client) do(ctx context.Context, r call, limit int64, read func(io.Reader, time.Time) error) error {
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -137,8 +117,7 @@ func (c *Client) do(ctx context.Context, r call, limit int64, read func(io.Reade
 	received := time.Now()
 	body := http.MaxBytesReader(nil, resp.Body, limit)
 	defer func() {
-		// Read to the end what little may be left, so that the connection
-		// can be used again.
+		// Read the rest, up to a limit, so that the connection can be reused.
 		io.CopyN(io.Discard, body, maxErrorBody)
 		body.Close()
 	}()
@@ -146,30 +125,29 @@ func (c *Client) do(ctx context.Context, r call, limit int64, read func(io.Reade
 		return errorFrom(r.op, resp)
 	}
 	if err := read(body, received); err != nil {
-		return fmt.Errorf("%s: reading the node's answer: %w", r.op, err)
+		return fmt.Errorf("%s: reading the node's response: %w", r.op, err)
 	}
 	return nil
 }
 
 func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
-	target := *c.base
 	segments := make([]string, len(r.path))
 	for i, segment := range r.path {
 		segments[i] = url.PathEscape(segment)
 	}
-	target.Path = c.base.Path + "/" + strings.Join(r.path, "/")
-	target.RawPath = c.base.EscapedPath() + "/" + strings.Join(segments, "/")
-
-	body, err := encodeBody(r)
-	if err != nil {
-		return nil, err
+	var body io.Reader
+	if r.body != nil {
+		text, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		// net/http can rewind this reader. It repeats a request if the node has
+		// closed an idle connection.
+		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base.JoinPath(segments...).String(), body)
 	if err != nil {
 		return nil, withoutURL(err)
-	}
-	for name, values := range c.header {
-		req.Header[name] = values
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
@@ -180,26 +158,91 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
-// encodeBody gives a reader that net/http can rewind, for it repeats a
-// request on a kept connection that the node has closed.
-func encodeBody(r call) (io.Reader, error) {
-	if r.body == nil {
-		return nil, nil
+// Error is a response that is not a success.
+type Error struct {
+	Op      string // the operation that failed
+	Status  int    // HTTP status
+	Message string // may be empty
+	// FromNode reports whether the body is an error in the protocol's format:
+	// the response then comes from the node and not from a proxy.
+	FromNode bool
+	// RetryAfter is how long the node asks to wait; 0 if it does not say.
+	RetryAfter time.Duration
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s: %d %s", e.Op, e.Status, http.StatusText(e.Status))
+	if e.Message != "" {
+		s += ": " + e.Message
 	}
-	text, err := json.Marshal(r.body)
+	return s
+}
+
+// Temporary reports whether the same request may succeed later.
+func (e *Error) Temporary() bool {
+	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+}
+
+// Temporary reports whether a request that failed with err is worth repeating.
+// A request without a complete response is.
+func Temporary(err error) bool {
+	if response, ok := errors.AsType[*Error](err); ok {
+		return response.Temporary()
+	}
+	return err != nil
+}
+
+// errorFrom reads a response that is not a success.
+func errorFrom(op string, resp *http.Response) *Error {
+	e := &Error{
+		Op:         op,
+		Status:     resp.StatusCode,
+		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil {
-		return nil, err
+		return e // the status is enough
 	}
-	if !r.gzip {
-		return bytes.NewReader(text), nil
+	e.Message, e.FromNode = errorMessage(body)
+	return e
+}
+
+// errorMessage returns the message of an error body. If the body does not come
+// from the node, it returns the body's first line.
+func errorMessage(body []byte) (message string, fromNode bool) {
+	var response struct {
+		Status  string `json:"status"`
+		Message string `json:"message"`
 	}
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(text); err != nil {
-		return nil, err
+	message = string(body)
+	if json.Unmarshal(body, &response) == nil && response.Status == "error" {
+		message, fromNode = response.Message, true
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
+	message, _, _ = strings.Cut(strings.TrimSpace(message), "\n")
+	message = strings.ToValidUTF8(message, "\uFFFD")
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "")
 	}
-	return bytes.NewReader(packed.Bytes()), nil
+	return message, fromNode
+}
+
+// retryAfter parses the header in either form that HTTP allows. It returns 0 if
+// the header is missing or invalid.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// withoutURL removes the called URL from err. The URL holds the token, which
+// must not appear in a log.
+func withoutURL(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Err
+	}
+	return err
 }

@@ -1,7 +1,6 @@
 package farmer
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,12 +13,12 @@ import (
 	"time"
 )
 
-// recorder is a node that keeps the last request and gives a fixed answer.
+// recorder is a node that records the last request and sends a fixed response.
 type recorder struct {
 	method, path string
 	header       http.Header
 	body, from   string
-	answer       string
+	response     string
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -30,12 +29,12 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.method, r.path, r.header, r.body = req.Method, req.URL.EscapedPath(), req.Header, string(body)
 	r.from, _, _ = net.SplitHostPort(req.RemoteAddr)
-	io.WriteString(w, r.answer)
+	io.WriteString(w, r.response)
 }
 
-func recorded(t *testing.T, answer string, cfg ClientConfig) (*recorder, *Client) {
+func newRecorder(t *testing.T, response string, cfg ClientConfig) (*recorder, *Client) {
 	t.Helper()
-	r := &recorder{answer: answer}
+	r := &recorder{response: response}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	client, err := NewClient(server.URL, cfg)
@@ -50,12 +49,11 @@ func TestClientRoutes(t *testing.T) {
 	t.Parallel()
 	const registration = `{"token": "00ff", "type": "Merkle", "heartbeat": {}}`
 	tests := []struct {
-		name, answer string
-		call         func(*Client) error
-		method, path string
-		body         string
+		name, response string
+		call           func(*Client) error
+		method, path   string
+		body           string
 	}{
-		{"ping", `{"msg": "ok"}`, func(c *Client) error { return c.Ping(t.Context()) }, "GET", "/", ""},
 		{"new", registration, func(c *Client) error {
 			_, err := c.NewToken(t.Context(), "a/b", nil)
 			return err
@@ -80,27 +78,20 @@ func TestClientRoutes(t *testing.T) {
 			}
 			return nil
 		}, "GET", "/chunk/t/70", ""},
-		{"challenge", `{"challenge": {}, "due": 3, "answered": true}`, func(c *Client) error {
-			got, err := c.Challenge(t.Context(), "t", "h")
-			if got.FileHash != "h" || !got.Answered || got.DueAt() != got.Received.Add(3*time.Second) {
-				t.Errorf("challenge: %+v", got)
-			}
-			return err
-		}, "GET", "/challenge/t/h", ""},
 		{"all challenges", `{"challenges": []}`, func(c *Client) error {
 			_, err := c.Challenges(t.Context(), "t", nil)
 			return err
 		}, "GET", "/challenge/t", ""},
-		{"challenges", `{"challenges": [{"file_hash": "h", "error": "contract expired"}]}`, func(c *Client) error {
+		{"challenges", `{"challenges": [{"file_hash": "h", "error": "contract expired"}, {"challenge": {}, "due": 3, "answered": true}]}`, func(c *Client) error {
 			got, err := c.Challenges(t.Context(), "t", []string{"h"})
-			if len(got) != 1 || got[0].Error != "contract expired" {
-				t.Errorf("challenges: %+v", got)
+			if len(got) != 2 || got[0].Error != "contract expired" {
+				t.Fatalf("challenges: %+v", got)
+			}
+			if !got[1].Answered || got[1].DueAt() != got[1].Received.Add(3*time.Second) {
+				t.Errorf("challenge: %+v", got[1])
 			}
 			return err
 		}, "POST", "/challenge/t", `{"hashes":["h"]}`},
-		{"answer", `{"status": "ok"}`, func(c *Client) error {
-			return c.Answer(t.Context(), "t", Proof{"h", json.RawMessage(`"p"`)})
-		}, "POST", "/answer/t/h", `{"proof":"p"}`},
 		{"answers", `{"report": [{"file_hash": "h", "status": "ok"}]}`, func(c *Client) error {
 			got, err := c.Answers(t.Context(), "t", []Proof{{"h", json.RawMessage(`"p"`)}})
 			if len(got) != 1 || !got[0].OK() {
@@ -115,14 +106,10 @@ func TestClientRoutes(t *testing.T) {
 			}
 			return err
 		}, "GET", "/status/list/online/by/d/size/5/2", ""},
-		{"status show", `{"id": "f"}`, func(c *Client) error {
-			_, err := c.StatusShow(t.Context(), "f")
-			return err
-		}, "GET", "/status/show/f", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, client := recorded(t, tt.answer, ClientConfig{})
+			r, client := newRecorder(t, tt.response, ClientConfig{})
 			if err := tt.call(client); err != nil {
 				t.Fatal(err)
 			}
@@ -133,47 +120,23 @@ func TestClientRoutes(t *testing.T) {
 	}
 }
 
-func TestClientAnswerEncoding(t *testing.T) {
+func TestClientSendsProofsAsFarmersInTheFieldDo(t *testing.T) {
 	t.Parallel()
-	const sent = `{"proofs":[{"file_hash":"h","proof":"p"}]}`
-	unpack := func(s string) string {
-		r, err := gzip.NewReader(strings.NewReader(s))
-		if err != nil {
-			return err.Error()
-		}
-		text, _ := io.ReadAll(r)
-		return string(text)
+	r, client := newRecorder(t, `{"report": []}`, ClientConfig{})
+	if _, err := client.Answers(t.Context(), "t", []Proof{{"h", json.RawMessage(`"p"`)}}); err != nil {
+		t.Fatal(err)
 	}
-	tests := []struct {
-		encoding AnswerEncoding
-		header   string
-		unpack   func(string) string
-	}{
-		{AsInTheField, "gzip", strings.Clone},
-		{Compressed, "gzip", unpack},
-		{Plain, "", strings.Clone},
-	}
-	for _, tt := range tests {
-		r, client := recorded(t, `{"report": []}`, ClientConfig{Encoding: tt.encoding})
-		if _, err := client.Answers(t.Context(), "t", []Proof{{"h", json.RawMessage(`"p"`)}}); err != nil {
-			t.Fatal(err)
-		}
-		check(t, "Content-Encoding", r.header.Get("Content-Encoding"), tt.header)
-		check(t, "body", tt.unpack(r.body), sent)
-	}
+	check(t, "Content-Encoding", r.header.Get("Content-Encoding"), "gzip")
+	check(t, "body", r.body, `{"proofs":[{"file_hash":"h","proof":"p"}]}`)
 }
 
-func TestClientCallsFromItsAddress(t *testing.T) {
+func TestClientCallsFromItsLocalAddress(t *testing.T) {
 	t.Parallel()
-	r, client := recorded(t, `{"msg": "ok"}`, ClientConfig{
-		LocalAddr: netip.MustParseAddr("127.0.0.7"),
-		Header:    http.Header{"X-Forwarded-For": {"192.0.2.1"}},
-	})
-	if err := client.Ping(t.Context()); err != nil {
-		t.Skipf("no loopback network of more than one address here: %v", err)
+	r, client := newRecorder(t, `{"farmers": []}`, ClientConfig{LocalAddr: netip.MustParseAddr("127.0.0.7")})
+	if _, err := client.StatusList(t.Context(), StatusQuery{}); err != nil {
+		t.Skipf("this machine has only one loopback address: %v", err)
 	}
 	check(t, "from", r.from, "127.0.0.7")
-	check(t, "header", r.header.Get("X-Forwarded-For"), "192.0.2.1")
 }
 
 func TestClientErrors(t *testing.T) {
@@ -223,7 +186,7 @@ func TestRetryAfterAsADate(t *testing.T) {
 	check(t, "past", retryAfter("Wed, 02 Jan 2030 03:04:00 GMT", now), time.Duration(0))
 }
 
-func TestClientTellsNoToken(t *testing.T) {
+func TestClientErrorsHoldNoToken(t *testing.T) {
 	t.Parallel()
 	client, err := NewClient("http://127.0.0.1:1", ClientConfig{})
 	if err != nil {
@@ -236,12 +199,12 @@ func TestClientTellsNoToken(t *testing.T) {
 	check(t, "temporary", Temporary(err), true)
 }
 
-// Each contract is there before the next one is sent: what is big does not
-// pile up.
+// The client yields each contract before the node sends the next one, so large
+// tags do not accumulate.
 func TestClientStreamsChunks(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("0", 64)
-	seen := make(chan struct{})
+	received := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"note": [1], "chunks": [`)
 		for i := range 3 {
@@ -251,11 +214,11 @@ func TestClientStreamsChunks(t *testing.T) {
 			io.WriteString(w, `{"file_hash": "`+hash+`", "seed": "s", "size": 1, "challenge": 1, "tag": "`)
 			io.WriteString(w, strings.Repeat("A", 1<<20)+`", "due": 60}`)
 			if i == 2 {
-				return // cut off
+				return // the response ends early
 			}
 			http.NewResponseController(w).Flush()
 			select {
-			case <-seen:
+			case <-received:
 			case <-r.Context().Done():
 				return
 			}
@@ -267,25 +230,25 @@ func TestClientStreamsChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	whole := 0
+	complete := 0
 	var last error
 	for chunk, err := range client.Chunks(t.Context(), "t", 1<<20) {
 		if last = err; err != nil {
 			break
 		}
-		whole++
+		complete++
 		check(t, "tag", len(chunk.Tag), 1<<20+2)
-		if whole < 3 {
-			seen <- struct{}{}
+		if complete < 3 {
+			received <- struct{}{}
 		}
 	}
-	check(t, "whole chunks", whole, 3)
+	check(t, "complete chunks", complete, 3)
 	if !errors.Is(last, io.ErrUnexpectedEOF) {
 		t.Errorf("end: %v, want %v", last, io.ErrUnexpectedEOF)
 	}
 }
 
-func TestClientBoundsAnAnswer(t *testing.T) {
+func TestClientLimitsAResponse(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		line := []byte(strings.Repeat("A", 1<<20))
@@ -302,12 +265,12 @@ func TestClientBoundsAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	var said any
-	err = client.do(t.Context(), call{op: "ping", method: http.MethodGet}, 1<<20, func(body io.Reader, _ time.Time) error {
-		return decodeInto(body, &said)
+	var response any
+	err = client.do(t.Context(), call{op: "status list", method: http.MethodGet}, 1<<20, func(body io.Reader, _ time.Time) error {
+		return decodeObject(body, &response)
 	})
 	if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
-		t.Errorf("an endless answer: %v", err)
+		t.Errorf("endless response: %v", err)
 	}
 }
 
@@ -342,7 +305,7 @@ func TestNewClientAddress(t *testing.T) {
 
 func TestFarmerID(t *testing.T) {
 	t.Parallel()
-	// The start of SHA-256 over 16 zero bytes.
+	// The first 10 bytes of the SHA-256 of 16 zero bytes.
 	check(t, "id", FarmerID(strings.Repeat("00", 16)), "374708fff7719dd5979e")
-	check(t, "id of no token", FarmerID("not hex"), "")
+	check(t, "id of an invalid token", FarmerID("not hex"), "")
 }

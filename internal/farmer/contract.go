@@ -2,85 +2,88 @@ package farmer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
-// contract is one contract in the keeper's hands.
+// contract is one contract that the loop owns.
 type contract struct {
 	record
 
 	stored    bool            // the file is on the disk
-	challenge []byte          // binary form; nil until the node has told it
+	challenge []byte          // binary form; nil until the node has sent it
 	due       time.Time       // of the challenge, up to a second early
-	answered  bool            // the node has accepted a proof for it
+	accepted  bool            // the node has accepted a proof for the challenge
 	finished  bool            // there are no more challenges
-	proof     json.RawMessage // for the challenge, nil until it is made
+	proof     json.RawMessage // for the challenge; nil until it is made
 
-	at   time.Time // no step before this moment
-	busy bool      // a step is under way
-	gone bool      // dropped while a step was under way
+	notBefore time.Time // no step before this time
+	busy      bool      // a step is running
+	dropped   bool      // the contract has ended, perhaps during a step
 }
 
-// step is what a contract needs done.
+// step is what a contract needs next.
 type step int
 
 const (
-	rest   step = iota // nothing before the moment that comes with it
-	ask                // ask the node for the current challenge
-	store              // write the file
-	prove              // make the proof
-	answer             // send the proof
-	drop               // forget it
-	steps              // how many there are
+	stepWait   step = iota // nothing before the returned time
+	stepAsk                // ask the node for the current challenge
+	stepStore              // write the file
+	stepProve              // make the proof
+	stepSend               // send the proof
+	stepDrop               // remove the contract
+	stepsCount             // the number of steps
 )
 
-// rounding is what a due that is rounded down can be short of.
+// rounding is how much a due can be too early: the node rounds it down to
+// whole seconds.
 const rounding = time.Second
 
-// next is the life of a contract: what it needs next, and from when on. Until
-// that moment, it needs nothing.
+// next returns the step that the contract needs and the time from which on it
+// needs it. Before that time the step is stepWait.
 func (c *contract) next(now time.Time) (step, time.Time) {
 	var s step
-	from := c.at
+	from := c.notBefore
 	switch {
 	case c.busy:
-		return rest, now.Add(maxDue) // its outcome wakes the keeper
+		return stepWait, now.Add(maxDue) // the step's result wakes the loop
 	case c.finished:
 		// The interval and the due are both rounded down.
-		s, from = drop, c.due.Add(c.Interval+2*rounding)
+		s, from = stepDrop, c.due.Add(c.Interval+2*rounding)
 	case c.challenge == nil:
-		s = ask
-	case c.answered:
-		s, from = ask, later(c.at, c.due)
+		s = stepAsk
+	case c.accepted:
+		s, from = stepAsk, later(c.notBefore, c.due)
 	case !now.Before(c.due.Add(rounding)):
-		// It has probably expired, but that is the node's to say.
-		s = ask
+		// The contract has probably expired, but only the node decides that.
+		s = stepAsk
 	case !c.stored:
-		s = store
+		s = stepStore
 	case c.proof == nil:
-		s = prove
+		s = stepProve
 	default:
-		s = answer
+		s = stepSend
 	}
 	if now.Before(from) {
-		return rest, from
+		return stepWait, from
 	}
 	return s, from
 }
 
-// told takes over what the node says of the current challenge. A proof that
-// is already made stays, if it is for that challenge.
-func (c *contract) told(challenge []byte, due time.Time, answered bool) {
+// setChallenge records the current challenge. It keeps a proof that was made
+// for the same challenge.
+func (c *contract) setChallenge(challenge []byte, due time.Time, accepted bool) {
 	if !bytes.Equal(c.challenge, challenge) {
 		c.proof = nil
 	}
-	c.challenge, c.due, c.answered = challenge, due, answered
+	c.challenge, c.due, c.accepted = challenge, due, accepted
 }
 
-// accepted records that the node has accepted the proof.
-func (c *contract) accepted() {
-	c.answered, c.proof = true, nil
+// setAccepted records that the node has accepted the proof.
+func (c *contract) setAccepted() {
+	c.accepted, c.proof = true, nil
 }
 
 func later(a, b time.Time) time.Time {
@@ -95,4 +98,126 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// takeGrace is how long a request for contracts may continue after the farmer
+// was stopped. The node has already made the contracts; those that the farmer
+// does not receive are lost.
+const takeGrace = 5 * time.Second
+
+// startTake starts a request for contracts if there is room for more. If it is
+// too early for that, wait is true and at is the time of the next request.
+func (l *loop) startTake(ctx context.Context, now time.Time) (at time.Time, wait bool) {
+	room := l.cfg.Size - l.held
+	if l.taking || room <= 0 {
+		return time.Time{}, false
+	}
+	if now.Before(l.takeAt) {
+		return l.takeAt, true
+	}
+	l.taking = true
+	l.start(func() func() {
+		ctx, cancel := withGrace(ctx, takeGrace)
+		defer cancel()
+		taken, refused, err := l.take(ctx, room)
+		err = l.checkToken(ctx, err)
+		return func() {
+			l.taking = false
+			l.addTaken(taken, refused, err)
+		}
+	})
+	return time.Time{}, false
+}
+
+// take asks for contracts whose sizes add up to at most room bytes, and saves
+// each as it arrives. Contracts returned with an error are valid.
+func (l *loop) take(ctx context.Context, room int64) (taken []*contract, refused int, err error) {
+	for chunk, err := range l.client.Chunks(ctx, l.token, room) {
+		if err != nil {
+			return taken, refused, err
+		}
+		c, err := l.save(chunk, room)
+		if err != nil {
+			refused++
+			l.countRefused(fmt.Errorf("chunk: file %s: %w", chunk.FileHash, err))
+			continue
+		}
+		room -= chunk.Size
+		taken = append(taken, c)
+	}
+	return taken, refused, nil
+}
+
+// save writes the contract's record and tag to the disk, but not its file.
+func (l *loop) save(chunk Chunk, room int64) (*contract, error) {
+	if chunk.Size > room {
+		return nil, fmt.Errorf("it has %d bytes, but the farmer asked for %d", chunk.Size, room)
+	}
+	tag, err := l.prover.ParseTag(chunk.Tag)
+	if err != nil {
+		return nil, fmt.Errorf("tag: %w", err)
+	}
+	challenge, err := l.prover.ParseChallenge(chunk.Challenge)
+	if err != nil {
+		return nil, fmt.Errorf("challenge: %w", err)
+	}
+	due := chunk.DueAt()
+	r, err := l.disk.add(record{
+		FileHash: chunk.FileHash,
+		Seed:     chunk.Seed,
+		Size:     chunk.Size,
+		Interval: due.Sub(chunk.Received),
+		Taken:    time.Now().UTC(),
+	}, tag)
+	if err != nil {
+		return nil, err
+	}
+	return &contract{record: r, challenge: challenge, due: due}, nil
+}
+
+func (l *loop) addTaken(taken []*contract, refused int, err error) {
+	var bytes int64
+	for _, c := range taken {
+		bytes += c.Size
+		l.add(c)
+	}
+	l.stats.update(func(s *Snapshot) { s.Taken += int64(len(taken)) })
+	if len(taken) > 0 {
+		l.log.Info("contracts taken", "contracts", len(taken), "bytes", bytes, "held", l.held)
+	}
+	now := time.Now()
+	switch {
+	case err != nil && Temporary(err):
+		l.retryLater(nil, err)
+		l.takeAt = now.Add(l.waitAfter(err))
+	case err != nil:
+		l.retryLater(nil, err)
+		l.delayTake(now)
+	case bytes == 0, refused > 0:
+		l.delayTake(now)
+	}
+}
+
+// delayTake delays the next request for contracts: the node has none, or the
+// last contracts failed and the next may fail too.
+func (l *loop) delayTake(now time.Time) {
+	l.takeAt = later(l.takeAt, now.Add(l.cfg.TakeEvery))
+}
+
+// countRefused counts a contract whose content does not match. It expires at
+// the node.
+func (l *loop) countRefused(err error) {
+	l.log.Error("contract refused", "error", err)
+	l.stats.setError(err)
+	l.stats.update(func(s *Snapshot) { s.Refused++ })
+}
+
+// withGrace returns a context that ends grace after its parent ends.
+func withGrace(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stop := context.AfterFunc(parent, func() { time.AfterFunc(grace, cancel) })
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }

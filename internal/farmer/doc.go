@@ -1,19 +1,20 @@
-// Package farmer is a farmer: someone who stores what a node hands out and
-// proves it, challenge after challenge. [Client] speaks every route of the
-// farmer protocol (PROTOCOL.md, section 2); [Farmer] lives by it, with one
-// token; [Crew] is several of them in one process.
+// Package farmer is a farmer in Go: it takes contracts from a node, stores
+// their files and proves them, challenge after challenge. [Client] speaks the
+// farmer protocol (PROTOCOL.md, section 2). [Farmer] keeps contracts alive with
+// one token. [Group] runs several farmers in one process.
 //
-// It serves the farm command, the demo, the tests and the load generator. It
-// is honest: what it proves, it proves from the file on its disk. A test that
-// wants a farmer to misbehave uses the Client. It knows nothing of the node's
-// side beyond the protocol.
+// The farm command, the demo, the tests and the load generator use it. It is
+// honest: it makes every proof from the file on its disk. A test that needs a
+// dishonest farmer uses the Client. The package knows only the protocol and
+// nothing else about the node.
 //
-// How a Farmer is built: one goroutine, the keeper, owns every contract and
-// decides what each needs next ([contract.next] is the whole rule); requests,
-// proofs and disk writes run beside it, bounded, and hand their outcome back.
+// One goroutine, the loop, owns every contract and decides what each contract
+// needs next ([contract.next] is the whole rule). Requests, proofs and disk
+// writes run in other goroutines, limited in number, and pass their results
+// back to the loop.
 //
-// The invariant: a contract leaves the disk only on the node's word, an error
-// for it or the end of its challenges, or because its content is not what it
-// is named after. Failed requests, restarts and the farmer's own clock never
-// lose one.
+// Invariant: the farmer removes a contract from its disk only if the node
+// reports an error for it, if its challenges have ended, or if its content does
+// not match its hash. Failed requests, restarts and the farmer's own clock
+// never remove a contract.
 package farmer

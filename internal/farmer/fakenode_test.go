@@ -19,18 +19,18 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// fakeNode is a small honest node in memory, with the real schemes. Tests
-// make it fail with intercept.
+// fakeNode is a small honest node in memory with the real schemes. Tests use
+// intercept to make it fail.
 type fakeNode struct {
 	t          *testing.T
 	hb         heartbeat.Heartbeat
 	interval   time.Duration
 	challenges int // per Merkle file, 0 for the default
-	most       int // contracts in one request, 0 for any number
+	maxBatch   int // contracts in one request, 0 for no limit
 
 	mu        sync.Mutex
 	token     string
-	seeds     []string // of the files not yet handed out
+	seeds     []string // of files not handed out yet
 	size      int64    // of each file
 	contracts map[string]*fakeContract
 	accepted  int
@@ -46,7 +46,7 @@ type fakeRequest struct {
 type fakeContract struct {
 	state, challenge []byte
 	due              time.Time
-	answered, ended  bool
+	accepted, ended  bool
 }
 
 func newFakeNode(t *testing.T, hb heartbeat.Heartbeat, files int) *fakeNode {
@@ -60,24 +60,24 @@ func newFakeNode(t *testing.T, hb heartbeat.Heartbeat, files int) *fakeNode {
 	return n
 }
 
-// set changes the node while it is running.
+// set changes the node while it runs.
 func (n *fakeNode) set(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change()
 }
 
-// when lists the requests for a route.
-func (n *fakeNode) when(route string) []time.Time {
+// times returns the times of the requests for a route.
+func (n *fakeNode) times(route string) []time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var times []time.Time
+	var at []time.Time
 	for _, r := range n.requests {
 		if r.route == route {
-			times = append(times, r.at)
+			at = append(at, r.at)
 		}
 	}
-	return times
+	return at
 }
 
 func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +108,7 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			n.t.Errorf("%s: body: %v", segments[0], err)
 		}
 	}
-	if n.most > 0 && max(len(body.Hashes), len(body.Proofs)) > n.most {
+	if n.maxBatch > 0 && max(len(body.Hashes), len(body.Proofs)) > n.maxBatch {
 		refuse(w, http.StatusBadRequest, "Too many.")
 		return
 	}
@@ -147,7 +147,7 @@ func (n *fakeNode) route(segments []string, body fakeBody) any {
 	return nil
 }
 
-// handOut gives at most ten contracts, as the protocol's default is.
+// handOut returns at most ten contracts, like the protocol's default.
 func (n *fakeNode) handOut(room int64) []map[string]any {
 	chunks := []map[string]any{}
 	for len(n.seeds) > 0 && n.size <= room && len(chunks) < 10 {
@@ -173,7 +173,7 @@ func (n *fakeNode) handOut(room int64) []map[string]any {
 	return chunks
 }
 
-// current is one item of the answer of /challenge.
+// current returns one item of the response of /challenge.
 func (n *fakeNode) current(hash string) map[string]any {
 	now := time.Now()
 	c := n.contracts[hash]
@@ -182,11 +182,11 @@ func (n *fakeNode) current(hash string) map[string]any {
 		return map[string]any{"file_hash": hash, "error": "contract not found"}
 	case c.expired(now, n.interval):
 		return map[string]any{"file_hash": hash, "error": "contract expired"}
-	case c.answered && !now.Before(c.due) && !c.ended:
+	case c.accepted && !now.Before(c.due) && !c.ended:
 		challenge, state, err := n.hb.Challenge(c.state)
 		if c.ended = err != nil; !c.ended {
 			c.challenge, c.state = challenge, state
-			c.answered, c.due = false, c.due.Add(n.interval)
+			c.accepted, c.due = false, c.due.Add(n.interval)
 		}
 	}
 	if c.ended {
@@ -195,7 +195,7 @@ func (n *fakeNode) current(hash string) map[string]any {
 	challenge, err := n.hb.ChallengeJSON(c.challenge)
 	must(n.t, err)
 	return map[string]any{
-		"file_hash": hash, "challenge": challenge, "answered": c.answered,
+		"file_hash": hash, "challenge": challenge, "answered": c.accepted,
 		"due": int64(max(c.due.Sub(now), 0) / time.Second),
 	}
 }
@@ -215,15 +215,15 @@ func (n *fakeNode) judge(p Proof) Verdict {
 	if !valid {
 		return Verdict{FileHash: p.FileHash, Error: "proof invalid"}
 	}
-	if !c.answered {
-		c.answered = true
+	if !c.accepted {
+		c.accepted = true
 		n.accepted++
 	}
 	return Verdict{FileHash: p.FileHash, Status: "ok"}
 }
 
 func (c *fakeContract) expired(now time.Time, interval time.Duration) bool {
-	if c.answered {
+	if c.accepted {
 		return !now.Before(c.due.Add(interval))
 	}
 	return !now.Before(c.due)
@@ -240,7 +240,7 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	json.NewEncoder(w).Encode(map[string]string{"status": "error", "message": message})
 }
 
-// hangUp breaks the connection in place of an answer.
+// hangUp closes the connection without a response.
 func hangUp(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -255,8 +255,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// serve runs the node on connections in memory, so that a synctest bubble can
-// tell when all of it waits, and gives a client of it.
+// serve runs the node on connections in memory and returns a client. In-memory
+// connections let a synctest bubble detect that all goroutines wait.
 func (n *fakeNode) serve(t *testing.T, cfg ClientConfig) *Client {
 	t.Helper()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -280,7 +280,7 @@ func (n *fakeNode) serve(t *testing.T, cfg ClientConfig) *Client {
 	return client
 }
 
-// pipeListener accepts what its dial makes.
+// pipeListener accepts the connections that its dial makes.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -288,10 +288,10 @@ type pipeListener struct {
 }
 
 func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
+	local, remote := net.Pipe()
 	select {
-	case l.conns <- there:
-		return here, nil
+	case l.conns <- remote:
+		return local, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
 	case <-ctx.Done():

@@ -6,59 +6,57 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
+	"path/filepath"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// Config is what a Farmer is made from. Client, Address and Dir must be set.
+// Config configures a Farmer. Client, Address and Dir are required.
 type Config struct {
 	Client  *Client
-	Address string     // SJCX, to get a token for where Dir holds none yet
-	Own     *Ownership // proves that the address is the farmer's, may be nil
-	Dir     string     // of this farmer alone
+	Address string     // the SJCX address to get a token for, if Dir holds no token
+	Own     *Ownership // proves that the farmer owns Address; may be nil
+	Dir     string     // used by this farmer only
 	Size    int64      // bytes to hold
 
-	// Retry is the wait after a failed request, where the node names none;
-	// 0 means 3 s, as in the field.
+	// Retry is the wait after a failed request if the node names none; 0 means
+	// 3 s.
 	Retry time.Duration
-	// TakeEvery is the wait after the node had no contract to give; 0 means
+	// TakeEvery is the wait after the node had no contract to hand out; 0 means
 	// 30 s.
 	TakeEvery time.Duration
-	// Patience is how long a farmer without a token tries to get one from a
-	// node that does not answer; 0 means 15 s. One that has a token tries
-	// until it is ended.
+	// Patience is how long a farmer without a token retries if the node does
+	// not respond; 0 means 15 s. A farmer with a token retries until its context
+	// ends.
 	Patience time.Duration
-	// Batch is the proofs sent together at most; 0 means 100.
-	Batch int
-	// Requests is the requests under way at once, Provers the proofs and file
-	// writes; 0 means 4, and the number of processors.
-	Requests, Provers int
-	// NoSync leaves it to the system when what is written reaches the disk:
-	// faster, and contracts outlive the process but maybe not the machine.
+	// NoSync skips fsync. Writes are faster and survive the end of the process,
+	// but they may not survive a crash of the machine.
 	NoSync bool
 
-	// Logger may be nil. No token is ever logged.
+	// Logger may be nil. The farmer never logs a token.
 	Logger *slog.Logger
-	// OnHeartbeat, where set, is called with each verdict. It must return
-	// soon, for the farmer waits.
+	// OnHeartbeat, if set, is called with each verdict. The farmer waits for
+	// it to return.
 	OnHeartbeat func(Verdict)
 }
 
-// ErrTokenUnknown is returned by Run where the node does not know the
-// farmer's token (any longer).
+// ErrTokenUnknown is returned by Run if the node does not know the farmer's
+// token, or no longer knows it.
 var ErrTokenUnknown = errors.New("the node does not know this farmer's token")
 
 // Farmer holds contracts for one token and proves them.
 type Farmer struct {
 	cfg    Config
 	client *Client
-	shelf  *shelf
+	disk   *disk
 	log    *slog.Logger
-	tally  tally
+	stats  stats
 }
 
-// New makes a farmer. Where its directory holds a token and contracts, Run
-// goes on with them.
+// New makes a farmer. If its directory already holds a token and contracts, Run
+// continues with them.
 func New(cfg Config) (*Farmer, error) {
 	switch {
 	case cfg.Client == nil:
@@ -68,53 +66,163 @@ func New(cfg Config) (*Farmer, error) {
 	case cfg.Dir == "":
 		return nil, errors.New("farmer: no directory")
 	case cfg.Size < 0:
-		return nil, fmt.Errorf("farmer: a size of %d bytes", cfg.Size)
+		return nil, fmt.Errorf("farmer: the size is %d bytes; it must not be negative", cfg.Size)
 	}
 	cfg.Retry = cmp.Or(cfg.Retry, 3*time.Second)
 	cfg.TakeEvery = cmp.Or(cfg.TakeEvery, 30*time.Second)
 	cfg.Patience = cmp.Or(cfg.Patience, 15*time.Second)
-	cfg.Batch = cmp.Or(cfg.Batch, 100)
-	cfg.Requests = cmp.Or(cfg.Requests, 4)
-	cfg.Provers = cmp.Or(cfg.Provers, runtime.GOMAXPROCS(0))
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 
-	shelf, err := openShelf(cfg.Dir, !cfg.NoSync)
+	disk, err := openDisk(cfg.Dir, !cfg.NoSync)
 	if err != nil {
 		return nil, err
 	}
-	return &Farmer{cfg: cfg, client: cfg.Client, shelf: shelf, log: cfg.Logger}, nil
+	return &Farmer{cfg: cfg, client: cfg.Client, disk: disk, log: cfg.Logger}, nil
 }
 
-// Run farms until ctx ends, and then returns nil, with all that it started
-// ended and all contracts on the disk. An error means that going on is of no
-// use. It can be called again, though not twice at once.
+// Run farms until ctx ends, and then returns nil. It returns an error only if
+// retrying cannot help. When it returns, its goroutines have ended and all
+// contracts are on the disk. It may be called again, but not concurrently.
 func (f *Farmer) Run(ctx context.Context) error {
-	member, err := f.join(ctx)
+	session, err := f.join(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	keeper, err := newKeeper(f, member)
+	loop, err := newLoop(f, session)
 	if err != nil {
 		return err
 	}
-	return keeper.keep(ctx)
+	return loop.run(ctx)
 }
 
-// Snapshot says where the farmer stands. It can be called at any time.
-func (f *Farmer) Snapshot() Snapshot { return f.tally.snapshot() }
+// Snapshot returns the farmer's current state. It is safe for concurrent use.
+func (f *Farmer) Snapshot() Snapshot { return f.stats.snapshot() }
 
-// waitAfter is how long to wait after a request failed with err.
+// maxRetryAfter limits the wait that a node can ask for. The farmer's contracts
+// expire during the wait, so a longer one can only be a mistake.
+const maxRetryAfter = time.Minute
+
+// waitAfter returns how long to wait after a request failed with err.
 func (f *Farmer) waitAfter(err error) time.Duration {
-	answer, ok := errors.AsType[*Error](err)
-	if !ok || answer.RetryAfter == 0 {
+	response, ok := errors.AsType[*Error](err)
+	if !ok || response.RetryAfter == 0 {
 		return f.cfg.Retry
 	}
-	return min(answer.RetryAfter, maxRetryAfter)
+	return min(response.RetryAfter, maxRetryAfter)
 }
 
-// maxRetryAfter is how long a node can put a farmer off. Its contracts run
-// out meanwhile, so a longer wait would only be a mistake.
-const maxRetryAfter = time.Minute
+// Group is several farmers in one process. Each has its own token.
+type Group []*Farmer
+
+// NewGroup makes number farmers that differ only in their directories:
+// farmer-1, farmer-2 and so on, within cfg.Dir.
+func NewGroup(cfg Config, number int) (Group, error) {
+	if number < 1 {
+		return nil, fmt.Errorf("farmer: the number of farmers is %d; it must be at least 1", number)
+	}
+	group := make(Group, number)
+	for i := range group {
+		one := cfg
+		one.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("farmer-%d", i+1))
+		var err error
+		if group[i], err = New(one); err != nil {
+			return nil, err
+		}
+	}
+	return group, nil
+}
+
+// Run runs all farmers until ctx ends or one of them fails, and returns the
+// first error.
+func (g Group) Run(ctx context.Context) error {
+	running, ctx := errgroup.WithContext(ctx)
+	for _, f := range g {
+		running.Go(func() error { return f.Run(ctx) })
+	}
+	return running.Wait()
+}
+
+// Snapshot returns the sum of all farmers.
+func (g Group) Snapshot() Snapshot {
+	var sum Snapshot
+	for _, f := range g {
+		sum = sum.Plus(f.Snapshot())
+	}
+	return sum
+}
+
+// Snapshot is the state of a farmer. Counts start at zero with the process.
+type Snapshot struct {
+	FarmerID string // empty for a group
+	// Joined is the number of farmers that the node knows: 1, or 0 before Run
+	// has joined.
+	Joined int
+	// Contracts and Bytes are what the farmer holds.
+	Contracts int
+	Bytes     int64
+	// Heartbeats counts the proofs that the node accepted, Rejected those that
+	// it rejected.
+	Heartbeats, Rejected int64
+	// Retries counts the failed requests that the farmer repeats.
+	Retries int64
+	// Early counts requests for a challenge that came before it was issued.
+	Early int64
+	// Taken counts contracts taken. Refused counts contracts whose content does
+	// not match. Dropped counts contracts that ended for any reason.
+	Taken, Refused, Dropped int64
+	// NextDue is the earliest due of the contracts; zero without contracts.
+	NextDue time.Time
+	// LastError is the latest failure, LastErrorAt its time.
+	LastError   string
+	LastErrorAt time.Time
+}
+
+// Plus returns the sum of both.
+func (s Snapshot) Plus(o Snapshot) Snapshot {
+	sum := Snapshot{
+		Joined:     s.Joined + o.Joined,
+		Contracts:  s.Contracts + o.Contracts,
+		Bytes:      s.Bytes + o.Bytes,
+		Heartbeats: s.Heartbeats + o.Heartbeats,
+		Rejected:   s.Rejected + o.Rejected,
+		Retries:    s.Retries + o.Retries,
+		Early:      s.Early + o.Early,
+		Taken:      s.Taken + o.Taken,
+		Refused:    s.Refused + o.Refused,
+		Dropped:    s.Dropped + o.Dropped,
+		NextDue:    s.NextDue,
+		LastError:  s.LastError, LastErrorAt: s.LastErrorAt,
+	}
+	if s.NextDue.IsZero() || (!o.NextDue.IsZero() && o.NextDue.Before(s.NextDue)) {
+		sum.NextDue = o.NextDue
+	}
+	if o.LastErrorAt.After(s.LastErrorAt) {
+		sum.LastError, sum.LastErrorAt = o.LastError, o.LastErrorAt
+	}
+	return sum
+}
+
+// stats guards a Snapshot with a lock.
+type stats struct {
+	mu  sync.Mutex
+	now Snapshot
+}
+
+func (t *stats) update(change func(*Snapshot)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(&t.now)
+}
+
+func (t *stats) setError(err error) {
+	t.update(func(s *Snapshot) { s.LastError, s.LastErrorAt = err.Error(), time.Now() })
+}
+
+func (t *stats) snapshot() Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.now
+}

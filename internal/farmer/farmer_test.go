@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// heartbeatOf makes one heartbeat a scheme for all tests: a Swizzle prime
-// takes a while to find.
+// heartbeatOf makes one heartbeat for each scheme and shares it among the tests,
+// because finding a Swizzle prime is slow.
 var heartbeatOf = func() func(heartbeat.Type) heartbeat.Heartbeat {
 	var made sync.Map
 	return func(t heartbeat.Type) heartbeat.Heartbeat {
@@ -41,7 +41,7 @@ var heartbeatOf = func() func(heartbeat.Type) heartbeat.Heartbeat {
 
 const address = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 
-// farm starts a farmer and gives what stops it, waiting for its end.
+// farm starts a farmer. stop stops it and waits for its end.
 func farm(t *testing.T, cfg Config) (f *Farmer, stop func() error) {
 	t.Helper()
 	cfg.Address, cfg.NoSync = address, true
@@ -101,19 +101,19 @@ func TestFarmerKeepsItsContractsAlive(t *testing.T) {
 	}
 }
 
-func TestFarmerAsksEarlyAndAgain(t *testing.T) {
+func TestFarmerAsksAgainIfItAskedTooEarly(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
 		node := newFakeNode(t, hb, 1)
-		node.interval = time.Minute + 900*time.Millisecond // due is told 0.9 s short
-		begin := time.Now()
+		node.interval = time.Minute + 900*time.Millisecond // the node rounds due down by 0.9 s
+		start := time.Now()
 		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: 1000})
 		defer stop()
 		time.Sleep(90 * time.Second)
 		var asked []time.Duration
-		for _, at := range node.when("challenge") {
-			asked = append(asked, at.Sub(begin))
+		for _, at := range node.times("challenge") {
+			asked = append(asked, at.Sub(start))
 		}
 		want := []time.Duration{60 * time.Second, 60250 * time.Millisecond, 60500 * time.Millisecond, 60750 * time.Millisecond, 61 * time.Second}
 		check(t, "asked at", fmt.Sprint(asked), fmt.Sprint(want))
@@ -122,7 +122,7 @@ func TestFarmerAsksEarlyAndAgain(t *testing.T) {
 	})
 }
 
-func TestFarmerTriesAgain(t *testing.T) {
+func TestFarmerRepeatsFailedRequests(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -135,7 +135,7 @@ func TestFarmerTriesAgain(t *testing.T) {
 			refuse(w, 503, "Busy.")
 		}, 7 * time.Second},
 		{"broken connection", hangUp, 3 * time.Second},
-		{"answer cut short", func(w http.ResponseWriter) { w.Write([]byte(`{"report": [`)) }, 3 * time.Second},
+		{"incomplete response", func(w http.ResponseWriter) { w.Write([]byte(`{"report": [`)) }, 3 * time.Second},
 		{"empty report", func(w http.ResponseWriter) { w.Write([]byte(`{"report": []}`)) }, 3 * time.Second},
 		{"page of a proxy", func(w http.ResponseWriter) { http.Error(w, "<html>", 404) }, 3 * time.Second},
 	}
@@ -157,10 +157,10 @@ func TestFarmerTriesAgain(t *testing.T) {
 				f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: 2000})
 				defer stop()
 				time.Sleep(50 * time.Second)
-				answers := node.when("answer")
-				check(t, "answers", len(answers), 4)
-				for i := 1; i < len(answers); i++ {
-					check(t, "wait", answers[i].Sub(answers[i-1]), tt.wait)
+				requests := node.times("answer")
+				check(t, "requests", len(requests), 4)
+				for i := 1; i < len(requests); i++ {
+					check(t, "wait", requests[i].Sub(requests[i-1]), tt.wait)
 				}
 				got := f.Snapshot()
 				check(t, "heartbeats", got.Heartbeats, int64(2))
@@ -171,14 +171,14 @@ func TestFarmerTriesAgain(t *testing.T) {
 	}
 }
 
-// A node that is away past due has the last word on what became of the
-// contracts.
+// If the node is unreachable past the due, the farmer waits for it to decide
+// whether the contract expired.
 func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
 		node := newFakeNode(t, hb, 1)
-		away := func(w http.ResponseWriter, r *http.Request) bool {
+		unreachable := func(w http.ResponseWriter, r *http.Request) bool {
 			hangUp(w)
 			return true
 		}
@@ -186,9 +186,9 @@ func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
 		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000})
 		defer stop()
 		time.Sleep(time.Second)
-		node.set(func() { node.intercept = away })
+		node.set(func() { node.intercept = unreachable })
 		time.Sleep(10 * time.Minute)
-		check(t, "contracts while the node is away", onDisk(t, dir), 1)
+		check(t, "contracts while the node is unreachable", onDisk(t, dir), 1)
 		node.set(func() { node.intercept = nil })
 		time.Sleep(10 * time.Second)
 		check(t, "contracts after", onDisk(t, dir), 0)
@@ -196,7 +196,7 @@ func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
 	})
 }
 
-func TestFarmerDropsOnAnErrorAndTakesAnother(t *testing.T) {
+func TestFarmerDropsARejectedContractAndTakesAnother(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestFarmerDropsOnAnErrorAndTakesAnother(t *testing.T) {
 		check(t, "taken", got.Taken, int64(2))
 		check(t, "contracts", got.Contracts, 1)
 		if _, err := os.Stat(held[0]); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the rejected file is still there: %v", err)
+			t.Errorf("the rejected file still exists: %v", err)
 		}
 		time.Sleep(10 * time.Second)
 		must(t, stop())
@@ -232,7 +232,7 @@ func TestFarmerDropsOnAnErrorAndTakesAnother(t *testing.T) {
 	})
 }
 
-func TestFarmerRefusesAContentThatIsNotTheFile(t *testing.T) {
+func TestFarmerRefusesContentWithAnotherHash(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
@@ -254,12 +254,12 @@ func TestFarmerRefusesAContentThatIsNotTheFile(t *testing.T) {
 		check(t, "refused", got.Refused, int64(1))
 		check(t, "contracts", got.Contracts, 0)
 		check(t, "contracts on disk", onDisk(t, dir), 0)
-		check(t, "answers", len(node.when("answer")), 0)
-		check(t, "requests for contracts", len(node.when("chunk")), 1)
+		check(t, "answers", len(node.times("answer")), 0)
+		check(t, "requests for contracts", len(node.times("chunk")), 1)
 	})
 }
 
-func TestFarmerLetsAContractWithoutChallengesRunOut(t *testing.T) {
+func TestFarmerHoldsAContractWithoutChallengesToTheEnd(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
@@ -287,27 +287,27 @@ func TestFarmerHoldsManyContracts(t *testing.T) {
 		node := newFakeNode(t, hb, many)
 		node.challenges = 8
 		dir := t.TempDir()
-		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: many * 1000, Batch: 50})
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: many * 1000})
 		defer stop()
 		time.Sleep(5*time.Minute + 30*time.Second)
 		got := f.Snapshot()
 		check(t, "contracts", got.Contracts, many)
 		check(t, "heartbeats", got.Heartbeats, int64(6*many))
 		check(t, "rejected", got.Rejected, int64(0))
-		if n := len(node.when("answer")); n > 6*many/4 {
-			t.Errorf("%d requests for %d proofs: they are not batched", n, 6*many)
+		if n := len(node.times("answer")); n > 6*many/4 {
+			t.Errorf("%d requests for %d proofs; want batches", n, 6*many)
 		}
 	})
 }
 
-func TestFarmerSendsLessToANodeThatTakesLess(t *testing.T) {
+func TestFarmerSendsSmallerBatchesIfTheNodeRefusesLargeOnes(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
 		const many = 40
 		node := newFakeNode(t, hb, many)
 		node.challenges = 8
-		node.most = 12
+		node.maxBatch = 12
 		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: many * 1000})
 		defer stop()
 		time.Sleep(2*time.Minute + 30*time.Second)

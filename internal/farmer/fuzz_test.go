@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// What a node answers can be anything. Nothing of it may panic, and what is
-// let through must be safe to act on.
+// A node can send anything. Decoding must not panic, and its results must be
+// safe to use.
 
 func FuzzChunks(f *testing.F) {
 	hash := strings.Repeat("0f", 32)
@@ -19,17 +19,17 @@ func FuzzChunks(f *testing.F) {
 	f.Add(`{"chunks": null}`)
 	f.Add(`{"chunks": [`)
 	f.Add(`[]`)
-	f.Fuzz(func(t *testing.T, answer string) {
+	f.Fuzz(func(t *testing.T, response string) {
 		received := time.Now()
-		for chunk, err := range decodeChunks(strings.NewReader(answer), received) {
+		for chunk, err := range decodeChunks(strings.NewReader(response), received) {
 			if err != nil {
 				continue
 			}
 			if !isFileHash(chunk.FileHash) || strings.ContainsAny(chunk.FileHash, `/\.`) || chunk.Size < 0 {
-				t.Errorf("let through: file_hash %q, size %d", chunk.FileHash, chunk.Size)
+				t.Errorf("accepted file_hash %q with size %d", chunk.FileHash, chunk.Size)
 			}
 			if due := chunk.DueAt(); due.Before(received) || due.After(received.Add(maxDue)) {
-				t.Errorf("due at %v of an answer received at %v", due, received)
+				t.Errorf("due %v in a response received at %v", due, received)
 			}
 		}
 	})
@@ -40,15 +40,15 @@ func FuzzChallenges(f *testing.F) {
 	f.Add(`{"challenges": [{"file_hash": "h", "status": "no more challenges"}, {"file_hash": "h", "error": "contract expired"}]}`)
 	f.Add(`{"challenges": [{"due": -1}, 4]}`)
 	f.Add(`{"challenges": {}}`)
-	f.Fuzz(func(t *testing.T, answer string) {
+	f.Fuzz(func(t *testing.T, response string) {
 		received := time.Now()
-		challenges, err := decodeChallenges(strings.NewReader(answer), received)
+		challenges, err := decodeChallenges(strings.NewReader(response), received)
 		if err != nil && challenges != nil {
-			t.Errorf("%d challenges beside %v", len(challenges), err)
+			t.Errorf("%d challenges with error %v", len(challenges), err)
 		}
 		for _, c := range challenges {
 			if due := c.DueAt(); due.Before(received) || due.After(received.Add(maxDue)) {
-				t.Errorf("due at %v of an answer received at %v", due, received)
+				t.Errorf("due %v in a response received at %v", due, received)
 			}
 		}
 	})
@@ -59,14 +59,14 @@ func FuzzReport(f *testing.F) {
 	f.Add(`{"report": [{"file_hash": "h", "status": "ok", "error": "both"}]}`)
 	f.Add(`{"report": [null, {}]}`)
 	f.Add(`{"report"`)
-	f.Fuzz(func(t *testing.T, answer string) {
-		report, err := decodeReport(strings.NewReader(answer))
+	f.Fuzz(func(t *testing.T, response string) {
+		report, err := collect[Verdict](strings.NewReader(response), "report")
 		if err != nil && report != nil {
-			t.Errorf("%d verdicts beside %v", len(report), err)
+			t.Errorf("%d verdicts with error %v", len(report), err)
 		}
 		for _, v := range report {
 			if v.OK() && v.Error != "" {
-				t.Errorf("a verdict that is ok and an error: %+v", v)
+				t.Errorf("a verdict is ok and has an error: %+v", v)
 			}
 		}
 	})

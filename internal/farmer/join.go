@@ -11,90 +11,92 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
 
-// member is a farmer that its node knows.
-type member struct {
+// session is what a farmer that has joined its node needs.
+type session struct {
 	token  string
 	prover heartbeat.Prover
 }
 
-// Address is the one that the farmer's token is for: of its directory, where
-// that holds a token, else the one it was made with.
+// Address returns the address that the farmer's token belongs to: the one in
+// the farmer's directory, or the configured one if the directory holds no
+// token.
 func (f *Farmer) Address() (string, error) {
-	known, err := f.shelf.membership()
-	if err != nil || known == nil {
+	saved, err := f.disk.identity()
+	if err != nil || saved == nil {
 		return f.cfg.Address, err
 	}
-	return known.Address, nil
+	return saved.Address, nil
 }
 
-// join takes up the token in the farmer's directory, or gets one.
-func (f *Farmer) join(ctx context.Context) (member, error) {
-	known, err := f.shelf.membership()
+// join uses the token in the farmer's directory, or gets a new one.
+func (f *Farmer) join(ctx context.Context) (session, error) {
+	saved, err := f.disk.identity()
 	if err != nil {
-		return member{}, err
+		return session{}, err
 	}
-	var told Registration
-	if known == nil {
-		told, err = f.newcomer(ctx)
+	var registration Registration
+	if saved == nil {
+		registration, err = f.newToken(ctx)
 	} else {
-		told, err = f.returning(ctx, known.Token)
+		registration, err = f.savedToken(ctx, saved.Token)
 	}
 	if err != nil {
-		return member{}, err
+		return session{}, err
 	}
-	prover, err := schemes.ParsePublic(told.Type, told.Heartbeat)
+	prover, err := schemes.ParsePublic(registration.Type, registration.Heartbeat)
 	if err != nil {
-		return member{}, fmt.Errorf("the node's heartbeat: %w", err)
+		return session{}, fmt.Errorf("the node's heartbeat: %w", err)
 	}
-	id := FarmerID(told.Token)
-	f.tally.count(func(s *Snapshot) { s.FarmerID, s.Joined = id, 1 })
+	id := FarmerID(registration.Token)
+	f.stats.update(func(s *Snapshot) { s.FarmerID, s.Joined = id, 1 })
 	f.log = f.cfg.Logger.With("id", id)
-	f.log.Info("joined", "node", f.client.Node(), "type", told.Type, "returning", known != nil)
-	return member{told.Token, prover}, nil
+	f.log.Info("joined", "node", f.client.Node(), "type", registration.Type, "returning", saved != nil)
+	return session{registration.Token, prover}, nil
 }
 
-// newcomer gets a token and writes it down before it is used.
-func (f *Farmer) newcomer(ctx context.Context) (Registration, error) {
-	giveUp := time.Now().Add(f.cfg.Patience)
-	told, err := f.insist(ctx, giveUp, func() (Registration, error) {
+// newToken gets a token and saves it before its first use.
+func (f *Farmer) newToken(ctx context.Context) (Registration, error) {
+	deadline := time.Now().Add(f.cfg.Patience)
+	registration, err := f.retry(ctx, deadline, func() (Registration, error) {
 		return f.client.NewToken(ctx, f.cfg.Address, f.cfg.Own)
 	})
 	if err != nil {
 		return Registration{}, err
 	}
-	if err := f.shelf.setMembership(membership{f.cfg.Address, told.Token}); err != nil {
-		return Registration{}, fmt.Errorf("writing down the token: %w", err)
+	if err := f.disk.setIdentity(identity{f.cfg.Address, registration.Token}); err != nil {
+		return Registration{}, fmt.Errorf("saving the token: %w", err)
 	}
-	return told, nil
+	return registration, nil
 }
 
-func (f *Farmer) returning(ctx context.Context, token string) (Registration, error) {
-	// No giving up: there may be contracts to keep alive.
-	told, err := f.insist(ctx, time.Time{}, func() (Registration, error) {
+// savedToken joins with a token from the disk. It retries without a deadline
+// because there may be contracts to keep alive.
+func (f *Farmer) savedToken(ctx context.Context, token string) (Registration, error) {
+	registration, err := f.retry(ctx, time.Time{}, func() (Registration, error) {
 		return f.client.Heartbeat(ctx, token)
 	})
 	if deniesToken(err) {
 		return Registration{}, fmt.Errorf("%w, which is in %s: %w", ErrTokenUnknown, f.cfg.Dir, err)
 	}
-	told.Token = token
-	return told, err
+	registration.Token = token
+	return registration, err
 }
 
-// insist repeats a request that fails for reasons that may pass, until giveUp
-// where that is not zero.
-func (f *Farmer) insist(ctx context.Context, giveUp time.Time, request func() (Registration, error)) (Registration, error) {
+// retry repeats the request while its error is temporary and the next attempt
+// starts before deadline. A zero deadline means no deadline.
+func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (Registration, error)) (Registration, error) {
 	for {
-		told, err := request()
+		registration, err := request()
 		if err == nil || !Temporary(err) {
-			return told, err
+			return registration, err
 		}
-		f.tally.failure(err)
+		f.stats.setError(err)
 		wait := f.waitAfter(err)
-		if !giveUp.IsZero() && time.Now().Add(wait).After(giveUp) {
+		if !deadline.IsZero() && time.Now().Add(wait).After(deadline) {
 			return Registration{}, err
 		}
-		f.tally.count(func(s *Snapshot) { s.Retries++ })
-		f.log.Warn("not joined yet, trying again", "node", f.client.Node(), "wait", wait, "error", err)
+		f.stats.update(func(s *Snapshot) { s.Retries++ })
+		f.log.Warn("not joined yet; trying again", "node", f.client.Node(), "wait", wait, "error", err)
 		select {
 		case <-ctx.Done():
 			return Registration{}, ctx.Err()
@@ -103,10 +105,10 @@ func (f *Farmer) insist(ctx context.Context, giveUp time.Time, request func() (R
 	}
 }
 
-// deniesToken says whether err, of a request for the heartbeat, is the node's
-// own word that there is no such token. A proxy without a node behind it says
-// 404 too, and then the token is as good as ever.
+// deniesToken reports whether err, from a request for the heartbeat, is the
+// node's own statement that the token does not exist. A proxy without a node
+// behind it also sends 404; the token may still be valid then.
 func deniesToken(err error) bool {
-	answer, ok := errors.AsType[*Error](err)
-	return ok && answer.Status == http.StatusNotFound && answer.FromNode
+	response, ok := errors.AsType[*Error](err)
+	return ok && response.Status == http.StatusNotFound && response.FromNode
 }

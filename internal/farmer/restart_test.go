@@ -24,7 +24,8 @@ func TestFarmerResumes(t *testing.T) {
 		must(t, stop())
 		token := node.token
 
-		// One file is lost while the farmer is away, the node for its return.
+		// One file is lost while the farmer is stopped. The node is unavailable
+		// when the farmer returns.
 		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
 		must(t, err)
 		check(t, "files", len(held), 5)
@@ -50,9 +51,9 @@ func TestFarmerResumes(t *testing.T) {
 	})
 }
 
-// What the node has handed out is received to the end, even by a farmer that
-// is told to stop.
-func TestFarmerReceivesWhatIsUnderWay(t *testing.T) {
+// A farmer that is stopped still receives the contracts that the node has
+// handed out.
+func TestFarmerFinishesTakingContractsWhenStopped(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestFarmerReceivesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestFarmerEndsWithoutItsToken(t *testing.T) {
+func TestFarmerEndsIfTheNodeForgetsItsToken(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
@@ -86,8 +87,8 @@ func TestFarmerEndsWithoutItsToken(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(t.Context()) }()
 		time.Sleep(time.Second)
-		node.set(func() { node.token = "gone" })
-		for range 2 { // in the midst of it, and on return
+		node.set(func() { node.token = "another" })
+		for range 2 { // while it runs, and after a restart
 			if err := <-ended; !errors.Is(err, ErrTokenUnknown) {
 				t.Errorf("Run: %v, want %v", err, ErrTokenUnknown)
 			}
@@ -98,13 +99,13 @@ func TestFarmerEndsWithoutItsToken(t *testing.T) {
 	})
 }
 
-func TestFarmerWithoutATokenGivesUp(t *testing.T) {
+func TestFarmerWithoutATokenEndsAfterItsPatience(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	tests := []struct {
-		name   string
-		status int
-		tries  int
+		name     string
+		status   int
+		attempts int
 	}{
 		{"refused", http.StatusBadRequest, 1},
 		{"unavailable", http.StatusServiceUnavailable, 6},
@@ -123,17 +124,17 @@ func TestFarmerWithoutATokenGivesUp(t *testing.T) {
 					t.Fatal(err)
 				}
 				err = f.Run(t.Context())
-				answer, ok := errors.AsType[*Error](err)
-				if !ok || answer.Status != tt.status || answer.Message != "Not for you." {
+				response, ok := errors.AsType[*Error](err)
+				if !ok || response.Status != tt.status || response.Message != "Not for you." {
 					t.Errorf("Run: %v", err)
 				}
-				check(t, "tries", len(node.when("new")), tt.tries)
+				check(t, "attempts", len(node.times("new")), tt.attempts)
 			})
 		})
 	}
 }
 
-func TestFarmerKeepsToItsAddress(t *testing.T) {
+func TestFarmerKeepsItsAddress(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {

@@ -11,37 +11,23 @@ import (
 	"time"
 )
 
-// object makes a call whose answer is one small object.
+// object makes a call and decodes its response, one small JSON object.
 func (c *Client) object(ctx context.Context, r call, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	return c.do(ctx, r, maxAnswer, func(body io.Reader, _ time.Time) error {
-		return decodeInto(body, into)
+	return c.do(ctx, r, maxResponse, func(body io.Reader, _ time.Time) error {
+		return decodeObject(body, into)
 	})
 }
 
-// Ping asks whether the node is there.
-func (c *Client) Ping(ctx context.Context) error {
-	var said struct {
-		Msg string `json:"msg"`
-	}
-	if err := c.object(ctx, call{op: "ping", method: http.MethodGet}, &said); err != nil {
-		return err
-	}
-	if said.Msg != "ok" {
-		return fmt.Errorf("ping: the node says %.80q", said.Msg)
-	}
-	return nil
-}
-
-// Ownership proves that an address is the farmer's own.
+// Ownership proves that an address belongs to the farmer.
 type Ownership struct {
 	Message   string `json:"message"`
 	Signature string `json:"signature"` // base64
 }
 
-// NewToken asks for a token for an SJCX address, with a proof of ownership
-// where own is not nil.
+// NewToken asks for a token for an SJCX address. If own is not nil, it proves
+// ownership of the address.
 func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (Registration, error) {
 	r := call{op: "new token", method: http.MethodGet, path: []string{"new", address}}
 	if own != nil {
@@ -50,40 +36,39 @@ func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (
 	return c.register(ctx, r)
 }
 
-// Heartbeat asks again what NewToken told.
+// Heartbeat asks again for the registration that NewToken returned.
 func (c *Client) Heartbeat(ctx context.Context, token string) (Registration, error) {
 	return c.register(ctx, call{op: "heartbeat", method: http.MethodGet, path: []string{"heartbeat", token}})
 }
 
 func (c *Client) register(ctx context.Context, r call) (Registration, error) {
-	var told Registration
-	if err := c.object(ctx, r, &told); err != nil {
+	var registration Registration
+	if err := c.object(ctx, r, &registration); err != nil {
 		return Registration{}, err
 	}
-	if err := told.check(); err != nil {
-		return Registration{}, fmt.Errorf("%s: the node's answer: %w", r.op, err)
+	if err := registration.check(); err != nil {
+		return Registration{}, fmt.Errorf("%s: the node's response: %w", r.op, err)
 	}
-	return told, nil
+	return registration, nil
 }
 
-// errStopped ends the reading of an answer that is no longer wanted.
+// errStopped ends the reading of a response that the caller no longer wants.
 var errStopped = errors.New("stopped")
 
 // Chunks takes contracts whose sizes add up to at most size bytes, or to the
-// node's default where size is 0. The contracts are handed on one at a time,
-// as they arrive; each has been made, at the node, before the first arrives.
-// An error ends the sequence.
+// node's default if size is 0. It yields each contract as it arrives. The node
+// has made all of them before it sends the first. An error ends the sequence.
 func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2[Chunk, error] {
 	r := call{op: "chunk", method: http.MethodGet, path: []string{"chunk", token}}
 	if size > 0 {
 		r.path = append(r.path, strconv.FormatInt(size, 10))
 	}
 	return func(yield func(Chunk, error) bool) {
-		ctx, cancel := context.WithTimeout(ctx, c.streamTimeout)
+		ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 		defer cancel()
-		// A tag is a small fraction of its file, so twice the size leaves
-		// room for a scheme that is less frugal.
-		err := c.do(ctx, r, maxAnswer+2*max(size, 0), func(body io.Reader, received time.Time) error {
+		// A tag is a small fraction of its file. Twice the size leaves room for
+		// schemes with larger tags.
+		err := c.do(ctx, r, maxResponse+2*max(size, 0), func(body io.Reader, received time.Time) error {
 			for chunk, err := range decodeChunks(body, received) {
 				if err != nil {
 					return err
@@ -100,89 +85,49 @@ func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2
 	}
 }
 
-// Challenge asks for the current challenge of one contract.
-func (c *Client) Challenge(ctx context.Context, token, fileHash string) (Challenge, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	var challenge Challenge
-	r := call{op: "challenge", method: http.MethodGet, path: []string{"challenge", token, fileHash}}
-	err := c.do(ctx, r, maxAnswer, func(body io.Reader, received time.Time) error {
-		challenge.Received = received
-		return decodeInto(body, &challenge)
-	})
-	if err != nil {
-		return Challenge{}, err
-	}
-	challenge.FileHash = fileHash
-	return challenge, nil
-}
-
-// Challenges asks for the current challenges of the contracts named, in that
-// order, or of all contracts of the token where hashes is nil.
+// Challenges asks for the current challenges of the named contracts, in that
+// order, or of all contracts of the token if hashes is nil.
 func (c *Client) Challenges(ctx context.Context, token string, hashes []string) ([]Challenge, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	r := call{op: "challenge", method: http.MethodGet, path: []string{"challenge", token}}
 	if hashes != nil {
 		r.method = http.MethodPost
-		r.body = struct {
-			Hashes []string `json:"hashes"`
-		}{hashes}
+		r.body = map[string][]string{"hashes": hashes}
 	}
 	var challenges []Challenge
-	err := c.do(ctx, r, maxAnswer, func(body io.Reader, received time.Time) (err error) {
+	err := c.do(ctx, r, maxResponse, func(body io.Reader, received time.Time) (err error) {
 		challenges, err = decodeChallenges(body, received)
 		return err
 	})
 	return challenges, err
 }
 
-// Answer sends one proof. That it does not count is an [Error].
-func (c *Client) Answer(ctx context.Context, token string, proof Proof) error {
-	r := c.answer([]string{"answer", token, proof.FileHash}, struct {
-		Proof any `json:"proof"`
-	}{proof.Proof})
-	var verdict Verdict
-	if err := c.object(ctx, r, &verdict); err != nil {
-		return err
-	}
-	if !verdict.OK() {
-		return fmt.Errorf("answer: the node says status %.80q, error %.80q", verdict.Status, verdict.Error)
-	}
-	return nil
-}
-
-// Answers sends a batch of proofs and gives the report on it.
+// Answers sends a batch of proofs and returns the report on it. Like the
+// farmers in the field, it sends a plain body with "Content-Encoding: gzip".
 func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) ([]Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	r := c.answer([]string{"answer", token}, struct {
-		Proofs []Proof `json:"proofs"`
-	}{proofs})
+	r := call{
+		op: "answer", method: http.MethodPost, path: []string{"answer", token},
+		body:   map[string][]Proof{"proofs": proofs},
+		header: http.Header{"Content-Encoding": {"gzip"}},
+	}
 	var report []Verdict
-	err := c.do(ctx, r, maxAnswer, func(body io.Reader, _ time.Time) (err error) {
-		report, err = decodeReport(body)
+	err := c.do(ctx, r, maxResponse, func(body io.Reader, _ time.Time) (err error) {
+		report, err = collect[Verdict](body, "report")
 		return err
 	})
 	return report, err
 }
 
-func (c *Client) answer(path []string, body any) call {
-	r := call{op: "answer", method: http.MethodPost, path: path, body: body}
-	if c.encoding != Plain {
-		r.header = http.Header{"Content-Encoding": {"gzip"}}
-	}
-	r.gzip = c.encoding == Compressed
-	return r
-}
-
-// StatusQuery chooses from the list of farmers. The zero value is all.
+// StatusQuery selects and orders farmers. The zero value lists all.
 type StatusQuery struct {
 	Online     bool
 	Sort       string // id, address, uptime, heartbeats, contracts, size, online
-	Descending bool   // with Sort
-	Limit      int    // farmers per page, 0 for no pages
-	Page       int    // from 0, with Limit
+	Descending bool   // used with Sort
+	Limit      int    // farmers in a page, 0 for no pages
+	Page       int    // from 0; used with Limit
 }
 
 func (q StatusQuery) path() []string {
@@ -213,11 +158,4 @@ func (c *Client) StatusList(ctx context.Context, q StatusQuery) ([]FarmerStatus,
 	}
 	err := c.object(ctx, call{op: "status list", method: http.MethodGet, path: q.path()}, &list)
 	return list.Farmers, err
-}
-
-// StatusShow describes one farmer by its id.
-func (c *Client) StatusShow(ctx context.Context, id string) (FarmerStatus, error) {
-	var status FarmerStatus
-	err := c.object(ctx, call{op: "status show", method: http.MethodGet, path: []string{"status", "show", id}}, &status)
-	return status, err
 }

@@ -6,23 +6,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
 // NoMoreChallenges is the status of a contract whose challenges have all been
-// issued and answered.
+// issued and proved.
 const NoMoreChallenges = "no more challenges"
 
-// Registration is what a node tells the holder of a token.
+// Registration is what a node returns to the holder of a token.
 type Registration struct {
 	Token     string          `json:"token"` // 32 hex digits, a bearer secret
 	Type      heartbeat.Type  `json:"type"`
 	Heartbeat json.RawMessage `json:"heartbeat"` // public
 }
 
-// FarmerID is the public name of the token's farmer, empty for a token that
+// FarmerID returns the public id of the token's farmer. It is empty if the token
 // is not hexadecimal.
 func FarmerID(token string) string {
 	b, err := hex.DecodeString(token)
@@ -33,26 +36,26 @@ func FarmerID(token string) string {
 	return hex.EncodeToString(sum[:10])
 }
 
-// Issued is a challenge and how long it can be answered.
+// Issued is a challenge and the time until it is due.
 type Issued struct {
 	Challenge json.RawMessage `json:"challenge"`
-	// Due is whole seconds from the moment of the answer, rounded down.
+	// Due is in whole seconds from the time of the response, rounded down.
 	Due int64 `json:"due"`
-	// Received is when the answer that it came in began to arrive.
+	// Received is when the response began to arrive.
 	Received time.Time `json:"-"`
 }
 
-// maxDue bounds what a node can claim, so that no sum of times overflows.
+// maxDue limits the due that a node can send, so that no sum of times overflows.
 const maxDue = 10 * 365 * 24 * time.Hour
 
-// DueAt is Due as a moment: up to a second before the node's own, because of
-// the rounding, and later than that by no more than the answer's way.
+// DueAt returns Due as a time. It is up to a second too early because of the
+// rounding, and too late by at most the response's time on the network.
 func (i Issued) DueAt() time.Time {
 	seconds := min(max(i.Due, 0), int64(maxDue/time.Second))
 	return i.Received.Add(time.Duration(seconds) * time.Second)
 }
 
-// Chunk is a contract as it is handed out.
+// Chunk is a contract that the node hands out.
 type Chunk struct {
 	FileHash string          `json:"file_hash"`
 	Seed     string          `json:"seed"`
@@ -61,8 +64,8 @@ type Chunk struct {
 	Issued
 }
 
-// Challenge is the current challenge of a contract, or why there is none:
-// then Status or Error is set.
+// Challenge is the current challenge of a contract. If there is none, Status or
+// Error says why.
 type Challenge struct {
 	FileHash string `json:"file_hash"`
 	Answered bool   `json:"answered"`
@@ -71,20 +74,20 @@ type Challenge struct {
 	Issued
 }
 
-// Proof is one answer.
+// Proof is one proof in a batch.
 type Proof struct {
 	FileHash string          `json:"file_hash"`
 	Proof    json.RawMessage `json:"proof"`
 }
 
-// Verdict is one line of the report on a batch of proofs.
+// Verdict is one item of the report on a batch of proofs.
 type Verdict struct {
 	FileHash string `json:"file_hash"`
 	Status   string `json:"status"`
 	Error    string `json:"error"`
 }
 
-// OK says whether the proof counts.
+// OK reports whether the node accepted the proof.
 func (v Verdict) OK() bool { return v.Error == "" && v.Status == "ok" }
 
 // FarmerStatus is one farmer in the status API.
@@ -99,12 +102,12 @@ type FarmerStatus struct {
 	Size       int64   `json:"size"`
 	Online     bool    `json:"online"`
 	IPHash     string  `json:"ip_hash"`
-	// LastDue is left as it came: the protocol does not fix its form.
+	// LastDue is not parsed: the protocol does not fix its format.
 	LastDue json.RawMessage `json:"last_due"`
 }
 
-// Location is where a farmer's network address is thought to be; what is not
-// known is nil.
+// Location is the estimated place of a farmer's IP address. Unknown fields are
+// nil.
 type Location struct {
 	Country *string  `json:"country"`
 	State   *string  `json:"state"`
@@ -114,8 +117,8 @@ type Location struct {
 	Lon     *float64 `json:"lon"`
 }
 
-// check refuses what must not reach the disk: a file hash becomes part of a
-// path, and a size the length of a file.
+// check rejects values that are not safe to use on the disk: the file hash
+// becomes part of a path, and the size becomes the length of a file.
 func (c *Chunk) check() error {
 	switch {
 	case !isFileHash(c.FileHash):
@@ -131,22 +134,128 @@ func (c *Chunk) check() error {
 }
 
 func isFileHash(s string) bool {
-	if len(s) != hex.EncodedLen(sha256.Size) {
-		return false
-	}
-	for _, r := range s {
-		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
-			return false
-		}
-	}
-	return true
+	sum, err := hex.DecodeString(s)
+	return err == nil && len(sum) == sha256.Size && s == strings.ToLower(s)
 }
-
-var errIncomplete = errors.New("token, type or heartbeat is missing")
 
 func (r *Registration) check() error {
 	if r.Token == "" || r.Type == "" || len(r.Heartbeat) == 0 {
-		return errIncomplete
+		return errors.New("token, type or heartbeat is missing")
 	}
 	return nil
+}
+
+// elements yields the items of the array that the JSON object in r holds under
+// name. It decodes one item at a time, so its memory is proportional to the
+// largest item. It skips other members. An error ends the sequence; the items
+// before it are valid.
+func elements[T any](r io.Reader, name string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		dec := json.NewDecoder(r)
+		if err := seekArray(dec, name); err != nil {
+			yield(zero, err)
+			return
+		}
+		for dec.More() {
+			var item T
+			if err := dec.Decode(&item); err != nil {
+				yield(zero, fmt.Errorf("item of %q: %w", name, unexpectedEOF(err)))
+				return
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		// A response can be cut off between two items.
+		if err := expect(dec, json.Delim(']')); err != nil {
+			yield(zero, fmt.Errorf("end of %q: %w", name, err))
+		}
+	}
+}
+
+// collect returns all items of such an array.
+func collect[T any](r io.Reader, name string) ([]T, error) {
+	var items []T
+	for item, err := range elements[T](r, name) {
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// seekArray reads up to and including the opening bracket of the array.
+func seekArray(dec *json.Decoder, name string) error {
+	if err := expect(dec, json.Delim('{')); err != nil {
+		return err
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return unexpectedEOF(err)
+		}
+		if key == name {
+			return expect(dec, json.Delim('['))
+		}
+		var skipped json.RawMessage
+		if err := dec.Decode(&skipped); err != nil {
+			return fmt.Errorf("member %q: %w", key, unexpectedEOF(err))
+		}
+	}
+	return fmt.Errorf("no member %q", name)
+}
+
+func expect(dec *json.Decoder, want json.Delim) error {
+	got, err := dec.Token()
+	if err != nil {
+		return unexpectedEOF(err)
+	}
+	if got != want {
+		return fmt.Errorf("%v instead of %v", got, want)
+	}
+	return nil
+}
+
+// unexpectedEOF replaces io.EOF, which here means the end of input inside an
+// object.
+func unexpectedEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// decodeChunks decodes a response with contracts.
+func decodeChunks(r io.Reader, received time.Time) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		for chunk, err := range elements[Chunk](r, "chunks") {
+			if err == nil {
+				err = chunk.check()
+			}
+			if err != nil {
+				yield(Chunk{}, err)
+				return
+			}
+			chunk.Received = received
+			if !yield(chunk, nil) {
+				return
+			}
+		}
+	}
+}
+
+// decodeChallenges decodes a response with the challenges of many contracts.
+func decodeChallenges(r io.Reader, received time.Time) ([]Challenge, error) {
+	challenges, err := collect[Challenge](r, "challenges")
+	for i := range challenges {
+		challenges[i].Received = received
+	}
+	return challenges, err
+}
+
+// decodeObject decodes a response that is one small object.
+func decodeObject(r io.Reader, v any) error {
+	return unexpectedEOF(json.NewDecoder(r).Decode(v))
 }

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-func TestKeeperHoldsTheNewerContractForAFile(t *testing.T) {
+func TestLoopHoldsTheNewerContractForAFile(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	older := record{FileHash: "hash", Size: 10, Taken: now, dir: "older"}
 	newer := record{FileHash: "hash", Size: 10, Taken: now.Add(time.Hour), dir: "newer"}
 	for _, order := range [][]record{{older, newer}, {newer, older}} {
-		k := &keeper{Farmer: &Farmer{}, contracts: make(map[string]*contract)}
+		l := &loop{Farmer: &Farmer{}, contracts: make(map[string]*contract)}
 		for _, r := range order {
-			k.add(&contract{record: r})
+			l.add(&contract{record: r})
 		}
-		check(t, "contracts", len(k.contracts), 1)
-		check(t, "kept", k.contracts["hash"].dir, "newer")
-		check(t, "bytes", k.held, int64(10))
-		if len(k.dropped) != 1 || k.dropped[0].dir != "older" {
-			t.Errorf("dropped: %v", k.dropped)
+		check(t, "contracts", len(l.contracts), 1)
+		check(t, "directory", l.contracts["hash"].dir, "newer")
+		check(t, "bytes", l.held, int64(10))
+		if len(l.ended) != 1 || l.ended[0].dir != "older" {
+			t.Errorf("ended: %v", l.ended)
 		}
 	}
 }
 
-func TestSmallerBatches(t *testing.T) {
+func TestSmallerBatchesAfterARefusal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name        string
@@ -34,12 +34,12 @@ func TestSmallerBatches(t *testing.T) {
 		err         error
 		want        int
 	}{
-		{"no answer", 100, 100, errors.New("connection reset"), 100},
+		{"no response", 100, 100, errors.New("connection reset"), 100},
 		{"busy", 100, 100, &Error{Status: http.StatusServiceUnavailable, FromNode: true}, 100},
-		{"lost on the way", 100, 100, &Error{Status: http.StatusNotFound}, 100},
+		{"not found by a proxy", 100, 100, &Error{Status: http.StatusNotFound}, 100},
 		{"refused", 100, 100, &Error{Status: http.StatusBadRequest, FromNode: true}, 50},
 		{"too large for a proxy", 100, 30, &Error{Status: http.StatusRequestEntityTooLarge}, 15},
-		{"larger than a limit set meanwhile", 10, 100, &Error{Status: http.StatusBadRequest, FromNode: true}, 10},
+		{"limit lowered during the request", 10, 100, &Error{Status: http.StatusBadRequest, FromNode: true}, 10},
 		{"one refused", 1, 1, &Error{Status: http.StatusBadRequest, FromNode: true}, 1},
 	}
 	for _, tt := range tests {
@@ -49,7 +49,7 @@ func TestSmallerBatches(t *testing.T) {
 	}
 }
 
-func TestSnapshotsTogether(t *testing.T) {
+func TestSnapshotPlus(t *testing.T) {
 	t.Parallel()
 	at := func(hour int) time.Time { return time.Date(2030, 1, 2, hour, 0, 0, 0, time.UTC) }
 	a := Snapshot{FarmerID: "a", Joined: 1, Contracts: 1, Bytes: 2, Heartbeats: 3, Rejected: 4, Retries: 5, Early: 6, Taken: 7, Refused: 8, Dropped: 9, NextDue: at(2), LastError: "a", LastErrorAt: at(1)}
@@ -58,6 +58,6 @@ func TestSnapshotsTogether(t *testing.T) {
 	check(t, "a and b", a.Plus(b), want)
 	check(t, "b and a", b.Plus(a), want)
 	a.FarmerID = ""
-	check(t, "nothing and a", Snapshot{}.Plus(a), a)
-	check(t, "a and nothing", a.Plus(Snapshot{}), a)
+	check(t, "zero and a", Snapshot{}.Plus(a), a)
+	check(t, "a and zero", a.Plus(Snapshot{}), a)
 }

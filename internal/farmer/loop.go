@@ -1,0 +1,271 @@
+package farmer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"slices"
+	"time"
+)
+
+const (
+	// maxRequests limits the requests for challenges and with proofs that run
+	// at once.
+	maxRequests = 4
+	// proofBatch is the most proofs in one request.
+	proofBatch = 100
+	// askBatch is the most contracts in one request for challenges.
+	askBatch = 500
+)
+
+// loop owns the contracts of a running farmer. Only its goroutine, the one that
+// calls run, reads or changes them. Slow work runs in other goroutines. Each
+// ends in a function that the loop then calls to apply the result.
+type loop struct {
+	*Farmer
+	session
+
+	contracts map[string]*contract // by file hash
+	held      int64                // bytes
+
+	results  chan func() // one from each goroutine
+	running  int         // goroutines whose result is still to come
+	requests int         // of those, requests for challenges and with proofs
+	proving  int         // of those, proofs and file writes
+	taking   bool        // one of those is a request for contracts
+	removing bool        // one of those removes contracts from the disk
+	takeAt   time.Time   // no request for contracts before this time
+	ended    []record    // dropped contracts, still on the disk
+
+	askBatch, proofBatch int // current limits; smaller lowers them
+
+	fatal error // why retrying cannot help
+}
+
+// newLoop loads the contracts on the disk. Only the node knows their current
+// challenges, so the first step of each contract is to ask.
+func newLoop(f *Farmer, s session) (*loop, error) {
+	l := &loop{
+		Farmer:     f,
+		session:    s,
+		contracts:  make(map[string]*contract),
+		results:    make(chan func()),
+		askBatch:   askBatch,
+		proofBatch: proofBatch,
+	}
+	records, err := f.disk.records()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		l.add(&contract{record: r, stored: f.disk.hasFile(r)})
+	}
+	if len(records) > 0 {
+		f.log.Info("continuing with the contracts on the disk", "contracts", len(l.contracts), "bytes", l.held)
+	}
+	return l, nil
+}
+
+// run runs until ctx ends or an error is fatal. It returns after all its
+// goroutines have ended.
+func (l *loop) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil && l.fatal == nil {
+		wake := l.startSteps(ctx, time.Now())
+		timer.Reset(time.Until(wake))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case apply := <-l.results:
+			l.apply(apply)
+			l.applyPending()
+		}
+	}
+	stop()
+	for l.running > 0 {
+		l.apply(<-l.results)
+	}
+	l.remove(l.ended)
+	l.publish()
+	return l.fatal
+}
+
+// start runs work in a goroutine. The loop calls the function that work
+// returns.
+func (l *loop) start(work func() (apply func())) {
+	l.running++
+	go func() { l.results <- work() }()
+}
+
+func (l *loop) apply(result func()) {
+	l.running--
+	result()
+}
+
+// applyPending applies the results that are already there, so that one pass
+// over all contracts serves many of them.
+func (l *loop) applyPending() {
+	for {
+		select {
+		case result := <-l.results:
+			l.apply(result)
+		default:
+			return
+		}
+	}
+}
+
+// startSteps starts the steps that are due at now, within the limits, and
+// returns the time of the next one. A step that had to wait for a limit starts
+// after the next result.
+func (l *loop) startSteps(ctx context.Context, now time.Time) (wake time.Time) {
+	var todo [stepsCount][]*contract
+	wake = now.Add(time.Hour)
+	for _, c := range l.contracts {
+		s, at := c.next(now)
+		if s == stepWait {
+			wake = earlier(wake, at)
+			continue
+		}
+		todo[s] = append(todo[s], c)
+	}
+	for _, contracts := range todo {
+		slices.SortFunc(contracts, func(a, b *contract) int { return a.due.Compare(b.due) })
+	}
+
+	for _, c := range todo[stepDrop] {
+		l.drop(c)
+	}
+	l.startRemove()
+	l.startAsk(ctx, todo[stepAsk])
+	waiting := l.startEach(ctx, todo[stepProve], l.startProve) + l.startEach(ctx, todo[stepStore], l.startStore)
+	if at, ok := l.startSend(ctx, todo[stepSend], waiting, now); ok {
+		wake = earlier(wake, at)
+	}
+	if at, ok := l.startTake(ctx, now); ok {
+		wake = earlier(wake, at)
+	}
+	l.publish()
+	return wake
+}
+
+// startEach calls start for as many contracts as there are free processors,
+// and returns how many are left.
+func (l *loop) startEach(ctx context.Context, contracts []*contract, start func(context.Context, *contract)) (left int) {
+	room := max(min(runtime.GOMAXPROCS(0)-l.proving, len(contracts)), 0)
+	for _, c := range contracts[:room] {
+		start(ctx, c)
+	}
+	return len(contracts) - room
+}
+
+// add adds a contract. A node has one contract for a token and a file. So if
+// there is another contract for the same file, the older of the two has ended.
+func (l *loop) add(c *contract) {
+	if other, ok := l.contracts[c.FileHash]; ok {
+		if other.Taken.After(c.Taken) {
+			l.ended = append(l.ended, c.record)
+			return
+		}
+		l.drop(other)
+	}
+	l.contracts[c.FileHash] = c
+	l.held += c.Size
+}
+
+// drop ends a contract. startRemove removes its directory later.
+func (l *loop) drop(c *contract) {
+	if c.dropped {
+		return
+	}
+	c.dropped = true
+	delete(l.contracts, c.FileHash)
+	l.held -= c.Size
+	l.ended = append(l.ended, c.record)
+	l.stats.update(func(s *Snapshot) { s.Dropped++ })
+}
+
+// startRemove starts to remove dropped contracts from the disk.
+func (l *loop) startRemove() {
+	if l.removing || len(l.ended) == 0 {
+		return
+	}
+	l.removing = true
+	records := l.ended
+	l.ended = nil
+	l.start(func() func() {
+		l.remove(records)
+		return func() { l.removing = false }
+	})
+}
+
+func (l *loop) remove(records []record) {
+	for _, r := range records {
+		if err := l.disk.remove(r); err != nil {
+			l.stats.setError(err)
+			l.log.Error("cannot remove an ended contract from the disk", "file", r.FileHash, "error", err)
+		}
+	}
+}
+
+// retryLater delays the contracts of a request, proof or write that failed.
+func (l *loop) retryLater(contracts []*contract, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // the loop is ending
+	}
+	if errors.Is(err, ErrTokenUnknown) {
+		l.fatal = err
+	}
+	l.stats.setError(err)
+	l.stats.update(func(s *Snapshot) { s.Retries++ })
+	wait := l.waitAfter(err)
+	l.log.Warn("trying again", "contracts", len(contracts), "wait", wait, "error", err)
+	at := time.Now().Add(wait)
+	for _, c := range contracts {
+		c.notBefore = at
+	}
+}
+
+// smaller returns the batch limit to use after a batch of size contracts failed
+// with err. If the node or a proxy refuses a whole batch, the batch may be too
+// large, or one contract in it may be at fault. Smaller batches help in both
+// cases.
+func smaller(limit, size int, err error) int {
+	response, ok := errors.AsType[*Error](err)
+	if !ok || response.Temporary() {
+		return limit
+	}
+	if !response.FromNode && response.Status != http.StatusRequestEntityTooLarge {
+		return limit
+	}
+	return max(min(limit, size/2), 1)
+}
+
+// checkToken adds ErrTokenUnknown to err if the node refused a request as a
+// whole because it no longer knows the token. Other errors are worth a retry.
+func (l *loop) checkToken(ctx context.Context, err error) error {
+	if err == nil || Temporary(err) {
+		return err
+	}
+	if _, why := l.client.Heartbeat(ctx, l.token); deniesToken(why) {
+		return errors.Join(ErrTokenUnknown, err)
+	}
+	return err
+}
+
+// publish updates the snapshot with what the farmer holds.
+func (l *loop) publish() {
+	var next time.Time
+	for _, c := range l.contracts {
+		if c.challenge != nil && !c.finished && (next.IsZero() || c.due.Before(next)) {
+			next = c.due
+		}
+	}
+	l.stats.update(func(s *Snapshot) {
+		s.Contracts, s.Bytes, s.NextDue = len(l.contracts), l.held, next
+	})
+}

@@ -1,0 +1,234 @@
+package farmer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+)
+
+const (
+	// earlyPause is the wait after the farmer asked for a challenge too early.
+	// Because due is rounded down, that can happen for up to a second.
+	earlyPause = 250 * time.Millisecond
+	// maxBatchWait is how long a proof waits for others to fill its batch.
+	maxBatchWait = 200 * time.Millisecond
+)
+
+// startAsk starts requests for the contracts' current challenges.
+func (l *loop) startAsk(ctx context.Context, contracts []*contract) {
+	for batch := range slices.Chunk(contracts, l.askBatch) {
+		if l.requests >= maxRequests {
+			return
+		}
+		hashes := make([]string, len(batch))
+		for i, c := range batch {
+			hashes[i] = c.FileHash
+		}
+		startBatch(ctx, l, "challenge", &l.askBatch, batch, l.applyChallenge, func() (map[string]Challenge, error) {
+			challenges, err := l.client.Challenges(ctx, l.token, hashes)
+			byHash := make(map[string]Challenge, len(challenges))
+			for _, challenge := range challenges {
+				byHash[challenge.FileHash] = challenge
+			}
+			return byHash, err
+		})
+	}
+}
+
+// startBatch starts a request about a batch of contracts. The request returns
+// the items of its response by file hash, and apply applies each contract's
+// item. Contracts without an item are retried. If the request fails as a whole,
+// smaller adjusts limit.
+func startBatch[T any](ctx context.Context, l *loop, op string, limit *int, batch []*contract,
+	apply func(*contract, T), request func() (map[string]T, error),
+) {
+	l.requests++
+	for _, c := range batch {
+		c.busy = true
+	}
+	l.start(func() func() {
+		items, err := request()
+		err = l.checkToken(ctx, err)
+		return func() {
+			l.requests--
+			var missing []*contract
+			for _, c := range batch {
+				c.busy = false
+				if c.dropped || err != nil {
+					continue
+				}
+				if item, ok := items[c.FileHash]; ok {
+					apply(c, item)
+				} else {
+					missing = append(missing, c)
+				}
+			}
+			if err != nil {
+				*limit = smaller(*limit, len(batch), err)
+				l.retryLater(batch, err)
+			}
+			if len(missing) > 0 {
+				l.retryLater(missing, fmt.Errorf("%s: the node's response leaves out %d of %d contracts", op, len(missing), len(batch)))
+			}
+		}
+	})
+}
+
+// applyChallenge applies what the node sent about one contract's challenge.
+func (l *loop) applyChallenge(c *contract, current Challenge) {
+	now := time.Now()
+	switch {
+	case current.Error != "":
+		l.log.Warn("the node ended a contract", "file", c.FileHash, "reason", current.Error)
+		l.stats.setError(fmt.Errorf("challenge: file %s: %s", c.FileHash, current.Error))
+		l.drop(c)
+		return
+	case current.Status == NoMoreChallenges:
+		if c.challenge == nil {
+			c.due = now // the true due is earlier, but unknown
+		}
+		c.finished = true
+		return
+	}
+	challenge, err := l.prover.ParseChallenge(current.Challenge)
+	if err != nil {
+		l.retryLater([]*contract{c}, fmt.Errorf("challenge: file %s: %w", c.FileHash, err))
+		return
+	}
+	c.setChallenge(challenge, current.DueAt(), current.Answered)
+	c.notBefore = now
+	if c.accepted && !now.Before(c.due) {
+		c.notBefore = now.Add(earlyPause)
+		l.stats.update(func(s *Snapshot) { s.Early++ })
+	}
+}
+
+// startStore starts to write the contract's file.
+func (l *loop) startStore(ctx context.Context, c *contract) {
+	c.busy = true
+	l.proving++
+	l.start(func() func() {
+		err := l.disk.writeFile(ctx, c.record)
+		return func() {
+			l.proving--
+			c.busy = false
+			switch {
+			case err == nil:
+				c.stored = true
+			case c.dropped:
+			case errors.Is(err, errContent):
+				l.countRefused(err)
+				l.drop(c)
+				l.delayTake(time.Now())
+			default:
+				l.retryLater([]*contract{c}, fmt.Errorf("writing file %s: %w", c.FileHash, err))
+			}
+		}
+	})
+}
+
+// startProve starts to make the proof for the contract's challenge.
+func (l *loop) startProve(ctx context.Context, c *contract) {
+	c.busy = true
+	l.proving++
+	challenge, due := c.challenge, c.due
+	l.start(func() func() {
+		proof, err := l.disk.prove(ctx, l.prover, c.record, challenge, due)
+		return func() {
+			l.proving--
+			c.busy = false
+			switch {
+			case c.dropped:
+			case err != nil:
+				l.retryLater([]*contract{c}, fmt.Errorf("proving file %s: %w", c.FileHash, err))
+			default:
+				c.proof, c.notBefore = proof, time.Now()
+			}
+		}
+	})
+}
+
+// prove makes the proof from the file and tag on the disk. It stops at the end
+// of the second in which the challenge is due.
+func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challenge []byte, due time.Time) (json.RawMessage, error) {
+	ctx, cancel := context.WithDeadline(ctx, due.Add(rounding))
+	defer cancel()
+	file, err := os.Open(filepath.Join(r.dir, fileName))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	tag, err := os.ReadFile(filepath.Join(r.dir, tagName))
+	if err != nil {
+		return nil, err
+	}
+	proof, err := p.Prove(ctx, file, r.Size, tag, challenge)
+	if err != nil {
+		return nil, err
+	}
+	return p.ProofJSON(proof)
+}
+
+// startSend starts to send the proofs that are ready, in batches. A batch that
+// is not full waits up to maxBatchWait if more proofs are to come; unproved is
+// the number of contracts without a proof. If a batch waits, wait is true and
+// at is the end of the wait.
+func (l *loop) startSend(ctx context.Context, ready []*contract, unproved int, now time.Time) (at time.Time, wait bool) {
+	for len(ready) > 0 && l.requests < maxRequests {
+		batch := ready[:min(len(ready), l.proofBatch)]
+		if len(batch) < l.proofBatch && l.proving+unproved > 0 {
+			oldest := batch[0].notBefore
+			for _, c := range batch {
+				oldest = earlier(oldest, c.notBefore)
+			}
+			if at = oldest.Add(maxBatchWait); now.Before(at) {
+				return at, true
+			}
+		}
+		ready = ready[len(batch):]
+		l.send(ctx, batch)
+	}
+	return time.Time{}, false
+}
+
+// send starts to send one batch. The farmer sends proofs that the report leaves
+// out again: the node counts the same proof once.
+func (l *loop) send(ctx context.Context, batch []*contract) {
+	proofs := make([]Proof, len(batch))
+	for i, c := range batch {
+		proofs[i] = Proof{c.FileHash, c.proof}
+	}
+	startBatch(ctx, l, "answer", &l.proofBatch, batch, l.applyVerdict, func() (map[string]Verdict, error) {
+		report, err := l.client.Answers(ctx, l.token, proofs)
+		byHash := make(map[string]Verdict, len(report))
+		for _, verdict := range report {
+			byHash[verdict.FileHash] = verdict
+		}
+		return byHash, err
+	})
+}
+
+// applyVerdict applies the verdict on one proof. A rejection is final.
+func (l *loop) applyVerdict(c *contract, verdict Verdict) {
+	if verdict.OK() {
+		c.setAccepted()
+		l.stats.update(func(s *Snapshot) { s.Heartbeats++ })
+	} else {
+		err := fmt.Errorf("answer: file %s: %s", c.FileHash, verdict.Error)
+		l.log.Warn("proof rejected", "file", c.FileHash, "reason", verdict.Error)
+		l.stats.setError(err)
+		l.stats.update(func(s *Snapshot) { s.Rejected++ })
+		l.drop(c)
+		l.delayTake(time.Now())
+	}
+	if l.cfg.OnHeartbeat != nil {
+		l.cfg.OnHeartbeat(verdict)
+	}
+}
