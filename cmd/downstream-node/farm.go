@@ -80,18 +80,18 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 		defer screen.end()
 		log = slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	crew, err := g.crew(client, size, log)
+	group, err := g.group(client, size, log)
 	if err != nil {
 		return err
 	}
-	report, every := func() { logProgress(log, crew.Snapshot()) }, time.Minute
+	report, every := func() { logProgress(log, group.Snapshot()) }, time.Minute
 	if screen != nil {
 		wanted := size * int64(g.number)
-		report, every = func() { screen.draw(progress(crew.Snapshot(), wanted, time.Now())) }, time.Second
+		report, every = func() { screen.draw(progress(group.Snapshot(), wanted, time.Now())) }, time.Second
 	}
 
 	ended := make(chan error, 1)
-	go func() { ended <- crew.Run(ctx) }()
+	go func() { ended <- group.Run(ctx) }()
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -113,7 +113,7 @@ func (g farming) bytes() (int64, error) {
 	return int64(size), nil
 }
 
-func (g farming) crew(client *farmer.Client, size int64, log *slog.Logger) (farmer.Crew, error) {
+func (g farming) group(client *farmer.Client, size int64, log *slog.Logger) (farmer.Group, error) {
 	if g.number < 1 {
 		return nil, fmt.Errorf("--number %d: give at least 1", g.number)
 	}
@@ -121,11 +121,11 @@ func (g farming) crew(client *farmer.Client, size int64, log *slog.Logger) (farm
 	if g.signature != "" {
 		cfg.Own = &farmer.Ownership{Message: g.message, Signature: g.signature}
 	}
-	crew, err := farmer.NewCrew(cfg, g.number)
+	group, err := farmer.NewGroup(cfg, g.number)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range crew {
+	for _, f := range group {
 		address, err := f.Address()
 		if err != nil {
 			return nil, err
@@ -134,7 +134,7 @@ func (g farming) crew(client *farmer.Client, size int64, log *slog.Logger) (farm
 			return nil, fmt.Errorf("%s holds a farmer of the address %s: give that address, or another --dir", g.dir, address)
 		}
 	}
-	return crew, nil
+	return group, nil
 }
 
 // advise adds to an error what its reader can do about it.

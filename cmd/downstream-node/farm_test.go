@@ -137,7 +137,8 @@ func TestFarmAdviceOnAnUnreachableNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = farming{node: "http://127.0.0.1:1"}.advise(client.Ping(t.Context()))
+	_, err = client.Heartbeat(t.Context(), "token")
+	err = farming{node: "http://127.0.0.1:1"}.advise(err)
 	for _, want := range []string{"http://127.0.0.1:1", "refused", "running"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not tell of %q", err, want)

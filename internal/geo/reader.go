@@ -1,7 +1,20 @@
+// Package geo looks up the location of an IP address in a GeoLite2 or GeoIP2
+// City database.
+//
+// Only the status page uses locations, so no problem with the database is an
+// error of the node. Without a usable database every location is unknown, and
+// the log says why.
+//
+// The package reads the database into memory (about 60 MiB for GeoLite2 City).
+// It does not map the file: a process that maps a file is killed if another
+// program overwrites it. A replaced reader needs no closing; the garbage
+// collector frees it after its last lookup.
+//
+// Invariant: every lookup uses one complete database that opened and passed a
+// trial lookup. A file that fails either check never replaces the database.
 package geo
 
 import (
-	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -14,24 +27,22 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Reader looks locations up in the database of a file, and follows the file
-// when it changes. It is safe for concurrent use. A nil Reader is one without
-// a database.
+// Reader looks up locations in a database file and reloads the file if it
+// changes. It is safe for concurrent use. A nil Reader has no database.
 type Reader struct {
-	file file // of the watching goroutine, once there is one
+	file file // owned by the goroutine that runs watch, once it runs
 	log  *slog.Logger
 
-	current atomic.Pointer[geoip2.Reader] // nil while there is no database
+	current atomic.Pointer[geoip2.Reader] // nil without a database
 
 	closing sync.Once
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }
 
-// Open returns a Reader of the database at path, and looks every interval
-// whether the file has changed. The file may be absent and come later. With an
-// empty path there is no database and nothing to watch. Whether the file can
-// be read is told to log. Close stops the watching.
+// Open returns a Reader of the database at path. Every interval it checks
+// whether the file has changed. The file need not exist yet. An empty path means
+// no database. Problems with the file are logged. Close stops the checks.
 func Open(path string, interval time.Duration, log *slog.Logger) *Reader {
 	r := newReader(path, log)
 	if path == "" {
@@ -50,8 +61,8 @@ func newReader(path string, log *slog.Logger) *Reader {
 	}
 }
 
-// Close stops the watching and lets go of the database; from then on all
-// locations are unknown. It may be called more than once.
+// Close stops the checks and releases the database. After Close every location
+// is unknown. It may be called more than once.
 func (r *Reader) Close() error {
 	if r == nil {
 		return nil
@@ -62,20 +73,18 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-var _ io.Closer = (*Reader)(nil)
-
-// Lookup returns where addr is, with English names, or nil where that is
-// unknown, as it is for private addresses. The state is the largest
-// subdivision of the country. Names that are unknown are empty; coordinates
-// that are unknown, as with a database of countries, are 0.
+// Lookup returns the location of addr with English names. It returns nil if the
+// location is unknown, and for private addresses. The state is the largest
+// subdivision of the country. Unknown names are empty. Unknown coordinates, as
+// in a database of countries, are 0.
 func (r *Reader) Lookup(addr netip.Addr) *node.Location {
 	if r == nil {
 		return nil
 	}
 	db := r.current.Load()
 	addr = addr.Unmap()
-	// A database is not to be trusted with addresses that mean something else
-	// on every network.
+	// Private addresses mean something else on every network, so an entry for
+	// them must not be used.
 	if db == nil || !addr.IsGlobalUnicast() || addr.IsPrivate() {
 		return nil
 	}
@@ -87,8 +96,8 @@ func (r *Reader) Lookup(addr netip.Addr) *node.Location {
 	return location(city)
 }
 
-// GeoLite2 says whether the database is one of MaxMind's free ones, whose
-// licence asks that whoever shows its data say so.
+// GeoLite2 reports whether the database is one of MaxMind's free ones. Their
+// licence requires an attribution wherever the data is shown.
 func (r *Reader) GeoLite2() bool {
 	if r == nil {
 		return false
@@ -97,7 +106,7 @@ func (r *Reader) GeoLite2() bool {
 	return db != nil && strings.HasPrefix(db.Metadata().DatabaseType, "GeoLite2")
 }
 
-// location is nil where the record says neither the country nor the place.
+// location returns nil if the record has neither a country nor coordinates.
 func location(city *geoip2.City) *node.Location {
 	known := city.Location.HasCoordinates()
 	if city.Country.Names.English == "" && !known {

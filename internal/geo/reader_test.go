@@ -21,7 +21,7 @@ func english(name string) mmdbtype.Map {
 	return mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name), "de": mmdbtype.String("auf Deutsch")}}
 }
 
-// recordOf is a record as MaxMind's are, of a city by the name of city.
+// recordOf returns a record in MaxMind's format with the given city.
 func recordOf(city string) mmdbtype.Map {
 	return mmdbtype.Map{
 		"country":      english("United Kingdom"),
@@ -32,7 +32,7 @@ func recordOf(city string) mmdbtype.Map {
 	}
 }
 
-// database returns a small mmdb of the type with the records.
+// database returns a small mmdb file of the type with the records.
 func database(t testing.TB, databaseType string, records map[string]mmdbtype.Map) []byte {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: databaseType, IncludeReservedNetworks: true})
@@ -55,13 +55,14 @@ func database(t testing.TB, databaseType string, records map[string]mmdbtype.Map
 	return out.Bytes()
 }
 
-// cityDatabase has one network, 81.2.69.0/24, in a city by the name of city.
+// cityDatabase returns a database with one network, 81.2.69.0/24, in the given
+// city.
 func cityDatabase(t testing.TB, city string) []byte {
 	t.Helper()
 	return database(t, "GeoLite2-City", map[string]mmdbtype.Map{"81.2.69.0/24": recordOf(city)})
 }
 
-var someone = netip.MustParseAddr("81.2.69.142")
+var knownAddr = netip.MustParseAddr("81.2.69.142")
 
 func write(t testing.TB, path string, content []byte) {
 	t.Helper()
@@ -106,7 +107,7 @@ func TestLookup(t *testing.T) {
 		{"country alone", "2.0.0.1", &node.Location{Country: "France"}},
 		{"coordinates alone", "2.0.1.1", &node.Location{Lon: 9}},
 		{"half the coordinates", "2.0.2.1", nil},
-		{"where it is registered", "2.0.3.1", nil},
+		{"registered country alone", "2.0.3.1", nil},
 		{"empty record", "2.0.4.1", nil},
 		{"broken record", "2.0.5.1", nil},
 		{"not in the database", "8.8.8.8", nil},
@@ -127,7 +128,7 @@ func TestLookup(t *testing.T) {
 	t.Run("no address", func(t *testing.T) {
 		t.Parallel()
 		if got := r.Lookup(netip.Addr{}); got != nil {
-			t.Errorf("%+v, want none", got)
+			t.Errorf("%+v, want nil", got)
 		}
 	})
 }
@@ -136,17 +137,17 @@ func TestWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
 	for name, r := range map[string]*Reader{
-		"nil":         nil,
-		"no path":     Open("", time.Hour, log),
-		"absent file": Open(filepath.Join(t.TempDir(), "absent"), time.Hour, log),
-		"directory":   Open(t.TempDir(), time.Hour, log),
-		"no database": openTest(t, []byte("not a database")),
-		"empty file":  openTest(t, nil),
-		"of networks": openTest(t, database(t, "GeoLite2-ASN", nil)),
-		"cut off":     openTest(t, cityDatabase(t, "London")[:100]),
+		"nil":            nil,
+		"no path":        Open("", time.Hour, log),
+		"absent file":    Open(filepath.Join(t.TempDir(), "absent"), time.Hour, log),
+		"directory":      Open(t.TempDir(), time.Hour, log),
+		"not a database": openTest(t, []byte("not a database")),
+		"empty file":     openTest(t, nil),
+		"other type":     openTest(t, database(t, "GeoLite2-ASN", nil)),
+		"truncated":      openTest(t, cityDatabase(t, "London")[:100]),
 	} {
-		if got := r.Lookup(someone); got != nil {
-			t.Errorf("%s: %+v, want none", name, got)
+		if got := r.Lookup(knownAddr); got != nil {
+			t.Errorf("%s: %+v, want nil", name, got)
 		}
 		if err := r.Close(); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -157,7 +158,7 @@ func TestWithoutDatabase(t *testing.T) {
 func TestClose(t *testing.T) {
 	t.Parallel()
 	r := openTest(t, cityDatabase(t, "London"))
-	if r.Lookup(someone) == nil {
+	if r.Lookup(knownAddr) == nil {
 		t.Fatal("no location before Close")
 	}
 	for range 2 {
@@ -165,7 +166,7 @@ func TestClose(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := r.Lookup(someone); got != nil {
+	if got := r.Lookup(knownAddr); got != nil {
 		t.Errorf("%+v after Close", got)
 	}
 }
@@ -174,7 +175,7 @@ func BenchmarkLookup(b *testing.B) {
 	r := openTest(b, cityDatabase(b, "London"))
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Lookup(someone)
+		r.Lookup(knownAddr)
 	}
 }
 
@@ -182,13 +183,13 @@ func TestGeoLite2(t *testing.T) {
 	t.Parallel()
 	entries := map[string]mmdbtype.Map{"81.2.69.0/24": recordOf("London")}
 	if !openTest(t, database(t, "GeoLite2-City", entries)).GeoLite2() {
-		t.Error("a GeoLite2 database is not known as one")
+		t.Error("a GeoLite2 database is not recognized")
 	}
 	if openTest(t, database(t, "GeoIP2-City", entries)).GeoLite2() {
-		t.Error("a GeoIP2 database passes for GeoLite2")
+		t.Error("a GeoIP2 database is reported as GeoLite2")
 	}
 	absent := Open("", time.Hour, slog.New(slog.DiscardHandler))
 	if absent.GeoLite2() || (*Reader)(nil).GeoLite2() {
-		t.Error("no database passes for GeoLite2")
+		t.Error("no database is reported as GeoLite2")
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/oschwald/geoip2-golang/v2"
 )
 
-// maxSize bounds a database, in bytes, well above the largest that exists.
+// maxSize limits a database, in bytes. The largest databases are far smaller.
 const maxSize = 1 << 30
 
-// errUnsettled means that the file was written to while it was read.
-var errUnsettled = errors.New("the file is being written")
+// errBeingWritten is returned if the file changed while it was read.
+var errBeingWritten = errors.New("the file is being written")
 
 func (r *Reader) watch(interval time.Duration) {
 	ticker := time.NewTicker(interval)
@@ -30,11 +30,10 @@ func (r *Reader) watch(interval time.Duration) {
 	}
 }
 
-// reload puts the file's database in the place of the current one if the file
-// has changed since the last time. It logs each change and each new trouble
-// once, not at every look.
+// reload replaces the database if the file has changed since the last call. It
+// logs each change and each new problem once, not at every call.
 func (r *Reader) reload() {
-	previous := r.file.trouble
+	previous := r.file.problem
 	content, err := r.file.readIfChanged()
 	if err == nil && content == nil {
 		return
@@ -44,18 +43,19 @@ func (r *Reader) reload() {
 		db, err = open(content)
 	}
 	if err != nil {
-		r.file.trouble = err.Error()
-		if r.file.trouble != previous {
+		r.file.problem = err.Error()
+		if r.file.problem != previous {
 			r.log.Warn("location database cannot be used", "error", err, "keeping", r.current.Load() != nil)
 		}
 		return
 	}
-	r.file.trouble = ""
+	r.file.problem = ""
 	r.current.Store(db)
 	r.log.Info("location database opened", "type", db.Metadata().DatabaseType, "built", db.Metadata().BuildTime().UTC())
 }
 
-// open returns the database in content, which has to be one of cities.
+// open opens the database in content. The trial lookup fails unless it is a
+// database of cities.
 func open(content []byte) (*geoip2.Reader, error) {
 	db, err := geoip2.OpenBytes(content)
 	if err != nil {
@@ -67,17 +67,16 @@ func open(content []byte) (*geoip2.Reader, error) {
 	return db, nil
 }
 
-// file is a file that may change.
+// file is a file that can change.
 type file struct {
 	path    string
-	seen    os.FileInfo // of the file as it was read last; nil before
-	trouble string      // what was last wrong with it; empty if nothing
+	seen    os.FileInfo // at the last successful read; nil before it
+	problem string      // the last problem; empty if there is none
 }
 
-// readIfChanged returns the content of the file if it is another one, or a
-// newer or longer or shorter one, than it was read last, and nil if not. The
-// path is resolved anew each time: Kubernetes changes the files of a config map
-// by changing where a symbolic link in the path points.
+// readIfChanged returns the content of the file if the file, its size or its
+// time differ from the last read, and nil otherwise. It resolves the path every
+// time: Kubernetes updates a config map by changing a symbolic link in the path.
 func (f *file) readIfChanged() ([]byte, error) {
 	before, err := os.Stat(f.path)
 	if err != nil {
@@ -99,14 +98,14 @@ func (f *file) readIfChanged() ([]byte, error) {
 	if _, err := io.ReadFull(opened, content); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}
-	// A writer that is at work now would leave us with the start of one
-	// database and the end of another.
+	// If another process writes the file now, the content can be the start of
+	// one database and the end of another.
 	after, err := opened.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !same(before, after) {
-		return nil, errUnsettled
+		return nil, errBeingWritten
 	}
 	f.seen = before
 	return content, nil

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// cityOf returns the city that r knows for someone, empty if it knows none.
+// cityOf returns the city that r finds for knownAddr, or "" if it finds none.
 func cityOf(r *Reader) string {
-	if l := r.Lookup(someone); l != nil {
+	if l := r.Lookup(knownAddr); l != nil {
 		return l.City
 	}
 	return ""
 }
 
-// replace puts content in the place of the file at path in one step.
+// replace replaces the file at path in one step.
 func replace(t testing.TB, path string, content []byte) {
 	t.Helper()
 	write(t, path+".new", content)
@@ -33,7 +33,7 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	london, paris := cityDatabase(t, "London"), cityDatabase(t, "Paris!")
 	if len(london) != len(paris) {
-		t.Fatal("the databases differ in size; the steps below want them not to")
+		t.Fatal("the databases differ in size; the steps below need the same size")
 	}
 	path := filepath.Join(t.TempDir(), "city.mmdb")
 	var logged bytes.Buffer
@@ -41,26 +41,26 @@ func TestReload(t *testing.T) {
 	steps := []struct {
 		name   string
 		change func()
-		city   string // that is known from then on
-		log    string // that the change causes, once; empty for silence
+		city   string // found after the change
+		log    string // logged once after the change; "" for nothing
 	}{
 		{"absent", func() {}, "", "no such file"},
 		{"still absent", func() {}, "", ""},
-		{"made", func() { write(t, path, london) }, "London", "location database opened"},
+		{"created", func() { write(t, path, london) }, "London", "location database opened"},
 		{"unchanged", func() {}, "London", ""},
-		{"replaced by one as large", func() { replace(t, path, paris) }, "Paris!", "location database opened"},
-		{"written over", func() { overwrite(t, path, london) }, "London", "location database opened"},
+		{"replaced by one of the same size", func() { replace(t, path, paris) }, "Paris!", "location database opened"},
+		{"overwritten", func() { overwrite(t, path, london) }, "London", "location database opened"},
 		{"broken", func() { replace(t, path, london[:len(london)/2]) }, "London", "keeping=true"},
 		{"still broken", func() {}, "London", ""},
-		{"broken anew", func() { replace(t, path, nil) }, "London", ""},
-		{"gone", func() { remove(t, path) }, "London", "no such file"},
-		{"back", func() { write(t, path, paris) }, "Paris!", "location database opened"},
+		{"broken in another way", func() { replace(t, path, nil) }, "London", ""},
+		{"removed", func() { remove(t, path) }, "London", "no such file"},
+		{"created again", func() { write(t, path, paris) }, "Paris!", "location database opened"},
 	}
 	for _, step := range steps {
 		logged.Reset()
 		step.change()
 		r.reload()
-		r.reload() // what is told is told once
+		r.reload() // must log nothing more
 		if got := cityOf(r); got != step.city {
 			t.Errorf("%s: the city is %q, want %q", step.name, got, step.city)
 		}
@@ -71,8 +71,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// overwrite writes into the file at path and moves its time on, as the clock
-// of the file system may be too coarse to.
+// overwrite writes into the file at path and sets a later time, because the
+// clock of the file system may be too coarse to show the change.
 func overwrite(t testing.TB, path string, content []byte) {
 	t.Helper()
 	write(t, path, content)
@@ -89,8 +89,8 @@ func remove(t testing.TB, path string) {
 	}
 }
 
-// TestReloadConfigMap changes the file as the kubelet does: the path goes
-// through a symbolic link to a directory, and the link is replaced.
+// TestReloadConfigMap changes the file like the kubelet does: the path contains
+// a symbolic link to a directory, and the link is replaced.
 func TestReloadConfigMap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -127,12 +127,12 @@ func TestWatch(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "city.mmdb")
 		write(t, path, cityDatabase(t, "London"))
 		r := Open(path, time.Minute, slog.New(slog.DiscardHandler))
-		defer r.Close() // the bubble fails where the goroutine is left
+		defer r.Close() // the bubble fails if the goroutine does not end
 		replace(t, path, cityDatabase(t, "Paris!"))
 		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
 		if got := cityOf(r); got != "London" {
-			t.Errorf("before the interval is over the city is %q", got)
+			t.Errorf("before the end of the interval the city is %q", got)
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
@@ -142,8 +142,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestLookupWhileReloading is for the race detector, and holds that a lookup
-// sees one of the databases and never none.
+// TestLookupWhileReloading checks that every lookup uses one of the databases.
+// It is also for the race detector.
 func TestLookupWhileReloading(t *testing.T) {
 	t.Parallel()
 	cities := []string{"London", "Paris!"}
@@ -153,10 +153,10 @@ func TestLookupWhileReloading(t *testing.T) {
 	r := newReader(path, slog.New(slog.DiscardHandler))
 	r.reload()
 
-	var farmers sync.WaitGroup
+	var lookups sync.WaitGroup
 	done := make(chan struct{})
 	for range 2 {
-		farmers.Go(func() {
+		lookups.Go(func() {
 			for {
 				select {
 				case <-done:
@@ -178,10 +178,10 @@ func TestLookupWhileReloading(t *testing.T) {
 		}
 	}
 	close(done)
-	farmers.Wait()
+	lookups.Wait()
 }
 
-// FuzzOpen holds that a file that is no database does no more harm than that.
+// FuzzOpen checks that no file content causes a panic.
 func FuzzOpen(f *testing.F) {
 	small := cityDatabase(f, "London")
 	f.Add(small)
@@ -195,6 +195,6 @@ func FuzzOpen(f *testing.F) {
 		}
 		r := newReader("", slog.New(slog.DiscardHandler))
 		r.current.Store(db)
-		r.Lookup(someone)
+		r.Lookup(knownAddr)
 	})
 }

@@ -1,8 +1,8 @@
-// Package ops is the private HTTP port that every process of the node has:
-// liveness, readiness, metrics and, where asked for, profiles.
+// Package ops serves the private HTTP port of every node process: liveness,
+// readiness, metrics and, if enabled, profiles.
 //
-// It is for operators and their machines only, and never to be put where
-// farmers can reach it.
+// The port is for operators and their tools. Farmers must not be able to reach
+// it.
 package ops
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Check says whether one dependency can be used now.
+// Check reports whether one dependency is usable now.
 type Check struct {
 	Name string
 	Run  func(context.Context) error
 }
 
-// Ops answers for one process.
+// Ops holds the health state and metrics of one process.
 type Ops struct {
 	Registry *prometheus.Registry
 
@@ -35,19 +35,19 @@ type Ops struct {
 	profiles bool
 }
 
-// New makes an Ops with the process's own metrics registered.
+// New makes an Ops and registers the metrics of the Go runtime and the process.
 func New(profiles bool, checks ...Check) *Ops {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Ops{Registry: reg, checks: checks, profiles: profiles}
 }
 
-// Serve lets readiness turn on: the process has joined its node and does its
-// work. Until then load balancers should send nothing to it.
+// Serve declares that the process has joined its node and does its work. Before
+// that it is not ready, so load balancers send it nothing.
 func (o *Ops) Serve() { o.serving.Store(true) }
 
-// Drain turns readiness off for good: the process is about to stop, and load
-// balancers should send no more to it.
+// Drain makes the process not ready for good: it is about to stop, and load
+// balancers must send it nothing more.
 func (o *Ops) Drain() { o.draining.Store(true) }
 
 // Handler serves /healthz, /readyz, /metrics and /debug/pprof.
@@ -68,11 +68,11 @@ func (o *Ops) Handler() http.Handler {
 	return mux
 }
 
-// checkTimeout is how long a dependency may take to answer: well under the
-// second that a kubelet gives a probe by default.
+// checkTimeout limits a readiness check. It is below one second, the kubelet's
+// default timeout for a probe.
 const checkTimeout = 800 * time.Millisecond
 
-// ready names every dependency with "ok" or what is wrong with it.
+// ready lists every dependency with "ok" or its error.
 func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
@@ -90,26 +90,26 @@ func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
 	wg.Wait()
 
 	code := http.StatusOK
-	answer := map[string]string{}
+	response := map[string]string{}
 	for i, check := range o.checks {
-		answer[check.Name] = results[i]
+		response[check.Name] = results[i]
 		if results[i] != "ok" {
 			code = http.StatusServiceUnavailable
 		}
 	}
 	switch {
 	case o.draining.Load():
-		answer["process"] = "draining"
+		response["process"] = "draining"
 		code = http.StatusServiceUnavailable
 	case !o.serving.Load():
-		answer["process"] = "starting"
+		response["process"] = "starting"
 		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, code, answer)
+	writeJSON(w, code, response)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(v) // a peer that went away needs no answer
+	json.NewEncoder(w).Encode(v) // fails only if the peer has disconnected
 }

@@ -25,20 +25,20 @@ func get(o *ops.Ops, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-func said(t *testing.T, w *httptest.ResponseRecorder) map[string]string {
+func decode(t *testing.T, w *httptest.ResponseRecorder) map[string]string {
 	t.Helper()
-	var answer map[string]string
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+	var response map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &response); err != nil {
 		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
 	}
-	return answer
+	return response
 }
 
 func check(name string, err error) ops.Check {
 	return ops.Check{Name: name, Run: func(context.Context) error { return err }}
 }
 
-func TestReadyNamesWhatIsMissing(t *testing.T) {
+func TestReadyListsEveryDependency(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -46,24 +46,24 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 		code   int
 		want   map[string]string
 	}{
-		{"nothing is needed", nil, http.StatusOK, map[string]string{}},
+		{"no dependencies", nil, http.StatusOK, map[string]string{}},
 		{
-			"all there",
+			"all usable",
 			[]ops.Check{check("database", nil), check("redis", nil)},
 			http.StatusOK,
 			map[string]string{"database": "ok", "redis": "ok"},
 		},
 		{
-			"one missing",
+			"one unusable",
 			[]ops.Check{check("database", nil), check("redis", errors.New("connection refused"))},
 			http.StatusServiceUnavailable,
 			map[string]string{"database": "ok", "redis": "connection refused"},
 		},
 		{
-			"all missing",
-			[]ops.Check{check("database", errors.New("gone")), check("redis", errors.New("gone too"))},
+			"none usable",
+			[]ops.Check{check("database", errors.New("unreachable")), check("redis", errors.New("disk full"))},
 			http.StatusServiceUnavailable,
-			map[string]string{"database": "gone", "redis": "gone too"},
+			map[string]string{"database": "unreachable", "redis": "disk full"},
 		},
 	}
 	for _, tt := range tests {
@@ -72,7 +72,7 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 			o := ops.New(false, tt.checks...)
 			o.Serve()
 			w := get(o, "/readyz")
-			got := said(t, w)
+			got := decode(t, w)
 			if w.Code != tt.code || len(got) != len(tt.want) {
 				t.Errorf("%d %v, want %d %v", w.Code, got, tt.code, tt.want)
 			}
@@ -85,26 +85,25 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A dependency that does not answer is missing, and holds nobody up for long.
-func TestReadyDoesNotWait(t *testing.T) {
+// A dependency that does not respond is reported as unusable after a timeout.
+func TestReadyLimitsTheWaitForADependency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		silent := ops.Check{Name: "database", Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 		o := ops.New(false, silent, check("redis", nil))
 		o.Serve()
 		w := get(o, "/readyz")
-		if got := said(t, w); w.Code != http.StatusServiceUnavailable || got["database"] == "ok" || got["redis"] != "ok" {
+		if got := decode(t, w); w.Code != http.StatusServiceUnavailable || got["database"] == "ok" || got["redis"] != "ok" {
 			t.Errorf("%d %v", w.Code, got)
 		}
 	})
 }
 
-// A process that waits for its database is alive and not ready, whatever its
-// dependencies say.
+// Before Serve the process is not ready, even if every dependency is usable.
 func TestNotReadyBeforeItServes(t *testing.T) {
 	t.Parallel()
 	o := ops.New(false, check("database", nil))
-	if w := get(o, "/readyz"); w.Code != http.StatusServiceUnavailable || said(t, w)["process"] != "starting" {
+	if w := get(o, "/readyz"); w.Code != http.StatusServiceUnavailable || decode(t, w)["process"] != "starting" {
 		t.Errorf("before: %d %s", w.Code, w.Body)
 	}
 	o.Serve()
@@ -113,30 +112,31 @@ func TestNotReadyBeforeItServes(t *testing.T) {
 	}
 }
 
-// Draining turns readiness off, and not liveness: a process that drains must
-// not be killed for it.
+// A draining process is not ready but still alive, so that the kubelet does not
+// kill it.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	o := ops.New(false, check("database", nil))
 	o.Serve()
 	o.Drain()
-	if w := get(o, "/readyz"); w.Code != http.StatusServiceUnavailable || said(t, w)["process"] != "draining" {
+	if w := get(o, "/readyz"); w.Code != http.StatusServiceUnavailable || decode(t, w)["process"] != "draining" {
 		t.Errorf("ready: %d %s", w.Code, w.Body)
 	}
-	if w := get(o, "/healthz"); w.Code != http.StatusOK || said(t, w)["status"] != "ok" {
+	if w := get(o, "/healthz"); w.Code != http.StatusOK || decode(t, w)["status"] != "ok" {
 		t.Errorf("healthy: %d %s", w.Code, w.Body)
 	}
 }
 
-// A database that is gone is no reason to restart the process.
-func TestHealthAsksNobody(t *testing.T) {
+// Restarting the process does not help if the database is unreachable, so
+// liveness ignores the dependencies.
+func TestHealthIgnoresDependencies(t *testing.T) {
 	t.Parallel()
-	if w := get(ops.New(false, check("database", errors.New("gone"))), "/healthz"); w.Code != http.StatusOK {
+	if w := get(ops.New(false, check("database", errors.New("unreachable"))), "/healthz"); w.Code != http.StatusOK {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
-func TestMetricsAreOfTheProcessAndItsRooms(t *testing.T) {
+func TestMetricsOfTheProcessAndItsComponents(t *testing.T) {
 	t.Parallel()
 	o := ops.New(false)
 	chunks := prometheus.NewCounter(prometheus.CounterOpts{Name: "downstream_test_chunks_total", Help: "Chunks."})
@@ -153,11 +153,11 @@ func TestMetricsAreOfTheProcessAndItsRooms(t *testing.T) {
 	}
 }
 
-func TestProfilesAreBehindAFlag(t *testing.T) {
+func TestProfilesAreOffUnlessEnabled(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine"} {
 		if w := get(ops.New(false), path); w.Code != http.StatusNotFound {
-			t.Errorf("%s: %d where nobody asked for it", path, w.Code)
+			t.Errorf("%s: %d although profiles are off", path, w.Code)
 		}
 		if w := get(ops.New(true), path); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", path, w.Code)

@@ -1,3 +1,13 @@
+// Package sjcx holds what the node needs to know about the coin SJCX: whether a
+// text is an address, whether the key of an address signed a message, and which
+// addresses a whitelist names. The formats are Bitcoin's (PROTOCOL.md, section
+// 6).
+//
+// It is not a wallet: it knows no balances except those in a whitelist, and it
+// uses no network. Only the farmer and the tests sign.
+//
+// Invariant: an address has one spelling. Two different valid texts are two
+// different addresses, so no spelling evades a limit for each address.
 package sjcx
 
 import (
@@ -7,28 +17,28 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil/base58"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	//lint:ignore SA1019 deprecated for new formats; this one is Bitcoin's
+	//lint:ignore SA1019 deprecated for new formats; Bitcoin's addresses need it
 	"golang.org/x/crypto/ripemd160"
 )
 
-// MaxAddressLength is the most bytes that the text of an address may have. An
-// address of 20 bytes of hash has at most 35; the time that decoding takes
-// grows with the square of the length.
-const MaxAddressLength = 128
+// maxAddressLength limits the text of an address, in bytes. An address with a
+// hash of 20 bytes has at most 35. The limit matters because decoding takes
+// quadratic time.
+const maxAddressLength = 128
 
 // versionP2PKH is the version byte of an address that pays to the hash of a
-// public key.
+// public key (P2PKH).
 const versionP2PKH = 0
 
-// ErrAddress is wrapped by every error about a text that is no address.
+// ErrAddress is wrapped by every error about a text that is not an address.
 var ErrAddress = errors.New("invalid address")
 
-// ParseAddress decodes the base58check text of an address into its version
-// byte and what it pays to, for most addresses a hash of 20 bytes. The error
+// ParseAddress decodes the base58check text of an address into its version byte
+// and its payload, which for most addresses is a hash of 20 bytes. The error
 // wraps [ErrAddress].
 func ParseAddress(text string) (version byte, payload []byte, err error) {
-	if len(text) > MaxAddressLength {
-		return 0, nil, fmt.Errorf("%w: longer than %d bytes", ErrAddress, MaxAddressLength)
+	if len(text) > maxAddressLength {
+		return 0, nil, fmt.Errorf("%w: longer than %d bytes", ErrAddress, maxAddressLength)
 	}
 	payload, version, err = base58.CheckDecode(text)
 	if err != nil {
@@ -37,20 +47,14 @@ func ParseAddress(text string) (version byte, payload []byte, err error) {
 	return version, payload, nil
 }
 
-// Valid says whether text is an address, which it is if base58check decodes.
-func Valid(text string) bool {
-	_, _, err := ParseAddress(text)
-	return err == nil
-}
-
-// Address returns the P2PKH address of key. A key has two of them, one for
-// each way to write it down.
+// Address returns the P2PKH address of key. A key has two addresses: one for its
+// compressed form and one for its uncompressed form.
 func Address(key *secp256k1.PublicKey, compressed bool) string {
 	hash := keyHash(key, compressed)
 	return base58.CheckEncode(hash[:], versionP2PKH)
 }
 
-// keyHash is RIPEMD-160(SHA-256(key)).
+// keyHash returns RIPEMD-160(SHA-256(key)).
 func keyHash(key *secp256k1.PublicKey, compressed bool) (hash [ripemd160.Size]byte) {
 	text := key.SerializeUncompressed()
 	if compressed {

@@ -14,35 +14,35 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// signatureSize is a byte for the recovery id, 32 for r and 32 for s.
+// signatureSize is one byte for the recovery id, 32 for r and 32 for s.
 const signatureSize = 65
 
-// maxSignatureLength bounds the base64 of a signature: 88 bytes, and some for
-// the line breaks that base64 ignores.
+// maxSignatureLength limits the base64 of a signature, in bytes: 88, and room for
+// line breaks, which base64 ignores.
 const maxSignatureLength = 128
 
-// messagePrefix sets signed messages apart from signed transactions; the first
+// messagePrefix separates signed messages from signed transactions. Its first
 // byte is the length of the rest.
 const messagePrefix = "\x18Bitcoin Signed Message:\n"
 
-// ErrSignature is wrapped by every error about a signature that does not show
-// that a message comes from the owner of an address.
+// ErrSignature is wrapped by every error about a signature that does not prove
+// that the owner of an address signed a message.
 var ErrSignature = errors.New("invalid signature")
 
-// Verify returns nil if signature, in base64, was made over message with the
-// key of the P2PKH address. Whether the signature says that the key was
-// compressed does not count; the address does, in either form. The error wraps
+// Verify returns nil if the key of the P2PKH address signed message. The
+// signature is in base64. Verify accepts the compressed and the uncompressed
+// address of the key, whichever form the signature names. The error wraps
 // [ErrAddress] or [ErrSignature].
 //
-// A good signature can be turned into another good one by anybody, so a
-// signature identifies nothing; it only shows who signed.
+// Anyone can turn a valid signature into another valid one for the same message
+// and key. So a signature must not be used as an identifier.
 func Verify(address, message, signature string) error {
 	version, want, err := ParseAddress(address)
 	if err != nil {
 		return err
 	}
 	if version != versionP2PKH {
-		return fmt.Errorf("%w: an address of version %d has no key that could sign", ErrSignature, version)
+		return fmt.Errorf("%w: an address of version %d does not belong to a key", ErrSignature, version)
 	}
 	if len(signature) > maxSignatureLength {
 		return fmt.Errorf("%w: longer than %d bytes", ErrSignature, maxSignatureLength)
@@ -64,18 +64,17 @@ func Verify(address, message, signature string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: made with the key of another address or over another message", ErrSignature)
+	return fmt.Errorf("%w: the key or the message is another one", ErrSignature)
 }
 
-// Sign returns the base64 of a signature of message, which [Verify] takes for
-// either address of key. The same arguments give the same signature (RFC
-// 6979).
+// Sign returns a signature of message in base64. [Verify] accepts it for both
+// addresses of key. The same arguments return the same signature (RFC 6979).
 func Sign(key *secp256k1.PrivateKey, message string, compressed bool) string {
 	digest := messageDigest(message)
 	return base64.StdEncoding.EncodeToString(ecdsa.SignCompact(key, digest[:], compressed))
 }
 
-// messageDigest is what is signed: H(H(prefix || varint(len) || message)).
+// messageDigest returns the signed digest: H(H(prefix || varint(len) || message)).
 func messageDigest(message string) [sha256.Size]byte {
 	inner := sha256.New()
 	io.WriteString(inner, messagePrefix)

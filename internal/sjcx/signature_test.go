@@ -13,14 +13,14 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// The case of PROTOCOL.md, section 6.
+// The example of PROTOCOL.md, section 6.
 const (
 	caseMessage   = "test message"
 	caseAddress   = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 	caseSignature = "HyzVUenXXo4pa+kgm1vS8PNJM83eIXFC5r0q86FGbqFcdla6rcw72/ciXiEPfjli3ENfwWuESHhv6K9esI0dl5I="
 )
 
-// changed returns the case's signature with change applied to its 65 bytes.
+// changed returns caseSignature with change applied to its 65 bytes.
 func changed(t testing.TB, change func(compact []byte) []byte) string {
 	t.Helper()
 	compact, err := base64.StdEncoding.DecodeString(caseSignature)
@@ -40,7 +40,7 @@ func TestVerify(t *testing.T) {
 		name, address, message, signature string
 		want                              error
 	}{
-		{"the protocol's case", caseAddress, caseMessage, caseSignature, nil},
+		{"the protocol's example", caseAddress, caseMessage, caseSignature, nil},
 		{"line breaks in base64", caseAddress, caseMessage, caseSignature[:76] + "\r\n" + caseSignature[76:] + "\n", nil},
 		{"another message", caseAddress, "Test message", caseSignature, ErrSignature},
 		{"a space after the message", caseAddress, caseMessage + " ", caseSignature, ErrSignature},
@@ -59,9 +59,9 @@ func TestVerify(t *testing.T) {
 		{"very long", caseAddress, caseMessage, strings.Repeat("A", 1<<20), ErrSignature},
 		{"the other y", caseAddress, caseMessage, withHeader(31 + 1), ErrSignature},
 		{"recovery id of an r beyond the order", caseAddress, caseMessage, withHeader(31 + 2), ErrSignature},
-		{"that, with the other y", caseAddress, caseMessage, withHeader(31 + 3), ErrSignature},
-		{"recovery id below all", caseAddress, caseMessage, withHeader(26), ErrSignature},
-		{"recovery id above all", caseAddress, caseMessage, withHeader(35), ErrSignature},
+		{"recovery id of an r beyond the order, with the other y", caseAddress, caseMessage, withHeader(31 + 3), ErrSignature},
+		{"recovery id too small", caseAddress, caseMessage, withHeader(26), ErrSignature},
+		{"recovery id too large", caseAddress, caseMessage, withHeader(35), ErrSignature},
 		{"recovery id of SegWit", caseAddress, caseMessage, withHeader(39), ErrSignature},
 		{"recovery id 255", caseAddress, caseMessage, withHeader(255), ErrSignature},
 		{"r is zero", caseAddress, caseMessage, changed(t, func(c []byte) []byte { clear(c[1:33]); return c }), ErrSignature},
@@ -79,7 +79,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// order returns n, the order of the group.
+// order returns n, the order of the curve's group.
 func order(t testing.TB) []byte {
 	t.Helper()
 	n, err := hex.DecodeString("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141")
@@ -89,8 +89,8 @@ func order(t testing.TB) []byte {
 	return n
 }
 
-// TestEveryByteOfASignatureCounts flips each bit of the header, and one of each
-// byte after it.
+// TestEveryByteOfASignatureCounts flips each bit of the header and one bit of
+// every other byte.
 func TestEveryByteOfASignatureCounts(t *testing.T) {
 	t.Parallel()
 	bits := []int{0, 1, 2, 3, 4, 5, 6, 7}
@@ -100,11 +100,11 @@ func TestEveryByteOfASignatureCounts(t *testing.T) {
 	for _, bit := range bits {
 		flipped := changed(t, func(c []byte) []byte { c[bit/8] ^= 1 << (bit % 8); return c })
 		err := Verify(caseAddress, caseMessage, flipped)
-		// The bit of the header that says "compressed" is a hint that we do
-		// without, for both addresses of the key are tried.
+		// Verify ignores the header's bit for a compressed key: it tries both
+		// addresses of the key.
 		if bit == 2 {
 			if err != nil {
-				t.Errorf("without the hint: %v", err)
+				t.Errorf("the bit for a compressed key flipped: %v", err)
 			}
 			continue
 		}
@@ -116,7 +116,7 @@ func TestEveryByteOfASignatureCounts(t *testing.T) {
 
 func TestSignVerify(t *testing.T) {
 	t.Parallel()
-	// Lengths at which the varint changes its form.
+	// The varint changes its form at these lengths.
 	for _, length := range []int{0, 1, 252, 253, 1024, 65535, 65536} {
 		message := strings.Repeat("é", length)[:length]
 		for _, compressed := range []bool{true, false} {
@@ -147,8 +147,8 @@ func TestVarint(t *testing.T) {
 	}
 }
 
-// TestMalleability states what everybody can do to a good signature: n - s
-// with the other y is good too, and Verify, as the old node, takes it.
+// TestMalleability shows that n - s with the other y is also a valid signature.
+// Verify accepts it, like the old node.
 func TestMalleability(t *testing.T) {
 	t.Parallel()
 	twin := changed(t, func(c []byte) []byte {
@@ -160,16 +160,17 @@ func TestMalleability(t *testing.T) {
 		return c
 	})
 	if twin == caseSignature {
-		t.Fatal("the twin is the signature itself")
+		t.Fatal("the twin equals the signature")
 	}
 	if err := Verify(caseAddress, caseMessage, twin); err != nil {
 		t.Errorf("the twin: %v", err)
 	}
 }
 
-// TestHighRecoveryID makes what nobody meets by chance: a signature whose
-// point R has an x beyond the order n, so that r is x - n and the recovery id
-// is 2 or 3. As R's logarithm is unknown, the key is the one that it recovers.
+// TestHighRecoveryID makes a signature whose point R has an x beyond the order n,
+// which does not happen by chance. Then r is x - n and the recovery id is 2 or 3.
+// The logarithm of R is unknown, so the test uses the key that the signature
+// recovers.
 func TestHighRecoveryID(t *testing.T) {
 	t.Parallel()
 	digest := messageDigest(caseMessage)
@@ -189,7 +190,7 @@ func TestHighRecoveryID(t *testing.T) {
 		r.SetByteSlice(compact[1:33])
 		s.SetByteSlice(compact[33:])
 		if !ecdsa.NewSignature(&r, &s).Verify(digest[:], key) {
-			t.Fatalf("header %d: the signature is not good", header)
+			t.Fatalf("header %d: the signature is not valid", header)
 		}
 		signature := base64.StdEncoding.EncodeToString(compact)
 		if err := Verify(Address(key, true), caseMessage, signature); err != nil {
@@ -198,13 +199,13 @@ func TestHighRecoveryID(t *testing.T) {
 		low := bytes.Clone(compact)
 		low[0] -= 2
 		if err := Verify(Address(key, true), caseMessage, base64.StdEncoding.EncodeToString(low)); !errors.Is(err, ErrSignature) {
-			t.Errorf("header %d with r taken for x: %v, want ErrSignature", header, err)
+			t.Errorf("header %d with r used as x: %v, want ErrSignature", header, err)
 		}
 	}
 }
 
-// FuzzVerify holds that Verify fails in the two ways that it says, and never
-// takes one signature for two messages.
+// FuzzVerify checks that Verify returns only its two documented errors, and never
+// accepts one signature for two messages.
 func FuzzVerify(f *testing.F) {
 	f.Add(caseAddress, caseMessage, caseSignature)
 	f.Add(caseAddress, "", caseSignature)
@@ -226,20 +227,20 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzSign holds that what Sign makes is good for its message and key alone.
+// FuzzSign checks that a signature is valid only for its message and key.
 func FuzzSign(f *testing.F) {
 	f.Add(uint32(1), caseMessage, true)
 	f.Add(uint32(0xffffffff), "", false)
 	f.Fuzz(func(t *testing.T, n uint32, message string, compressed bool) {
 		if n == 0 {
-			return // no key
+			return // 0 is not a key
 		}
 		signature := Sign(keyOf(n), message, compressed)
 		if err := Verify(Address(keyOf(n).PubKey(), compressed), message, signature); err != nil {
 			t.Error(err)
 		}
 		if Verify(Address(keyOf(n).PubKey(), compressed), message+"\x00", signature) == nil {
-			t.Error("good for another message")
+			t.Error("valid for another message")
 		}
 	})
 }

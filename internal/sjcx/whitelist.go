@@ -11,26 +11,25 @@ import (
 	"strings"
 )
 
-// maxLine bounds a line of a whitelist, in bytes.
+// maxLine limits a line of a whitelist, in bytes.
 const maxLine = 4096
 
 // Entry is a row of a whitelist.
 type Entry struct {
 	Address string
-	// Balance is in SJCX; a fraction is cut off.
+	// Balance is in whole SJCX, rounded down.
 	Balance int64
 }
 
-// ReadWhitelist yields, as it reads them, the entries of a whitelist whose
-// balance is at least minBalance. The whitelist is CSV, a row a line; the
-// first row names the columns and is skipped, and the columns after the
-// address and the balance are ignored. An address may come more than once.
+// ReadWhitelist reads a whitelist and yields the entries with a balance of at
+// least minBalance. The whitelist is CSV with one row on each line. The first
+// row names the columns and is skipped. Columns after the address and the
+// balance are ignored. An address may occur more than once.
 //
-// The first error, which names its line, is yielded with an empty Entry and
-// ends the sequence. As loading a whitelist takes contracts away from
-// everybody who is not on it, a caller should change nothing before the
-// sequence has ended without one. A file without even a first row is an error
-// for the same reason.
+// The first error names its line and ends the sequence. Loading a whitelist
+// removes the contracts of all other addresses, so a caller must change nothing
+// until the sequence has ended without an error. For the same reason a file
+// without a first row is an error.
 func ReadWhitelist(r io.Reader, minBalance int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewScanner(r)
@@ -56,24 +55,24 @@ func ReadWhitelist(r io.Reader, minBalance int64) iter.Seq2[Entry, error] {
 		case err != nil:
 			yield(Entry{}, fmt.Errorf("whitelist: line %d: %w", n+1, err))
 		case n == 0:
-			yield(Entry{}, errors.New("whitelist: line 1: there is no row of column names"))
+			yield(Entry{}, errors.New("whitelist: line 1: the row with the column names is missing"))
 		}
 	}
 }
 
-// parseEntry reads one row. Rows are parsed one by one, not as one CSV file,
-// for a forgotten quote would else take the rest of the file for a field.
+// parseEntry parses one row. Each row is parsed alone: in one CSV file, a missing
+// quote would turn all following lines into one field.
 func parseEntry(line string) (Entry, error) {
 	row := csv.NewReader(strings.NewReader(line))
 	fields, err := row.Read()
 	var malformed *csv.ParseError
 	switch {
-	case errors.As(err, &malformed): // without its line number, which is always 1
+	case errors.As(err, &malformed): // leave out its line number, which is always 1
 		return Entry{}, fmt.Errorf("column %d: %w", malformed.Column, malformed.Err)
 	case err != nil:
 		return Entry{}, err
 	case len(fields) < 2:
-		return Entry{}, errors.New("no balance")
+		return Entry{}, errors.New("the balance is missing")
 	}
 	address := strings.TrimSpace(fields[0])
 	if _, _, err := ParseAddress(address); err != nil {
@@ -86,13 +85,12 @@ func parseEntry(line string) (Entry, error) {
 	return Entry{Address: address, Balance: balance}, nil
 }
 
-// parseBalance reads a decimal number that is not negative, and cuts it down
-// to a whole one.
+// parseBalance parses a decimal number that is not negative and rounds it down.
 func parseBalance(text string) (int64, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	balance, err := strconv.ParseUint(whole, 10, 63)
 	if err != nil || strings.Trim(fraction, "0123456789") != "" {
-		return 0, fmt.Errorf("%q is not a balance", text)
+		return 0, fmt.Errorf("balance %q is not a number; write digits only, such as 9999", text)
 	}
 	return int64(balance), nil
 }

@@ -204,14 +204,14 @@ func (h *hoard) pump(t *testing.T) (stop func()) {
 }
 
 // crew is farmers as in the field, that hold little and prove it often.
-func startCrew(t *testing.T, url, address string, number int) (farmer.Crew, func()) {
+func startCrew(t *testing.T, url, address string, number int) (farmer.Group, func()) {
 	t.Helper()
 	reach(t, url)
 	client, err := farmer.NewClient(url, farmer.ClientConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	crew, err := farmer.NewCrew(farmer.Config{
+	crew, err := farmer.NewGroup(farmer.Config{
 		Client: client, Address: address, Dir: t.TempDir(), Size: 64 << 10, NoSync: true,
 		TakeEvery: time.Second, Patience: time.Minute,
 	}, number)
@@ -233,7 +233,7 @@ func startCrew(t *testing.T, url, address string, number int) (farmer.Crew, func
 }
 
 // awaitHeartbeats waits until the farmers were told of so many more.
-func awaitHeartbeats(t *testing.T, crew farmer.Crew, more int64) {
+func awaitHeartbeats(t *testing.T, crew farmer.Group, more int64) {
 	t.Helper()
 	goal := crew.Snapshot().Heartbeats + more
 	eventually(t, 90*time.Second, func() error {

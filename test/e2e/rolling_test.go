@@ -17,7 +17,7 @@ import (
 )
 
 // unharmed fails the test where a request of the farmers failed.
-func unharmed(t *testing.T, crew farmer.Crew, what string) {
+func unharmed(t *testing.T, crew farmer.Group, what string) {
 	t.Helper()
 	s := crew.Snapshot()
 	t.Logf("%s: %d heartbeats, %d requests failed, %d proofs refused, %d contracts lost", what, s.Heartbeats, s.Retries, s.Rejected, s.Dropped)
