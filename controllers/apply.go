@@ -7,7 +7,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,58 +14,65 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// named is what every generated apply configuration can tell of itself.
-type named interface {
-	runtime.ApplyConfiguration
-	GetName() *string
-	GetKind() *string
-	GetAPIVersion() *string
+// object is the part of an object that the operator sets.
+type object = runtime.ApplyConfiguration
+
+// ensure applies an object if it is wanted, and removes it if it is not. If an
+// optional kind is wanted but the cluster does not know it, the node runs
+// without the object and the status reports the kind.
+func (r *Reconciler) ensure(ctx context.Context, s *scope, wanted bool, kind schema.GroupVersionKind, name string, build func() object) error {
+	if optional(kind) {
+		known, err := r.knows(kind)
+		if err != nil {
+			return err
+		}
+		if !known {
+			if wanted {
+				s.facts.unknownKinds = append(s.facts.unknownKinds, kind.Kind)
+			}
+			return nil
+		}
+	}
+	if !wanted {
+		return r.remove(ctx, s, kind, name)
+	}
+	return r.apply(ctx, s, kind, name, build())
 }
 
-// apply makes an object what it should be. Fields that others set stay; an
-// object that is not the node's is refused.
-func (r *Reconciler) apply(ctx context.Context, s *scope, object named) error {
-	kind := schema.FromAPIVersionAndKind(*object.GetAPIVersion(), *object.GetKind())
-	return r.applyAs(ctx, s, kind, *object.GetName(), object)
-}
-
-// applyUnstructured is apply for a kind that client-go does not know.
-func (r *Reconciler) applyUnstructured(ctx context.Context, s *scope, object *unstructured.Unstructured) error {
-	return r.applyAs(ctx, s, object.GroupVersionKind(), object.GetName(), client.ApplyConfigurationFromUnstructured(object))
-}
-
-func (r *Reconciler) applyAs(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string, object runtime.ApplyConfiguration) error {
+// apply writes the fields of an object that the operator sets. Fields that
+// others set stay. It refuses an object that does not belong to the node.
+func (r *Reconciler) apply(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string, object object) error {
 	live, err := r.lookUp(ctx, s, kind, name)
 	if err == nil && live == nil && !optional(kind) {
-		// That there is none must not rest on a cache that may be behind.
-		live, err = r.lookUpIn(ctx, s, r.Live, kind, name)
+		// The cache may be behind, so ask the API server.
+		live, err = metadata(ctx, r.Live, s, kind, name)
 	}
 	if err != nil {
 		return err
 	}
 	if live != nil && !s.mayTake(live) {
-		return block(ReasonOwnershipConflict, "the %s %s is not this node's; rename the node, or delete the object if nobody needs it", kind.Kind, name)
+		return block(ReasonOwnershipConflict, "the %s %s does not belong to this node; rename the node, or delete the object if it is not in use", kind.Kind, name)
 	}
 	if err := r.Client.Apply(ctx, object, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
 		applies.WithLabelValues(kind.Kind, "error").Inc()
-		return notWritten(kind.Kind, name, err)
+		return writeError(kind.Kind, name, err)
 	}
 	applies.WithLabelValues(kind.Kind, "ok").Inc()
 	return nil
 }
 
-// notWritten is why an object could not be written. What the API server refuses
-// it refuses until somebody changes the spec, a quota or a permission; anything
-// else may work at the next attempt.
-func notWritten(kind, name string, err error) error {
+// writeError turns a failed write into a blocked error if the API server refuses
+// the object: a retry helps only after the spec, a quota or a permission has
+// changed. For any other error, a retry may succeed.
+func writeError(kind, name string, err error) error {
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return block(ReasonApplyFailed, "the API server refuses the %s %s: %s", kind, name, excerpt(err.Error()))
 	}
 	return fmt.Errorf("write the %s %s: %w", kind, name, err)
 }
 
-// remove deletes an object of the node's that is no longer asked for. One that
-// is somebody else's stays.
+// remove deletes an object that the node controls. It leaves other objects
+// alone.
 func (r *Reconciler) remove(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) error {
 	live, err := r.lookUp(ctx, s, kind, name)
 	if err != nil {
@@ -87,31 +93,39 @@ func (r *Reconciler) delete(ctx context.Context, object client.Object, options .
 	return nil
 }
 
-// lookUp gets the metadata of an object, or nil where there is none, from the
-// cache if it is of a kind that is watched.
+// lookUp reads an object's metadata, from the cache if the operator watches the
+// kind. It returns nil if the object does not exist.
 func (r *Reconciler) lookUp(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
 	if optional(kind) {
-		return r.lookUpIn(ctx, s, r.Live, kind, name)
+		return metadata(ctx, r.Live, s, kind, name)
 	}
-	return r.lookUpIn(ctx, s, r.Client, kind, name)
+	return metadata(ctx, r.Client, s, kind, name)
 }
 
-func (r *Reconciler) lookUpIn(ctx context.Context, s *scope, reader client.Reader, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
-	found := &metav1.PartialObjectMetadata{}
-	found.SetGroupVersionKind(kind)
-	err := reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, found)
+func metadata(ctx context.Context, reader client.Reader, s *scope, kind schema.GroupVersionKind, name string) (*metav1.PartialObjectMetadata, error) {
+	into := &metav1.PartialObjectMetadata{}
+	into.SetGroupVersionKind(kind)
+	return find(ctx, reader, s, kind.Kind, name, into)
+}
+
+// find reads an object in the node's namespace. It returns nil if the object
+// does not exist.
+func find[T client.Object](ctx context.Context, reader client.Reader, s *scope, kind, name string, into T) (T, error) {
+	var none T
+	err := reader.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, into)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil
+		return none, nil
 	case err != nil:
-		return nil, fmt.Errorf("get the %s %s: %w", kind.Kind, name, err)
+		return none, fmt.Errorf("get the %s %s: %w", kind, name, err)
 	}
-	return found, nil
+	return into, nil
 }
 
-// mayTake says whether an object is the node's: it controls it, or nobody does
-// and the labels say so, as after the node was deleted and its objects were
-// kept.
+// mayTake reports whether an object belongs to the node: either the node
+// controls it, or it has no controller and carries the node's labels. The
+// latter is an object that was kept when an earlier node of the name was
+// deleted.
 func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
 	if metav1.GetControllerOf(live) != nil {
 		return metav1.IsControlledBy(live, s.DownstreamNode)
@@ -119,12 +133,12 @@ func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
 	return s.Ours(live)
 }
 
-// optional says whether a cluster may not know a kind.
+// optional reports whether a kind exists only on clusters that installed it.
 func optional(kind schema.GroupVersionKind) bool {
 	return kind == desired.HTTPRouteKind || kind == desired.ServiceMonitorKind
 }
 
-// knows says whether the cluster knows a kind.
+// knows reports whether the cluster knows a kind.
 func (r *Reconciler) knows(kind schema.GroupVersionKind) (bool, error) {
 	_, err := r.Client.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	switch {

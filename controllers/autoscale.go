@@ -9,44 +9,69 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/internal/queue"
 )
 
-// askBacklog asks Redis how much work waits. What it does not tell is unknown,
-// and changes nothing.
-func (r *Reconciler) askBacklog(ctx context.Context, s *scope) error {
-	// An editor ends a file with a newline that is no part of the URL.
+// BacklogReader reads the number of verification jobs that wait or are being
+// verified, from the Redis at url and for the node with that name in Redis.
+type BacklogReader func(ctx context.Context, url, name string) (int64, error)
+
+// backlogTimeout limits one read. An unreachable Redis must not delay the
+// reconciles of other nodes.
+const backlogTimeout = 2 * time.Second
+
+// ReadBacklog is the BacklogReader for production. It connects for each read:
+// reads are seconds apart, and the URL may change.
+func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
+	defer cancel()
+	q, err := queue.Open(ctx, queue.Options{URL: url, Namespace: name, Timeout: backlogTimeout})
+	if err != nil {
+		return 0, err
+	}
+	defer q.Close()
+	stats, err := q.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return stats.Length, nil
+}
+
+// readBacklog stores the backlog in the status. If Redis cannot be read, the
+// backlog is unknown and the number of workers does not change.
+func (r *Reconciler) readBacklog(ctx context.Context, s *scope) error {
+	// Editors end a file with a newline, which is not part of the URL.
 	url := strings.TrimRight(string(s.Inputs.RedisURL), "\r\n")
 	backlog, err := r.Backlog(ctx, url, s.RedisName())
 	if err != nil {
 		backlogErrors.WithLabelValues(s.Namespace, s.Name).Inc()
-		log.FromContext(ctx).V(1).Info("Redis did not tell the backlog", "error", err.Error())
+		log.FromContext(ctx).V(1).Info("cannot read the backlog from Redis", "error", err.Error())
 		return nil
 	}
 	s.status.Backlog = &backlog
 	return nil
 }
 
-// workerReplicas is how many workers there should be.
+// workerReplicas returns the number of workers to apply.
 func (r *Reconciler) workerReplicas(s *scope, live *appsv1.Deployment) int32 {
 	a := s.Spec.Workers.Autoscaling
 	if a == nil {
 		r.history.forget(s.nodeKey())
-		if s.Spec.Workers.Replicas == nil {
-			return 1
-		}
-		return *s.Spec.Workers.Replicas
+		return ptr.Deref(s.Spec.Workers.Replicas, 1)
 	}
-	least := minWorkers(a)
+	least := ptr.Deref(a.Min, 1)
 	current := least
-	if live != nil && live.Spec.Replicas != nil {
-		current = *live.Spec.Replicas
+	if live != nil {
+		current = ptr.Deref(live.Spec.Replicas, least)
 	}
 	wanted := current
 	if backlog := s.status.Backlog; backlog != nil {
-		wanted = r.history.smooth(s.nodeKey(), r.now(), current, wantedWorkers(a, *backlog), scaleDownDelay(a))
+		delay := time.Duration(ptr.Deref(a.ScaleDownDelaySeconds, 0)) * time.Second
+		wanted = r.history.smooth(s.nodeKey(), r.now(), current, wantedWorkers(a, *backlog), delay)
 	}
 	wanted = min(max(wanted, least), a.Max)
 	if live != nil && wanted != current {
@@ -55,30 +80,16 @@ func (r *Reconciler) workerReplicas(s *scope, live *appsv1.Deployment) int32 {
 	return wanted
 }
 
-// wantedWorkers is how many workers a backlog is work for.
+// wantedWorkers returns the number of workers for a backlog.
 func wantedWorkers(a *v1alpha1.WorkersAutoscaling, backlog int64) int32 {
 	per := int64(max(a.TargetBacklogPerWorker, 1))
 	workers := (max(backlog, 0) + per - 1) / per
-	return int32(min(max(workers, int64(minWorkers(a))), int64(a.Max)))
+	return int32(min(max(workers, int64(ptr.Deref(a.Min, 1))), int64(a.Max)))
 }
 
-func minWorkers(a *v1alpha1.WorkersAutoscaling) int32 {
-	if a.Min == nil {
-		return 1
-	}
-	return *a.Min
-}
-
-func scaleDownDelay(a *v1alpha1.WorkersAutoscaling) time.Duration {
-	if a.ScaleDownDelaySeconds == nil {
-		return 0
-	}
-	return time.Duration(*a.ScaleDownDelaySeconds) * time.Second
-}
-
-// history remembers how many workers each node was wanted to have, so that a
-// moment without work takes none away. It is lost with the process; then what
-// is there counts as wanted now.
+// history holds the numbers of workers wanted recently for each node, so that a
+// short pause does not remove workers. It is lost when the process ends; a new
+// process starts from the current number.
 type history struct {
 	mu     sync.Mutex
 	byNode map[types.NamespacedName][]want
@@ -89,8 +100,8 @@ type want struct {
 	workers int32
 }
 
-// smooth adds what is wanted now and gives the most that was wanted within the
-// delay.
+// smooth adds the number wanted now and returns the largest number wanted within
+// the delay.
 func (h *history) smooth(node types.NamespacedName, now time.Time, current, wanted int32, delay time.Duration) int32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,15 +113,15 @@ func (h *history) smooth(node types.NamespacedName, now time.Time, current, want
 		wants = []want{{now, current}}
 	}
 	wants = append(wants, want{now, wanted})
-	kept := wants[:0]
+	recent := wants[:0]
 	most := wanted
 	for _, w := range wants {
 		if now.Sub(w.at) < delay {
-			kept = append(kept, w)
+			recent = append(recent, w)
 			most = max(most, w.workers)
 		}
 	}
-	h.byNode[node] = kept
+	h.byNode[node] = recent
 	return most
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// The reasons of conditions, and of the events of the same name.
+// The reasons of conditions. Events have the same reasons.
 const (
 	ReasonAsExpected        = "AsExpected"
 	ReasonOwnershipConflict = "OwnershipConflict"
@@ -42,37 +42,37 @@ const (
 	ReasonNotReached        = "NotReached"
 )
 
-// facts are what a reconcile found out, and all that conditions follow from.
+// facts holds what a reconcile observed. Every condition follows from it.
 type facts struct {
 	paused       bool
 	blocked      *blocked
-	key          *keyFact // nil: not looked at
+	key          *keyFact // nil if not looked at yet
 	migration    jobState
 	whitelist    jobState
 	api, workers pool
-	unknownKinds []string // asked for, and the cluster does not know them
+	unknownKinds []string // wanted kinds that the cluster does not know
 }
 
-// keyFact is what was found of the heartbeat key.
+// keyFact is what the operator found out about the heartbeat key.
 type keyFact struct {
 	secret  string
-	problem *blocked // nil: the key is there and the right one
+	problem *blocked // nil if the key exists and is the right one
 }
 
-// pool is how a Deployment stands.
+// pool is the state of a Deployment.
 type pool struct {
 	found     bool
 	desired   int32
 	running   int32
 	ready     int32
 	available int32
-	settled   bool   // every pod is of the newest template and available
-	stalled   string // why the rollout does not get on; empty where it does
-	unpulled  string // the image that a pod waits for in vain, and why
+	settled   bool   // every pod has the newest template and is available
+	stalled   string // why the rollout does not progress; empty if it does
+	unpulled  string // the image that cannot be pulled, and why
 }
 
-// verdict is a condition without its time. Without a reason it says nothing,
-// and what was known before stays.
+// verdict is a condition without its time. A verdict without a reason leaves the
+// condition as it was.
 type verdict struct {
 	status          metav1.ConditionStatus
 	reason, message string
@@ -86,7 +86,7 @@ func no(reason, format string, args ...any) verdict {
 	return verdict{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
 }
 
-// verdicts is every condition but Ready, which follows from the others.
+// verdicts lists every condition except Ready, which depends on the others.
 var verdicts = []struct {
 	condition string
 	of        func(facts) verdict
@@ -100,14 +100,15 @@ var verdicts = []struct {
 	{v1alpha1.Paused, paused},
 }
 
-// setConditions brings the conditions up to date. Those of other types stay.
+// setConditions updates the operator's conditions. It keeps conditions of other
+// types.
 func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
 	set := func(condition string, v verdict) {
 		if v.reason == "" {
 			if meta.FindStatusCondition(*conditions, condition) != nil {
 				return
 			}
-			v = verdict{metav1.ConditionUnknown, ReasonNotReached, "Not looked at yet."}
+			v = verdict{metav1.ConditionUnknown, ReasonNotReached, "Not checked yet."}
 		}
 		meta.SetStatusCondition(conditions, metav1.Condition{
 			Type: condition, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: generation,
@@ -124,9 +125,9 @@ func keyAvailable(f facts) verdict {
 	case f.key == nil:
 		return verdict{}
 	case f.key.problem != nil:
-		return no(f.key.problem.reason, "%s.", capital(f.key.problem.message))
+		return no(f.key.problem.reason, "%s", sentence(f.key.problem.message))
 	case f.migration.refused:
-		return no(ReasonKeyChanged, "The database belongs to another key than the one in the Secret %s; delete that and put the right one in, from a backup. `kubectl logs job/%s` names it.", f.key.secret, f.migration.name)
+		return no(ReasonKeyChanged, "The database has another key than the one in the Secret %s. `kubectl logs job/%s` shows which. Delete the Secret and create it with the database's key, from a backup.", f.key.secret, f.migration.name)
 	}
 	return yes(ReasonKeyFound, "The key is in the Secret %s.", f.key.secret)
 }
@@ -136,9 +137,9 @@ func schemaMigrated(f facts) verdict {
 	case jobComplete:
 		return yes(ReasonMigrated, "The database has the schema of the image.")
 	case jobRunning:
-		return no(ReasonMigrating, "The Job %s is bringing the database to the schema of the image; pods keep their template until then.", f.migration.name)
+		return no(ReasonMigrating, "The Job %s is migrating the database to the schema of the image. Pods keep their template until it completes.", f.migration.name)
 	case jobWaiting:
-		return no(ReasonMigrationWaiting, "%s.", capital(f.migration.message))
+		return no(ReasonMigrationWaiting, "%s", sentence(f.migration.message))
 	case jobFailed:
 		return no(ReasonMigrationFailed, "The Job %s failed: %s.", f.migration.name, f.migration.message)
 	}
@@ -147,14 +148,14 @@ func schemaMigrated(f facts) verdict {
 
 func apiAvailable(f facts) verdict {
 	if f.api.found && f.api.desired == 0 {
-		return no(ReasonScaledToZero, "There are to be no API replicas, so farmers get no answer.")
+		return no(ReasonScaledToZero, "spec.api.replicas is 0, so no API replica runs and farmers get no response.")
 	}
 	return available(f.api, "API replicas")
 }
 
 func workersAvailable(f facts) verdict {
 	if f.workers.found && f.workers.desired == 0 {
-		return yes(ReasonScaledToZero, "There are to be no workers; proofs wait.")
+		return yes(ReasonScaledToZero, "The number of workers is 0, so proofs wait in the queue.")
 	}
 	return available(f.workers, "workers")
 }
@@ -162,29 +163,28 @@ func workersAvailable(f facts) verdict {
 func available(p pool, what string) verdict {
 	switch {
 	case !p.found:
-		return no(ReasonNotCreated, "There are no %s yet.", what)
+		return no(ReasonNotCreated, "The %s are not created yet.", what)
 	case p.available == 0:
-		return no(ReasonNoneAvailable, "None of %d %s is available.", p.desired, what)
+		return no(ReasonNoneAvailable, "0 of %d %s are available.", p.desired, what)
 	}
-	return yes(ReasonReplicasAvailable, "There are %s to answer.", what)
+	return yes(ReasonReplicasAvailable, "The %s are available.", what)
 }
 
-// progressing speaks of what will end by itself, so what is degraded is not it.
+// progressing reports work that ends without help. What is degraded does not.
 func progressing(f facts) verdict {
 	switch {
 	case f.paused, f.blocked != nil:
-		return no(ReasonAsExpected, "Nothing is under way.")
 	case f.migration.phase == jobRunning, f.migration.phase == jobWaiting:
-		return yes(ReasonMigrating, "The database is being brought to the schema of the image.")
+		return yes(ReasonMigrating, "The database is being migrated to the schema of the image.")
 	case f.whitelist.phase == jobRunning, f.whitelist.phase == jobWaiting:
 		return yes(ReasonWhitelistLoading, "The whitelist is being loaded.")
 	case f.api.found && !f.api.settled && f.api.stalled == "", f.workers.found && !f.workers.settled && f.workers.stalled == "":
 		return yes(ReasonRollingOut, "Pods are being started or replaced.")
 	}
-	return no(ReasonAsExpected, "Nothing is under way.")
+	return no(ReasonAsExpected, "The node matches its spec; nothing is in progress.")
 }
 
-// degraded names the first thing that somebody has to look at.
+// degraded reports the most important problem that needs a person.
 func degraded(f facts) verdict {
 	if problems := problems(f); len(problems) > 0 {
 		return yes(problems[0].reason, "%s", problems[0].message)
@@ -192,23 +192,23 @@ func degraded(f facts) verdict {
 	if f.paused {
 		return verdict{}
 	}
-	return no(ReasonAsExpected, "Nothing needs to be looked at.")
+	return no(ReasonAsExpected, "No problem found.")
 }
 
 func paused(f facts) verdict {
 	if f.paused {
-		return yes(ReasonPaused, "The operator leaves the node's objects alone while spec.paused is true.")
+		return yes(ReasonPaused, "spec.paused is true, so the operator does not change the node's objects.")
 	}
 	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
 }
 
-// excerpt is as much of somebody else's text as a condition should hold, to be
-// followed by a full stop.
+// excerpt shortens a foreign text for use in a condition. The caller adds the
+// full stop.
 func excerpt(text string) string {
 	return strings.TrimRight(cut(strings.TrimSpace(text), 500), ".")
 }
 
-// cut keeps at most limit bytes of a text.
+// cut returns at most limit bytes of a text.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -216,10 +216,10 @@ func cut(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "")
 }
 
-// capital begins a message with a capital letter.
-func capital(message string) string {
+// sentence adds a capital letter and a full stop to a message.
+func sentence(message string) string {
 	if message == "" {
-		return ""
+		return "."
 	}
-	return strings.ToUpper(message[:1]) + message[1:]
+	return strings.ToUpper(message[:1]) + message[1:] + "."
 }

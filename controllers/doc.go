@@ -1,19 +1,18 @@
-// Package controllers is the operator: it makes what runs on a cluster equal to
-// what DownstreamNodes ask for.
+// Package controllers is the operator. It makes the objects on a cluster match
+// the DownstreamNodes there.
 //
-// A reconcile goes through phases, one file each, in the order of the list in
-// reconciler.go. What there should be comes from the pure builders of the
-// package desired; every object goes through one applier, by server-side apply
-// under one field owner. A phase that cannot go on says so with a [blocked] and
-// ends the phases; then, whatever came of them, the status is worked out anew
-// from what was found and written once.
+// A reconcile runs the phases listed in reconciler.go, in order. The pure
+// builders of package desired compute each object, and apply.go writes it by
+// server-side apply under one field owner. A phase that cannot continue returns
+// a [blocked] error and ends the run. The reconciler then computes the status
+// from what it observed and writes it once.
 //
-// The package does not judge proofs or talk to MySQL; the processes do that. It
-// asks Redis for one number, the backlog.
+// The package does not judge proofs and does not connect to MySQL. From Redis it
+// reads one number, the backlog.
 //
-// The invariants: a heartbeat key is made once and never in place of another;
-// no pod gets a new template before the database has the schema for it; an
-// object of somebody else's is left alone.
+// Invariants: the operator makes a heartbeat key once and never replaces it. No
+// pod gets a new template before the database has that template's schema. The
+// operator does not change objects that it does not own.
 package controllers
 
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 rbac:roleName=operator paths=. output:rbac:dir=../config/rbac

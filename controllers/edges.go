@@ -2,21 +2,27 @@ package controllers
 
 import (
 	"context"
+	"crypto/rand"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// The kinds that the operator makes.
+// The kinds of the objects that the operator applies.
 var (
+	deploymentKind    = appsv1.SchemeGroupVersion.WithKind("Deployment")
 	statefulSetKind   = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
+	jobKind           = batchv1.SchemeGroupVersion.WithKind("Job")
 	serviceKind       = corev1.SchemeGroupVersion.WithKind("Service")
 	configMapKind     = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 	ingressKind       = networkingv1.SchemeGroupVersion.WithKind("Ingress")
@@ -25,57 +31,87 @@ var (
 	autoscalerKind    = autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler")
 )
 
-// ensureEdges makes the ways in: for farmers, for readers of metrics, and none
-// besides.
-func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
-	api, policies := s.Spec.API, s.Spec.NetworkPolicy.Enabled == nil || *s.Spec.NetworkPolicy.Enabled
-	monitored := s.Spec.Monitoring.ServiceMonitor.Enabled
-	edges := []struct {
-		wanted bool
-		kind   schema.GroupVersionKind
-		name   string
-		build  func() named
-	}{
-		{true, serviceKind, s.ObjectName(desired.API), func() named { return s.Service() }},
-		{api.Ingress != nil, ingressKind, s.ObjectName(desired.API), func() named { return s.Ingress() }},
-		{policies, networkPolicyKind, s.ObjectName(desired.API), func() named { return s.APINetworkPolicy() }},
-		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() named { return s.WorkersNetworkPolicy() }},
-		{policies, networkPolicyKind, s.ObjectName("jobs"), func() named { return s.JobsNetworkPolicy() }},
-		{monitored, serviceKind, s.ObjectName("metrics"), func() named { return s.MetricsService() }},
-	}
-	for _, e := range edges {
+// entry is an object that a phase ensures.
+type entry struct {
+	wanted bool
+	kind   schema.GroupVersionKind
+	name   string
+	build  func() object
+}
+
+func (r *Reconciler) ensureAll(ctx context.Context, s *scope, entries []entry) error {
+	for _, e := range entries {
 		if err := r.ensure(ctx, s, e.wanted, e.kind, e.name, e.build); err != nil {
 			return err
 		}
 	}
-	if err := r.ensureOptional(ctx, s, api.Gateway != nil, desired.HTTPRouteKind, s.ObjectName(desired.API), s.HTTPRoute); err != nil {
-		return err
-	}
-	return r.ensureOptional(ctx, s, monitored, desired.ServiceMonitorKind, s.Name, s.ServiceMonitor)
+	return nil
 }
 
-// ensure makes an object where it is wanted, and removes it where it is not.
-func (r *Reconciler) ensure(ctx context.Context, s *scope, wanted bool, kind schema.GroupVersionKind, name string, build func() named) error {
-	if wanted {
-		return r.apply(ctx, s, build())
-	}
-	return r.remove(ctx, s, kind, name)
+// ensureEdges opens the node to farmers and to readers of metrics, and closes
+// it to everything else.
+func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
+	api, policies, monitored := s.Spec.API, s.policies(), s.Spec.Monitoring.ServiceMonitor.Enabled
+	return r.ensureAll(ctx, s, []entry{
+		{true, serviceKind, s.ObjectName(desired.API), func() object { return s.Service() }},
+		{api.Ingress != nil, ingressKind, s.ObjectName(desired.API), func() object { return s.Ingress() }},
+		{policies, networkPolicyKind, s.ObjectName(desired.API), func() object { return s.APINetworkPolicy() }},
+		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() object { return s.WorkersNetworkPolicy() }},
+		{policies, networkPolicyKind, s.ObjectName("jobs"), func() object { return s.JobsNetworkPolicy() }},
+		{monitored, serviceKind, s.ObjectName("metrics"), func() object { return s.MetricsService() }},
+		{api.Gateway != nil, desired.HTTPRouteKind, s.ObjectName(desired.API), func() object { return client.ApplyConfigurationFromUnstructured(s.HTTPRoute()) }},
+		{monitored, desired.ServiceMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.ServiceMonitor()) }},
+	})
 }
 
-// ensureOptional is ensure for a kind that the cluster may not know. Where it
-// is wanted all the same, the status says so, and the node runs without.
-func (r *Reconciler) ensureOptional(ctx context.Context, s *scope, wanted bool, kind schema.GroupVersionKind, name string, build func() *unstructured.Unstructured) error {
-	known, err := r.knows(kind)
-	switch {
-	case err != nil:
-		return err
-	case !known && wanted:
-		s.facts.unknownKinds = append(s.facts.unknownKinds, kind.Kind)
-		return nil
-	case !known:
-		return nil
-	case wanted:
-		return r.applyUnstructured(ctx, s, build())
+func (s *scope) policies() bool { return ptr.Deref(s.Spec.NetworkPolicy.Enabled, true) }
+
+// ensureDatabases runs the evaluation databases, and deletes those that the spec
+// no longer asks for. Volume claims and passwords stay.
+func (r *Reconciler) ensureDatabases(ctx context.Context, s *scope) error {
+	mysql, redis := s.Spec.MySQL.Evaluation != nil, s.Spec.Redis.Evaluation != nil
+	if mysql {
+		if err := r.ensureCredentials(ctx, s, s.MySQLEvaluationSecret(rand.Text(), rand.Text())); err != nil {
+			return err
+		}
 	}
-	return r.remove(ctx, s, kind, name)
+	if redis {
+		if err := r.ensureCredentials(ctx, s, s.RedisEvaluationSecret(rand.Text())); err != nil {
+			return err
+		}
+	}
+	mysqlName, redisName, policies := s.ObjectName(desired.MySQL), s.ObjectName(desired.Redis), s.policies()
+	return r.ensureAll(ctx, s, []entry{
+		{mysql, serviceKind, mysqlName, func() object { return s.EvaluationService(desired.MySQL) }},
+		{mysql && policies, networkPolicyKind, mysqlName, func() object { return s.MySQLNetworkPolicy() }},
+		{mysql, statefulSetKind, mysqlName, func() object { return s.MySQLStatefulSet() }},
+		{redis, serviceKind, redisName, func() object { return s.EvaluationService(desired.Redis) }},
+		{redis && policies, networkPolicyKind, redisName, func() object { return s.RedisNetworkPolicy() }},
+		{redis, statefulSetKind, redisName, func() object { return s.RedisStatefulSet() }},
+	})
+}
+
+// ensureCredentials creates a database's passwords once. The data on the volume
+// depends on them.
+func (r *Reconciler) ensureCredentials(ctx context.Context, s *scope, secret *corev1.Secret) error {
+	live, err := r.secret(ctx, s, secret.Name)
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		err := r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return writeError("Secret", secret.Name, err)
+		}
+		if live, err = r.secret(ctx, s, secret.Name); err != nil || live == nil {
+			return err
+		}
+	}
+	if !s.Ours(live) {
+		return block(ReasonOwnershipConflict, "the Secret %s does not belong to this node; rename the node, or delete the Secret if it is not in use", secret.Name)
+	}
+	return nil
 }

@@ -13,43 +13,43 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// jobPhase is how far a Job has come.
+// jobPhase is the progress of a Job.
 type jobPhase int
 
 const (
-	jobUnknown  jobPhase = iota // not looked at
-	jobWaiting                  // another has to end first
-	jobRunning                  // made, and not ended
-	jobFailed                   // ended, and will not try again
-	jobComplete                 // ended well, now or at an earlier time
+	jobUnknown  jobPhase = iota // not looked at yet
+	jobWaiting                  // another Job has to end first
+	jobRunning                  // created, not ended
+	jobFailed                   // ended with a failure; Kubernetes does not retry it
+	jobComplete                 // succeeded, now or in an earlier reconcile
 )
 
-// jobState is how a Job stands.
+// jobState is what the operator knows of a Job.
 type jobState struct {
 	phase   jobPhase
 	name    string
 	message string // why it waits or has failed
-	refused bool   // it failed for the heartbeat key, which is not the database's
+	refused bool   // it failed because the database has another heartbeat key
 
-	failed    int32  // attempts that have failed
-	lastWords string // of the attempt that failed last
-	unpulled  string // the image that its pod waits for in vain, and why
+	failed    int32  // number of failed attempts
+	lastWords string // the last line of the latest failed attempt
+	unpulled  string // the image that cannot be pulled, and why
 }
 
-// ensureSchema brings the database to the schema of the image. Until it is
-// there, API and workers keep their template.
+// ensureSchema migrates the database to the schema of the image. Until the
+// migration completes, API and workers keep their template.
 func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) error {
 	var err error
 	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), s.status.Migration,
-		func() named { return s.MigrationJob() })
+		func() object { return s.MigrationJob() })
 	if s.facts.migration.phase == jobComplete {
 		s.status.Migration = s.MigrationName()
 	}
 	return err
 }
 
-// ensureWhitelist loads the whitelist when it has changed. What is wrong with
-// it keeps no pod from running: the list that was loaded before stays.
+// ensureWhitelist loads the whitelist when it has changed. A faulty whitelist
+// does not stop the pods: the list that was loaded before stays in use.
 func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	if s.Spec.Whitelist == nil {
 		s.status.Whitelist = ""
@@ -65,23 +65,38 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	}
 	if len(s.Inputs.Whitelist) == 0 {
 		ref := s.Spec.Whitelist.ConfigMapRef
-		s.facts.whitelist = jobState{phase: jobFailed, message: fmt.Sprintf("the ConfigMap %s is not there or has no key %s", ref.Name, ref.Key)}
+		s.facts.whitelist = jobState{phase: jobFailed, message: fmt.Sprintf("the ConfigMap %s does not exist or has no key %s", ref.Name, ref.Key)}
 		return nil
 	}
 	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, s.WhitelistName(), s.status.Whitelist,
-		func() named { return s.WhitelistJob() })
+		func() object { return s.WhitelistJob() })
 	if s.facts.whitelist.phase == jobComplete {
 		s.status.Whitelist = s.WhitelistName()
 	}
 	return err
 }
 
-// ensureJob sees to it that the Job of a role has run once. There is only ever
-// one Job of a role: one that has been superseded is gone before the next is
-// made, so that two never work on the database at once, and so that going back
-// to earlier inputs does not find their old Job and take it for done. recorded
-// is the name of the Job that completed last, according to the status.
-func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name, recorded string, build func() named) (jobState, error) {
+// readWhitelist reads the whitelist. It returns nil if there is none.
+func (r *Reconciler) readWhitelist(ctx context.Context, s *scope) ([]byte, error) {
+	ref := s.Spec.Whitelist.ConfigMapRef
+	configMap, err := find(ctx, r.Live, s, "ConfigMap", ref.Name, &corev1.ConfigMap{})
+	if configMap == nil || err != nil {
+		return nil, err
+	}
+	if text, ok := configMap.Data[ref.Key]; ok {
+		return []byte(text), nil
+	}
+	return configMap.BinaryData[ref.Key], nil
+}
+
+// ensureJob runs the Job of a role once. recorded is the name of the last Job
+// that completed, from the status.
+//
+// A role has at most one Job. The operator deletes a superseded Job before it
+// creates the next, for two reasons: two Jobs must not work on the database at
+// once, and if the spec returns to earlier inputs, an old Job of the same name
+// must not count as done.
+func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name, recorded string, build func() object) (jobState, error) {
 	state := jobState{name: name}
 	inTheWay, err := r.clearJobs(ctx, s, role, name)
 	if err != nil {
@@ -95,24 +110,23 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 		state.phase = jobComplete
 		return state, nil
 	}
-	job := &batchv1.Job{}
-	err = r.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, job)
-	if client.IgnoreNotFound(err) != nil {
-		return state, fmt.Errorf("get the Job %s: %w", name, err)
+	job, err := find(ctx, r.Live, s, "Job", name, &batchv1.Job{})
+	if err != nil {
+		return state, err
 	}
-	if err == nil && metav1.IsControlledBy(job, s.DownstreamNode) {
+	if job != nil && metav1.IsControlledBy(job, s.DownstreamNode) {
 		state.phase, state.message = progressOf(job)
 		state.refused = refusesKey(job)
 		return state, r.readAttempts(ctx, s, role, job, &state)
 	}
 	state.phase = jobRunning
-	if err := r.apply(ctx, s, s.ConfigMap(role)); err != nil {
+	if err := r.applyConfig(ctx, s, role); err != nil {
 		return state, err
 	}
-	return state, r.apply(ctx, s, build())
+	return state, r.apply(ctx, s, jobKind, name, build())
 }
 
-// readAttempts finds out how the pods of a Job that has not ended well fared.
+// readAttempts reads from a Job's pods why it has not completed.
 func (r *Reconciler) readAttempts(ctx context.Context, s *scope, role desired.Role, job *batchv1.Job, state *jobState) error {
 	if state.phase == jobComplete {
 		return nil
@@ -129,8 +143,8 @@ func (r *Reconciler) readAttempts(ctx context.Context, s *scope, role desired.Ro
 	return nil
 }
 
-// clearJobs deletes the Jobs of a role but the one to keep, and tells what
-// still has to be waited for. A pod at work is not broken off.
+// clearJobs deletes the Jobs of a role except the one to keep. It returns what
+// the operator still has to wait for. It does not interrupt a running pod.
 func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role, keep string) (inTheWay string, err error) {
 	jobs := &batchv1.JobList{}
 	if err := r.Live.List(ctx, jobs, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
@@ -139,18 +153,19 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		deleted := !job.DeletionTimestamp.IsZero()
-		switch phase, _ := progressOf(job); {
+		phase, _ := progressOf(job)
+		switch {
 		case !metav1.IsControlledBy(job, s.DownstreamNode):
-		case deleted:
-			inTheWay = fmt.Sprintf("waiting for the Job %s to be gone", job.Name)
-		case job.Name == keep:
-		case phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
-			inTheWay = fmt.Sprintf("waiting for the Job %s, which has a pod at work, to end", job.Name)
+		case !deleted && job.Name == keep:
+		case !deleted && phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
+			inTheWay = fmt.Sprintf("waiting for the Job %s to end, because its pod is running", job.Name)
 		default:
-			if err := r.delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
-				return "", err
+			if !deleted {
+				if err := r.delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+					return "", err
+				}
 			}
-			inTheWay = fmt.Sprintf("waiting for the Job %s to be gone", job.Name)
+			inTheWay = fmt.Sprintf("waiting until the Job %s is deleted", job.Name)
 		}
 	}
 	return inTheWay, nil
@@ -166,14 +181,14 @@ func progressOf(job *batchv1.Job) (jobPhase, string) {
 		case batchv1.JobComplete:
 			return jobComplete, ""
 		case batchv1.JobFailed:
-			return jobFailed, fmt.Sprintf("%s; look at `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
+			return jobFailed, fmt.Sprintf("%s; see `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
 		}
 	}
 	return jobRunning, ""
 }
 
-// refusesKey says whether a Job failed because the database belongs to another
-// heartbeat key: that is all that its policy for failed pods is about.
+// refusesKey reports whether a Job failed because the database has another
+// heartbeat key. The Job's pod failure policy has no other rule.
 func refusesKey(job *batchv1.Job) bool {
 	return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
 		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue && c.Reason == batchv1.JobReasonPodFailurePolicy

@@ -3,18 +3,20 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// observe works the status out from what is there now.
+// observe computes the status from the objects on the cluster.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	var err error
 	if s.facts.api, err = r.readPool(ctx, s, desired.API); err != nil {
@@ -37,8 +39,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	return r.pruneConfigs(ctx, s)
 }
 
-// readPool finds out how a Deployment stands, and where it has not come to rest
-// asks its pods why.
+// readPool reads the state of a Deployment. If the Deployment has not settled,
+// it looks for the cause in the pods.
 func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) (pool, error) {
 	d, err := r.deployment(ctx, s, role)
 	if err != nil {
@@ -53,20 +55,17 @@ func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) 
 	return p, err
 }
 
-// poolOf reads a Deployment's status, which is nil where there is none.
+// poolOf reads a Deployment's status. d is nil if there is no Deployment.
 func poolOf(d *appsv1.Deployment) pool {
 	if d == nil {
 		return pool{}
 	}
 	p := pool{
 		found:     true,
-		desired:   1,
+		desired:   ptr.Deref(d.Spec.Replicas, 1),
 		running:   d.Status.Replicas,
 		ready:     d.Status.ReadyReplicas,
 		available: d.Status.AvailableReplicas,
-	}
-	if d.Spec.Replicas != nil {
-		p.desired = *d.Spec.Replicas
 	}
 	p.settled = d.Status.ObservedGeneration >= d.Generation &&
 		d.Status.UpdatedReplicas == p.desired && d.Status.Replicas == p.desired && d.Status.AvailableReplicas == p.desired
@@ -75,14 +74,62 @@ func poolOf(d *appsv1.Deployment) pool {
 			p.stalled = c.Message
 		}
 		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			p.stalled = excerpt(c.Message) + "." // as where a quota is used up
+			p.stalled = excerpt(c.Message) + "." // for example, a quota is exhausted
 			break
 		}
 	}
 	return p
 }
 
-// url is where farmers reach the API.
+// pods lists the pods of a role. The operator does not watch pods: there are
+// many, and it needs them only if a rollout or a Job does not progress.
+func (r *Reconciler) pods(ctx context.Context, s *scope, role desired.Role) ([]corev1.Pod, error) {
+	pods := &corev1.PodList{}
+	if err := r.Live.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
+		return nil, fmt.Errorf("list the %s pods: %w", role, err)
+	}
+	return pods.Items, nil
+}
+
+// pullFailures are the waiting reasons of a container whose image cannot be
+// pulled.
+var pullFailures = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
+
+// unpulled names the first image that a pod cannot pull, and why. It is empty if
+// there is none.
+func unpulled(pods []corev1.Pod) string {
+	for _, pod := range pods {
+		for _, c := range pod.Status.ContainerStatuses {
+			if w := c.State.Waiting; w != nil && slices.Contains(pullFailures, w.Reason) {
+				return fmt.Sprintf("the image %s cannot be pulled: %s", c.Image, excerpt(w.Reason+": "+w.Message))
+			}
+		}
+	}
+	return ""
+}
+
+// lastWords returns the last line that the pod which failed last wrote, or its
+// exit code if it wrote nothing. It is empty if no failed pod is left.
+func lastWords(pods []corev1.Pod) string {
+	var last *corev1.ContainerStateTerminated
+	for _, pod := range pods {
+		for _, c := range pod.Status.ContainerStatuses {
+			if t := c.State.Terminated; t != nil && t.ExitCode != 0 && (last == nil || last.FinishedAt.Before(&t.FinishedAt)) {
+				last = t
+			}
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	text := strings.TrimSpace(last.Message)
+	if line := excerpt(text[strings.LastIndex(text, "\n")+1:]); line != "" {
+		return line
+	}
+	return fmt.Sprintf("exit code %d (%s)", last.ExitCode, last.Reason)
+}
+
+// url returns the address at which farmers reach the API.
 func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 	if i := s.Spec.API.Ingress; i != nil {
 		scheme := "http"
@@ -94,13 +141,9 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 	if g := s.Spec.API.Gateway; g != nil && len(g.Hostnames) > 0 {
 		return "https://" + g.Hostnames[0], nil
 	}
-	service := &corev1.Service{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.ObjectName(desired.API)}, service)
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("get the Service: %w", err)
+	service, err := find(ctx, r.Live, s, "Service", s.ObjectName(desired.API), &corev1.Service{})
+	if service == nil || err != nil {
+		return "", err
 	}
 	host := fmt.Sprintf("%s.%s.svc", service.Name, service.Namespace)
 	for _, in := range service.Status.LoadBalancer.Ingress {
@@ -113,8 +156,8 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 	return fmt.Sprintf("http://%s:%d", host, s.Spec.API.Service.Port), nil
 }
 
-// pruneConfigs deletes the configurations that no pod reads any more. It is
-// for when every pod is of the newest template.
+// pruneConfigs deletes the ConfigMaps that no pod uses. The caller must make
+// sure that every pod has the newest template.
 func (r *Reconciler) pruneConfigs(ctx context.Context, s *scope) error {
 	keep := map[string]bool{}
 	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist}
@@ -125,7 +168,7 @@ func (r *Reconciler) pruneConfigs(ctx context.Context, s *scope) error {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(configMapKind)
 		if err := r.Client.List(ctx, list, client.InNamespace(s.Namespace), client.MatchingLabels(s.Labels(role))); err != nil {
-			return fmt.Errorf("list the configurations: %w", err)
+			return fmt.Errorf("list the ConfigMaps of the %s: %w", role, err)
 		}
 		for i := range list.Items {
 			item := &list.Items[i]

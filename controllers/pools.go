@@ -6,9 +6,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
@@ -20,36 +18,41 @@ func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
 		return err
 	}
 	replicas, autoscaled := apiReplicas(s, live)
-	if err := r.ensurePool(ctx, s, desired.API, live, replicas, func() *appsv1ac.DeploymentApplyConfiguration { return s.APIDeployment(replicas) }); err != nil {
+	if err := r.ensurePool(ctx, s, desired.API, live, replicas, func() object { return s.APIDeployment(replicas) }); err != nil {
 		return err
 	}
-	several := replicas != nil && *replicas >= 2 || replicas == nil && live.Spec.Replicas != nil && *live.Spec.Replicas >= 2
-	if err := r.ensure(ctx, s, several, budgetKind, s.ObjectName(desired.API), func() named { return s.DisruptionBudget(desired.API) }); err != nil {
-		return err
+	count := replicas
+	if count == nil {
+		count = live.Spec.Replicas
 	}
-	return r.ensure(ctx, s, autoscaled, autoscalerKind, s.ObjectName(desired.API), func() named { return s.APIAutoscaler() })
+	name := s.ObjectName(desired.API)
+	return r.ensureAll(ctx, s, []entry{
+		{count != nil && *count >= 2, budgetKind, name, func() object { return s.DisruptionBudget(desired.API) }},
+		{autoscaled, autoscalerKind, name, func() object { return s.APIAutoscaler() }},
+	})
 }
 
-// apiReplicas is how many API replicas the operator asks for. Where an
-// autoscaler does, the operator keeps what is there until the autoscaler has
-// set the number itself, and then nil: a field that its only owner drops goes
-// back to its default, which would be one replica.
+// apiReplicas returns the number of API replicas to apply.
+//
+// If an autoscaler sets the number, the operator first applies the current
+// number, and nil only after the autoscaler has set the field: if the only owner
+// of a field stops setting it, the field falls back to its default, one replica.
 func apiReplicas(s *scope, live *appsv1.Deployment) (replicas *int32, autoscaled bool) {
 	a := s.Spec.API.Autoscaling
 	switch {
 	case a == nil && s.Spec.API.Replicas == nil:
-		return new(int32(2)), false // not reached with the schema's default
+		return new(int32(2)), false // the schema's default prevents this
 	case a == nil:
 		return s.Spec.API.Replicas, false
 	case live == nil || live.Spec.Replicas == nil || *live.Spec.Replicas == 0:
-		return &a.Min, true // an autoscaler leaves what has no replicas alone
+		return &a.Min, true // an autoscaler ignores a Deployment with 0 replicas
 	case setByOthers(live):
 		return nil, true
 	}
 	return live.Spec.Replicas, true
 }
 
-// setByOthers says whether somebody else owns a Deployment's spec.replicas.
+// setByOthers reports whether another field manager owns spec.replicas.
 func setByOthers(live *appsv1.Deployment) bool {
 	for _, entry := range live.ManagedFields {
 		var fields struct {
@@ -75,49 +78,46 @@ func (r *Reconciler) ensureWorkers(ctx context.Context, s *scope) error {
 	}
 	replicas := r.workerReplicas(s, live)
 	s.status.Workers.DesiredReplicas = replicas
-	if err := r.ensurePool(ctx, s, desired.Workers, live, &replicas, func() *appsv1ac.DeploymentApplyConfiguration { return s.WorkersDeployment(replicas) }); err != nil {
+	if err := r.ensurePool(ctx, s, desired.Workers, live, &replicas, func() object { return s.WorkersDeployment(replicas) }); err != nil {
 		return err
 	}
-	return r.ensure(ctx, s, replicas >= 2, budgetKind, s.ObjectName(desired.Workers), func() named { return s.DisruptionBudget(desired.Workers) })
+	return r.ensure(ctx, s, replicas >= 2, budgetKind, s.ObjectName(desired.Workers), func() object { return s.DisruptionBudget(desired.Workers) })
 }
 
-// ensurePool applies a Deployment, with its configuration before it. Until the
-// database has the schema of the image, only the number of replicas follows.
-func (r *Reconciler) ensurePool(ctx context.Context, s *scope, role desired.Role, live *appsv1.Deployment, replicas *int32, build func() *appsv1ac.DeploymentApplyConfiguration) error {
+// ensurePool applies a role's configuration and then its Deployment. Until the
+// migration completes, it changes only the number of replicas.
+func (r *Reconciler) ensurePool(ctx context.Context, s *scope, role desired.Role, live *appsv1.Deployment, replicas *int32, build func() object) error {
 	if s.facts.migration.phase != jobComplete {
 		return r.resize(ctx, s, live, replicas)
 	}
-	if err := r.apply(ctx, s, s.ConfigMap(role)); err != nil {
+	if err := r.applyConfig(ctx, s, role); err != nil {
 		return err
 	}
-	return r.apply(ctx, s, build())
+	return r.apply(ctx, s, deploymentKind, s.ObjectName(role), build())
 }
 
-// resize applies what was applied last, with another number of replicas.
+// resize applies again what the operator applied last, with another number of
+// replicas.
 func (r *Reconciler) resize(ctx context.Context, s *scope, live *appsv1.Deployment, replicas *int32) error {
 	if live == nil || replicas == nil {
 		return nil
 	}
 	last, err := appsv1ac.ExtractDeployment(live, FieldOwner)
 	if err != nil {
-		return fmt.Errorf("read what was applied of the Deployment %s: %w", live.Name, err)
+		return fmt.Errorf("read the applied fields of the Deployment %s: %w", live.Name, err)
 	}
 	if last.Spec == nil || last.Spec.Template == nil {
-		return nil // it is not ours, or somebody took all of it over
+		return nil // the operator does not own it, or another manager took over all fields
 	}
 	last.Spec.WithReplicas(*replicas)
-	return r.apply(ctx, s, last)
+	return r.apply(ctx, s, deploymentKind, live.Name, last)
 }
 
-// deployment gets a Deployment as it is now, or nil where there is none.
+func (r *Reconciler) applyConfig(ctx context.Context, s *scope, role desired.Role) error {
+	return r.apply(ctx, s, configMapKind, s.ConfigName(role), s.ConfigMap(role))
+}
+
+// deployment reads a Deployment past the cache. It returns nil if there is none.
 func (r *Reconciler) deployment(ctx context.Context, s *scope, role desired.Role) (*appsv1.Deployment, error) {
-	live := &appsv1.Deployment{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.ObjectName(role)}, live)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("get the Deployment %s: %w", s.ObjectName(role), err)
-	}
-	return live, nil
+	return find(ctx, r.Live, s, "Deployment", s.ObjectName(role), &appsv1.Deployment{})
 }

@@ -4,52 +4,64 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// FieldOwner is the name under which the operator sets fields.
+// FieldOwner is the field manager under which the operator applies fields.
 const FieldOwner = "downstream-operator"
 
-// How soon a node is looked at again when nothing tells of a change: for the
-// backlog, and for what is not watched.
+// The intervals after which a node is reconciled again if no watch reports a
+// change. They bound the age of the backlog and of objects that are not watched.
 const (
 	usualInterval   = 30 * time.Second
 	scalingInterval = 10 * time.Second
 	recordInterval  = 100 * time.Millisecond
 )
 
-// Reconciler brings nodes to what they should be.
+// Reconciler makes the objects of each node match the node's spec.
 type Reconciler struct {
 	// Client reads from a cache, and writes.
 	Client client.Client
-	// Live reads past the cache, where a decision must not rest on old news.
+	// Live reads past the cache, for decisions that need the current state.
 	Live client.Reader
 	// Recorder takes events.
 	Recorder events.EventRecorder
-	// DefaultImage is for nodes that name none.
+	// DefaultImage is the image of nodes whose spec names none.
 	DefaultImage string
-	// Backlog asks a Redis how much work waits.
+	// Backlog reads the backlog from a Redis.
 	Backlog BacklogReader
-	// Now is the clock; time.Now where nil.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
 	history history
 }
 
-// phase is a part of a reconcile.
+// phase is one step of a reconcile.
 type phase func(*Reconciler, context.Context, *scope) error
 
-// phases is a reconcile, in order. Edges come first, for they depend on
-// nothing; after that each phase needs what the one before it found.
+// phases lists the steps of a reconcile, in order. Edges come first, because
+// they depend on nothing. Each later phase needs what the earlier ones found.
 var phases = []phase{
 	(*Reconciler).ensureEdges,
 	(*Reconciler).ensureDatabases,
@@ -57,9 +69,15 @@ var phases = []phase{
 	(*Reconciler).readInputs,
 	(*Reconciler).ensureSchema,
 	(*Reconciler).ensureWhitelist,
-	(*Reconciler).askBacklog,
+	(*Reconciler).readBacklog,
 	(*Reconciler).ensureAPI,
 	(*Reconciler).ensureWorkers,
+}
+
+// pausedPhases lists the steps for a paused node. They do not write.
+var pausedPhases = []phase{
+	(*Reconciler).readInputs,
+	(*Reconciler).readBacklog,
 }
 
 // +kubebuilder:rbac:groups=downstream.driveshare.org,resources=downstreamnodes,verbs=get;list;watch
@@ -77,7 +95,7 @@ var phases = []phase{
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors,verbs=get;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile brings one node to what it should be, as far as it gets.
+// Reconcile makes the objects of one node match its spec, as far as possible.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	node := &v1alpha1.DownstreamNode{}
 	if err := r.Client.Get(ctx, req.NamespacedName, node); err != nil {
@@ -88,32 +106,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("get the node: %w", err)
 	}
 	if !node.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // the garbage collector does the rest
+		return ctrl.Result{}, nil // the garbage collector deletes the objects
 	}
 	s := newScope(node, r.DefaultImage)
 	result, err := r.outcome(s, r.runPhases(ctx, s))
-	if observed := r.observe(ctx, s); observed != nil {
-		err = errors.Join(err, observed)
-	}
-	if written := r.writeStatus(ctx, s); written != nil {
-		err = errors.Join(err, written)
-	}
+	err = errors.Join(err, r.observe(ctx, s))
+	err = errors.Join(err, r.writeStatus(ctx, s))
 	if apierrors.IsConflict(err) {
-		// The cache was behind: the next time it is not.
-		log.FromContext(ctx).V(1).Info("the node has changed meanwhile", "error", err.Error())
+		// The cache was behind. The next reconcile reads the newer version.
+		log.FromContext(ctx).V(1).Info("the node changed during the reconcile", "error", err.Error())
 		return ctrl.Result{RequeueAfter: recordInterval}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	return result, nil
-}
-
-// pausedPhases is what is left of a reconcile of a paused node: nothing that
-// writes.
-var pausedPhases = []phase{
-	(*Reconciler).readInputs,
-	(*Reconciler).askBacklog,
 }
 
 func (r *Reconciler) runPhases(ctx context.Context, s *scope) error {
@@ -129,8 +136,9 @@ func (r *Reconciler) runPhases(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// outcome sorts what ended the phases: what somebody has to change is part of
-// the status, and trying again at once would not help; the rest is an error.
+// outcome turns the result of the phases into the result of the reconcile. A
+// blocked error becomes part of the status, because an immediate retry would not
+// help. Other errors are returned, so that the reconcile is retried.
 func (r *Reconciler) outcome(s *scope, err error) (ctrl.Result, error) {
 	result := ctrl.Result{RequeueAfter: usualInterval}
 	if s.Spec.Workers.Autoscaling != nil {
@@ -147,7 +155,6 @@ func (r *Reconciler) outcome(s *scope, err error) (ctrl.Result, error) {
 	return result, err
 }
 
-// now is the time of the reconciler's clock.
 func (r *Reconciler) now() time.Time {
 	if r.Now != nil {
 		return r.Now()
@@ -155,13 +162,13 @@ func (r *Reconciler) now() time.Time {
 	return time.Now()
 }
 
-// scope is one reconcile of one node.
+// scope holds the state of one reconcile of one node.
 type scope struct {
 	*desired.Node
-	// status is what the status will be.
+	// status is the status that will be written.
 	status v1alpha1.DownstreamNodeStatus
 	facts  facts
-	// notes are events to send once the status is written.
+	// notes are the events to send after the status is written.
 	notes []note
 }
 
@@ -171,12 +178,12 @@ func newScope(node *v1alpha1.DownstreamNode, image string) *scope {
 		status: *node.Status.DeepCopy(),
 		facts:  facts{paused: node.Spec.Paused},
 	}
-	s.status.Backlog = nil // unknown until Redis has told it
+	s.status.Backlog = nil // unknown until Redis is read
 	return s
 }
 
-// blocked is why the phases cannot go on until somebody, or something else on
-// the cluster, changes what the message names.
+// blocked ends a run of the phases. The run can continue only after a person or
+// another controller has changed what the message names.
 type blocked struct{ reason, message string }
 
 func (b *blocked) Error() string { return b.reason + ": " + b.message }
@@ -185,6 +192,61 @@ func block(reason, format string, args ...any) error {
 	return &blocked{reason, fmt.Sprintf(format, args...)}
 }
 
-// errRecordFirst ends the phases because what was done must be in the status
-// before anything is built on it.
-var errRecordFirst = errors.New("the status has to be written first")
+// errRecordFirst ends a run of the phases because the status must be written
+// before the next phase.
+var errRecordFirst = errors.New("the status must be written first")
+
+// SetupWithManager registers the reconciler with a manager. For all kinds but
+// DownstreamNode it watches and caches only metadata. That is enough to see that
+// an object changed and which node it belongs to, and it keeps the cluster's
+// Secrets out of the operator's memory.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	b := ctrl.NewControllerManagedBy(mgr).
+		WithOptions(options).
+		// Ignore changes of the status: the operator makes them.
+		For(&v1alpha1.DownstreamNode{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	for _, owned := range []client.Object{
+		&appsv1.Deployment{}, &appsv1.StatefulSet{}, &batchv1.Job{}, &corev1.Service{}, &corev1.ConfigMap{},
+		&networkingv1.Ingress{}, &networkingv1.NetworkPolicy{}, &policyv1.PodDisruptionBudget{}, &autoscalingv2.HorizontalPodAutoscaler{},
+	} {
+		b = b.Owns(owned, builder.OnlyMetadata)
+	}
+	return b.
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(secretsOf))).
+		WatchesMetadata(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.referring(configMapsOf))).
+		Complete(r)
+}
+
+// referring returns a function that finds the nodes which name an object in
+// their spec.
+func (r *Reconciler) referring(names func(*desired.Node) []string) handler.MapFunc {
+	return func(ctx context.Context, object client.Object) []reconcile.Request {
+		nodes := &v1alpha1.DownstreamNodeList{}
+		if err := r.Client.List(ctx, nodes, client.InNamespace(object.GetNamespace())); err != nil {
+			log.FromContext(ctx).Error(err, "cannot find the nodes that refer to an object", "object", client.ObjectKeyFromObject(object))
+			return nil
+		}
+		var requests []reconcile.Request
+		for i := range nodes.Items {
+			node := &nodes.Items[i]
+			if slices.Contains(names(&desired.Node{DownstreamNode: node}), object.GetName()) {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(node)})
+			}
+		}
+		return requests
+	}
+}
+
+func secretsOf(n *desired.Node) []string {
+	key, _ := n.KeySecret()
+	dsn, _ := n.DSNSecret()
+	redis, _ := n.RedisSecret()
+	return []string{key, dsn, redis}
+}
+
+func configMapsOf(n *desired.Node) []string {
+	if n.Spec.Whitelist == nil {
+		return nil
+	}
+	return []string{n.Spec.Whitelist.ConfigMapRef.Name}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,19 +15,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// ownConditions are the types of conditions that the operator sets.
+// ownConditions are the types of the conditions that the operator sets.
 var ownConditions = []string{
 	v1alpha1.Ready, v1alpha1.Progressing, v1alpha1.Degraded, v1alpha1.SchemaMigrated, v1alpha1.APIAvailable,
 	v1alpha1.WorkersAvailable, v1alpha1.HeartbeatKeyAvailable, v1alpha1.Paused,
 }
 
-// writeStatus writes the status if it has changed, and then tells of what has.
-// It is applied, so that conditions of others stay, and to the version that
-// was read, so that nothing newer is undone.
+// writeStatus writes the status if it has changed, and then sends the events. It
+// applies the status, so conditions of others stay. It applies to the version
+// that the reconcile read, so it never overwrites a newer status.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	observeNode(s)
 	before := s.Status
@@ -37,23 +39,20 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		}
 		err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(FieldOwner), client.ForceOwnership)
 		if apierrors.IsNotFound(err) {
-			return nil // the node is gone
+			return nil // the node was deleted
 		}
 		if err != nil {
 			return fmt.Errorf("write the status: %w", err)
 		}
 	}
-	for _, n := range s.notes {
-		r.send(s, n)
-	}
-	for _, n := range transitions(before.Conditions, s.status.Conditions) {
-		r.send(s, n)
+	for _, n := range slices.Concat(s.notes, transitions(before.Conditions, s.status.Conditions)) {
+		// The API server rejects a longer message than 1 kB.
+		r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", cut(n.message, 1000))
 	}
 	return nil
 }
 
-// statusObject is the status to apply: what the operator knows, and nothing of
-// what others said.
+// statusObject returns the status to apply, without the conditions of others.
 func statusObject(s *scope) (*unstructured.Unstructured, error) {
 	own := *s.status.DeepCopy()
 	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(ownConditions, c.Type) })
@@ -70,17 +69,17 @@ func statusObject(s *scope) (*unstructured.Unstructured, error) {
 	return object, nil
 }
 
-// note is an event to be.
+// note is an event that is not sent yet.
 type note struct{ severity, reason, message string }
 
-// note keeps an event for when the status is written: an attempt that fails
-// and is made again tells of itself once.
+// note stores an event until the status is written, so that a repeated reconcile
+// sends it once.
 func (s *scope) note(severity, reason, format string, args ...any) {
 	s.notes = append(s.notes, note{severity, reason, fmt.Sprintf(format, args...)})
 }
 
-// transitions are the events of a change of conditions: one for each that now
-// says something else, and none for one that says the same again.
+// transitions returns an event for each condition whose status or reason
+// changed.
 func transitions(before, after []metav1.Condition) []note {
 	var notes []note
 	for _, condition := range ownConditions {
@@ -89,7 +88,7 @@ func transitions(before, after []metav1.Condition) []note {
 			continue
 		}
 		if old == nil && !adverse(*now) && now.Status == metav1.ConditionFalse {
-			continue // that a new node is not paused is no news
+			continue // a new node starts with these
 		}
 		severity := corev1.EventTypeNormal
 		if adverse(*now) {
@@ -100,8 +99,8 @@ func transitions(before, after []metav1.Condition) []note {
 	return notes
 }
 
-// adverse says whether a condition is bad news, and not merely that something
-// has not happened yet.
+// adverse reports whether a condition is a failure, not only a step that has
+// not happened yet.
 func adverse(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.Degraded:
@@ -116,13 +115,61 @@ func adverse(c metav1.Condition) bool {
 	return false
 }
 
-func (r *Reconciler) send(s *scope, n note) {
-	// The API server takes no note of more than 1 kB.
-	r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", cut(n.message, 1000))
+// The operator's own metrics. controller-runtime exports others.
+var (
+	ofNode         = []string{"namespace", "name"}
+	conditionGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "downstream_operator_node_condition",
+		Help: "1 if the condition of the DownstreamNode has the status in the label, else 0.",
+	}, append(slices.Clone(ofNode), "condition", "status"))
+	workersGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "downstream_operator_node_workers_desired",
+		Help: "Number of workers that a DownstreamNode should have.",
+	}, ofNode)
+	backlogGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "downstream_operator_node_backlog",
+		Help: "Verification jobs of a DownstreamNode that wait or are being verified. Absent if Redis cannot be read.",
+	}, ofNode)
+	backlogErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "downstream_operator_backlog_errors_total",
+		Help: "Failed reads of the backlog from the Redis of a DownstreamNode.",
+	}, ofNode)
+	applies = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "downstream_operator_applies_total",
+		Help: "Applied objects, by kind and outcome (ok or error).",
+	}, []string{"kind", "outcome"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(conditionGauge, workersGauge, backlogGauge, backlogErrors, applies)
 }
 
-// forget drops what is remembered of a node that is gone.
+// observeNode sets a node's metrics from its status.
+func observeNode(s *scope) {
+	for _, c := range s.status.Conditions {
+		for _, status := range []string{"True", "False", "Unknown"} {
+			value := 0.0
+			if string(c.Status) == status {
+				value = 1
+			}
+			conditionGauge.WithLabelValues(s.Namespace, s.Name, c.Type, status).Set(value)
+		}
+	}
+	workersGauge.WithLabelValues(s.Namespace, s.Name).Set(float64(s.status.Workers.DesiredReplicas))
+	if s.status.Backlog == nil {
+		backlogGauge.DeleteLabelValues(s.Namespace, s.Name)
+	} else {
+		backlogGauge.WithLabelValues(s.Namespace, s.Name).Set(float64(*s.status.Backlog))
+	}
+}
+
+// forget deletes the state and the metrics of a deleted node.
 func (r *Reconciler) forget(node types.NamespacedName) {
 	r.history.forget(node)
-	forgetNode(node)
+	labels := prometheus.Labels{"namespace": node.Namespace, "name": node.Name}
+	for _, vec := range []interface {
+		DeletePartialMatch(prometheus.Labels) int
+	}{conditionGauge, workersGauge, backlogGauge, backlogErrors} {
+		vec.DeletePartialMatch(labels)
+	}
 }

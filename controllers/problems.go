@@ -1,0 +1,105 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+)
+
+// needed lists the conditions that farmers need. SchemaMigrated is not one of
+// them: running pods have the schema that they need, and they keep their
+// template until the database has the next schema.
+var needed = []string{v1alpha1.HeartbeatKeyAvailable, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
+
+var (
+	onPods    = []string{v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
+	onAPI     = onPods[:1]
+	onWorkers = onPods[1:]
+)
+
+// problem is something that a person has to solve.
+type problem struct {
+	reason, message string
+	// prevents lists the conditions that the problem keeps from becoming true. It
+	// is empty if farmers do not notice the problem.
+	prevents []string
+}
+
+// problems returns all problems, the ones that prevent most first.
+func problems(f facts) []problem {
+	var found []problem
+	if f.blocked != nil {
+		found = append(found, problem{f.blocked.reason, sentence(f.blocked.message), needed})
+	}
+	found = slices.Concat(found,
+		f.migration.problems("database was not migrated", onPods, ReasonMigrationFailed, ReasonMigrationFailing),
+		f.api.problems("API", onAPI),
+		f.workers.problems("workers", onWorkers),
+		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing))
+	if len(f.unknownKinds) > 0 {
+		message := fmt.Sprintf("The spec asks for kinds that the cluster does not know: %s. Install them, or remove them from the spec.", strings.Join(f.unknownKinds, ", "))
+		found = append(found, problem{ReasonKindUnknown, message, nil})
+	}
+	return found
+}
+
+// reportedAttempts is the number of failed attempts from which a Job is a
+// problem. The first attempt may have started before its database.
+const reportedAttempts = 2
+
+func (j jobState) problems(what string, prevents []string, failed, failing string) []problem {
+	switch {
+	case j.phase == jobFailed:
+		return []problem{{failed, fmt.Sprintf("The %s: %s.", what, j.message), prevents}}
+	case j.phase == jobRunning && j.unpulled != "":
+		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The %s: %s.", what, j.unpulled), prevents}}
+	case j.phase == jobRunning && j.failed >= reportedAttempts:
+		message := fmt.Sprintf("The %s: %d attempts failed", what, j.failed)
+		if j.lastWords != "" {
+			message += ", the last with: " + j.lastWords
+		}
+		return []problem{{failing, fmt.Sprintf("%s; see `kubectl logs job/%s`.", message, j.name), prevents}}
+	}
+	return nil
+}
+
+func (p pool) problems(whose string, prevents []string) []problem {
+	switch {
+	case p.unpulled != "":
+		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The rollout of the %s does not progress: %s.", whose, p.unpulled), prevents}}
+	case p.stalled != "":
+		return []problem{{ReasonRolloutStalled, fmt.Sprintf("The rollout of the %s does not progress: %s", whose, p.stalled), prevents}}
+	}
+	return nil
+}
+
+// ready computes the condition Ready. If a needed condition is not true, it
+// prefers a problem that prevents it over the condition's own reason.
+func ready(conditions []metav1.Condition, problems []problem) verdict {
+	missing := slices.DeleteFunc(slices.Clone(needed), func(condition string) bool {
+		return meta.IsStatusConditionTrue(conditions, condition)
+	})
+	if len(missing) == 0 {
+		return yes(ReasonFarmersCanFarm, "Farmers can farm.")
+	}
+	for _, p := range problems {
+		if slices.ContainsFunc(p.prevents, func(condition string) bool { return slices.Contains(missing, condition) }) {
+			return no(p.reason, "%s", p.message)
+		}
+	}
+	for _, condition := range missing {
+		c := meta.FindStatusCondition(conditions, condition)
+		if schema := meta.FindStatusCondition(conditions, v1alpha1.SchemaMigrated); c != nil && c.Reason == ReasonNotCreated && schema.Status == metav1.ConditionFalse {
+			c = schema // the operator creates pods only after the migration
+		}
+		if c != nil && c.Status == metav1.ConditionFalse {
+			return no(c.Reason, "%s", c.Message)
+		}
+	}
+	return no(ReasonNotReached, "Not checked yet.")
+}
