@@ -58,7 +58,7 @@ func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
 		{policies, networkPolicyKind, s.ObjectName(desired.API), func() object { return s.APINetworkPolicy() }},
 		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() object { return s.WorkersNetworkPolicy() }},
 		{policies, networkPolicyKind, s.ObjectName("jobs"), func() object { return s.JobsNetworkPolicy() }},
-		{monitored, serviceKind, s.ObjectName("metrics"), func() object { return s.MetricsService() }},
+		{monitored, serviceKind, s.ObjectName(desired.Metrics), func() object { return s.MetricsService() }},
 		{api.Gateway != nil, desired.HTTPRouteKind, s.ObjectName(desired.API), func() object { return client.ApplyConfigurationFromUnstructured(s.HTTPRoute()) }},
 		{monitored, desired.ServiceMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.ServiceMonitor()) }},
 	})

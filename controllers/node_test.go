@@ -259,7 +259,7 @@ func TestMissingSecrets(t *testing.T) {
 	f.createNode("")
 	f.settle()
 	f.wantCondition("Ready", "False", "SecretMissing")
-	if sent := fmt.Sprint(f.events()); !strings.Contains(sent, "the Secret backends is not there") && !strings.Contains(sent, "The Secret backends is not there") {
+	if sent := fmt.Sprint(f.events()); !strings.Contains(sent, "The Secret backends does not exist") {
 		t.Errorf("the events are %s", sent)
 	}
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "d"}})

@@ -5,15 +5,13 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 
-	"github.com/driveshare/downstream-node/cmd/kubectl-downstream/plugin"
-	"github.com/driveshare/downstream-node/internal/program"
-
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -21,15 +19,16 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/cmd/kubectl-downstream/plugin"
 	"github.com/driveshare/downstream-node/controllers"
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 // operatorOptions are the flags of the operator.
@@ -51,14 +50,14 @@ func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "downstream-operator",
 		Short: "Run DownstreamNodes on a Kubernetes cluster",
-		Long: "Makes what runs on a Kubernetes cluster equal to what DownstreamNodes ask for: API\n" +
-			"replicas and workers, the schema of the database, and the ways in. It speaks to the\n" +
-			"cluster that it runs in, or to that of the KUBECONFIG.",
+		Long: "Makes the objects on a Kubernetes cluster match the DownstreamNodes there: API\n" +
+			"replicas and workers, the schema of the database, and access from outside. It uses\n" +
+			"the cluster that it runs in, or the one in KUBECONFIG.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := ctrlconfig.GetConfig()
 			if clientcmd.IsEmptyConfig(err) {
-				err = fmt.Errorf("this is no pod, and %w; name one with KUBECONFIG", plugin.NoKubeconfig(clientcmd.NewDefaultClientConfigLoadingRules()))
+				err = fmt.Errorf("this is not a pod, and %w; name one with KUBECONFIG", plugin.NoKubeconfig(clientcmd.NewDefaultClientConfigLoadingRules()))
 			}
 			if err != nil {
 				return fmt.Errorf("find the cluster: %w", err)
@@ -68,20 +67,20 @@ func newCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.image, "image", os.Getenv("DOWNSTREAM_OPERATOR_IMAGE"),
-		"image for nodes that name none; in a pod, the operator's own where empty (DOWNSTREAM_OPERATOR_IMAGE)")
-	flags.StringSliceVar(&o.namespaces, "namespaces", nil, "look after the nodes of these namespaces only; all where empty")
-	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several operators lead; the others wait")
-	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; the operator's own where empty")
-	flags.StringVar(&o.metricsAddress, "metrics-address", ":8443", "where metrics are served, over TLS and to whom the cluster lets read them; 0 for nowhere")
-	flags.BoolVar(&o.metricsInsecure, "metrics-insecure", false, "serve metrics over plain HTTP and to anybody")
-	flags.StringVar(&o.probeAddress, "health-probe-address", ":8081", "where /healthz and /readyz are served; 0 for nowhere")
-	flags.IntVar(&o.concurrency, "concurrency", 4, "how many nodes are reconciled at once")
+		"image of nodes whose spec names none; if empty and in a pod, the operator's own (DOWNSTREAM_OPERATOR_IMAGE)")
+	flags.StringSliceVar(&o.namespaces, "namespaces", nil, "manage only the nodes in these namespaces; if empty, in all")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "if several operators run, let one work and the others wait")
+	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; if empty, the operator's own")
+	flags.StringVar(&o.metricsAddress, "metrics-address", ":8443", "address for metrics, over TLS and only for users whom the cluster allows; 0 disables")
+	flags.BoolVar(&o.metricsInsecure, "metrics-insecure", false, "serve metrics over plain HTTP and without authorization")
+	flags.StringVar(&o.probeAddress, "health-probe-address", ":8081", "address for /healthz and /readyz; 0 disables")
+	flags.IntVar(&o.concurrency, "concurrency", 4, "number of nodes reconciled at the same time")
 	cmd.AddCommand(plugin.NewCommand(), program.NewVersionCommand())
 	program.PointToHelp(cmd)
 	return cmd
 }
 
-// runOperator runs until ctx ends, and gives up the lease then.
+// runOperator runs until ctx ends, and then releases the lease.
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error {
 	if o.image == "" {
 		image, err := findImage(ctx, cfg)
@@ -139,7 +138,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// namespaces is what the cache holds; nil is everything.
+// namespaces returns the namespaces that the cache holds; nil means all.
 func namespaces(names []string) map[string]cache.Config {
 	if len(names) == 0 {
 		return nil
@@ -151,16 +150,33 @@ func namespaces(names []string) map[string]cache.Config {
 	return out
 }
 
-// metrics serves the operator's metrics to whom the cluster knows and allows.
-func (o operatorOptions) metrics() metricsserver.Options {
-	if o.metricsInsecure {
-		return metricsserver.Options{BindAddress: o.metricsAddress}
+// operatorContainer is the name of the operator's container in every installation.
+const operatorContainer = "operator"
+
+// findImage reads the operator's own image from its pod. An argument could be
+// wrong: tools that replace the image of a pod do not change its arguments.
+func findImage(ctx context.Context, cfg *rest.Config) (string, error) {
+	key := client.ObjectKey{Namespace: os.Getenv("POD_NAMESPACE"), Name: os.Getenv("POD_NAME")}
+	if key.Namespace == "" || key.Name == "" {
+		return "", errors.New("no image for nodes whose spec names none; set --image, or name the operator's own pod in POD_NAME and POD_NAMESPACE")
 	}
-	return metricsserver.Options{
-		BindAddress:    o.metricsAddress,
-		SecureServing:  true,
-		FilterProvider: filters.WithAuthenticationAndAuthorization,
-		// HTTP/2 lets one client open streams without end, and nobody needs it here.
-		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
+	c, err := client.New(cfg, client.Options{})
+	if err != nil {
+		return "", err
 	}
+	return imageOf(ctx, c, key)
+}
+
+// imageOf returns the image of the operator's container in a pod.
+func imageOf(ctx context.Context, c client.Reader, pod client.ObjectKey) (string, error) {
+	object := &corev1.Pod{}
+	if err := c.Get(ctx, pod, object); err != nil {
+		return "", fmt.Errorf("read the image of the pod %s, because --image is not set: %w", pod, err)
+	}
+	for _, container := range object.Spec.Containers {
+		if container.Name == operatorContainer {
+			return container.Image, nil
+		}
+	}
+	return "", fmt.Errorf("the pod %s has no container %s; set --image", pod, operatorContainer)
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// The files that pods read.
+// The paths of the files that pods read.
 const (
 	configDir     = "/etc/downstream"
 	configFile    = "config.yaml"
@@ -23,16 +24,15 @@ const (
 	geoVolumeDir  = "/var/lib/downstream/geoip"
 )
 
-// section is a part of the configuration file.
+// section is a section of the configuration file.
 type section = map[string]any
 
-// keyFiles is where pods find the heartbeat key.
+// keyFiles lists the path of the heartbeat key in a pod.
 var keyFiles = []string{path.Join(configDir, keyFile)}
 
-// Config is the configuration file of a role. It says only what follows from
-// the spec, so that an image which knows more or fewer keys than the operator
-// takes it all the same, and only what the role reads, so that an edit for the
-// API leaves the workers alone.
+// Config returns the configuration file of a role. It holds only values from the
+// spec, so images of other versions accept it too, and only what the role reads,
+// so an edit for the API does not replace the workers.
 func (n *Node) Config(role Role) string {
 	config := section{
 		"node":     section{"name": n.RedisName()},
@@ -45,7 +45,7 @@ func (n *Node) Config(role Role) string {
 	}
 	switch role {
 	case Migration:
-		config["heartbeat"] = section{"keyFiles": keyFiles} // whether the database is of this key
+		config["heartbeat"] = section{"keyFiles": keyFiles} // the migration checks that the database has this key
 	case API, Workers:
 		config["heartbeat"] = n.heartbeat()
 		config["contracts"] = n.contracts()
@@ -62,7 +62,7 @@ func (n *Node) Config(role Role) string {
 	}
 	text, err := yaml.Marshal(config)
 	if err != nil {
-		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // not possible: it is maps, texts and numbers
+		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: it holds only maps, strings and numbers
 	}
 	return string(text)
 }
@@ -90,11 +90,11 @@ func (n *Node) contracts() section {
 
 func (n *Node) access() section {
 	access := section{
-		"signatures": deref(n.Spec.Access.Signatures, true),
+		"signatures": ptr.Deref(n.Spec.Access.Signatures, true),
 		"whitelist":  n.Spec.Whitelist != nil,
 	}
 	if w := n.Spec.Whitelist; w != nil {
-		access["minBalance"] = deref(w.MinBalance, 0)
+		access["minBalance"] = ptr.Deref(w.MinBalance, 0)
 	}
 	return access
 }
@@ -103,8 +103,8 @@ func (n *Node) api() section {
 	a := n.Spec.API
 	api := section{
 		"listen":          fmt.Sprintf(":%d", farmersPort),
-		"privateListen":   fmt.Sprintf(":%d", privatePort),
-		"drainDelay":      seconds(deref(a.DrainDelaySeconds, 0)),
+		"privateListen":   fmt.Sprintf(":%d", PrivatePort),
+		"drainDelay":      seconds(ptr.Deref(a.DrainDelaySeconds, 0)),
 		"shutdownTimeout": seconds(a.ShutdownTimeoutSeconds),
 	}
 	if len(a.TrustedProxies) > 0 {
@@ -124,7 +124,7 @@ func (n *Node) api() section {
 
 func (n *Node) worker() section {
 	return section{
-		"privateListen": fmt.Sprintf(":%d", privatePort),
+		"privateListen": fmt.Sprintf(":%d", PrivatePort),
 		"concurrency":   n.Spec.Workers.Concurrency,
 		"drainTimeout":  seconds(n.Spec.Workers.DrainTimeoutSeconds),
 	}
@@ -141,7 +141,8 @@ func (n *Node) inventory() section {
 	}
 }
 
-// geoFile is where the API finds the location database, if there is one.
+// geoFile returns the path of the location database in an API pod. It is empty if
+// the spec names none.
 func (n *Node) geoFile() string {
 	switch g := n.Spec.GeoIP; {
 	case g == nil:
@@ -155,18 +156,9 @@ func (n *Node) geoFile() string {
 
 // ConfigMap holds the configuration of a role.
 func (n *Node) ConfigMap(role Role) *corev1ac.ConfigMapApplyConfiguration {
-	return corev1ac.ConfigMap(n.ConfigName(role), n.Namespace).
-		WithLabels(n.Labels(role)).
-		WithOwnerReferences(n.owner()).
+	return owned(n, role, corev1ac.ConfigMap(n.ConfigName(role), n.Namespace)).
 		WithImmutable(true).
 		WithData(map[string]string{configFile: n.Config(role)})
 }
 
 func seconds(s int32) string { return (time.Duration(s) * time.Second).String() }
-
-func deref[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}

@@ -1,6 +1,9 @@
 package desired
 
 import (
+	"fmt"
+	"maps"
+
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,13 +18,13 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// The kinds that a cluster has only where somebody installed them.
+// The kinds that a cluster has only after an administrator installed them.
 var (
 	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 	ServiceMonitorKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
 )
 
-// Service is what farmers call.
+// Service receives the requests of farmers.
 func (n *Node) Service() *corev1ac.ServiceApplyConfiguration {
 	s := n.Spec.API.Service
 	spec := corev1ac.ServiceSpec().
@@ -35,14 +38,10 @@ func (n *Node) Service() *corev1ac.ServiceApplyConfiguration {
 	if s.ExternalTrafficPolicy != "" {
 		spec.WithExternalTrafficPolicy(s.ExternalTrafficPolicy)
 	}
-	return corev1ac.Service(n.ObjectName(API), n.Namespace).
-		WithLabels(n.Labels(API)).
-		WithAnnotations(texts(s.Annotations)).
-		WithOwnerReferences(n.owner()).
-		WithSpec(spec)
+	return owned(n, API, corev1ac.Service(n.ObjectName(API), n.Namespace)).WithAnnotations(texts(s.Annotations)).WithSpec(spec)
 }
 
-// Ingress brings farmers to the Service. There must be a spec for it.
+// Ingress routes farmers to the Service. The spec must have an ingress.
 func (n *Node) Ingress() *networkingv1ac.IngressApplyConfiguration {
 	i := n.Spec.API.Ingress
 	backend := networkingv1ac.IngressBackend().WithService(networkingv1ac.IngressServiceBackend().
@@ -57,14 +56,10 @@ func (n *Node) Ingress() *networkingv1ac.IngressApplyConfiguration {
 	if i.TLSSecretName != "" {
 		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(i.Host).WithSecretName(i.TLSSecretName))
 	}
-	return networkingv1ac.Ingress(n.ObjectName(API), n.Namespace).
-		WithLabels(n.Labels(API)).
-		WithAnnotations(texts(i.Annotations)).
-		WithOwnerReferences(n.owner()).
-		WithSpec(spec)
+	return owned(n, API, networkingv1ac.Ingress(n.ObjectName(API), n.Namespace)).WithAnnotations(texts(i.Annotations)).WithSpec(spec)
 }
 
-// HTTPRoute brings farmers to the Service. There must be a spec for it.
+// HTTPRoute routes farmers to the Service. The spec must have a gateway.
 func (n *Node) HTTPRoute() *unstructured.Unstructured {
 	g := n.Spec.API.Gateway
 	var parents, hostnames []any
@@ -92,12 +87,10 @@ func (n *Node) HTTPRoute() *unstructured.Unstructured {
 	return n.foreign(HTTPRouteKind, n.ObjectName(API), n.Labels(API), spec)
 }
 
-// APIAutoscaler sizes the API. There must be a spec for it.
+// APIAutoscaler sets the number of API replicas. The spec must have autoscaling.
 func (n *Node) APIAutoscaler() *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	a := n.Spec.API.Autoscaling
-	return autoscalingv2ac.HorizontalPodAutoscaler(n.ObjectName(API), n.Namespace).
-		WithLabels(n.Labels(API)).
-		WithOwnerReferences(n.owner()).
+	return owned(n, API, autoscalingv2ac.HorizontalPodAutoscaler(n.ObjectName(API), n.Namespace)).
 		WithSpec(autoscalingv2ac.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscalingv2ac.CrossVersionObjectReference().
 				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(n.ObjectName(API))).
@@ -112,26 +105,55 @@ func (n *Node) APIAutoscaler() *autoscalingv2ac.HorizontalPodAutoscalerApplyConf
 						WithAverageUtilization(a.TargetCPUPercent)))))
 }
 
-// DisruptionBudget keeps a node drain from taking more than a part of a
-// role's pods at once. It is for two pods and more: with one, it would keep
-// the drain from ending.
+// DisruptionBudget limits how many pods of a role a node drain evicts at once. It
+// needs at least two pods: with one, a drain could never evict it.
 func (n *Node) DisruptionBudget(role Role) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
-	return policyv1ac.PodDisruptionBudget(n.ObjectName(role), n.Namespace).
-		WithLabels(n.Labels(role)).
-		WithOwnerReferences(n.owner()).
+	return owned(n, role, policyv1ac.PodDisruptionBudget(n.ObjectName(role), n.Namespace)).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
 			WithSelector(n.selector(role)).
 			WithMaxUnavailable(intstr.FromString("25%")))
 }
 
-// foreign is an object of a kind that client-go does not know.
+// MetricsService lists the private ports of API and workers for the
+// ServiceMonitor. It is headless, so Prometheus reads each pod, ready or not.
+func (n *Node) MetricsService() *corev1ac.ServiceApplyConfiguration {
+	return owned(n, Metrics, corev1ac.Service(n.ObjectName(Metrics), n.Namespace)).WithSpec(corev1ac.ServiceSpec().
+		WithClusterIP(corev1.ClusterIPNone).
+		WithPublishNotReadyAddresses(true).
+		WithSelector(map[string]string{labelName: appName, labelInstance: n.Name, labelMetrics: "true"}).
+		WithPorts(corev1ac.ServicePort().
+			WithName("private").WithPort(PrivatePort).WithTargetPort(intstr.FromString("private")).WithProtocol(corev1.ProtocolTCP)))
+}
+
+// ServiceMonitor tells the Prometheus operator to read the metrics.
+func (n *Node) ServiceMonitor() *unstructured.Unstructured {
+	s := n.Spec.Monitoring.ServiceMonitor
+	labels := texts(s.Labels)
+	maps.Copy(labels, n.Labels(Metrics))
+	selector := map[string]any{}
+	for k, v := range n.Selector(Metrics) {
+		selector[k] = v
+	}
+	return n.foreign(ServiceMonitorKind, n.Name, labels, map[string]any{
+		"selector": map[string]any{"matchLabels": selector},
+		// This label distinguishes the series of API and workers.
+		"podTargetLabels": []any{labelComponent},
+		"endpoints": []any{map[string]any{
+			"port":     "private",
+			"path":     "/metrics",
+			"interval": fmt.Sprintf("%ds", s.IntervalSeconds),
+		}},
+	})
+}
+
+// foreign builds an object of a kind that client-go does not know.
 func (n *Node) foreign(kind schema.GroupVersionKind, name string, labels map[string]string, spec map[string]any) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	u.SetGroupVersionKind(kind)
 	u.SetName(name)
 	u.SetNamespace(n.Namespace)
 	u.SetLabels(labels)
-	// Not SetOwnerReferences, which writes in the form that it cannot apply.
+	// SetOwnerReferences would write a form that cannot be applied.
 	u.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{
 		"apiVersion":         v1alpha1.GroupVersion.String(),
 		"kind":               "DownstreamNode",

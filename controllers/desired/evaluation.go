@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -15,12 +16,14 @@ import (
 const (
 	mysqlPort = 3306
 	redisPort = 6379
-	// databaseUser is the user that the official images run their server as.
+	// databaseUser is the user ID under which the official images run the server.
 	databaseUser = 999
+	// databaseName is the database of an evaluation MySQL, and its user.
+	databaseName = "downstream"
 )
 
-// MySQLStatefulSet is the single MySQL of an evaluation. There must be a spec
-// for it.
+// MySQLStatefulSet runs the single MySQL of an evaluation. The spec must have
+// mysql.evaluation.
 func (n *Node) MySQLStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
 	e := n.Spec.MySQL.Evaluation
 	secretEnv := func(env, key string) *corev1ac.EnvVarApplyConfiguration {
@@ -46,8 +49,8 @@ func (n *Node) MySQLStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
 	return n.statefulSet(MySQL, mysqlPort, e.Storage, pod, container)
 }
 
-// RedisStatefulSet is the single Redis of an evaluation. There must be a spec
-// for it.
+// RedisStatefulSet runs the single Redis of an evaluation. The spec must have
+// redis.evaluation.
 func (n *Node) RedisStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
 	e := n.Spec.Redis.Evaluation
 	container := corev1ac.Container().
@@ -84,9 +87,7 @@ func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod 
 	pod.WithContainers(container).
 		WithNodeSelector(texts(pods.NodeSelector)).
 		WithTolerations(converted[corev1ac.TolerationApplyConfiguration](pods.Tolerations)...)
-	return appsv1ac.StatefulSet(n.ObjectName(role), n.Namespace).
-		WithLabels(n.Labels(role)).
-		WithOwnerReferences(n.owner()).
+	return owned(n, role, appsv1ac.StatefulSet(n.ObjectName(role), n.Namespace)).
 		WithSpec(appsv1ac.StatefulSetSpec().
 			WithReplicas(1).
 			WithServiceName(n.ObjectName(role)).
@@ -95,15 +96,13 @@ func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod 
 			WithVolumeClaimTemplates(new(corev1ac.PersistentVolumeClaimApplyConfiguration).WithName("data").WithSpec(claim)))
 }
 
-// EvaluationService is where the pods of the node find an evaluation database.
+// EvaluationService is the address of an evaluation database.
 func (n *Node) EvaluationService(role Role) *corev1ac.ServiceApplyConfiguration {
 	number := int32(mysqlPort)
 	if role == Redis {
 		number = redisPort
 	}
-	return corev1ac.Service(n.ObjectName(role), n.Namespace).
-		WithLabels(n.Labels(role)).
-		WithOwnerReferences(n.owner()).
+	return owned(n, role, corev1ac.Service(n.ObjectName(role), n.Namespace)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithClusterIP(corev1.ClusterIPNone).
 			WithSelector(n.Selector(role)).
@@ -114,8 +113,52 @@ func emptyDir(name string) *corev1ac.VolumeApplyConfiguration {
 	return corev1ac.Volume().WithName(name).WithEmptyDir(corev1ac.EmptyDirVolumeSource())
 }
 
-// host is the name of an evaluation database within the cluster. It is whole
-// up to the namespace, for the operator asks from another one.
+// host returns the host name of an evaluation database. It includes the
+// namespace, because the operator connects from another one.
 func (n *Node) host(role Role) string {
 	return fmt.Sprintf("%s.%s.svc", n.ObjectName(role), n.Namespace)
+}
+
+// HeartbeatKeySecret holds the heartbeat key.
+func (n *Node) HeartbeatKeySecret(file []byte, fingerprint string) *corev1.Secret {
+	name, key := n.KeySecret()
+	secret := n.secret("heartbeat", name, map[string][]byte{key: file})
+	secret.Annotations = map[string]string{annotationFingerprint: fingerprint}
+	return secret
+}
+
+// MySQLEvaluationSecret holds the passwords of an evaluation MySQL, and the data
+// source name.
+func (n *Node) MySQLEvaluationSecret(password, rootPassword string) *corev1.Secret {
+	return n.secret(MySQL, n.ObjectName(MySQL), map[string][]byte{
+		"password":      []byte(password),
+		"root-password": []byte(rootPassword),
+		"dsn":           fmt.Appendf(nil, "%s:%s@tcp(%s:%d)/%s", databaseName, password, n.host(MySQL), mysqlPort, databaseName),
+	})
+}
+
+// RedisEvaluationSecret holds the configuration of an evaluation Redis, and its
+// URL. The Redis keeps jobs on disk and evicts no keys.
+func (n *Node) RedisEvaluationSecret(password string) *corev1.Secret {
+	return n.secret(Redis, n.ObjectName(Redis), map[string][]byte{
+		"redis.conf": fmt.Appendf(nil, "dir /data\nappendonly yes\nmaxmemory-policy noeviction\nrequirepass %s\n", password),
+		"url":        fmt.Appendf(nil, "redis://:%s@%s:%d/0", password, n.host(Redis), redisPort),
+	})
+}
+
+// secret builds a Secret that the operator creates once. It has no owner
+// reference, so it outlives the node, as its data does.
+func (n *Node) secret(role Role, name string, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: n.Namespace, Labels: n.Labels(role)},
+		Immutable:  new(true),
+		Type:       corev1.SecretTypeOpaque,
+		Data:       data,
+	}
+}
+
+// Ours reports whether an object was made for a node of this name.
+func (n *Node) Ours(object metav1.Object) bool {
+	labels := object.GetLabels()
+	return labels[labelManagedBy] == manager && labels[labelInstance] == n.Name
 }

@@ -1,34 +1,49 @@
+// Package desired builds the objects of a DownstreamNode. Every builder is a pure
+// function of a [Node]: it reads neither the cluster nor a clock. The golden
+// files in testdata show what each builds.
+//
+// The builders return apply configurations, which hold only the fields that the
+// operator sets. Fields that others set on the same object stay.
+//
+// Invariants: names and selectors depend on nothing that can be edited, so an
+// upgrade never orphans a pod. A pod template carries a hash of all that its pods
+// read, so pods are replaced when that changes, and only then.
 package desired
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// Node is a DownstreamNode, with defaults, and what its spec only refers to.
+// Node is a DownstreamNode with its defaults, and the contents that its spec
+// refers to.
 type Node struct {
 	*v1alpha1.DownstreamNode
-	// DefaultImage is used where the spec names none.
+	// DefaultImage is the image if the spec names none.
 	DefaultImage string
-	// Inputs is what the objects hold that the spec refers to.
+	// Inputs are the contents of the Secrets and ConfigMaps that the spec names.
 	Inputs Inputs
 }
 
-// Inputs are the contents that pods read besides their configuration. They
-// only ever go into hashes.
+// Inputs are the contents that pods read besides their configuration. Builders
+// use them only in hashes.
 type Inputs struct {
 	Key       []byte // the private heartbeat file
 	DSN       []byte // the MySQL data source name
 	RedisURL  []byte
-	Whitelist []byte // the CSV
+	Whitelist []byte // the CSV file
 }
 
 // Role is a kind of pod of a node.
 type Role string
 
-// The roles.
+// The roles. Metrics has no pods, only a Service.
 const (
 	API       Role = "api"
 	Workers   Role = "workers"
@@ -36,12 +51,14 @@ const (
 	Whitelist Role = "whitelist"
 	MySQL     Role = "mysql"
 	Redis     Role = "redis"
+	Metrics   Role = "metrics"
 )
 
 // The ports of API and workers.
 const (
 	farmersPort = 5000
-	privatePort = 9090
+	// PrivatePort serves metrics and health checks.
+	PrivatePort = 9090
 )
 
 // Labels and annotations.
@@ -53,17 +70,17 @@ const (
 	appName        = "downstream-node"
 	manager        = "downstream-operator"
 
-	// prefix begins the labels and annotations that are the operator's own.
+	// prefix starts the operator's own labels and annotations.
 	prefix = "downstream.driveshare.org/"
-	// labelMetrics is on pods whose metrics can be read.
+	// labelMetrics marks pods that serve metrics.
 	labelMetrics = prefix + "metrics"
-	// annotationConfigHash is on pod templates.
+	// annotationConfigHash is set on pod templates.
 	annotationConfigHash = prefix + "config-hash"
-	// AnnotationFingerprint is on the Secret with the heartbeat key.
-	AnnotationFingerprint = prefix + "fingerprint"
+	// annotationFingerprint is set on the Secret with the heartbeat key.
+	annotationFingerprint = prefix + "fingerprint"
 )
 
-// image is the image of API, workers and jobs.
+// image returns the image of API, workers and Jobs.
 func (n *Node) image() string {
 	if n.Spec.Image != "" {
 		return n.Spec.Image
@@ -71,11 +88,11 @@ func (n *Node) image() string {
 	return n.DefaultImage
 }
 
-// ObjectName is the name of the objects of a role.
+// ObjectName returns the name of the objects of a role.
 func (n *Node) ObjectName(role Role) string { return n.Name + "-" + string(role) }
 
-// KeySecret is the name of the Secret with the heartbeat key, and the key
-// within it.
+// KeySecret returns the name of the Secret with the heartbeat key, and the key
+// in it.
 func (n *Node) KeySecret() (name, key string) {
 	if ref := n.Spec.Heartbeat.KeySecretRef; ref != nil {
 		return ref.Name, ref.Key
@@ -83,8 +100,8 @@ func (n *Node) KeySecret() (name, key string) {
 	return n.Name + "-heartbeat-key", "heartbeat.json"
 }
 
-// DSNSecret is the name of the Secret with the data source name, and the key
-// within it.
+// DSNSecret returns the name of the Secret with the data source name, and the
+// key in it.
 func (n *Node) DSNSecret() (name, key string) {
 	if ref := n.Spec.MySQL.DSNSecretRef; ref != nil {
 		return ref.Name, ref.Key
@@ -92,7 +109,7 @@ func (n *Node) DSNSecret() (name, key string) {
 	return n.ObjectName(MySQL), "dsn"
 }
 
-// RedisSecret is the name of the Secret with the Redis URL, and the key within
+// RedisSecret returns the name of the Secret with the Redis URL, and the key in
 // it.
 func (n *Node) RedisSecret() (name, key string) {
 	if ref := n.Spec.Redis.URLSecretRef; ref != nil {
@@ -101,11 +118,11 @@ func (n *Node) RedisSecret() (name, key string) {
 	return n.ObjectName(Redis), "url"
 }
 
-// RedisName is the node's name within Redis: the namespace of its keys.
+// RedisName returns the prefix of the node's keys in Redis.
 func (n *Node) RedisName() string { return n.Namespace + "." + n.Name }
 
-// Selector selects the pods of a role. It never changes, for a Deployment
-// cannot change its own.
+// Selector selects the pods of a role. It never changes: the selector of a
+// Deployment is immutable.
 func (n *Node) Selector(role Role) map[string]string {
 	return map[string]string{
 		labelName:      appName,
@@ -114,7 +131,7 @@ func (n *Node) Selector(role Role) map[string]string {
 	}
 }
 
-// Labels are the labels of the objects of a role.
+// Labels returns the labels of the objects of a role.
 func (n *Node) Labels(role Role) map[string]string {
 	labels := n.Selector(role)
 	labels[labelManagedBy] = manager
@@ -125,19 +142,68 @@ func (n *Node) selector(role Role) *metav1ac.LabelSelectorApplyConfiguration {
 	return metav1ac.LabelSelector().WithMatchLabels(n.Selector(role))
 }
 
-// owner makes the garbage collector delete an object with the node. The
-// apply is refused where another controller owns the object already.
-func (n *Node) owner() *metav1ac.OwnerReferenceApplyConfiguration {
-	return metav1ac.OwnerReference().
+// selectorOf selects the pods of all the roles.
+func (n *Node) selectorOf(roles ...Role) *metav1ac.LabelSelectorApplyConfiguration {
+	requirement := metav1ac.LabelSelectorRequirement().WithKey(labelComponent).WithOperator("In")
+	for _, role := range roles {
+		requirement.WithValues(string(role))
+	}
+	return metav1ac.LabelSelector().
+		WithMatchLabels(map[string]string{labelName: appName, labelInstance: n.Name}).
+		WithMatchExpressions(requirement)
+}
+
+// owned adds the labels of a role, and an owner reference: the garbage collector
+// deletes the object with the node, and the API server refuses the apply if
+// another controller owns the object.
+func owned[T interface {
+	WithLabels(map[string]string) T
+	WithOwnerReferences(...*metav1ac.OwnerReferenceApplyConfiguration) T
+}](n *Node, role Role, object T) T {
+	return object.WithLabels(n.Labels(role)).WithOwnerReferences(metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).
 		WithKind("DownstreamNode").
 		WithName(n.Name).
 		WithUID(n.UID).
 		WithController(true).
-		WithBlockOwnerDeletion(true)
+		WithBlockOwnerDeletion(true))
 }
 
-// meta is the metadata of an object that is made with Create, and not applied.
-func (n *Node) meta(role Role, name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: name, Namespace: n.Namespace, Labels: n.Labels(role)}
+// nameDigits is the number of hex digits of a hash in a name. It is enough to
+// tell the inputs of one node apart, and a Job's name with it fits in a label.
+const nameDigits = 10
+
+// hash returns a keyed hash of inputs. The key is the heartbeat key: with a
+// plain hash, a reader of the hash could guess the password in a data source
+// name.
+func (n *Node) hash(parts ...[]byte) string {
+	mac := hmac.New(sha256.New, n.Inputs.Key)
+	for _, part := range parts {
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		mac.Write(part)
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// configHash covers all that the pods of a Deployment read. It is an annotation
+// of the template, so a change replaces the pods.
+func (n *Node) configHash(role Role) string {
+	return n.hash([]byte(n.Config(role)), n.Inputs.Key, n.Inputs.DSN, n.Inputs.RedisURL)
+}
+
+// ConfigName returns the name of the ConfigMap with a role's configuration. It
+// depends on the content, so pods with an old template keep their configuration.
+func (n *Node) ConfigName(role Role) string {
+	return n.ObjectName(role) + "-" + n.hash([]byte(n.Config(role)))[:nameDigits]
+}
+
+// MigrationName returns the name of the Job that migrates the database to the
+// schema of the image.
+func (n *Node) MigrationName() string {
+	return n.ObjectName(Migration) + "-" + n.hash([]byte(n.image()), n.Inputs.DSN)[:nameDigits]
+}
+
+// WhitelistName returns the name of the Job that loads the whitelist.
+func (n *Node) WhitelistName() string {
+	return n.ObjectName(Whitelist) + "-" + n.hash([]byte(n.Config(Whitelist)), n.Inputs.DSN, n.Inputs.Whitelist)[:nameDigits]
 }

@@ -9,15 +9,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// unprivileged is the user that every pod of the node runs as.
+// unprivileged is the user ID of every pod of the node.
 const unprivileged = 65532
 
-// podTemplate is the pod of a role, around one container of the node's image.
+// podTemplate builds the pod of a role with one container of the node's image.
 func (n *Node) podTemplate(role Role, container *corev1ac.ContainerApplyConfiguration) *corev1ac.PodTemplateSpecApplyConfiguration {
 	pods := n.Spec.Pods
 	labels := texts(pods.Labels)
@@ -37,9 +36,9 @@ func (n *Node) podTemplate(role Role, container *corev1ac.ContainerApplyConfigur
 	return template
 }
 
-// podSpec is what every pod has in common: it meets the restricted pod
-// security standard, has no access to the API server, and is not told about
-// the Services of its namespace.
+// podSpec builds the common part of every pod: it meets the restricted pod
+// security standard, has no access to the API server, and gets no environment
+// variables for the Services of its namespace.
 func (n *Node) podSpec(user int64) *corev1ac.PodSpecApplyConfiguration {
 	spec := corev1ac.PodSpec().
 		WithAutomountServiceAccountToken(false).
@@ -56,7 +55,7 @@ func (n *Node) podSpec(user int64) *corev1ac.PodSpecApplyConfiguration {
 	return spec
 }
 
-// container runs the node's image with args and the configuration.
+// container runs the node's image with arguments and the configuration file.
 func (n *Node) container(role Role, args ...string) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(string(role)).
@@ -65,11 +64,11 @@ func (n *Node) container(role Role, args ...string) *corev1ac.ContainerApplyConf
 		WithCommand("/downstream-node").
 		WithArgs(append(args, "--config", path.Join(configDir, configFile))...).
 		WithSecurityContext(confined()).
-		// What a process says last is what the operator tells of a failed Job.
+		// The operator shows the last line of a failed Job.
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
 }
 
-// confined is a container that can write nowhere but to its volumes.
+// confined restricts a container so that it can write only to its volumes.
 func confined() *corev1ac.SecurityContextApplyConfiguration {
 	return corev1ac.SecurityContext().
 		WithAllowPrivilegeEscalation(false).
@@ -77,7 +76,7 @@ func confined() *corev1ac.SecurityContextApplyConfiguration {
 		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
 }
 
-// filesVolume brings everything that a role reads into one folder.
+// filesVolume puts all files that a role reads into one directory.
 func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 	dsnSecret, dsnKey := n.DSNSecret()
 	sources := []*corev1ac.VolumeProjectionApplyConfiguration{
@@ -88,13 +87,12 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 		secret, key := n.RedisSecret()
 		sources = append(sources, secretFile(secret, key, redisFile))
 	}
-	if role != Whitelist {
-		secret, key := n.KeySecret()
-		sources = append(sources, secretFile(secret, key, keyFile))
-	}
 	if role == Whitelist {
 		ref := n.Spec.Whitelist.ConfigMapRef
 		sources = append(sources, configMapFile(ref.Name, ref.Key, whitelistFile))
+	} else {
+		secret, key := n.KeySecret()
+		sources = append(sources, secretFile(secret, key, keyFile))
 	}
 	if g := n.Spec.GeoIP; role == API && g != nil {
 		switch {
@@ -118,7 +116,7 @@ func configMapFile(name, key, file string) *corev1ac.VolumeProjectionApplyConfig
 		WithName(name).WithItems(corev1ac.KeyToPath().WithKey(key).WithPath(file)))
 }
 
-// probe asks the private port.
+// probe requests a path on the private port.
 func probe(path string) *corev1ac.ProbeApplyConfiguration {
 	return corev1ac.Probe().WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString("private")))
 }
@@ -134,7 +132,7 @@ func resources(r v1alpha1.Resources) *corev1ac.ResourceRequirementsApplyConfigur
 	return out
 }
 
-// spread is how the pods of a role are spread over the cluster.
+// spread returns how the pods of a role spread over the cluster.
 func (n *Node) spread(role Role) []*corev1ac.TopologySpreadConstraintApplyConfiguration {
 	if own := n.Spec.Pods.TopologySpreadConstraints; len(own) > 0 {
 		constraints := converted[corev1ac.TopologySpreadConstraintApplyConfiguration](own)
@@ -156,7 +154,7 @@ func (n *Node) spread(role Role) []*corev1ac.TopologySpreadConstraintApplyConfig
 	return constraints
 }
 
-// texts makes a map of plain strings, which is never nil.
+// texts converts a map to plain strings. The result is never nil.
 func texts[T ~string](m map[string]T) map[string]string {
 	out := make(map[string]string, len(m))
 	for k, v := range m {
@@ -165,8 +163,7 @@ func texts[T ~string](m map[string]T) map[string]string {
 	return out
 }
 
-// converted turns what users wrote into apply configurations, whose JSON is
-// the same.
+// converted turns API types into apply configurations, which have the same JSON.
 func converted[To, From any](from []From) []*To {
 	out := make([]*To, len(from))
 	for i := range from {
@@ -176,19 +173,8 @@ func converted[To, From any](from []From) []*To {
 			err = json.Unmarshal(text, out[i])
 		}
 		if err != nil {
-			panic(fmt.Sprintf("desired: convert %T: %v", from[i], err)) // not possible: both have the JSON form of one API type
+			panic(fmt.Sprintf("desired: convert %T: %v", from[i], err)) // impossible: both have the same JSON
 		}
 	}
 	return out
-}
-
-// selectorOf selects the pods of any of the roles.
-func (n *Node) selectorOf(roles ...Role) *metav1ac.LabelSelectorApplyConfiguration {
-	requirement := metav1ac.LabelSelectorRequirement().WithKey(labelComponent).WithOperator("In")
-	for _, role := range roles {
-		requirement.WithValues(string(role))
-	}
-	return metav1ac.LabelSelector().
-		WithMatchLabels(map[string]string{labelName: appName, labelInstance: n.Name}).
-		WithMatchExpressions(requirement)
 }

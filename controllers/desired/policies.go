@@ -8,34 +8,34 @@ import (
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 )
 
-// OperatorLabel is the label that the operator's own pods carry, by which they
-// may reach an evaluation Redis to read the backlog.
+// OperatorLabel is the name label of the operator's own pods. The network policy
+// of an evaluation Redis admits them, so that the operator can read the backlog.
 const OperatorLabel = "downstream-operator"
 
-// APINetworkPolicy lets farmers in from anywhere, and readers of metrics.
+// APINetworkPolicy admits farmers from anywhere, and readers of metrics.
 func (n *Node) APINetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
 	return n.networkPolicy(string(API), n.selector(API),
 		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(farmersPort)),
 		n.metricsRule())
 }
 
-// WorkersNetworkPolicy lets readers of metrics in.
+// WorkersNetworkPolicy admits readers of metrics.
 func (n *Node) WorkersNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
 	return n.networkPolicy(string(Workers), n.selector(Workers), n.metricsRule())
 }
 
-// JobsNetworkPolicy lets nobody in.
+// JobsNetworkPolicy admits no connection.
 func (n *Node) JobsNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
 	return n.networkPolicy("jobs", n.selectorOf(Migration, Whitelist))
 }
 
-// MySQLNetworkPolicy lets the node's own pods in.
+// MySQLNetworkPolicy admits the node's own pods.
 func (n *Node) MySQLNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
 	return n.networkPolicy(string(MySQL), n.selector(MySQL),
 		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(n.ownPods()))
 }
 
-// RedisNetworkPolicy lets the node's own pods and the operator in.
+// RedisNetworkPolicy admits the node's own pods and the operator.
 func (n *Node) RedisNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
 	operator := networkingv1ac.NetworkPolicyPeer().
 		WithNamespaceSelector(metav1ac.LabelSelector()).
@@ -44,12 +44,10 @@ func (n *Node) RedisNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfigurat
 		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(n.ownPods(), operator))
 }
 
-// networkPolicy restricts who may connect to pods. Whom pods connect to is
-// left open: databases may be anywhere.
+// networkPolicy restricts connections to pods. It does not restrict connections
+// from pods, because databases may be anywhere.
 func (n *Node) networkPolicy(name string, pods *metav1ac.LabelSelectorApplyConfiguration, rules ...*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration) *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return networkingv1ac.NetworkPolicy(n.Name+"-"+name, n.Namespace).
-		WithLabels(n.Labels(Role(name))).
-		WithOwnerReferences(n.owner()).
+	return owned(n, Role(name), networkingv1ac.NetworkPolicy(n.Name+"-"+name, n.Namespace)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(pods).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
@@ -67,7 +65,7 @@ func (n *Node) metricsRule() *networkingv1ac.NetworkPolicyIngressRuleApplyConfig
 			WithKey(corev1.LabelMetadataName).WithOperator("In").WithValues(names...))
 	}
 	return networkingv1ac.NetworkPolicyIngressRule().
-		WithPorts(port(privatePort)).
+		WithPorts(port(PrivatePort)).
 		WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces))
 }
 

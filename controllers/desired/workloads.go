@@ -1,25 +1,33 @@
 package desired
 
 import (
+	"path"
+
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
-// stopMargin is what a pod gets to stop beyond the time that it gives itself,
-// in seconds, so that it is never killed while it still counts.
+// stopMargin is the time in seconds that a pod gets beyond its own shutdown
+// timeouts, so that the kubelet does not kill it before they end.
 const stopMargin = 10
 
-// APIDeployment runs the API. Without replicas, their number is left to
-// whoever else sets it.
+// APIDeployment runs the API. If replicas is nil, another field manager sets the
+// number.
 func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfiguration {
 	container := n.container(API, "api").
 		WithResources(resources(n.Spec.API.Resources)).
 		WithPorts(
 			corev1ac.ContainerPort().WithName("farmers").WithContainerPort(farmersPort).WithProtocol(corev1.ProtocolTCP),
-			corev1ac.ContainerPort().WithName("private").WithContainerPort(privatePort).WithProtocol(corev1.ProtocolTCP),
+			corev1ac.ContainerPort().WithName("private").WithContainerPort(PrivatePort).WithProtocol(corev1.ProtocolTCP),
 		)
 	onVolume := n.Spec.GeoIP != nil && n.Spec.GeoIP.VolumeClaim != nil
 	if onVolume {
@@ -27,12 +35,12 @@ func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfigura
 	}
 	deployment := n.deployment(API, replicas, container)
 	pod := deployment.Spec.Template.Spec
-	pod.WithTerminationGracePeriodSeconds(int64(deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin)
+	pod.WithTerminationGracePeriodSeconds(int64(ptr.Deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin)
 	if onVolume {
 		pod.WithVolumes(corev1ac.Volume().WithName("geoip").WithPersistentVolumeClaim(
 			corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(n.Spec.GeoIP.VolumeClaim.ClaimName).WithReadOnly(true)))
 	}
-	// No replica goes before another has come in its place.
+	// A replica stops only after its replacement is ready.
 	deployment.Spec.WithStrategy(rolling(intstr.FromInt32(0), intstr.FromString("25%")))
 	return deployment
 }
@@ -41,7 +49,7 @@ func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfigura
 func (n *Node) WorkersDeployment(replicas int32) *appsv1ac.DeploymentApplyConfiguration {
 	container := n.container(Workers, "worker").
 		WithResources(resources(n.Spec.Workers.Resources)).
-		WithPorts(corev1ac.ContainerPort().WithName("private").WithContainerPort(privatePort).WithProtocol(corev1.ProtocolTCP))
+		WithPorts(corev1ac.ContainerPort().WithName("private").WithContainerPort(PrivatePort).WithProtocol(corev1.ProtocolTCP))
 	deployment := n.deployment(Workers, &replicas, container)
 	deployment.Spec.Template.Spec.WithTerminationGracePeriodSeconds(int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin)
 	deployment.Spec.WithStrategy(rolling(intstr.FromString("25%"), intstr.FromString("25%")))
@@ -50,7 +58,7 @@ func (n *Node) WorkersDeployment(replicas int32) *appsv1ac.DeploymentApplyConfig
 
 func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.DeploymentApplyConfiguration {
 	container.
-		// A slow start, as of a first connection to MySQL, is no reason to kill.
+		// A start may be slow, for example until the first connection to MySQL.
 		WithStartupProbe(probe("/healthz").WithPeriodSeconds(2).WithFailureThreshold(60)).
 		WithLivenessProbe(probe("/healthz").WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithTimeoutSeconds(2).WithFailureThreshold(2))
@@ -69,14 +77,44 @@ func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.Contai
 	if replicas != nil {
 		spec.WithReplicas(*replicas)
 	}
-	return appsv1ac.Deployment(n.ObjectName(role), n.Namespace).
-		WithLabels(n.Labels(role)).
-		WithOwnerReferences(n.owner()).
-		WithSpec(spec)
+	return owned(n, role, appsv1ac.Deployment(n.ObjectName(role), n.Namespace)).WithSpec(spec)
 }
 
 func rolling(maxUnavailable, maxSurge intstr.IntOrString) *appsv1ac.DeploymentStrategyApplyConfiguration {
 	return appsv1ac.DeploymentStrategy().
 		WithType(appsv1.RollingUpdateDeploymentStrategyType).
 		WithRollingUpdate(appsv1ac.RollingUpdateDeployment().WithMaxUnavailable(maxUnavailable).WithMaxSurge(maxSurge))
+}
+
+// MigrationJob migrates the database to the schema of the image. If the database
+// has another heartbeat key than the node, the Job fails without a retry.
+func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
+	job := n.job(Migration, n.MigrationName(), "db", "migrate")
+	job.Spec.WithPodFailurePolicy(batchv1ac.PodFailurePolicy().WithRules(batchv1ac.PodFailurePolicyRule().
+		WithAction(batchv1.PodFailurePolicyActionFailJob).
+		WithOnExitCodes(batchv1ac.PodFailurePolicyOnExitCodesRequirement().
+			WithContainerName(string(Migration)).
+			WithOperator(batchv1.PodFailurePolicyOnExitCodesOpIn).
+			WithValues(program.ExitOtherKey))))
+	return job
+}
+
+// WhitelistJob replaces the database's whitelist by the ConfigMap's.
+func (n *Node) WhitelistJob() *batchv1ac.JobApplyConfiguration {
+	return n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
+}
+
+// job runs one command of the node's image. It fails after 6 retries, which take
+// about ten minutes, or after an hour. An ended Job stays, so that its logs can be
+// read, until the operator creates the next one.
+func (n *Node) job(role Role, name string, args ...string) *batchv1ac.JobApplyConfiguration {
+	container := n.container(role, args...).WithResources(corev1ac.ResourceRequirements().
+		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}).
+		WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}))
+	template := n.podTemplate(role, container)
+	template.Spec.WithRestartPolicy(corev1.RestartPolicyNever)
+	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithSpec(batchv1ac.JobSpec().
+		WithBackoffLimit(6).
+		WithActiveDeadlineSeconds(3600).
+		WithTemplate(template))
 }
