@@ -176,7 +176,7 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 	h := openHouse(t, embedded, asPlanned)
 	told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.1"))
 	f := h.newFarmer(t, 0xa7)
-	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	c := f.takeOne(t, "seed")
 	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 

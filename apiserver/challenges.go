@@ -142,7 +142,11 @@ func (s *Server) contracts(ctx context.Context, f farmer, hashes []node.FileHash
 		found  []node.Contract
 		unsure []node.FileHash
 	)
-	cached, err := s.queue.States().Get(ctx, f.record.ID, hashes)
+	names := make([]node.ContractName, len(hashes))
+	for i, hash := range hashes {
+		names[i] = node.ContractName{TokenID: f.record.ID, FileHash: hash}
+	}
+	cached, err := s.redis.Contracts().Get(ctx, names)
 	if err != nil {
 		cached = make([]*node.Contract, len(hashes)) // without Redis, the store knows
 	}
@@ -200,7 +204,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 // share writes contracts through to Redis. It is allowed to fail: whoever
 // misses a copy, or finds an old one, reads the store.
 func (s *Server) share(ctx context.Context, contracts []node.Contract) {
-	if err := s.queue.States().Put(ctx, contracts); err != nil {
+	if err := s.redis.Contracts().Put(ctx, contracts); err != nil {
 		requestOf(ctx).log().Debug("challenge state not shared", "error", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -57,7 +58,7 @@ var errorTable = []struct {
 	{sjcx.ErrSignature, &apiError{status: http.StatusBadRequest, message: "signature does not prove ownership of the address"}},
 	{node.ErrTokenMalformed, &apiError{status: http.StatusBadRequest, message: "token not found"}},
 	{queue.ErrFull, &apiError{status: http.StatusServiceUnavailable, message: "the node is busy, ask again later", retryAfter: retryAfter}},
-	{queue.ErrUnavailable, &apiError{status: http.StatusServiceUnavailable, message: "the node cannot decide now, ask again later", retryAfter: retryAfter}},
+	{redisdb.ErrUnavailable, &apiError{status: http.StatusServiceUnavailable, message: "the node cannot decide now, ask again later", retryAfter: retryAfter}},
 	{store.ErrUnavailable, &apiError{status: http.StatusServiceUnavailable, message: "the node cannot decide now, ask again later", retryAfter: retryAfter}},
 	{context.DeadlineExceeded, &apiError{status: http.StatusServiceUnavailable, message: "the node cannot decide now, ask again later", retryAfter: retryAfter}},
 	{context.Canceled, &apiError{status: http.StatusServiceUnavailable, message: "the request was given up", retryAfter: retryAfter}},

@@ -96,7 +96,7 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 	if ok {
 		return record, nil
 	}
-	if raw, err := s.queue.Tokens().Get(ctx, hash); err == nil && raw != nil && json.Unmarshal(raw, &record) == nil {
+	if raw, err := s.redis.Tokens().Get(ctx, hash); err == nil && raw != nil && json.Unmarshal(raw, &record) == nil {
 		s.tokens.put(hash, record, s.now())
 		return record, nil
 	}
@@ -115,7 +115,7 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 func (s *Server) cacheToken(ctx context.Context, hash node.TokenHash, record store.Token) {
 	s.tokens.put(hash, record, s.now())
 	if raw, err := json.Marshal(record); err == nil {
-		_ = s.queue.Tokens().Put(ctx, hash, raw, tokenCacheTime)
+		_ = s.redis.Tokens().Put(ctx, hash, raw, tokenCacheTime)
 	}
 }
 

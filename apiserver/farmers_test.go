@@ -14,7 +14,7 @@ func TestDeletedToken(t *testing.T) {
 	f := h.newFarmer(t, 1)
 	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusOK, "Merkle")
 	must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
-	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
 	h.clock.pass(5 * time.Second)
 	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusNotFound, "Nonexistent token")

@@ -219,7 +219,7 @@ func TestSameContractTwiceInOneRequest(t *testing.T) {
 		if !bytes.Equal(got[0].Challenge, got[1].Challenge) {
 			t.Errorf("two challenges for one contract: %s and %s", got[0].Challenge, got[1].Challenge)
 		}
-		must(t, h.queue.States().Forget(t.Context(), node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}))
+		must(t, h.redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}))
 		c.Challenge = got[1].Challenge
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 	})

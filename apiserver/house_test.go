@@ -21,6 +21,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/workers"
@@ -38,6 +39,7 @@ type house struct {
 	plan     plan
 	clock    *clock
 	store    *store.Store
+	redis    *redisdb.DB
 	queue    *queue.Queue
 	keys     *keyring.Ring
 	log      *logbook
@@ -51,6 +53,7 @@ type plan struct {
 	idle    bool // no worker
 	api     apiserver.Options
 	store   store.Options
+	redis   redisdb.Options
 	queue   queue.Options
 }
 
@@ -95,7 +98,7 @@ func defaultPlan(backend string) plan {
 			MessageLength:       1024,
 			WrongAnswers:        3,
 		},
-		queue: queue.Options{Namespace: "test"},
+		redis: redisdb.Options{Namespace: "test"},
 	}
 }
 
@@ -141,25 +144,25 @@ func (h *house) openStore(t testing.TB, log *slog.Logger) {
 
 func (h *house) openQueue(t testing.TB, log *slog.Logger) {
 	t.Helper()
-	opt := h.plan.queue
-	opt.Now, opt.Log = h.clock.Now, log
-	open := queue.Open
+	opt := h.plan.redis
+	opt.Now = h.clock.Now
+	open := redisdb.Open
 	switch {
 	case opt.URL != "":
 	case h.plan.backend == servers:
 		opt.URL = testenv.NewRedis(t)
 	default:
-		open = queue.Embedded
+		open = redisdb.Embedded
 	}
-	q, err := open(t.Context(), opt)
+	db, err := open(opt)
 	must(t, err)
-	t.Cleanup(func() { q.Close() })
-	h.queue = q
+	t.Cleanup(func() { db.Close() })
+	h.redis, h.queue = db, queue.New(db, queue.Options{MaxQueue: h.plan.queue.MaxQueue, Log: log})
 }
 
 func (h *house) startWorker(t testing.TB, ctx context.Context, log *slog.Logger) {
 	v := workers.NewVerifier(workers.Deps{
-		Store: h.store, Queue: h.queue, Keys: h.keys, Log: log, Registry: prometheus.NewRegistry(), Now: h.clock.Now,
+		Store: h.store, Redis: h.redis, Queue: h.queue, Keys: h.keys, Log: log, Registry: prometheus.NewRegistry(), Now: h.clock.Now,
 	}, workers.VerifierOptions{
 		Name: "worker-" + rand.Text(), Concurrency: 2, CommitBatch: 200, CommitDelay: time.Millisecond,
 		JobHardLimit: 10 * time.Second, ClaimIdle: 30 * time.Second, MaxDeliveries: 5, DrainTimeout: 5 * time.Second,
@@ -186,7 +189,7 @@ func (h *house) open(t testing.TB, change func(*apiserver.Options)) *replica {
 	places := geo.Open("", time.Minute, log)
 	registry := prometheus.NewRegistry()
 	srv, err := apiserver.New(h.work, apiserver.Deps{
-		Store: h.store, Queue: h.queue, Keys: h.keys, Geo: places, Log: log, Registry: registry, Now: h.clock.Now,
+		Store: h.store, Redis: h.redis, Queue: h.queue, Keys: h.keys, Geo: places, Log: log, Registry: registry, Now: h.clock.Now,
 	}, opt)
 	must(t, err)
 

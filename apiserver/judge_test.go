@@ -28,7 +28,7 @@ func (h *house) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage
 	if !judged[0].Outcome.Counts() {
 		t.Fatalf("the verdict is %v", judged[0].Outcome)
 	}
-	must(t, h.queue.States().Put(t.Context(), []node.Contract{judged[0].Contract}))
+	must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{judged[0].Contract}))
 }
 
 // accept commits that the contract's challenge was answered.

@@ -93,6 +93,6 @@ func TestRatesWithoutRedis(t *testing.T) {
 	})
 	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 	h.ask(t, "GET", api, nil).want(t, http.StatusServiceUnavailable, "too many requests")
-	must(t, h.queue.Close())
+	must(t, h.redis.Close())
 	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 }

@@ -208,7 +208,7 @@ func (s *Server) limit(ctx context.Context, key string, rate Rate) error {
 	if rate.PerSecond <= 0 {
 		return nil
 	}
-	wait, ok, err := s.queue.Allow(ctx, key, rate.PerSecond, rate.Burst)
+	wait, ok, err := s.redis.Allow(ctx, key, rate.PerSecond, rate.Burst)
 	if err != nil || ok {
 		return nil
 	}

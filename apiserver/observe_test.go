@@ -51,7 +51,7 @@ func TestLogHoldsNoToken(t *testing.T) {
 		}
 		must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
 		f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
-		must(t, h.queue.Close())
+		must(t, h.redis.Close())
 		f.ask(t, "GET", f.at("challenge"), nil)
 		must(t, h.store.Close())
 		f.ask(t, "GET", f.at("challenge"), nil)

@@ -21,7 +21,7 @@ func (a answer) undecided(t testing.TB) {
 func TestRedisDown(t *testing.T) {
 	t.Parallel()
 	redis := testenv.StartRedis(t, testenv.Fast)
-	h := openHouse(t, embedded, func(p *plan) { p.queue.URL = redis.NewURL(t) })
+	h := openHouse(t, embedded, func(p *plan) { p.redis.URL = redis.NewURL(t) })
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	proof := f.prove(t, c, nil)
@@ -62,7 +62,7 @@ func TestDatabaseDown(t *testing.T) {
 	f.ask(t, "GET", api+"/status/list", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
-	must(t, h.queue.Tokens().Forget(t.Context(), f.token.Hash()))
+	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	h.clock.pass(10 * time.Second) // for the replica to forget it too
 	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
 

@@ -15,6 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -58,6 +59,7 @@ type Server struct {
 	store   *store.Store
 	roster  *roster.Roster
 	page    *page.Page
+	redis   *redisdb.DB
 	queue   *queue.Queue
 	keys    *keyring.Ring
 	geo     *geo.Reader
@@ -77,6 +79,7 @@ type Server struct {
 // Deps are the parts of the node that the server works with.
 type Deps struct {
 	Store    *store.Store
+	Redis    *redisdb.DB
 	Queue    *queue.Queue
 	Keys     *keyring.Ring
 	Geo      *geo.Reader
@@ -106,6 +109,7 @@ func New(ctx context.Context, deps Deps, opt Options) (*Server, error) {
 		store:   deps.Store,
 		roster:  farmers,
 		page:    shown,
+		redis:   deps.Redis,
 		queue:   deps.Queue,
 		keys:    deps.Keys,
 		geo:     deps.Geo,

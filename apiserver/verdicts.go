@@ -61,7 +61,7 @@ func (sub *submission) add(fileHash string, proof []byte) error {
 		return nil
 	}
 	sub.results = append(sub.results, node.Undecided)
-	sub.open.job.Proofs = append(sub.open.job.Proofs, queue.Answer{FileHash: hash, Proof: proof})
+	sub.open.job.Proofs = append(sub.open.job.Proofs, queue.Proof{FileHash: hash, Proof: proof})
 	sub.open.at = append(sub.open.at, at)
 	sub.open.bytes += len(proof)
 	if len(sub.open.at) < sub.s.opt.PartSize && sub.open.bytes < partBytes {

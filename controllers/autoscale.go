@@ -14,6 +14,7 @@ import (
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
 // BacklogReader reads the number of verification jobs that wait or are being
@@ -29,12 +30,12 @@ const backlogTimeout = 2 * time.Second
 func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	q, err := queue.Open(ctx, queue.Options{URL: url, Namespace: name, Timeout: backlogTimeout})
+	db, err := redisdb.Open(redisdb.Options{URL: url, Namespace: name, Timeout: backlogTimeout})
 	if err != nil {
 		return 0, err
 	}
-	defer q.Close()
-	stats, err := q.Stats(ctx)
+	defer db.Close()
+	stats, err := queue.New(db, queue.Options{}).Stats(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -12,7 +12,7 @@ import (
 func deliveries(from, n, proofs int) []queue.Delivery {
 	out := make([]queue.Delivery, n)
 	for i := range out {
-		out[i] = queue.Delivery{EntryID: fmt.Sprint(from + i), Job: queue.Job{Proofs: make([]queue.Answer, proofs)}}
+		out[i] = queue.Delivery{EntryID: fmt.Sprint(from + i), Job: queue.Job{Proofs: make([]queue.Proof, proofs)}}
 	}
 	return out
 }

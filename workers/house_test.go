@@ -20,6 +20,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/workers"
@@ -34,6 +35,7 @@ const interval = 300 * time.Second
 type house struct {
 	*clock
 	store   *store.Store
+	redis   *redisdb.DB
 	queue   *queue.Queue
 	keys    *keyring.Ring
 	key     *watchedKey
@@ -66,13 +68,14 @@ func openHouse(t *testing.T, opt store.Options, redisURL string) *house {
 	t.Cleanup(func() { h.store.Close() })
 	must(t, h.store.Migrate(t.Context()))
 
-	open := queue.Open
+	open := redisdb.Open
 	if redisURL == "" {
-		open = queue.Embedded
+		open = redisdb.Embedded
 	}
-	h.queue, err = open(t.Context(), queue.Options{URL: redisURL, Namespace: "test", Now: h.Now, Log: opt.Logger})
+	h.redis, err = open(redisdb.Options{URL: redisURL, Namespace: "test", Now: h.Now})
 	must(t, err)
-	t.Cleanup(func() { h.queue.Close() })
+	t.Cleanup(func() { h.redis.Close() })
+	h.queue = queue.New(h.redis, queue.Options{Log: opt.Logger})
 
 	keys, err := keyring.Load([]string{"testdata/merkle.json"})
 	must(t, err)
@@ -127,7 +130,7 @@ func (h *house) background(t *testing.T, run func(context.Context)) (end func())
 
 func (h *house) rooms() workers.Deps {
 	return workers.Deps{
-		Store: h.store, Queue: h.queue, Keys: h.keys, Log: slog.New(slog.DiscardHandler),
+		Store: h.store, Redis: h.redis, Queue: h.queue, Keys: h.keys, Log: slog.New(slog.DiscardHandler),
 		Registry: prometheus.NewRegistry(), Now: h.Now,
 	}
 }
@@ -205,7 +208,7 @@ func (h *house) submit(t *testing.T, answers ...contract) waiting {
 		Received: now, Deadline: now.Add(20 * time.Second),
 	}
 	for _, c := range answers {
-		job.Proofs = append(job.Proofs, queue.Answer{FileHash: c.hash, Proof: c.proof})
+		job.Proofs = append(job.Proofs, queue.Proof{FileHash: c.hash, Proof: c.proof})
 	}
 	return h.enqueue(t, job)
 }

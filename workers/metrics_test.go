@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 
 		// Without Redis nobody knows how long the queue is: that is not 0.
 		end()
-		must(t, h.queue.Close())
+		must(t, h.redis.Close())
 		families, err = registry.Gather()
 		must(t, err)
 		for _, family := range families {

@@ -109,7 +109,7 @@ func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
 			record, err := h.store.Contract(t.Context(), h.token.ID, spoil.hash)
 			must(t, err)
 			spoil.how(&record)
-			must(t, h.queue.States().Put(t.Context(), []node.Contract{record}))
+			must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{record}))
 		}
 		h.submit(t, broken, good, foreign).want(t, node.Undecided, node.OK, node.Undecided)
 	})

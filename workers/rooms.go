@@ -8,12 +8,14 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Deps are the parts of the node that workers work with.
+// Deps are the parts of the node that workers use.
 type Deps struct {
 	Store    *store.Store
+	Redis    *redisdb.DB
 	Queue    *queue.Queue
 	Keys     *keyring.Ring
 	Log      *slog.Logger
@@ -22,8 +24,8 @@ type Deps struct {
 }
 
 // clock is the time as the store keeps it.
-func (r Deps) clock() func() time.Time {
-	now := r.Now
+func (d Deps) clock() func() time.Time {
+	now := d.Now
 	if now == nil {
 		now = time.Now
 	}

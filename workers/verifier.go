@@ -9,6 +9,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -40,6 +41,7 @@ const (
 type Verifier struct {
 	opt      VerifierOptions
 	store    *store.Store
+	redis    *redisdb.DB
 	queue    *queue.Queue
 	keys     *keyring.Ring
 	log      *slog.Logger
@@ -61,6 +63,7 @@ func NewVerifier(deps Deps, opt VerifierOptions) *Verifier {
 	return &Verifier{
 		opt:     opt,
 		store:   deps.Store,
+		redis:   deps.Redis,
 		queue:   deps.Queue,
 		keys:    deps.Keys,
 		log:     deps.Log,

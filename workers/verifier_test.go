@@ -176,8 +176,8 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 		} {
 			stale := record
 			spoil(&stale)
-			must(t, h.queue.States().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
-			must(t, h.queue.States().Put(t.Context(), []node.Contract{stale}))
+			must(t, h.redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
+			must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{stale}))
 			end := h.verify(t, usual("worker "+name))
 			reply := h.submit(t, c)
 			select {
@@ -205,7 +205,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 				{TokenID: h.token.ID, FileHash: right.hash},
 				{TokenID: h.token.ID, FileHash: wrong.hash},
 			}
-			copies, err := h.queue.States().GetNamed(t.Context(), names)
+			copies, err := h.redis.Contracts().Get(t.Context(), names)
 			must(t, err)
 			return copies
 		}
@@ -220,7 +220,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 		// The wrong one comes first, and both are in one commit.
 		both := h.takeOne(t, "both")
 		h.submit(t, contract{both.hash, wrong.proof}, both).want(t, node.Invalid, node.OK)
-		held, err := h.queue.States().GetNamed(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
+		held, err := h.redis.Contracts().Get(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
 		must(t, err)
 		if held[0] != nil {
 			t.Errorf("after a wrong proof and a right one: %+v", held[0])

@@ -167,7 +167,7 @@ func (v *Verifier) contracts(ctx context.Context, asked [][]question) (known, er
 	for i, q := range all {
 		names[i] = q.contract
 	}
-	cached, err := v.queue.States().GetNamed(ctx, names)
+	cached, err := v.redis.Contracts().Get(ctx, names)
 	if err != nil {
 		cached = make([]*node.Contract, len(names)) // without Redis, the store knows
 	}
@@ -203,13 +203,13 @@ func (v *Verifier) deniedBy(c *node.Contract, q question) bool {
 // are allowed to fail: whoever misses a copy, or finds an old one, reads the
 // store.
 func (v *Verifier) share(ctx context.Context, contracts []node.Contract) {
-	if err := v.queue.States().Put(ctx, contracts); err != nil {
+	if err := v.redis.Contracts().Put(ctx, contracts); err != nil {
 		v.log.Debug("challenge state not shared", "error", err)
 	}
 }
 
 func (v *Verifier) forget(ctx context.Context, contracts []node.ContractName) {
-	if err := v.queue.States().Forget(ctx, contracts...); err != nil {
+	if err := v.redis.Contracts().Forget(ctx, contracts...); err != nil {
 		v.log.Debug("challenge state not forgotten", "error", err)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/ops"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
@@ -38,6 +39,7 @@ type App struct {
 	Now    func() time.Time
 	Roster roster.Options
 	Store  *store.Store
+	Redis  *redisdb.DB
 	Queue  *queue.Queue
 	Geo    *geo.Reader
 	Ops    *ops.Ops
@@ -71,14 +73,15 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options)
 	if a.Store, err = OpenStore(ctx, cfg.Database, log); err != nil {
 		return nil, err
 	}
-	if a.Queue, err = a.openQueue(ctx); err != nil {
+	if a.Redis, err = a.openRedis(); err != nil {
 		return nil, errors.Join(err, a.Store.Close())
 	}
+	a.Queue = queue.New(a.Redis, queue.Options{MaxQueue: cfg.Redis.MaxQueue, Log: log})
 	a.Geo = geo.Open(cfg.Geo.File, cfg.Geo.ReloadInterval, log)
 	a.Ops = ops.New(opt.Profiles,
 		ops.Check{Name: "database", Run: a.Store.Ping},
 		ops.Check{Name: "schema", Run: a.checkSchema},
-		ops.Check{Name: "redis", Run: a.Queue.Ping},
+		ops.Check{Name: "redis", Run: a.Redis.Ping},
 	)
 	a.Ops.Registry.MustRegister(a.Queue.Collector())
 	return a, nil
@@ -86,7 +89,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options)
 
 // Close closes the parts. No service may run any more.
 func (a *App) Close() {
-	if err := errors.Join(a.Geo.Close(), a.Queue.Close(), a.Store.Close()); err != nil {
+	if err := errors.Join(a.Geo.Close(), a.Redis.Close(), a.Store.Close()); err != nil {
 		a.Log.Warn("closing", "error", err)
 	}
 }
@@ -104,19 +107,17 @@ func OpenStore(ctx context.Context, cfg config.Database, log *slog.Logger) (*sto
 	})
 }
 
-func (a *App) openQueue(ctx context.Context) (*queue.Queue, error) {
+func (a *App) openRedis() (*redisdb.DB, error) {
 	r := a.Config.Redis
-	opt := queue.Options{
+	opt := redisdb.Options{
 		URL: string(r.URL), Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB,
 		Username: r.Username, Password: string(r.Password),
 		SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
 		Namespace: a.Config.Node.Name,
-		MaxQueue:  r.MaxQueue,
 		Now:       a.Now,
-		Log:       a.Log,
 	}
 	if !r.Configured() {
-		return queue.Embedded(ctx, opt)
+		return redisdb.Embedded(opt)
 	}
 	if r.TLS || r.CAFile != "" {
 		opt.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -131,7 +132,7 @@ func (a *App) openQueue(ctx context.Context) (*queue.Queue, error) {
 			return nil, fmt.Errorf("redis.caFile %s: no certificate in it", r.CAFile)
 		}
 	}
-	return queue.Open(ctx, opt)
+	return redisdb.Open(opt)
 }
 
 // redisLog writes what the Redis client logs at debug level: callers get the
@@ -211,10 +212,10 @@ func (a *App) checkSchema(ctx context.Context) error {
 
 // APIDeps are the parts that an API replica needs.
 func (a *App) APIDeps() apiserver.Deps {
-	return apiserver.Deps{Store: a.Store, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+	return apiserver.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
 }
 
 // WorkerDeps are the parts that a worker needs.
 func (a *App) WorkerDeps() workers.Deps {
-	return workers.Deps{Store: a.Store, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+	return workers.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
 }

@@ -2,34 +2,29 @@ package queue
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
 // benchProof has the size of a Swizzle proof.
 var benchProof = make([]byte, 1500)
 
 func onBoth(b *testing.B, bench func(*testing.B, *Queue, int)) {
-	for _, kind := range []struct {
-		name  string
-		start func(testing.TB) *server
-	}{{"redis", startRedis}, {"miniredis", startMiniredis}} {
+	for _, kind := range []redistest.Kind{{Name: "redis", Start: redistest.Shared}, {Name: "miniredis", Start: redistest.Miniredis}} {
 		for _, batch := range []int{1, 20, 200} {
-			b.Run(fmt.Sprintf("%s/batch=%d", kind.name, batch), func(b *testing.B) {
-				bench(b, kind.start(b).open(b), batch)
+			b.Run(fmt.Sprintf("%s/batch=%d", kind.Name, batch), func(b *testing.B) {
+				bench(b, open(b, kind.Start(b)), batch)
 			})
 		}
 	}
 }
 
-// BenchmarkRoundTrip is a job's way through the queue, without what API and
-// worker do with it: Enqueue, Read, Reply, Done and the reply's arrival.
+// BenchmarkRoundTrip measures a job's path through the queue without the API
+// and the worker: Enqueue, Read, Reply, Done and the arrival of the reply.
 func BenchmarkRoundTrip(b *testing.B) {
 	onBoth(b, func(b *testing.B, q *Queue, batch int) {
 		replies := listen(b, q)
@@ -58,17 +53,17 @@ func BenchmarkRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkBare is what Redis and its client ask for at least: the same bytes
-// added and read, without a limit, a reply or an end.
+// BenchmarkBare is the lower bound of Redis and its client: it adds and reads
+// the same bytes without a limit, a reply or an acknowledgement.
 func BenchmarkBare(b *testing.B) {
 	onBoth(b, func(b *testing.B, q *Queue, batch int) {
 		c := q.NewConsumer("a", ConsumerOptions{})
-		must(b, c.makeGroup(b.Context()))
+		must(b, c.createGroup(b.Context()))
 		job := aJob(NewID(), 1)
 		job.Proofs[0].Proof = benchProof
 		payload := appendJob(nil, &job)
 		for b.Loop() {
-			_, err := q.client.Pipelined(b.Context(), func(pipe redis.Pipeliner) error {
+			_, err := q.db.Client.Pipelined(b.Context(), func(pipe redis.Pipeliner) error {
 				for range batch {
 					pipe.XAdd(b.Context(), &redis.XAddArgs{Stream: q.jobsKey(), Values: []any{jobField, payload}})
 				}
@@ -83,44 +78,4 @@ func BenchmarkBare(b *testing.B) {
 		}
 		b.ReportMetric(float64(batch)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 	})
-}
-
-// BenchmarkPut writes copies over older ones, of more contracts than caches of
-// the processor hold, and says what Redis itself takes for one.
-func BenchmarkPut(b *testing.B) {
-	q := startRedis(b).open(b)
-	contracts := make([]node.Contract, 50_000)
-	for i := range contracts {
-		c := &contracts[i]
-		c.TokenID, c.FileHash = int64(i/1000), node.FileHash{byte(i), byte(i >> 8)}
-		c.Challenge, c.State = make([]byte, 40), make([]byte, 200)
-		c.Interval, c.Due = time.Hour, time.Now().Add(time.Hour)
-	}
-	put := func(batch []node.Contract) {
-		for i := range batch {
-			batch[i].Version++
-		}
-		must(b, q.States().Put(b.Context(), batch))
-	}
-	put(contracts)
-	must(b, q.client.ConfigResetStat(b.Context()).Err())
-	for i := 0; b.Loop(); i += stateBatch {
-		at := i % len(contracts)
-		put(contracts[at : at+stateBatch])
-	}
-	b.ReportMetric(serverMicroseconds(b, q, "evalsha")/float64(b.N*stateBatch), "redis-µs/copy")
-	b.ReportMetric(float64(b.N*stateBatch)/b.Elapsed().Seconds(), "copies/s")
-}
-
-// serverMicroseconds is what Redis has spent on a command, by its own clock.
-func serverMicroseconds(b *testing.B, q *Queue, command string) float64 {
-	b.Helper()
-	stats, err := q.client.Info(b.Context(), "commandstats").Result()
-	must(b, err)
-	_, rest, _ := strings.Cut(stats, "cmdstat_"+command+":")
-	_, rest, _ = strings.Cut(rest, "usec=")
-	text, _, _ := strings.Cut(rest, ",")
-	spent, err := strconv.ParseFloat(text, 64)
-	must(b, err)
-	return spent
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
 // atOnce makes another worker's entry free as soon as a clock has moved.
@@ -19,8 +20,8 @@ var atOnce = ConsumerOptions{MinIdle: time.Millisecond, MaxDeliveries: 3}
 // have lain long enough: a second reclaim would take the first one's again.
 func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	t.Helper()
-	eventually(t, "all have lain long enough", func() bool {
-		idle, err := c.q.client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+	redistest.Eventually(t, "all have lain long enough", func() bool {
+		idle, err := c.q.db.Client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
 			Stream: c.q.jobsKey(), Group: group, Idle: 2 * c.o.MinIdle, Start: "-", End: "+", Count: int64(n),
 		}).Result()
 		must(t, err)
@@ -37,7 +38,7 @@ func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 // holders says which consumer has each pending entry.
 func holders(t testing.TB, q *Queue) map[string]string {
 	t.Helper()
-	pending, err := q.client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
+	pending, err := q.db.Client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
 		Stream: q.jobsKey(), Group: group, Start: "-", End: "+", Count: 10_000,
 	}).Result()
 	must(t, err)
@@ -49,8 +50,8 @@ func holders(t testing.TB, q *Queue) map[string]string {
 }
 
 func TestReclaimFromADeadConsumer(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		dead, alive := q.NewConsumer("dead", atOnce), q.NewConsumer("alive", atOnce)
 		jobs := enqueueJobs(t, q, 250) // more than XAUTOCLAIM looks at in one step
 		read(t, dead, len(jobs))
@@ -76,8 +77,8 @@ func TestReclaimFromADeadConsumer(t *testing.T) {
 }
 
 func TestReclaimLeavesWhatIsBeingWorkedOn(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		patient := ConsumerOptions{MinIdle: time.Hour}
 		enqueueJobs(t, q, 3)
 		read(t, q.NewConsumer("a", patient), 3)
@@ -91,8 +92,8 @@ func TestReclaimLeavesWhatIsBeingWorkedOn(t *testing.T) {
 // A worker that was paused while others went on may do whatever it was about
 // to do: it changes nothing.
 func TestPausedConsumerResumes(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		paused, other := q.NewConsumer("paused", atOnce), q.NewConsumer("other", atOnce)
 		enqueueJobs(t, q, 2)
 		old := read(t, paused, 2)
@@ -113,13 +114,13 @@ func TestPausedConsumerResumes(t *testing.T) {
 }
 
 func TestPoisonAmongAThousand(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		replies := listen(t, q)
 		c := q.NewConsumer("a", ConsumerOptions{})
 		enqueueJobs(t, q, 500)
 		for _, values := range [][]string{{jobField, "\x01 is not a job"}, {"another", "field"}} {
-			must(t, q.client.XAdd(t.Context(), &redis.XAddArgs{Stream: q.jobsKey(), Values: values}).Err())
+			must(t, q.db.Client.XAdd(t.Context(), &redis.XAddArgs{Stream: q.jobsKey(), Values: values}).Err())
 		}
 		panics := aJob(replies.Address(), 2)
 		reply, cancel := replies.Expect(panics.ID)
@@ -145,7 +146,7 @@ func TestPoisonAmongAThousand(t *testing.T) {
 		if got != (Stats{Processed: 1000, Dead: 3, DeadLetters: 3}) {
 			t.Errorf("%+v", got)
 		}
-		letters, err := q.client.XRange(t.Context(), q.deadKey(), "-", "+").Result()
+		letters, err := q.db.Client.XRange(t.Context(), q.deadKey(), "-", "+").Result()
 		must(t, err)
 		for i, reason := range []string{"job: malformed: 3 bytes missing", "job: malformed: 1 bytes missing", "panic: test"} {
 			if got := letters[i].Values["reason"]; got != reason {
@@ -159,8 +160,8 @@ func TestPoisonAmongAThousand(t *testing.T) {
 }
 
 func TestDeliveredTooOften(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		replies := listen(t, q)
 		job := aJob(replies.Address(), 1)
 		reply, cancel := replies.Expect(job.ID)
@@ -173,7 +174,7 @@ func TestDeliveredTooOften(t *testing.T) {
 				t.Fatalf("delivery %d, not %d", got, want)
 			}
 		}
-		eventually(t, "it is dead", func() bool {
+		redistest.Eventually(t, "it is dead", func() bool {
 			taken, err := c.Reclaim(t.Context(), 1)
 			must(t, err)
 			if len(taken) > 0 {
@@ -191,9 +192,9 @@ func TestDeliveredTooOften(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		var later atomic.Int64
-		q := s.open(t, func(o *Options) {
+		q := open(t, s, func(o *options) {
 			o.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 		})
 		replies := listen(t, q)
@@ -214,7 +215,7 @@ func TestDeadline(t *testing.T) {
 		if len(taken) > 0 || err != nil {
 			t.Errorf("read %v: %v", taken, err)
 		}
-		eventually(t, "the other is late too", func() bool {
+		redistest.Eventually(t, "the other is late too", func() bool {
 			taken, err := c.Reclaim(t.Context(), 10)
 			if len(taken) > 0 || err != nil {
 				t.Fatalf("reclaimed %v: %v", taken, err)
@@ -233,8 +234,8 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestHandBack(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		patient := ConsumerOptions{MinIdle: time.Hour, Block: time.Millisecond}
 		leaving, other := q.NewConsumer("leaving", patient), q.NewConsumer("other", patient)
 		enqueueJobs(t, q, 20)
@@ -254,7 +255,7 @@ func TestHandBack(t *testing.T) {
 			}
 		}
 		must(t, other.Done(t.Context(), taken...))
-		consumers, err := q.client.XInfoConsumers(t.Context(), q.jobsKey(), group).Result()
+		consumers, err := q.db.Client.XInfoConsumers(t.Context(), q.jobsKey(), group).Result()
 		must(t, err)
 		for _, c := range consumers {
 			if c.Name == "leaving" || c.Pending != 0 {
@@ -265,8 +266,8 @@ func TestHandBack(t *testing.T) {
 }
 
 func TestCloseForgetsNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		a, b := q.NewConsumer("a", atOnce), q.NewConsumer("b", atOnce)
 		must(t, a.Close(t.Context())) // before there is a group
 		enqueueJobs(t, q, 2)
@@ -279,8 +280,8 @@ func TestCloseForgetsNothing(t *testing.T) {
 // A worker that is told to end takes nothing more, and gets what it had
 // already asked for.
 func TestReadAndTheEndOfItsContext(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		c := q.NewConsumer("a", ConsumerOptions{Block: 20 * time.Second})
 		enqueueJobs(t, q, 1)
 		must(t, c.Done(t.Context(), read(t, c, 1)...)) // the group is there
@@ -337,6 +338,6 @@ func (h onCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // sent gives a channel that has something once such a command is on its way.
 func sent(q *Queue, name string) <-chan struct{} {
 	h := onCommand{name: name, sent: make(chan struct{}, 1)}
-	q.client.AddHook(h)
+	q.db.Client.AddHook(h)
 	return h.sent
 }

@@ -6,17 +6,18 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// admit is run behind the XADDs of several calls' jobs, in one transaction with
-// them, and is given how many each call has. Of a call for which there is no
-// room it takes all jobs out again, and says so of each call, 1 or 0. What is
-// under way counts too: an entry leaves the stream when it is done. MAXLEN
-// would make room by dropping the oldest job without a word.
+// admit runs in one transaction, after the XADDs of the jobs of several calls.
+// Its arguments are the limit and the number of jobs of each call. It deletes
+// all jobs of a call for which there is no room, and returns 1 (admitted) or 0
+// for each call. Jobs in flight count: an entry leaves the stream only when it
+// is done. MAXLEN would make room by dropping the oldest job silently.
 //
-// The jobs do not go through the script itself: Lua hashes every byte of its
-// arguments, one after the other, which costs more than all else that Redis
-// does with a job.
+// The jobs are not arguments of the script: Lua hashes every byte of its
+// arguments, which costs more than everything else Redis does with a job.
 const admit = `
 local sum = 0
 for i = 2, #ARGV do
@@ -41,72 +42,68 @@ end
 return admitted
 `
 
-// Enqueue adds the jobs, all or none; ErrFull says that there is no room, and
-// ErrTooLarge that one of them has to come in parts. On any other error it is
-// unknown whether they were added; adding them again is harmless, for a
-// verdict counts once.
+// Enqueue adds all jobs or none. It returns [ErrFull] if there is no room, and
+// [ErrTooLarge] if a job must be split. After any other error the jobs may have
+// been added; a second Enqueue is harmless because a verdict counts once.
 //
-// Calls that come while others are on their way to Redis go together, as soon
-// as those are back: many requests cost few round trips, and one does not wait
-// for another to come.
+// Calls that arrive while others are being sent wait and share one round trip.
 func (q *Queue) Enqueue(ctx context.Context, jobs ...Job) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	e := &entries{jobs: make([][]byte, len(jobs)), told: make(chan error, 1)}
+	c := &enqueueCall{jobs: make([][]byte, len(jobs)), result: make(chan error, 1)}
 	for i := range jobs {
 		b := appendJob(make([]byte, 0, jobSize(&jobs[i])), &jobs[i])
 		if len(b) > MaxJobBytes {
 			return fmt.Errorf("queue: enqueue %s, %d bytes: %w", jobs[i].ID, len(b), ErrTooLarge)
 		}
-		e.jobs[i] = b
-		e.bytes += len(b)
+		c.jobs[i] = b
+		c.bytes += len(b)
 	}
 	if err := ctx.Err(); err != nil {
-		return wrap("enqueue", err)
+		return redisdb.Wrap("enqueue", err)
 	}
-	q.outgoing.add(e, q.send)
+	q.outgoing.add(c, q.send)
 	select {
-	case err := <-e.told:
+	case err := <-c.result:
 		return err
 	case <-ctx.Done():
-		return wrap("enqueue", ctx.Err())
+		return redisdb.Wrap("enqueue", ctx.Err())
 	}
 }
 
-// entries are the jobs of one call.
-type entries struct {
-	jobs  [][]byte // each in its binary form
-	bytes int
-	told  chan error // has room for what became of them
+// enqueueCall is one call of Enqueue.
+type enqueueCall struct {
+	jobs   [][]byte // the binary form of each
+	bytes  int
+	result chan error // buffered
 }
 
 // outgoing is the calls that wait to be sent.
 type outgoing struct {
 	mu      sync.Mutex
-	waiting []*entries
-	sending int // batches under way
+	waiting []*enqueueCall
+	senders int
 }
 
 const (
-	// sendersMax is how many batches are under way at once: while Redis works
-	// on one, the next is written.
-	sendersMax = 2
-	// The most that is sent at once: Redis does nothing else meanwhile.
-	sendCalls = 200
-	sendBytes = 1 << 20
+	// maxSenders is the maximum number of batches in flight: while Redis
+	// processes one, the next is written.
+	maxSenders = 2
+	// The limits of a batch: Redis does nothing else while it adds one.
+	maxBatchCalls = 200
+	maxBatchBytes = 1 << 20
 )
 
-// add has the entries sent, by a goroutine that is there while there is
-// something to send.
-func (o *outgoing) add(e *entries, send func([]*entries)) {
+// add queues a call. It starts a sender, which runs until no call waits.
+func (o *outgoing) add(c *enqueueCall, send func([]*enqueueCall)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.waiting = append(o.waiting, e)
-	if o.sending == sendersMax {
+	o.waiting = append(o.waiting, c)
+	if o.senders == maxSenders {
 		return
 	}
-	o.sending++
+	o.senders++
 	go func() {
 		for batch := o.next(); len(batch) > 0; batch = o.next() {
 			send(batch)
@@ -114,12 +111,12 @@ func (o *outgoing) add(e *entries, send func([]*entries)) {
 	}()
 }
 
-// next takes what is to be sent; nothing where the sender shall end.
-func (o *outgoing) next() []*entries {
+// next takes the next batch. If it is empty, the sender must stop.
+func (o *outgoing) next() []*enqueueCall {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
-	for bytes := 0; n < len(o.waiting) && n < sendCalls && bytes < sendBytes; n++ {
+	for bytes := 0; n < len(o.waiting) && n < maxBatchCalls && bytes < maxBatchBytes; n++ {
 		bytes += o.waiting[n].bytes
 	}
 	batch := o.waiting[:n:n]
@@ -127,46 +124,46 @@ func (o *outgoing) next() []*entries {
 		o.waiting = nil
 	}
 	if n == 0 {
-		o.sending--
+		o.senders--
 	}
 	return batch
 }
 
-// send adds the jobs of the calls and tells each what became of them.
-func (q *Queue) send(calls []*entries) {
-	ctx, cancel := q.bounded(context.Background())
+// send adds the jobs of the calls and returns a result to each.
+func (q *Queue) send(calls []*enqueueCall) {
+	ctx, cancel := q.db.Bound(context.Background())
 	defer cancel()
 	admitted, err := q.addAll(ctx, calls)
 	if err == nil && len(admitted) != len(calls) {
-		err = fmt.Errorf("%d answers to %d calls", len(admitted), len(calls))
+		err = fmt.Errorf("%d results for %d calls", len(admitted), len(calls))
 	}
-	for i, e := range calls {
+	for i, c := range calls {
 		switch {
 		case err != nil:
-			e.told <- wrap("enqueue", err)
+			c.result <- redisdb.Wrap("enqueue", err)
 		case admitted[i] == 0:
-			e.told <- fmt.Errorf("queue: enqueue %d jobs: %w", len(e.jobs), ErrFull)
+			c.result <- fmt.Errorf("queue: enqueue %d jobs: %w", len(c.jobs), ErrFull)
 		default:
-			e.told <- nil
+			c.result <- nil
 		}
 	}
 }
 
-// addAll adds the jobs of those calls for which there is room, and says for
-// which there was, 1 or 0.
-func (q *Queue) addAll(ctx context.Context, calls []*entries) ([]int64, error) {
+// addAll adds the jobs of the calls for which there is room, and returns 1
+// (added) or 0 for each call.
+func (q *Queue) addAll(ctx context.Context, calls []*enqueueCall) ([]int64, error) {
 	counts := make([]any, 1, 1+len(calls))
 	counts[0] = q.maxQueue
 	var admitted *redis.Cmd
-	err := q.transaction(ctx, func(tx redis.Pipeliner) error {
-		for _, e := range calls {
-			for _, job := range e.jobs {
+	err := q.db.Transaction(ctx, func(tx redis.Pipeliner) error {
+		for _, c := range calls {
+			for _, job := range c.jobs {
 				tx.XAdd(ctx, &redis.XAddArgs{Stream: q.jobsKey(), Values: []any{jobField, job}})
 			}
-			counts = append(counts, len(e.jobs))
+			counts = append(counts, len(c.jobs))
 		}
-		// By its text: where the server does not know a script by its digest,
-		// the jobs would be there all the same.
+		// EVAL, not EVALSHA: if the server did not know the digest, the
+		// transaction would still add the jobs.
 		admitted = tx.Eval(ctx, admit, []string{q.jobsKey()}, counts...)
 		return nil
 	})

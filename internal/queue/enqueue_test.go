@@ -3,13 +3,15 @@ package queue
 import (
 	"errors"
 	"testing"
+
+	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
 // Calls that go to Redis together are each refused or added by itself, whole.
 func TestEnqueueTogether(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		const calls, room = 300, 200
-		q := s.open(t, func(o *Options) { o.MaxQueue = room })
+		q := open(t, s, func(o *options) { o.MaxQueue = room })
 		size := func(call int) int { return 1 + call%3 }
 		type answer struct {
 			call int

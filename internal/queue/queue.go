@@ -1,228 +1,158 @@
 package queue
 
 import (
-	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/go-redis/redis_rate/v10"
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb"
+	"github.com/driveshare/downstream-node/internal/redisdb/codec"
 )
 
-// Options say where Redis is and how much of it a node may use.
-type Options struct {
-	// URL names one server: redis://user:password@host:6379/0, or rediss://
-	// for TLS. Where it is set, Addrs, DB, Username and Password are not used.
-	URL string
-	// Addrs, host:port each, are the server, the Sentinels or some nodes of
-	// the Cluster.
-	Addrs              []string
-	MasterName         string // of the master that the Sentinels watch
-	Cluster            bool
-	DB                 int
-	Username, Password string
-	SentinelUsername   string
-	SentinelPassword   string
-	TLS                *tls.Config
+var (
+	// ErrFull is returned by Enqueue if the queue has no room.
+	ErrFull = errors.New("queue is full")
 
-	// Namespace is the node that the keys belong to. It has no braces.
-	Namespace string
-	// MaxQueue is the most jobs that wait or are under way.
+	// ErrTooLarge is returned by Enqueue for a job of more than MaxJobBytes.
+	// The caller must split it.
+	ErrTooLarge = errors.New("job is too large")
+)
+
+// Options bound a queue.
+type Options struct {
+	// MaxQueue is the maximum number of jobs that wait or are in flight.
 	MaxQueue int
-	// Timeout is how long one call may take, beside the time that a read is
-	// asked to wait for something to come.
-	Timeout time.Duration
-	// Now is the clock that deadlines and lifetimes are reckoned with.
-	Now func() time.Time
-	// Log is told when the replies can no longer be read, and when again.
+	// Log receives errors in reading replies.
 	Log *slog.Logger
 }
 
-// The defaults of Options.
-const (
-	DefaultMaxQueue = 10_000
-	DefaultTimeout  = 3 * time.Second
-)
+// DefaultMaxQueue is used if Options.MaxQueue is 0.
+const DefaultMaxQueue = 10_000
 
-// Queue is a node's part of a Redis. It is safe for concurrent use.
+// Queue is a node's queue. It is safe for concurrent use.
 type Queue struct {
-	client   redis.UniversalClient
-	limiter  *redis_rate.Limiter
-	prefix   string // "{namespace}:"
-	maxQueue int
-	timeout  time.Duration
-	now      func() time.Time
-	log      *slog.Logger
-	outgoing outgoing
-	stop     func() // ends the embedded server; nil without one
+	db        *redisdb.DB
+	maxQueue  int
+	log       *slog.Logger
+	outgoing  outgoing
+	unsettled atomic.Int64
 }
 
-// ID is 16 random bytes: the name of a job, or of the place where an API
+// New returns the queue in the node's Redis, which the caller closes.
+func New(db *redisdb.DB, o Options) *Queue {
+	q := &Queue{db: db, maxQueue: o.MaxQueue, log: o.Log}
+	if q.maxQueue <= 0 {
+		q.maxQueue = DefaultMaxQueue
+	}
+	if q.log == nil {
+		q.log = slog.Default()
+	}
+	return q
+}
+
+func (q *Queue) jobsKey() string         { return q.db.Key("jobs") }
+func (q *Queue) deadKey() string         { return q.db.Key("dead") }
+func (q *Queue) countersKey() string     { return q.db.Key("counters") }
+func (q *Queue) repliesKey(to ID) string { return q.db.Key("replies:" + to.String()) }
+
+// ID is 16 random bytes that name a job, or the stream from which an API
 // replica reads its replies. The zero ID names nothing.
 type ID [16]byte
 
 // NewID makes a random ID.
 func NewID() ID {
 	var id ID
-	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	rand.Read(id[:]) // does not fail: crypto/rand ends the process instead
 	return id
 }
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// MarshalText is String, for logs in JSON.
+// MarshalText returns String, for logs in JSON.
 func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
-// Open makes a Queue on the Redis that o names. It does not ask whether Redis
-// is there: a replica starts, and reports itself not ready, while Redis is
-// down. An error is one of the options. The context is not used yet: nothing
-// here waits.
-func Open(_ context.Context, o Options) (*Queue, error) {
-	if o.Namespace == "" || strings.ContainsAny(o.Namespace, "{}") {
-		return nil, fmt.Errorf("queue: namespace %q: must not be empty nor have braces", o.Namespace)
-	}
-	client, err := connect(o)
-	if err != nil {
-		return nil, err
-	}
-	q := &Queue{
-		client:   client,
-		limiter:  redis_rate.NewLimiter(client),
-		prefix:   "{" + o.Namespace + "}:",
-		maxQueue: o.MaxQueue,
-		timeout:  o.Timeout,
-		now:      o.Now,
-		log:      o.Log,
-	}
-	if q.maxQueue <= 0 {
-		q.maxQueue = DefaultMaxQueue
-	}
-	if q.timeout <= 0 {
-		q.timeout = DefaultTimeout
-	}
-	if q.now == nil {
-		q.now = time.Now
-	}
-	if q.log == nil {
-		q.log = slog.Default()
-	}
-	return q, nil
+// Job is the proofs of one request, or of a part of it. All belong to one token
+// and one heartbeat key. Times have microsecond precision.
+type Job struct {
+	ID       ID
+	ReplyTo  ID // the stream for the reply; zero if no reply is wanted
+	KeyID    int64
+	TokenID  int64
+	Received time.Time // when the proofs arrived; verdicts use this time
+	Deadline time.Time // from then on no request waits, and the job is not judged
+	Proofs   []Proof
 }
 
-// connect makes the client. It dials nothing yet.
-func connect(o Options) (redis.UniversalClient, error) {
-	timeout := o.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	u := &redis.UniversalOptions{
-		Addrs:            o.Addrs,
-		MasterName:       o.MasterName,
-		IsClusterMode:    o.Cluster,
-		DB:               o.DB,
-		Username:         o.Username,
-		Password:         o.Password,
-		SentinelUsername: o.SentinelUsername,
-		SentinelPassword: o.SentinelPassword,
-		TLSConfig:        o.TLS,
-		Protocol:         2, // nothing here needs what RESP 3 adds
-
-		// A farmer is better told 503 soon than ok late: one more try bridges
-		// a connection that a restart broke, more would only hold requests.
-		MaxRetries:            1,
-		DialerRetries:         1,
-		DialTimeout:           timeout,
-		ReadTimeout:           timeout,
-		WriteTimeout:          timeout,
-		PoolTimeout:           timeout,
-		ContextTimeoutEnabled: true,
-
-		// Neither is known to every server that is spoken to here.
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if o.URL != "" {
-		// The parser's error may show the URL, and with it the password.
-		one, err := redis.ParseURL(o.URL)
-		if err != nil {
-			return nil, errors.New("queue: the Redis URL is malformed")
-		}
-		u.Addrs, u.DB, u.Username, u.Password = []string{one.Addr}, one.DB, one.Username, one.Password
-		if u.TLSConfig == nil {
-			u.TLSConfig = one.TLSConfig
-		}
-	}
-	if len(u.Addrs) == 0 {
-		return nil, errors.New("queue: no Redis is named")
-	}
-	return redis.NewUniversalClient(u), nil
+// Proof is a farmer's proof for the contract of the job's token and this file.
+type Proof struct {
+	FileHash node.FileHash
+	Proof    []byte // binary form, see package heartbeat
 }
 
-// Close ends the connections, and the embedded server if there is one.
-func (q *Queue) Close() error {
-	err := q.client.Close()
-	if q.stop != nil {
-		q.stop()
+// Late reports whether the deadline has passed at now.
+func (j *Job) Late(now time.Time) bool { return !now.Before(j.Deadline) }
+
+// MaxJobBytes is the maximum length of a job's binary form.
+const MaxJobBytes = 4 << 20
+
+const (
+	jobVersion = 1
+	jobField   = "job"
+	proofSize  = len(node.FileHash{}) + 4 // of an empty proof
+)
+
+// jobSize is the length of the job's binary form.
+func jobSize(j *Job) int {
+	size := 1 + 2*len(ID{}) + 4*8 + 4
+	for _, p := range j.Proofs {
+		size += proofSize + len(p.Proof)
 	}
-	if err != nil {
-		return fmt.Errorf("queue: close: %w", err)
+	return size
+}
+
+func appendJob(b []byte, j *Job) []byte {
+	b = append(b, jobVersion)
+	b = append(b, j.ID[:]...)
+	b = append(b, j.ReplyTo[:]...)
+	b = codec.AppendInt64(b, j.KeyID)
+	b = codec.AppendInt64(b, j.TokenID)
+	b = codec.AppendTime(b, j.Received)
+	b = codec.AppendTime(b, j.Deadline)
+	b = codec.AppendCount(b, len(j.Proofs))
+	for _, p := range j.Proofs {
+		b = append(b, p.FileHash[:]...)
+		b = codec.AppendBlob(b, p.Proof)
 	}
-	return nil
+	return b
 }
 
-// Ping says whether Redis answers.
-func (q *Queue) Ping(ctx context.Context) error {
-	ctx, cancel := q.bounded(ctx)
-	defer cancel()
-	return wrap("ping", q.client.Ping(ctx).Err())
-}
-
-// bounded gives a call its deadline.
-func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, q.timeout)
-}
-
-// transaction sends the commands of fn as one MULTI and EXEC. Where Redis does
-// not begin them, because it could not do one of them, the error is what it
-// said of that one.
-func (q *Queue) transaction(ctx context.Context, fn func(tx redis.Pipeliner) error) error {
-	cmds, err := q.client.TxPipelined(ctx, fn)
-	if !redis.HasErrorPrefix(err, "EXECABORT") {
-		return err
+// parseJob reads what appendJob wrote. The proofs are slices of b.
+func parseJob(b []byte) (Job, error) {
+	if len(b) > MaxJobBytes {
+		return Job{}, fmt.Errorf("job: %w: %d bytes", codec.ErrMalformed, len(b))
 	}
-	for _, cmd := range cmds {
-		if cause := cmd.Err(); cause != nil && !redis.HasErrorPrefix(cause, "EXECABORT") {
-			return cause
-		}
+	var j Job
+	r := codec.NewReader(b)
+	r.Version(jobVersion)
+	r.Fill(j.ID[:])
+	r.Fill(j.ReplyTo[:])
+	j.KeyID = r.Int64()
+	j.TokenID = r.Int64()
+	j.Received = r.Time()
+	j.Deadline = r.Time()
+	j.Proofs = make([]Proof, r.Count(proofSize))
+	for i := range j.Proofs {
+		p := &j.Proofs[i]
+		r.Fill(p.FileHash[:])
+		p.Proof = r.Blob()
 	}
-	return err
-}
-
-// The keys. All begin with the namespace as hash tag, so that those of one
-// node share a slot of a Redis Cluster and a script may touch several.
-
-func (q *Queue) jobsKey() string         { return q.prefix + "jobs" }
-func (q *Queue) deadKey() string         { return q.prefix + "dead" }
-func (q *Queue) countersKey() string     { return q.prefix + "counters" }
-func (q *Queue) repliesKey(to ID) string { return q.prefix + "replies:" + to.String() }
-
-func (q *Queue) stateKey(tokenID int64, file node.FileHash) string {
-	var room [128]byte // on the stack: there is one a proof, and once more
-	key := append(append(room[:0], q.prefix...), "state:"...)
-	key = append(strconv.AppendInt(key, tokenID, 10), ':')
-	return string(hex.AppendEncode(key, file[:]))
-}
-
-func (q *Queue) tokenKey(token node.TokenHash) string {
-	return q.prefix + "token:" + hex.EncodeToString(token[:])
+	if err := r.End(); err != nil {
+		return Job{}, fmt.Errorf("job: %w", err)
+	}
+	return j, nil
 }

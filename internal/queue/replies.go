@@ -2,58 +2,138 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb"
+	"github.com/driveshare/downstream-node/internal/redisdb/codec"
 )
 
+// Reply holds the outcomes of a job's proofs, in the job's order. The worker
+// must have committed them.
+type Reply struct {
+	To       ID // the Job's ReplyTo; not part of the binary form
+	Job      ID
+	Outcomes []node.Outcome
+}
+
 const (
-	repliesBlock = time.Second // after it, the cursor is looked at
-	repliesCount = 1000        // read at once
+	replyVersion = 1
+	replyField   = "reply"
+
+	// maxReplies bounds a stream that its replica does not read. A replica has
+	// fewer requests in flight.
+	maxReplies = 20_000
+	// repliesTTL is how long a stream outlives its last reply: longer than any
+	// request waits.
+	repliesTTL = 5 * time.Minute
+)
+
+func appendReply(b []byte, r *Reply) []byte {
+	b = append(b, replyVersion)
+	b = append(b, r.Job[:]...)
+	b = codec.AppendCount(b, len(r.Outcomes))
+	for _, o := range r.Outcomes {
+		b = append(b, byte(o))
+	}
+	return b
+}
+
+// parseReply reads what appendReply wrote. It takes an outcome that this version
+// does not know as undecided, so that the farmer sends its proof again.
+func parseReply(b []byte) (Reply, error) {
+	var reply Reply
+	r := codec.NewReader(b)
+	r.Version(replyVersion)
+	r.Fill(reply.Job[:])
+	reply.Outcomes = make([]node.Outcome, r.Count(1))
+	for i, o := range r.Bytes(len(reply.Outcomes)) {
+		if o := node.Outcome(o); o.Valid() {
+			reply.Outcomes[i] = o
+		}
+	}
+	if err := r.End(); err != nil {
+		return Reply{}, fmt.Errorf("reply: %w", err)
+	}
+	return reply, nil
+}
+
+// Reply sends replies in one round trip. It skips replies to the zero ID. A
+// reply to a replica that has ended expires with its stream.
+func (q *Queue) Reply(ctx context.Context, replies ...Reply) error {
+	if len(replies) == 0 {
+		return nil
+	}
+	ctx, cancel := q.db.Bound(ctx)
+	defer cancel()
+	_, err := q.db.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		q.addReplies(ctx, pipe, replies...)
+		return nil
+	})
+	return redisdb.Wrap("reply", err)
+}
+
+func (q *Queue) addReplies(ctx context.Context, pipe redis.Pipeliner, replies ...Reply) {
+	streams := make(map[ID]struct{}, 1)
+	for i := range replies {
+		r := &replies[i]
+		if r.To == (ID{}) {
+			continue
+		}
+		streams[r.To] = struct{}{}
+		pipe.XAdd(ctx, &redis.XAddArgs{
+			Stream: q.repliesKey(r.To),
+			MaxLen: maxReplies,
+			Approx: true,
+			Values: []any{replyField, appendReply(nil, r)},
+		})
+	}
+	for to := range streams {
+		pipe.PExpire(ctx, q.repliesKey(to), repliesTTL)
+	}
+}
+
+const (
+	repliesBlock = time.Second // after it, the cursor is checked
+	repliesCount = 1000        // maximum of one read
 	repliesStart = "0-0"       // the cursor before the first reply
-	repliesTrim  = 500         // read, that are kept before they are removed
+	repliesTrim  = 500         // replies to read before they are deleted
 	wakeField    = "wake"
 
-	repliesPause    = 20 * time.Millisecond // after a failed read, doubled
+	repliesPause    = 20 * time.Millisecond // after a failed read; doubles
 	repliesPauseMax = time.Second
 )
 
-// Replies is where one API replica waits for what became of its jobs.
+// Replies receives the replies to the jobs of one API replica.
 type Replies struct {
 	q       *Queue
 	address ID
+	key     string
 
 	mu      sync.Mutex
 	waiting map[ID]chan Reply
-
-	malformed atomic.Int64
-	unknown   atomic.Int64
 }
 
-// NewReplies makes a place for replies with an address of its own. Nothing
-// arrives before Run is under way.
+// NewReplies makes a receiver with a new address. Replies arrive while Run runs.
 func (q *Queue) NewReplies() *Replies {
-	return &Replies{q: q, address: NewID(), waiting: make(map[ID]chan Reply)}
+	address := NewID()
+	return &Replies{q: q, address: address, key: q.repliesKey(address), waiting: make(map[ID]chan Reply)}
 }
 
 // Address is the ReplyTo of the jobs whose replies arrive here.
 func (r *Replies) Address() ID { return r.address }
 
-// Malformed counts the replies that could not be decoded.
-func (r *Replies) Malformed() int64 { return r.malformed.Load() }
-
-// Unknown counts the replies that nobody waited for (any more).
-func (r *Replies) Unknown() int64 { return r.unknown.Load() }
-
-// Expect gives the channel on which the job's first reply arrives. It is
-// called before the job is added to the queue. A reply may never come: the
-// caller waits until the job's deadline too, and calls cancel in any case.
+// Expect returns the channel for the job's first reply. Call it before the job
+// is added to the queue. A reply may never arrive: the caller must also wait for
+// the job's deadline, and must always call cancel.
 func (r *Replies) Expect(job ID) (reply <-chan Reply, cancel func()) {
-	ch := make(chan Reply, 1) // so that Run never waits for a caller
+	ch := make(chan Reply, 1) // so that Run never blocks
 	r.mu.Lock()
 	r.waiting[job] = ch
 	r.mu.Unlock()
@@ -66,8 +146,7 @@ func (r *Replies) Expect(job ID) (reply <-chan Reply, cancel func()) {
 	}
 }
 
-// Run reads replies until ctx ends. It outlasts anything that Redis does: it
-// goes on when Redis is back.
+// Run reads replies until ctx ends. It retries all errors.
 func (r *Replies) Run(ctx context.Context) {
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -88,7 +167,7 @@ func (r *Replies) Run(ctx context.Context) {
 		}
 		if err != nil {
 			if !failing && ctx.Err() == nil {
-				r.q.log.WarnContext(ctx, "replies cannot be read", "error", err)
+				r.q.log.WarnContext(ctx, "cannot read replies, retrying", "error", err)
 				failing = true
 			}
 			wait(ctx, pause)
@@ -111,52 +190,50 @@ func (r *Replies) Run(ctx context.Context) {
 	}
 }
 
-// trim removes what was read before the cursor: a read of miniredis passes
-// all entries. The last one stays for rewind to see. Where that fails the
-// stream's own bound removes them.
+// trim deletes entries before the cursor, because a read of miniredis scans all
+// entries. The last one remains for rewind. If trim fails, maxReplies still
+// bounds the stream.
 func (r *Replies) trim(ctx context.Context, cursor string) {
-	ctx, cancel := r.q.bounded(ctx)
+	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
-	_ = r.q.client.XTrimMinID(ctx, r.q.repliesKey(r.address), cursor).Err()
+	_ = r.q.db.Client.XTrimMinID(ctx, r.key, cursor).Err()
 }
 
-// wake adds an entry that is no reply, so that a read that waits ends: the
-// client does not break it off. Where that fails the read ends by itself.
+// wake adds an entry that is not a reply, to end a blocked read: the client
+// cannot cancel one. If wake fails, the read ends after repliesBlock.
 func (r *Replies) wake(ctx context.Context) {
-	ctx, cancel := r.q.bounded(ctx)
+	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
-	key := r.q.repliesKey(r.address)
-	_, _ = r.q.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []string{wakeField, ""}})
-		pipe.PExpire(ctx, key, repliesTTL)
+	_, _ = r.q.db.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: r.key, Values: []string{wakeField, ""}})
+		pipe.PExpire(ctx, r.key, repliesTTL)
 		return nil
 	})
 }
 
 func (r *Replies) read(ctx context.Context, cursor string) ([]redis.XMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, repliesBlock+r.q.timeout)
+	ctx, cancel := context.WithTimeout(ctx, repliesBlock+r.q.db.Timeout())
 	defer cancel()
-	streams, err := r.q.client.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{r.q.repliesKey(r.address), cursor},
+	streams, err := r.q.db.Client.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{r.key, cursor},
 		Count:   repliesCount,
 		Block:   repliesBlock,
 	}).Result()
 	if err != nil || len(streams) == 0 {
-		return nil, wrap("read replies", ignoreNil(err))
+		return nil, redisdb.Wrap("read replies", redisdb.IgnoreNil(err))
 	}
 	return streams[0].Messages, nil
 }
 
-// rewind gives the cursor to go on from when nothing came. Ids are made of
-// the server's clock; after a flush, or on a server that has taken over and
-// whose clock is behind, they may begin again below the cursor, and would
-// never be read.
+// rewind returns the cursor for the next read after an empty one. Ids contain
+// the server's clock. After a flush, or on a server whose clock is behind, new
+// ids may be below the cursor and would never be read.
 func (r *Replies) rewind(ctx context.Context, cursor string) (string, error) {
-	ctx, cancel := r.q.bounded(ctx)
+	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
-	last, err := r.q.client.XRevRangeN(ctx, r.q.repliesKey(r.address), "+", "-", 1).Result()
+	last, err := r.q.db.Client.XRevRangeN(ctx, r.key, "+", "-", 1).Result()
 	if err != nil {
-		return cursor, wrap("look for replies", err)
+		return cursor, redisdb.Wrap("find the last reply", err)
 	}
 	if len(last) == 0 || before(last[0].ID, cursor) {
 		return repliesStart, nil
@@ -164,28 +241,24 @@ func (r *Replies) rewind(ctx context.Context, cursor string) (string, error) {
 	return cursor, nil
 }
 
+// dispatch passes a reply to the caller that expects it. It drops a reply that
+// no caller expects, or that cannot be parsed.
 func (r *Replies) dispatch(m redis.XMessage) {
-	if _, ok := m.Values[wakeField]; ok {
-		return
-	}
 	payload, _ := m.Values[replyField].(string)
 	reply, err := parseReply([]byte(payload))
 	if err != nil {
-		r.malformed.Add(1)
 		return
 	}
 	r.mu.Lock()
 	ch, ok := r.waiting[reply.Job]
 	delete(r.waiting, reply.Job)
 	r.mu.Unlock()
-	if !ok {
-		r.unknown.Add(1)
-		return
+	if ok {
+		ch <- reply
 	}
-	ch <- reply
 }
 
-// before compares the ids of two entries, milliseconds-sequence each.
+// before reports whether the entry id a (milliseconds-sequence) is less than b.
 func before(a, b string) bool {
 	aTime, aSeq := splitID(a)
 	bTime, bSeq := splitID(b)

@@ -9,12 +9,21 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-func TestRepliesFindTheirJobs(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+func TestRepliesReachTheirJobs(t *testing.T) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		a, b := listen(t, q), listen(t, q)
+		// Replies that no caller expects, and one that is malformed, come first.
+		canceled, cancel := a.Expect(NewID())
+		cancel()
+		must(t, q.Reply(t.Context(), Reply{To: a.Address(), Job: NewID()}, Reply{Job: NewID()}))
+		must(t, q.db.Client.XAdd(t.Context(), &redis.XAddArgs{
+			Stream: q.repliesKey(a.Address()), Values: []string{replyField, "malformed"},
+		}).Err())
+
 		const n = 500
 		var sends []Reply
 		var waits []<-chan Reply
@@ -26,77 +35,85 @@ func TestRepliesFindTheirJobs(t *testing.T) {
 			waits = append(waits, ch)
 			sends = append(sends, Reply{To: r.Address(), Job: id, Outcomes: []node.Outcome{node.Outcome(i % 9)}})
 		}
-		gone, cancel := a.Expect(NewID())
-		cancel()
-		sends = append(sends, Reply{To: a.Address(), Job: NewID()}, Reply{Job: NewID()}) // for nobody
-		must(t, q.client.XAdd(t.Context(), &redis.XAddArgs{
-			Stream: q.repliesKey(a.Address()), Values: []string{replyField, "rubbish"},
-		}).Err())
 		must(t, q.Reply(t.Context(), sends...))
 		for i, ch := range waits {
 			if got := receive(t, ch); got.Job != sends[i].Job || got.Outcomes[0] != node.Outcome(i%9) {
 				t.Errorf("reply %d: %+v", i, got)
 			}
 		}
-		eventually(t, "the others are counted", func() bool { return a.Malformed() == 1 && a.Unknown() == 1 })
-		if len(gone) > 0 || len(a.waiting) > 0 {
-			t.Error("something waits for nobody")
+		if len(canceled) > 0 || a.expected() > 0 {
+			t.Error("a call that was canceled or has its reply is still waiting")
 		}
-		ttl, err := q.client.PTTL(t.Context(), q.repliesKey(a.Address())).Result()
+		ttl, err := q.db.Client.PTTL(t.Context(), q.repliesKey(a.Address())).Result()
 		if err != nil || ttl <= 0 || ttl > repliesTTL {
-			t.Errorf("the stream lives for %v, %v", ttl, err)
+			t.Errorf("the stream's lifetime is %v, %v", ttl, err)
 		}
 		must(t, q.Reply(t.Context()))
 	})
 }
 
-// A job that is judged twice is replied to twice; the first counts and the
-// second is in nobody's way.
-func TestSecondReply(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+func (r *Replies) expected() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}
+
+// A job that is judged twice has two replies.
+func TestSecondReplyIsDropped(t *testing.T) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		r := listen(t, q)
-		id := NewID()
-		ch, cancel := r.Expect(id)
+		first, last := NewID(), NewID()
+		firstReply, cancel := r.Expect(first)
 		defer cancel()
-		again := Reply{To: r.Address(), Job: id, Outcomes: []node.Outcome{node.OK}}
-		must(t, q.Reply(t.Context(), again, again))
-		receive(t, ch)
-		eventually(t, "the second is dropped", func() bool { return r.Unknown() == 1 })
+		lastReply, cancel := r.Expect(last)
+		defer cancel()
+		twice := Reply{To: r.Address(), Job: first, Outcomes: []node.Outcome{node.OK}}
+		must(t, q.Reply(t.Context(), twice, twice, Reply{To: r.Address(), Job: last}))
+		receive(t, firstReply)
+		receive(t, lastReply) // the second reply came before it
+		if len(firstReply) > 0 || r.expected() > 0 {
+			t.Error("the second reply was not dropped")
+		}
 	})
 }
 
-func TestRepliesThatWereReadAreRemoved(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+func TestRepliesAreDeletedAfterTheyAreRead(t *testing.T) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		r := listen(t, q)
 		sends := make([]Reply, 3*repliesTrim)
 		for i := range sends {
 			sends[i] = Reply{To: r.Address(), Job: NewID()}
 		}
+		last, cancel := r.Expect(sends[len(sends)-1].Job)
+		defer cancel()
 		must(t, q.Reply(t.Context(), sends...))
-		eventually(t, "few are left", func() bool {
-			left, err := q.client.XLen(t.Context(), q.repliesKey(r.Address())).Result()
+		receive(t, last)
+		redistest.Eventually(t, "few replies are left", func() bool {
+			left, err := q.db.Client.XLen(t.Context(), q.repliesKey(r.Address())).Result()
 			must(t, err)
-			return r.Unknown() == int64(len(sends)) && left <= repliesTrim
+			return left <= repliesTrim
 		})
 	})
 }
 
-// After a flush, or on another server, ids may begin below the cursor.
-func TestRepliesWhenTheClockOfRedisWentBack(t *testing.T) {
-	onEachOwn(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+// After a flush, or on another server, ids may start below the cursor.
+func TestRepliesAreReadAfterTheClockOfRedisGoesBack(t *testing.T) {
+	redistest.OnEachOwn(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		r := listen(t, q)
-		ahead := time.Now().Add(time.Hour).UnixMilli()
-		must(t, q.client.XAdd(t.Context(), &redis.XAddArgs{
-			Stream: q.repliesKey(r.Address()), Values: []string{"from", "the future"},
-			ID: strconv.FormatInt(ahead, 10) + "-5",
+		future := Reply{To: r.Address(), Job: NewID()}
+		ch, cancel := r.Expect(future.Job)
+		defer cancel()
+		must(t, q.db.Client.XAdd(t.Context(), &redis.XAddArgs{
+			Stream: q.repliesKey(r.Address()), Values: []any{replyField, appendReply(nil, &future)},
+			ID: strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10) + "-5",
 		}).Err())
-		eventually(t, "the cursor is ahead", func() bool { return r.Malformed() == 1 })
+		receive(t, ch)
 		flush(t, q)
 		id := NewID()
-		ch, cancel := r.Expect(id)
+		ch, cancel = r.Expect(id)
 		defer cancel()
 		must(t, q.Reply(t.Context(), Reply{To: r.Address(), Job: id}))
 		receive(t, ch)
@@ -104,8 +121,8 @@ func TestRepliesWhenTheClockOfRedisWentBack(t *testing.T) {
 }
 
 func TestRunEndsAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server) {
-		q := s.open(t)
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		q := open(t, s)
 		r := q.NewReplies()
 		reading := sent(q, "xread")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -124,7 +141,7 @@ func TestRunEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestBefore(t *testing.T) {
+func TestBeforeComparesEntryIDs(t *testing.T) {
 	t.Parallel()
 	ids := []string{"0-0", "0-1", "9-10", "10-0", "10-2", "10-10", "1526919030474-55"}
 	for i, a := range ids {

@@ -8,81 +8,110 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// The counters, fields of one hash that all processes share.
+// The fields of the counters, which all processes share.
 const (
 	countProcessed = "processed"
 	countLate      = "late"
 	countDead      = "dead"
 )
 
-// Done takes the jobs out of the queue. It comes last, after their verdicts
-// are committed and their replies sent: a worker that dies before it leaves
-// them to be judged again, which changes nothing.
+// Done acknowledges and deletes jobs. It must come last, after the commit and
+// the reply: if a worker dies before it, the jobs are judged again, which
+// changes nothing.
 func (c *Consumer) Done(ctx context.Context, done ...Delivery) error {
-	if len(done) == 0 {
-		return nil
-	}
-	ctx, cancel := c.q.bounded(ctx)
-	defer cancel()
-	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
-		c.remove(ctx, tx, countProcessed, done)
-		return nil
-	})
-	return wrap("acknowledge jobs", err)
+	return c.settle(ctx, "acknowledge jobs", countProcessed, done, nil)
 }
 
-// Expire settles a job whose deadline has passed: it is counted, and whoever
-// might still wait is told that nothing was decided.
+// Expire settles jobs whose deadline has passed. Their reply is "undecided".
 func (c *Consumer) Expire(ctx context.Context, late ...Delivery) error {
-	if len(late) == 0 {
-		return nil
-	}
-	ctx, cancel := c.q.bounded(ctx)
-	defer cancel()
-	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
-		for i := range late {
-			c.q.reply(ctx, tx, undecided(&late[i].Job))
-		}
-		c.remove(ctx, tx, countLate, late)
-		return nil
+	return c.settle(ctx, "settle late jobs", countLate, late, func(ctx context.Context, tx redis.Pipeliner) {
+		c.q.replyUndecided(ctx, tx, late)
 	})
-	return wrap("settle late jobs", err)
-}
-
-// remove acknowledges and deletes in one transaction: an entry that is
-// acknowledged but still in the stream would never be delivered again, and
-// take up room for ever.
-func (c *Consumer) remove(ctx context.Context, tx redis.Pipeliner, counter string, done []Delivery) {
-	ids := make([]string, len(done))
-	for i := range done {
-		ids[i] = done[i].EntryID
-	}
-	tx.XAck(ctx, c.q.jobsKey(), group, ids...)
-	tx.XDel(ctx, c.q.jobsKey(), ids...)
-	tx.HIncrBy(ctx, c.q.countersKey(), counter, int64(len(ids)))
-}
-
-// undecided is the reply that makes the farmer ask again.
-func undecided(j *Job) Reply {
-	return Reply{To: j.ReplyTo, Job: j.ID, Outcomes: make([]node.Outcome, len(j.Proofs))}
 }
 
 const (
-	// handedBack is the consumer that entries are handed back to. It reads
-	// nothing, so whoever reclaims next takes them; and the worker that ends
-	// has nothing pending and can leave the group.
+	maxDead        = 1000     // entries in the dead-letter stream, approximately
+	maxDeadPayload = 64 << 10 // bytes of each
+)
+
+// DeadLetter settles a job that cannot be judged: the worker panicked, or the
+// job was delivered too often. Its reply is "undecided".
+func (c *Consumer) DeadLetter(ctx context.Context, d Delivery, reason string) error {
+	return c.deadLetter(ctx, d, appendJob(nil, &d.Job), reason)
+}
+
+func (c *Consumer) deadLetter(ctx context.Context, d Delivery, payload []byte, reason string) error {
+	dead := []Delivery{d}
+	return c.settle(ctx, "add dead letter", countDead, dead, func(ctx context.Context, tx redis.Pipeliner) {
+		c.q.replyUndecided(ctx, tx, dead)
+		tx.XAdd(ctx, &redis.XAddArgs{
+			Stream: c.q.deadKey(),
+			MaxLen: maxDead,
+			Approx: true,
+			Values: []string{
+				"reason", reason,
+				"entry", d.EntryID,
+				"deliveries", strconv.FormatInt(d.Deliveries, 10),
+				"consumer", c.name,
+				jobField, string(payload[:min(len(payload), maxDeadPayload)]),
+			},
+		})
+	})
+}
+
+// settle acknowledges and deletes jobs in one transaction, after the commands
+// of before. An entry that is acknowledged but not deleted would never be
+// delivered again, and would take up room forever. Jobs whose settling fails
+// are counted; they are delivered again.
+func (c *Consumer) settle(ctx context.Context, doing, counter string, jobs []Delivery, before func(context.Context, redis.Pipeliner)) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	ids := make([]string, len(jobs))
+	for i := range jobs {
+		ids[i] = jobs[i].EntryID
+	}
+	ctx, cancel := c.q.db.Bound(ctx)
+	defer cancel()
+	err := c.q.db.Transaction(ctx, func(tx redis.Pipeliner) error {
+		if before != nil {
+			before(ctx, tx)
+		}
+		tx.XAck(ctx, c.q.jobsKey(), group, ids...)
+		tx.XDel(ctx, c.q.jobsKey(), ids...)
+		tx.HIncrBy(ctx, c.q.countersKey(), counter, int64(len(ids)))
+		return nil
+	})
+	if err != nil {
+		c.q.unsettled.Add(int64(len(jobs)))
+	}
+	return redisdb.Wrap(doing, err)
+}
+
+// replyUndecided makes the farmers of the jobs send their proofs again.
+func (q *Queue) replyUndecided(ctx context.Context, tx redis.Pipeliner, jobs []Delivery) {
+	for i := range jobs {
+		j := &jobs[i].Job
+		q.addReplies(ctx, tx, Reply{To: j.ReplyTo, Job: j.ID, Outcomes: make([]node.Outcome, len(j.Proofs))})
+	}
+}
+
+const (
+	// handedBack is the consumer that receives entries that are handed back. It
+	// never reads, so the next Reclaim takes them, and a worker that ends has
+	// nothing pending and can leave the group.
 	handedBack = "handed-back"
 	// handedBackIdle is longer than any worker's MinIdle.
 	handedBackIdle = 24 * time.Hour
 )
 
-// handBack gives entries to another consumer as if they had lain there for
-// long. It takes only those that are still with the one that hands them back,
-// and takes back the count of a delivery that came to nothing. (XCLAIM itself
-// leaves the count alone with JUSTID; miniredis does not. RETRYCOUNT says it
-// to both.)
+// handBack gives entries to another consumer with a long idle time. It takes
+// only entries that are still pending with the caller, and does not count the
+// delivery. (XCLAIM with JUSTID does not count it either, but in miniredis it
+// does; RETRYCOUNT works on both.)
 var handBack = redis.NewScript(`
 local given = 0
 for i = 5, #ARGV do
@@ -97,9 +126,8 @@ end
 return given
 `)
 
-// HandBack gives back jobs that were not begun, so that the next Reclaim of
-// any worker takes them at once. A delivery that was handed back is not
-// counted against the job.
+// HandBack returns jobs that the worker has not begun. The next Reclaim of any
+// worker takes them at once. This delivery does not count.
 func (c *Consumer) HandBack(ctx context.Context, back ...Delivery) error {
 	if len(back) == 0 {
 		return nil
@@ -109,14 +137,14 @@ func (c *Consumer) HandBack(ctx context.Context, back ...Delivery) error {
 	for i := range back {
 		args = append(args, back[i].EntryID)
 	}
-	ctx, cancel := c.q.bounded(ctx)
+	ctx, cancel := c.q.db.Bound(ctx)
 	defer cancel()
-	return wrap("hand back jobs", handBack.Run(ctx, c.q.client, []string{c.q.jobsKey()}, args...).Err())
+	return redisdb.Wrap("hand back jobs", handBack.Run(ctx, c.q.db.Client, []string{c.q.jobsKey()}, args...).Err())
 }
 
-// leave takes a consumer out of the group where nothing is pending with it:
-// DELCONSUMER would make everybody forget what is.
-var leave = redis.NewScript(`
+// leaveGroup deletes a consumer from the group if it has no pending entries.
+// DELCONSUMER would drop its pending entries from the group.
+var leaveGroup = redis.NewScript(`
 local p = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
 if p.err or #p > 0 then
   return 0
@@ -124,52 +152,10 @@ end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 `)
 
-// Close leaves the group. Where jobs are still pending with this worker the
-// group keeps its name, and others reclaim them after MinIdle.
+// Close leaves the group. If this worker has pending jobs, it stays in the group
+// and others reclaim them after MinIdle.
 func (c *Consumer) Close(ctx context.Context) error {
-	ctx, cancel := c.q.bounded(ctx)
+	ctx, cancel := c.q.db.Bound(ctx)
 	defer cancel()
-	return wrap("leave the group", leave.Run(ctx, c.q.client, []string{c.q.jobsKey()}, group, c.name).Err())
-}
-
-const (
-	maxDead        = 1000     // entries that the dead-letter stream keeps, about
-	maxDeadPayload = 64 << 10 // bytes that it keeps of each
-)
-
-// burial is what the dead-letter stream is told of an entry.
-type burial struct {
-	delivery Delivery
-	payload  []byte
-	reason   string
-}
-
-// DeadLetter puts a job aside that cannot be judged (the worker panicked over
-// it, or it was delivered too often) and tells whoever waits that nothing was
-// decided.
-func (c *Consumer) DeadLetter(ctx context.Context, d Delivery, reason string) error {
-	return c.bury(ctx, burial{delivery: d, payload: appendJob(nil, &d.Job), reason: reason})
-}
-
-func (c *Consumer) bury(ctx context.Context, b burial) error {
-	ctx, cancel := c.q.bounded(ctx)
-	defer cancel()
-	err := c.q.transaction(ctx, func(tx redis.Pipeliner) error {
-		c.q.reply(ctx, tx, undecided(&b.delivery.Job))
-		tx.XAdd(ctx, &redis.XAddArgs{
-			Stream: c.q.deadKey(),
-			MaxLen: maxDead,
-			Approx: true,
-			Values: []string{
-				"reason", b.reason,
-				"entry", b.delivery.EntryID,
-				"deliveries", strconv.FormatInt(b.delivery.Deliveries, 10),
-				"consumer", c.name,
-				jobField, string(b.payload[:min(len(b.payload), maxDeadPayload)]),
-			},
-		})
-		c.remove(ctx, tx, countDead, []Delivery{b.delivery})
-		return nil
-	})
-	return wrap("bury job", err)
+	return redisdb.Wrap("leave the consumer group", leaveGroup.Run(ctx, c.q.db.Client, []string{c.q.jobsKey()}, group, c.name).Err())
 }

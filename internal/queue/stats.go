@@ -5,66 +5,111 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// Stats is how the queue stands.
+// Stats describes the queue.
 type Stats struct {
-	Length  int64 // jobs that wait or are under way: the backlog
-	Lag     int64 // those that no worker was given yet
-	Pending int64 // those that a worker was given
+	Length      int64 // jobs that wait or are in flight: the backlog
+	Pending     int64 // jobs in flight: delivered to a worker
+	DeadLetters int64 // in the dead-letter stream
 
-	// OldestWaiting is the age of the oldest job of the backlog.
+	// OldestWaiting is the age of the oldest job in the backlog.
 	OldestWaiting time.Duration
 
-	// DeadLetters is how many the dead-letter stream holds.
-	DeadLetters int64
-
-	// Totals of all workers since Redis was last empty. A transaction that
-	// was sent twice is counted twice.
+	// Totals of all workers since Redis was last empty. A transaction that was
+	// retried may count twice.
 	Processed int64
 	Late      int64
 	Dead      int64
 }
 
-// Stats asks how the queue stands.
-//
-// The lag that Redis keeps itself is not asked for: it is unknown as soon as
-// entries were deleted, as they are here when they are done, and miniredis
-// gives the length for it. What was not delivered is what is left of the
-// length without the pending.
+// Stats reads the state of the queue. The values are read one after the other,
+// so they may be slightly inconsistent.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	ctx, cancel := q.bounded(ctx)
+	ctx, cancel := q.db.Bound(ctx)
 	defer cancel()
-	pipe := q.client.Pipeline()
+	pipe := q.db.Client.Pipeline()
 	length := pipe.XLen(ctx, q.jobsKey())
 	first := pipe.XRangeN(ctx, q.jobsKey(), "-", "+", 1)
 	dead := pipe.XLen(ctx, q.deadKey())
 	counters := pipe.HGetAll(ctx, q.countersKey())
 	pending := pipe.XPending(ctx, q.jobsKey(), group)
 	if _, err := pipe.Exec(ctx); err != nil && !noGroup(err) && err != redis.Nil {
-		return Stats{}, wrap("ask for stats", err)
+		return Stats{}, redisdb.Wrap("read queue stats", err)
+	}
+	total := func(name string) int64 {
+		n, _ := strconv.ParseInt(counters.Val()[name], 10, 64)
+		return n
 	}
 	s := Stats{
 		Length:      length.Val(),
 		DeadLetters: dead.Val(),
-		Processed:   counter(counters.Val(), countProcessed),
-		Late:        counter(counters.Val(), countLate),
-		Dead:        counter(counters.Val(), countDead),
+		Processed:   total(countProcessed),
+		Late:        total(countLate),
+		Dead:        total(countDead),
 	}
 	if p := pending.Val(); p != nil {
 		s.Pending = p.Count
 	}
-	// The answers are of one moment each: between them entries come and go.
-	s.Lag = max(s.Length-s.Pending, 0)
 	if entries := first.Val(); len(entries) > 0 {
 		ms, _ := splitID(entries[0].ID)
-		s.OldestWaiting = max(q.now().Sub(time.UnixMilli(int64(ms))), 0)
+		s.OldestWaiting = max(q.db.Now().Sub(time.UnixMilli(int64(ms))), 0)
 	}
 	return s, nil
 }
 
-func counter(fields map[string]string, name string) int64 {
-	n, _ := strconv.ParseInt(fields[name], 10, 64)
-	return n
+// Collector exports metrics of the queue and reads them at each scrape. Every
+// process of a node registers one, so that the backlog is visible even if no
+// worker runs.
+type Collector struct{ q *Queue }
+
+var _ prometheus.Collector = Collector{}
+
+// Collector returns the queue's metrics.
+func (q *Queue) Collector() Collector { return Collector{q} }
+
+var (
+	backlogDesc = prometheus.NewDesc("downstream_queue_backlog_jobs",
+		"Jobs that wait for a worker or are in flight.", nil, nil)
+	pendingDesc = prometheus.NewDesc("downstream_queue_pending_jobs",
+		"Jobs in flight: delivered to a worker and not acknowledged.", nil, nil)
+	oldestDesc = prometheus.NewDesc("downstream_queue_oldest_seconds",
+		"Age of the oldest job in the queue.", nil, nil)
+	deadDesc = prometheus.NewDesc("downstream_queue_dead_letters",
+		"Jobs in the dead-letter stream.", nil, nil)
+	unsettledDesc = prometheus.NewDesc("downstream_queue_settle_failures_total",
+		"Jobs that this process could not acknowledge or put into the dead-letter stream; they are delivered again.", nil, nil)
+)
+
+// Describe sends the descriptions of all metrics.
+func (c Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{backlogDesc, pendingDesc, oldestDesc, deadDesc, unsettledDesc} {
+		ch <- d
+	}
+}
+
+// collectTimeout bounds the time that a scrape waits for Redis.
+const collectTimeout = 2 * time.Second
+
+// Collect omits the gauges if Redis is unavailable, because a missing value is
+// not a zero.
+func (c Collector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(unsettledDesc, prometheus.CounterValue, float64(c.q.unsettled.Load()))
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	stats, err := c.q.Stats(ctx)
+	if err != nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	gauge(backlogDesc, float64(stats.Length))
+	gauge(pendingDesc, float64(stats.Pending))
+	gauge(oldestDesc, stats.OldestWaiting.Seconds())
+	gauge(deadDesc, float64(stats.DeadLetters))
 }

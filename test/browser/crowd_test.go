@@ -24,6 +24,7 @@ import (
 	status "github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -38,12 +39,12 @@ func serveCrowd(t *testing.T, n int) (address string) {
 	t.Cleanup(func() { st.Close() })
 	check(t, st.Migrate(t.Context()))
 	fill(t, path, n)
-	q, err := queue.Embedded(t.Context(), queue.Options{Namespace: "crowd", Log: quiet})
+	redis, err := redisdb.Embedded(redisdb.Options{Namespace: "crowd"})
 	check(t, err)
-	t.Cleanup(func() { q.Close() })
+	t.Cleanup(func() { redis.Close() })
 	// No farmer calls, so it needs no heartbeat key.
 	api, err := apiserver.New(t.Context(), apiserver.Deps{
-		Store: st, Queue: q, Log: quiet, Registry: prometheus.NewRegistry(),
+		Store: st, Redis: redis, Queue: queue.New(redis, queue.Options{Log: quiet}), Log: quiet, Registry: prometheus.NewRegistry(),
 	}, apiserver.Options{MaxInFlight: 100, WriteTimeout: time.Minute, Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second}})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/node"
-	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
 // field is farmers with contracts, all written straight to the database, which
@@ -26,7 +26,7 @@ type field struct {
 	b         *bench
 	node      *running
 	scheme    heartbeat.Type
-	states    queue.States
+	states    redisdb.Contracts
 	files     []encoded
 	farmers   []holder
 	contracts []node.Contract // farmer by farmer
@@ -75,14 +75,14 @@ func (n *running) key(b *bench, scheme heartbeat.Type) (heartbeat.Heartbeat, int
 }
 
 // states are the copies of contracts in the node's Redis.
-func (n *running) states(b *bench) queue.States {
+func (n *running) states(b *bench) redisdb.Contracts {
 	opt := n.OpenRedis(b).Options()
-	q, err := queue.Open(b.ctx, queue.Options{Addrs: []string{opt.Addr}, DB: opt.DB, Namespace: "downstream"})
+	db, err := redisdb.Open(redisdb.Options{Addrs: []string{opt.Addr}, DB: opt.DB, Namespace: "downstream"})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { q.Close() })
-	return q.States()
+	b.Cleanup(func() { db.Close() })
+	return db.Contracts()
 }
 
 func fileTable(ids *ids, files []encoded, keyID int64) (t *table, fileIDs map[node.FileHash]int64) {

@@ -1,4 +1,4 @@
-package queue
+package redistest
 
 import (
 	"context"
@@ -17,9 +17,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cluster is the address of a Redis Cluster of one node, which refuses what a
-// large one would: commands and scripts whose keys are not of one slot. It is
-// one for all tests, for it takes two seconds until it accepts writes.
+func init() { Kinds = append(Kinds, Kind{"cluster", Cluster}) }
+
+// Cluster returns a Redis Cluster of one node. Like a larger one it refuses
+// commands and scripts whose keys are in different slots. All tests share it,
+// because it takes two seconds until it accepts writes.
+func Cluster(t testing.TB) *Server {
+	t.Helper()
+	addr, err := cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Server{Addr: addr, Cluster: true}
+}
+
 var cluster = sync.OnceValues(func() (addr string, err error) {
 	port, err := freePort()
 	if err != nil {
@@ -30,7 +41,7 @@ var cluster = sync.OnceValues(func() (addr string, err error) {
 		return "", err
 	}
 	config := filepath.Join(os.TempDir(), "downstream-node-test-cluster-"+port)
-	defer os.Remove(config) // of no use to a server that runs
+	defer os.Remove(config) // a running server does not read it again
 	started := make(chan error)
 	go runCluster(started, "--port", port, "--cluster-port", bus, "--cluster-config-file", config)
 	if err := <-started; err != nil {
@@ -40,29 +51,18 @@ var cluster = sync.OnceValues(func() (addr string, err error) {
 	return addr, formCluster(addr)
 })
 
-func init() { kinds = append(kinds, kind{"cluster", startCluster}) }
-
-func startCluster(t testing.TB) *server {
-	t.Helper()
-	addr, err := cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &server{options: Options{Addrs: []string{addr}, Cluster: true}}
-}
-
-// runCluster runs the server until this process ends, and with it the thread
-// that the signal hangs on.
+// runCluster runs the server until this process ends. It locks its thread,
+// because the kernel sends Pdeathsig when the thread ends.
 func runCluster(started chan<- error, args ...string) {
 	runtime.LockOSThread()
 	cmd := exec.Command("redis-server", append(args,
 		"--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started <- cmd.Start()
-	_ = cmd.Wait() // how it ends says nothing
+	_ = cmd.Wait() // it is killed
 }
 
-// formCluster gives the one node all slots and waits until it takes writes.
+// formCluster assigns all slots to the node and waits until it accepts writes.
 func formCluster(addr string) error {
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 100})
 	defer client.Close()
@@ -76,7 +76,7 @@ func formCluster(addr string) error {
 		if err != nil || strings.Contains(info, "cluster_state:ok") {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond) // nothing tells when it is ready
+		time.Sleep(20 * time.Millisecond) // no event announces readiness
 	}
 }
 

@@ -1,0 +1,220 @@
+package redisdb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Options name a Redis and the node that uses it.
+type Options struct {
+	// URL names one server: redis://user:password@host:6379/0, or rediss://
+	// for TLS. If it is set, Addrs, DB, Username and Password are not used.
+	URL string
+	// Addrs (host:port) are the server, the Sentinels, or some nodes of the
+	// Cluster.
+	Addrs              []string
+	MasterName         string // of the master that the Sentinels watch
+	Cluster            bool
+	DB                 int
+	Username, Password string
+	SentinelUsername   string
+	SentinelPassword   string
+	TLS                *tls.Config
+
+	// Namespace is the name of the node, part of every key. It must not
+	// contain braces.
+	Namespace string
+	// Timeout is the time limit of one call. A blocking read adds the time for
+	// which it blocks.
+	Timeout time.Duration
+	// Now is the clock for deadlines and lifetimes.
+	Now func() time.Time
+}
+
+// DefaultTimeout is used if Options.Timeout is 0.
+const DefaultTimeout = 3 * time.Second
+
+// DB is a node's part of a Redis. It is safe for concurrent use.
+type DB struct {
+	Client redis.UniversalClient // for package queue
+
+	limiter *redis_rate.Limiter
+	prefix  string // "{namespace}:"
+	timeout time.Duration
+	now     func() time.Time
+	stop    func() // stops the embedded server; nil without one
+}
+
+// Open makes a client. It does not connect: a process starts, and reports that
+// it is not ready, while Redis is down. An error means that an option is wrong.
+func Open(o Options) (*DB, error) {
+	if o.Namespace == "" || strings.ContainsAny(o.Namespace, "{}") {
+		return nil, fmt.Errorf("redis: namespace %q is empty or contains braces", o.Namespace)
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	client, err := newClient(o)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{
+		Client:  client,
+		limiter: redis_rate.NewLimiter(client),
+		prefix:  "{" + o.Namespace + "}:",
+		timeout: o.Timeout,
+		now:     o.Now,
+	}, nil
+}
+
+func newClient(o Options) (redis.UniversalClient, error) {
+	u := &redis.UniversalOptions{
+		Addrs:            o.Addrs,
+		MasterName:       o.MasterName,
+		IsClusterMode:    o.Cluster,
+		DB:               o.DB,
+		Username:         o.Username,
+		Password:         o.Password,
+		SentinelUsername: o.SentinelUsername,
+		SentinelPassword: o.SentinelPassword,
+		TLSConfig:        o.TLS,
+		Protocol:         2, // nothing here needs RESP 3
+
+		// One retry covers a connection that a restart broke. More retries
+		// would only delay the 503.
+		MaxRetries:            1,
+		DialerRetries:         1,
+		DialTimeout:           o.Timeout,
+		ReadTimeout:           o.Timeout,
+		WriteTimeout:          o.Timeout,
+		PoolTimeout:           o.Timeout,
+		ContextTimeoutEnabled: true,
+
+		// Some supported servers know neither of these commands.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if o.URL != "" {
+		// The parser's error may contain the URL and with it the password.
+		one, err := redis.ParseURL(o.URL)
+		if err != nil {
+			return nil, errors.New("redis: the URL is malformed")
+		}
+		u.Addrs, u.DB, u.Username, u.Password = []string{one.Addr}, one.DB, one.Username, one.Password
+		if u.TLSConfig == nil {
+			u.TLSConfig = one.TLSConfig
+		}
+	}
+	if len(u.Addrs) == 0 {
+		return nil, errors.New("redis: no address is configured")
+	}
+	return redis.NewUniversalClient(u), nil
+}
+
+// Close closes the connections, and stops the embedded server if there is one.
+func (db *DB) Close() error {
+	err := db.Client.Close()
+	if db.stop != nil {
+		db.stop()
+	}
+	return Wrap("close", err)
+}
+
+// Ping returns nil if Redis responds.
+func (db *DB) Ping(ctx context.Context) error {
+	ctx, cancel := db.Bound(ctx)
+	defer cancel()
+	return Wrap("ping", db.Client.Ping(ctx).Err())
+}
+
+// Key returns a key of this node.
+func (db *DB) Key(name string) string { return db.prefix + name }
+
+// Now returns the time of the clock in Options.
+func (db *DB) Now() time.Time { return db.now() }
+
+// Timeout returns the time limit of one call.
+func (db *DB) Timeout() time.Duration { return db.timeout }
+
+// Bound gives a call its time limit.
+func (db *DB) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, db.timeout)
+}
+
+// Transaction sends the commands of fn as one MULTI and EXEC. If Redis refuses
+// the transaction because of one command, the error is that command's.
+func (db *DB) Transaction(ctx context.Context, fn func(tx redis.Pipeliner) error) error {
+	cmds, err := db.Client.TxPipelined(ctx, fn)
+	if !redis.HasErrorPrefix(err, "EXECABORT") {
+		return err
+	}
+	for _, cmd := range cmds {
+		if cause := cmd.Err(); cause != nil && !redis.HasErrorPrefix(cause, "EXECABORT") {
+			return cause
+		}
+	}
+	return err
+}
+
+func (db *DB) unlink(ctx context.Context, keys []string) error {
+	ctx, cancel := db.Bound(ctx)
+	defer cancel()
+	return db.Client.Unlink(ctx, keys...).Err()
+}
+
+// ErrUnavailable means that Redis cannot be reached or cannot work now: it is
+// loading, a read-only replica, or out of memory. A later retry may succeed.
+var ErrUnavailable = errors.New("Redis is unavailable")
+
+// Wrap adds to err what was being done, and [ErrUnavailable] if a retry may
+// succeed.
+func Wrap(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case unavailable(err):
+		return fmt.Errorf("redis: %s: %w: %w", doing, ErrUnavailable, err)
+	default:
+		return fmt.Errorf("redis: %s: %w", doing, err)
+	}
+}
+
+// unavailable reports whether Redis could not do its work, as opposed to a
+// command that is wrong or a caller that canceled.
+func unavailable(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return true // no reply: the connection failed or the time was up
+	}
+	for _, state := range [...]string{
+		"LOADING ", "READONLY ", "OOM ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ",
+		"NOREPLICAS ", "MISCONF ", "BUSY ", "UNBLOCKED ", "ERR max number of clients",
+	} {
+		if strings.HasPrefix(reply.Error(), state) {
+			return true
+		}
+	}
+	return false
+}
+
+// IgnoreNil returns nil if err is [redis.Nil], which means an empty result.
+func IgnoreNil(err error) error {
+	if err == redis.Nil {
+		return nil
+	}
+	return err
+}

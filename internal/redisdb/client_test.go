@@ -1,0 +1,174 @@
+package redisdb
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+var must = redistest.Must
+
+// open opens a new namespace.
+func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
+	t.Helper()
+	o := Options{URL: s.URL, Cluster: s.Cluster}
+	if s.Addr != "" {
+		o.Addrs = []string{s.Addr}
+	}
+	o.Namespace = strings.ReplaceAll(t.Name(), "/", ".") + "-" + rand.Text()
+	for _, f := range change {
+		f(&o)
+	}
+	db, err := Open(o)
+	must(t, err)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestOpenRefusesBadOptions(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Options{
+		"no namespace":            {URL: "redis://127.0.0.1:1"},
+		"braces in the namespace": {URL: "redis://127.0.0.1:1", Namespace: "a{b}"},
+		"no address":              {Namespace: "a"},
+		"malformed URL":           {Namespace: "a", URL: "redis://u:secret@host:6379:1/x y"},
+		"unknown scheme":          {Namespace: "a", URL: "http://u:secret@127.0.0.1:1"},
+		"malformed database":      {Namespace: "a", URL: "redis://u:secret@127.0.0.1:1/secret"},
+	} {
+		if _, err := Open(o); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOpenDoesNotNeedRedis(t *testing.T) {
+	t.Parallel()
+	db, err := Open(Options{Namespace: "a", URL: "rediss://u:p@127.0.0.1:1/4", Timeout: time.Second})
+	must(t, err)
+	defer db.Close()
+	if o := db.Client.(*redis.Client).Options(); o.TLSConfig == nil || o.DB != 4 || o.Password != "p" {
+		t.Errorf("options %+v", o)
+	}
+	if err := db.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("ping: %v", err)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	redistest.OnEachOwn(t, func(t *testing.T, s *redistest.Server) {
+		db := open(t, s, func(o *Options) { o.Timeout = time.Second })
+		must(t, db.Ping(t.Context()))
+		s.Down()
+		contract := aContract(1)
+		for name, call := range map[string]func() error{
+			"Ping": func() error { return db.Ping(t.Context()) },
+			"Put":  func() error { return db.Contracts().Put(t.Context(), []node.Contract{contract}) },
+			"Get": func() error {
+				_, err := db.Contracts().Get(t.Context(), []node.ContractName{contract.Name()})
+				return err
+			},
+			"Forget": func() error { return db.Contracts().Forget(t.Context(), contract.Name()) },
+			"Tokens": func() error { _, err := db.Tokens().Get(t.Context(), node.TokenHash{}); return err },
+			"Allow": func() error {
+				_, ok, err := db.Allow(t.Context(), "ip", 1, 1)
+				if ok {
+					t.Error("Allow returned true with an error")
+				}
+				return err
+			},
+		} {
+			if err := call(); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		s.Up()
+		redistest.Eventually(t, "Redis responds again", func() bool { return db.Ping(t.Context()) == nil })
+	})
+}
+
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	put := func(ctx context.Context, db *DB) error {
+		return db.Contracts().Put(ctx, []node.Contract{aContract(1)})
+	}
+	t.Run("out of memory", func(t *testing.T) {
+		t.Parallel()
+		db := open(t, redistest.Own(t))
+		must(t, db.Client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+		if err := put(t.Context(), db); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+	t.Run("read-only replica", func(t *testing.T) {
+		t.Parallel()
+		db := open(t, redistest.Own(t))
+		must(t, db.Client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+		if err := put(t.Context(), db); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+	t.Run("loading", func(t *testing.T) {
+		t.Parallel()
+		m := miniredis.RunT(t)
+		db := open(t, &redistest.Server{Addr: m.Addr()})
+		m.SetError("LOADING Redis is loading the dataset in memory")
+		if err := db.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+		m.SetError("ERR something else")
+		if err := db.Ping(t.Context()); err == nil || errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+	t.Run("no response", func(t *testing.T) {
+		t.Parallel()
+		s := redistest.Own(t)
+		db := open(t, s, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+		s.Pause()
+		if err := put(t.Context(), db); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+	t.Run("canceled by the caller", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := put(ctx, open(t, redistest.Miniredis(t)))
+		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	db, err := Embedded(Options{Namespace: "laptop", URL: "redis://127.0.0.1:1"})
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	must(t, db.Tokens().Put(t.Context(), node.TokenHash{}, []byte("t"), 100*time.Millisecond))
+	redistest.Eventually(t, "a key expires", func() bool {
+		value, err := db.Tokens().Get(t.Context(), node.TokenHash{})
+		must(t, err)
+		return value == nil
+	})
+	stranger := redis.NewClient(&redis.Options{Addr: db.Client.(*redis.Client).Options().Addr})
+	defer stranger.Close()
+	if err := stranger.Keys(t.Context(), "*").Err(); err == nil {
+		t.Error("a client without the password can read the keys")
+	}
+}

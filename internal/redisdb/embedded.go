@@ -1,0 +1,62 @@
+package redisdb
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// Embedded starts a Redis inside this process and opens it. It ignores the
+// options that locate a Redis. The server's data ends with the process.
+func Embedded(o Options) (*DB, error) {
+	server := miniredis.NewMiniRedis()
+	password := rand.Text() // other users of this machine can reach the port
+	server.RequireAuth(password)
+	if err := server.Start(); err != nil {
+		return nil, fmt.Errorf("redis: start the embedded server: %w", err)
+	}
+	db, err := Open(Options{
+		Addrs:     []string{server.Addr()},
+		Password:  password,
+		Namespace: o.Namespace,
+		Timeout:   o.Timeout,
+		Now:       o.Now,
+	})
+	if err != nil {
+		server.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		expireKeys(ctx, server)
+	}()
+	db.stop = func() {
+		cancel()
+		<-stopped
+		server.Close()
+	}
+	return db, nil
+}
+
+// expireKeys advances the server's clock every second, so that keys expire. The
+// server could do this at every command, but each would then check all keys.
+func expireKeys(ctx context.Context, server *miniredis.Miniredis) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			now := time.Now()
+			server.FastForward(now.Sub(last))
+			last = now
+		}
+	}
+}

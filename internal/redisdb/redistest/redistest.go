@@ -1,0 +1,121 @@
+// Package redistest runs a test against every kind of Redis that a node
+// supports. It is for tests only.
+package redistest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"go.uber.org/goleak"
+
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+// Main is the TestMain of a package that uses redistest.
+func Main(m *testing.M) {
+	// The cluster's server ends with this process.
+	testenv.Main(m, goleak.IgnoreAnyFunction("github.com/driveshare/downstream-node/internal/redisdb/redistest.runCluster"))
+}
+
+// Server is a Redis server for a test.
+type Server struct {
+	Addr    string // host:port; empty if URL is set
+	URL     string
+	Cluster bool
+
+	// These are nil if other tests share the server.
+	Down  func() // stops it; all its data is lost
+	Up    func() // starts it again, at the same address
+	Pause func() // makes it stop responding
+}
+
+// Kind is a kind of Redis.
+type Kind struct {
+	Name  string
+	Start func(testing.TB) *Server
+}
+
+// Kinds are all kinds. Their tests may share a server.
+var Kinds = []Kind{{"miniredis", Miniredis}, {"redis", Shared}}
+
+// OnEach runs the test on every kind of server.
+func OnEach(t *testing.T, test func(*testing.T, *Server)) {
+	t.Helper()
+	onEach(t, Kinds, test)
+}
+
+// OnEachOwn is OnEach for tests that flush or stop the server.
+func OnEachOwn(t *testing.T, test func(*testing.T, *Server)) {
+	t.Helper()
+	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Own}}, test)
+}
+
+func onEach(t *testing.T, kinds []Kind, test func(*testing.T, *Server)) {
+	t.Helper()
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind.Name, func(t *testing.T) {
+			t.Parallel()
+			test(t, kind.Start(t))
+		})
+	}
+}
+
+// Miniredis starts a server inside the test's process.
+func Miniredis(t testing.TB) *Server {
+	t.Helper()
+	m := miniredis.NewMiniRedis()
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	addr := m.Addr()
+	return &Server{
+		Addr: addr,
+		Down: func() { m.Close() },
+		Up: func() {
+			// A new server: after Restart, blocking commands get no reply.
+			m = miniredis.NewMiniRedis()
+			if err := m.StartAddr(addr); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+}
+
+// Shared returns a database of a Redis that other tests use too.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	return &Server{URL: testenv.NewRedis(t)}
+}
+
+// Own starts a Redis for one test.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	r := testenv.StartRedis(t, testenv.Fast)
+	return &Server{
+		URL:   r.NewURL(t),
+		Down:  func() { r.Kill(t) },
+		Up:    func() { r.Start(t) },
+		Pause: r.Pause,
+	}
+}
+
+// Must fails the test on an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually polls until the condition holds.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
