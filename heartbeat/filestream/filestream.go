@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 
@@ -22,9 +21,8 @@ import (
 // Reader reads one file. ReadAt is safe for concurrent use. Read and Seek share
 // an offset and are not.
 type Reader struct {
-	cipher aes256.Cipher
-	size   int64
-	offset int64
+	cipher  aes256.Cipher
+	section *io.SectionReader // of the whole file, for Read and Seek
 }
 
 var (
@@ -36,11 +34,13 @@ var (
 // negative, the file is empty.
 func New(seed string, size int64) *Reader {
 	key := sha256.Sum256([]byte(seed))
-	return &Reader{cipher: aes256.New(&key), size: max(size, 0)}
+	r := &Reader{cipher: aes256.New(&key)}
+	r.section = io.NewSectionReader(r, 0, max(size, 0))
+	return r
 }
 
 // Size returns the size of the file in bytes.
-func (r *Reader) Size() int64 { return r.size }
+func (r *Reader) Size() int64 { return r.section.Size() }
 
 // ReadAt implements io.ReaderAt: it fills p from offset, and returns io.EOF if
 // the file ends first.
@@ -48,11 +48,11 @@ func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 {
 		return 0, fmt.Errorf("filestream: read at offset %d", offset)
 	}
-	if offset >= r.size {
+	if offset >= r.Size() {
 		return 0, io.EOF
 	}
 	var err error
-	if left := r.size - offset; int64(len(p)) > left {
+	if left := r.Size() - offset; int64(len(p)) > left {
 		p, err = p[:left], io.EOF
 	}
 
@@ -62,36 +62,11 @@ func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 }
 
 // Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	n, err := r.ReadAt(p, r.offset)
-	r.offset += int64(n)
-	if n > 0 {
-		err = nil
-	}
-	return n, err
-}
+func (r *Reader) Read(p []byte) (int, error) { return r.section.Read(p) }
 
 // Seek implements io.Seeker. An offset beyond the end is valid; reads at it
 // return io.EOF.
-func (r *Reader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		offset += r.offset
-	case io.SeekEnd:
-		offset += r.size
-	default:
-		return 0, fmt.Errorf("filestream: seek with whence %d", whence)
-	}
-	if offset < 0 {
-		return 0, errors.New("filestream: seek to before the start of the file")
-	}
-	r.offset = offset
-	return offset, nil
-}
+func (r *Reader) Seek(offset int64, whence int) (int64, error) { return r.section.Seek(offset, whence) }
 
 // Hash returns the SHA-256 of the first size bytes of seed's stream. In hex, it
 // is the file_hash that names the file. The only error is that of ctx.
@@ -99,7 +74,7 @@ func Hash(ctx context.Context, seed string, size int64) ([sha256.Size]byte, erro
 	var sum [sha256.Size]byte
 	file := New(seed, size)
 	digest := sha256.New()
-	buffer := make([]byte, min(file.size, 64<<10))
+	buffer := make([]byte, min(file.Size(), 64<<10))
 	for {
 		if err := ctx.Err(); err != nil {
 			return sum, err

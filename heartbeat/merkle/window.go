@@ -55,7 +55,7 @@ func keyedPRF(key, limit []byte, x uint64) []byte {
 	output := make([]byte, len(limit))
 	mask := byte(0xff) >> bits.LeadingZeros8(limit[0])
 	for { // each draw succeeds with a probability of at least one half
-		stream.Encrypt(output, input)
+		stream.XORKeyStream(output, input)
 		output[0] &= mask
 		if bytes.Compare(output, limit) < 0 {
 			return output

@@ -18,13 +18,13 @@ func naivePRF(key [keySize]byte, limit *big.Int, i uint32) *big.Int {
 	if err != nil {
 		panic(err)
 	}
-	stream := aes256.NewCFB(block, [aes.BlockSize]byte{})
+	stream := aes256.EncryptCFB(block, [aes.BlockSize]byte{})
 	size := (limit.BitLen() + 7) / 8
 	digest := sha256.Sum256(binary.LittleEndian.AppendUint32(nil, i))
 	for {
 		buffer := make([]byte, size)
 		copy(buffer, digest[:])
-		stream.Encrypt(buffer, buffer)
+		stream.XORKeyStream(buffer, buffer)
 		n := new(big.Int).SetBytes(buffer)
 		n.And(n, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(limit.BitLen())), big.NewInt(1)))
 		if n.Cmp(limit) < 0 {

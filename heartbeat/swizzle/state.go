@@ -27,7 +27,7 @@ func (h *Heartbeat) sealState(s fileState) []byte {
 	keys = appendBlock(keys, s.alpha[:])
 	var iv [aes.BlockSize]byte
 	rand.Read(iv[:])
-	h.seal.keyStream(iv).Encrypt(keys, keys)
+	aes256.EncryptCFB(h.seal.block, iv).XORKeyStream(keys, keys)
 
 	signed := appendU32(nil, s.n)
 	signed = appendBlock(signed, iv[:])
@@ -73,7 +73,7 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 		return s, errors.New("no chunks")
 	}
 	keys := make([]byte, len(encrypted))
-	h.seal.keyStream([aes.BlockSize]byte(iv)).Decrypt(keys, encrypted)
+	aes256.DecryptCFB(h.seal.block, [aes.BlockSize]byte(iv)).XORKeyStream(keys, encrypted)
 	d = decoder{rest: keys}
 	s.f, s.alpha = d.key(), d.key()
 	return s, d.end()
@@ -94,8 +94,6 @@ func newSeal(kEnc, kMAC [keySize]byte) *seal {
 	s.macs.New = func() any { return hmac.New(sha256.New, kMAC[:]) }
 	return s
 }
-
-func (s *seal) keyStream(iv [aes.BlockSize]byte) *aes256.CFB { return aes256.NewCFB(s.block, iv) }
 
 func (s *seal) sign(signed []byte) []byte {
 	mac := s.macs.Get().(hash.Hash)

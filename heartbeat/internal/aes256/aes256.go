@@ -1,13 +1,12 @@
 // Package aes256 runs AES-256 over many blocks at once, in the modes that the
 // schemes draw their pseudorandom bytes with: counter mode, and cipher feedback
 // mode (CFB) with feedback of whole blocks or of single bytes. [Cipher] holds a
-// key and computes counter mode, [CFB] and [CFB8] are streams, and [Chains] is
-// CFB for many short messages under one key.
+// key and computes counter mode, [EncryptCFB], [DecryptCFB] and [CFB8] are
+// streams, and [Chains] is CFB for many short messages under one key.
 //
-// The standard library has CFB with whole blocks only, and has deprecated it
-// because CFB does not authenticate. Nothing here authenticates either, so do
-// not use the package for anything new. Swizzle's state, its only secret
-// message, carries its own HMAC.
+// CFB does not authenticate, so the standard library has deprecated it, and
+// nothing new should use it. The protocol prescribes it. Swizzle's state, the only
+// secret message here, carries its own HMAC.
 //
 // The invariant: the output depends neither on the kernel, nor on how the input
 // is divided into calls or processed together with others.

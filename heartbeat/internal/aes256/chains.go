@@ -10,7 +10,7 @@ import (
 // DigestSize is the size in bytes of the digest that a chain draws from.
 const DigestSize = 32
 
-// Chains runs one [CFB] stream per short message, all under one key and from an
+// Chains runs one [EncryptCFB] stream per short message, all under one key and from an
 // initialisation vector of zeros. These are the draws of PROTOCOL.md, section 5.
 // The message of a chain is its digest, padded with zeros or cut to the size of
 // a draw. Each further draw of a chain encrypts the same message again, and
@@ -96,14 +96,14 @@ func (c *Chains) drawShort(r request) {
 
 // replay makes draws of any size. It repeats all earlier draws of each chain.
 func (c *Chains) replay(r request) {
-	stream := NewCFB(c.cipher.portable(), [aes.BlockSize]byte{})
+	block := c.cipher.portable()
 	message := make([]byte, r.size)
 	for i := range r.count() {
 		dst, digest := r.chain(i)
 		copy(message, digest[:])
-		stream.reset([aes.BlockSize]byte{})
+		stream := EncryptCFB(block, [aes.BlockSize]byte{})
 		for range r.draw + 1 {
-			stream.Encrypt(dst, message)
+			stream.XORKeyStream(dst, message)
 		}
 	}
 }
