@@ -4,7 +4,7 @@
 //
 // This package defines what a scheme is. [merkle] and [swizzle] are the schemes,
 // [schemes] finds a scheme by its name, and [filestream] generates the files that
-// the node hands out. All of them only compute: they use no clock, no network, no
+// farmers store. All of them only compute: they use no clock, no network, no
 // storage but the given io.ReaderAt, and no other package of this project, so
 // anyone can use them.
 //

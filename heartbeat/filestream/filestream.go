@@ -1,7 +1,6 @@
-// Package filestream generates the files that the node hands out. A file is a
-// seed and a size. Its content is a pseudorandom stream that the node and the
-// farmer both can compute (PROTOCOL.md, section 3), so the node stores none of
-// it.
+// Package filestream generates the files that farmers store. A file is a seed and
+// a size. Its content is a pseudorandom stream that the node and the farmer both
+// can compute (PROTOCOL.md, section 3), so the node stores none of it.
 //
 // The content is not secret: it follows from the seed. The invariant: byte i of
 // a seed's stream is always the same, whatever the size of the file, and the

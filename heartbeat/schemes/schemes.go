@@ -11,10 +11,10 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/swizzle"
 )
 
-// New makes a heartbeat with fresh keys. A challenge covers checkFraction of a
-// file, from 0 to 1; nil means 8192 bytes for Merkle and
-// swizzle.DefaultCheckFraction for Swizzle. Swizzle's prime takes some tenths
-// of a second to find.
+// New returns a heartbeat with random keys. A challenge covers checkFraction of a
+// file, from 0 to 1. nil means 8192 bytes for Merkle and
+// swizzle.DefaultCheckFraction for Swizzle. To find Swizzle's prime takes some
+// tenths of a second.
 func New(t heartbeat.Type, checkFraction *float64) (heartbeat.Heartbeat, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -25,9 +25,10 @@ func New(t heartbeat.Type, checkFraction *float64) (heartbeat.Heartbeat, error) 
 	return nil, unknown(t)
 }
 
-// ParsePrivate reads the wire form of a private heartbeat. A checkFraction
-// that is not nil takes the place of the one in Merkle's form; Swizzle's has
-// none, and nil means swizzle.DefaultCheckFraction.
+// ParsePrivate parses the wire form of a private heartbeat. checkFraction, unless
+// nil, replaces the one in Merkle's wire form. Swizzle's has none, and nil means
+// swizzle.DefaultCheckFraction. If wire cannot be parsed or t is unknown, the error
+// wraps heartbeat.ErrMalformed.
 func ParsePrivate(t heartbeat.Type, wire json.RawMessage, checkFraction *float64) (heartbeat.Heartbeat, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -42,7 +43,8 @@ func ParsePrivate(t heartbeat.Type, wire json.RawMessage, checkFraction *float64
 	return nil, unknown(t)
 }
 
-// ParsePublic reads the wire form of a public heartbeat.
+// ParsePublic parses the wire form of a public heartbeat. Its errors wrap
+// heartbeat.ErrMalformed.
 func ParsePublic(t heartbeat.Type, wire json.RawMessage) (heartbeat.Prover, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -61,9 +63,9 @@ func ParsePublic(t heartbeat.Type, wire json.RawMessage) (heartbeat.Prover, erro
 	return nil, unknown(t)
 }
 
-// Fingerprint names a heartbeat's keys without telling them: the SHA-256, in
-// hex, of the type, a line feed, and the private wire form. A check fraction
-// is not a key, so Merkle's wire form is taken without one.
+// Fingerprint returns a name for a heartbeat's keys that does not disclose them:
+// the SHA-256, in hex, of the type, a line feed, and the private wire form. A check
+// fraction is not a key, so Merkle's wire form is the one without it.
 func Fingerprint(h heartbeat.Heartbeat) string {
 	private := h.Private()
 	if m, ok := h.(*merkle.Heartbeat); ok {
@@ -77,7 +79,7 @@ func Fingerprint(h heartbeat.Heartbeat) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// orError gives an interface that is nil where there is an error.
+// orError returns a nil interface if there is an error, not a nil pointer in it.
 func orError[H heartbeat.Heartbeat](h H, err error) (heartbeat.Heartbeat, error) {
 	if err != nil {
 		return nil, err

@@ -101,7 +101,7 @@ func keyStreamVAES() {
 	states := registers(width, ZMM)
 
 	// Each bit of a mask stands for one byte. From here on, dst and size include
-	// the skipped bytes, which head masks.
+	// the skipped bytes, which head excludes.
 	ones, mask, head := GP64(), GP64(), K()
 	MOVQ(I32(-1), ones)
 	SHLXQ(skip, ones, mask)
@@ -153,7 +153,7 @@ func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) 
 	}
 }
 
-// storeTail writes the last size bytes, except those that head masks.
+// storeTail writes the last size bytes, except those that head excludes.
 func storeTail(states []VecVirtual, dst, size, ones, head Register) {
 	none, mask, part := GP64(), GP64(), K()
 	XORQ(none, none)

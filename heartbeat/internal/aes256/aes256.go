@@ -22,7 +22,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Kernels is the choice of the kernel that New gives a cipher.
+// Kernels is the choice of the kernel for new ciphers.
 var Kernels = kernel.Choose(kernel.VAES, kernel.AESNI)
 
 // Cipher is AES-256 under one key. It is safe for concurrent use.
