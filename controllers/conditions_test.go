@@ -145,7 +145,7 @@ func TestReady(t *testing.T) {
 			if meta.FindStatusCondition(conditions, "example.org/Foreign") == nil {
 				t.Error("a foreign condition is gone")
 			}
-			for _, condition := range ownConditions {
+			for _, condition := range v1alpha1.ConditionTypes {
 				if c := meta.FindStatusCondition(conditions, condition); c == nil || c.Reason == "" || c.Message == "" {
 					t.Errorf("%s is %+v", condition, c)
 				}

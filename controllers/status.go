@@ -20,12 +20,6 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// ownConditions are the types of the conditions that the operator sets.
-var ownConditions = []string{
-	v1alpha1.Ready, v1alpha1.Progressing, v1alpha1.Degraded, v1alpha1.SchemaMigrated, v1alpha1.APIAvailable,
-	v1alpha1.WorkersAvailable, v1alpha1.HeartbeatKeyAvailable, v1alpha1.Paused,
-}
-
 // writeStatus writes the status if it has changed, and then sends the events. It
 // applies the status, so conditions of others stay. It applies to the version
 // that the reconcile read, so it never overwrites a newer status.
@@ -55,7 +49,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 // statusObject returns the status to apply, without the conditions of others.
 func statusObject(s *scope) (*unstructured.Unstructured, error) {
 	own := *s.status.DeepCopy()
-	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(ownConditions, c.Type) })
+	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(v1alpha1.ConditionTypes, c.Type) })
 	status, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&own)
 	if err != nil {
 		return nil, fmt.Errorf("convert the status: %w", err)
@@ -82,7 +76,7 @@ func (s *scope) note(severity, reason, format string, args ...any) {
 // changed.
 func transitions(before, after []metav1.Condition) []note {
 	var notes []note
-	for _, condition := range ownConditions {
+	for _, condition := range v1alpha1.ConditionTypes {
 		old, now := meta.FindStatusCondition(before, condition), meta.FindStatusCondition(after, condition)
 		if now == nil || now.Status == metav1.ConditionUnknown || old != nil && old.Status == now.Status && old.Reason == now.Reason {
 			continue

@@ -1,52 +1,52 @@
 package v1alpha1
 
-// MySQLSpec is the database, MySQL 8 or MariaDB.
+// MySQLSpec is the database: MySQL 8 or MariaDB.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.dsnSecretRef) != has(self.evaluation)",message="set exactly one of mysql.dsnSecretRef (a Secret with the data source name) and mysql.evaluation (a single instance of the operator's, for trying out)"
+// +kubebuilder:validation:XValidation:rule="has(self.dsnSecretRef) != has(self.evaluation)",message="set exactly one of mysql.dsnSecretRef (a Secret with the data source name) and mysql.evaluation (a single instance that the operator runs, for evaluation)"
 type MySQLSpec struct {
 	// The key of a Secret that holds the data source name, such as
 	// `user:password@tcp(host:3306)/downstream`.
 	// +optional
 	DSNSecretRef *DSNRef `json:"dsnSecretRef,omitempty"`
-	// Has the operator run a single instance with a volume claim. It is for
-	// trying out: nobody backs it up, and it is away while its pod is.
+	// Makes the operator run a single instance with a volume claim. Use it only for
+	// evaluation: it has no backup, and the node is down while its pod restarts.
 	// +optional
 	Evaluation *MySQLEvaluation `json:"evaluation,omitempty"`
 }
 
-// MySQLEvaluation is a database for trying out.
+// MySQLEvaluation is a database for evaluation.
 type MySQLEvaluation struct {
-	// The image, MariaDB's or MySQL's official one or one like them.
+	// The image: an official image of MariaDB or MySQL, or a compatible one.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="mariadb:11.8"
 	Image string `json:"image,omitempty"`
-	// Where the records are kept.
+	// The volume for the records.
 	// +optional
 	// +kubebuilder:default={}
 	Storage Storage `json:"storage,omitzero"`
-	// What the instance is given.
+	// The resources of the instance.
 	// +optional
 	// +kubebuilder:default={requests: {cpu: "100m", memory: "256Mi"}, limits: {memory: "1Gi"}}
 	Resources Resources `json:"resources,omitzero"`
 }
 
-// RedisSpec is the Redis, one server or whatever a single URL leads to.
+// RedisSpec is the Redis that a URL leads to.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.urlSecretRef) != has(self.evaluation)",message="set exactly one of redis.urlSecretRef (a Secret with the URL) and redis.evaluation (a single instance of the operator's, for trying out)"
+// +kubebuilder:validation:XValidation:rule="has(self.urlSecretRef) != has(self.evaluation)",message="set exactly one of redis.urlSecretRef (a Secret with the URL) and redis.evaluation (a single instance that the operator runs, for evaluation)"
 type RedisSpec struct {
 	// The key of a Secret that holds the URL, such as
 	// `redis://user:password@host:6379/0`, or `rediss://` for TLS. The Redis must
 	// not evict keys (`maxmemory-policy noeviction`).
 	// +optional
 	URLSecretRef *URLRef `json:"urlSecretRef,omitempty"`
-	// Has the operator run a single instance with a volume claim. It is for
-	// trying out: farmers get 503 while its pod is away.
+	// Makes the operator run a single instance with a volume claim. Use it only for
+	// evaluation: farmers get 503 while its pod restarts.
 	// +optional
 	Evaluation *RedisEvaluation `json:"evaluation,omitempty"`
-	// The most jobs that wait or are under way. Beyond it, farmers are told to
-	// come back later.
+	// The limit of jobs that wait or are being verified. Beyond it, farmers get 503
+	// with Retry-After.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000000
@@ -54,19 +54,19 @@ type RedisSpec struct {
 	MaxQueue int32 `json:"maxQueue,omitempty"`
 }
 
-// RedisEvaluation is a Redis for trying out.
+// RedisEvaluation is a Redis for evaluation.
 type RedisEvaluation struct {
-	// The image, Redis's official one or one like it.
+	// The image: the official image of Redis, or a compatible one.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="redis:8"
 	Image string `json:"image,omitempty"`
-	// Where jobs are kept over a restart.
+	// The volume that keeps jobs over a restart.
 	// +optional
 	// +kubebuilder:default={}
 	Storage Storage `json:"storage,omitzero"`
-	// What the instance is given.
+	// The resources of the instance.
 	// +optional
 	// +kubebuilder:default={requests: {cpu: "50m", memory: "64Mi"}, limits: {memory: "256Mi"}}
 	Resources Resources `json:"resources,omitzero"`
@@ -74,42 +74,42 @@ type RedisEvaluation struct {
 
 // Storage is a volume claim. It stays when the DownstreamNode is deleted.
 //
-// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the storage of an evaluation database cannot be changed: a StatefulSet keeps the volume claims that it was made with"
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the storage of an evaluation database cannot be changed: a StatefulSet keeps its first volume claims"
 type Storage struct {
-	// Its size, such as 1Gi.
+	// The size, such as 1Gi.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	Size Size `json:"size,omitempty"`
-	// Its storage class; without one, the cluster's default.
+	// The storage class. The default is the cluster's default class.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ClassName *string `json:"className,omitempty"`
 }
 
-// GeoIPSpec is where a GeoLite2 or GeoIP2 City database (mmdb) is found. A new
-// one is noticed without a restart.
+// GeoIPSpec names a GeoLite2 or GeoIP2 City database (mmdb). A replaced file takes
+// effect without a restart.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.secretRef), has(self.configMapRef), has(self.volumeClaim)].filter(x, x).size() == 1",message="set exactly one of geoip.secretRef, geoip.configMapRef and geoip.volumeClaim"
 type GeoIPSpec struct {
-	// A key of a Secret, which holds at most 1 MiB.
+	// A key of a Secret. A Secret holds at most 1 MiB.
 	// +optional
 	SecretRef *GeoIPRef `json:"secretRef,omitempty"`
-	// A key of a ConfigMap, which holds at most 1 MiB.
+	// A key of a ConfigMap. A ConfigMap holds at most 1 MiB.
 	// +optional
 	ConfigMapRef *GeoIPRef `json:"configMapRef,omitempty"`
-	// A file on a volume, such as one that geoipupdate keeps fresh.
+	// A file on a volume, for example one that geoipupdate updates.
 	// +optional
 	VolumeClaim *GeoIPVolume `json:"volumeClaim,omitempty"`
 }
 
 // GeoIPVolume is a file on a volume.
 type GeoIPVolume struct {
-	// The volume claim. Every API replica mounts it, read-only.
+	// The volume claim. Every API replica mounts it read-only.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ClaimName string `json:"claimName"`
-	// The file's path on the volume.
+	// The path of the file on the volume.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="GeoLite2-City.mmdb"

@@ -1,17 +1,32 @@
-// Package v1alpha1 is the DownstreamNode: what a platform team writes down to
-// have a proof-of-storage node run on Kubernetes.
+// Package v1alpha1 defines the DownstreamNode, with which a platform team runs a
+// proof-of-storage node on Kubernetes.
 //
-// The comments on the fields are the documentation that `kubectl explain` and
-// the reference show. Defaults and validation are in the schema that is
-// generated from the markers, so that they hold without a webhook and whoever
-// writes the object; a test walks the schema to see that no string, list or map
-// of ours is without a bound.
+// The comments on the fields are the reference documentation, which `kubectl
+// explain` shows too. Defaults and validation are in the schema that
+// controller-gen makes from the markers, so they need no webhook. A test checks
+// that every string, list and map of the schema has a limit.
 //
-// The package knows nothing of how the operator meets what is asked for.
+// The package does not know how the operator works.
 //
 // +kubebuilder:object:generate=true
 // +groupName=downstream.driveshare.org
 package v1alpha1
 
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 object paths=.
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 crd paths=. output:crd:dir=../../config/crd/bases
+
+// GroupVersion is the group and version of the types of this package.
+var GroupVersion = schema.GroupVersion{Group: "downstream.driveshare.org", Version: "v1alpha1"}
+
+// AddToScheme registers the types with a scheme.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion, &DownstreamNode{}, &DownstreamNodeList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}

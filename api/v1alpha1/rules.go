@@ -11,72 +11,71 @@ const (
 	Merkle  HeartbeatType = "Merkle"
 )
 
-// HeartbeatSpec is the proof-of-storage scheme and its key. The key is made
-// once. Without it no contract can be checked, so back it up; the operator
-// never makes another in its place.
+// HeartbeatSpec is the proof-of-storage scheme and its key. Back the key up:
+// contracts cannot be checked without it. The operator makes a key once and never
+// replaces it.
 //
-// +kubebuilder:validation:XValidation:rule="self.type == oldSelf.type",message="heartbeat.type cannot be changed: every contract was made with the key of the old type; make another DownstreamNode for the new one"
+// +kubebuilder:validation:XValidation:rule="self.type == oldSelf.type",message="heartbeat.type cannot be changed, because every contract was made with a key of the old type; create another DownstreamNode for the new type"
 type HeartbeatSpec struct {
-	// The scheme. Swizzle contracts last for as long as the farmer answers;
-	// Merkle ones for a fixed number of challenges, with proofs that are cheaper
-	// to check.
+	// The scheme. A Swizzle contract lasts as long as the farmer sends proofs. A Merkle
+	// contract lasts for a fixed number of challenges, and its proofs are cheaper to
+	// check.
 	// +optional
 	// +kubebuilder:default=Swizzle
 	Type HeartbeatType `json:"type,omitempty"`
-	// The part of a file that one challenge covers, from 0 to 1, in quotes: "0.01".
-	// Kept with the key, so it holds for a key that the operator makes and is not
-	// changed afterwards.
+	// The part of a file that one challenge covers, from 0 to 1, in quotes: "0.01". It
+	// is stored with the key. It applies only to a key that the operator makes, and
+	// cannot be changed afterwards.
 	// +optional
 	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:XValidation:rule="double(self) <= 1.0",message="heartbeat.checkFraction must be from 0 to 1"
 	CheckFraction Decimal `json:"checkFraction,omitempty"`
-	// How many challenges a Merkle contract lasts. Swizzle has no such limit.
+	// The number of challenges of a Merkle contract. Swizzle has no such limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65536
 	// +kubebuilder:default=256
 	Challenges int32 `json:"challenges,omitempty"`
-	// A key of your own, made with `downstream-node heartbeat new` or taken from
-	// a backup. Without it the operator makes one, in the Secret NAME-heartbeat-key,
-	// which stays when the DownstreamNode is deleted.
+	// Your own key, made with `downstream-node heartbeat new` or restored from a backup.
+	// By default the operator makes one in the Secret NAME-heartbeat-key, which stays
+	// when the DownstreamNode is deleted.
 	// +optional
 	KeySecretRef *HeartbeatKeyRef `json:"keySecretRef,omitempty"`
 }
 
-// ContractsSpec is what farmers are given, and the limits on it.
+// ContractsSpec sets the contracts that farmers get, and their limits.
 type ContractsSpec struct {
-	// How long, in seconds, a farmer has for each challenge.
+	// The time in seconds that a farmer has for each challenge.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	// +kubebuilder:default=300
 	IntervalSeconds int32 `json:"intervalSeconds,omitempty"`
-	// The most tokens of one IP address.
+	// The maximum number of tokens for one IP address.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +kubebuilder:default=5
 	TokensPerIP int32 `json:"tokensPerIP,omitempty"`
-	// The most contracts that one request gets.
+	// The maximum number of contracts in the response to one request.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	// +kubebuilder:default=10
 	ContractsPerRequest int32 `json:"contractsPerRequest,omitempty"`
-	// The most bytes under contract for one SJCX address, over all its tokens,
-	// such as 1Gi.
+	// The maximum number of bytes under contract for one SJCX address, over all its
+	// tokens, such as 1Gi.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
 	BytesPerAddress Size `json:"bytesPerAddress,omitempty"`
-	// The most characters of the message that a farmer signs for a token.
+	// The maximum number of characters of the message that a farmer signs for a token.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65536
 	// +kubebuilder:default=1024
 	MessageLength int32 `json:"messageLength,omitempty"`
-	// How many different wrong proofs a challenge may get before no more are
-	// taken.
+	// The number of different wrong proofs after which a challenge accepts no more.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
@@ -84,35 +83,35 @@ type ContractsSpec struct {
 	WrongAnswers int32 `json:"wrongAnswers,omitempty"`
 }
 
-// InventorySpec is the stock of encoded chunks. Their sizes go from the
-// smallest up by the factor base.
+// InventorySpec sets the stock of encoded chunks. Each chunk size is the next
+// smaller one times base.
 //
 // +kubebuilder:validation:XValidation:rule="quantity(self.minChunkSize).compareTo(quantity(self.maxChunkSize)) <= 0",message="inventory.minChunkSize must not be more than inventory.maxChunkSize"
-// +kubebuilder:validation:XValidation:rule="quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must not be less than inventory.maxChunkSize, of which no chunk would fit, unless it is 0"
+// +kubebuilder:validation:XValidation:rule="quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must be 0 or at least inventory.maxChunkSize: otherwise no chunk of that size fits"
 type InventorySpec struct {
 	// The size of the smallest chunks, such as 1Ki.
 	// +optional
 	// +kubebuilder:default="1Ki"
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a smaller chunk could be guessed"
+	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a farmer could guess a smaller chunk"
 	MinChunkSize Size `json:"minChunkSize,omitempty"`
 	// The size of the largest chunks, such as 32Mi.
 	// +optional
 	// +kubebuilder:default="32Mi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.maxChunkSize must be at most 1Pi"
 	MaxChunkSize Size `json:"maxChunkSize,omitempty"`
-	// The bytes that the chunks add up to when the inventory is full, such as
-	// 100Gi; at least maxChunkSize, or 0 to stock none. It takes little room: the
-	// content is made again from seeds, only tags are stored.
+	// The total bytes of the chunks in a full inventory, such as 100Gi: at least
+	// maxChunkSize, or 0 for no inventory. It needs little storage, because only tags
+	// are stored; chunks are generated from seeds.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.totalSize must be at most 1Pi"
 	TotalSize Size `json:"totalSize,omitempty"`
-	// The factor between one chunk size and the next, in quotes: "2".
+	// The factor between two chunk sizes, in quotes: "2".
 	// +optional
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.01 && double(self) <= 1024.0",message="inventory.base must be from 1.01 to 1024"
 	Base Decimal `json:"base,omitempty"`
-	// How many files a worker encodes at once.
+	// The number of files that a worker encodes at the same time.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1024
@@ -120,9 +119,9 @@ type InventorySpec struct {
 	Encoders int32 `json:"encoders,omitempty"`
 }
 
-// AccessSpec is what a farmer must show.
+// AccessSpec sets what a farmer must prove.
 type AccessSpec struct {
-	// Whether a farmer must prove with a signature that an address is its own.
+	// Whether a farmer must prove by a signature that it owns its address.
 	// +optional
 	// +kubebuilder:default=true
 	Signatures *bool `json:"signatures,omitempty"`
@@ -130,15 +129,82 @@ type AccessSpec struct {
 
 // WhitelistSpec is the list of addresses that may farm.
 type WhitelistSpec struct {
-	// The ConfigMap with the list as CSV: a row of headings, then rows that begin
-	// with address and balance. When it changes, it is loaded again, and an address
-	// that is gone from it loses its tokens and contracts.
+	// The ConfigMap with the list as CSV: a row of headings, then rows that begin with
+	// address and balance. The list is loaded again when it changes. An address that is
+	// no longer in it loses its tokens and contracts.
 	// +required
 	ConfigMapRef WhitelistRef `json:"configMapRef"`
-	// The least balance, in whole SJCX, with which an address is let in.
+	// The minimum balance of an address, in whole SJCX.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
 	// +kubebuilder:default=10000
 	MinBalance *int64 `json:"minBalance,omitempty"`
+}
+
+// WorkersSpec sets the workers, which check proofs, fill the inventory and expire
+// contracts.
+type WorkersSpec struct {
+	// The number of workers, which `kubectl scale` sets. Not used if workers.autoscaling
+	// is set.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:default=1
+	Replicas *int32 `json:"replicas,omitempty"`
+	// Makes the operator set the number of workers by the backlog.
+	// +optional
+	Autoscaling *WorkersAutoscaling `json:"autoscaling,omitempty"`
+	// The number of jobs that a worker verifies at the same time; 0 means the number of
+	// its CPUs.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4096
+	Concurrency int32 `json:"concurrency,omitempty"`
+	// The resources of each worker. Checking proofs needs CPU; encoding files for the
+	// inventory needs memory.
+	// +optional
+	// +kubebuilder:default={requests: {cpu: "200m", memory: "256Mi"}, limits: {memory: "1Gi"}}
+	Resources Resources `json:"resources,omitzero"`
+	// How long, in seconds, a stopping worker may take for its jobs in flight. Other
+	// workers take over the jobs that remain.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=600
+	// +kubebuilder:default=20
+	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
+}
+
+// WorkersAutoscaling sets how the operator scales the workers. The backlog counts
+// jobs; a request with many proofs makes several jobs. If the backlog cannot be
+// read, the number of workers does not change.
+//
+// +kubebuilder:validation:XValidation:rule="self.min <= self.max",message="workers.autoscaling.min must not be more than workers.autoscaling.max"
+type WorkersAutoscaling struct {
+	// The smallest number of workers. With 0, no worker runs while no job waits: the
+	// inventory is not filled, and the first proofs wait until a pod has started.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:default=1
+	Min *int32 `json:"min,omitempty"`
+	// The largest number of workers.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Max int32 `json:"max"`
+	// The backlog for one worker. The number of workers is the backlog divided by this,
+	// rounded up.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +kubebuilder:default=20
+	TargetBacklogPerWorker int32 `json:"targetBacklogPerWorker,omitempty"`
+	// How long, in seconds, fewer workers must be enough before the operator removes
+	// some. It adds workers at once.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	// +kubebuilder:default=120
+	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
 }

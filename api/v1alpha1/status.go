@@ -2,13 +2,12 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// DownstreamNodeStatus is what the operator last saw of a node.
+// DownstreamNodeStatus is what the operator last observed of a node.
 type DownstreamNodeStatus struct {
-	// The generation of the spec that this is about.
+	// The generation of the spec that the operator has reconciled.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// What holds and what does not, one by one. Those of types that the operator
-	// does not know are left alone.
+	// The conditions of the node. The operator keeps conditions of other types.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -20,47 +19,47 @@ type DownstreamNodeStatus struct {
 	// The workers.
 	// +optional
 	Workers WorkersStatus `json:"workers,omitzero"`
-	// Verification jobs that wait or are under way; absent where Redis did not
-	// say.
+	// The number of verification jobs that wait or are being verified. Absent if Redis
+	// cannot be read.
 	// +optional
 	Backlog *int64 `json:"backlog,omitempty"`
-	// Where farmers reach the API.
+	// The URL at which farmers reach the API.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url,omitempty"`
-	// The heartbeat key that the node's contracts are made with.
+	// The heartbeat key of the node's contracts.
 	// +optional
 	HeartbeatKey HeartbeatKeyStatus `json:"heartbeatKey,omitzero"`
-	// The schema migration that has been completed: the name of its Job.
+	// The name of the Job of the last completed schema migration.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Migration string `json:"migration,omitempty"`
-	// The whitelist that has been loaded: the name of the Job that did.
+	// The name of the Job that loaded the current whitelist.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Whitelist string `json:"whitelist,omitempty"`
 }
 
-// APIStatus is how the API stands.
+// APIStatus is the state of the API.
 type APIStatus struct {
-	// Replicas that run.
+	// The number of running replicas.
 	// +optional
 	Replicas int32 `json:"replicas"`
-	// Those of them that take requests.
+	// The number of replicas that take requests.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 }
 
-// WorkersStatus is how the pool stands.
+// WorkersStatus is the state of the workers.
 type WorkersStatus struct {
-	// Workers that there should be: spec.workers.replicas, or what autoscaling
-	// decided on.
+	// The number of workers that should run: spec.workers.replicas, or the number from
+	// autoscaling.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas"`
-	// Workers that run.
+	// The number of running workers.
 	// +optional
 	Replicas int32 `json:"replicas"`
-	// Those of them that take jobs.
+	// The number of workers that take jobs.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 	// The label selector of their pods, for the scale subresource.
@@ -69,36 +68,41 @@ type WorkersStatus struct {
 	Selector string `json:"selector,omitempty"`
 }
 
-// HeartbeatKeyStatus names a key without telling it.
+// HeartbeatKeyStatus identifies a key without revealing it.
 type HeartbeatKeyStatus struct {
-	// The Secret that the key is in.
+	// The name of the Secret with the key.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
-	// The key's fingerprint, in hex, the same as in the database. Once a migration
-	// has completed, whatever the Secret holds must have this.
+	// The fingerprint of the key, in hex, as in the database. After the first completed
+	// migration, the key in the Secret must have this fingerprint.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// The types of conditions.
+// The types of the conditions that the operator sets.
 const (
-	// Ready says whether farmers can farm: the key is there, and API and workers
-	// are available, which they are not before the schema that they need is there.
+	// Ready reports whether farmers can farm: the heartbeat key exists, and API and
+	// workers are available. They are not available before the schema that they need.
 	Ready = "Ready"
-	// Progressing says whether something is under way that will end by itself.
+	// Progressing reports whether work is in progress that ends without help.
 	Progressing = "Progressing"
-	// Degraded says whether somebody has to look at the node.
+	// Degraded reports whether the node has a problem that a person must solve.
 	Degraded = "Degraded"
-	// SchemaMigrated says whether the database's schema is that of the image.
-	SchemaMigrated = "SchemaMigrated"
-	// APIAvailable says whether an API replica takes requests.
-	APIAvailable = "APIAvailable"
-	// WorkersAvailable says whether a worker takes jobs, or none are asked for.
-	WorkersAvailable = "WorkersAvailable"
-	// HeartbeatKeyAvailable says whether the node's own key is there.
-	HeartbeatKeyAvailable = "HeartbeatKeyAvailable"
-	// Paused says whether the operator leaves the node's objects alone.
+	// Paused reports whether the operator leaves the node's objects alone.
 	Paused = "Paused"
+	// HeartbeatKeyAvailable reports whether the node's own key exists.
+	HeartbeatKeyAvailable = "HeartbeatKeyAvailable"
+	// SchemaMigrated reports whether the database has the schema of the image.
+	SchemaMigrated = "SchemaMigrated"
+	// APIAvailable reports whether an API replica takes requests.
+	APIAvailable = "APIAvailable"
+	// WorkersAvailable reports whether a worker takes jobs, or the spec asks for none.
+	WorkersAvailable = "WorkersAvailable"
 )
+
+// ConditionTypes lists them in the order in which people should read them.
+var ConditionTypes = []string{
+	Ready, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
+}

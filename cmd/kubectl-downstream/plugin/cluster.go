@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,16 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// clusterAccess is what kubectl's usual flags say about which cluster is meant.
+// clusterAccess holds the values of kubectl's usual flags for choosing a cluster.
 type clusterAccess struct {
 	rules     clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
 }
 
-// newClusterAccess adds the flags, under the names that kubectl has for them.
+// newClusterAccess adds the flags, with the same names as in kubectl.
 func newClusterAccess(flags *pflag.FlagSet) *clusterAccess {
 	access := &clusterAccess{rules: *clientcmd.NewDefaultClientConfigLoadingRules()}
 	flags.StringVar(&access.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path to the kubeconfig file to use")
@@ -35,7 +37,7 @@ func newClusterAccess(flags *pflag.FlagSet) *clusterAccess {
 	return access
 }
 
-// cluster is a namespace of a cluster, seen with the rights of its user.
+// cluster is a namespace of a cluster, accessed with the rights of its user.
 type cluster struct {
 	client.Client
 	namespace string
@@ -47,16 +49,20 @@ func (a *clusterAccess) connect() (*cluster, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&a.rules, &a.overrides)
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("%w; name one with KUBECONFIG or --%s", NoKubeconfig(&a.rules), clientcmd.RecommendedConfigPathFlag)
+		err = fmt.Errorf("%w; name one with KUBECONFIG or --%s", NoKubeconfig(&a.rules), clientcmd.RecommendedConfigPathFlag)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	return connect(config, namespace)
+	c, err := connect(config, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	return c, nil
 }
 
 // NoKubeconfig returns an error that lists the files that were looked for. The
@@ -93,13 +99,24 @@ func (c *cluster) node(ctx context.Context, name string) (*v1alpha1.DownstreamNo
 	return node, c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, node)
 }
 
-// proxied is a path behind the API server's proxy to a port of a Service or a
-// pod: what cannot be reached from where kubectl runs can be reached from there.
+// proxied returns the URL of a path on a port of a Service or pod, through the
+// API server's proxy. It works where the pods themselves cannot be reached.
 func (c *cluster) proxied(kind, name, port string, path ...string) *url.URL {
 	return c.host.JoinPath(append([]string{"api", "v1", "namespaces", c.namespace, kind, "http:" + name + ":" + port, "proxy"}, path...)...)
 }
 
-// farmerAPI is a client of the node's farmer API, through its Service.
+// getFromPod requests a path on the private port of a pod. The caller must close
+// the body.
+func (c *cluster) getFromPod(ctx context.Context, pod, path string) (*http.Response, error) {
+	address := c.proxied("pods", pod, strconv.Itoa(desired.PrivatePort), path)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(req)
+}
+
+// farmerAPI returns a client of the node's farmer API, through its Service.
 func (c *cluster) farmerAPI(node *v1alpha1.DownstreamNode) (*farmer.Client, error) {
 	return farmer.NewClient(c.proxied("services", node.Name+"-api", "http").String(), farmer.ClientConfig{HTTP: c.http})
 }

@@ -8,12 +8,11 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/driveshare/downstream-node/internal/program"
-
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
@@ -21,8 +20,8 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "farmers NAME",
 		Short: "List a node's farmers",
-		Long: "Lists a node's farmers, through the API server's proxy to the node's Service.\n" +
-			"It needs the right to get services/proxy.",
+		Long: "Lists a node's farmers, through the API server's proxy to the node's Service. You\n" +
+			"need the right to get services/proxy.",
 		Example: "  kubectl downstream farmers downstream --online --sort size --descending --limit 20",
 		Args:    oneNode,
 		RunE: onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
@@ -30,11 +29,11 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&q.Online, "online", false, "only those that are online")
+	flags.BoolVar(&q.Online, "online", false, "list only farmers that are online")
 	flags.StringVar(&q.Sort, "sort", "", "sort by id, address, uptime, heartbeats, contracts, size or online")
-	flags.BoolVar(&q.Descending, "descending", false, "with --sort, the largest first")
-	flags.IntVar(&q.Limit, "limit", 0, "list so many at most; 0 for all")
-	flags.IntVar(&q.Page, "page", 0, "with --limit, the page, from 0")
+	flags.BoolVar(&q.Descending, "descending", false, "with --sort, list the largest first")
+	flags.IntVar(&q.Limit, "limit", 0, "list at most this number of farmers; 0 lists all")
+	flags.IntVar(&q.Page, "page", 0, "with --limit, list this page; the first is 0")
 	program.CompleteWith(cmd, "sort", "id", "address", "uptime", "heartbeats", "contracts", "size", "online")
 	return cmd
 }
@@ -51,7 +50,7 @@ func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q 
 	farmers, err := api.StatusList(ctx, q)
 	if err != nil {
 		if refused, ok := errors.AsType[*farmer.Error](err); ok && !refused.FromNode {
-			return fmt.Errorf("ask the node through the API server's proxy: %w", err)
+			return fmt.Errorf("reach the node through the API server's proxy: %w", err)
 		}
 		return err
 	}
@@ -60,23 +59,24 @@ func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q 
 	for _, f := range farmers {
 		fmt.Fprintf(out, "%s\t%s\t%t\t%.2f%%\t%d\t%d\t%s\t%s\t%s\n",
 			f.ID, f.Address, f.Online, f.Uptime, f.Heartbeats, f.Contracts,
-			humanize.IBytes(uint64(max(f.Size, 0))), known(f.Location.Country), lastDue(f.LastDue))
+			humanize.IBytes(uint64(max(f.Size, 0))), orDash(f.Location.Country), lastDue(f.LastDue))
 	}
 	return out.Flush()
 }
 
-func known(text *string) string {
+func orDash(text *string) string {
 	if text == nil || *text == "" {
 		return "-"
 	}
 	return *text
 }
 
-// lastDue shows the time that nodes like ours tell, and anything else as it is.
+// lastDue formats the time that this project's nodes send. Other nodes may send
+// another JSON value, which it returns unchanged.
 func lastDue(raw json.RawMessage) string {
 	var text *string
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return string(raw)
 	}
-	return known(text)
+	return orDash(text)
 }

@@ -20,17 +20,17 @@ func newOperatorStatusCommand(access *clusterAccess) *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "operator",
-		Short: "Say whether an operator is at work",
-		Long: "Says which pod leads the operators of a namespace, by the lease that it holds, and\n" +
-			"that the cluster knows DownstreamNodes. Exits with 1 where either is not so.",
+		Short: "Show whether an operator is running",
+		Long: "Shows which pod leads the operators of a namespace, by its lease. Exits with 1 if\n" +
+			"no operator leads, or if the cluster does not know DownstreamNodes.",
 		Example: "  kubectl downstream operator -n downstream-system",
 		Args:    cobra.NoArgs,
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for an operator")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this time for an operator")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := access.connect()
 		if err != nil {
-			return fmt.Errorf("reach the cluster: %w", err)
+			return err
 		}
 		return waitFor(cmd.Context(), wait, func(ctx context.Context) error {
 			return c.printOperator(ctx, cmd.OutOrStdout(), time.Now())
@@ -39,7 +39,7 @@ func newOperatorStatusCommand(access *clusterAccess) *cobra.Command {
 	return cmd
 }
 
-// operatorLease is the name of the Lease by which one operator of several leads.
+// operatorLease is the name of the Lease that the leading operator holds.
 const operatorLease = "downstream-operator"
 
 func (c *cluster) printOperator(ctx context.Context, w io.Writer, now time.Time) error {
@@ -62,11 +62,11 @@ func (c *cluster) printOperator(ctx context.Context, w io.Writer, now time.Time)
 	return nil
 }
 
-// leaderOf is who leads by a lease.
+// leaderOf returns the holder of a lease, if the lease is still valid.
 func leaderOf(lease *coordinationv1.Lease, now time.Time) (string, error) {
 	spec := lease.Spec
 	if spec.HolderIdentity == nil || *spec.HolderIdentity == "" || spec.RenewTime == nil || spec.LeaseDurationSeconds == nil {
-		return "", errors.New("no operator leads: the last one has given up its lease")
+		return "", errors.New("no operator leads: the last one has released its lease")
 	}
 	age := now.Sub(spec.RenewTime.Time)
 	if age > time.Duration(*spec.LeaseDurationSeconds)*time.Second {
@@ -75,9 +75,9 @@ func leaderOf(lease *coordinationv1.Lease, now time.Time) (string, error) {
 	return *spec.HolderIdentity, nil
 }
 
-// anyOperator says who leads in any namespace, for a node does not tell who
-// looks after it. Where the leases may not be listed, it is not known.
-func (c *cluster) anyOperator(ctx context.Context, now time.Time) (says string, none bool) {
+// anyOperator looks for a leader in all namespaces, because a node does not name
+// its operator. none is false if the leases cannot be listed.
+func (c *cluster) anyOperator(ctx context.Context, now time.Time) (text string, none bool) {
 	var leases coordinationv1.LeaseList
 	err := c.List(ctx, &leases, client.MatchingFields{"metadata.name": operatorLease})
 	if apierrors.IsForbidden(err) {
@@ -86,24 +86,24 @@ func (c *cluster) anyOperator(ctx context.Context, now time.Time) (says string, 
 	if err != nil {
 		return fmt.Sprintf("unknown (%v)", err), false
 	}
-	says = "no operator has ever led on this cluster"
+	text = "no operator has ever led on this cluster"
 	for _, lease := range leases.Items {
 		leader, err := leaderOf(&lease, now)
 		if err == nil {
 			return fmt.Sprintf("%s, in %s", leader, lease.Namespace), false
 		}
-		says = err.Error()
+		text = err.Error()
 	}
-	return says, true
+	return text, true
 }
 
-// waitInterval is how often something that is waited for is looked at.
+// waitInterval is the time between two tries of waitFor.
 const waitInterval = 2 * time.Second
 
-// waitFor tries until there is no error, for so long at most, and gives the
-// last error.
-func waitFor(ctx context.Context, long time.Duration, try func(context.Context) error) error {
-	for deadline := time.Now().Add(long); ; {
+// waitFor calls try until it returns nil or the time limit has passed. It
+// returns the last error.
+func waitFor(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+	for deadline := time.Now().Add(limit); ; {
 		err := try(ctx)
 		if err == nil || !time.Now().Add(waitInterval).Before(deadline) {
 			return err

@@ -1,15 +1,23 @@
-// Package plugin is the commands of the kubectl plugin.
+// Package plugin implements the commands of the kubectl plugin.
 package plugin
 
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// pluginName is what kubectl looks for on the PATH to run `kubectl downstream`.
+// pluginName is the program that kubectl runs for `kubectl downstream`.
 const pluginName = "kubectl-downstream"
 
 // New returns the plugin's root command.
@@ -17,7 +25,6 @@ func New() *cobra.Command {
 	cmd := NewCommand()
 	cmd.Use = pluginName
 	cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl downstream"}
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	return cmd
 }
 
@@ -47,26 +54,26 @@ func NewCommand() *cobra.Command {
 	return cmd
 }
 
-// onCluster is a RunE for a command whose one argument names a node.
+// onCluster is the RunE of a command whose only argument is the name of a node.
 func onCluster(access *clusterAccess, run func(context.Context, *cobra.Command, *cluster, string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := access.connect()
 		if err != nil {
-			return fmt.Errorf("reach the cluster: %w", err)
+			return err
 		}
 		return run(cmd.Context(), cmd, c, nodeName(args[0]))
 	}
 }
 
-// oneNode wants the name of a node, and nothing else.
+// oneNode requires exactly one argument.
 func oneNode(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("NAME is missing: say `%s NAME`; `kubectl get downstreamnodes` lists the names", cmd.CommandPath())
+		return fmt.Errorf("NAME is missing; run `%s NAME`; `kubectl get downstreamnodes` lists the names", cmd.CommandPath())
 	}
 	return cobra.ExactArgs(1)(cmd, args)
 }
 
-// nodeName takes the forms in which kubectl itself prints a node's name.
+// nodeName accepts the forms in which kubectl prints the name of a node.
 func nodeName(arg string) string {
 	if kind, name, ok := strings.Cut(arg, "/"); ok {
 		switch kind {
@@ -75,4 +82,118 @@ func nodeName(arg string) string {
 		}
 	}
 	return arg
+}
+
+// completionTimeout limits how long a shell waits for the cluster.
+const completionTimeout = 3 * time.Second
+
+// completeNode offers the names of the nodes in the namespace. It offers none if
+// the cluster cannot be reached, because a shell cannot show an error.
+func completeNode(access *clusterAccess) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		c, err := access.connect()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+		defer cancel()
+		return c.nodeNames(ctx), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func (c *cluster) nodeNames(ctx context.Context) []cobra.Completion {
+	var nodes v1alpha1.DownstreamNodeList
+	if err := c.List(ctx, &nodes, client.InNamespace(c.namespace)); err != nil {
+		return nil
+	}
+	names := make([]cobra.Completion, len(nodes.Items))
+	for i, node := range nodes.Items {
+		names[i] = node.Name
+	}
+	return names
+}
+
+func newPauseCommand(access *clusterAccess, paused bool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pause NAME",
+		Short: "Make the operator leave a node's objects alone",
+		Long: "Makes the operator change nothing about a node. Its pods keep running. Edits and\n" +
+			"`kubectl scale` take effect only after it is resumed.",
+		Args: oneNode,
+	}
+	if !paused {
+		cmd.Use = "resume NAME"
+		cmd.Short = "Make the operator manage a paused node again"
+		cmd.Long = "Makes the operator manage a paused node again. It applies the edits made since the\npause."
+	}
+	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+		return c.setPaused(ctx, cmd.OutOrStdout(), name, paused)
+	})
+	return cmd
+}
+
+func (c *cluster) setPaused(ctx context.Context, w io.Writer, name string, paused bool) error {
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	state := "resumed"
+	if paused {
+		state = "paused"
+	}
+	if node.Spec.Paused == paused {
+		fmt.Fprintf(w, "%s: unchanged, it is already %s\n", name, state)
+		return nil
+	}
+	before := node.DeepCopy()
+	node.Spec.Paused = paused
+	if err := c.Patch(ctx, node, client.MergeFrom(before), client.FieldOwner(pluginName)); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %s\n", name, state)
+	return nil
+}
+
+// newApplyCommand is for the chart. A Helm release cannot contain a
+// DownstreamNode, because Helm looks up the kind before it installs it. People
+// use `kubectl apply`.
+func newApplyCommand(access *clusterAccess) *cobra.Command {
+	return &cobra.Command{
+		Use:    "apply FILE",
+		Short:  "Apply a DownstreamNode's manifest; for the chart's Job",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			manifest, err := os.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := access.connect()
+			if err != nil {
+				return err
+			}
+			return c.applyNode(cmd.Context(), cmd.OutOrStdout(), manifest)
+		},
+	}
+}
+
+// applyNode applies a manifest by server-side apply, so that fields which it
+// does not set keep their value, for example the number of workers.
+func (c *cluster) applyNode(ctx context.Context, w io.Writer, manifest []byte) error {
+	object := &unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict(manifest, &object.Object); err != nil {
+		return fmt.Errorf("read the manifest: %w", err)
+	}
+	if want := v1alpha1.GroupVersion.WithKind("DownstreamNode"); object.GroupVersionKind() != want {
+		return fmt.Errorf("the manifest has the kind %s, not %s", object.GroupVersionKind(), want)
+	}
+	object.SetNamespace(c.namespace)
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("helm"), client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply the DownstreamNode %s: %w", object.GetName(), err)
+	}
+	fmt.Fprintf(w, "%s/%s: applied\n", c.namespace, object.GetName())
+	return nil
 }

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,16 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/driveshare/downstream-node/internal/program"
-
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +26,7 @@ import (
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 var seenAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -35,7 +35,7 @@ func condition(kind string, status metav1.ConditionStatus, reason, message strin
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(seenAt.Add(-3 * time.Minute))}
 }
 
-// readyNode is a node of which everything is known.
+// readyNode is a node with a complete status.
 func readyNode() *v1alpha1.DownstreamNode {
 	backlog, replicas := int64(7), int32(2)
 	node := &v1alpha1.DownstreamNode{
@@ -65,7 +65,8 @@ func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	}
 }
 
-// proxyPaths answer as the pods of readyNode would behind the API server.
+// proxyPaths holds the responses of readyNode's pods, by their path behind the API
+// server's proxy.
 var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
 		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "last_due": "2026-01-02T03:09:05Z"},
@@ -74,12 +75,12 @@ var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
 }
 
-// newTestCluster is a cluster that holds objects, and whose pods answer with
-// what proxied has for a path.
+// newTestCluster returns a cluster with objects. Its pods send the response that
+// proxied has for a path.
 func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.Object) *cluster {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, ok := proxied[r.URL.Path]
+		response, ok := proxied[r.URL.Path]
 		if !ok {
 			http.Error(w, `{"kind": "Status", "status": "Failure", "details": {}}`, http.StatusServiceUnavailable)
 			return
@@ -87,7 +88,7 @@ func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.O
 		if strings.HasSuffix(r.URL.Path, "/readyz") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		_, _ = w.Write([]byte(answer)) // a client that went away needs none
+		_, _ = w.Write([]byte(response)) // fails only if the client disconnected
 	}))
 	t.Cleanup(server.Close)
 	host, err := url.Parse(server.URL)
@@ -136,8 +137,8 @@ SomebodyElses     True    3m   Because    it is not ours
 	}
 }
 
-// TestNodeStatusWithoutPods holds that what pods do not tell is said to be
-// unknown, and neither zero nor a failure.
+// TestNodeStatusWithoutPods checks that figures that no pod sends are shown as
+// unknown, and are neither zero nor an error.
 func TestNodeStatusWithoutPods(t *testing.T) {
 	t.Parallel()
 	node := readyNode()
@@ -170,7 +171,7 @@ func TestNodeStatusExit(t *testing.T) {
 		exit int
 		says string
 	}{
-		"abandoned": {readyNode(), 0, "ready when an operator last looked; none is at work now\n"},
+		"abandoned": {readyNode(), 0, "ready at the last check; no operator is running now\n"},
 		"paused": {edit(func(n *v1alpha1.DownstreamNode) {
 			n.Status.Conditions = append(n.Status.Conditions, condition(v1alpha1.Paused, metav1.ConditionTrue, "Paused", ""))
 		}), 0, "ready, paused"},
@@ -180,8 +181,8 @@ func TestNodeStatusExit(t *testing.T) {
 		"unknown": {edit(func(n *v1alpha1.DownstreamNode) {
 			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionUnknown, "Starting", "")
 		}), 1, "not ready: Starting"},
-		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has looked at it since"},
-		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "no operator has looked at it yet"},
+		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has checked it since"},
+		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "no operator has checked it yet"},
 	}
 	for name, tt := range tests {
 		var out, stderr strings.Builder
@@ -214,7 +215,7 @@ b2  1B       false   0.00%   0           0          0 B      -        -
 		t.Error(err)
 	}
 	if err := newTestCluster(t, nil, readyNode()).printFarmers(t.Context(), &out, "farm", farmer.StatusQuery{}); err == nil || !strings.Contains(err.Error(), "through the API server's proxy") {
-		t.Errorf("a node that does not answer: %v", err)
+		t.Errorf("a node that does not respond: %v", err)
 	}
 }
 
@@ -226,9 +227,9 @@ func TestPauseAndResume(t *testing.T) {
 		says   string
 	}{
 		{true, "farm: paused\n"},
-		{true, "farm: not changed, it is paused already\n"},
+		{true, "farm: unchanged, it is already paused\n"},
 		{false, "farm: resumed\n"},
-		{false, "farm: not changed, it is resumed already\n"},
+		{false, "farm: unchanged, it is already resumed\n"},
 	} {
 		var out strings.Builder
 		if err := c.setPaused(t.Context(), &out, "farm", step.paused); err != nil {
@@ -247,7 +248,7 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
-// lease is an operator's in a namespace, renewed so long ago.
+// lease returns an operator's lease that was renewed age ago.
 func lease(namespace, holder string, age time.Duration) client.Object {
 	seconds, renewed := int32(15), metav1.NewMicroTime(seenAt.Add(-age))
 	return &coordinationv1.Lease{
@@ -261,7 +262,7 @@ func TestOperatorStatus(t *testing.T) {
 	for says, objects := range map[string][]client.Object{
 		"led by operator-1":                    {lease("storage", "operator-1", 3*time.Second)},
 		"operator-1 renewed its lease 60s ago": {lease("storage", "operator-1", time.Minute)},
-		"has given up its lease":               {lease("storage", "", time.Second)},
+		"has released its lease":               {lease("storage", "", time.Second)},
 		"has ever led":                         nil,
 	} {
 		var out strings.Builder
@@ -290,7 +291,7 @@ func TestApplyNode(t *testing.T) {
 		}
 	}
 	for manifest, says := range map[string]string{
-		"kind: Secret\napiVersion: v1\n": "not of a DownstreamNode",
+		"kind: Secret\napiVersion: v1\n": ", not downstream.driveshare.org/v1alpha1, Kind=DownstreamNode",
 		"kind: Secret\nkind: Secret\n":   "read the manifest",
 	} {
 		if err := c.applyNode(t.Context(), io.Discard, []byte(manifest)); err == nil || !strings.Contains(err.Error(), says) {
@@ -299,7 +300,7 @@ func TestApplyNode(t *testing.T) {
 	}
 }
 
-// TestWaitFor runs on a clock that costs nothing.
+// TestWaitFor runs on a fake clock.
 func TestWaitFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -323,64 +324,6 @@ func TestWaitFor(t *testing.T) {
 	})
 }
 
-const kubeconfig = `
-apiVersion: v1
-kind: Config
-clusters: [{name: far, cluster: {server: "https://far.example/prefix"}}]
-users: [{name: me, user: {token: secret}}]
-contexts:
-- {name: one, context: {cluster: far, user: me, namespace: first}}
-- {name: two, context: {cluster: far, user: me, namespace: second}}
-current-context: one
-`
-
-func TestKubectlFlags(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for args, want := range map[string]string{
-		"":                     "first https://far.example/prefix/api/v1/namespaces/first/pods/http:p:9090/proxy/metrics",
-		"-n third":             "third https://far.example/prefix/api/v1/namespaces/third/pods/http:p:9090/proxy/metrics",
-		"--context two":        "second https://far.example/prefix/api/v1/namespaces/second/pods/http:p:9090/proxy/metrics",
-		"-s https://near.test": "first https://near.test/api/v1/namespaces/first/pods/http:p:9090/proxy/metrics",
-	} {
-		cmd := New()
-		access := newClusterAccess(cmd.Flags())
-		if err := cmd.ParseFlags(append(strings.Fields(args), "--kubeconfig", file)); err != nil {
-			t.Fatal(err)
-		}
-		c, err := access.connect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.namespace + " " + c.proxied("pods", "p", "9090", "metrics").String(); got != want {
-			t.Errorf("%q: %s", args, got)
-		}
-	}
-}
-
-func TestWithoutKubeconfig(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "kubeconfig")
-	t.Setenv("KUBECONFIG", missing)
-	t.Setenv("KUBERNETES_SERVICE_HOST", "") // also where the test runs in a pod
-	for name, tt := range map[string]struct {
-		cmd  *cobra.Command
-		args []string
-		says string
-	}{
-		"node":            {New(), []string{"status", "farm"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
-		"operator status": {New(), []string{"operator"}, "reach the cluster: no kubeconfig names a cluster (looked for " + missing + "); name one with KUBECONFIG or --kubeconfig"},
-	} {
-		tt.cmd.SilenceErrors, tt.cmd.SilenceUsage = true, true
-		tt.cmd.SetArgs(tt.args)
-		if err := tt.cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.says {
-			t.Errorf("%s: %v\nwant %s", name, err, tt.says)
-		}
-	}
-}
-
 func TestPluginNames(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{"farm": "farm", "dn/farm": "farm", "downstreamnode.downstream.driveshare.org/farm": "farm"} {
@@ -390,5 +333,53 @@ func TestPluginNames(t *testing.T) {
 	}
 	if help := New().UsageString(); !strings.Contains(help, "kubectl downstream [command]") {
 		t.Error(help)
+	}
+}
+
+// TestCompletion requests completions as a shell's script does.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	root := New()
+	root.SetOut(&out)
+	root.SetArgs(strings.Split("__completeNoDesc farmers downstream --sort ", " "))
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
+	if got := strings.Fields(out.String()); len(got) != len(want)+1 || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("offers %v, want %v", got, want)
+	}
+}
+
+func TestNodeNames(t *testing.T) {
+	t.Parallel()
+	elsewhere := &v1alpha1.DownstreamNode{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "elsewhere"}}
+	c := newTestCluster(t, nil, readyNode(), elsewhere)
+	if names := c.nodeNames(t.Context()); len(names) != 1 || names[0] != "farm" {
+		t.Errorf("offers %v, want farm, the only one in its namespace", names)
+	}
+}
+
+// TestFlagsAreDescribed checks that the help names the value of each flag by one
+// word. pflag takes a text in backquotes for that name.
+func TestFlagsAreDescribed(t *testing.T) {
+	t.Parallel()
+	described := 0
+	var look func(*cobra.Command)
+	look = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			described++
+			if value, usage := pflag.UnquoteUsage(f); strings.Contains(value, " ") || usage == "" {
+				t.Errorf("%s --%s %s: %q", cmd.CommandPath(), f.Name, value, usage)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			look(sub)
+		}
+	}
+	look(New())
+	if described < 5 {
+		t.Errorf("only %d flags were checked", described)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/utils/ptr"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
@@ -23,18 +24,18 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "status NAME",
-		Short: "Show how a node stands, on one screen",
-		Long: "Shows a node's conditions, replicas, backlog, the age of the oldest answer that\n" +
-			"waits, how many farmers are online, who leads the operators, and what a pod that is\n" +
-			"not ready waits for. Exits with 1 where the node is not ready.\n\n" +
-			"What only pods know comes through the API server's proxy. It needs the rights to\n" +
-			"list pods, and to get pods/proxy and services/proxy; the operator, to list leases.",
+		Short: "Show the state of a node on one screen",
+		Long: "Shows a node's conditions, replicas, backlog, the age of the oldest waiting proof, the\n" +
+			"number of farmers online, the leading operator, and why a pod is not ready. Exits\n" +
+			"with 1 if the node is not ready.\n\n" +
+			"Some figures come from pods, through the API server's proxy. You need the rights to\n" +
+			"list pods and leases, and to get pods/proxy and services/proxy.",
 		Example: "  kubectl downstream status downstream -n storage",
 		Args:    oneNode,
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for the node to be ready, and then show it")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this time until the node is ready, then show it")
 	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-		// Whatever the wait comes to is on the screen that follows.
+		// The screen that follows shows the result of the wait.
 		_ = waitFor(ctx, wait, func(ctx context.Context) error { return c.awaitReady(ctx, name) })
 		return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
 	})
@@ -52,8 +53,8 @@ func (c *cluster) awaitReady(ctx context.Context, name string) error {
 	return nil
 }
 
-// errNotReady ends the status command with 1. What there is to say stands on
-// the screen already.
+// errNotReady ends the status command with exit status 1. It has no text, because
+// the screen shows the cause.
 var errNotReady = errors.New("")
 
 func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now time.Time) error {
@@ -65,7 +66,7 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	ready, why := readiness(node)
 	operator, none := c.anyOperator(ctx, now)
 	if ready && none {
-		why += " when an operator last looked; none is at work now"
+		why += " at the last check; no operator is running now"
 	}
 
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -94,15 +95,15 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	return nil
 }
 
-// readiness says whether the node is ready, and in a few words why not. What
-// the operator said about an older spec says nothing about this one.
+// readiness reports whether the node is ready, and summarises the reason. A
+// condition for an older generation does not count.
 func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
 	condition := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.Ready)
 	switch {
 	case condition == nil:
-		return false, "no operator has looked at it yet"
+		return false, "no operator has checked it yet"
 	case node.Status.ObservedGeneration < node.Generation:
-		return false, "edited, and no operator has looked at it since"
+		return false, "edited, and no operator has checked it since"
 	case condition.Status != metav1.ConditionTrue:
 		return false, "not ready: " + condition.Reason
 	case meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.Paused):
@@ -124,11 +125,7 @@ func desiredAPI(node *v1alpha1.DownstreamNode) string {
 
 func autoscaled(node *v1alpha1.DownstreamNode) string {
 	if a := node.Spec.Workers.Autoscaling; a != nil {
-		least := int32(1)
-		if a.Min != nil {
-			least = *a.Min
-		}
-		return fmt.Sprintf(", autoscaled from %d to %d", least, a.Max)
+		return fmt.Sprintf(", autoscaled from %d to %d", ptr.Deref(a.Min, 1), a.Max)
 	}
 	return ""
 }
@@ -140,18 +137,13 @@ func backlog(node *v1alpha1.DownstreamNode) string {
 	return fmt.Sprintf("%d jobs", *node.Status.Backlog)
 }
 
-// conditionOrder is the order in which a node comes up; others follow by name.
-var conditionOrder = []string{
-	v1alpha1.Ready, v1alpha1.Progressing, v1alpha1.Degraded, v1alpha1.Paused, v1alpha1.HeartbeatKeyAvailable,
-	v1alpha1.SchemaMigrated, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable,
-}
-
+// printConditions prints the operator's conditions, then others by name.
 func printConditions(w io.Writer, conditions []metav1.Condition, now time.Time) error {
 	place := func(c metav1.Condition) int {
-		if i := slices.Index(conditionOrder, c.Type); i >= 0 {
+		if i := slices.Index(v1alpha1.ConditionTypes, c.Type); i >= 0 {
 			return i
 		}
-		return len(conditionOrder)
+		return len(v1alpha1.ConditionTypes)
 	}
 	sorted := slices.SortedFunc(slices.Values(conditions), func(a, b metav1.Condition) int {
 		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Type, b.Type))

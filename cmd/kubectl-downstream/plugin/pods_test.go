@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// waitingPod is a pod of readyNode that is not ready.
+// waitingPod returns a pod of readyNode that is not ready.
 func waitingPod(role, name string, status corev1.PodStatus) *corev1.Pod {
 	status.Conditions = append(status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
 	return &corev1.Pod{
@@ -20,9 +20,8 @@ func waitingPod(role, name string, status corev1.PodStatus) *corev1.Pod {
 	}
 }
 
-// TestStatusSaysWhyPodsWait holds that the screen names what a pod waits for,
-// by whoever knows it.
-func TestStatusSaysWhyPodsWait(t *testing.T) {
+// TestStatusShowsWhyPodsAreNotReady covers each source of the cause.
+func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 	t.Parallel()
 	readyz := map[string]string{"/api/v1/namespaces/storage/pods/http:api-1:9090/proxy/readyz": `{"database": "ok", "redis": "dial tcp: connection refused", "process": "starting"}`}
 	waiting := corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{
@@ -33,10 +32,10 @@ func TestStatusSaysWhyPodsWait(t *testing.T) {
 		pod  *corev1.Pod
 		says string
 	}{
-		"its own word": {waitingPod("api", "api-1", corev1.PodStatus{}), "Pod api-1 is not ready: process: starting; redis: dial tcp: connection refused\n"},
-		"kubelet":      {waitingPod("workers", "worker-1", waiting), "Pod worker-1 is not ready: CrashLoopBackOff; see `kubectl -n storage logs worker-1 --previous`\n"},
-		"scheduler":    {waitingPod("workers", "worker-1", unscheduled), "Pod worker-1 is not ready: no room\n"},
-		"silence":      {waitingPod("api", "api-2", corev1.PodStatus{}), "Pod api-2 is not ready: unknown (503 Service Unavailable: {"},
+		"/readyz":     {waitingPod("api", "api-1", corev1.PodStatus{}), "Pod api-1 is not ready: process: starting; redis: dial tcp: connection refused\n"},
+		"kubelet":     {waitingPod("workers", "worker-1", waiting), "Pod worker-1 is not ready: CrashLoopBackOff; see `kubectl -n storage logs worker-1 --previous`\n"},
+		"scheduler":   {waitingPod("workers", "worker-1", unscheduled), "Pod worker-1 is not ready: no room\n"},
+		"no response": {waitingPod("api", "api-2", corev1.PodStatus{}), "Pod api-2 is not ready: unknown (503 Service Unavailable: {"},
 	} {
 		var out strings.Builder
 		if err := newTestCluster(t, readyz, readyNode(), tt.pod).printStatus(t.Context(), &out, "farm", seenAt); err != nil {
@@ -48,13 +47,13 @@ func TestStatusSaysWhyPodsWait(t *testing.T) {
 	}
 }
 
-// TestNodeIsNamed holds that whoever names no node is told how to find one.
-func TestNodeIsNamed(t *testing.T) {
+// TestWithoutNodeName checks that the error says how to find a name.
+func TestWithoutNodeName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"status", "farmers", "pause", "resume"} {
 		cmd := New()
 		cmd.SetArgs([]string{name})
-		want := fmt.Sprintf("NAME is missing: say `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names", name)
+		want := fmt.Sprintf("NAME is missing; run `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names", name)
 		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}

@@ -1,0 +1,185 @@
+package plugin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers/desired"
+	"github.com/driveshare/downstream-node/internal/farmer"
+)
+
+// live holds figures that only the node's pods know, as text. If a figure is
+// unknown, the text says why.
+type live struct{ oldest, online string }
+
+// podTimeout limits the wait for the responses of pods.
+const podTimeout = 5 * time.Second
+
+func (c *cluster) observe(ctx context.Context, node *v1alpha1.DownstreamNode) live {
+	ctx, cancel := context.WithTimeout(ctx, podTimeout)
+	defer cancel()
+	var l live
+	if oldest, err := c.oldestWaiting(ctx, node); err != nil {
+		l.oldest = fmt.Sprintf("unknown (%v)", err)
+	} else {
+		l.oldest = oldest.Round(100 * time.Millisecond).String()
+	}
+	if online, all, err := c.farmersOnline(ctx, node); err != nil {
+		l.online = fmt.Sprintf("unknown (%v)", err)
+	} else {
+		l.online = fmt.Sprintf("%d of %d", online, all)
+	}
+	return l
+}
+
+func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNode) (online, all int, err error) {
+	if node.Status.API.ReadyReplicas == 0 {
+		return 0, 0, errors.New("no API replica is ready")
+	}
+	api, err := c.farmerAPI(node)
+	if err != nil {
+		return 0, 0, err
+	}
+	farmers, err := api.StatusList(ctx, farmer.StatusQuery{})
+	for _, f := range farmers {
+		if f.Online {
+			online++
+		}
+	}
+	return online, len(farmers), err
+}
+
+// oldestWaiting reads the age of the oldest waiting proof from a ready worker.
+// Every worker sees the whole queue.
+func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNode) (time.Duration, error) {
+	selector, err := labels.Parse(node.Status.Workers.Selector)
+	if err != nil || selector.Empty() {
+		return 0, errors.New("the status has no selector for the workers")
+	}
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods, client.InNamespace(c.namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return 0, err
+	}
+	err = errors.New("no worker is ready")
+	for _, pod := range pods.Items {
+		if !podReady(&pod) {
+			continue
+		}
+		var oldest time.Duration
+		if oldest, err = c.oldestSeenBy(ctx, pod.Name); err == nil {
+			return oldest, nil
+		}
+	}
+	return 0, err
+}
+
+func podReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil
+		}
+	}
+	return false
+}
+
+// oldestSeenBy reads the age from the metrics of a worker.
+func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, error) {
+	resp, err := c.getFromPod(ctx, pod, "metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("read the metrics of pod %s: %s", pod, resp.Status)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		return 0, fmt.Errorf("read the metrics of pod %s: %w", pod, err)
+	}
+	if samples := families["downstream_queue_oldest_seconds"].GetMetric(); len(samples) > 0 {
+		return time.Duration(samples[0].GetGauge().GetValue() * float64(time.Second)), nil
+	}
+	return 0, fmt.Errorf("pod %s cannot read Redis", pod)
+}
+
+// unready returns a line for one API pod and one worker that is not ready. If a
+// rollout does not progress, its pods usually wait for the same thing.
+func (c *cluster) unready(ctx context.Context, node *v1alpha1.DownstreamNode) (lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, podTimeout)
+	defer cancel()
+	of := desired.Node{DownstreamNode: node}
+	for _, role := range []desired.Role{desired.API, desired.Workers} {
+		var pods corev1.PodList
+		if err := c.List(ctx, &pods, client.InNamespace(c.namespace), client.MatchingLabels(of.Selector(role))); err != nil {
+			return append(lines, fmt.Sprintf("Pods that are not ready: unknown (%v)", err))
+		}
+		waits := func(pod corev1.Pod) bool { return !podReady(&pod) && pod.DeletionTimestamp == nil }
+		if i := slices.IndexFunc(pods.Items, waits); i >= 0 {
+			lines = append(lines, fmt.Sprintf("Pod %s is not ready: %s", pods.Items[i].Name, c.whyUnready(ctx, &pods.Items[i])))
+		}
+	}
+	return lines
+}
+
+// whyUnready returns what a pod waits for. The pod's status says why it does not
+// run; a running pod says itself why it is not ready.
+func (c *cluster) whyUnready(ctx context.Context, pod *corev1.Pod) string {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Waiting != nil {
+			return fmt.Sprintf("%s; see `kubectl -n %s logs %s --previous`", cmp.Or(s.State.Waiting.Message, s.State.Waiting.Reason), pod.Namespace, pod.Name)
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return condition.Message
+		}
+	}
+	failed, err := c.failedChecks(ctx, pod.Name)
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err)
+	}
+	return cmp.Or(failed, "it will be ready soon")
+}
+
+// failedChecks returns the failed checks of a pod's /readyz. They are in the
+// body of a 503, which the clients of client-go do not return.
+func (c *cluster) failedChecks(ctx context.Context, pod string) (string, error) {
+	resp, err := c.getFromPod(ctx, pod, "readyz")
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return "", err
+	}
+	var checks map[string]string
+	if err := json.Unmarshal(body, &checks); err != nil {
+		// The response is the proxy's, not the pod's.
+		return "", fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
+	}
+	var failed []string
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		if checks[name] != "ok" {
+			failed = append(failed, name+": "+checks[name])
+		}
+	}
+	return strings.Join(failed, "; "), nil
+}
