@@ -14,8 +14,10 @@ import (
 // judge commits a verdict as a worker would, and tells nobody.
 func (h *house) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
 	t.Helper()
-	record, err := h.store.Contract(t.Context(), f.record(t).ID, hashOf(t, c))
+	hash := hashOf(t, c)
+	found, err := h.store.Contracts(t.Context(), f.record(t).ID, []node.FileHash{hash})
 	must(t, err)
+	record := found[hash]
 	parsed, err := h.keys.Current().ParseProof(proof)
 	if err != nil {
 		parsed = nil // what cannot be parsed is a wrong proof

@@ -42,8 +42,7 @@ func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
 		if stats := h.stats(t); stats.DeadLetters != 1 || stats.Dead != 1 {
 			t.Errorf("%d dead letters, %d counted; want one", stats.DeadLetters, stats.Dead)
 		}
-		record, err := h.store.Contract(t.Context(), h.token.ID, bad.hash)
-		must(t, err)
+		record := h.contractNow(t, bad.hash)
 		if record.Version != 0 {
 			t.Errorf("poison changed the contract: %+v", record)
 		}
@@ -106,8 +105,7 @@ func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
 			{broken, func(c *node.Contract) { c.State = []byte("broken") }},
 			{foreign, func(c *node.Contract) { c.KeyID = 1000 }},
 		} {
-			record, err := h.store.Contract(t.Context(), h.token.ID, spoil.hash)
-			must(t, err)
+			record := h.contractNow(t, spoil.hash)
 			spoil.how(&record)
 			must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{record}))
 		}

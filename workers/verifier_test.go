@@ -98,10 +98,17 @@ func (h *house) commit(t *testing.T, c contract) {
 	}
 }
 
+// contractNow reads the token's contract for a file.
+func (h *house) contractNow(t *testing.T, hash node.FileHash) node.Contract {
+	t.Helper()
+	found, err := h.store.Contracts(t.Context(), h.token.ID, []node.FileHash{hash})
+	must(t, err)
+	return found[hash]
+}
+
 func (h *house) tryCommit(t *testing.T, c contract) node.Outcome {
 	t.Helper()
-	record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
-	must(t, err)
+	record := h.contractNow(t, c.hash)
 	judged, err := h.store.Commit(t.Context(), []store.Verdict{{
 		ContractID: record.ID, TokenID: record.TokenID, Proof: node.DigestOf(c.proof), Valid: true, Received: h.Now(),
 	}}, 3)
@@ -121,8 +128,7 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 		right.want(t, node.Undecided)
 		bad.want(t, node.Undecided)
 		h.empty(t)
-		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
-		must(t, err)
+		record := h.contractNow(t, c.hash)
 		if record.Answered || len(record.Wrong) != 0 {
 			t.Errorf("a late job changed the contract: %+v", record)
 		}
@@ -142,8 +148,7 @@ func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
 		h.verify(t, usual("worker"))
 		h.submit(t, contract{c.hash, []byte("wrong")}).want(t, node.Undecided)
 		h.submit(t, c).want(t, node.Undecided)
-		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
-		must(t, err)
+		record := h.contractNow(t, c.hash)
 		if record.Version != 0 {
 			t.Errorf("a late job changed the contract: %+v", record)
 		}
@@ -166,8 +171,7 @@ func TestReceivedInTimeIsInTime(t *testing.T) {
 func TestStaleCopyIsNotBelieved(t *testing.T) {
 	onEach(t, func(t *testing.T, h *house) {
 		c := h.takeOne(t, "seed")
-		record, err := h.store.Contract(t.Context(), h.token.ID, c.hash)
-		must(t, err)
+		record := h.contractNow(t, c.hash)
 		for name, spoil := range map[string]func(*node.Contract){
 			"expired":       func(c *node.Contract) { c.Due = start.Add(-time.Hour) },
 			"spent":         func(c *node.Contract) { c.Wrong = make([]node.Digest, 3) },

@@ -84,17 +84,18 @@ func BenchmarkCommit(b *testing.B) {
 	})
 	b.Run("bare update", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			changes := make([]change, 0, benchBatch)
+			changes := make([]change[contractRow], 0, benchBatch)
 			for _, v := range batches[i%len(batches)] {
 				digest := v.Proof
 				digest[1] = byte(i)
-				changes = append(changes, change{
+				changes = append(changes, change[contractRow]{
 					id:  v.ContractID,
-					old: []value{integer(0), flag(false), blob(nil), blob(nil), integer(0), flag(true)},
-					new: []value{integer(1), flag(true), blob(digest[:]), blob(nil), integer(interval.Microseconds()), flag(true)},
+					old: &contractRow{Live: true},
+					new: &contractRow{Version: 1, Answered: true, Accepted: digest[:], Live: true},
 				})
 			}
-			_, err := f.update(f.write.WithContext(b.Context()), judgedBy, changes)
+			u := updating[contractRow]{table: contractTable.name, columns: contractChanges}
+			_, err := update(&tx{ctx: b.Context(), log: f.log, on: f.write.pool}, f.dialect, u, changes)
 			must(b, err)
 		}
 		b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "rows/s")

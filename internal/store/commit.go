@@ -7,59 +7,55 @@ import (
 	"slices"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // MaxWrong is the most wrong proofs to one challenge that a contract can
-// remember; a larger limit is taken for this one.
+// remember. Commit lowers a larger limit to this one.
 const MaxWrong = 256
 
-// Verdict is what a worker found out about an answer.
+// Verdict is what a worker decided about a proof.
 type Verdict struct {
 	ContractID int64
 	TokenID    int64
-	Sequence   int64 // of the challenge that it was verified against
+	Sequence   int64 // of the challenge that the proof was verified against
 	Proof      node.Digest
 	Valid      bool
-	Received   time.Time // when the answer came in
+	Received   time.Time // when the API received the proof
 
-	// Copy is the contract as it was when the answer was looked at, as the
-	// records had it once; nil where nobody knows.
+	// Copy is the contract as the worker knew it, read from the database at some
+	// earlier time, or nil.
 	Copy *node.Contract
 }
 
-// Judged is what became of a verdict.
+// Judged is the result of a verdict.
 type Judged struct {
 	Outcome  node.Outcome
-	Contract node.Contract // as it is then; the zero value where it is not found
+	Contract node.Contract // after the verdict; the zero value if it does not exist
 }
 
-// Commit records verdicts, in the order given and all in one transaction, and
-// says what became of each. Judging is node.Contract.Judge on what is there
-// now, and so a verdict counts once however often it is committed: whoever
-// gets ErrUnavailable, or dies, commits again.
+// Commit applies verdicts in the given order, in one transaction, and returns
+// the result of each. It is optimistic: it judges the verdicts' copies and
+// updates each row only if its version still equals the copy's. If any row has
+// changed, it rolls back and repeats the work under row locks.
 //
-// What is there now is mostly what the verdicts' copies say. So it judges the
-// copies and writes what comes of it where the rows are still of the copies'
-// versions; only where one is not, it reads and locks the rows and begins
-// again.
+// The rule is node.Contract.Judge, so a verdict counts once however often it is
+// committed. On ErrUnavailable the caller may retry.
 func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (judged []Judged, err error) {
 	defer wrap(&err, "commit %d verdicts", len(verdicts))
 	maxWrong = min(maxWrong, MaxWrong)
-	judged, err = s.commit(ctx, verdicts, maxWrong, s.presumeBatch)
-	if errors.Is(err, errPresumed) {
-		judged, err = s.commit(ctx, verdicts, maxWrong, s.lockBatch)
+	judged, err = s.commit(ctx, verdicts, maxWrong, s.loadCopies)
+	if errors.Is(err, errStaleCopy) {
+		judged, err = s.commit(ctx, verdicts, maxWrong, s.loadLocked)
 	}
 	return judged, err
 }
 
 func (s *Store) commit(
-	ctx context.Context, verdicts []Verdict, maxWrong int, open func(*gorm.DB, []Verdict) (*batch, error),
+	ctx context.Context, verdicts []Verdict, maxWrong int, load func(*tx, []Verdict) (*batch, error),
 ) (judged []Judged, err error) {
-	err = s.pipelined(ctx, func(tx *gorm.DB) error {
-		b, err := open(tx, verdicts)
+	err = s.pipelined(ctx, func(t *tx) error {
+		b, err := load(t, verdicts)
 		if err != nil {
 			return err
 		}
@@ -67,7 +63,7 @@ func (s *Store) commit(
 		for i := range verdicts {
 			judged[i] = b.judge(&verdicts[i], maxWrong)
 		}
-		return b.save(s, tx)
+		return b.save(s, t)
 	})
 	if err != nil {
 		return nil, err
@@ -75,76 +71,74 @@ func (s *Store) commit(
 	return judged, nil
 }
 
-// errPresumed is returned where the copies of contracts were not what the
-// records say, or may not have been.
-var errPresumed = errors.New("a contract is not as its copy says")
+// errStaleCopy is returned if a copy differs from its row, or may differ.
+var errStaleCopy = errors.New("the copy of a contract is stale")
 
-// batch is the tokens that verdicts are about, which are locked, and the
-// contracts, which are locked too or presumed to be as their copies say.
+// batch is the contracts that verdicts are about, and their tokens. The tokens
+// are locked. The contracts are locked too, or optimistic: taken from copies.
 type batch struct {
-	tokens    map[int64]*lockedToken
-	contracts map[int64]*judging
-	inOrder   []*judging // of the verdicts, which mostly is that of the rows
-	presumed  bool
+	tokens     map[int64]*lockedToken
+	contracts  map[int64]*judging
+	inOrder    []*judging // as loaded
+	optimistic bool
+}
+
+// judging is a contract while verdicts are applied to it.
+type judging struct {
+	old, new contractRow
+	contract node.Contract
 }
 
 func newBatch(verdicts []Verdict) *batch {
 	return &batch{contracts: make(map[int64]*judging, len(verdicts)), inOrder: make([]*judging, 0, len(verdicts))}
 }
 
-func (b *batch) add(was *node.Contract, live bool) {
-	j := &judging{was: was, live: live, now: *was}
-	j.now.Wrong = slices.Clip(j.now.Wrong) // was keeps what it has
-	b.contracts[was.ID] = j
+func (b *batch) add(row contractRow, c node.Contract) {
+	j := &judging{old: row, contract: c}
+	b.contracts[row.ID] = j
 	b.inOrder = append(b.inOrder, j)
 }
 
-// judging is a contract on which verdicts are given.
-type judging struct {
-	was  *node.Contract
-	live bool // was
-	now  node.Contract
-}
-
-// presumeBatch takes the contracts for what the verdicts' copies say. None of
-// them is over: the save sees to that.
-func (s *Store) presumeBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
+// loadCopies takes the contracts from the verdicts' copies and assumes that they
+// are live. save checks both.
+func (s *Store) loadCopies(t *tx, verdicts []Verdict) (*batch, error) {
 	b := newBatch(verdicts)
-	b.presumed = true
+	b.optimistic = true
 	for i := range verdicts {
 		c := verdicts[i].Copy
 		if c == nil {
-			return nil, errPresumed
+			return nil, errStaleCopy
 		}
 		if j := b.contracts[c.ID]; j == nil {
-			b.add(c, true)
-		} else if j.was.Version != c.Version {
-			return nil, errPresumed
+			own := *c
+			own.Wrong = slices.Clip(c.Wrong) // judging appends to it
+			b.add(contractOf(c), own)
+		} else if j.old.Version != c.Version {
+			return nil, errStaleCopy
 		}
 	}
 	var err error
-	b.tokens, err = s.lockTokens(tx, tokensOf(verdicts))
+	b.tokens, err = s.lockTokens(t, tokensOf(verdicts))
 	return b, err
 }
 
-// lockBatch locks the contracts, and finds those that there are.
-func (s *Store) lockBatch(tx *gorm.DB, verdicts []Verdict) (*batch, error) {
+// loadLocked locks and reads the contracts.
+func (s *Store) loadLocked(t *tx, verdicts []Verdict) (*batch, error) {
 	b := newBatch(verdicts)
 	var err error
-	if b.tokens, err = s.lockTokens(tx, tokensOf(verdicts)); err != nil {
+	if b.tokens, err = s.lockTokens(t, tokensOf(verdicts)); err != nil {
 		return nil, err
 	}
 	ids := make([]int64, len(verdicts))
 	for i := range verdicts {
 		ids[i] = verdicts[i].ContractID
 	}
-	rows, err := s.lockContracts(tx, ids)
+	rows, err := s.lockContracts(t, ids)
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
-		c := row.contract()
-		b.add(&c, row.Live)
+		b.add(*row, row.contract())
 	}
 	return b, nil
 }
@@ -158,89 +152,59 @@ func tokensOf(verdicts []Verdict) []int64 {
 }
 
 func (b *batch) judge(v *Verdict, maxWrong int) Judged {
-	j, t := b.contracts[v.ContractID], b.tokens[v.TokenID]
-	if j == nil || t == nil || j.was.TokenID != v.TokenID {
+	j, token := b.contracts[v.ContractID], b.tokens[v.TokenID]
+	if j == nil || token == nil || j.old.TokenID != v.TokenID {
 		return Judged{Outcome: node.ContractNotFound}
 	}
-	c, received := &j.now, cut(v.Received)
+	c, received := &j.contract, cut(v.Received)
 	outcome := c.Judge(v.Sequence, v.Proof, v.Valid, received, maxWrong)
 	switch outcome {
 	case node.OK:
-		if !j.live {
-			// The answer came in time and the sweeper before its verdict.
-			// It is the one OK of its challenge, and so regained once.
-			t.regain(j.was.Expiry(), c.Size)
+		if !j.old.Live {
+			// The proof came in time, but the sweeper came before its verdict. A
+			// challenge has one OK, so this happens once.
+			token.undoExpiry(moment(j.old.Expiry), c.Size)
 		}
-		t.beat(received, c.Expiry())
+		token.addHeartbeat(received, c.Expiry())
 	case node.Invalid:
-		t.wrong(received)
+		token.addWrong(received)
 	}
 	return Judged{Outcome: outcome, Contract: *c}
 }
 
-// changed says whether a verdict counted.
-func (j *judging) changed() bool { return j.now.Version != j.was.Version }
-
-// judgedBy is what judging changes. The due of a challenge stays, and how far
-// the expiry is beyond it is the same for all answers of one interval.
+// save writes the changed contracts and their tokens. An optimistic contract
+// that no verdict changed is not compared with its row, so its copy counts as
+// stale.
 //
-// accepted is as long in a contract that is not answered as in one that is,
-// and not NULL: where no column changes its size the database writes a row
-// where it stands, for a third of the cost of one that has to move.
-var judgedBy = updating{
-	table:   "contracts",
-	columns: []string{"version = version + %", "answered", "accepted", "wrong", "expiry = due + %", "live"},
-}
-
-// judgedIfAsPresumed changes those rows alone that are what their copies say.
-// Whatever changes a row counts its version up, but for the sweeper, who takes
-// its live away.
-var judgedIfAsPresumed = updating{
-	table:   judgedBy.table,
-	columns: judgedBy.columns,
-	guards:  []string{"token_id", "version"},
-	when:    "live = 1",
-}
-
-// save writes what judging changed. A presumed contract that no verdict
-// changed was not held against its row, and so nothing is known of it.
-func (b *batch) save(s *Store, tx *gorm.DB) error {
-	changes := make([]change, 0, len(b.contracts))
+// Every writer increments version. The sweeper is the exception: it clears
+// live.
+func (b *batch) save(s *Store, t *tx) error {
+	u := updating[contractRow]{table: contractTable.name, columns: contractChanges}
+	if b.optimistic {
+		u.guards = contractGuards
+	}
+	changes := make([]change[contractRow], 0, len(b.contracts))
 	touched := map[int64]*lockedToken{}
 	for _, j := range b.inOrder {
-		switch {
-		case j.changed():
-			changes = append(changes, j.change())
-			touched[j.was.TokenID] = b.tokens[j.was.TokenID]
-		case b.presumed:
-			return errPresumed
+		if j.contract.Version == j.old.Version {
+			if b.optimistic {
+				return errStaleCopy
+			}
+			continue
 		}
+		j.new = j.old.with(&j.contract)
+		j.new.Live = j.old.Live || j.contract.Answered
+		changes = append(changes, change[contractRow]{id: j.old.ID, old: &j.old, new: &j.new})
+		touched[j.old.TokenID] = b.tokens[j.old.TokenID]
 	}
-	how := judgedBy
-	if b.presumed {
-		how = judgedIfAsPresumed
-	}
-	found, err := s.update(tx, how, changes)
+	found, err := update(t, s.dialect, u, changes)
 	switch {
 	case err != nil:
 		return err
-	case b.presumed && found < int64(len(changes)):
-		return errPresumed
+	case b.optimistic && found < int64(len(changes)):
+		return errStaleCopy
 	}
-	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
+	return s.saveTokens(t, slices.Collect(maps.Values(touched)))
 }
 
-func (j *judging) change() change {
-	values := func(c *node.Contract, live bool) []value {
-		return []value{
-			integer(c.Version - j.was.Version), flag(c.Answered), blob(c.Accepted[:]), blob(wrong(c)),
-			integer(micros(c.Expiry()) - micros(c.Due)), flag(live),
-		}
-	}
-	return change{
-		id:    j.was.ID,
-		old:   values(j.was, j.live),
-		new:   values(&j.now, j.live || j.now.Answered),
-		guard: []value{integer(j.was.TokenID), integer(j.was.Version)},
-	}
-}
+var contractGuards = contractTable.only("token_id", "version", "live")

@@ -2,29 +2,20 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Contract finds the token's contract for a file, or fails with ErrNotFound.
-func (s *Store) Contract(ctx context.Context, tokenID int64, hash node.FileHash) (c node.Contract, err error) {
-	defer wrap(&err, "find contract of token %d for file %s", tokenID, hash)
-	found, err := s.ContractsNamed(ctx, []node.ContractName{{TokenID: tokenID, FileHash: hash}})
-	if err != nil {
-		return node.Contract{}, err
-	}
-	for _, c := range found {
-		return c, nil
-	}
-	return node.Contract{}, ErrNotFound
-}
+// contractChanges are the columns that a verdict or a new challenge may change.
+var contractChanges = contractTable.only(
+	"version", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry", "live",
+)
 
-// Contracts finds the token's contracts for files; those that do not exist are
-// missing from the map.
+// Contracts finds the token's contracts for files. Contracts that do not exist
+// are missing from the map.
 func (s *Store) Contracts(ctx context.Context, tokenID int64, hashes []node.FileHash) (found map[node.FileHash]node.Contract, err error) {
 	names := make([]node.ContractName, len(hashes))
 	for i, hash := range hashes {
@@ -41,8 +32,8 @@ func (s *Store) Contracts(ctx context.Context, tokenID int64, hashes []node.File
 	return found, nil
 }
 
-// ContractsNamed finds contracts, of any tokens, by what farmers call them;
-// those that do not exist are missing from the map.
+// ContractsNamed finds contracts of any tokens. Contracts that do not exist are
+// missing from the map.
 func (s *Store) ContractsNamed(ctx context.Context, names []node.ContractName) (found map[node.ContractName]node.Contract, err error) {
 	defer wrap(&err, "find %d contracts", len(names))
 	found = make(map[node.ContractName]node.Contract, len(names))
@@ -50,70 +41,120 @@ func (s *Store) ContractsNamed(ctx context.Context, names []node.ContractName) (
 	slices.SortFunc(names, node.ContractName.Compare)
 	for batch := range slices.Chunk(slices.Compact(names), batchRows) {
 		where, args := namedIn(batch)
-		err := query(s.read.WithContext(ctx), func(rows *sql.Rows) error {
-			var row contractRow
-			err := row.scan(rows)
-			if err == nil {
-				c := row.contract()
-				found[c.Name()] = c
-			}
-			return err
-		}, "SELECT "+contractColumns+" FROM contracts WHERE "+where, args...)
+		rows, err := selectRows(s.reader(ctx), contractTable.columns, "FROM contracts WHERE "+where, args...)
 		if err != nil {
 			return nil, err
+		}
+		for _, row := range rows {
+			c := row.contract()
+			found[c.Name()] = c
 		}
 	}
 	return found, nil
 }
 
-// namedIn is the condition that a contract is one of these, which are sorted
-// by token: an OR of ranges of the unique index.
+// namedIn returns the condition that a contract is one of these, which are
+// sorted by token: an OR of ranges of the unique index.
 func namedIn(names []node.ContractName) (where string, args []any) {
-	sameToken := func(a, b node.ContractName) bool { return a.TokenID == b.TokenID }
-	var sql strings.Builder
-	for of := range chunkBy(names, sameToken) {
-		if sql.Len() > 0 {
-			sql.WriteString(" OR ")
+	var or []string
+	for len(names) > 0 {
+		token := names[0].TokenID
+		n := 0
+		args = append(args, token)
+		for ; n < len(names) && names[n].TokenID == token; n++ {
+			args = append(args, names[n].FileHash[:])
 		}
-		sql.WriteString("token_id = ? AND file_hash IN (" + placeholders(len(of)) + ")")
-		args = append(args, of[0].TokenID)
-		for i := range of {
-			args = append(args, of[i].FileHash[:])
-		}
+		or = append(or, "token_id = ? AND file_hash IN ("+placeholders(n)+")")
+		names = names[n:]
 	}
-	return sql.String(), args
+	return strings.Join(or, " OR "), args
 }
 
-// chunkBy cuts values where two neighbours are not the same.
-func chunkBy[T any](values []T, same func(a, b T) bool) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		for len(values) > 0 {
-			n := 1
-			for n < len(values) && same(values[0], values[n]) {
-				n++
-			}
-			if !yield(values[:n]) {
-				return
-			}
-			values = values[n:]
-		}
-	}
-}
-
-// ContractsAfter lists the token's contracts for files whose hashes come after
-// the given one, in their order, at most limit of them: a page. The next one
-// begins after the last hash; the first after the zero value. That is the
-// order of an index: a page costs no more for a token that has many.
+// ContractsAfter lists at most limit of the token's contracts, in the order of
+// their file hashes, starting after the given hash. Start with the zero hash and
+// continue with the last one listed. The order is that of an index: a page costs
+// the same however many contracts the token has.
 func (s *Store) ContractsAfter(ctx context.Context, tokenID int64, after node.FileHash, limit int) (page []node.Contract, err error) {
 	defer wrap(&err, "list contracts of token %d", tokenID)
-	err = query(s.read.WithContext(ctx), func(rows *sql.Rows) error {
-		var row contractRow
-		err := row.scan(rows)
-		if err == nil {
-			page = append(page, row.contract())
+	rows, err := selectRows(s.reader(ctx), contractTable.columns,
+		"FROM contracts WHERE token_id = ? AND file_hash > ? ORDER BY file_hash LIMIT ?", tokenID, after[:], limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		page = append(page, row.contract())
+	}
+	return page, nil
+}
+
+// lockContracts locks the contracts with these ids, in id order. The caller must
+// hold the locks of their tokens. Contracts that do not exist are missing from
+// the map.
+func (s *Store) lockContracts(t *tx, ids []int64) (map[int64]*contractRow, error) {
+	found := make(map[int64]*contractRow, len(ids))
+	for batch := range slices.Chunk(distinct(ids), batchRows) {
+		rows, err := selectRows(t, contractTable.columns,
+			"FROM contracts"+s.dialect.byID+" WHERE id IN "+idList(batch)+" ORDER BY id"+s.dialect.forUpdate)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	}, "SELECT "+contractColumns+" FROM contracts WHERE token_id = ? AND file_hash > ? ORDER BY file_hash LIMIT ?",
-		tokenID, after[:], limit)
-	return page, err
+		for _, row := range rows {
+			found[row.ID] = row
+		}
+	}
+	return found, nil
+}
+
+// Advance issues the next challenge of those of the token's contracts that await
+// one at now. It returns all contracts with these ids, in the given order; it
+// leaves out those that do not exist.
+//
+// next is called with each contract that awaits a challenge and must call its
+// Issue; a contract that it does not change stays as it is. If next returns an
+// error, no contract changes. next runs within the transaction, and again if
+// that is repeated.
+func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now time.Time, next func(*node.Contract) error) (current []node.Contract, err error) {
+	defer wrap(&err, "advance %d contracts of token %d", len(ids), tokenID)
+	err = s.pipelined(ctx, func(t *tx) error {
+		current = make([]node.Contract, 0, len(ids))
+		token, err := s.lockToken(t, tokenID)
+		if err != nil {
+			return err
+		}
+		rows, err := s.lockContracts(t, slices.Clone(ids))
+		if err != nil {
+			return err
+		}
+		var changes []change[contractRow]
+		for _, id := range ids {
+			row, ok := rows[id]
+			if !ok || row.TokenID != tokenID {
+				continue
+			}
+			c := row.contract()
+			if c.AwaitsChallenge(now) {
+				if err := next(&c); err != nil {
+					return err
+				}
+			}
+			if c.Version != row.Version {
+				advanced := row.with(&c)
+				changes = append(changes, change[contractRow]{id: id, old: row, new: &advanced})
+				token.LastDue = max(token.LastDue, advanced.Due)
+			}
+			current = append(current, c)
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		u := updating[contractRow]{table: contractTable.name, columns: contractChanges}
+		if _, err := update(t, s.dialect, u, changes); err != nil {
+			return err
+		}
+		return s.saveTokens(t, []*lockedToken{token})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return current, nil
 }

@@ -2,48 +2,154 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-type farmerRow struct {
-	Token         tokenRow `gorm:"embedded"`
-	Address       string
-	OverContracts int64
-	OverSize      int64
+// farmerColumns describe a farmer, together with its address.
+var farmerColumns = tokenTable.only(
+	"id", "farmer_id", "country", "state", "city", "zip", "lat", "lon", "ip", "heartbeats", "wrong", "expired",
+	"contracts", "size", "up_since", "up_start", "up_end", "up_before", "last_due",
+)
+
+func (t *tokenRow) farmer(address string) node.Farmer {
+	return node.Farmer{
+		ID:         t.FarmerID,
+		Address:    address,
+		Location:   t.Location.location(),
+		Uptime:     t.Uptime.uptime(),
+		Heartbeats: t.Heartbeats,
+		Contracts:  t.Contracts,
+		Size:       t.Size,
+		IP:         t.IP,
+		LastDue:    moment(t.LastDue),
+	}
 }
 
-// overdueOf counts what expired of a token's contracts since the sweeper was
-// there, which is little and has an index: counting what lives is not.
-const overdueOf = "FROM contracts c WHERE c.token_id = tokens.id AND c.live = 1 AND c.expiry <= ?"
+// overdueOf selects a token's contracts that expired since the last sweep. They
+// are few and have an index; counting the live contracts would read many rows.
+const overdueOf = "FROM contracts c WHERE c.token_id = t.id AND c.live = 1 AND c.expiry <= ?"
 
-// Farmer finds one farmer by its id, as it is at now, or fails with
-// ErrNotFound.
+// Farmer finds one farmer by its id, as of now, or returns ErrNotFound.
 func (s *Store) Farmer(ctx context.Context, id string, now time.Time) (f node.Farmer, err error) {
 	defer wrap(&err, "find farmer %s", id)
-	var row farmerRow
-	err = s.read.WithContext(ctx).Table("tokens").
-		Select("tokens.*, addresses.address, (SELECT COUNT(*) "+overdueOf+") AS over_contracts,"+
-			" (SELECT COALESCE(SUM(c.size), 0) "+overdueOf+") AS over_size", micros(now), micros(now)).
-		Joins("JOIN addresses ON addresses.id = tokens.address_id").
-		Where("tokens.farmer_id = ?", id).Take(&row).Error
-	if err != nil {
-		return node.Farmer{}, err
+	err = s.reader(ctx).query(func(rows *sql.Rows) error {
+		var row tokenRow
+		var address string
+		var over Overdue
+		err := rows.Scan(append(farmerColumns.addresses(&row), &address, &over.Contracts, &over.Size)...)
+		f = row.farmer(address)
+		f.Contracts -= over.Contracts
+		f.Size -= over.Size
+		return err
+	}, "SELECT "+farmerColumns.list("t.")+", a.address, (SELECT COUNT(*) "+overdueOf+"), (SELECT COALESCE(SUM(c.size), 0) "+overdueOf+")"+
+		" FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.farmer_id = ?", micros(now), micros(now), id)
+	if err == nil && f.ID == "" {
+		err = ErrNotFound
 	}
-	return row.farmer(), nil
+	return f, err
 }
 
-func (r *farmerRow) farmer() node.Farmer {
-	return node.Farmer{
-		ID:         r.Token.FarmerID,
-		Address:    r.Address,
-		Location:   r.Token.Location.location(),
-		Uptime:     r.Token.Uptime.uptime(),
-		Heartbeats: r.Token.Heartbeats,
-		Contracts:  r.Token.Contracts - r.OverContracts,
-		Size:       r.Token.Size - r.OverSize,
-		IP:         r.Token.IP,
-		LastDue:    moment(r.Token.LastDue),
-	}
+// Mark is a time of the database's clock, in microseconds since the Unix epoch.
+// The zero value is before all changes.
+type Mark int64
+
+func (m Mark) before(d time.Duration) Mark { return max(0, m-Mark(d.Microseconds())) }
+
+// FarmerRecord is a farmer as its token counts it: Contracts and Size include
+// expired contracts that the sweeper has not removed yet, and Expired does not.
+type FarmerRecord struct {
+	node.Farmer
+	TokenID        int64
+	Wrong, Expired int64
+}
+
+// Overdue counts a farmer's contracts that expired and are still in its counts.
+type Overdue struct {
+	Contracts, Size int64
+}
+
+// FarmerNews is the changes of the farmers, read from one state of the database.
+type FarmerNews struct {
+	Mark    Mark              // of this state
+	Whole   bool              // whether Changed is all farmers
+	Changed []*FarmerRecord   // in no order
+	Gone    []string          // ids of deleted farmers
+	Overdue map[int64]Overdue // by token id
+}
+
+const (
+	// lateCommit is how long after its stamp a change may become visible. A token
+	// is stamped when it is written, shortly before the commit.
+	lateCommit = 2 * time.Second
+	// lateDeparture is the same for tokens that are deleted together with many
+	// others.
+	lateDeparture = time.Minute
+	// markGood is how long FarmersSince can continue from a mark. The sweeper
+	// keeps departures longer.
+	markGood       = 30 * time.Minute
+	departuresKept = time.Hour
+)
+
+// FarmersSince reads the changes since a mark, as of now. It may report a change
+// again. If the mark is too old, it reads all farmers. It misses a change whose
+// commit took longer than lateCommit, so the caller must read all farmers
+// regularly, by passing 0.
+func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (news FarmerNews, err error) {
+	defer wrap(&err, "read farmers")
+	err = s.snapshot(ctx, func(t *tx) error {
+		mark, err := t.number("SELECT " + s.dialect.clock)
+		if err != nil {
+			return err
+		}
+		news = FarmerNews{Mark: Mark(mark), Overdue: map[int64]Overdue{}}
+		if news.Whole = since <= news.Mark.before(markGood); news.Whole {
+			since = 0
+		}
+		if err := news.readChanged(t, since.before(lateCommit)); err != nil {
+			return err
+		}
+		if !news.Whole {
+			if err := news.readGone(t, since.before(lateDeparture)); err != nil {
+				return err
+			}
+		}
+		return news.readOverdue(t, now)
+	})
+	return news, err
+}
+
+func (n *FarmerNews) readChanged(t *tx, since Mark) error {
+	return t.query(func(rows *sql.Rows) error {
+		var row tokenRow
+		var address string
+		err := rows.Scan(append(farmerColumns.addresses(&row), &address)...)
+		n.Changed = append(n.Changed, &FarmerRecord{
+			Farmer: row.farmer(address), TokenID: row.ID, Wrong: row.Wrong, Expired: row.Expired,
+		})
+		return err
+	}, "SELECT "+farmerColumns.list("t.")+", a.address FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.changed >= ?", since)
+}
+
+func (n *FarmerNews) readGone(t *tx, since Mark) error {
+	return t.query(func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		n.Gone = append(n.Gone, id)
+		return err
+	}, "SELECT farmer_id FROM departures WHERE changed >= ?", since)
+}
+
+// readOverdue reads contracts that expired since the last sweep. They are few,
+// and one index holds all that it reads.
+func (n *FarmerNews) readOverdue(t *tx, now time.Time) error {
+	return t.query(func(rows *sql.Rows) error {
+		var token, size int64
+		err := rows.Scan(&token, &size)
+		over := n.Overdue[token]
+		n.Overdue[token] = Overdue{over.Contracts + 1, over.Size + size}
+		return err
+	}, "SELECT token_id, size FROM contracts WHERE live = 1 AND expiry <= ?", micros(now))
 }

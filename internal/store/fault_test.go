@@ -29,7 +29,7 @@ func TestDeadlockRetried(t *testing.T) {
 	both.Add(2)
 	swap := func(first, second Token) error {
 		run := 0
-		return f.transaction(t.Context(), func(tx *gorm.DB) error {
+		return f.transaction(t.Context(), func(tx *tx) error {
 			run++
 			runs.Add(1)
 			for i, token := range []Token{first, second} {
@@ -41,7 +41,7 @@ func TestDeadlockRetried(t *testing.T) {
 					both.Wait()
 				}
 			}
-			return tx.Exec("UPDATE tokens SET heartbeats = heartbeats + 1").Error
+			return tx.exec("UPDATE tokens SET heartbeats = heartbeats + 1")
 		})
 	}
 	var wg sync.WaitGroup
@@ -64,7 +64,7 @@ func TestDeadlockRetried(t *testing.T) {
 func TestTransactionGivesUp(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		runs := 0
-		err := f.transaction(t.Context(), func(*gorm.DB) error {
+		err := f.transaction(t.Context(), func(*tx) error {
 			runs++
 			return &mysql.MySQLError{Number: 1213, Message: "deadlock"}
 		})
@@ -75,13 +75,13 @@ func TestTransactionGivesUp(t *testing.T) {
 
 		runs = 0
 		other := errors.New("not the database's")
-		err = f.transaction(t.Context(), func(*gorm.DB) error { runs++; return other })
+		err = f.transaction(t.Context(), func(*tx) error { runs++; return other })
 		if runs != 1 || err != other {
 			t.Errorf("%d runs, %v", runs, err)
 		}
 
 		ctx, cancel := context.WithCancel(t.Context())
-		err = f.transaction(ctx, func(*gorm.DB) error {
+		err = f.transaction(ctx, func(*tx) error {
 			cancel()
 			return &mysql.MySQLError{Number: 1213}
 		})
@@ -95,7 +95,7 @@ func TestTransactionPanics(t *testing.T) {
 		token := f.token(t, "address")
 		func() {
 			defer func() { _ = recover() }()
-			_ = f.transaction(t.Context(), func(tx *gorm.DB) error {
+			_ = f.transaction(t.Context(), func(tx *tx) error {
 				_, _ = f.lockToken(tx, token.ID)
 				panic("a defect")
 			})
@@ -110,15 +110,11 @@ func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, SQLite)
 	other := openStore(t, f.opt)
-	pool, err := other.write.DB()
-	must(t, err)
-	conn, err := pool.Conn(t.Context())
+	conn, err := other.write.pool.Conn(t.Context())
 	must(t, err)
 	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 	must(t, err)
-	writer, err := f.write.DB()
-	must(t, err)
-	_, err = writer.Exec("PRAGMA busy_timeout = 1")
+	_, err = f.write.pool.Exec("PRAGMA busy_timeout = 1")
 	must(t, err)
 	wantErr(t, f.AllowAddress(t.Context(), Allowed{Address: "a"}), ErrUnavailable)
 	go func() {
@@ -262,9 +258,7 @@ func TestSQLiteReadOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.db")
 	s := openStore(t, Options{Driver: SQLite, Path: path})
 	must(t, s.Migrate(t.Context()))
-	pool, err := s.write.DB()
-	must(t, err)
-	_, err = pool.Exec("PRAGMA query_only = 1")
+	_, err := s.write.pool.Exec("PRAGMA query_only = 1")
 	must(t, err)
 	wantErr(t, s.AllowAddress(t.Context(), Allowed{Address: "a"}), ErrUnavailable)
 	must(t, s.Ping(t.Context()))

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -78,7 +76,7 @@ func TestHandOutPassesLockedChunks(t *testing.T) {
 	f := newFixture(t, MySQL)
 	token := f.token(t, "address")
 	f.stock(t, 8, 8, 4)
-	must(t, f.transaction(t.Context(), func(tx *gorm.DB) error {
+	must(t, f.transaction(t.Context(), func(tx *tx) error {
 		large, err := f.largestChunks(tx, f.key, 8)
 		if err != nil {
 			return err

@@ -1,79 +1,282 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// sumRow is the sum of what the record has of one step in one span asked for;
-// at is 0 for all before.
-type sumRow struct {
-	Step           int
-	At             int64
-	Oldest, Newest int64       // starts of the rows
-	Counts         node.Totals `gorm:"embedded"`
+// shards is how many transactions can add to the same minute without waiting for
+// each other, at best.
+const shards = 16
+
+// record adds events to the rows of their minutes. The caller is the transaction
+// in which they happen, so that what is committed is recorded once. It must call
+// record last, because others may wait for the same rows.
+func (s *Store) record(t *tx, events []event) error {
+	minutes := map[int64]node.Totals{}
+	for _, e := range events {
+		start := micros(e.at.Truncate(time.Minute))
+		minutes[start] = minutes[start].Plus(e.Totals)
+	}
+	shard := 1 + rand.N(shards)
+	var rows []spanRow
+	for start, totals := range minutes {
+		if totals != (node.Totals{}) {
+			rows = append(rows, spanRow{stepMinute, start, shard, totals})
+		}
+	}
+	return s.addSpans(t, rows)
 }
 
-// History lists the spans from the one that holds from to the one that holds
-// to; step is a minute, an hour or 24 hours, UTC. Every span is listed, also
-// those in which nothing happened, from where the record, or what is kept of
-// it at that step, begins.
+// addSpans inserts the rows, or adds them to rows with the same key.
+func (s *Store) addSpans(t *tx, rows []spanRow) error {
+	slices.SortFunc(rows, func(a, b spanRow) int { return cmp.Compare(a.Start, b.Start) })
+	return insert(t, spanTable, rows, s.dialect.orAdd(spanKey.names(), spanTotals.names()))
+}
+
+// spanSum sums up the record's rows of one step within one span. start is 0 for
+// all rows before the first span that was asked for.
+type spanSum struct {
+	spanRow
+	oldest, newest int64 // starts of the rows
+}
+
+// History lists the spans from the one that contains from to the one that
+// contains to. step is a minute, an hour or 24 hours, UTC. It also lists spans
+// without events. It starts where the record starts, or the part of it that is
+// kept at this step.
 //
-// What happened reaches the record when it is committed: a heartbeat within
-// the time that an answer takes, an expiry once the sweeper has been there.
+// An event reaches the record when it is committed: a heartbeat within seconds,
+// an expiry after the next sweep.
 func (s *Store) History(ctx context.Context, from, to time.Time, step time.Duration) (spans []node.Span, err error) {
 	defer wrap(&err, "read history")
 	from, to = from.UTC().Truncate(step), to.UTC().Truncate(step).Add(step)
-	var sums []sumRow
-	// One statement, and so one moment: rows move to coarser steps meanwhile.
-	// What was before is most of it, and has an index to be grouped by.
-	const sum = ", MIN(start) AS oldest, MAX(start) AS newest, SUM(farmers) AS farmers, SUM(online) AS online," +
-		" SUM(contracts) AS contracts, SUM(size) AS size, SUM(heartbeats) AS heartbeats, SUM(wrong) AS wrong," +
-		" SUM(expired) AS expired FROM spans"
-	err = s.read.WithContext(ctx).Raw("SELECT step, 0 AS at"+sum+" WHERE start < ? GROUP BY step UNION ALL"+
-		" SELECT step, start - start % ? AS at"+sum+" WHERE start >= ? AND start < ? GROUP BY step, at",
-		micros(from), step.Microseconds(), micros(from), micros(to)).Scan(&sums).Error
-	if err != nil {
+	sums, err := s.sumSpans(ctx, from, to, step)
+	if err != nil || len(sums) == 0 {
 		return nil, err
-	}
-	if len(sums) == 0 {
-		return nil, nil
 	}
 	from = later(from, began(sums, step))
 	var level node.Totals
 	within := map[int64]node.Totals{}
-	for _, row := range sums {
-		if row.At < micros(from) {
-			level = level.Plus(row.Counts)
+	for _, sum := range sums {
+		if sum.Start < micros(from) {
+			level = level.Plus(sum.Totals)
 		} else {
-			within[row.At] = within[row.At].Plus(row.Counts)
+			within[sum.Start] = within[sum.Start].Plus(sum.Totals)
 		}
 	}
 	for at := from; at.Before(to); at = at.Add(step) {
-		c := within[micros(at)]
-		level = level.Plus(c)
-		c.Farmers, c.Online, c.Contracts, c.Size = level.Farmers, level.Online, level.Contracts, level.Size
-		spans = append(spans, node.Span{Start: at, Totals: c})
+		totals := within[micros(at)]
+		level = level.Plus(totals)
+		totals.Farmers, totals.Online, totals.Contracts, totals.Size = level.Farmers, level.Online, level.Contracts, level.Size
+		spans = append(spans, node.Span{Start: at, Totals: totals})
 	}
 	return spans, nil
 }
 
-// began is the first span that the record still has at this step.
-func began(sums []sumRow, step time.Duration) time.Time {
-	var oldest, gathered time.Time
-	for _, row := range sums {
+// sumSpans uses one statement, which sees one state: rows move to coarser steps
+// meanwhile. Most rows are those before from; an index groups them.
+func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Duration) (sums []spanSum, err error) {
+	aggregates := ", MIN(start), MAX(start), SUM(" + strings.Join(spanTotals.names(), "), SUM(") + ") FROM spans"
+	err = s.reader(ctx).query(func(rows *sql.Rows) error {
+		var sum spanSum
+		err := rows.Scan(append([]any{&sum.Step, &sum.Start, &sum.oldest, &sum.newest}, spanTotals.addresses(&sum.spanRow)...)...)
+		sums = append(sums, sum)
+		return err
+	}, "SELECT step, 0 AS at"+aggregates+" WHERE start < ? GROUP BY step UNION ALL"+
+		" SELECT step, start - start % ? AS at"+aggregates+" WHERE start >= ? AND start < ? GROUP BY step, at",
+		micros(from), step.Microseconds(), micros(from), micros(to))
+	return sums, err
+}
+
+// began returns the start of the first span that the record still has at this
+// step.
+func began(sums []spanSum, step time.Duration) time.Time {
+	var oldest, folded time.Time
+	for _, sum := range sums {
 		switch {
-		case row.Step == stepBefore:
-		case row.Step == stepHour && step < time.Hour:
-			gathered = later(gathered, moment(row.Newest).Add(time.Hour))
-		case oldest.IsZero() || moment(row.Oldest).Before(oldest):
-			oldest = moment(row.Oldest)
+		case sum.Step == stepBefore:
+		case sum.Step == stepHour && step < time.Hour:
+			folded = later(folded, moment(sum.newest).Add(time.Hour))
+		case oldest.IsZero() || moment(sum.oldest).Before(oldest):
+			oldest = moment(sum.oldest)
 		}
 	}
-	if !gathered.IsZero() {
-		return gathered
+	if !folded.IsZero() {
+		return folded
 	}
 	return oldest.Truncate(step)
+}
+
+// Keep is how long the record is kept, and at which step.
+type Keep struct {
+	Minutes time.Duration // by the minute
+	Hours   time.Duration // by the hour
+	Days    time.Duration // each farmer's days
+}
+
+const (
+	// settled is the age at which a minute's shards are joined: hardly any
+	// transaction adds to it any more.
+	settled = 5 * time.Minute
+	// foldRows is how many rows of the record one transaction moves.
+	foldRows = 500
+)
+
+// FoldRecord moves old rows to the next coarser step, and deletes old days of
+// farmers. It moves rows by adding them to others: every sum stays the same, and
+// a late event is added to its span. It may run in several processes at once and
+// may be interrupted.
+func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep Keep) (err error) {
+	defer wrap(&err, "fold the record")
+	minutes := now.Add(-keep.Minutes).Truncate(time.Hour) // whole hours
+	for _, f := range []fold{
+		{from: stepMinute, shard: 1, before: now.Add(-settled), to: stepMinute, width: time.Minute},
+		{from: stepMinute, before: minutes, to: stepHour, width: time.Hour},
+		{from: stepHour, before: now.Add(-keep.Hours), to: stepBefore},
+	} {
+		for n := foldRows; n == foldRows; {
+			err := s.transaction(ctx, func(t *tx) (err error) {
+				n, err = s.fold(t, f)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	const farmers = 1000
+	for n := int64(farmers); n == farmers; {
+		if n, err = s.pruneDays(ctx, dayOf(now.Add(-keep.Days)), farmers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fold moves rows of a step that start before a time, from a shard on, to
+// another step. Width 0 moves all to one row.
+type fold struct {
+	from, shard int
+	before      time.Time
+	to          int
+	width       time.Duration
+}
+
+func (s *Store) fold(t *tx, f fold) (int, error) {
+	rows, err := selectRows(t, spanTable.columns, "FROM spans WHERE step = ? AND start < ? AND shard >= ?"+
+		" ORDER BY start, shard LIMIT ?"+s.dialect.forUpdate, f.from, micros(f.before), f.shard, foldRows)
+	if err != nil {
+		return 0, err
+	}
+	sums := map[int64]node.Totals{}
+	for _, r := range rows {
+		var start int64
+		if f.width > 0 {
+			start = r.Start - r.Start%f.width.Microseconds()
+		}
+		sums[start] = sums[start].Plus(r.Totals)
+		// One by one: a range would also delete rows that were inserted since.
+		err := t.exec("DELETE FROM spans WHERE step = ? AND start = ? AND shard = ?", r.Step, r.Start, r.Shard)
+		if err != nil {
+			return 0, err
+		}
+	}
+	var folded []spanRow
+	for start, totals := range sums {
+		folded = append(folded, spanRow{f.to, start, 0, totals})
+	}
+	return len(rows), s.addSpans(t, folded)
+}
+
+// BalanceRecord compares the record's sums of farmers, contracts and bytes with
+// the tokens, corrects the record at now if they differ, and reports whether they did. They
+// differ when the record starts on a node that already has farmers, and after tokens were
+// changed by an older version or by hand.
+//
+// It does not correct what was counted within spans.
+func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected bool, err error) {
+	defer wrap(&err, "balance the record")
+	err = s.transaction(ctx, func(t *tx) error {
+		// Only one process corrects at a time.
+		if err := s.lockSetting(t, recordLock); err != nil {
+			return err
+		}
+		var missing node.Totals
+		// One statement sees no transaction half done.
+		err := t.query(func(rows *sql.Rows) error {
+			return rows.Scan(&missing.Farmers, &missing.Online, &missing.Contracts, &missing.Size)
+		}, "SELECT t.farmers - r.farmers, t.online - r.online, t.contracts - r.contracts, t.size - r.size FROM"+
+			" (SELECT COUNT(*) AS farmers, COALESCE(SUM(CASE WHEN contracts > 0 THEN 1 ELSE 0 END), 0) AS online,"+
+			" COALESCE(SUM(contracts), 0) AS contracts, COALESCE(SUM(size), 0) AS size FROM tokens) t,"+
+			" (SELECT COALESCE(SUM(farmers), 0) AS farmers, COALESCE(SUM(online), 0) AS online,"+
+			" COALESCE(SUM(contracts), 0) AS contracts, COALESCE(SUM(size), 0) AS size FROM spans) r")
+		if err != nil {
+			return err
+		}
+		corrected = missing != (node.Totals{})
+		return s.record(t, []event{{now, missing}})
+	})
+	return corrected && err == nil, err
+}
+
+// FarmerDays lists a farmer's days up to now, from its first but not from before
+// since. It returns ErrNotFound if there is no such farmer.
+func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time.Time) (days []node.Day, err error) {
+	defer wrap(&err, "list the days of farmer %s", farmerID)
+	// The token is read first. If its day is closed in between, the new row is for
+	// a day that the token has reported already, and the second query skips it.
+	tokens, err := selectRows(s.reader(ctx), lockedColumns, "FROM tokens WHERE farmer_id = ?", farmerID)
+	if err != nil {
+		return nil, err
+	}
+	if len(tokens) == 0 {
+		return nil, ErrNotFound
+	}
+	token := tokens[0]
+	if token.Day.Day == 0 {
+		return nil, nil
+	}
+	closed, err := selectRows(s.reader(ctx), dayTable.columns, "FROM farmer_days WHERE token_id = ? AND day >= ? AND day < ? ORDER BY day",
+		token.ID, dayOf(since), token.Day.Day)
+	if err != nil {
+		return nil, err
+	}
+	byDay := map[int64]dayRow{}
+	first := token.Day.Day
+	for _, row := range closed {
+		byDay[row.Day] = *row
+		first = min(first, row.Day)
+	}
+	for _, row := range token.days(now) {
+		byDay[row.Day] = row
+	}
+	began := token.Uptime.uptime().Since
+	for day := max(first, dayOf(since)); day <= dayOf(now); day++ {
+		start, end := dayStart(day), earlier(dayStart(day+1), now)
+		row := byDay[day]
+		days = append(days, node.Day{
+			Start: start, Online: span(row.Online), Possible: max(0, end.Sub(later(start, began))),
+			Heartbeats: row.Heartbeats, Wrong: row.Wrong, Contracts: row.Contracts, Size: row.Size,
+		})
+	}
+	return days, nil
+}
+
+// pruneDays deletes days before the given one, of up to limit farmers.
+func (s *Store) pruneDays(ctx context.Context, before int64, limit int) (n int64, err error) {
+	tokens, err := s.reader(ctx).numbers("SELECT DISTINCT token_id FROM farmer_days WHERE day < ? LIMIT ?", before, limit)
+	if err != nil {
+		return 0, err
+	}
+	return inBatches(ctx, s, tokens, func(t *tx, batch []int64) error {
+		return t.exec("DELETE FROM farmer_days WHERE token_id IN "+idList(batch)+" AND day < ?", before)
+	})
 }

@@ -2,14 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"io"
 	"time"
-
-	"gorm.io/gorm"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Reservation is the right to make one chunk, until its lease runs out.
+// Reservation is the right to make one chunk, until its lease ends.
 type Reservation struct {
 	ID    int64
 	KeyID int64
@@ -18,53 +18,45 @@ type Reservation struct {
 }
 
 // InventoryCounts counts the key's chunks of each size that wait or are being
-// made: what node.Inventory.Missing asks for.
+// made, as node.Inventory.Missing needs it.
 func (s *Store) InventoryCounts(ctx context.Context, keyID int64, now time.Time) (counts map[int64]int64, err error) {
 	defer wrap(&err, "count inventory")
-	return inventoryCounts(s.read.WithContext(ctx), keyID, now)
+	return inventoryCounts(s.reader(ctx), keyID, now)
 }
 
-// inventoryCounts is one statement, so that a reservation that just now turns
-// into a chunk is seen as one of the two.
-func inventoryCounts(tx *gorm.DB, keyID int64, now time.Time) (map[int64]int64, error) {
-	var rows []struct{ Size, N int64 }
-	err := tx.Raw("SELECT size, COUNT(*) AS n FROM chunks WHERE key_id = ? GROUP BY size"+
-		" UNION ALL SELECT size, COUNT(*) AS n FROM reservations WHERE key_id = ? AND lease_until > ? GROUP BY size",
-		keyID, keyID, micros(now)).Scan(&rows).Error
-	if err != nil {
-		return nil, err
-	}
+// inventoryCounts uses one statement, so that a reservation that becomes a chunk
+// at this moment counts once.
+func inventoryCounts(t *tx, keyID int64, now time.Time) (map[int64]int64, error) {
 	counts := map[int64]int64{}
-	for _, row := range rows {
-		counts[row.Size] += row.N
-	}
-	return counts, nil
+	err := t.query(func(rows *sql.Rows) error {
+		var size, n int64
+		err := rows.Scan(&size, &n)
+		counts[size] += n
+		return err
+	}, "SELECT size, COUNT(*) FROM chunks WHERE key_id = ? GROUP BY size"+
+		" UNION ALL SELECT size, COUNT(*) FROM reservations WHERE key_id = ? AND lease_until > ? GROUP BY size",
+		keyID, keyID, micros(now))
+	return counts, err
 }
 
-// Reserve reserves the chunk that the inventory lacks most; ok is false where
-// it is full. However many workers ask, together they make no chunk too many.
+// Reserve reserves the chunk that the inventory needs most; ok is false if the
+// inventory is full. However many workers call it, they make no chunk too many.
 func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Inventory, lease time.Duration, now time.Time) (r Reservation, ok bool, err error) {
 	defer wrap(&err, "reserve a chunk to make")
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		if err := s.lockSetting(tx, inventoryLock); err != nil {
+	err = s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, inventoryLock); err != nil {
 			return err
 		}
-		counts, err := inventoryCounts(tx, keyID, now)
+		counts, err := inventoryCounts(t, keyID, now)
 		if err != nil {
 			return err
 		}
-		var size int64
-		size, ok, err = inventory.Missing(counts)
-		if err != nil || !ok {
+		r = Reservation{KeyID: keyID, Until: cut(now.Add(lease))}
+		if r.Size, ok, err = inventory.Missing(counts); err != nil || !ok {
 			return err
 		}
-		until := cut(now.Add(lease))
-		row := reservationRow{KeyID: keyID, Size: size, LeaseUntil: micros(until)}
-		if err := tx.Create(&row).Error; err != nil {
-			return err
-		}
-		r = Reservation{ID: row.ID, KeyID: keyID, Size: size, Until: until}
-		return nil
+		r.ID, err = t.insertID("INSERT INTO reservations (key_id, size, lease_until) VALUES (?, ?, ?)", r.KeyID, r.Size, micros(r.Until))
+		return err
 	})
 	if err != nil || !ok {
 		return Reservation{}, false, err
@@ -72,21 +64,169 @@ func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Invento
 	return r, true, nil
 }
 
-// ExtendLease gives the reservation until now plus lease. Where it has run out
-// already, another may have taken its place: then it fails with
-// ErrReservationGone.
+// ExtendLease extends the reservation to now plus lease. If it has ended, another
+// may have taken its place, and ExtendLease returns ErrReservationGone.
 func (s *Store) ExtendLease(ctx context.Context, reservationID int64, lease time.Duration, now time.Time) (err error) {
 	defer wrap(&err, "extend reservation %d", reservationID)
-	res := s.write.WithContext(ctx).Exec("UPDATE reservations SET lease_until = ? WHERE id = ? AND lease_until > ?",
-		micros(now.Add(lease)), reservationID, micros(now))
+	res := s.write.WithContext(ctx).Model(&reservationRow{}).Where("id = ? AND lease_until > ?", reservationID, micros(now)).
+		Update("lease_until", micros(now.Add(lease)))
 	if res.Error == nil && res.RowsAffected == 0 {
 		return ErrReservationGone
 	}
 	return res.Error
 }
 
-// ReleaseReservation gives a reservation back that will not be used.
+// ReleaseReservation deletes a reservation that is not needed any more.
 func (s *Store) ReleaseReservation(ctx context.Context, reservationID int64) (err error) {
 	defer wrap(&err, "release reservation %d", reservationID)
 	return s.write.WithContext(ctx).Delete(&reservationRow{}, reservationID).Error
+}
+
+// NewChunk is an encoded file for the inventory. Its first challenge is ready, so
+// that a hand-out computes nothing.
+type NewChunk struct {
+	Seed      string
+	Hash      node.FileHash
+	Size      int64
+	KeyID     int64
+	Challenge []byte
+	State     []byte // after Challenge was issued
+	Tag       io.Reader
+}
+
+// Chunk is a chunk that waits in the inventory.
+type Chunk struct {
+	ID       int64
+	FileID   int64
+	FileHash node.FileHash
+	Seed     string
+	Size     int64
+	KeyID    int64
+	TagSize  int64
+	Created  time.Time
+}
+
+// Stock adds a chunk to the inventory and deletes its reservation; id 0 means
+// that there is none. It returns ErrReservationGone if the reservation has ended
+// and ErrFileExists if the file is known. If the transaction must be repeated, a
+// Tag that is an io.Seeker is read again; with any other Tag, Stock fails.
+func (s *Store) Stock(ctx context.Context, reservationID int64, c NewChunk, now time.Time) (err error) {
+	defer wrap(&err, "stock a chunk of %d bytes", c.Size)
+	var start int64
+	seeker, seekable := c.Tag.(io.Seeker)
+	if seekable {
+		if start, err = seeker.Seek(0, io.SeekCurrent); err != nil {
+			return err
+		}
+	}
+	again := false
+	return s.transaction(ctx, func(t *tx) error {
+		if again {
+			if !seekable {
+				return unavailable{errTagRead}
+			}
+			if _, err := seeker.Seek(start, io.SeekStart); err != nil {
+				return err
+			}
+		}
+		again = true
+		if reservationID != 0 {
+			used, err := t.execCount("DELETE FROM reservations WHERE id = ? AND lease_until > ?", reservationID, micros(now))
+			if err != nil {
+				return err
+			}
+			if used == 0 {
+				return ErrReservationGone
+			}
+		}
+		return insertChunk(t, c, now)
+	})
+}
+
+func insertChunk(t *tx, c NewChunk, now time.Time) error {
+	cs := fileTable.without("id")
+	file := fileRow{Hash: c.Hash[:], Seed: c.Seed, Size: c.Size, KeyID: c.KeyID, Redundancy: 1}
+	id, err := t.insertID("INSERT INTO files ("+cs.list("")+") VALUES ("+placeholders(len(cs))+")", cs.appendArgs(nil, &file)...)
+	if isDuplicate(err) {
+		return ErrFileExists
+	}
+	if err != nil {
+		return err
+	}
+	size, err := insertTag(t, id, c.Tag)
+	if err != nil {
+		return err
+	}
+	if err := t.exec("UPDATE files SET tag_size = ? WHERE id = ?", size, id); err != nil {
+		return err
+	}
+	return insert(t, chunkTable, []chunkRow{{
+		FileID:    id,
+		KeyID:     c.KeyID,
+		Size:      c.Size,
+		Challenge: c.Challenge,
+		State:     c.State,
+		Created:   micros(now),
+	}}, "")
+}
+
+// ListChunks calls yield for every waiting chunk, in id order, until yield
+// returns an error.
+func (s *Store) ListChunks(ctx context.Context, yield func(Chunk) error) (err error) {
+	defer wrap(&err, "list chunks")
+	for after := int64(0); ; {
+		var page []Chunk
+		err := s.reader(ctx).query(func(rows *sql.Rows) error {
+			var c Chunk
+			var hash []byte
+			var created int64
+			if err := rows.Scan(&c.ID, &c.FileID, &c.Size, &c.KeyID, &created, &c.TagSize, &hash, &c.Seed); err != nil {
+				return err
+			}
+			c.FileHash, c.Created = node.FileHash(hash), moment(created)
+			page = append(page, c)
+			return nil
+		}, "SELECT c.id, c.file_id, c.size, c.key_id, c.created, f.tag_size, f.hash, f.seed"+
+			" FROM chunks c JOIN files f ON f.id = c.file_id WHERE c.id > ? ORDER BY c.id LIMIT ?", after, batchRows)
+		if err != nil {
+			return err
+		}
+		for _, c := range page {
+			if err := yield(c); err != nil {
+				return err
+			}
+			after = c.ID
+		}
+		if len(page) < batchRows {
+			return nil
+		}
+	}
+}
+
+// ClearChunks empties the inventory and returns how many chunks it deleted.
+func (s *Store) ClearChunks(ctx context.Context) (cleared int64, err error) {
+	defer wrap(&err, "clear chunks")
+	for {
+		n := 0
+		err := s.transaction(ctx, func(t *tx) error {
+			rows, err := selectRows(t, chunkTable.only("id", "file_id"),
+				"FROM chunks"+s.dialect.byID+" ORDER BY id LIMIT ?"+s.dialect.skipLocked, batchRows)
+			n = len(rows)
+			if err != nil || n == 0 {
+				return err
+			}
+			ids, files := make([]int64, n), make([]int64, n)
+			for i, row := range rows {
+				ids[i], files[i] = row.ID, row.FileID
+			}
+			if err := t.exec("DELETE FROM chunks WHERE id IN " + idList(ids)); err != nil {
+				return err
+			}
+			return deleteFiles(t, files)
+		})
+		if err != nil || n == 0 {
+			return cleared, err
+		}
+		cleared += int64(n)
+	}
 }

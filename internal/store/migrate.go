@@ -41,11 +41,7 @@ func (s *Store) MigrateDown(ctx context.Context, version int64) (err error) {
 // one that this program wants. It writes nothing.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
 	defer wrap(&err, "read schema version")
-	pool, err := s.read.DB()
-	if err != nil {
-		return 0, 0, err
-	}
-	p, err := s.provider(pool)
+	p, err := s.provider(s.read.pool)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -53,7 +49,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 		want = max(want, source.Version)
 	}
 	db := s.read.WithContext(ctx)
-	if err := pool.PingContext(ctx); err != nil {
+	if err := s.read.pool.PingContext(ctx); err != nil {
 		return 0, want, err // HasTable takes an error for "no"
 	}
 	if !db.Migrator().HasTable(versionTable) {
@@ -66,11 +62,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 // migrate runs do on a pool for migrating.
 func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) error {
 	if s.opt.Driver == SQLite {
-		pool, err := s.write.DB()
-		if err != nil {
-			return err
-		}
-		return s.migrateSQLite(ctx, pool, do)
+		return s.migrateSQLite(ctx, do)
 	}
 	pool, err := s.openForMigration()
 	if err != nil {
@@ -87,8 +79,8 @@ func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) err
 // migrateSQLite has no lock to hold over several transactions. Each migration
 // is one, though: the loser of two fails at the first table, and then finds
 // the winner's work done.
-func (s *Store) migrateSQLite(ctx context.Context, pool *sql.DB, do func(*goose.Provider) error) error {
-	p, err := s.provider(pool)
+func (s *Store) migrateSQLite(ctx context.Context, do func(*goose.Provider) error) error {
+	p, err := s.provider(s.write.pool)
 	if err != nil {
 		return err
 	}

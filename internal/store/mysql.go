@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -13,14 +14,53 @@ import (
 	"gorm.io/gorm"
 )
 
-// How long to wait for the server, where the DSN does not say. A server that
-// hangs must be noticed within the time that a farmer waits.
+var mysqlDialect = dialect{
+	name:        "mysql",
+	forUpdate:   " FOR UPDATE",
+	skipLocked:  " FOR UPDATE SKIP LOCKED",
+	byID:        " FORCE INDEX (PRIMARY)",
+	bySize:      " FORCE INDEX (chunks_key_size)",
+	updateRows:  500,
+	byInterval:  true,
+	joinInOrder: " STRAIGHT_JOIN ",
+	pipelines:   true,
+	snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+	orLock:      func(key string) string { return " ON DUPLICATE KEY UPDATE " + key + " = " + key },
+	orSet: func(_ string, columns ...string) string {
+		return " ON DUPLICATE KEY UPDATE " + assignments(columns, mysqlInserted)
+	},
+	orAdd: func(_, sums []string) string {
+		return " ON DUPLICATE KEY UPDATE " + additions(sums, mysqlInserted)
+	},
+}
+
+// mysqlInserted names the value that an INSERT has for a column. MySQL deprecates
+// VALUES(), but MariaDB has nothing else.
+func mysqlInserted(column string) string { return "VALUES(" + column + ")" }
+
+// assignments lists "column = inserted" for each column.
+func assignments(columns []string, inserted func(string) string) string {
+	all := make([]string, len(columns))
+	for i, c := range columns {
+		all[i] = c + " = " + inserted(c)
+	}
+	return strings.Join(all, ", ")
+}
+
+// additions lists "column = column + inserted" for each column.
+func additions(columns []string, inserted func(string) string) string {
+	return assignments(columns, func(c string) string { return c + " + " + inserted(c) })
+}
+
+// Timeouts that apply if the DSN sets none. A server that hangs must be noticed
+// within the time that a farmer waits.
 const (
 	dialTimeout = 5 * time.Second
 	ioTimeout   = 30 * time.Second
 )
 
-// mysqlConfig reads the DSN and sets what the store relies on, whatever the
+// mysqlConfig reads the DSN and sets what the store depends on, whatever the
 // DSN says.
 func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 	cfg, err := mysql.ParseDSN(dsn)
@@ -40,17 +80,17 @@ func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 		cfg.WriteTimeout = ioTimeout
 	}
 	cfg.Loc = time.UTC
-	cfg.ClientFoundRows = true   // an UPDATE that changes nothing found its row all the same
+	cfg.ClientFoundRows = true   // an UPDATE counts the rows it found, not those it changed
 	cfg.RejectReadOnly = true    // after a failover, leave the old primary
 	cfg.InterpolateParams = true // one round trip a statement; safe in utf8mb4
-	cfg.MultiStatements = true   // for pipelines; no text from outside is ever part of a statement
+	cfg.MultiStatements = true   // for pipelined transactions; no input is ever part of a statement's text
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Logger = driverLogger{logger}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
-	// Strict, so that a value that does not fit is an error; and without the
-	// modes that change what a quoted text means.
+	// Strict: a value that does not fit is an error. The list also leaves out the
+	// modes that change how quoted text is read.
 	cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 	if _, ok := cfg.Params["innodb_lock_wait_timeout"]; !ok {
 		cfg.Params["innodb_lock_wait_timeout"] = "5"
@@ -58,16 +98,15 @@ func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// openMySQL connects to nothing yet: a node starts while its database is down,
-// and says so when asked for something.
-func openMySQL(opt Options) (write, read *gorm.DB, err error) {
+// openMySQL does not connect yet: a node can start before its database.
+func openMySQL(opt Options) (database, error) {
 	cfg, err := mysqlConfig(opt.DSN, opt.Logger)
 	if err != nil {
-		return nil, nil, err
+		return database{}, err
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("MySQL DSN: %w", err)
+		return database{}, fmt.Errorf("MySQL DSN: %w", err)
 	}
 	pool := sql.OpenDB(readCommitted{connector})
 	pool.SetMaxOpenConns(opt.MaxOpen)
@@ -75,21 +114,21 @@ func openMySQL(opt Options) (write, read *gorm.DB, err error) {
 	pool.SetConnMaxLifetime(opt.MaxLifetime)
 	db, err := gorm.Open(gormmysql.New(gormmysql.Config{
 		Conn: pool,
-		// Otherwise gorm would ask for the version, and use RETURNING where
+		// Otherwise gorm would ask for the version, and use RETURNING if
 		// MariaDB has it.
 		SkipInitializeWithVersion: true,
 	}), gormConfig(opt.Logger))
 	if err != nil {
 		pool.Close()
-		return nil, nil, err
+		return database{}, err
 	}
-	return db, db, nil
+	return database{db, pool}, nil
 }
 
 // readCommitted makes connections whose transactions run at READ COMMITTED.
-// Saying so once a connection saves a round trip a transaction. It is a
-// statement and not a variable in the DSN because the variable has one name in
-// MySQL 8 and another in MariaDB 10.
+// Setting this once a connection saves a round trip a transaction. It is a
+// statement and not a variable in the DSN because the variable has different
+// names in MySQL 8 and MariaDB 10.
 type readCommitted struct{ driver.Connector }
 
 func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
@@ -105,8 +144,8 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// driverLogger passes on what the driver has to say, which is about broken
-// connections and never about statements.
+// driverLogger logs what the driver reports: broken connections, never
+// statements.
 type driverLogger struct{ *slog.Logger }
 
 func (l driverLogger) Print(v ...any) { l.Debug("mysql driver: " + fmt.Sprint(v...)) }

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
-
-	"gorm.io/gorm"
 )
 
-func insertSetting(tx *gorm.DB, name string) error {
-	_, err := exec(tx, "INSERT INTO settings (name, value) VALUES (?, ?)", name, []byte("'?; DROP TABLE settings"))
-	return err
+func insertSetting(t *tx, name string) error {
+	return t.exec("INSERT INTO settings (name, value) VALUES (?, ?)", name, []byte("'?; DROP TABLE settings"))
 }
 
 // settings are the names of the rows that the tests here write.
@@ -24,12 +21,12 @@ func (f *fixture) settings(t *testing.T) (names []string) {
 // A query sees what the statements before it did, and all is committed.
 func TestPipeline(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error {
+		must(t, f.pipelined(t.Context(), func(tx *tx) error {
 			for i, name := range []string{"pipeline 1", "pipeline 2", "pipeline 3"} {
 				if err := insertSetting(tx, name); err != nil {
 					return err
 				}
-				n, err := number(tx, "SELECT COUNT(*) FROM settings WHERE name LIKE ?", "pipeline%")
+				n, err := tx.number("SELECT COUNT(*) FROM settings WHERE name LIKE ?", "pipeline%")
 				if err != nil || n != int64(i+1) {
 					t.Errorf("%d rows, %v after %d were inserted", n, err, i+1)
 				}
@@ -49,19 +46,19 @@ func TestPipeline(t *testing.T) {
 // no connection.
 func TestPipelineFails(t *testing.T) {
 	wrong := errors.New("wrong")
-	for name, fn := range map[string]func(context.CancelFunc, *gorm.DB) error{
-		"the function": func(_ context.CancelFunc, _ *gorm.DB) error { return wrong },
-		"a statement":  func(_ context.CancelFunc, tx *gorm.DB) error { return insertSetting(tx, "pipeline 0") },
-		"a statement before a query": func(_ context.CancelFunc, tx *gorm.DB) error {
+	for name, fn := range map[string]func(context.CancelFunc, *tx) error{
+		"the function": func(_ context.CancelFunc, _ *tx) error { return wrong },
+		"a statement":  func(_ context.CancelFunc, tx *tx) error { return insertSetting(tx, "pipeline 0") },
+		"a statement before a query": func(_ context.CancelFunc, tx *tx) error {
 			if err := insertSetting(tx, "pipeline 0"); err != nil {
 				return err
 			}
-			_, err := number(tx, "SELECT 1")
+			_, err := tx.number("SELECT 1")
 			return err
 		},
-		"the context": func(cancel context.CancelFunc, _ *gorm.DB) error { cancel(); return nil },
-		"the context after a query": func(cancel context.CancelFunc, tx *gorm.DB) error {
-			_, err := number(tx, "SELECT 1")
+		"the context": func(cancel context.CancelFunc, _ *tx) error { cancel(); return nil },
+		"the context after a query": func(cancel context.CancelFunc, tx *tx) error {
+			_, err := tx.number("SELECT 1")
 			cancel()
 			return err
 		},
@@ -71,7 +68,7 @@ func TestPipelineFails(t *testing.T) {
 				must(t, f.write.Exec("INSERT INTO settings (name, value) VALUES ('pipeline 0', '')").Error)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				err := f.pipelined(ctx, func(tx *gorm.DB) error {
+				err := f.pipelined(ctx, func(tx *tx) error {
 					if err := insertSetting(tx, "pipeline 1"); err != nil {
 						return err
 					}
@@ -80,13 +77,11 @@ func TestPipelineFails(t *testing.T) {
 				if err == nil {
 					t.Error("it did not fail")
 				}
-				must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error { return insertSetting(tx, "pipeline 1") }))
+				must(t, f.pipelined(t.Context(), func(tx *tx) error { return insertSetting(tx, "pipeline 1") }))
 				if got, want := f.settings(t), []string{"pipeline 0", "pipeline 1"}; !slices.Equal(got, want) {
 					t.Errorf("committed %v, want %v", got, want)
 				}
-				pool, err := f.write.DB()
-				must(t, err)
-				if n := pool.Stats().InUse; n != 0 {
+				if n := f.write.pool.Stats().InUse; n != 0 {
 					t.Errorf("%d connections in use", n)
 				}
 			})
@@ -98,10 +93,9 @@ func TestPipelineFails(t *testing.T) {
 func TestPipelineOfMuch(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		const rows, size = 200, 100_000 // more than a packet, as MariaDB has it
-		must(t, f.pipelined(t.Context(), func(tx *gorm.DB) error {
+		must(t, f.pipelined(t.Context(), func(tx *tx) error {
 			for range rows {
-				_, err := exec(tx, "UPDATE settings SET value = ? WHERE name = 'none'", make([]byte, size))
-				if err != nil {
+				if err := tx.exec("UPDATE settings SET value = ? WHERE name = 'none'", make([]byte, size)); err != nil {
 					return err
 				}
 			}
@@ -124,8 +118,8 @@ func TestPipelineLosesConnection(t *testing.T) {
 		want  error
 	}{"pipeline before": {true, nil}, "pipeline at": {false, ErrUnavailable}} {
 		lost := false
-		err := f.pipelined(t.Context(), func(tx *gorm.DB) error {
-			id, err := number(tx, "SELECT CONNECTION_ID()")
+		err := f.pipelined(t.Context(), func(tx *tx) error {
+			id, err := tx.number("SELECT CONNECTION_ID()")
 			if err != nil {
 				return err
 			}
@@ -133,7 +127,7 @@ func TestPipelineLosesConnection(t *testing.T) {
 				lost = true
 				must(t, other.write.Exec("KILL ?", id).Error)
 				if c.query {
-					if _, err := number(tx, "SELECT 1"); err != nil {
+					if _, err := tx.number("SELECT 1"); err != nil {
 						return err
 					}
 				}

@@ -55,19 +55,19 @@ func TestCommitOnCopies(t *testing.T) {
 		wrong, wrongAgain    = node.Invalid, node.InvalidAgain
 	)
 	tests := []struct {
-		name     string
-		before   func(*testing.T, *crowd) // happens after the copies were made
-		verdicts func(*crowd) []Verdict
-		presumed bool // whether the copies do
-		want     []node.Outcome
+		name       string
+		before     func(*testing.T, *crowd) // happens after the copies were made
+		verdicts   func(*crowd) []Verdict
+		optimistic bool // whether the copies do
+		want       []node.Outcome
 	}{
-		{name: "as the rows are", presumed: true, want: []node.Outcome{ok, ok, wrong}, verdicts: func(c *crowd) []Verdict {
+		{name: "as the rows are", optimistic: true, want: []node.Outcome{ok, ok, wrong}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[1], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[2], false, now)}
 		}},
-		{name: "twice in a batch", presumed: true, want: []node.Outcome{ok, again, otherwise}, verdicts: func(c *crowd) []Verdict {
+		{name: "twice in a batch", optimistic: true, want: []node.Outcome{ok, again, otherwise}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[0], false, now)}
 		}},
-		{name: "twice wrong, then right", presumed: true, want: []node.Outcome{wrong, wrongAgain, ok}, verdicts: func(c *crowd) []Verdict {
+		{name: "twice wrong, then right", optimistic: true, want: []node.Outcome{wrong, wrongAgain, ok}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[0], false, now), onCopy(c.copies[0], false, now), onCopy(c.copies[0], true, now)}
 		}},
 		{name: "answered since", want: []node.Outcome{ok, again}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
@@ -122,9 +122,9 @@ func TestCommitOnCopies(t *testing.T) {
 				was := c.state(t)
 				verdicts := tt.verdicts(c)
 				kept := copiesOf(verdicts)
-				if !tt.presumed {
-					_, err := c.Store.commit(t.Context(), verdicts, 3, c.presumeBatch)
-					if !errors.Is(err, errPresumed) {
+				if !tt.optimistic {
+					_, err := c.Store.commit(t.Context(), verdicts, 3, c.loadCopies)
+					if !errors.Is(err, errStaleCopy) {
 						t.Errorf("committed on the copies alone: %v", err)
 					}
 					if now := c.state(t); !reflect.DeepEqual(now, was) {
@@ -149,7 +149,7 @@ func TestCommitOnCopies(t *testing.T) {
 func TestCommitOnCopiesAlone(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c := newCrowd(t, f)
-		_, err := c.Store.commit(t.Context(), both(start)(c), 3, c.presumeBatch)
+		_, err := c.Store.commit(t.Context(), both(start)(c), 3, c.loadCopies)
 		must(t, err)
 		if n := c.state(t).Heartbeats[c.mine.ID]; n != 2 {
 			t.Errorf("%d heartbeats", n)

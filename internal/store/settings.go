@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
 	"fmt"
-
-	"gorm.io/gorm"
+	"slices"
+	"time"
 )
 
-// The rows of settings: values, and locks that have no other row.
+// The rows of settings: values, and locks that have no row of their own.
 const (
 	ipHashKeySetting = "ip_hash_key"
 	keysLock         = "lock_heartbeat_keys"
@@ -19,34 +21,148 @@ const (
 
 const ipHashKeyBytes = 32
 
-// IPHashKey is the key for node.IPHash: 32 random bytes, made on first use and
-// the same ever after.
+// IPHashKey returns the key for node.IPHash: 32 random bytes, created on first
+// use and never changed.
 func (s *Store) IPHashKey(ctx context.Context) (key []byte, err error) {
 	defer wrap(&err, "read IP hash key")
-	if key, err = s.ipHashKey(s.read.WithContext(ctx)); key != nil || err != nil {
+	if key, err = ipHashKey(s.reader(ctx)); key != nil || err != nil {
 		return key, err
 	}
 	fresh := make([]byte, ipHashKeyBytes)
 	rand.Read(fresh)
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		// Where another was first, this leaves its key and waits for it.
-		if err := s.insertOrLock(tx, "settings", []string{"name", "value"}, ipHashKeySetting, fresh); err != nil {
+	err = s.transaction(ctx, func(t *tx) (err error) {
+		// If another process was first, this waits for it and leaves its key.
+		if err := s.insertOrLockSetting(t, ipHashKeySetting, fresh); err != nil {
 			return err
 		}
-		key, err = s.ipHashKey(tx)
+		key, err = ipHashKey(t)
 		return err
 	})
 	return key, err
 }
 
-func (s *Store) ipHashKey(tx *gorm.DB) ([]byte, error) {
-	var row settingRow
-	err := tx.Where("name = ?", ipHashKeySetting).Limit(1).Find(&row).Error
-	if err != nil || row.Name == "" {
+func ipHashKey(t *tx) ([]byte, error) {
+	key, err := setting(t, ipHashKeySetting)
+	if err == nil && key != nil && len(key) != ipHashKeyBytes {
+		err = fmt.Errorf("setting %s has %d bytes, not %d", ipHashKeySetting, len(key), ipHashKeyBytes)
+	}
+	return key, err
+}
+
+// setting returns the value with this name, or nil.
+func setting(t *tx, name string) (value []byte, err error) {
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&value) }, "SELECT value FROM settings WHERE name = ?", name)
+	return value, err
+}
+
+func (s *Store) insertOrLockSetting(t *tx, name string, value []byte) error {
+	return t.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+s.dialect.orLock("name"), name, value)
+}
+
+// lockSetting takes the lock with this name: a row in settings that is created
+// on first use. One transaction holds it at a time.
+func (s *Store) lockSetting(t *tx, name string) error {
+	return s.insertOrLockSetting(t, name, []byte{})
+}
+
+// lockIP takes the lock of an IP address.
+func (s *Store) lockIP(t *tx, ip string) error {
+	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), ip)
+}
+
+// TakeTurn reports whether the caller shall now do the work that one of all
+// processes does once in each interval. It holds no lock: if the process dies at
+// the work, another process takes the next turn.
+func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, now time.Time) (taken bool, err error) {
+	defer wrap(&err, "take the turn to %s", what)
+	name := "turn_" + what
+	due, err := turnDue(s.reader(ctx), name, each, now)
+	if err != nil || !due {
+		return false, err
+	}
+	err = s.transaction(ctx, func(t *tx) (err error) {
+		if err := s.lockSetting(t, name); err != nil {
+			return err
+		}
+		if taken, err = turnDue(t, name, each, now); err != nil || !taken {
+			return err
+		}
+		value := binary.BigEndian.AppendUint64(nil, uint64(micros(now)))
+		return t.exec("UPDATE settings SET value = ? WHERE name = ?", value, name)
+	})
+	return taken && err == nil, err
+}
+
+// turnDue reports whether the last turn is long enough ago, or so far in the
+// future that a clock must have been set back.
+func turnDue(t *tx, name string, each time.Duration, now time.Time) (bool, error) {
+	value, err := setting(t, name)
+	if err != nil {
+		return false, err
+	}
+	if len(value) != 8 {
+		return true, nil // never taken
+	}
+	since := now.Sub(moment(int64(binary.BigEndian.Uint64(value))))
+	return since >= each || since < -each, nil
+}
+
+// Key identifies a heartbeat key by its fingerprint; the database does not hold
+// its secret.
+type Key struct {
+	Fingerprint string
+	Type        string
+}
+
+// RegisterKeys records the node's heartbeat keys and returns their ids in the
+// same order. It adds new ones. If the database knows a key that the node does
+// not have, it returns ErrKeyMissing: without the key its contracts could not
+// be verified.
+func (s *Store) RegisterKeys(ctx context.Context, keys []Key, now time.Time) (ids []int64, err error) {
+	defer wrap(&err, "register heartbeat keys")
+	err = s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, keysLock); err != nil {
+			return err
+		}
+		known, err := knownKeys(t, keys)
+		if err != nil {
+			return err
+		}
+		ids = make([]int64, len(keys))
+		for i, key := range keys {
+			id, ok := known[key.Fingerprint]
+			if !ok {
+				id, err = t.insertID("INSERT INTO heartbeat_keys (fingerprint, type, created) VALUES (?, ?, ?)",
+					key.Fingerprint, key.Type, micros(now))
+				if err != nil {
+					return err
+				}
+			}
+			ids[i], known[key.Fingerprint] = id, id
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	if len(row.Value) != ipHashKeyBytes {
-		return nil, fmt.Errorf("setting %s has %d bytes, not %d", ipHashKeySetting, len(row.Value), ipHashKeyBytes)
-	}
-	return row.Value, nil
+	return ids, nil
+}
+
+// knownKeys maps the fingerprints in the database to their ids. Each must be
+// among the given keys.
+func knownKeys(t *tx, given []Key) (map[string]int64, error) {
+	known := map[string]int64{}
+	err := t.query(func(rows *sql.Rows) error {
+		var id int64
+		var k Key
+		if err := rows.Scan(&id, &k.Fingerprint, &k.Type); err != nil {
+			return err
+		}
+		if !slices.Contains(given, k) {
+			return fmt.Errorf("%w: %s %s", ErrKeyMissing, k.Type, k.Fingerprint)
+		}
+		known[k.Fingerprint] = id
+		return nil
+	}, "SELECT id, fingerprint, type FROM heartbeat_keys ORDER BY id")
+	return known, err
 }

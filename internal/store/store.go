@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,25 +50,35 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is a node's records. It is safe for concurrent use.
+// Store holds a node's records. It is safe for concurrent use.
 type Store struct {
 	opt         Options
 	dialect     dialect
-	write, read *gorm.DB // one pool for MySQL, two for SQLite
+	log         slowLog
+	write, read database // the same for MySQL
 }
 
-// Open opens the database. It makes no tables: see Migrate. With MySQL it does
+// database is a connection pool, and gorm on top of it. gorm runs single
+// statements on models; transactions use the pool, see tx.
+type database struct {
+	*gorm.DB
+	pool *sql.DB
+}
+
+// Open opens the database. It creates no tables: see Migrate. With MySQL it does
 // not wait for the server either: see Ping.
 func Open(_ context.Context, opt Options) (s *Store, err error) {
 	defer wrap(&err, "open store")
-	s = &Store{opt: opt.withDefaults()}
+	opt = opt.withDefaults()
+	s = &Store{opt: opt, log: slowLog{opt.Logger}}
 	switch opt.Driver {
 	case MySQL:
 		s.dialect = mysqlDialect
-		s.write, s.read, err = openMySQL(s.opt)
+		s.write, err = openMySQL(opt)
+		s.read = s.write
 	case SQLite:
 		s.dialect = sqliteDialect
-		s.write, s.read, err = openSQLite(s.opt)
+		s.write, s.read, err = openSQLite(opt)
 	default:
 		err = fmt.Errorf("driver %q: must be %s or %s", opt.Driver, MySQL, SQLite)
 	}
@@ -77,29 +88,56 @@ func Open(_ context.Context, opt Options) (s *Store, err error) {
 	return s, nil
 }
 
-// Close ends all connections.
-func (s *Store) Close() error {
-	err := closePool(s.write)
-	if s.read != s.write {
-		err = errors.Join(err, closePool(s.read))
-	}
-	return err
-}
+// Close closes all connections.
+func (s *Store) Close() error { return errors.Join(s.write.pool.Close(), s.read.pool.Close()) }
 
-// Ping says whether the database answers.
+// Ping checks that the database can be reached.
 func (s *Store) Ping(ctx context.Context) (err error) {
 	defer wrap(&err, "ping")
-	pool, err := s.read.DB()
-	if err != nil {
-		return err
-	}
-	return pool.PingContext(ctx)
+	return s.read.pool.PingContext(ctx)
 }
 
-func closePool(db *gorm.DB) error {
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
-	return pool.Close()
+// dialect holds the SQL and the abilities that differ between the databases.
+type dialect struct {
+	name string
+
+	// forUpdate locks the rows that a SELECT finds; skipLocked locks only those
+	// that are free. SQLite needs neither: it has one writer at a time, which locks the database from its start.
+	forUpdate, skipLocked string
+
+	// byID and bySize follow a table's name and choose the index. Without them the database may
+	// scan the table, lock in another order, or lock rows that it sorts out later.
+	byID, bySize string
+
+	// updateRows limits the rows of one UPDATE; byInterval allows INTERVAL in
+	// it, see updateText.
+	updateRows int
+	byInterval bool
+
+	// joinInOrder joins the table that follows to the one before, and makes the
+	// database read them in this order.
+	joinInOrder string
+
+	// pipelines reports whether the database accepts several statements at once.
+	pipelines bool
+
+	// snapshot lets a transaction that reads see one state of the database, as
+	// SQLite's always do.
+	snapshot *sql.TxOptions
+
+	// clock is the database's own time, in microseconds since the Unix epoch.
+	clock string
+
+	// orLock ends an INSERT that, if a row with this unique key exists, locks
+	// that row and leaves it unchanged. INSERT IGNORE would take a shared lock, and two
+	// transactions that then write the row would deadlock.
+	orLock func(key string) string
+
+	// orSet ends an INSERT that, if a row with this key exists, sets the columns
+	// of that row.
+	orSet func(key string, columns ...string) string
+
+	// orAdd ends an INSERT that, if a row with this key exists, adds the columns
+	// to that row.
+	orAdd func(key, sums []string) string
 }

@@ -140,6 +140,15 @@ func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...i
 	return contracts
 }
 
+// Contract finds the token's contract for a file, or returns ErrNotFound.
+func (f *fixture) Contract(ctx context.Context, tokenID int64, hash node.FileHash) (node.Contract, error) {
+	found, err := f.Contracts(ctx, tokenID, []node.FileHash{hash})
+	if c, ok := found[hash]; ok || err != nil {
+		return c, err
+	}
+	return node.Contract{}, ErrNotFound
+}
+
 // answer is a verdict on the first challenge of a contract.
 func answer(token Token, h held, valid bool, received time.Time) Verdict {
 	return Verdict{

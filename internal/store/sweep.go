@@ -6,30 +6,90 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"gorm.io/gorm"
 )
 
-// Expire marks contracts over that expired before, up to limit of them, and
-// takes them off their tokens' counts. It returns how many it looked at: less
-// than limit means that none is left. Sweepers at work at the same time do no
-// harm.
+// Cleaned counts what Clean did.
+type Cleaned struct {
+	Expired      int64 // contracts marked as expired
+	Contracts    int64 // contracts deleted
+	Tags         int64 // tags deleted whose files remain
+	Files        int64 // files deleted
+	Reservations int64
+	IPs          int64
+}
+
+// cleanRows limits the rows of one step of Clean.
+const cleanRows = 1000
+
+// Clean does all of the sweeper's work at once.
+func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
+	defer wrap(&err, "clean")
+	if done, err = s.CleanContracts(ctx, keep, now); err != nil {
+		return done, err
+	}
+	done.IPs, err = s.PruneIPs(ctx)
+	return done, err
+}
+
+// CleanContracts marks contracts that expired before now, deletes contracts that
+// expired longer than keep ago, and then deletes what nothing refers to any
+// more. Its cost depends on what there is to do, not on the size of the tables.
+func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
+	defer wrap(&err, "clean contracts")
+	for _, step := range []struct {
+		count *int64
+		run   func() (int64, error)
+	}{
+		{&done.Expired, func() (int64, error) { return s.Expire(ctx, now, cleanRows) }},
+		{&done.Contracts, func() (int64, error) { return s.DeleteExpired(ctx, now.Add(-keep), cleanRows) }},
+		{&done.Tags, func() (int64, error) { return s.DeleteTags(ctx, cleanRows) }},
+		{&done.Files, func() (int64, error) { return s.DeleteOrphanFiles(ctx, cleanRows) }},
+	} {
+		for n := int64(cleanRows); n == cleanRows; {
+			if n, err = step.run(); err != nil {
+				return done, err
+			}
+			*step.count += n
+		}
+	}
+	err = s.write.WithContext(ctx).Exec("DELETE FROM departures WHERE changed < "+s.dialect.clock+" - ?", departuresKept.Microseconds()).Error
+	if err != nil {
+		return done, err
+	}
+	done.Reservations, err = s.DropStaleReservations(ctx, now)
+	return done, err
+}
+
+// Expire marks contracts that expired before a time and subtracts them from
+// their tokens' counts. It returns how many contracts it examined: fewer than
+// limit means that none is left. Several sweepers may run at once.
 //
-// before lies some way in the past: an answer received in time may have its
-// verdict still to come. One that comes even later makes its contract live
-// again.
+// before must lie some time in the past: the verdict on a proof that was
+// received in time may still come. A verdict that comes even later makes its contract
+// live again.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int64, err error) {
 	defer wrap(&err, "expire contracts")
-	var due []contractRow
-	err = s.read.WithContext(ctx).Select("id, token_id").Where("live = 1 AND expiry <= ?", micros(before)).
-		Order("expiry").Limit(limit).Find(&due).Error
+	due, err := s.contractsUntil(ctx, true, before, limit)
 	if err != nil {
 		return 0, err
 	}
-	slices.SortFunc(due, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
-	for batch := range slices.Chunk(due, batchRows) {
-		err := s.transaction(ctx, func(tx *gorm.DB) error { return s.expire(tx, batch, before) })
-		if err != nil {
+	return inBatches(ctx, s, due, func(t *tx, batch []contractRow) error { return s.expire(t, batch, before) })
+}
+
+// contractsUntil finds contracts that expired until a time, the oldest first,
+// and sorts them by token.
+func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) (found []contractRow, err error) {
+	err = s.read.WithContext(ctx).Select("id, token_id, file_id").Where("live = ? AND expiry <= ?", live, micros(until)).
+		Order("expiry").Limit(limit).Find(&found).Error
+	slices.SortFunc(found, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
+	return found, err
+}
+
+// inBatches calls do with some of the rows at a time, in a transaction each, and
+// returns how many rows were done.
+func inBatches[R any](ctx context.Context, s *Store, rows []R, do func(*tx, []R) error) (n int64, err error) {
+	for batch := range slices.Chunk(rows, batchRows) {
+		if err := s.transaction(ctx, func(t *tx) error { return do(t, batch) }); err != nil {
 			return n, err
 		}
 		n += int64(len(batch))
@@ -37,169 +97,129 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int6
 	return n, nil
 }
 
-func (s *Store) expire(tx *gorm.DB, due []contractRow, before time.Time) error {
-	tokenIDs, ids := make([]int64, len(due)), make([]int64, len(due))
-	for i, row := range due {
-		tokenIDs[i], ids[i] = row.TokenID, row.ID
-	}
-	tokens, err := s.lockTokens(tx, tokenIDs)
+func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
+	tokens, err := s.lockTokens(t, idsOf(due, func(c contractRow) int64 { return c.TokenID }))
 	if err != nil {
 		return err
 	}
-	rows, err := s.lockDue(tx, ids, before)
-	if err != nil {
+	// Others were answered or swept in the meantime.
+	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
+	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
+		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
+	if err != nil || len(rows) == 0 {
 		return err
 	}
 	touched := map[int64]*lockedToken{}
-	var over []int64
+	var expired []int64
 	for _, row := range rows {
-		t := tokens[row.TokenID]
-		t.lose(moment(row.Expiry), row.Size)
-		touched[t.ID] = t
-		over = append(over, row.ID)
+		token := tokens[row.TokenID]
+		token.expireContract(moment(row.Expiry), row.Size)
+		touched[token.ID] = token
+		expired = append(expired, row.ID)
 	}
-	if len(over) == 0 {
-		return nil
-	}
-	if err := tx.Exec("UPDATE contracts SET live = 0 WHERE id IN ?", over).Error; err != nil {
+	if err := t.exec("UPDATE contracts SET live = 0 WHERE id IN " + idList(expired)); err != nil {
 		return err
 	}
-	return s.saveTokens(tx, slices.Collect(maps.Values(touched)))
+	return s.saveTokens(t, slices.Collect(maps.Values(touched)))
 }
 
-// lockDue locks those of the contracts, in id order, that are over still:
-// others were answered, or swept, since somebody looked. Their tokens are
-// locked already, and so nobody else changes them meanwhile.
-func (s *Store) lockDue(tx *gorm.DB, ids []int64, before time.Time) ([]contractRow, error) {
-	var rows []contractRow
-	err := tx.Raw("SELECT id, token_id, size, expiry FROM contracts"+s.dialect.byID+
-		" WHERE id IN ? AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, distinct(ids), micros(before)).
-		Scan(&rows).Error
-	return rows, err
+func idsOf[R any](rows []R, id func(R) int64) []int64 {
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = id(row)
+	}
+	return ids
 }
 
-// DeleteTags deletes the tags, of up to limit files, whose farmer has answered
-// once and so has them, or whose contract is over.
+// DeleteTags deletes the tags, of up to limit files, that nobody needs: the
+// farmer has sent a proof and so has the tag, or the contract expired.
 func (s *Store) DeleteTags(ctx context.Context, limit int) (n int64, err error) {
 	defer wrap(&err, "delete tags")
-	var files []int64
-	// Tags are few beside contracts: those of the inventory and of what was
-	// handed out since the last sweep.
-	err = s.read.WithContext(ctx).Raw("SELECT DISTINCT t.file_id FROM tags t JOIN contracts c ON c.file_id = t.file_id"+
-		" WHERE t.part = 0 AND (c.sequence > 0 OR c.answered = 1 OR c.live = 0) LIMIT ?", limit).Scan(&files).Error
+	// There are far fewer tags than contracts: those of the inventory and of
+	// hand-outs since the last sweep.
+	files, err := s.reader(ctx).numbers("SELECT DISTINCT t.file_id FROM tags t JOIN contracts c ON c.file_id = t.file_id"+
+		" WHERE t.part = 0 AND (c.sequence > 0 OR c.answered = 1 OR c.live = 0) LIMIT ?", limit)
 	if err != nil {
 		return 0, err
 	}
-	for batch := range slices.Chunk(distinct(files), batchRows) {
-		err := s.transaction(ctx, func(tx *gorm.DB) error {
-			return tx.Exec("DELETE FROM tags WHERE file_id IN ?", batch).Error
-		})
-		if err != nil {
-			return n, err
-		}
-		n += int64(len(batch))
-	}
-	return n, nil
+	return inBatches(ctx, s, distinct(files), func(t *tx, batch []int64) error {
+		return t.exec("DELETE FROM tags WHERE file_id IN " + idList(batch))
+	})
 }
 
-// DeleteExpired deletes up to limit contracts that are marked over and expired
-// before olderThan, with their files. Until then farmers are told that they
-// expired.
+// DeleteExpired deletes up to limit contracts that are marked as expired and
+// expired before olderThan, with their files. Until then a farmer's proof gets the
+// outcome "contract expired".
 func (s *Store) DeleteExpired(ctx context.Context, olderThan time.Time, limit int) (n int64, err error) {
 	defer wrap(&err, "delete expired contracts")
-	var over []contractRow
-	err = s.read.WithContext(ctx).Select("id, token_id, file_id").Where("live = 0 AND expiry <= ?", micros(olderThan)).
-		Order("expiry").Limit(limit).Find(&over).Error
+	expired, err := s.contractsUntil(ctx, false, olderThan, limit)
 	if err != nil {
 		return 0, err
 	}
-	slices.SortFunc(over, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
-	for batch := range slices.Chunk(over, batchRows) {
-		tokens, ids, files := make([]int64, len(batch)), make([]int64, len(batch)), make([]int64, len(batch))
-		for i, row := range batch {
-			tokens[i], ids[i], files[i] = row.TokenID, row.ID, row.FileID
-		}
-		err := s.transaction(ctx, func(tx *gorm.DB) error {
-			if _, err := s.lockTokens(tx, tokens); err != nil {
-				return err
-			}
-			res := tx.Exec("DELETE FROM contracts WHERE id IN ? AND live = 0", distinct(ids))
-			if res.Error != nil {
-				return res.Error
-			}
-			_, err := deleteFiles(tx, files)
+	return inBatches(ctx, s, expired, func(t *tx, batch []contractRow) error {
+		if _, err := s.lockTokens(t, idsOf(batch, func(c contractRow) int64 { return c.TokenID })); err != nil {
 			return err
-		})
-		if err != nil {
-			return n, err
 		}
-		n += int64(len(batch))
-	}
-	return n, nil
+		ids := distinct(idsOf(batch, func(c contractRow) int64 { return c.ID }))
+		if err := t.exec("DELETE FROM contracts WHERE id IN " + idList(ids) + " AND live = 0"); err != nil {
+			return err
+		}
+		return deleteFiles(t, idsOf(batch, func(c contractRow) int64 { return c.FileID }))
+	})
 }
 
-// DeleteOrphanFiles deletes files that deleted tokens left behind: it looks at
-// up to limit of them, and says at how many it did.
+// DeleteOrphanFiles deletes files of deleted tokens. It examines up to limit
+// files and returns how many.
 func (s *Store) DeleteOrphanFiles(ctx context.Context, limit int) (n int64, err error) {
 	defer wrap(&err, "delete orphan files")
-	var orphans []struct{ ID, FileID int64 }
-	err = s.read.WithContext(ctx).Raw("SELECT id, file_id FROM orphans ORDER BY id LIMIT ?", limit).Scan(&orphans).Error
+	type orphan struct{ ID, FileID int64 }
+	var orphans []orphan
+	err = s.read.WithContext(ctx).Table("orphans").Order("id").Limit(limit).Find(&orphans).Error
 	if err != nil {
 		return 0, err
 	}
-	for batch := range slices.Chunk(orphans, batchRows) {
-		ids, files := make([]int64, len(batch)), make([]int64, len(batch))
-		for i, o := range batch {
-			ids[i], files[i] = o.ID, o.FileID
+	return inBatches(ctx, s, orphans, func(t *tx, batch []orphan) error {
+		if err := deleteFiles(t, idsOf(batch, func(o orphan) int64 { return o.FileID })); err != nil {
+			return err
 		}
-		err := s.transaction(ctx, func(tx *gorm.DB) error {
-			if _, err := deleteFiles(tx, files); err != nil {
-				return err
-			}
-			return tx.Exec("DELETE FROM orphans WHERE id IN ?", ids).Error
-		})
-		if err != nil {
-			return n, err
-		}
-		n += int64(len(batch))
-	}
-	return n, nil
+		return t.exec("DELETE FROM orphans WHERE id IN " + idList(idsOf(batch, func(o orphan) int64 { return o.ID })))
+	})
 }
 
-// deleteFiles deletes those of the files, with their tags, that nothing refers
-// to. A file that nothing refers to stays so: only its making refers to it.
-func deleteFiles(tx *gorm.DB, ids []int64) (int64, error) {
-	var used []int64
-	err := tx.Raw("SELECT file_id FROM chunks WHERE file_id IN ? UNION SELECT file_id FROM contracts WHERE file_id IN ?", ids, ids).
-		Scan(&used).Error
+// deleteFiles deletes those of the files, with their tags, that no chunk or
+// contract refers to. A new reference to an existing file is never made, so this
+// needs no lock.
+func deleteFiles(t *tx, ids []int64) error {
+	unused := distinct(slices.Clone(ids))
+	list := idList(unused)
+	used, err := t.numbers("SELECT file_id FROM chunks WHERE file_id IN " + list +
+		" UNION SELECT file_id FROM contracts WHERE file_id IN " + list)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	unused := slices.DeleteFunc(distinct(slices.Clone(ids)), func(id int64) bool { return slices.Contains(used, id) })
+	unused = slices.DeleteFunc(unused, func(id int64) bool { return slices.Contains(used, id) })
 	if len(unused) == 0 {
-		return 0, nil
+		return nil
 	}
-	if err := tx.Exec("DELETE FROM tags WHERE file_id IN ?", unused).Error; err != nil {
-		return 0, err
+	if err := t.exec("DELETE FROM tags WHERE file_id IN " + idList(unused)); err != nil {
+		return err
 	}
-	res := tx.Exec("DELETE FROM files WHERE id IN ?", unused)
-	return res.RowsAffected, res.Error
+	return t.exec("DELETE FROM files WHERE id IN " + idList(unused))
 }
 
-// DropStaleReservations deletes reservations whose lease has run out.
+// DropStaleReservations deletes reservations whose lease has ended.
 func (s *Store) DropStaleReservations(ctx context.Context, now time.Time) (n int64, err error) {
 	defer wrap(&err, "drop stale reservations")
 	res := s.write.WithContext(ctx).Where("lease_until <= ?", micros(now)).Delete(&reservationRow{})
 	return res.RowsAffected, res.Error
 }
 
-// PruneIPs deletes the rows of IP addresses that hold no token.
+// PruneIPs deletes the rows of IP addresses without tokens.
 func (s *Store) PruneIPs(ctx context.Context) (n int64, err error) {
 	defer wrap(&err, "prune IP addresses")
-	err = s.transaction(ctx, func(tx *gorm.DB) error {
-		res := tx.Exec("DELETE FROM ips WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE tokens.ip = ips.ip)")
-		n = res.RowsAffected
-		return res.Error
+	err = s.transaction(ctx, func(t *tx) (err error) {
+		n, err = t.execCount("DELETE FROM ips WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE tokens.ip = ips.ip)")
+		return err
 	})
 	return n, err
 }

@@ -119,8 +119,9 @@ func TestDeleteFilesInUse(t *testing.T) {
 		f.contracts(t, f.token(t, "address"), start, 8)
 		var ids []int64
 		must(t, f.read.Raw("SELECT id FROM files").Scan(&ids).Error)
-		if n, err := deleteFiles(f.write, ids); err != nil || n != 0 {
-			t.Errorf("deleted %d files in use, %v", n, err)
+		must(t, f.transaction(t.Context(), func(t *tx) error { return deleteFiles(t, ids) }))
+		if n := f.count(t, "files", "1 = 1"); n != 2 {
+			t.Errorf("%d files left of 2 in use", n)
 		}
 	})
 }

@@ -7,16 +7,14 @@ import (
 	"io"
 	"slices"
 	"sync"
-
-	"gorm.io/gorm"
 )
 
-// tagPart is the bytes of a tag in one row, 1 MiB. A tag has no bound of its
-// own, and a server refuses statements beyond its max_allowed_packet.
+// tagPart is the bytes of a tag in one row, 1 MiB. A tag has no maximum size, but
+// a server refuses statements larger than its max_allowed_packet.
 const tagPart = 1 << 20
 
-// Tag streams a file's binary tag, a row at a time: it holds neither the tag
-// nor a connection while its reader is slow.
+// Tag reads a file's binary tag, one row at a time. While its reader is slow it
+// holds one row at most, and no connection.
 type Tag struct {
 	ctx    context.Context
 	store  *Store
@@ -27,32 +25,32 @@ type Tag struct {
 	buf    []byte // fetched, not yet read
 }
 
-// Tags are the tags of contracts just made, read in their order: small ones
-// many at a time, of tagPart bytes together, and so held.
+// Tags reads the tags of new contracts in order. It fetches small tags together,
+// up to tagPart bytes.
 type Tags struct {
 	ctx   context.Context
 	store *Store
 	left  []HandedOut
-	parts map[int64][]byte // the first part of each tag that is held, by file id
-	held  *[]byte          // what the parts are of
+	parts map[int64][]byte // the first parts of the fetched tags, by file id
+	held  *[]byte          // the memory of the parts
 }
 
-// tagBuffers are lent to Tags, one each.
 var tagBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// Tags begins to read the tags of contracts. ctx bounds the reading.
+// Tags starts to read the tags of contracts. The caller must call Close. ctx
+// limits all reading.
 func (s *Store) Tags(ctx context.Context, contracts []HandedOut) *Tags {
 	return &Tags{ctx: ctx, store: s, left: contracts, held: tagBuffers.Get().(*[]byte)}
 }
 
-// Close ends the reading, also that of every Tag.
+// Close ends the reading. Every Tag becomes invalid.
 func (t *Tags) Close() {
 	t.parts = nil
 	tagBuffers.Put(t.held)
 }
 
-// Next opens the tag of the next contract, or fails with ErrNotFound; the one
-// before is no longer good then. There are as many as contracts.
+// Next opens the tag of the next contract, or returns ErrNotFound. The Tag before
+// it becomes invalid. It must not be called more often than there are contracts.
 func (t *Tags) Next() (tag *Tag, err error) {
 	h := t.left[0]
 	defer wrap(&err, "read the tag of file %d", h.FileID)
@@ -74,7 +72,7 @@ func (t *Tags) Next() (tag *Tag, err error) {
 
 // fetch reads the first parts of the next tags.
 func (t *Tags) fetch() error {
-	var files []any
+	var files []int64
 	total := int64(0)
 	for len(files) < len(t.left) && len(files) < batchRows {
 		size := min(t.left[len(files)].TagSize, tagPart)
@@ -87,7 +85,7 @@ func (t *Tags) fetch() error {
 	t.parts = make(map[int64][]byte, len(files))
 	held := slices.Grow((*t.held)[:0], int(total))
 	*t.held = held
-	return query(t.store.read.WithContext(t.ctx), func(rows *sql.Rows) error {
+	return t.store.reader(t.ctx).query(func(rows *sql.Rows) error {
 		var file int64
 		var content sql.RawBytes
 		err := rows.Scan(&file, &content)
@@ -95,10 +93,10 @@ func (t *Tags) fetch() error {
 		held = append(held, content...)
 		t.parts[file] = held[begin:]
 		return err
-	}, "SELECT file_id, content FROM tags WHERE part = 0 AND file_id IN ("+placeholders(len(files))+")", files...)
+	}, "SELECT file_id, content FROM tags WHERE part = 0 AND file_id IN "+idList(files))
 }
 
-// Size is the tag's length in bytes.
+// Size returns the length of the tag in bytes.
 func (t *Tag) Size() int64 { return t.size }
 
 func (t *Tag) Read(p []byte) (n int, err error) {
@@ -128,8 +126,8 @@ func (t *Tag) fetch() (err error) {
 	return nil
 }
 
-// insertTag stores what tag holds, and returns its length.
-func insertTag(tx *gorm.DB, fileID int64, tag io.Reader) (size int64, err error) {
+// insertTag stores a tag and returns its length. An empty tag has one empty part.
+func insertTag(t *tx, fileID int64, tag io.Reader) (size int64, err error) {
 	buf := make([]byte, tagPart)
 	for part := 0; ; part++ {
 		n, err := io.ReadFull(tag, buf)
@@ -138,7 +136,7 @@ func insertTag(tx *gorm.DB, fileID int64, tag io.Reader) (size int64, err error)
 		}
 		last := err != nil
 		if n > 0 || part == 0 {
-			if err := tx.Create(&tagRow{FileID: fileID, Part: part, Content: buf[:n]}).Error; err != nil {
+			if err := t.exec("INSERT INTO tags (file_id, part, content) VALUES (?, ?, ?)", fileID, part, buf[:n]); err != nil {
 				return 0, err
 			}
 			size += int64(n)

@@ -2,37 +2,223 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
+	gormlogger "gorm.io/gorm/logger"
 )
 
-// attempts bounds how often a transaction is run: enough for a queue of
-// deadlocks to clear, few enough for a farmer's patience.
+// tx runs statements in a transaction or, with a reader, each on its own. It
+// bypasses gorm, which parses every statement again and scans rows by
+// reflection: for a commit or a hand-out that takes longer than the database's part.
+type tx struct {
+	ctx              context.Context
+	log              slowLog
+	on               executor
+	commit, rollback func() error
+
+	// A pipelined transaction keeps statements that return no rows, and sends
+	// them together with the next statement that does, or with the commit. The
+	// database does not run a statement after one that failed.
+	pipelined bool
+	kept      []statement
+	size      int // bytes of what is kept, approximately
+}
+
+// executor is a pool, a connection or a transaction of database/sql.
+type executor interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+type statement struct {
+	text   string
+	args   []any
+	logged string // replaces a text that contains values in the log
+}
+
+func (s statement) size() int {
+	n := len(s.text)
+	for _, arg := range s.args {
+		b, _ := arg.([]byte)
+		n += 8 + len(b)
+	}
+	return n
+}
+
+// exec runs a statement whose result the caller does not need. A pipelined
+// transaction may report its error later, or only at the commit.
+func (t *tx) exec(text string, args ...any) error { return t.defers(statement{text: text, args: args}) }
+
+func (t *tx) defers(s statement) error {
+	if n := s.size(); t.pipelined && t.size+n < updateBytes {
+		t.kept = append(t.kept, s)
+		t.size += n
+		return nil
+	}
+	_, err := t.send(s)
+	return err
+}
+
+// execCount runs a statement now and returns how many rows it found.
+func (t *tx) execCount(text string, args ...any) (int64, error) {
+	return t.count(statement{text: text, args: args})
+}
+
+func (t *tx) count(s statement) (int64, error) {
+	result, err := t.send(s)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// insertID runs an INSERT of one row now and returns the row's id.
+func (t *tx) insertID(text string, args ...any) (int64, error) {
+	result, err := t.send(statement{text: text, args: args})
+	if err != nil {
+		return 0, err
+	}
+	return result.LastInsertId()
+}
+
+// send sends what is kept and then s. The result is that of s.
+func (t *tx) send(s statement) (result sql.Result, err error) {
+	all, text, args := t.takeKept(s)
+	defer t.log.slow(t.ctx, time.Now(), all, nil)
+	return t.on.ExecContext(t.ctx, text, args...)
+}
+
+// query sends what is kept and then a statement, and calls scan for each row.
+func (t *tx) query(scan func(*sql.Rows) error, text string, args ...any) error {
+	all, text, args := t.takeKept(statement{text: text, args: args})
+	found := 0
+	defer t.log.slow(t.ctx, time.Now(), all, &found)
+	rows, err := t.on.QueryContext(t.ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for ; rows.Next(); found++ {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// number returns the one number that a statement selects, or 0.
+func (t *tx) number(text string, args ...any) (n int64, err error) {
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&n) }, text, args...)
+	return n, err
+}
+
+// numbers returns the numbers that a statement selects, one a row.
+func (t *tx) numbers(text string, args ...any) (all []int64, err error) {
+	err = t.query(func(rows *sql.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		all = append(all, n)
+		return err
+	}, text, args...)
+	return all, err
+}
+
+// takeKept joins what is kept and a last statement into one text.
+func (t *tx) takeKept(last statement) (all []statement, text string, args []any) {
+	if len(t.kept) == 0 {
+		return []statement{last}, last.text, last.args
+	}
+	all = append(t.kept, last)
+	t.kept, t.size = nil, 0
+	var joined strings.Builder
+	for i, s := range all {
+		if i > 0 {
+			joined.WriteString("; ")
+		}
+		joined.WriteString(s.text)
+		args = append(args, s.args...)
+	}
+	return all, joined.String(), args
+}
+
+// attempts limits how often a transaction runs: often enough to get past a queue
+// of deadlocks, not longer than a farmer waits.
 const attempts = 6
 
-// transaction runs fn in a transaction, and again where the database ended it
-// for a reason that passes: a deadlock, a lock not had in time, a connection
-// lost before the commit. Once the commit was sent, nobody but the database
-// knows, and so it is not sent twice.
-func (s *Store) transaction(ctx context.Context, fn func(tx *gorm.DB) error) error {
+// transaction runs fn in a transaction. It repeats it if the database ended it
+// for a temporary reason: a deadlock, a lock timeout, or a connection lost
+// before the commit. Once the commit is sent its outcome is unknown, so
+// transaction does not send it again.
+func (s *Store) transaction(ctx context.Context, fn func(*tx) error) error {
 	return s.repeat(ctx, s.begin, fn)
 }
 
-// pipelined is transaction for a fn that does not ask how many rows a statement
-// changed, but by execCounting, see pipeline.
-func (s *Store) pipelined(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return s.repeat(ctx, s.beginPipeline, fn)
+// pipelined is transaction with fewer round trips, if the database accepts
+// several statements at once.
+func (s *Store) pipelined(ctx context.Context, fn func(*tx) error) error {
+	if !s.dialect.pipelines {
+		return s.transaction(ctx, fn)
+	}
+	return s.repeat(ctx, s.beginPipelined, fn)
 }
 
-func (s *Store) begin(ctx context.Context) *gorm.DB { return s.write.WithContext(ctx).Begin() }
+func (s *Store) begin(ctx context.Context) (*tx, error) {
+	t, err := s.write.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &tx{ctx: ctx, log: s.log, on: t, commit: t.Commit, rollback: t.Rollback}, nil
+}
 
-func (s *Store) repeat(ctx context.Context, begin func(context.Context) *gorm.DB, fn func(tx *gorm.DB) error) error {
+func (s *Store) beginPipelined(ctx context.Context) (*tx, error) {
+	conn, err := s.write.pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &tx{ctx: ctx, log: s.log, on: conn, pipelined: true}
+	t.rollback = func() error {
+		if _, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // closes the connection
+			return err
+		}
+		return conn.Close()
+	}
+	t.commit = func() error {
+		if _, err := t.send(statement{text: "COMMIT"}); err != nil {
+			_ = t.rollback() // part of it may have run
+			return err
+		}
+		return conn.Close()
+	}
+	return t, t.exec("START TRANSACTION")
+}
+
+// reader runs single statements that only read.
+func (s *Store) reader(ctx context.Context) *tx {
+	return &tx{ctx: ctx, log: s.log, on: s.read.pool}
+}
+
+// snapshot runs fn in a transaction that only reads and sees one state of the
+// database.
+func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
+	t, err := s.read.pool.BeginTx(ctx, s.dialect.snapshot)
+	if err != nil {
+		return err
+	}
+	defer t.Rollback() // it wrote nothing
+	return fn(&tx{ctx: ctx, log: s.log, on: t})
+}
+
+func (s *Store) repeat(ctx context.Context, begin func(context.Context) (*tx, error), fn func(*tx) error) error {
 	for attempt := 1; ; attempt++ {
-		sent, err := s.try(ctx, begin(ctx), fn)
+		sent, err := s.try(ctx, begin, fn)
 		switch {
 		case err == nil:
 			return nil
@@ -47,35 +233,36 @@ func (s *Store) repeat(ctx context.Context, begin func(context.Context) *gorm.DB
 	}
 }
 
-// try runs fn once, in tx. sent says whether the commit was.
-func (s *Store) try(ctx context.Context, tx *gorm.DB, fn func(tx *gorm.DB) error) (sent bool, err error) {
-	if tx.Error != nil {
-		return false, tx.Error
+// try runs fn once. sent reports whether the commit was sent.
+func (s *Store) try(ctx context.Context, begin func(context.Context) (*tx, error), fn func(*tx) error) (sent bool, err error) {
+	t, err := begin(ctx)
+	if err != nil {
+		return false, err
 	}
 	done := false
 	defer func() {
-		if !done { // fn failed, or panicked
-			tx.Rollback()
+		if !done { // fn failed or panicked
+			_ = t.rollback()
 		}
 	}()
-	if err := fn(tx); err != nil {
+	if err := fn(t); err != nil {
 		return false, err
 	}
 	done = true
-	if err := tx.Commit().Error; err != nil {
+	if err := t.commit(); err != nil {
 		if s.opt.Driver == SQLite {
-			// A commit that failed may leave its transaction open, on the one
+			// After a failed commit the transaction may still be open on the only
 			// connection that writes.
-			s.write.WithContext(context.WithoutCancel(ctx)).Exec("ROLLBACK")
+			_, _ = s.write.pool.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
-		// A connection that the driver calls bad has done nothing.
+		// On a connection that the driver calls bad, nothing was run.
 		return !errors.Is(err, driver.ErrBadConn), err
 	}
 	return true, nil
 }
 
-// backoff is a random time, longer with each attempt: those who collided shall
-// not collide again.
+// backoff returns a random time that grows with the attempts, so that
+// transactions that collided do not collide again.
 func backoff(attempt int) time.Duration {
 	return time.Millisecond + rand.N(5*time.Millisecond<<attempt)
 }
@@ -89,4 +276,82 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func gormConfig(logger *slog.Logger) *gorm.Config {
+	return &gorm.Config{
+		Logger:                 slowLog{logger},
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+	}
+}
+
+// slowLog logs statements that take long, without their values: token hashes and
+// challenge states do not belong in a log. It does not log errors, which are
+// returned.
+type slowLog struct{ *slog.Logger }
+
+var _ gormlogger.Interface = slowLog{}
+
+const (
+	slowThreshold = time.Second
+	loggedBytes   = 300 // of a statement
+)
+
+// slow logs statements that began at this time, if they took long. rows is nil
+// if it is unknown.
+func (l slowLog) slow(ctx context.Context, began time.Time, all []statement, rows *int) {
+	took := time.Since(began)
+	if took < slowThreshold {
+		return
+	}
+	var logged []string
+	for _, s := range all {
+		text := s.text
+		if s.logged != "" {
+			text = s.logged
+		}
+		logged = append(logged, text)
+	}
+	n := 0
+	if rows != nil {
+		n = *rows
+	}
+	l.warn(ctx, took, int64(n), strings.Join(logged, "; "))
+}
+
+func (l slowLog) warn(ctx context.Context, took time.Duration, rows int64, text string) {
+	if len(text) > loggedBytes {
+		text = text[:loggedBytes] + "..."
+	}
+	l.WarnContext(ctx, "slow statement", "took", took, "rows", rows, "sql", text)
+}
+
+// Trace is called by gorm after each of its statements.
+func (l slowLog) Trace(ctx context.Context, began time.Time, statement func() (string, int64), _ error) {
+	if took := time.Since(began); took >= slowThreshold {
+		text, rows := statement()
+		l.warn(ctx, took, rows, text)
+	}
+}
+
+// ParamsFilter removes the values from what gorm passes to Trace.
+func (slowLog) ParamsFilter(_ context.Context, text string, _ ...any) (string, []any) {
+	return text, nil
+}
+
+// LogMode, Info, Warn and Error complete gorm's logger interface.
+
+func (l slowLog) LogMode(gormlogger.LogLevel) gormlogger.Interface { return l }
+
+func (l slowLog) Info(ctx context.Context, msg string, args ...any) {
+	l.DebugContext(ctx, msg, "args", args)
+}
+
+func (l slowLog) Warn(ctx context.Context, msg string, args ...any) {
+	l.WarnContext(ctx, msg, "args", args)
+}
+
+func (l slowLog) Error(ctx context.Context, msg string, args ...any) {
+	l.ErrorContext(ctx, msg, "args", args)
 }

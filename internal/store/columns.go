@@ -1,0 +1,153 @@
+package store
+
+import (
+	"database/sql"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// column ties the name of a column to the field of R that holds its value.
+// SELECT, INSERT, UPDATE and scanning all use this one declaration.
+type column[R any] struct {
+	name  string
+	field func(*R) any // returns the address of the field
+
+	// relative columns are updated as "name = name + difference". The rows of a
+	// batch often share the difference but not the value, and a statement
+	// holds a shared value only once.
+	relative bool
+}
+
+type columns[R any] []column[R]
+
+// table is the name of a table and its columns.
+type table[R any] struct {
+	name string
+	columns[R]
+}
+
+// only selects columns by name.
+func (cs columns[R]) only(names ...string) columns[R] {
+	selected := make(columns[R], len(names))
+	for i, name := range names {
+		at := slices.IndexFunc(cs, func(c column[R]) bool { return c.name == name })
+		selected[i] = cs[at]
+	}
+	return selected
+}
+
+// without leaves out the column with this name.
+func (cs columns[R]) without(name string) columns[R] {
+	return slices.DeleteFunc(slices.Clone(cs), func(c column[R]) bool { return c.name == name })
+}
+
+func (cs columns[R]) names() []string {
+	names := make([]string, len(cs))
+	for i, c := range cs {
+		names[i] = c.name
+	}
+	return names
+}
+
+// list joins the column names with commas. prefix is "", or the table's alias
+// with a dot.
+func (cs columns[R]) list(prefix string) string {
+	return prefix + strings.Join(cs.names(), ", "+prefix)
+}
+
+// addresses returns where a scan stores the columns.
+func (cs columns[R]) addresses(r *R) []any {
+	all := make([]any, len(cs))
+	for i, c := range cs {
+		all[i] = c.field(r)
+	}
+	return all
+}
+
+// appendArgs appends the values of the columns as arguments of a statement.
+func (cs columns[R]) appendArgs(args []any, r *R) []any {
+	for _, c := range cs {
+		switch p := c.field(r).(type) {
+		case *int64:
+			args = append(args, *p)
+		case *[]byte:
+			args = append(args, *p)
+		default:
+			args = append(args, p) // database/sql follows the pointer
+		}
+	}
+	return args
+}
+
+// selectRows reads rows of these columns. rest is the statement from FROM on.
+func selectRows[R any](t *tx, cs columns[R], rest string, args ...any) (found []*R, err error) {
+	err = t.query(func(rows *sql.Rows) error {
+		r := new(R)
+		found = append(found, r)
+		return rows.Scan(cs.addresses(r)...)
+	}, "SELECT "+cs.list("")+" "+rest, args...)
+	return found, err
+}
+
+// insert adds rows, except for their ids. end follows the values: an upsert
+// clause, or "".
+func insert[R any](t *tx, to table[R], rows []R, end string) error {
+	cs := to.without("id")
+	one := "(" + placeholders(len(cs)) + ")"
+	for batch := range slices.Chunk(rows, batchRows) {
+		args := make([]any, 0, len(cs)*len(batch))
+		for i := range batch {
+			args = cs.appendArgs(args, &batch[i])
+		}
+		err := t.exec("INSERT INTO "+to.name+" ("+cs.list("")+") VALUES "+one+strings.Repeat(", "+one, len(batch)-1)+end, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeholders returns n of them, separated by commas.
+func placeholders(n int) string { return "?" + strings.Repeat(",?", n-1) }
+
+// idList writes ids as a list for IN. The list must not be empty.
+func idList(ids []int64) string {
+	text := []byte{'('}
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, id, 10)
+	}
+	return string(append(text, ')'))
+}
+
+// distinct sorts ids and drops repetitions. Rows are locked in this order.
+func distinct(ids []int64) []int64 {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Tables hold times as microseconds since the Unix epoch and lengths of time as
+// microseconds.
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func moment(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// cut rounds t down to what a table can hold.
+func cut(t time.Time) time.Time { return moment(micros(t)) }
+
+func span(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+)
+
+// lockedToken is a token's row, locked by the transaction that changes its
+// contracts. Only the methods here change its counts and its uptime. Each also
+// notes what to add to the record; saveTokens writes all of it.
+type lockedToken struct {
+	tokenRow          // the lockedColumns
+	old      tokenRow // when it was locked
+
+	events  []event
+	closed  []dayRow
+	amended []amendment
+}
+
+// event is a change of the record's totals.
+type event struct {
+	at time.Time
+	node.Totals
+}
+
+// amendment is a late change of a day that is over.
+type amendment struct {
+	day int64
+	node.Totals
+}
+
+func locked(row *tokenRow) *lockedToken { return &lockedToken{tokenRow: *row, old: *row} }
+
+// lockTokens locks the tokens with these ids, in id order. Tokens that do not
+// exist are missing from the map.
+func (s *Store) lockTokens(t *tx, ids []int64) (map[int64]*lockedToken, error) {
+	tokens := make(map[int64]*lockedToken, len(ids))
+	for batch := range slices.Chunk(distinct(ids), batchRows) {
+		rows, err := selectRows(t, lockedColumns,
+			"FROM tokens"+s.dialect.byID+" WHERE id IN "+idList(batch)+" ORDER BY id"+s.dialect.forUpdate)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			tokens[row.ID] = locked(row)
+		}
+	}
+	return tokens, nil
+}
+
+func (s *Store) lockToken(t *tx, id int64) (*lockedToken, error) {
+	tokens, err := s.lockTokens(t, []int64{id})
+	if err != nil {
+		return nil, err
+	}
+	if token, ok := tokens[id]; ok {
+		return token, nil
+	}
+	return nil, ErrNotFound
+}
+
+// saveTokens writes the changed columns of locked tokens, their days and their
+// events.
+func (s *Store) saveTokens(t *tx, tokens []*lockedToken) error {
+	changes := make([]change[tokenRow], len(tokens))
+	for i, token := range tokens {
+		changes[i] = change[tokenRow]{id: token.ID, old: &token.old, new: &token.tokenRow}
+	}
+	u := updating[tokenRow]{table: tokenTable.name, columns: tokenCounts, always: "changed = " + s.dialect.clock}
+	if _, err := update(t, s.dialect, u, changes); err != nil {
+		return err
+	}
+	if err := saveDays(t, tokens); err != nil {
+		return err
+	}
+	return s.record(t, eventsOf(tokens))
+}
+
+func eventsOf(tokens []*lockedToken) []event {
+	var events []event
+	for _, token := range tokens {
+		events = append(events, token.events...)
+	}
+	return events
+}
+
+// addContracts counts new contracts that live from now until due.
+func (t *lockedToken) addContracts(now, due time.Time, contracts, size int64) {
+	t.rollDay(now)
+	t.extendUptime(now, due)
+	t.count(now, node.Totals{Contracts: contracts, Size: size})
+	t.LastDue = max(t.LastDue, micros(due))
+}
+
+// addHeartbeat counts a heartbeat that extends its contract until expiry.
+func (t *lockedToken) addHeartbeat(received, expiry time.Time) {
+	t.rollDay(received)
+	t.extendUptime(received, expiry)
+	t.count(received, node.Totals{Heartbeats: 1})
+}
+
+// addWrong counts a wrong proof.
+func (t *lockedToken) addWrong(received time.Time) {
+	t.rollDay(received)
+	t.count(received, node.Totals{Wrong: 1})
+}
+
+// expireContract removes a contract that expired.
+func (t *lockedToken) expireContract(expiry time.Time, size int64) {
+	t.rollDay(expiry)
+	t.count(expiry, node.Totals{Contracts: -1, Size: -size, Expired: 1})
+	if t.Contracts == 0 {
+		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: -1})
+	}
+}
+
+// undoExpiry adds a contract again that the sweeper expired before the verdict
+// on a proof that was received in time.
+func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
+	if t.Contracts == 0 {
+		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: 1})
+	}
+	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
+}
+
+// removeAll subtracts the token, which is being deleted, from the record.
+func (t *lockedToken) removeAll(now time.Time) {
+	if t.Contracts > 0 {
+		t.note(earlier(now, moment(t.Uptime.UpEnd)), node.Totals{Online: -1})
+	}
+	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
+}
+
+// extendUptime adds a contract's lifetime to the token's uptime. In the record a farmer
+// comes online with its first contract, and goes offline at the end of its
+// uptime when its last contract is removed.
+func (t *lockedToken) extendUptime(from, until time.Time) {
+	uptime := t.Uptime.uptime()
+	if t.Contracts == 0 || from.After(uptime.End) {
+		if t.Contracts > 0 { // they have expired, but are not removed yet
+			t.note(uptime.End, node.Totals{Online: -1})
+		}
+		t.note(later(from, uptime.End), node.Totals{Online: 1})
+	}
+	// A late extension does not change an earlier day: had the farmer been
+	// offline then, the event that rolled the day would have begun a new stretch.
+	uptime.Extend(from, until)
+	t.Uptime = uptimeOf(uptime)
+}
+
+// count changes the token's totals and notes the event.
+func (t *lockedToken) count(at time.Time, c node.Totals) {
+	t.Contracts += c.Contracts
+	t.Size += c.Size
+	t.Heartbeats += c.Heartbeats
+	t.Wrong += c.Wrong
+	t.Expired += c.Expired
+	if day := dayOf(at); day < t.Day.Day {
+		// It belongs to a day that is over, not to the current one.
+		t.amended = append(t.amended, amendment{day, c})
+		t.Day.Heartbeats += c.Heartbeats
+		t.Day.Wrong += c.Wrong
+	}
+	t.note(at, c)
+}
+
+func (t *lockedToken) note(at time.Time, c node.Totals) { t.events = append(t.events, event{at, c}) }
+
+// rollDay starts the day of at, if it is later than the token's current day. It
+// must run before an event of that day changes the counts.
+func (t *lockedToken) rollDay(at time.Time) {
+	day := dayOf(at)
+	if day <= t.Day.Day {
+		return
+	}
+	if t.Day.Day > 0 {
+		t.closed = append(t.closed, t.days(dayStart(day))...)
+	}
+	t.Day = openDay{
+		Day:        day,
+		Heartbeats: t.Heartbeats,
+		Wrong:      t.Wrong,
+		Online:     t.Uptime.uptime().Sum(dayStart(day)).Microseconds(),
+	}
+}
+
+// days returns the token's days from the current one until a moment. It stops
+// at the first later day on which the farmer was not online.
+func (t *tokenRow) days(until time.Time) []dayRow {
+	uptime := t.Uptime.uptime()
+	row := dayRow{
+		TokenID: t.ID, Day: t.Day.Day,
+		Heartbeats: t.Heartbeats - t.Day.Heartbeats, Wrong: t.Wrong - t.Day.Wrong,
+		Contracts: t.Contracts, Size: t.Size,
+	}
+	before := t.Day.Online
+	var rows []dayRow
+	for ; dayStart(row.Day).Before(until); row.Day++ {
+		sum := uptime.Sum(earlier(dayStart(row.Day+1), until)).Microseconds()
+		row.Online, before = sum-before, sum
+		if row.Online == 0 && row.Heartbeats == 0 && row.Wrong == 0 && row.Day > t.Day.Day {
+			break
+		}
+		rows = append(rows, row)
+		row.Heartbeats, row.Wrong = 0, 0
+	}
+	return rows
+}
+
+// saveDays writes the tokens' days that are over, and the amendments of earlier ones.
+func saveDays(t *tx, tokens []*lockedToken) error {
+	var closed []dayRow
+	for _, token := range tokens {
+		closed = append(closed, token.closed...)
+	}
+	if err := insert(t, dayTable, closed, ""); err != nil {
+		return err
+	}
+	for _, token := range tokens {
+		for _, a := range token.amended {
+			// Later days end with the changed levels too.
+			err := t.exec("UPDATE farmer_days SET contracts = contracts + ?, size = size + ? WHERE token_id = ? AND day >= ?",
+				a.Contracts, a.Size, token.ID, a.day)
+			if err != nil {
+				return err
+			}
+			err = t.exec("UPDATE farmer_days SET heartbeats = heartbeats + ?, wrong = wrong + ? WHERE token_id = ? AND day = ?",
+				a.Heartbeats, a.Wrong, token.ID, a.day)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const dayLength = 24 * time.Hour
+
+// dayOf numbers the UTC days from the Unix epoch.
+func dayOf(t time.Time) int64 { return t.Unix() / int64(dayLength/time.Second) }
+
+func dayStart(day int64) time.Time { return time.Unix(day*int64(dayLength/time.Second), 0).UTC() }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,338 @@
+package store
+
+import "github.com/driveshare/downstream-node/internal/node"
+
+// The rows of the tables. migrations/mysql explains the columns. The types with
+// a TableName are gorm models too.
+
+type settingRow struct {
+	Name  string `gorm:"primaryKey"`
+	Value []byte
+}
+
+func (settingRow) TableName() string { return "settings" }
+
+type reservationRow struct {
+	ID         int64
+	KeyID      int64
+	Size       int64
+	LeaseUntil int64
+}
+
+func (reservationRow) TableName() string { return "reservations" }
+
+type tagRow struct {
+	FileID  int64 `gorm:"primaryKey;autoIncrement:false"`
+	Part    int   `gorm:"primaryKey;autoIncrement:false"`
+	Content []byte
+}
+
+func (tagRow) TableName() string { return "tags" }
+
+type fileRow struct {
+	ID         int64
+	Hash       []byte
+	Seed       string
+	Size       int64
+	KeyID      int64
+	TagSize    int64
+	Redundancy int
+}
+
+func (fileRow) TableName() string { return fileTable.name }
+
+var fileTable = table[fileRow]{"files", columns[fileRow]{
+	{name: "id", field: func(r *fileRow) any { return &r.ID }},
+	{name: "hash", field: func(r *fileRow) any { return &r.Hash }},
+	{name: "seed", field: func(r *fileRow) any { return &r.Seed }},
+	{name: "size", field: func(r *fileRow) any { return &r.Size }},
+	{name: "key_id", field: func(r *fileRow) any { return &r.KeyID }},
+	{name: "tag_size", field: func(r *fileRow) any { return &r.TagSize }},
+	{name: "redundancy", field: func(r *fileRow) any { return &r.Redundancy }},
+}}
+
+// chunkRow is a chunk of the inventory.
+type chunkRow struct {
+	ID        int64
+	FileID    int64
+	KeyID     int64
+	Size      int64
+	Challenge []byte
+	State     []byte
+	Created   int64 `gorm:"autoCreateTime:false"`
+}
+
+func (chunkRow) TableName() string { return chunkTable.name }
+
+var chunkTable = table[chunkRow]{"chunks", columns[chunkRow]{
+	{name: "id", field: func(r *chunkRow) any { return &r.ID }},
+	{name: "file_id", field: func(r *chunkRow) any { return &r.FileID }},
+	{name: "key_id", field: func(r *chunkRow) any { return &r.KeyID }},
+	{name: "size", field: func(r *chunkRow) any { return &r.Size }},
+	{name: "challenge", field: func(r *chunkRow) any { return &r.Challenge }},
+	{name: "state", field: func(r *chunkRow) any { return &r.State }},
+	{name: "created", field: func(r *chunkRow) any { return &r.Created }},
+}}
+
+type tokenRow struct {
+	ID                         int64
+	Hash                       []byte
+	FarmerID                   string
+	AddressID                  int64
+	KeyID                      int64
+	IP                         string
+	Location                   locationRow `gorm:"embedded"`
+	Heartbeats, Wrong, Expired int64
+	Contracts, Size            int64
+	Uptime                     uptimeRow `gorm:"embedded"`
+	LastDue                    int64
+	Created                    int64   `gorm:"autoCreateTime:false"`
+	Day                        openDay `gorm:"embedded"`
+}
+
+func (tokenRow) TableName() string { return tokenTable.name }
+
+// tokenTable lacks the column changed, the database's time of the last write.
+// Every transaction that writes a token sets it; FarmersSince reads by it.
+var tokenTable = table[tokenRow]{"tokens", columns[tokenRow]{
+	{name: "id", field: func(r *tokenRow) any { return &r.ID }},
+	{name: "hash", field: func(r *tokenRow) any { return &r.Hash }},
+	{name: "farmer_id", field: func(r *tokenRow) any { return &r.FarmerID }},
+	{name: "address_id", field: func(r *tokenRow) any { return &r.AddressID }},
+	{name: "key_id", field: func(r *tokenRow) any { return &r.KeyID }},
+	{name: "ip", field: func(r *tokenRow) any { return &r.IP }},
+	{name: "country", field: func(r *tokenRow) any { return &r.Location.Country }},
+	{name: "state", field: func(r *tokenRow) any { return &r.Location.State }},
+	{name: "city", field: func(r *tokenRow) any { return &r.Location.City }},
+	{name: "zip", field: func(r *tokenRow) any { return &r.Location.Zip }},
+	{name: "lat", field: func(r *tokenRow) any { return &r.Location.Lat }},
+	{name: "lon", field: func(r *tokenRow) any { return &r.Location.Lon }},
+	{name: "heartbeats", field: func(r *tokenRow) any { return &r.Heartbeats }},
+	{name: "wrong", field: func(r *tokenRow) any { return &r.Wrong }},
+	{name: "expired", field: func(r *tokenRow) any { return &r.Expired }},
+	{name: "contracts", field: func(r *tokenRow) any { return &r.Contracts }},
+	{name: "size", field: func(r *tokenRow) any { return &r.Size }},
+	{name: "up_since", field: func(r *tokenRow) any { return &r.Uptime.UpSince }},
+	{name: "up_start", field: func(r *tokenRow) any { return &r.Uptime.UpStart }},
+	{name: "up_end", field: func(r *tokenRow) any { return &r.Uptime.UpEnd }},
+	{name: "up_before", field: func(r *tokenRow) any { return &r.Uptime.UpBefore }},
+	{name: "last_due", field: func(r *tokenRow) any { return &r.LastDue }},
+	{name: "created", field: func(r *tokenRow) any { return &r.Created }},
+	{name: "day", field: func(r *tokenRow) any { return &r.Day.Day }},
+	{name: "day_heartbeats", field: func(r *tokenRow) any { return &r.Day.Heartbeats }},
+	{name: "day_wrong", field: func(r *tokenRow) any { return &r.Day.Wrong }},
+	{name: "day_online", field: func(r *tokenRow) any { return &r.Day.Online }},
+}}
+
+// tokenCounts are the columns that change when something happens to a token's
+// contracts, lockedColumns those that such a transaction reads.
+var (
+	tokenCounts = tokenTable.only(
+		"heartbeats", "wrong", "expired", "contracts", "size", "last_due", "up_since", "up_start", "up_end", "up_before",
+		"day", "day_heartbeats", "day_wrong", "day_online",
+	)
+	lockedColumns = append(tokenTable.only("id", "address_id", "key_id", "ip"), tokenCounts...)
+)
+
+type locationRow struct {
+	Country, State, City, Zip *string
+	Lat, Lon                  *float64
+}
+
+// locationOf cuts texts to the width of their columns: a long place name is no
+// reason to refuse a farmer.
+func locationOf(l *node.Location) locationRow {
+	if l == nil {
+		return locationRow{}
+	}
+	clip := func(s string, runes int) *string {
+		if r := []rune(s); len(r) > runes {
+			s = string(r[:runes])
+		}
+		return &s
+	}
+	lat, lon := l.Lat, l.Lon
+	return locationRow{
+		Country: clip(l.Country, 128),
+		State:   clip(l.State, 128),
+		City:    clip(l.City, 128),
+		Zip:     clip(l.Zip, 32),
+		Lat:     &lat,
+		Lon:     &lon,
+	}
+}
+
+func (r locationRow) location() *node.Location {
+	if r.Country == nil {
+		return nil
+	}
+	return &node.Location{Country: *r.Country, State: *r.State, City: *r.City, Zip: *r.Zip, Lat: *r.Lat, Lon: *r.Lon}
+}
+
+// uptimeRow is node.Uptime in columns.
+type uptimeRow struct {
+	UpSince, UpStart, UpEnd, UpBefore int64
+}
+
+func uptimeOf(u node.Uptime) uptimeRow {
+	return uptimeRow{micros(u.Since), micros(u.Start), micros(u.End), u.Before.Microseconds()}
+}
+
+func (r uptimeRow) uptime() node.Uptime {
+	return node.Uptime{
+		Since:  moment(r.UpSince),
+		Start:  moment(r.UpStart),
+		End:    moment(r.UpEnd),
+		Before: span(r.UpBefore),
+	}
+}
+
+// openDay is a token's current day, 0 before its first, and the token's totals
+// when that day began.
+type openDay struct {
+	Day        int64
+	Heartbeats int64 `gorm:"column:day_heartbeats"`
+	Wrong      int64 `gorm:"column:day_wrong"`
+	Online     int64 `gorm:"column:day_online"`
+}
+
+type contractRow struct {
+	ID        int64
+	TokenID   int64
+	FileID    int64
+	FileHash  []byte
+	KeyID     int64
+	Size      int64
+	Period    int64
+	Version   int64
+	Sequence  int64
+	Challenge []byte
+	State     []byte
+	Due       int64
+	Answered  bool
+	Accepted  []byte // valid if Answered
+	Wrong     []byte // digests, one after the other
+	Expiry    int64
+	Live      bool
+}
+
+func (contractRow) TableName() string { return contractTable.name }
+
+var contractTable = table[contractRow]{"contracts", columns[contractRow]{
+	{name: "id", field: func(r *contractRow) any { return &r.ID }},
+	{name: "token_id", field: func(r *contractRow) any { return &r.TokenID }},
+	{name: "file_id", field: func(r *contractRow) any { return &r.FileID }},
+	{name: "file_hash", field: func(r *contractRow) any { return &r.FileHash }},
+	{name: "key_id", field: func(r *contractRow) any { return &r.KeyID }},
+	{name: "size", field: func(r *contractRow) any { return &r.Size }},
+	{name: "period", field: func(r *contractRow) any { return &r.Period }},
+	{name: "version", field: func(r *contractRow) any { return &r.Version }, relative: true},
+	{name: "sequence", field: func(r *contractRow) any { return &r.Sequence }, relative: true},
+	{name: "challenge", field: func(r *contractRow) any { return &r.Challenge }},
+	{name: "state", field: func(r *contractRow) any { return &r.State }},
+	{name: "due", field: func(r *contractRow) any { return &r.Due }, relative: true},
+	{name: "answered", field: func(r *contractRow) any { return &r.Answered }},
+	{name: "accepted", field: func(r *contractRow) any { return &r.Accepted }},
+	{name: "wrong", field: func(r *contractRow) any { return &r.Wrong }},
+	{name: "expiry", field: func(r *contractRow) any { return &r.Expiry }, relative: true},
+	{name: "live", field: func(r *contractRow) any { return &r.Live }},
+}}
+
+// contractOf returns the row of a live contract, without its file's id.
+func contractOf(c *node.Contract) contractRow {
+	return contractRow{
+		ID: c.ID, TokenID: c.TokenID, FileHash: c.FileHash[:], KeyID: c.KeyID, Size: c.Size, Period: c.Interval.Microseconds(), Live: true,
+	}.with(c)
+}
+
+// with returns the row after its contract has become c.
+//
+// Accepted has its full length also if the contract is not answered: a row whose
+// columns keep their lengths is updated in place, at a third of the cost of a
+// row that moves.
+func (r contractRow) with(c *node.Contract) contractRow {
+	r.Version, r.Sequence = c.Version, c.Sequence
+	r.Challenge, r.State = c.Challenge, c.State
+	r.Due, r.Expiry = micros(c.Due), micros(c.Expiry())
+	r.Answered, r.Accepted = c.Answered, c.Accepted[:]
+	r.Wrong = make([]byte, 0, len(c.Wrong)*len(node.Digest{})) // empty, not NULL
+	for _, d := range c.Wrong {
+		r.Wrong = append(r.Wrong, d[:]...)
+	}
+	return r
+}
+
+func (r *contractRow) contract() node.Contract {
+	c := node.Contract{
+		ID:        r.ID,
+		TokenID:   r.TokenID,
+		KeyID:     r.KeyID,
+		FileHash:  node.FileHash(r.FileHash),
+		Size:      r.Size,
+		Interval:  span(r.Period),
+		Version:   r.Version,
+		Sequence:  r.Sequence,
+		Challenge: r.Challenge,
+		State:     r.State,
+		Due:       moment(r.Due),
+		Answered:  r.Answered,
+	}
+	if r.Answered {
+		c.Accepted = node.Digest(r.Accepted)
+	}
+	const size = len(node.Digest{})
+	for wrong := r.Wrong; len(wrong) >= size; wrong = wrong[size:] {
+		c.Wrong = append(c.Wrong, node.Digest(wrong[:size]))
+	}
+	return c
+}
+
+// dayRow is one of a farmer's days that are over.
+type dayRow struct {
+	TokenID, Day      int64
+	Online            int64
+	Heartbeats, Wrong int64
+	Contracts, Size   int64
+}
+
+func (dayRow) TableName() string { return dayTable.name }
+
+var dayTable = table[dayRow]{"farmer_days", columns[dayRow]{
+	{name: "token_id", field: func(r *dayRow) any { return &r.TokenID }},
+	{name: "day", field: func(r *dayRow) any { return &r.Day }},
+	{name: "online", field: func(r *dayRow) any { return &r.Online }},
+	{name: "heartbeats", field: func(r *dayRow) any { return &r.Heartbeats }},
+	{name: "wrong", field: func(r *dayRow) any { return &r.Wrong }},
+	{name: "contracts", field: func(r *dayRow) any { return &r.Contracts }},
+	{name: "size", field: func(r *dayRow) any { return &r.Size }},
+}}
+
+// spanRow holds the changes of the totals within a span of time.
+type spanRow struct {
+	Step  int
+	Start int64
+	Shard int
+	node.Totals
+}
+
+// The values of spanRow.Step.
+const (
+	stepBefore = 0 // the sum of everything too old for an hour's row
+	stepMinute = 1
+	stepHour   = 2
+)
+
+var spanTable = table[spanRow]{"spans", columns[spanRow]{
+	{name: "step", field: func(r *spanRow) any { return &r.Step }},
+	{name: "start", field: func(r *spanRow) any { return &r.Start }},
+	{name: "shard", field: func(r *spanRow) any { return &r.Shard }},
+	{name: "farmers", field: func(r *spanRow) any { return &r.Farmers }},
+	{name: "online", field: func(r *spanRow) any { return &r.Online }},
+	{name: "contracts", field: func(r *spanRow) any { return &r.Contracts }},
+	{name: "size", field: func(r *spanRow) any { return &r.Size }},
+	{name: "heartbeats", field: func(r *spanRow) any { return &r.Heartbeats }},
+	{name: "wrong", field: func(r *spanRow) any { return &r.Wrong }},
+	{name: "expired", field: func(r *spanRow) any { return &r.Expired }},
+}}
+
+var spanKey, spanTotals = spanTable.columns[:3], spanTable.columns[3:]

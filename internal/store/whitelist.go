@@ -1,0 +1,163 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Allowed is an entry of the whitelist.
+type Allowed struct {
+	Address string
+	Balance int64 // SJCX, as listed; kept for operators, no rule reads it
+}
+
+// WhitelistChange counts what LoadWhitelist did.
+type WhitelistChange struct {
+	Added   int // addresses that were not on the whitelist
+	Kept    int // addresses that were
+	Removed int // addresses that were known before
+	Tokens  int // tokens of the removed addresses
+}
+
+// LoadWhitelist makes the whitelist equal to entries. It deletes every other
+// address with its tokens and contracts. On an error, also one from entries, nothing
+// changes.
+func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error], now time.Time) (change WhitelistChange, err error) {
+	defer wrap(&err, "load whitelist")
+	wanted := map[string]int64{}
+	for entry, err := range entries {
+		if err != nil {
+			return WhitelistChange{}, err
+		}
+		wanted[entry.Address] = entry.Balance
+	}
+	err = s.transaction(ctx, func(t *tx) (err error) {
+		change, err = s.replaceWhitelist(t, wanted, now)
+		return err
+	})
+	if err != nil {
+		return WhitelistChange{}, err
+	}
+	return change, nil
+}
+
+func (s *Store) replaceWhitelist(t *tx, wanted map[string]int64, now time.Time) (WhitelistChange, error) {
+	if err := s.lockSetting(t, whitelistLock); err != nil {
+		return WhitelistChange{}, err
+	}
+	var removed []int64
+	listed := map[string]int64{}
+	err := t.query(func(rows *sql.Rows) error {
+		var id int64
+		var known Allowed
+		var whitelisted bool
+		err := rows.Scan(&id, &known.Address, &whitelisted, &known.Balance)
+		if _, ok := wanted[known.Address]; !ok {
+			removed = append(removed, id)
+		} else if whitelisted {
+			listed[known.Address] = known.Balance
+		}
+		return err
+	}, "SELECT id, address, whitelisted, balance FROM addresses ORDER BY id")
+	if err != nil {
+		return WhitelistChange{}, err
+	}
+	var write []Allowed
+	for address, balance := range wanted {
+		if old, ok := listed[address]; !ok || old != balance {
+			write = append(write, Allowed{address, balance})
+		}
+	}
+	if err := s.writeAddresses(t, write); err != nil {
+		return WhitelistChange{}, err
+	}
+	tokens, err := s.deleteAddresses(t, removed, now)
+	if err != nil {
+		return WhitelistChange{}, err
+	}
+	return WhitelistChange{
+		Added:   len(wanted) - len(listed),
+		Kept:    len(listed),
+		Removed: len(removed),
+		Tokens:  tokens,
+	}, nil
+}
+
+// AllowAddress adds one address to the whitelist, or changes its balance.
+func (s *Store) AllowAddress(ctx context.Context, entry Allowed) (err error) {
+	defer wrap(&err, "allow address %s", entry.Address)
+	return s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, whitelistLock); err != nil {
+			return err
+		}
+		return s.writeAddresses(t, []Allowed{entry})
+	})
+}
+
+// writeAddresses puts addresses on the whitelist, with these balances.
+func (s *Store) writeAddresses(t *tx, entries []Allowed) error {
+	slices.SortFunc(entries, func(a, b Allowed) int { return cmp.Compare(a.Address, b.Address) })
+	for batch := range slices.Chunk(entries, batchRows) {
+		var args []any
+		for _, entry := range batch {
+			args = append(args, entry.Address, true, entry.Balance)
+		}
+		err := t.exec("INSERT INTO addresses (address, whitelisted, balance) VALUES (?, ?, ?)"+
+			strings.Repeat(", (?, ?, ?)", len(batch)-1)+s.dialect.orSet("address", "whitelisted", "balance"), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteAddresses deletes addresses, their tokens and contracts, and returns how
+// many tokens that were.
+func (s *Store) deleteAddresses(t *tx, ids []int64, now time.Time) (tokens int, err error) {
+	var left []event
+	for batch := range slices.Chunk(ids, batchRows) {
+		_, err := t.numbers("SELECT id FROM addresses" + s.dialect.byID + " WHERE id IN " + idList(batch) + " ORDER BY id" + s.dialect.forUpdate)
+		if err != nil {
+			return 0, err
+		}
+		removed, err := t.numbers("SELECT id FROM tokens WHERE address_id IN " + idList(batch))
+		if err != nil {
+			return 0, err
+		}
+		events, err := s.deleteTokens(t, removed, now)
+		if err != nil {
+			return 0, err
+		}
+		left = append(left, events...)
+		if err := t.exec("DELETE FROM addresses WHERE id IN " + idList(batch)); err != nil {
+			return 0, err
+		}
+		tokens += len(removed)
+	}
+	return tokens, s.record(t, left)
+}
+
+// lockAddress locks the address's row. Without a whitelist it creates the row.
+func (s *Store) lockAddress(t *tx, address string, whitelist bool) (id int64, err error) {
+	if !whitelist {
+		err := t.exec("INSERT INTO addresses (address) VALUES (?)"+s.dialect.orLock("address"), address)
+		if err != nil {
+			return 0, err
+		}
+	}
+	var whitelisted bool
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&id, &whitelisted) },
+		"SELECT id, whitelisted FROM addresses WHERE address = ?"+s.dialect.forUpdate, address)
+	if err != nil {
+		return 0, err
+	}
+	if id == 0 || whitelist && !whitelisted {
+		return 0, ErrNotWhitelisted
+	}
+	return id, nil
+}
