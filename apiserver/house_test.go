@@ -186,7 +186,7 @@ func (h *house) open(t testing.TB, change func(*apiserver.Options)) *replica {
 	opt := h.plan.api
 	change(&opt)
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	places := geo.Open("", time.Minute, log)
+	places := geo.Open(geo.Config{}, log)
 	registry := prometheus.NewRegistry()
 	srv, err := apiserver.New(h.work, apiserver.Deps{
 		Store: h.store, Redis: h.redis, Queue: h.queue, Keys: h.keys, Geo: places, Log: log, Registry: registry, Now: h.clock.Now,

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -41,7 +41,7 @@ func newWhitelistCommand() *cobra.Command {
 			"nothing.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(cmd, config.Default())
+			cfg, err := loadConfig(cmd, app.Default())
 			if err != nil {
 				return err
 			}

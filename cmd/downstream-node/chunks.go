@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -44,7 +43,7 @@ func newChunksCommand() *cobra.Command {
 			Short: "Remove every chunk that waits for a farmer",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+				return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
 					n, err := st.ClearChunks(ctx)
 					if err != nil {
 						return err
@@ -119,7 +118,7 @@ func maintainChunks(cmd *cobra.Command, args []string) error {
 }
 
 func listChunks(cmd *cobra.Command) error {
-	return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+	return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
 		type kind struct{ key, size int64 }
 		count := map[kind]int64{}
 		err := st.ListChunks(ctx, func(c store.Chunk) error {

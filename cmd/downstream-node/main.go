@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/cmd/downstream-node/heartbeatcmd"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/program"
 )
@@ -48,13 +49,13 @@ func newRootCommand() *cobra.Command {
 }
 
 // loadConfig reads the configuration that cmd was given, over base.
-func loadConfig(cmd *cobra.Command, base config.Config) (config.Config, error) {
+func loadConfig(cmd *cobra.Command, base app.Config) (app.Config, error) {
 	path, err := cmd.Flags().GetString("config")
 	if err != nil {
-		return config.Config{}, err
+		return app.Config{}, err
 	}
-	for _, name := range config.UnknownVariables(os.Environ()) {
+	for _, name := range config.UnknownVariables(&base, os.Environ()) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "downstream-node: warning: %s is not a setting; docs/configuration.md lists them all\n", name)
 	}
-	return config.LoadOver(base, path, os.Environ())
+	return config.Load(base, path, os.Environ())
 }

@@ -14,14 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
 // withStore runs do on the records that the configuration names.
-func withStore(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
-	cfg, err := loadConfig(cmd, config.Default())
+func withStore(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
 		return err
 	}
@@ -29,8 +28,8 @@ func withStore(cmd *cobra.Command, do func(context.Context, config.Config, *stor
 }
 
 // withTables is withStore where the tables must be those of this version.
-func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *store.Store) error) error {
-	cfg, err := loadConfig(cmd, config.Default())
+func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
+	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
 		return err
 	}
@@ -38,7 +37,7 @@ func withTables(cmd *cobra.Command, do func(context.Context, config.Config, *sto
 }
 
 // onStore is withStore where the configuration is read already.
-func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+func onStore(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
 	st, err := app.OpenStore(ctx, cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
 	if err != nil {
 		return err
@@ -48,7 +47,7 @@ func onStore(ctx context.Context, cfg config.Config, do func(context.Context, *s
 }
 
 // onTables is withTables where the configuration is read already.
-func onTables(ctx context.Context, cfg config.Config, do func(context.Context, *store.Store) error) error {
+func onTables(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
 	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
 		if err := app.CheckSchema(ctx, st); err != nil {
 			return err
@@ -60,11 +59,11 @@ func onTables(ctx context.Context, cfg config.Config, do func(context.Context, *
 // withApp runs do with the parts open and the heartbeat keys registered. No
 // service runs.
 func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error {
-	cfg, err := loadConfig(cmd, config.Default())
+	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
 		return err
 	}
-	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == config.SQLite {
+	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == store.SQLite {
 		// A standalone node keeps its key beside its database.
 		cfg.Heartbeat.KeyFiles = []string{app.StandaloneKeyFile(filepath.Dir(cfg.Database.Path))}
 	}
@@ -106,7 +105,7 @@ func newMigrateCommand() *cobra.Command {
 			if down && !loseData {
 				return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
 			}
-			return withStore(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+			return withStore(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
 				if down {
 					return migrate(ctx, cmd.OutOrStdout(), st, func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) })
 				}
@@ -164,7 +163,7 @@ func newTokensCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withTables(cmd, func(ctx context.Context, _ config.Config, st *store.Store) error {
+			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
 				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
 					return err
 				}
@@ -183,7 +182,7 @@ func newCleanCommand() *cobra.Command {
 		Long:  "Does at once what workers do by themselves: takes expired contracts off their\nfarmers' counts, deletes those that expired contracts.retention ago, and then the\ntags and files that nothing refers to.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTables(cmd, func(ctx context.Context, cfg config.Config, st *store.Store) error {
+			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
 				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
 				if err != nil {
 					return err

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
@@ -74,8 +73,8 @@ func newStandaloneCommand() *cobra.Command {
 
 // loadReplicable reads the configuration of a process that shares its node
 // with others.
-func loadReplicable(cmd *cobra.Command) (config.Config, error) {
-	cfg, err := loadConfig(cmd, config.Default())
+func loadReplicable(cmd *cobra.Command) (app.Config, error) {
+	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
 		return cfg, err
 	}

@@ -16,7 +16,7 @@ func newConfigCommand() *cobra.Command {
 			"records, with secrets masked; with --standalone, the one of a standalone node.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			base := config.Default()
+			base := app.Default()
 			if standalone {
 				base = app.StandaloneDefaults("data", 0)
 			}
@@ -24,7 +24,7 @@ func newConfigCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := cfg.Redacted()
+			text, err := config.Redacted(cfg)
 			if err != nil {
 				return err
 			}

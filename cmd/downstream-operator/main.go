@@ -89,7 +89,7 @@ func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error
 		}
 		o.image = image
 	}
-	log := logr.FromSlogHandler(program.NewLogger(config.Default().Log, os.Stderr).Handler())
+	log := logr.FromSlogHandler(program.NewLogger(config.Default[program.LogConfig](), os.Stderr).Handler())
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	mgr, err := newOperator(cfg, o)

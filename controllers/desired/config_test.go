@@ -7,12 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
 // load reads a role's configuration as the processes do: strictly, with the
 // files where the pods have them.
-func load(t *testing.T, n *Node, role Role) config.Config {
+func load(t *testing.T, n *Node, role Role) app.Config {
 	t.Helper()
 	root := t.TempDir()
 	write := func(name, text string) string {
@@ -28,7 +30,7 @@ func load(t *testing.T, n *Node, role Role) config.Config {
 	write(dsnFile, string(n.Inputs.DSN))
 	write(redisFile, string(n.Inputs.RedisURL))
 	path := write(configFile, strings.ReplaceAll(n.Config(role), configDir, root))
-	c, err := config.Load(path, []string{})
+	c, err := config.Load(app.Default(), path, []string{})
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", role, err, n.Config(role))
 	}
@@ -54,7 +56,7 @@ func TestConfigIsTaken(t *testing.T) {
 func TestDefaultsAreTheNodes(t *testing.T) {
 	t.Parallel()
 	n := sample(t, "minimal")
-	api, workers, want := load(t, n, API), load(t, n, Workers), config.Default()
+	api, workers, want := load(t, n, API), load(t, n, Workers), app.Default()
 	if api.Contracts != want.Contracts {
 		t.Errorf("contracts are %+v, want %+v", api.Contracts, want.Contracts)
 	}
@@ -78,7 +80,7 @@ func TestDefaultsAreTheNodes(t *testing.T) {
 func TestConfigFollowsTheSpec(t *testing.T) {
 	t.Parallel()
 	api := load(t, sample(t, "production"), API)
-	if len(api.API.TrustedProxies) != 1 || api.API.RateLimits.PerIP != (config.RateLimit{Rate: 20, Burst: 100}) {
+	if len(api.API.TrustedProxies) != 1 || api.API.RateLimits.PerIP != (apiserver.RateLimit{Rate: 20, Burst: 100}) {
 		t.Errorf("%+v", api.API)
 	}
 	if api.Geo.File != geoVolumeDir+"/GeoLite2-City.mmdb" || !api.Access.Whitelist || api.Access.MinBalance != 10000 {

@@ -21,7 +21,6 @@ import (
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/ops"
@@ -34,7 +33,7 @@ import (
 
 // App is the parts of a node in one process.
 type App struct {
-	Config config.Config
+	Config Config
 	Log    *slog.Logger
 	Now    func() time.Time
 	Roster roster.Options
@@ -57,7 +56,7 @@ type Options struct {
 }
 
 // Open opens the parts. It does not wait for the database: see Join.
-func Open(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options) (*App, error) {
+func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
 	redis.SetLogger(redisLog{log})
 	a := &App{
@@ -77,7 +76,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, opt Options)
 		return nil, errors.Join(err, a.Store.Close())
 	}
 	a.Queue = queue.New(a.Redis, queue.Options{MaxQueue: cfg.Redis.MaxQueue, Log: log})
-	a.Geo = geo.Open(cfg.Geo.File, cfg.Geo.ReloadInterval, log)
+	a.Geo = geo.Open(cfg.Geo, log)
 	a.Ops = ops.New(opt.Profiles,
 		ops.Check{Name: "database", Run: a.Store.Ping},
 		ops.Check{Name: "schema", Run: a.checkSchema},
@@ -95,9 +94,9 @@ func (a *App) Close() {
 }
 
 // OpenStore opens the records alone.
-func OpenStore(ctx context.Context, cfg config.Database, log *slog.Logger) (*store.Store, error) {
+func OpenStore(ctx context.Context, cfg store.Config, log *slog.Logger) (*store.Store, error) {
 	return store.Open(ctx, store.Options{
-		Driver:      string(cfg.Driver),
+		Driver:      cfg.Driver,
 		DSN:         string(cfg.DSN),
 		Path:        cfg.Path,
 		MaxOpen:     cfg.MaxOpen,
@@ -170,7 +169,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 		if errors.Is(err, store.ErrKeyMissing) {
 			return err
 		}
-		if a.Config.Database.Driver == config.SQLite {
+		if a.Config.Database.Driver == store.SQLite {
 			return err // waiting does not repair a file
 		}
 		a.Log.Warn("waiting for the database", "error", err)

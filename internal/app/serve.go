@@ -13,20 +13,19 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
 
 // ServeAPI runs an API replica until ctx ends.
-func ServeAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Pprof})
+func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Private.Pprof})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	private, err := a.private(ctx, cfg.API.PrivateListen)
+	private, err := a.private(ctx, cfg.API.Private.Listen)
 	if err != nil {
 		return err
 	}
@@ -49,13 +48,13 @@ func ServeAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 }
 
 // ServeWorker runs a worker until ctx ends.
-func ServeWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.Worker.Pprof})
+func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.Worker.Private.Pprof})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	private, err := a.private(ctx, cfg.Worker.PrivateListen)
+	private, err := a.private(ctx, cfg.Worker.Private.Listen)
 	if err != nil {
 		return err
 	}
@@ -136,7 +135,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	})
 }
 
-func listening(c config.API) apiserver.Listening {
+func listening(c apiserver.Config) apiserver.Listening {
 	return apiserver.Listening{
 		Address:           c.Listen,
 		CertFile:          c.TLS.CertFile,
@@ -171,12 +170,7 @@ func (a *App) Workers(name string) []Service {
 		services = append(services, Service{"sweeper", sweeper.Run}, Service{"recorder", recorder.Run})
 	}
 	if c.Worker.Duties.Stock {
-		services = append(services, Service{"stocker", a.NewStocker(node.Inventory{
-			MinSize:   int64(c.Inventory.MinChunkSize),
-			MaxSize:   int64(c.Inventory.MaxChunkSize),
-			TotalSize: int64(c.Inventory.TotalSize),
-			Base:      c.Inventory.Base,
-		}).Run})
+		services = append(services, Service{"stocker", a.NewStocker(c.Inventory.Inventory()).Run})
 	}
 	if c.Worker.Duties.Verify {
 		concurrency := c.Worker.Concurrency

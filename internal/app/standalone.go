@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/driveshare/downstream-node/apiserver"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/farmer"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/sjcx"
@@ -26,10 +25,13 @@ import (
 
 // StandaloneDefaults is the configuration of a standalone node before the file
 // and the environment change it. demo is the number of its demo farmers.
-func StandaloneDefaults(dir string, demo int) config.Config {
-	c := config.Standalone()
+func StandaloneDefaults(dir string, demo int) Config {
+	c := Default()
+	c.Access.Whitelist = false
+	c.Access.Signatures = false
+	c.Log.Format = "text"
 	c.API.Listen = "localhost:5000"
-	c.API.PrivateListen = "localhost:9090"
+	c.API.Private.Listen = "localhost:9090"
 	c.API.DrainDelay = 0 // there is no load balancer
 	c.Database.Path = filepath.Join(dir, "downstream.db")
 	if demo > 0 {
@@ -44,7 +46,7 @@ func StandaloneDefaults(dir string, demo int) config.Config {
 
 // ServeStandalone runs a whole node until ctx ends, with its data in dir and a
 // number of demo farmers. It prints the URL of its page to out.
-func ServeStandalone(ctx context.Context, cfg config.Config, log *slog.Logger, dir string, demo int, out io.Writer) error {
+func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir string, demo int, out io.Writer) error {
 	unlock, err := LockDir(dir)
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func ServeStandalone(ctx context.Context, cfg config.Config, log *slog.Logger, d
 			return err
 		}
 	}
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Pprof})
+	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Private.Pprof})
 	if err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func ServeStandalone(ctx context.Context, cfg config.Config, log *slog.Logger, d
 	if err := a.Join(ctx); err != nil {
 		return err
 	}
-	private, err := a.private(ctx, cfg.API.PrivateListen)
+	private, err := a.private(ctx, cfg.API.Private.Listen)
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
 	}
@@ -94,7 +96,7 @@ func StandaloneKeyFile(dir string) string { return filepath.Join(dir, "heartbeat
 
 // makeKey returns the key file in dir. It makes the key for a new node, and
 // fails if there is a database but no key.
-func makeKey(cfg config.Config, dir string) ([]string, error) {
+func makeKey(cfg Config, dir string) ([]string, error) {
 	key := StandaloneKeyFile(dir)
 	_, noKey := os.Stat(key)
 	_, noDatabase := os.Stat(cfg.Database.Path)

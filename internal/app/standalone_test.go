@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
@@ -33,13 +34,13 @@ type standalone struct {
 func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
 	cfg := StandaloneDefaults(dir, demo)
-	cfg.API.Listen, cfg.API.PrivateListen = freeAddress(t), freeAddress(t)
+	cfg.API.Listen, cfg.API.Private.Listen = freeAddress(t), freeAddress(t)
 	// Long enough for a stop and a start on a busy machine: what is down for
 	// an interval loses its contracts, as it must.
 	cfg.Contracts.Interval = 12 * time.Second
 	cfg.Inventory.MaxChunkSize = 64 << 10
 	cfg.Inventory.TotalSize = 4 << 20
-	if err := cfg.Validate(); err != nil {
+	if err := config.Validate(&cfg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

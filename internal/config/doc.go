@@ -1,20 +1,29 @@
-// Package config is what an operator of a node can choose: one struct, one
-// YAML file, and an environment variable for every value.
+// Package config reads a configuration from a YAML file, environment variables
+// and files with secrets. It holds no keys: each component declares its own
+// Config struct, and internal/app composes them.
 //
-// A value in the environment wins over the file, and the file over the
-// defaults. The file is read strictly: a key that is not known, given twice or
-// without a value is an error that names it. The struct is the only list of
-// keys; what the file calls a value, the name of its variable and
-// docs/configuration.md all follow from its fields and their comments.
+// A field of such a struct is the only declaration of its key:
 //
-// The package decides nothing by itself: it opens no listener, no database and
-// no key, and reads no files but the configuration and the secrets that the
-// configuration names. What follows from a value is the business of the
-// package that it is for.
+//	// The most bytes of a request's body.
+//	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
 //
-// The invariant: a secret comes from a file of its own or from the
-// environment, never from the YAML file, and no way of printing a [Config]
-// shows one.
+// The tags are:
+//
+//   - yaml: the key's name. A field with `yaml:",inline"` adds the keys of its
+//     struct to the section.
+//   - default: the value if neither the file nor the environment sets one.
+//   - range: the smallest and the largest value of a number.
+//   - oneof: the permitted texts, separated by spaces.
+//
+// Rules that need more than one field are a method; see [Validator]. The comment
+// is the key's description in docs/configuration.md.
+//
+// The environment overrides the file, and the file overrides the defaults.
+// Reading is strict: an unknown key, a repeated key or a key without a value is
+// an error.
+//
+// Invariant: a secret comes from its own file or from the environment, never
+// from the YAML file, and printing a configuration never shows a secret.
 package config
 
 //go:generate go run ./gen -o ../../docs/configuration.md

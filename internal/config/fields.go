@@ -13,21 +13,40 @@ import (
 // envPrefix begins the name of every variable.
 const envPrefix = "DOWNSTREAM"
 
-// Field is one value of a [Config], or one section of it.
+// Field is one value or one section of a configuration.
 type Field struct {
 	// Key is the path in the YAML file, such as "api.tls.certFile".
 	Key string
 	// Env is the variable, such as "DOWNSTREAM_API_TLS_CERT_FILE".
 	Env string
-	// Value is the settable field.
+	// Value is the field and can be set.
 	Value reflect.Value
-	// Struct and Name say where the field is declared, to find its comment.
-	Struct, Name string
+	// Struct declares the field, and Name is its name there.
+	Struct reflect.Type
+	Name   string
+
+	tag    reflect.StructTag
+	inline bool // the fields of Value belong to the section Key
 }
 
-// Fields returns the values of c in the order of the file. Setting a Value
-// changes c.
-func Fields(c *Config) []Field {
+// Default returns a configuration with the values of its default tags.
+func Default[C any]() C {
+	var c C
+	for _, f := range Fields(&c) {
+		text, ok := f.tag.Lookup("default")
+		if !ok {
+			continue
+		}
+		if err := f.setText(text); err != nil {
+			panic(fmt.Sprintf("config: default of %s: %v", f.Key, err))
+		}
+	}
+	return c
+}
+
+// Fields returns the values of the configuration that c points to, in the order
+// of the file. Setting a Value changes the configuration.
+func Fields(c any) []Field {
 	var values []Field
 	walk(c, func(f Field) {
 		if !f.Section() {
@@ -37,61 +56,76 @@ func Fields(c *Config) []Field {
 	return values
 }
 
-// Sections returns the sections of c, each before those within it.
-func Sections(c *Config) []Field {
+// Sections returns the sections of the configuration that c points to. Each
+// comes before the sections within it.
+func Sections(c any) []Field {
 	var sections []Field
 	walk(c, func(f Field) {
-		if f.Section() {
+		if f.Section() && !f.inline {
 			sections = append(sections, f)
 		}
 	})
 	return sections
 }
 
-// Section says whether the field is a section and not a value.
+// Section reports whether the field is a section and not a value.
 func (f Field) Section() bool { return f.Value.Kind() == reflect.Struct }
 
-// Secret says whether the field's value must not be in the YAML file.
+// Secret reports whether the field's value must not be in the YAML file.
 func (f Field) Secret() bool { return f.Value.Type() == reflect.TypeFor[Secret]() }
 
-func walk(c *Config, visit func(Field)) {
-	var descend func(v reflect.Value, key, env string)
-	descend = func(v reflect.Value, key, env string) {
-		for i := range v.NumField() {
-			field := v.Type().Field(i)
-			name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+// section returns the key of the section that holds the field.
+func (f Field) section() string {
+	if f.inline {
+		return f.Key
+	}
+	return f.Key[:max(strings.LastIndexByte(f.Key, '.'), 0)]
+}
+
+// walk visits every field of the configuration that c points to.
+func walk(c any, visit func(Field)) {
+	var descend func(section reflect.Value, key string)
+	descend = func(section reflect.Value, key string) {
+		for i := range section.NumField() {
+			field := section.Type().Field(i)
+			name, option, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 			f := Field{
-				Key:    strings.TrimPrefix(key+"."+name, "."),
-				Env:    env + "_" + upperSnake(name),
-				Value:  v.Field(i),
-				Struct: v.Type().Name(),
+				Key:    strings.Trim(key+"."+name, "."),
+				Value:  section.Field(i),
+				Struct: section.Type(),
 				Name:   field.Name,
+				tag:    field.Tag,
+				inline: option == "inline",
 			}
+			f.Env = envName(f.Key)
 			visit(f)
 			if f.Section() {
-				descend(f.Value, f.Key, f.Env)
+				descend(f.Value, f.Key)
 			}
 		}
 	}
-	descend(reflect.ValueOf(c).Elem(), "", envPrefix)
+	descend(reflect.ValueOf(c).Elem(), "")
 }
 
-// upperSnake turns tokensPerIP into TOKENS_PER_IP.
-func upperSnake(camel string) string {
+// envName turns contracts.tokensPerIP into DOWNSTREAM_CONTRACTS_TOKENS_PER_IP.
+func envName(key string) string {
 	var out strings.Builder
+	out.WriteString(envPrefix + "_")
 	lower := false
-	for _, r := range camel {
+	for _, r := range key {
 		if lower && unicode.IsUpper(r) {
 			out.WriteByte('_')
 		}
-		lower = !unicode.IsUpper(r)
+		if lower = unicode.IsLower(r); r == '.' {
+			r = '_'
+		}
 		out.WriteRune(unicode.ToUpper(r))
 	}
 	return out.String()
 }
 
-// setText sets the field from the text that a variable or a scalar of the YAML
-// file holds. The elements of a list are separated by commas.
+// setText sets the field from the text of a variable, a tag or a scalar in the
+// YAML file. Commas separate the elements of a list.
 func (f Field) setText(text string) error {
 	if f.Value.Kind() != reflect.Slice {
 		return setScalar(f.Value, text)
@@ -105,7 +139,7 @@ func (f Field) setText(text string) error {
 	return f.setList(elements)
 }
 
-// setList sets a field that is a list. An empty list is nil, as in Default.
+// setList sets a list. It stores an empty list as nil.
 func (f Field) setList(elements []string) error {
 	list := reflect.Zero(f.Value.Type())
 	for _, element := range elements {
@@ -119,8 +153,8 @@ func (f Field) setList(elements []string) error {
 	return nil
 }
 
-// setScalar parses text as v's type. It takes one spelling for each value and
-// so refuses what YAML would guess at: a duration without a unit, yes for true.
+// setScalar parses text as v's type. Each value has one spelling, so it rejects
+// what YAML would interpret: a duration without a unit, or yes for true.
 func setScalar(v reflect.Value, text string) error {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:
@@ -154,7 +188,7 @@ func setScalar(v reflect.Value, text string) error {
 		}
 		v.SetFloat(x)
 	default:
-		panic("config: no way to read a " + v.Type().String())
+		panic("config: a field has the unsupported type " + v.Type().String())
 	}
 	return nil
 }

@@ -1,23 +1,26 @@
-package config
+package config_test
 
 import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 func TestVariables(t *testing.T) {
 	t.Parallel()
-	// What Kubernetes adds for each Service of a namespace; one by the name of
-	// downstream-... must not set a value of ours.
-	c := Default()
+	c := app.Default()
 	seen := make(map[string]string)
-	for _, f := range Fields(&c) {
+	for _, f := range config.Fields(&c) {
 		if !regexp.MustCompile(`^DOWNSTREAM_[A-Z0-9_]+$`).MatchString(f.Env) || strings.Contains(f.Env, "__") {
 			t.Errorf("%s has the variable %s", f.Key, f.Env)
 		}
-		if serviceVariable.MatchString(f.Env) {
-			t.Errorf("%s could come from a Service", f.Env)
+		// Kubernetes makes variables for each Service of a namespace. They must
+		// not set a value.
+		if config.ServiceVariable.MatchString(f.Env) {
+			t.Errorf("%s has the form of a Service's variable", f.Env)
 		}
 		if other, ok := seen[f.Env]; ok {
 			t.Errorf("%s is the variable of %s and %s", f.Env, other, f.Key)
@@ -39,14 +42,14 @@ func TestVariables(t *testing.T) {
 
 func TestEverySecretHasAFile(t *testing.T) {
 	t.Parallel()
-	c := Default()
+	c := app.Default()
 	keys := make(map[string]bool)
-	for _, f := range Fields(&c) {
+	for _, f := range config.Fields(&c) {
 		keys[f.Key] = true
 	}
-	for _, f := range Fields(&c) {
+	for _, f := range config.Fields(&c) {
 		if f.Secret() && !keys[f.Key+"File"] {
-			t.Errorf("there is no %sFile", f.Key)
+			t.Errorf("the key %sFile does not exist", f.Key)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -10,21 +9,21 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
+// Units of a ByteSize.
 const (
 	kib ByteSize = 1 << 10
 	mib ByteSize = 1 << 20
 	gib ByteSize = 1 << 30
 )
 
-// ByteSize is a number of bytes. As text it is a plain number, or a number
-// with a unit: KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers
-// of 1000).
+// ByteSize is a number of bytes. Its text is a plain number or a number with a
+// unit: KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000).
 type ByteSize int64
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (b *ByteSize) UnmarshalText(text []byte) error {
-	// A plain number is read here, for go-humanize goes through a float64,
-	// which is exact only up to 2^53.
+	// go-humanize parses numbers as float64, which is exact only up to 2^53, so
+	// plain numbers are parsed here.
 	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && n >= 0 {
 		*b = ByteSize(n)
 		return nil
@@ -37,7 +36,7 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText implements [encoding.TextMarshaler]; the text is exact.
+// MarshalText implements [encoding.TextMarshaler]. The text is exact.
 func (b ByteSize) MarshalText() ([]byte, error) {
 	return []byte(b.String()), nil
 }
@@ -59,11 +58,11 @@ func (b ByteSize) String() string {
 
 const mask = "********"
 
-// Secret is a text that printing, logging and marshalling show as a mask. Its
-// value is had by converting it to a string, which is easy to search for.
+// Secret is a text that printing, logging and marshalling replace by a mask.
+// Only a conversion to string returns its value, which makes uses easy to find.
 type Secret string
 
-// String returns a mask, or nothing where there is no secret.
+// String returns a mask, or "" for an empty secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -79,13 +78,3 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // LogValue implements [slog.LogValuer].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// oneOf refuses a value that is not among the known ones.
-func oneOf[T ~string](value T, known ...T) error {
-	for _, k := range known {
-		if value == k {
-			return nil
-		}
-	}
-	return errors.New(strconv.Quote(string(value)) + " is not one of " + fmt.Sprint(known))
-}

@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"bytes"
@@ -8,13 +8,16 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 func TestByteSize(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		text string
-		want ByteSize
+		want config.ByteSize
 		out  string
 	}{
 		{"0", 0, "0"},
@@ -29,18 +32,18 @@ func TestByteSize(t *testing.T) {
 		{"9223372036854775807", math.MaxInt64, "9223372036854775807"},
 	}
 	for _, tt := range tests {
-		var got ByteSize
+		var got config.ByteSize
 		if err := got.UnmarshalText([]byte(tt.text)); err != nil {
 			t.Errorf("%q: %v", tt.text, err)
 		}
 		if got != tt.want || got.String() != tt.out {
-			t.Errorf("%q is %d, written %s, want %d, written %s", tt.text, got, got, tt.want, tt.out)
+			t.Errorf("%q is %d, printed %s, want %d, printed %s", tt.text, got, got, tt.want, tt.out)
 		}
 	}
 	for _, text := range []string{"", "-1", "-1KiB", "KiB", "1 apple", "9223372036854775808", "16EiB", "1e3"} {
-		var got ByteSize
+		var got config.ByteSize
 		if err := got.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken as %d", text, got)
+			t.Errorf("%q is parsed as %d", text, got)
 		}
 	}
 }
@@ -48,13 +51,13 @@ func TestByteSize(t *testing.T) {
 func TestSecretsAreMasked(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2"
-	c := Default()
-	for _, f := range Fields(&c) {
+	c := app.Default()
+	for _, f := range config.Fields(&c) {
 		if f.Secret() {
 			f.Value.SetString(secret)
 		}
 	}
-	redacted, err := c.Redacted()
+	redacted, err := config.Redacted(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +76,13 @@ func TestSecretsAreMasked(t *testing.T) {
 		"%+v":      fmt.Sprintf("%+v", &c),
 		"%#v":      fmt.Sprintf("%#v", c),
 		"%s":       fmt.Sprintf("%s %q", c.Redis.URL, c.Redis.URL),
-		"Validate": fmt.Sprint(c.Validate()),
+		"Validate": fmt.Sprint(config.Validate(&c)),
 	} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s shows a secret", name)
 		}
 	}
-	if !strings.Contains(string(redacted), "dsn: '"+mask+"'") {
-		t.Errorf("Redacted does not show that there is a secret:\n%s", redacted)
+	if !strings.Contains(string(redacted), "dsn: '"+config.Mask+"'") {
+		t.Errorf("Redacted does not show the mask:\n%s", redacted)
 	}
 }

@@ -11,11 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// setFromYAML sets the fields that the document in text names. It walks the
-// document itself, where yaml's KnownFields would do for refusing unknown
-// keys, to name the whole key and its line in every error, and to keep secrets
-// out.
-func (c *Config) setFromYAML(text []byte) error {
+// setFromYAML sets the fields of c that the document in text names. It walks the
+// document itself instead of using yaml's KnownFields, so that every error names
+// the whole key and its line, and so that it can reject secrets.
+func setFromYAML(c any, text []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -31,12 +30,16 @@ func (c *Config) setFromYAML(text []byte) error {
 		return nil
 	}
 	r := yamlReader{known: make(map[string]Field)}
-	walk(c, func(f Field) { r.known[f.Key] = f })
+	walk(c, func(f Field) {
+		if !f.inline {
+			r.known[f.Key] = f
+		}
+	})
 	r.section("", doc.Content[0])
 	return errors.Join(r.problems...)
 }
 
-// yamlReader carries a YAML document into the fields of a Config.
+// yamlReader copies a YAML document into the fields of a configuration.
 type yamlReader struct {
 	known    map[string]Field
 	problems []error
@@ -54,7 +57,7 @@ func (r *yamlReader) section(key string, n *yaml.Node) {
 		if name == "" {
 			name = "the file"
 		}
-		r.problem(n, name, "wants keys and values, not this")
+		r.problem(n, name, "must hold keys and values")
 		return
 	}
 	seen := make(map[string]bool)
@@ -68,7 +71,7 @@ func (r *yamlReader) section(key string, n *yaml.Node) {
 		case seen[path]:
 			r.problem(name, path, "is given twice")
 		case f.Secret():
-			r.problem(name, path, "a secret may not be in this file: put it into a file of its own and name that with %sFile, or set %s", path, f.Env)
+			r.problem(name, path, "a secret must not be in this file: write it to another file and name that with %sFile, or set %s", path, f.Env)
 		case f.Section() && isNull(value): // all its keys are commented out
 		case f.Section():
 			r.section(path, value)
@@ -91,7 +94,7 @@ func (r *yamlReader) value(f Field, n *yaml.Node) {
 		for _, element := range n.Content {
 			element = resolve(element)
 			if element.Kind != yaml.ScalarNode || isNull(element) {
-				r.problem(element, f.Key, "wants a list of single values")
+				r.problem(element, f.Key, "must be a list of single values")
 				return
 			}
 			elements = append(elements, element.Value)
@@ -100,9 +103,9 @@ func (r *yamlReader) value(f Field, n *yaml.Node) {
 			r.problem(n, f.Key, "%v", err)
 		}
 	case isList:
-		r.problem(n, f.Key, "wants a list")
+		r.problem(n, f.Key, "must be a list")
 	case n.Kind != yaml.ScalarNode:
-		r.problem(n, f.Key, "wants a single value")
+		r.problem(n, f.Key, "must be a single value")
 	default:
 		if err := f.setText(n.Value); err != nil {
 			r.problem(n, f.Key, "%v", err)
@@ -110,19 +113,19 @@ func (r *yamlReader) value(f Field, n *yaml.Node) {
 	}
 }
 
-// suggest names the key of the section that name most likely stands for.
+// suggest names the key of the section that is most similar to name.
 func (r *yamlReader) suggest(section, name string) string {
-	const longest = 64 // a longer name is no slip of the finger
+	const longest = 64 // a longer name is not a misspelling
 	if len(name) > longest {
 		return ""
 	}
 	best, nearest := "", 1+max(1, len(name)/3)
 	for key := range r.known {
-		rest, within := strings.CutPrefix(key, section+".")
+		rest, inside := strings.CutPrefix(key, section+".")
 		if section == "" {
-			rest, within = key, true
+			rest, inside = key, true
 		}
-		if !within || strings.Contains(rest, ".") {
+		if !inside || strings.Contains(rest, ".") {
 			continue
 		}
 		d := distance(strings.ToLower(name), strings.ToLower(rest))
@@ -136,7 +139,7 @@ func (r *yamlReader) suggest(section, name string) string {
 	return fmt.Sprintf("; did you mean %s?", best)
 }
 
-// distance is the Levenshtein distance of a and b, in bytes.
+// distance returns the Levenshtein distance of a and b, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -27,6 +27,15 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
+// Config is the section geo of the configuration.
+type Config struct {
+	// A GeoLite2 or GeoIP2 City database (mmdb). Without one, locations are
+	// unknown.
+	File string `yaml:"file"`
+	// How often the node checks whether the file has changed.
+	ReloadInterval time.Duration `yaml:"reloadInterval" default:"1m" range:"1s..24h"`
+}
+
 // Reader looks up locations in a database file and reloads the file if it
 // changes. It is safe for concurrent use. A nil Reader has no database.
 type Reader struct {
@@ -40,16 +49,15 @@ type Reader struct {
 	stopped sync.WaitGroup
 }
 
-// Open returns a Reader of the database at path. Every interval it checks
-// whether the file has changed. The file need not exist yet. An empty path means
-// no database. Problems with the file are logged. Close stops the checks.
-func Open(path string, interval time.Duration, log *slog.Logger) *Reader {
-	r := newReader(path, log)
-	if path == "" {
+// Open returns a Reader of the configured database. The file need not exist yet.
+// Problems with the file are logged. Close stops the checks.
+func Open(cfg Config, log *slog.Logger) *Reader {
+	r := newReader(cfg.File, log)
+	if cfg.File == "" {
 		return r
 	}
 	r.reload()
-	r.stopped.Go(func() { r.watch(interval) })
+	r.stopped.Go(func() { r.watch(cfg.ReloadInterval) })
 	return r
 }
 

@@ -75,7 +75,7 @@ func openTest(t testing.TB, content []byte) *Reader {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "city.mmdb")
 	write(t, path, content)
-	r := Open(path, time.Hour, slog.New(slog.DiscardHandler))
+	r := Open(Config{path, time.Hour}, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { r.Close() })
 	return r
 }
@@ -138,9 +138,9 @@ func TestWithoutDatabase(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	for name, r := range map[string]*Reader{
 		"nil":            nil,
-		"no path":        Open("", time.Hour, log),
-		"absent file":    Open(filepath.Join(t.TempDir(), "absent"), time.Hour, log),
-		"directory":      Open(t.TempDir(), time.Hour, log),
+		"no path":        Open(Config{}, log),
+		"absent file":    Open(Config{filepath.Join(t.TempDir(), "absent"), time.Hour}, log),
+		"directory":      Open(Config{t.TempDir(), time.Hour}, log),
 		"not a database": openTest(t, []byte("not a database")),
 		"empty file":     openTest(t, nil),
 		"other type":     openTest(t, database(t, "GeoLite2-ASN", nil)),
@@ -188,7 +188,7 @@ func TestGeoLite2(t *testing.T) {
 	if openTest(t, database(t, "GeoIP2-City", entries)).GeoLite2() {
 		t.Error("a GeoIP2 database is reported as GeoLite2")
 	}
-	absent := Open("", time.Hour, slog.New(slog.DiscardHandler))
+	absent := Open(Config{}, slog.New(slog.DiscardHandler))
 	if absent.GeoLite2() || (*Reader)(nil).GeoLite2() {
 		t.Error("no database is reported as GeoLite2")
 	}

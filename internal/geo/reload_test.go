@@ -126,7 +126,7 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "city.mmdb")
 		write(t, path, cityDatabase(t, "London"))
-		r := Open(path, time.Minute, slog.New(slog.DiscardHandler))
+		r := Open(Config{path, time.Minute}, slog.New(slog.DiscardHandler))
 		defer r.Close() // the bubble fails if the goroutine does not end
 		replace(t, path, cityDatabase(t, "Paris!"))
 		time.Sleep(time.Minute - time.Nanosecond)

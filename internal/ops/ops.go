@@ -17,7 +17,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/driveshare/downstream-node/internal/config"
 )
+
+// Config holds the keys of the private port. Sections of the configuration
+// include it.
+type Config struct {
+	// The address of `/healthz`, `/readyz` and `/metrics`, `host:port`. Farmers must
+	// not be able to reach it. A standalone node uses only `api.privateListen`.
+	Listen string `yaml:"privateListen" default:":9090"`
+	// Whether the private port also serves `/debug/pprof`.
+	Pprof bool `yaml:"pprof"`
+}
+
+// Validate implements [config.Validator].
+func (c Config) Validate(p *config.Problems) {
+	p.Check("privateListen", config.CheckAddress(c.Listen))
+}
 
 // Check reports whether one dependency is usable now.
 type Check struct {

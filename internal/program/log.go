@@ -3,14 +3,20 @@ package program
 import (
 	"io"
 	"log/slog"
-
-	"github.com/driveshare/downstream-node/internal/config"
 )
 
+// LogConfig is the section log of the configuration.
+type LogConfig struct {
+	// The least severe level that is logged: `debug`, `info`, `warn` or `error`.
+	Level slog.Level `yaml:"level" default:"info"`
+	// The format of each entry, on one line: `json` or `text`.
+	Format string `yaml:"format" default:"json" oneof:"json text"`
+}
+
 // NewLogger returns a log that writes to w.
-func NewLogger(cfg config.Log, w io.Writer) *slog.Logger {
+func NewLogger(cfg LogConfig, w io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == config.LogJSON {
+	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return slog.New(slog.NewTextHandler(w, opt))

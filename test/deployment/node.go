@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
@@ -78,7 +79,7 @@ func (s Settings) environ(t testing.TB) []string {
 			environ = append(environ, entry)
 		}
 	}
-	cfg := config.Default()
+	cfg := app.Default()
 	known := 0
 	for _, f := range config.Fields(&cfg) {
 		if value, ok := s[f.Key]; ok {

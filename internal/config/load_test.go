@@ -1,17 +1,21 @@
-package config
+package config_test
 
 import (
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// none is an environment without variables; nil would be the process's own.
-var none = []string{}
+// none is an environment without variables.
+var none []string
 
 func write(t *testing.T, text string) string {
 	t.Helper()
@@ -22,26 +26,14 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-func TestDefaultsAreValid(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]Config{"default": Default(), "standalone": Standalone()} {
-		if err := c.Validate(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if c := Standalone(); c.Access.Whitelist || c.Access.Signatures {
-		t.Error("standalone does not let everybody in")
-	}
-}
-
-func TestLoadWithoutFileIsDefault(t *testing.T) {
+func TestLoadWithoutValuesIsDefault(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", write(t, ""), write(t, "# nothing\n"), write(t, "---\nnode:\napi:\n")} {
-		c, err := Load(path, none)
+		c, err := config.Load(app.Default(), path, none)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(c, Default()) {
+		if !reflect.DeepEqual(c, app.Default()) {
 			t.Errorf("%q: %+v, want the defaults", path, c)
 		}
 	}
@@ -66,7 +58,7 @@ func TestPrecedence(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := Load(write(t, tt.file), tt.environ)
+			c, err := config.Load(app.Default(), write(t, tt.file), tt.environ)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,9 +69,9 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-func TestNilEnvironIsTheProcess(t *testing.T) {
+func TestEnvironmentOfTheProcess(t *testing.T) {
 	t.Setenv("DOWNSTREAM_NODE_NAME", "from-the-process")
-	c, err := Load("", nil)
+	c, err := config.Load(app.Default(), "", os.Environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,20 +80,20 @@ func TestNilEnvironIsTheProcess(t *testing.T) {
 	}
 }
 
-func TestLoadOverKeepsBase(t *testing.T) {
+func TestLoadKeepsBase(t *testing.T) {
 	t.Parallel()
-	c, err := LoadOver(Standalone(), write(t, "access: {signatures: true}"), none)
+	c, err := config.Load(app.StandaloneDefaults("data", 0), write(t, "access: {signatures: true}"), none)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Access.Whitelist || !c.Access.Signatures {
-		t.Errorf("access is %+v, want the file's signatures over the base's", c.Access)
+		t.Errorf("access is %+v, want the whitelist of the base and the signatures of the file", c.Access)
 	}
 }
 
-// TestEveryKind reads a value of each type from the file and, the same, from
-// the environment.
-func TestEveryKind(t *testing.T) {
+// TestEveryType reads the same value of each type from the file and from the
+// environment.
+func TestEveryType(t *testing.T) {
 	t.Parallel()
 	const file = `
 node: {name: eu-1.example}
@@ -131,33 +123,33 @@ log: {level: debug, format: text}
 		"DOWNSTREAM_ACCESS_MIN_BALANCE=9007199254740992",
 		"DOWNSTREAM_LOG_LEVEL=debug",
 		"DOWNSTREAM_LOG_FORMAT=text",
-		// What Kubernetes makes of a Service by the name of downstream-api.
+		// Kubernetes makes these for a Service with the name downstream-api.
 		"DOWNSTREAM_API_SERVICE_HOST=10.1.2.3",
 		"DOWNSTREAM_API_PORT=tcp://10.1.2.3:5000",
 	}
-	fromFile, err := Load(write(t, file), none)
+	fromFile, err := config.Load(app.Default(), write(t, file), none)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromEnviron, err := Load("", environ)
+	fromEnviron, err := config.Load(app.Default(), "", environ)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(fromFile, fromEnviron) {
-		t.Errorf("the file gives\n%+v\nand the environment\n%+v", fromFile, fromEnviron)
+		t.Errorf("the file sets\n%+v\nand the environment sets\n%+v", fromFile, fromEnviron)
 	}
 	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	if got := fromFile.API.TrustedProxies; !reflect.DeepEqual(got, want) {
 		t.Errorf("trustedProxies is %v, want %v", got, want)
 	}
-	if got := fromFile.API.MaxBody; got != mib {
+	if got := fromFile.API.MaxBody; got != 1<<20 {
 		t.Errorf("maxBody is %v, want 1MiB", got)
 	}
 }
 
 func TestEnvironProblems(t *testing.T) {
 	t.Parallel()
-	_, err := Load("", []string{
+	_, err := config.Load(app.Default(), "", []string{
 		"DOWNSTREAM_API_MAX_PROOFS=many",
 		"DOWNSTREAM_CONTRACTS_INTERVAL=300",
 		"DOWNSTREAM_API_TRUSTED_PROXIES=10.0.0.0",
@@ -174,7 +166,7 @@ func TestSecrets(t *testing.T) {
 		name    string
 		file    string
 		environ []string
-		want    Secret
+		want    config.Secret
 	}{
 		{"file named in the file", file, none, dsn},
 		{"file named in the environment", "database: {driver: mysql}", []string{"DOWNSTREAM_DATABASE_DSN_FILE=" + path}, dsn},
@@ -184,7 +176,7 @@ func TestSecrets(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := Load(write(t, tt.file), tt.environ)
+			c, err := config.Load(app.Default(), write(t, tt.file), tt.environ)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,12 +193,12 @@ func TestSecretFileProblems(t *testing.T) {
 		{"absent", filepath.Join(t.TempDir(), "absent"), "no such file"},
 		{"empty", write(t, "\n"), "is empty"},
 		{"a directory", t.TempDir(), "directory"},
-		{"too large", write(t, strings.Repeat("x", maxFile+1)), "is larger than 1MiB"},
+		{"too large", write(t, strings.Repeat("x", config.MaxFile+1)), "is larger than 1MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Load("", []string{"DOWNSTREAM_REDIS_URL_FILE=" + tt.path})
+			_, err := config.Load(app.Default(), "", []string{"DOWNSTREAM_REDIS_URL_FILE=" + tt.path})
 			wantError(t, err, "redis.urlFile: ", tt.want)
 		})
 	}
@@ -214,31 +206,31 @@ func TestSecretFileProblems(t *testing.T) {
 
 func TestLoadAbsentFile(t *testing.T) {
 	t.Parallel()
-	_, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), none)
+	_, err := config.Load(app.Default(), filepath.Join(t.TempDir(), "absent.yaml"), none)
 	wantError(t, err, "absent.yaml")
-}
-
-func TestReplicable(t *testing.T) {
-	t.Parallel()
-	c := Default()
-	wantError(t, c.Replicable(), "database.driver: ", "redis: ", "heartbeat.keyFiles: ")
-	c.Database.Driver = MySQL
-	c.Redis.URL = "redis://r:6379"
-	c.Heartbeat.KeyFiles = []string{"/k"}
-	if err := c.Replicable(); err != nil {
-		t.Error(err)
-	}
 }
 
 // wantError fails the test unless err holds each of the parts.
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
+		t.Fatalf("no error, want one that contains %q", parts)
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the error %q says nothing of %q", err, part)
+			t.Errorf("error %q does not contain %q", err, part)
 		}
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	t.Parallel()
+	got := config.UnknownVariables(new(app.Config), []string{
+		"DOWNSTREAM_API_LISTEN=:1", "DOWNSTREAM_CONFIG=node.yaml", "HOME=/root", "DOWNSTREAM_EMPTY=",
+		"DOWNSTREAM_API_SERVICE_HOST=10.0.0.1", "DOWNSTREAM_API_PORT_5000_TCP_ADDR=10.0.0.1", "DOWNSTREAM_API_PORT=tcp://10.0.0.1:5000",
+		"DOWNSTREAM_API_PRIVATELISTEN=:2",
+	})
+	if want := []string{"DOWNSTREAM_API_PRIVATELISTEN"}; !slices.Equal(got, want) {
+		t.Errorf("unknown: %v, want %v", got, want)
 	}
 }

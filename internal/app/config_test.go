@@ -1,0 +1,136 @@
+package app
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// TestEveryNumberHasARange sets every number to values that no key allows. It
+// finds keys without a range tag.
+func TestEveryNumberHasARange(t *testing.T) {
+	t.Parallel()
+	defaults := Default()
+	for i, f := range config.Fields(&defaults) {
+		c := Default()
+		field := config.Fields(&c)[i]
+		var invalid []func()
+		switch {
+		case f.Value.CanInt() && f.Key != "log.level":
+			invalid = append(invalid, func() { field.Value.SetInt(-1) }, func() { field.Value.SetInt(math.MaxInt64) })
+		case f.Value.CanFloat():
+			invalid = append(invalid, func() { field.Value.SetFloat(-1) }, func() { field.Value.SetFloat(math.NaN()) }, func() { field.Value.SetFloat(math.Inf(1)) })
+		}
+		for _, set := range invalid {
+			set()
+			if err := config.Validate(&c); err == nil || !strings.Contains(err.Error(), f.Key+": ") {
+				t.Errorf("%s can be %v", f.Key, field.Value)
+			}
+		}
+	}
+}
+
+func TestConfigRules(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		set  func(*Config)
+		want []string // nil for a valid configuration
+	}{
+		{"name with a brace", func(c *Config) { c.Node.Name = "a}b" }, []string{"node.name: "}},
+		{"empty name", func(c *Config) { c.Node.Name = "" }, []string{"node.name: "}},
+		{"name of one letter", func(c *Config) { c.Node.Name = "a" }, nil},
+		{"name too long", func(c *Config) { c.Node.Name = strings.Repeat("a", 129) }, []string{"node.name: "}},
+		{"listen without a port", func(c *Config) { c.API.Listen = "localhost" }, []string{"api.listen: "}},
+		{"listen on a named port", func(c *Config) { c.API.Listen = ":http" }, []string{"api.listen: "}},
+		{"listen on IPv6", func(c *Config) { c.API.Listen = "[::1]:5000" }, nil},
+		{"both listeners on one address", func(c *Config) { c.API.Private.Listen = c.API.Listen }, []string{"api.privateListen: "}},
+		{"certificate without a key", func(c *Config) { c.API.TLS.CertFile = "x" }, []string{"api.tls: "}},
+		{"certificate and key", func(c *Config) { c.API.TLS = apiserver.TLSConfig{CertFile: "x", KeyFile: "y"} }, nil},
+		{"IPv4 network in IPv6 form", func(c *Config) { c.API.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")} }, []string{"api.trustedProxies: "}},
+		{"write timeout not above answer timeout", func(c *Config) { c.API.WriteTimeout = c.API.AnswerTimeout }, []string{"api.writeTimeout: must be more than api.answerTimeout"}},
+		{"rate without a burst", func(c *Config) { c.API.RateLimits.PerToken.Rate = 1 }, []string{"api.rateLimits.perToken.burst: "}},
+		{"claim at the limit", func(c *Config) { c.Worker.ClaimIdle = 2 * c.Worker.JobHardLimit }, []string{"worker.claimIdle: must be more than twice"}},
+		{"claim just above the limit", func(c *Config) { c.Worker.ClaimIdle = 2*c.Worker.JobHardLimit + 1 }, nil},
+		{"unknown scheme", func(c *Config) { c.Heartbeat.Type = "swizzle" }, []string{`heartbeat.type: "swizzle" is not one of`}},
+		{"fraction of zero", func(c *Config) { c.Heartbeat.CheckFraction = 0 }, nil},
+		{"repeated key file", func(c *Config) { c.Heartbeat.KeyFiles = []string{"a", "a"} }, []string{"heartbeat.keyFiles: "}},
+		{"fraction of a second", func(c *Config) { c.Contracts.Interval = 1500 * time.Millisecond }, []string{"contracts.interval: must be whole seconds"}},
+		{"largest below smallest", func(c *Config) { c.Inventory.MaxChunkSize = c.Inventory.MinChunkSize - 1 }, []string{"inventory.maxChunkSize: "}},
+		{"no size in the range", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = 1025, 2047 }, []string{"inventory: no power of 2 lies between 1025 and 2047"}},
+		{"one size", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = 1<<10, 1<<10 }, nil},
+		{"base of one", func(c *Config) { c.Inventory.Base = 1 }, []string{"inventory.base: "}},
+		{"unknown database", func(c *Config) { c.Database.Driver = "postgres" }, []string{"database.driver: "}},
+		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = store.MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},
+		{"SQLite without a path", func(c *Config) { c.Database.Path = "" }, []string{"database.path: "}},
+		{"more idle than open", func(c *Config) { c.Database.MaxOpen = 1 }, []string{"database.maxIdle: "}},
+		{"Redis with TLS", func(c *Config) { c.Redis.URL = "rediss://u:p@h:6379/1" }, nil},
+		{"Redis with HTTP", func(c *Config) { c.Redis.URL = "http://h" }, []string{"redis.url: "}},
+		{"Redis URL and addrs", func(c *Config) { c.Redis.URL, c.Redis.Addrs = "redis://h", []string{"h:1"} }, []string{"redis.addrs: "}},
+		{"Redis without a host", func(c *Config) { c.Redis.Addrs = []string{":6379"} }, []string{"redis.addrs: "}},
+		{"Sentinels", func(c *Config) { c.Redis.Addrs, c.Redis.MasterName = []string{"s1:26379", "s2:26379"}, "m" }, nil},
+		{"Sentinels without addrs", func(c *Config) { c.Redis.MasterName = "m" }, []string{"redis.addrs: "}},
+		{"Cluster with a number", func(c *Config) { c.Redis.Addrs, c.Redis.Cluster, c.Redis.DB = []string{"h:1"}, true, 1 }, []string{"redis.db: "}},
+		{"Cluster with a master", func(c *Config) { c.Redis.Addrs, c.Redis.Cluster, c.Redis.MasterName = []string{"h:1"}, true, "m" }, []string{"redis.masterName: "}},
+		{"unknown log format", func(c *Config) { c.Log.Format = "xml" }, []string{"log.format: "}},
+		{"several problems", func(c *Config) { c.Node.Name, c.Log.Format, c.Sweep.Batch = "", "", 0 }, []string{"node.name: ", "log.format: ", "sweep.batch: "}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := Default()
+			tt.set(&c)
+			err := config.Validate(&c)
+			if tt.want == nil {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, err, tt.want...)
+		})
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]Config{"default": Default(), "standalone": StandaloneDefaults("data", 0)} {
+		if err := config.Validate(&c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if c := StandaloneDefaults("data", 0); c.Access.Whitelist || c.Access.Signatures {
+		t.Error("standalone restricts who may have a token")
+	}
+}
+
+func TestReplicable(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	wantError(t, c.Replicable(), "database.driver: ", "redis: ", "heartbeat.keyFiles: ")
+	c.Database.Driver = store.MySQL
+	c.Redis.URL = "redis://r:6379"
+	c.Heartbeat.KeyFiles = []string{"/k"}
+	if err := c.Replicable(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantError fails the test unless err holds each of the parts.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one that contains %q", parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not contain %q", err, part)
+		}
+	}
+}

@@ -1,0 +1,12 @@
+package config
+
+const (
+	Mask    = mask
+	MaxFile = maxFile
+)
+
+var (
+	Distance        = distance
+	ServiceVariable = serviceVariable
+	SetFromYAML     = setFromYAML
+)

@@ -1,0 +1,154 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile limits the YAML file and each file with a secret, in bytes.
+const maxFile = 1 << 20
+
+// Load returns base changed by the YAML file at path, then by the environment,
+// then by the files with secrets. An empty path means no file. environ has the
+// form of [os.Environ].
+//
+// The result is valid. The error holds every problem found, each with its key
+// or variable.
+func Load[C any](base C, path string, environ []string) (C, error) {
+	c := base
+	if path != "" {
+		text, err := readFile(path)
+		if err != nil {
+			return base, fmt.Errorf("reading the configuration: %w", err)
+		}
+		if err := setFromYAML(&c, text); err != nil {
+			return base, fmt.Errorf("reading the configuration %s:\n%w", path, err)
+		}
+	}
+	if err := setFromEnviron(&c, environ); err != nil {
+		return base, fmt.Errorf("reading the configuration from the environment:\n%w", err)
+	}
+	if err := readSecrets(&c); err != nil {
+		return base, fmt.Errorf("reading secrets:\n%w", err)
+	}
+	if err := Validate(&c); err != nil {
+		return base, fmt.Errorf("checking the configuration:\n%w", err)
+	}
+	return c, nil
+}
+
+// Redacted returns the configuration as YAML with every secret masked.
+func Redacted(c any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(c); err != nil {
+		return nil, fmt.Errorf("printing the configuration: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// setFromEnviron sets the fields whose variables are in environ. It ignores an
+// empty variable, because deployment templates often set one. It also ignores
+// unknown variables, because Kubernetes makes variables from the names of
+// Services; see [UnknownVariables].
+func setFromEnviron(c any, environ []string) error {
+	values := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
+			values[name] = value
+		}
+	}
+	var problems []error
+	for _, f := range Fields(c) {
+		value, ok := values[f.Env]
+		if !ok {
+			continue
+		}
+		if err := f.setText(value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", f.Env, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// serviceVariable matches the variables that Kubernetes makes for a Service.
+var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)$`)
+
+// UnknownVariables returns the variables of environ that have the prefix but
+// set nothing in c. Most of them are misspelt.
+func UnknownVariables(c any, environ []string) []string {
+	known := []string{envPrefix + "_CONFIG", envPrefix + "_FAULT_POINT"} // read elsewhere
+	for _, f := range Fields(c) {
+		known = append(known, f.Env)
+	}
+	var unknown []string
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix+"_") || value == "" || serviceVariable.MatchString(name) {
+			continue
+		}
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// readSecrets reads each secret that is not set from its file, if one is named.
+// The key of the file is the key of the secret and "File", such as
+// database.dsnFile for database.dsn.
+func readSecrets(c any) error {
+	fields := Fields(c)
+	byKey := make(map[string]Field, len(fields))
+	for _, f := range fields {
+		byKey[f.Key] = f
+	}
+	var problems []error
+	for _, f := range fields {
+		secret, ok := f.Value.Addr().Interface().(*Secret)
+		if !ok || *secret != "" {
+			continue
+		}
+		file := byKey[f.Key+"File"]
+		path := file.Value.String()
+		if path == "" {
+			continue
+		}
+		text, err := readFile(path)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", file.Key, err))
+			continue
+		}
+		// Editors and echo add a newline that is not part of the secret.
+		*secret = Secret(bytes.TrimRight(text, "\r\n"))
+		if *secret == "" {
+			problems = append(problems, fmt.Errorf("%s: %s is empty", file.Key, path))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %v", path, ByteSize(maxFile))
+	}
+	return text, nil
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/config"
+)
+
+// Config is the section database of the configuration.
+type Config struct {
+	// `mysql` (MySQL 8 or MariaDB), or `sqlite`, which is for a single process.
+	Driver string `yaml:"driver" default:"sqlite" oneof:"mysql sqlite"`
+	// The MySQL data source name, such as
+	// `user:password@tcp(host:3306)/downstream`.
+	DSN config.Secret `yaml:"dsn,omitempty"`
+	// The file with the data source name.
+	DSNFile string `yaml:"dsnFile"`
+	// The SQLite file. The node makes it if it does not exist.
+	Path string `yaml:"path" default:"data/downstream.db"`
+	// The most open connections of a process.
+	MaxOpen int `yaml:"maxOpen" default:"32" range:"1..10000"`
+	// The most idle connections of a process.
+	MaxIdle int `yaml:"maxIdle" default:"16" range:"0..10000"`
+	// How long a connection is used before a new one replaces it, so that the node
+	// follows a failover; 0 for no limit.
+	ConnLifetime time.Duration `yaml:"connLifetime" default:"5m" range:"0s..24h"`
+}
+
+// Validate implements [config.Validator].
+func (c Config) Validate(p *config.Problems) {
+	if c.Driver == MySQL && c.DSN == "" {
+		p.Add("dsn", "is required for %s: name a file with %s, or set %s", MySQL, p.Key("dsnFile"), p.Env("dsn"))
+	}
+	if c.Driver == SQLite && c.Path == "" {
+		p.Add("path", "is required for %s", SQLite)
+	}
+	if c.MaxIdle > c.MaxOpen {
+		p.Add("maxIdle", "must be at most %s (%d), is %d", p.Key("maxOpen"), c.MaxOpen, c.MaxIdle)
+	}
+}
+
+// RecordConfig is the section record of the configuration.
+type RecordConfig struct {
+	// How long the totals of each minute are kept; at least an hour.
+	Minutes time.Duration `yaml:"minutes" default:"48h" range:"1h..8784h"`
+	// How long the totals of each hour are kept.
+	Hours time.Duration `yaml:"hours" default:"17520h" range:"24h..876000h"`
+	// How long the days of each farmer are kept. A farmer needs a row of about 60
+	// bytes for each day.
+	FarmerDays time.Duration `yaml:"farmerDays" default:"9600h" range:"24h..876000h"`
+}
+
+// Validate implements [config.Validator].
+func (c RecordConfig) Validate(p *config.Problems) {
+	if c.Hours < c.Minutes {
+		p.Add("hours", "must be at least %s (%v), is %v", p.Key("minutes"), c.Minutes, c.Hours)
+	}
+}
