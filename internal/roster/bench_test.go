@@ -13,7 +13,7 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
-// someone is a farmer with random records, the n-th of all.
+// someone returns the n-th farmer, with random records.
 func someone(random *rand.Rand, n int) *store.FarmerRecord {
 	since := start.Add(-time.Duration(random.Int64N(int64(90 * 24 * time.Hour))))
 	return &store.FarmerRecord{
@@ -38,7 +38,7 @@ func news(random *rand.Rand, from, to int) *store.FarmerNews {
 	return n
 }
 
-// BenchmarkView is of a hundred thousand farmers.
+// BenchmarkView uses 100,000 farmers.
 func BenchmarkView(b *testing.B) {
 	const farmers, changed = 100_000, 3000
 	random := rand.New(rand.NewPCG(1, 2))

@@ -8,12 +8,12 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// maxPlaces is how many places a map is given at most.
+// maxPlaces is the most places that Places returns.
 const maxPlaces = 2000
 
-// Places gives the farmers whose place is known by place, the largest first.
-// Places that are too many for a map are merged where they lie in the same
-// square of a grid, which is as fine as can be.
+// Places counts farmers by place, the largest place first. Farmers without a
+// known place are left out. If there are more than maxPlaces, places within one
+// square of a grid are merged; the grid is the finest that suffices.
 func (v *View) Places() []node.Place { return v.places() }
 
 func (v *View) gather(limit int) []node.Place {
@@ -35,7 +35,7 @@ func (v *View) exactPlaces() []node.Place {
 	for _, e := range v.farmers {
 		l := e.Location
 		if l == nil || l.Lat == 0 && l.Lon == 0 {
-			continue // a location without coordinates
+			continue // no coordinates
 		}
 		n := name{l.Lat, l.Lon, l.Country, l.City}
 		i, ok := at[n]
@@ -53,8 +53,9 @@ func (v *View) exactPlaces() []node.Place {
 	return places
 }
 
-// mergePlaces puts those of one square where their farmers are on average,
-// under the name of the largest: the first, as places are sorted.
+// mergePlaces merges the places of each square. The result lies at the mean
+// position of its farmers and has the name of the largest place, which comes
+// first in places.
 func mergePlaces(places []node.Place, degrees float64) []node.Place {
 	type square struct{ lat, lon float64 }
 	at := map[square]int{}

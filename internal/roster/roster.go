@@ -1,3 +1,22 @@
+// Package roster keeps all farmers in memory, for the status routes and the
+// page. It lists a page of a hundred thousand farmers, sorted by any column,
+// within milliseconds, and readers cost the database nothing.
+//
+// A View is the farmers at one moment. It is immutable and shared by all
+// readers. If the last view is older than Options.Age, Roster.View reads what
+// has changed since: tokens that were written or deleted, and contracts that
+// have expired and that the sweeper has not swept yet. One consistent read of
+// the database gives all three, so a view's counts are exact as of its Time.
+//
+// A change can be missed if its commit takes longer than the store allows for,
+// or if the database's clock is set back. Therefore the roster reads all
+// farmers again every ten minutes.
+//
+// If the database cannot be read, the last view is returned for Options.Keep,
+// and its Time shows its age. After that View fails.
+//
+// No rule of the node may depend on the roster. Code that needs a farmer's
+// current record must ask the store.
 package roster
 
 import (
@@ -10,27 +29,26 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Options say how fresh views are.
+// Options set how fresh views are.
 type Options struct {
-	// Age is how old a view may be. With 0, each asker gets one of its own,
-	// made after it asked.
+	// Age is how old a view may be. If it is 0, every call reads the database.
 	Age time.Duration
-	// Keep is how old a view may be while the database is away.
+	// Keep is how old a view may be while the database cannot be read.
 	Keep time.Duration
 }
 
 const (
-	// wholeEach is how often everything is read anew.
-	wholeEach = 10 * time.Minute
-	// warm is for how long after the last asker views are kept fresh.
-	warm = time.Minute
-	// patience is how long a reading of the database may take.
-	patience = 20 * time.Second
-	// share is the part of the time that may go into keeping views fresh, as
-	// its inverse: where readings take long, they are made less often, and
-	// views are older than Age, up to oldest.
-	share  = 25
-	oldest = 15 * time.Second
+	// fullReadEach is how often all farmers are read again.
+	fullReadEach = 10 * time.Minute
+	// idleAfter is how long after the last call of View the roster stops
+	// refreshing.
+	idleAfter = time.Minute
+	// readTimeout bounds one reading of the database.
+	readTimeout = 20 * time.Second
+	// At most 1/costFactor of the time goes into refreshing. If a reading takes
+	// long, views may be older than Age, up to oldestView.
+	costFactor = 25
+	oldestView = 15 * time.Second
 )
 
 // Roster makes views. It is safe for concurrent use.
@@ -40,33 +58,33 @@ type Roster struct {
 	log   *slog.Logger
 	now   func() time.Time
 
-	turn   chan struct{} // held by who reads; guards what follows
-	mark   store.Mark
-	whole  time.Time // when everything was read
-	places map[node.Location]*node.Location
+	reader   chan struct{} // a lock for the reader; guards the next three fields
+	mark     store.Mark
+	fullRead time.Time // when all farmers were read
+	places   map[node.Location]*node.Location
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the next two fields
 	last  reading
-	asked time.Time
+	asked time.Time // the last call of View
 }
 
-// reading is one look into the database.
+// reading is the result of reading the database once.
 type reading struct {
-	began time.Time // by the process's own clock
+	began time.Time // by time.Now, also in tests
 	cost  time.Duration
-	view  *View // the last there is, also where err is not nil
+	view  *View // if err is not nil, the view before
 	err   error
 }
 
-// New makes a roster. now is the clock that views are as of.
+// New makes a roster. now is the clock of its views.
 func New(st *store.Store, opt Options, log *slog.Logger, now func() time.Time) *Roster {
 	return &Roster{
 		opt: opt, store: st, log: log, now: now, asked: now(),
-		turn: make(chan struct{}, 1), places: map[node.Location]*node.Location{},
+		reader: make(chan struct{}, 1), places: map[node.Location]*node.Location{},
 	}
 }
 
-// View gives the farmers as of a moment ago.
+// View returns a view that is as fresh as the Options ask for.
 func (r *Roster) View(ctx context.Context) (*View, error) {
 	now, arrived := r.now(), time.Now()
 	r.mu.Lock()
@@ -86,17 +104,17 @@ func (r *Roster) View(ctx context.Context) (*View, error) {
 	return last.view, nil
 }
 
-// fresh says whether the view needs no new reading at now.
+// fresh reports whether the view is still fresh enough at now.
 func (l *reading) fresh(opt Options, now time.Time) bool {
-	return opt.Age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(opt.Age, min(oldest, share*l.cost))
+	return opt.Age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(opt.Age, min(oldestView, costFactor*l.cost))
 }
 
-// read waits for its turn and reads, unless another did so meanwhile. It fails
-// where ctx ends; that the database failed is in the reading.
+// read reads the database, unless another goroutine has done so since arrived.
+// It fails only if ctx ends; an error of the database is in the reading.
 func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, error) {
 	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
+	case r.reader <- struct{}{}:
+		defer func() { <-r.reader }()
 	case <-ctx.Done():
 		return reading{}, ctx.Err()
 	}
@@ -107,14 +125,14 @@ func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, err
 		return last, nil
 	}
 	next := reading{began: time.Now(), cost: last.cost}
-	whole := r.now().Sub(r.whole) >= wholeEach
-	next.view, next.err = r.readStore(ctx, last.view, whole)
+	full := r.now().Sub(r.fullRead) >= fullReadEach
+	next.view, next.err = r.readStore(ctx, last.view, full)
 	if ctx.Err() != nil {
-		return reading{}, ctx.Err() // it says nothing about the database
+		return reading{}, ctx.Err() // the caller gave up; the database may be well
 	}
 	if next.err != nil {
 		next.view = last.view
-	} else if !whole {
+	} else if !full {
 		next.cost = time.Since(next.began)
 	}
 	r.mu.Lock()
@@ -123,12 +141,12 @@ func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, err
 	return next, nil
 }
 
-// readStore makes the next view. Its turn is the caller's.
-func (r *Roster) readStore(ctx context.Context, last *View, whole bool) (*View, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// readStore makes the next view. The caller must hold r.reader.
+func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	now, since := r.now(), r.mark
-	if whole || last == nil {
+	if full || last == nil {
 		since = 0
 	}
 	news, err := r.store.FarmersSince(ctx, since, now)
@@ -136,7 +154,7 @@ func (r *Roster) readStore(ctx context.Context, last *View, whole bool) (*View, 
 		return nil, err
 	}
 	if news.Whole {
-		r.whole, last = now, nil
+		r.fullRead, last = now, nil
 		clear(r.places)
 	}
 	for _, f := range news.Changed {
@@ -148,21 +166,20 @@ func (r *Roster) readStore(ctx context.Context, last *View, whole bool) (*View, 
 	return next, nil
 }
 
-// place gives the one copy that is kept of a location: farmers are many more
-// than their cities.
+// place returns the shared copy of a location. Many farmers live in one city.
 func (r *Roster) place(l *node.Location) *node.Location {
 	if l == nil {
 		return nil
 	}
-	if kept, ok := r.places[*l]; ok {
-		return kept
+	if shared, ok := r.places[*l]; ok {
+		return shared
 	}
 	r.places[*l] = l
 	return l
 }
 
-// Run keeps views fresh until ctx ends, so that those who ask every now and
-// then need not wait for the database. Without askers it does nothing.
+// Run refreshes the view until ctx ends, so that View seldom waits for the
+// database. It pauses if View was not called for a minute.
 func (r *Roster) Run(ctx context.Context) {
 	if r.opt.Age <= 0 {
 		return
@@ -172,14 +189,14 @@ func (r *Roster) Run(ctx context.Context) {
 	for {
 		now := r.now()
 		r.mu.Lock()
-		last, wanted := r.last, now.Sub(r.asked) < warm
+		last, wanted := r.last, now.Sub(r.asked) < idleAfter
 		r.mu.Unlock()
-		// A view is replaced in the middle of its age.
+		// Replace a view after half of its age, before a caller finds it too old.
 		half := r.opt
 		half.Age /= 2
 		if wanted && !last.fresh(half, now) {
 			if last, err := r.read(ctx, now.Add(time.Hour), time.Now()); err == nil && last.err != nil {
-				r.log.Debug("farmers not read", "error", last.err)
+				r.log.Debug("cannot read the farmers", "error", last.err)
 			}
 		}
 		select {

@@ -14,7 +14,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// fixture is a roster over a store of its own, with a clock that is told to go on.
+// fixture is a roster over a store, with a clock that the test sets.
 type fixture struct {
 	*Roster
 	store *store.Store
@@ -54,7 +54,7 @@ func (f *fixture) join(t *testing.T) {
 		store.TokenLimits{}, start))
 }
 
-// farmers is how many a view has.
+// farmers returns the number of farmers in a view.
 func (f *fixture) farmers(t *testing.T) int64 {
 	t.Helper()
 	v, err := f.View(t.Context())
@@ -97,28 +97,28 @@ func TestDatabaseAway(t *testing.T) {
 	must(t, f.store.Close())
 	f.pass(time.Minute)
 	if n := f.farmers(t); n != 1 {
-		t.Errorf("%d farmers while the database is away", n)
+		t.Errorf("%d farmers while the database is closed", n)
 	}
 	f.pass(time.Second)
 	if _, err := f.View(t.Context()); err == nil {
-		t.Error("no error, and the view is too old")
+		t.Error("no error for a view that is too old")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := f.View(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v for one who went away", err)
+		t.Errorf("a cancelled call returned %v", err)
 	}
 }
 
-// Those who wait for one reading share it, and whoever asks later does not get
-// what was read before, where each is to have a view of its own.
+// Calls that wait for one reading share it. With Age 0, a later call must not
+// get an earlier reading.
 func TestReadingsAreShared(t *testing.T) {
 	t.Parallel()
 	for _, age := range []time.Duration{0, time.Second} {
 		t.Run(fmt.Sprint(age), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, Options{Age: age})
-			f.turn <- struct{}{} // a reading that takes its time
+			f.reader <- struct{}{} // a reading that takes long
 			var views [8]*View
 			var asking sync.WaitGroup
 			for i := range views {
@@ -129,9 +129,9 @@ func TestReadingsAreShared(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(20 * time.Millisecond) // they ask, and wait
+			time.Sleep(20 * time.Millisecond) // all calls wait now
 			f.join(t)
-			<-f.turn
+			<-f.reader
 			asking.Wait()
 			for _, v := range views {
 				if v != views[0] || v.Summary().Farmers != 1 {
@@ -140,13 +140,13 @@ func TestReadingsAreShared(t *testing.T) {
 			}
 			f.join(t)
 			if n := f.farmers(t); age == 0 && n != 2 {
-				t.Errorf("%d farmers, asked for after the second came", n)
+				t.Errorf("%d farmers after the second joined, want 2", n)
 			}
 		})
 	}
 }
 
-// A view stays fresh without anybody waiting for it, as long as some ask.
+// Run refreshes the view while there are callers, and only then.
 func TestRunKeepsFresh(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{Age: 20 * time.Millisecond})
@@ -169,10 +169,10 @@ func TestRunKeepsFresh(t *testing.T) {
 			t.Fatal("no view after a while")
 		}
 	}
-	f.pass(2 * warm)
+	f.pass(2 * idleAfter)
 	time.Sleep(50 * time.Millisecond)
 	if fresh() {
-		t.Error("kept fresh, and nobody asks")
+		t.Error("refreshed without callers")
 	}
 	cancel()
 	running.Wait()

@@ -12,7 +12,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// View is the farmers at one moment.
+// View is the farmers at one moment. It is safe for concurrent use.
 type View struct {
 	Time time.Time
 
@@ -24,7 +24,7 @@ type View struct {
 	addresses func() addresses
 }
 
-// entry is a farmer beside what of its counts is over.
+// entry is a farmer and how much of its counts has expired since the last sweep.
 type entry struct {
 	*store.FarmerRecord
 	over store.Overdue
@@ -37,14 +37,15 @@ func (e entry) farmer() node.Farmer {
 	return f
 }
 
-// order is the farmers' positions in a sort's order, made when it is asked for.
+// order holds the farmers' positions in the order of one sort. It is made at
+// first use.
 type order struct {
 	once      sync.Once
 	asked     atomic.Bool
 	positions []int32
 }
 
-// newView is the farmers of last, which may be nil, after the news.
+// newView applies news to the farmers of last, which may be nil.
 func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 	v := &View{Time: now}
 	if last != nil {
@@ -60,41 +61,41 @@ func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 	return v
 }
 
-// merge makes a new list of the old one, which is in the order of ids.
+// merge returns old, which is sorted by id, with the news applied.
 func merge(old []entry, news *store.FarmerNews) []entry {
 	byID := func(a, b *store.FarmerRecord) int { return strings.Compare(a.ID, b.ID) }
 	slices.SortFunc(news.Changed, byID)
-	gone := make(map[string]bool, len(news.Gone))
+	deleted := make(map[string]bool, len(news.Gone))
 	for _, id := range news.Gone {
-		gone[id] = true
+		deleted[id] = true
 	}
 	merged := make([]entry, 0, len(old)+len(news.Changed))
 	for _, f := range news.Changed {
 		at, found := slices.BinarySearchFunc(old, f, func(e entry, f *store.FarmerRecord) int { return byID(e.FarmerRecord, f) })
-		merged = appendStaying(merged, old[:at], gone)
+		merged = appendRemaining(merged, old[:at], deleted)
 		merged = append(merged, entry{FarmerRecord: f})
 		if found {
 			at++
 		}
 		old = old[at:]
 	}
-	return appendStaying(merged, old, gone)
+	return appendRemaining(merged, old, deleted)
 }
 
-func appendStaying(to, old []entry, gone map[string]bool) []entry {
-	if len(gone) == 0 {
+func appendRemaining(to, old []entry, deleted map[string]bool) []entry {
+	if len(deleted) == 0 {
 		return append(to, old...)
 	}
 	for _, e := range old {
-		if !gone[e.ID] {
+		if !deleted[e.ID] {
 			to = append(to, e)
 		}
 	}
 	return to
 }
 
-// prepare makes the orders that last was asked for, so that nobody who asks
-// for the like waits for them.
+// prepare makes the orders that readers of last used, so that readers of v need
+// not wait for them.
 func (v *View) prepare(last *View) {
 	if last == nil {
 		return
@@ -108,18 +109,17 @@ func (v *View) prepare(last *View) {
 	}
 }
 
-// Query is which farmers to list, and in what order. Those that compare equal
-// are in the order of their ids.
+// Query selects and sorts farmers. Farmers that compare equal are sorted by id.
 type Query struct {
 	Sort   Sort
 	Desc   bool
-	Online bool   // those alone that are
-	Search string // what an id begins with, or an address contains
-	Limit  int    // farmers a page; 0 means all
+	Online bool   // only farmers that are online
+	Search string // the beginning of an id or a part of an address
+	Limit  int    // farmers on a page; 0 means all
 	Page   int    // from 0
 }
 
-// List gives the farmers of a page, and how many there are on all pages.
+// List returns the farmers of a page, and the number of farmers on all pages.
 func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	positions := v.ordered(q.Sort, q.Desc)
 	switch {
@@ -144,18 +144,7 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	return v.each(positions[skip:min(total, skip+limit)]), total
 }
 
-// Show finds one farmer by its id.
-func (v *View) Show(id string) (node.Farmer, bool) {
-	at, ok := v.find(id)
-	if !ok {
-		return node.Farmer{}, false
-	}
-	return v.farmers[at].farmer(), true
-}
 
-func (v *View) find(id string) (at int, ok bool) {
-	return slices.BinarySearchFunc(v.farmers, id, func(e entry, id string) int { return strings.Compare(e.ID, id) })
-}
 
 func (v *View) each(positions []int32) iter.Seq[node.Farmer] {
 	return func(yield func(node.Farmer) bool) {
@@ -167,7 +156,7 @@ func (v *View) each(positions []int32) iter.Seq[node.Farmer] {
 	}
 }
 
-// online is each, of those that are online, after the first few.
+// online yields up to limit farmers that are online, after the first skip ones.
 func (v *View) online(positions []int32, skip, limit int) iter.Seq[node.Farmer] {
 	return func(yield func(node.Farmer) bool) {
 		for _, at := range positions {
@@ -185,8 +174,8 @@ func (v *View) online(positions []int32, skip, limit int) iter.Seq[node.Farmer] 
 	}
 }
 
-// Summary adds up the farmers. Heartbeats, Wrong and Expired count from each
-// token's creation on; Expired is what the sweeper has counted so far.
+// Summary returns the totals over all farmers. Heartbeats, Wrong and Expired
+// count since each token's creation; Expired counts what the sweeper has swept.
 func (v *View) Summary() node.Totals { return v.summary() }
 
 func (v *View) sum() node.Totals {
@@ -202,4 +191,64 @@ func (v *View) sum() node.Totals {
 		s.Expired += e.Expired
 	}
 	return s
+}
+
+// addresses holds the addresses of all farmers in one text, sorted by farmer
+// id. A search is then one pass over contiguous memory.
+type addresses struct {
+	text string // each address with a newline
+	ends []int  // where each line ends
+}
+
+func (v *View) listAddresses() addresses {
+	length := 0
+	for _, e := range v.farmers {
+		length += len(e.Address) + 1
+	}
+	var text strings.Builder
+	text.Grow(length)
+	ends := make([]int, len(v.farmers))
+	for i, e := range v.farmers {
+		text.WriteString(e.Address)
+		text.WriteByte('\n')
+		ends[i] = text.Len()
+	}
+	return addresses{text.String(), ends}
+}
+
+// search returns those of the positions that match the query.
+func (v *View) search(positions []int32, q Query) []int32 {
+	found := v.found(q.Search)
+	var matches []int32
+	for _, at := range positions {
+		if found[at] && (!q.Online || v.farmers[at].Uptime.Online(v.Time)) {
+			matches = append(matches, at)
+		}
+	}
+	return matches
+}
+
+// found reports for each farmer whether its id begins with the word or its
+// address contains it.
+func (v *View) found(word string) []bool {
+	found := make([]bool, len(v.farmers))
+	prefix := strings.ToLower(word)
+	first, _ := slices.BinarySearchFunc(v.farmers, prefix, func(e entry, id string) int { return strings.Compare(e.ID, id) })
+	for at := first; at < len(found) && strings.HasPrefix(v.farmers[at].ID, prefix); at++ {
+		found[at] = true
+	}
+	if strings.Contains(word, "\n") {
+		return found // no address holds a newline
+	}
+	all, at, line := v.addresses(), 0, 0
+	for {
+		next := strings.Index(all.text[at:], word)
+		if next < 0 {
+			return found
+		}
+		for all.ends[line] <= at+next {
+			line++
+		}
+		found[line], at = true, all.ends[line]
+	}
 }

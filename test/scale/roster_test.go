@@ -164,8 +164,8 @@ func (w *world) checkTotals(t *testing.T, view *roster.View, farmers []node.Farm
 		want.Contracts += f.Contracts
 		want.Size += f.Size
 		want.Heartbeats += f.Heartbeats
-		shown, ok := view.Show(f.ID)
-		if !ok || !reflect.DeepEqual(shown, f) {
+		page, _ := view.List(roster.Query{Search: f.ID})
+		if shown := slices.Collect(page); len(shown) != 1 || !reflect.DeepEqual(shown[0], f) {
 			t.Errorf("shown %+v, want %+v", shown, f)
 		}
 	}
