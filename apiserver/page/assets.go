@@ -13,20 +13,23 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 //go:embed assets libraries
 var files embed.FS
 
-// asset is a file that never changes: its name holds the digest of its content.
+// asset is a file that never changes, because its name holds a digest of its
+// content.
 type asset struct {
-	name       string // as the address ends
+	name       string // the end of its URL
 	kind       string
 	plain      []byte
-	compressed []byte // nil where that is no shorter
+	compressed []byte // nil if gzip saves less than a tenth
 }
 
-// kinds are the media types of what may be asked for.
+// kinds are the media types of assets by file extension.
 var kinds = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".js":    "text/javascript; charset=utf-8",
@@ -35,17 +38,17 @@ var kinds = map[string]string{
 	".woff2": "font/woff2",
 }
 
-// assets are all of them, by the name they were given and by their address.
+// assets are all assets by their source name and by the name in their URL.
 type assets struct {
 	byName map[string]*asset
 	byFile map[string]*asset
 }
 
-// loadAssets reads what is embedded, and makes the map's outline and the list
+// loadAssets reads the embedded files, and makes the map's outline and the list
 // of licences.
 func loadAssets() (*assets, error) {
 	a := &assets{byName: map[string]*asset{}, byFile: map[string]*asset{}}
-	var styles []string // they name other assets, so they come last
+	var styles []string // loaded last: they name other assets
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || kinds[path.Ext(name)] == "" {
 			return err
@@ -90,8 +93,8 @@ func (a *assets) add(name string, content []byte) {
 	ext := path.Ext(name)
 	file := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a level that there is
-	z.Write(content)                                      // a buffer takes everything
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails only for an invalid level
+	z.Write(content)                                      // a bytes.Buffer returns no error
 	z.Close()
 	found := &asset{name: file, kind: kinds[ext], plain: content}
 	if b.Len() < len(content)*9/10 {
@@ -102,15 +105,15 @@ func (a *assets) add(name string, content []byte) {
 
 var named = regexp.MustCompile(`asset:[\w.-]+`)
 
-// resolve puts addresses in a style sheet where it says asset:NAME.
+// resolve replaces asset:NAME in a style sheet by the asset's URL.
 func (a *assets) resolve(style []byte) []byte {
 	return named.ReplaceAllFunc(style, func(name []byte) []byte {
 		return []byte(a.url(strings.TrimPrefix(string(name), "asset:")))
 	})
 }
 
-// url is the address of an asset. An asset that there is not is a mistake in a
-// template.
+// url returns the URL of an asset. It panics for an unknown name, which is a
+// mistake in a template.
 func (a *assets) url(name string) string {
 	found, ok := a.byName[name]
 	if !ok {
@@ -119,8 +122,7 @@ func (a *assets) url(name string) string {
 	return AssetPrefix + found.name
 }
 
-// licencesOf is the text of every licence, each under the name of what it is
-// for.
+// licencesOf joins the licences of all libraries, each under the library's name.
 func licencesOf(files fs.FS) ([]byte, error) {
 	names, err := fs.Glob(files, "libraries/*/LICENSE")
 	if err != nil {
@@ -139,9 +141,9 @@ func licencesOf(files fs.FS) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// find is the asset of an address, and whether it is exactly that one. While
-// replicas are rolled out, a page of one version asks another for its assets:
-// what has the same name is better than nothing.
+// find returns the asset for a file name, and whether its digest matches. During
+// a rollout, a page of one version requests assets from a replica of another;
+// find then returns the asset of the same source name.
 func (a *assets) find(file string) (found *asset, exact bool) {
 	if found = a.byFile[file]; found != nil {
 		return found, true
@@ -151,7 +153,7 @@ func (a *assets) find(file string) (found *asset, exact bool) {
 	return a.byName[strings.TrimSuffix(stem, path.Ext(stem))+ext], false
 }
 
-// serve answers with an asset, to be kept for ever.
+// serve sends an asset. Browsers may cache it without end if its digest matches.
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 	found, exact := a.find(r.PathValue("file"))
 	if found == nil {
@@ -172,7 +174,78 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
-		w.Write(body) // a visitor that went away needs no answer
+		w.Write(body) // an error means that the visitor has disconnected
 	}
 	return true
+}
+
+// policy allows only content of this host, and no inline scripts or styles.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
+}
+
+// compressFrom is the length in bytes from which compression pays.
+const compressFrom = 512
+
+var compressors = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, 4) // fails only for an invalid level
+	return w
+}}
+
+// send sends a response that may change, or 304 if the visitor has this version.
+func send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
+	h := w.Header()
+	secure(h)
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(float64(time.Since(began).Microseconds())/1000, 'f', 2, 64))
+	sum := sha256.Sum256(body)
+	// The tag is weak, because the compressed body has the same tag.
+	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`
+	h.Set("ETag", tag)
+	if status == http.StatusOK && strings.Contains(r.Header.Get("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if len(body) >= compressFrom && acceptsGzip(r) {
+		body = compressed(body)
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body) // an error means that the visitor has disconnected
+	}
+}
+
+func compressed(body []byte) []byte {
+	var b bytes.Buffer
+	z := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(z)
+	z.Reset(&b)
+	z.Write(body) // a bytes.Buffer returns no error
+	z.Close()
+	return b.Bytes()
+}
+
+// acceptsGzip reports whether Accept-Encoding names gzip with a weight above 0.
+func acceptsGzip(r *http.Request) bool {
+	for _, coding := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(weight), "q="), 64)
+			return err != nil || q > 0
+		}
+	}
+	return false
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// period is how far back the plots look.
+// period is a time range of the plots.
 type period struct {
 	Name, Title string
 	Length      time.Duration
-	step        time.Duration // of the spans to read
+	step        time.Duration // the length of the spans to read
 }
 
-// periods are those to choose from; the first is shown unless asked.
+// periods are the ranges that a visitor can choose. The first is the default.
 var periods = []period{
 	{"24h", "24 hours", 24 * time.Hour, time.Minute},
 	{"7d", "7 days", 7 * 24 * time.Hour, time.Hour},
@@ -22,7 +22,7 @@ var periods = []period{
 	{"1y", "1 year", 365 * 24 * time.Hour, 24 * time.Hour},
 }
 
-// periodNamed is nil where there is none of that name.
+// periodNamed returns nil if no period has that name.
 func periodNamed(name string) *period {
 	i := slices.IndexFunc(periods, func(p period) bool { return p.Name == name })
 	if i < 0 {
@@ -31,18 +31,18 @@ func periodNamed(name string) *period {
 	return &periods[i]
 }
 
-// mostPoints is about as many as a plot can show.
-const mostPoints = 200
+// maxPoints is about the number of points that a plot can show.
+const maxPoints = 200
 
-// timeline is spans of one length, the oldest first. The last may not be over.
+// timeline holds spans of one length, the oldest first. The last span may still
+// be growing.
 type timeline struct {
 	Spans []node.Span
 	Step  time.Duration
 }
 
-// timelineOf puts spans together until there are few enough for a plot. What
-// they are put into begins where the clock says, so that it stays the same
-// while time goes on.
+// timelineOf merges spans until there are few enough for a plot. Merged spans
+// begin at multiples of their length, so they stay the same between reads.
 func timelineOf(spans []node.Span, step time.Duration) timeline {
 	t := timeline{Step: step}
 	if len(spans) == 0 {
@@ -51,7 +51,7 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 	covered := spans[len(spans)-1].Start.Sub(spans[0].Start)
 	for _, times := range []time.Duration{1, 2, 5, 10, 30, 60} {
 		t.Step = step * times
-		if covered/t.Step < mostPoints {
+		if covered/t.Step < maxPoints {
 			break
 		}
 	}
@@ -59,7 +59,7 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 		start := s.Start.Truncate(t.Step)
 		n := len(t.Spans)
 		if n == 0 && !start.Equal(s.Start) {
-			continue // what is before has no beginning
+			continue // the first merged span would be incomplete
 		}
 		if n == 0 || !t.Spans[n-1].Start.Equal(start) {
 			s.Start = start
@@ -76,8 +76,8 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 	return t
 }
 
-// plots draws what the timeline holds: what there was as it was, and what came
-// as a rate, of the spans that are over.
+// plots draws the timeline. Counts of a moment are shown as they are; events
+// are shown as a rate, without the last span, which may be incomplete.
 func (t timeline) plots() []plot {
 	of := func(title string, unit unit, value func(node.Span) int64) plot {
 		p := plot{Title: title, Unit: unit}
@@ -100,5 +100,67 @@ func (t timeline) plots() []plot {
 		rate("Heartbeats an hour", func(s node.Span) int64 { return s.Heartbeats }),
 		rate("Wrong answers an hour", func(s node.Span) int64 { return s.Wrong }),
 		rate("Contracts expired an hour", func(s node.Span) int64 { return s.Expired }),
+	}
+}
+
+// stripLength is the number of days in a farmer's uptime strip.
+const stripLength = 90
+
+// stripDay is one day in a farmer's uptime strip.
+type stripDay struct {
+	X     float64
+	Level string // the CSS class for the day's uptime
+	Title string
+}
+
+// stripStep is the width of a day, in SVG units.
+const stripStep = 10.0
+
+// stripOf returns the days up to now. A day without history is one before the
+// farmer joined.
+func stripOf(days []node.Day, now time.Time) []stripDay {
+	byDate := map[string]node.Day{}
+	for _, d := range days {
+		byDate[d.Start.UTC().Format(time.DateOnly)] = d
+	}
+	strip := make([]stripDay, stripLength)
+	for i := range strip {
+		at := now.UTC().AddDate(0, 0, i+1-stripLength)
+		d, known := byDate[at.Format(time.DateOnly)]
+		strip[i] = stripDay{X: float64(i) * stripStep, Level: "none", Title: date(at) + ": no record"}
+		if known {
+			strip[i].Level, strip[i].Title = level(d.Uptime()), date(at)+": "+percent(d.Uptime())
+		}
+	}
+	return strip
+}
+
+// level returns the CSS class of a day's uptime.
+func level(uptime float64) string {
+	switch {
+	case uptime >= 99:
+		return "good"
+	case uptime >= 90:
+		return "fair"
+	case uptime > 0:
+		return "poor"
+	default:
+		return "out"
+	}
+}
+
+// farmerPlots draws a farmer's figures by day.
+func farmerPlots(days []node.Day) []plot {
+	of := func(title string, unit unit, bars bool, value func(node.Day) int64) plot {
+		p := plot{Title: title, Unit: unit, Bars: bars}
+		for _, d := range days {
+			p.add(d.Start, float64(value(d)))
+		}
+		return p
+	}
+	return []plot{
+		of("Heartbeats a day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
+		of("Contracts", inCounts, false, func(d node.Day) int64 { return d.Contracts }),
+		of("Stored", inBytes, false, func(d node.Day) int64 { return d.Size }),
 	}
 }

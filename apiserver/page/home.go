@@ -2,23 +2,26 @@ package page
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// homePage is what the front page shows.
+// homePage is the data of the front page.
 type homePage struct {
 	Totals    node.Totals
 	Map       worldMap
 	Countries []country
-	Elsewhere int // countries beyond those shown
+	Elsewhere int // the number of countries not shown
 	Periods   []choice
 	Period    period
 	Plots     []plot
 	Table     table
-	Node      string // this node's address, for those who want to join
+	Node      string // this node's URL, for farmers that want to join
 }
 
 // worldMap is the map as the server draws it.
@@ -28,33 +31,33 @@ type worldMap struct {
 	Zooms         [2]int
 }
 
-// choice is a link among others of which one is chosen.
+// choice is one of several links; one of them is the current choice.
 type choice struct {
 	Name, Link string
 	Chosen     bool
 }
 
-// table is a page of the farmers.
+// table is a page of the list of farmers.
 type table struct {
 	view
 	Farmers     []Farmer
 	Total       int64
-	First, Last int64 // of the farmers shown, from 1; 0 where there are none
+	First, Last int64 // positions of the farmers shown, from 1; 0 if there are none
 	Columns     []column
-	Pages       []choice // "…" without a link stands for those left out
-	Earlier     string   // the page before, or ""
+	Pages       []choice // "…" without a link stands for the pages left out
+	Earlier     string   // link to the previous page, or ""
 	Later       string
-	Away        bool // the farmers could not be read
+	Away        bool // the farmers cannot be read
 }
 
-// column is the head of one.
+// column is a column head.
 type column struct {
 	Title, Sort, Link string
-	Order             string // as aria-sort says it; "" where it is not sorted by
-	Figure            bool   // stands to the right
+	Order             string // the value of aria-sort; "" if the table has another order
+	Figure            bool   // aligned to the right
 }
 
-// countriesShown is how many countries stand beside the map.
+// countriesShown is the number of countries beside the map.
 const countriesShown = 8
 
 func (p *Page) home(w http.ResponseWriter, r *http.Request) {
@@ -82,12 +85,13 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	for _, of := range periods {
 		body.Periods = append(body.Periods, choice{of.Title, v.over(of.Name).link(), of.Name == v.Period})
 	}
-	p.answer(w, r, http.StatusOK, "home.html", frame{
+	p.respond(w, r, http.StatusOK, "home.html", frame{
 		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
 	}, began)
 }
 
-// table reads the farmers of a view. A page beyond the last shows the last.
+// table reads the farmers of a view. A page number beyond the last page shows
+// the last page.
 func (p *Page) table(r *http.Request, v view) table {
 	farmers, total, err := p.records.List(r.Context(), v.Query)
 	if last := (total - 1) / pageLength; err == nil && total > 0 && v.Page > last {
@@ -125,7 +129,8 @@ func columnsOf(v view) []column {
 	return columns
 }
 
-// pagesAround are links to the first page, the last, and those around this.
+// pagesAround returns links to the first and last pages and the pages next to
+// the current one.
 func pagesAround(v view, pages int) []choice {
 	var links []choice
 	for n := range pages {
@@ -140,7 +145,7 @@ func pagesAround(v view, pages int) []choice {
 	return links
 }
 
-// nodeAddress is how this visitor came here.
+// nodeAddress returns the node's URL as this visitor used it.
 func nodeAddress(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
@@ -148,3 +153,98 @@ func nodeAddress(r *http.Request) string {
 	}
 	return scheme + "://" + r.Host
 }
+
+const (
+	// pageLength is the number of farmers on a page of the table.
+	pageLength = 50
+	// lastPage bounds the page number.
+	lastPage = 1_000_000
+	// searchLength is more than the length of any id or address.
+	searchLength = 64
+
+	defaultSort = "size"
+)
+
+// sorts are the columns that the table can be sorted by, with the API's names.
+var sorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
+
+// view is the query of the front page's URL. Invalid values are ignored, so that
+// every link shows a page.
+type view struct {
+	Query
+	Period string // the period of the plots
+}
+
+func parseView(v url.Values) view {
+	q := view{Query: Query{Sort: v.Get("sort"), Limit: pageLength}, Period: v.Get("period")}
+	if !slices.Contains(sorts, q.Sort) {
+		q.Sort = defaultSort
+	}
+	q.Desc = descendsFirst(q.Sort)
+	if dir := v.Get("dir"); dir == "asc" || dir == "desc" {
+		q.Desc = dir == "desc"
+	}
+	q.Online = v.Get("online") == "1"
+	q.Search = v.Get("q")
+	q.Search = strings.TrimSpace(q.Search[:min(len(q.Search), searchLength)])
+	if n, err := strconv.Atoi(v.Get("page")); err == nil && n > 1 {
+		q.Page = min(n, lastPage) - 1
+	}
+	if periodNamed(q.Period) == nil {
+		q.Period = periods[0].Name
+	}
+	return q
+}
+
+// descendsFirst reports whether a column is sorted in descending order at first:
+// figures are, names are not.
+func descendsFirst(sort string) bool { return sort != "id" && sort != "address" }
+
+// link returns the shortest URL of the front page with this view.
+func (v view) link() string {
+	q := url.Values{}
+	if v.Sort != defaultSort {
+		q.Set("sort", v.Sort)
+	}
+	if v.Desc != descendsFirst(v.Sort) {
+		q.Set("dir", direction(v.Desc))
+	}
+	if v.Online {
+		q.Set("online", "1")
+	}
+	if v.Search != "" {
+		q.Set("q", v.Search)
+	}
+	if v.Page > 0 {
+		q.Set("page", strconv.Itoa(v.Page+1))
+	}
+	if v.Period != periods[0].Name {
+		q.Set("period", v.Period)
+	}
+	if len(q) == 0 {
+		return "/"
+	}
+	return "/?" + q.Encode()
+}
+
+func direction(desc bool) string {
+	if desc {
+		return "desc"
+	}
+	return "asc"
+}
+
+// sortedBy returns the view after a click on a column's head.
+func (v view) sortedBy(sort string) view {
+	if v.Sort == sort {
+		v.Desc = !v.Desc
+	} else {
+		v.Sort, v.Desc = sort, descendsFirst(sort)
+	}
+	v.Page = 0
+	return v
+}
+
+func (v view) onPage(n int) view { v.Page = n; return v }
+
+func (v view) over(name string) view { v.Period = name; return v }

@@ -43,7 +43,7 @@ func TestViewLinks(t *testing.T) {
 	}
 }
 
-// Whatever the address says, the shortest one shows the same.
+// The shortest URL of a view shows the same view.
 func FuzzView(f *testing.F) {
 	f.Add("sort=id&dir=desc&online=1&page=7&q=1abc&period=1y")
 	f.Add("q=" + strings.Repeat("%20", 70) + "x&page=99999999&sort=q")
@@ -69,7 +69,7 @@ func FuzzView(f *testing.F) {
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{0: "0", 5: "5", 0.25: "0.3", 9.96: "10", 950: "950", 1234: "1.2k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
-		if got := inCounts.say(v); got != want {
+		if got := inCounts.format(v); got != want {
 			t.Errorf("%v is said as %q, want %q", v, got, want)
 		}
 	}
@@ -80,7 +80,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The marks of an axis differ, and are short enough for the room there is.
+// The labels of an axis differ and fit.
 func TestAxes(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 1, 1, 22, 10, 0, 0, time.UTC)
@@ -107,8 +107,8 @@ func TestAxes(t *testing.T) {
 	}
 }
 
-// Points of the projection, from the reference implementation of its authors'
-// equations: the pole and the edge of the equator, in radii.
+// Points from the authors' reference implementation: the pole and the end of the
+// equator, for a sphere of radius 1.
 func TestEqualEarth(t *testing.T) {
 	t.Parallel()
 	for _, p := range []struct{ lat, lon, x, y float64 }{
@@ -119,8 +119,8 @@ func TestEqualEarth(t *testing.T) {
 			t.Errorf("(%v, %v) is at (%v, %v), want (%v, %v)", p.lat, p.lon, x, y, p.x, p.y)
 		}
 	}
-	// Areas are kept: a degree at the equator and one far north are as large
-	// beside each other as on the sphere.
+	// The projection keeps areas: a square degree at the equator and one far
+	// north have the same ratio as on the sphere.
 	area := func(lat float64) float64 {
 		west, south := equalEarth(lat-0.5, 0)
 		east, _ := equalEarth(lat-0.5, 1)
@@ -156,7 +156,8 @@ func TestClusters(t *testing.T) {
 	}
 }
 
-// The style sheet knows the map's shape, so that nothing moves when it comes.
+// The style sheet has the map's aspect ratio, so the layout does not move when
+// the map loads.
 func TestMapShape(t *testing.T) {
 	t.Parallel()
 	style, err := os.ReadFile("assets/page.css")
@@ -170,15 +171,15 @@ func TestMapShape(t *testing.T) {
 
 func TestOutline(t *testing.T) {
 	t.Parallel()
-	// A square over the antimeridian, of two lines, one of them backwards.
+	// A square across the antimeridian, of two arcs, one of them reversed.
 	outline, err := outlineOf([]byte(`{"type": "Topology", "transform": {"scale": [1, 1], "translate": [0, 0]},
 		"arcs": [[[170, 10], [20, 0]], [[170, 10], [0, -20], [-340, 0], [0, 20]]],
 		"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": [[0, -2]], "id": "242"}, {"type": "MultiPolygon", "arcs": [[[0]]], "id": "010"}]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One ring, of the square: Antarctica is left out. It begins at 170 degrees
-	// east and goes 20 degrees east from there, down, and back.
+	// One ring, the square: Antarctica is left out. It starts at 170 degrees
+	// east, continues 20 degrees east, then down and back.
 	x, y := project(10, 170)
 	east, _ := project(10, 190)
 	_, south := project(-10, 170)
@@ -250,7 +251,7 @@ func TestKept(t *testing.T) {
 	var reads atomic.Int64
 	fail := errors.New("away")
 	var broken atomic.Bool
-	k := &kept[int64]{life: time.Second, read: func(context.Context) (int64, error) {
+	k := &cached[int64]{life: time.Second, read: func(context.Context) (int64, error) {
 		if broken.Load() {
 			return 0, fail
 		}
@@ -279,12 +280,12 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// A slow read keeps nobody waiting who can be shown the value before.
+// During a slow read, visitors get the previous value without waiting.
 func TestKeptWhileReading(t *testing.T) {
 	t.Parallel()
 	reading, goOn := make(chan struct{}), make(chan struct{})
 	first := true
-	k := &kept[int]{life: time.Second, read: func(context.Context) (int, error) {
+	k := &cached[int]{life: time.Second, read: func(context.Context) (int, error) {
 		if first {
 			first = false
 			return 1, nil

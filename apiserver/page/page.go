@@ -1,3 +1,18 @@
+// Package page serves the node's public web page: its farmers, where they are,
+// how much they store, how reliably, and the history of all that.
+//
+// Every page is complete without scripts: the server draws tables, plots and the
+// map. The scripts in assets add a map that moves, plots that show values under
+// the pointer, and periodic updates.
+//
+// The libraries folder holds libraries, fonts and the map's outline, with their
+// licences, as hack/page-libraries fetched them. The build needs nothing else.
+//
+// Invariants: A page loads nothing from other hosts, and its
+// Content-Security-Policy forbids it. It shows only what the status API shows,
+// so no token and no IP address. The work of a request does not grow with the
+// number of farmers, because figures over all farmers are read once every few
+// seconds for all visitors.
 package page
 
 import (
@@ -15,38 +30,38 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Paths are where the page answers, for a router that knows variables.
+// Paths are the page's routes, in the syntax of net/http and gorilla/mux.
 var Paths = []string{"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix + "{file}"}
 
-// AssetPrefix is what the addresses of what never changes begin with.
+// AssetPrefix begins the path of every asset.
 const AssetPrefix = "/assets/"
 
-// Options say what a page needs to know beside its records. Log must be set.
+// Options configure a page. Log must be set.
 type Options struct {
-	// GeoLite2 says whether locations come from a GeoLite2 database, whose
-	// licence asks that it be named. Nil means no.
+	// GeoLite2 reports whether locations come from a GeoLite2 database, whose
+	// licence requires a notice. Nil means no.
 	GeoLite2 func() bool
 	Log      *slog.Logger
 	Now      func() time.Time // nil means time.Now
 }
 
-// Page answers visitors.
+// Page is the handler of the page's routes.
 type Page struct {
 	records   Records
 	opt       Options
 	assets    *assets
 	templates *template.Template
 	mux       *http.ServeMux
-	slots     chan struct{} // a place for each visitor being answered
+	slots     chan struct{} // a semaphore of maxVisitors
 
-	figures   kept[figures]
-	histories map[string]*kept[timeline] // by the name of their period
+	figures   cached[figures]
+	histories map[string]*cached[timeline] // by period name
 }
 
 //go:embed templates
 var templateFiles embed.FS
 
-// New makes a page of the records.
+// New makes a page that shows records.
 func New(records Records, opt Options) (*Page, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
@@ -58,15 +73,15 @@ func New(records Records, opt Options) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{records: records, opt: opt, assets: loaded, mux: http.NewServeMux(), slots: make(chan struct{}, atOnce)}
+	p := &Page{records: records, opt: opt, assets: loaded, mux: http.NewServeMux(), slots: make(chan struct{}, maxVisitors)}
 	p.templates, err = template.New("").Funcs(p.functions()).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
-	p.figures = kept[figures]{life: 5 * time.Second, read: p.readFigures}
-	p.histories = map[string]*kept[timeline]{}
+	p.figures = cached[figures]{life: 5 * time.Second, read: p.readFigures}
+	p.histories = map[string]*cached[timeline]{}
 	for _, of := range periods {
-		p.histories[of.Name] = &kept[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
+		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
 			return p.readHistory(ctx, of)
 		}}
 	}
@@ -85,9 +100,9 @@ func New(records Records, opt Options) (*Page, error) {
 
 var _ http.Handler = (*Page)(nil)
 
-// atOnce is how many visitors are answered at once. Those who look must not
-// take the places of those who farm, least of all while the records are slow.
-const atOnce = 32
+// maxVisitors bounds the requests served at the same time, so that visitors do
+// not take capacity from farmers while the records are slow.
+const maxVisitors = 32
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
@@ -107,59 +122,59 @@ func (p *Page) functions() template.FuncMap {
 	}
 }
 
-// frame is what every page has around what it is about.
+// frame is the data of every page, around the page's Body.
 type frame struct {
 	Title    string
 	Body     any
-	At       time.Time // of the figures; zero on a page without
-	Stale    bool      // the records are away, and these are the last figures known
+	At       time.Time // when the figures were read; zero if there are none
+	Stale    bool      // the records cannot be read; the figures are the last known
 	GeoLite2 bool
-	Live     bool // worth being fetched again
-	// Canonical is the shortest address of what is shown, or "".
+	Live     bool // the scripts fetch the page again
+	// Canonical is the shortest URL of the page, or "".
 	Canonical string
 }
 
-// answer renders a template in the frame and sends it.
-func (p *Page) answer(w http.ResponseWriter, r *http.Request, status int, name string, f frame, began time.Time) {
+// respond renders a template in the frame and sends it.
+func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name string, f frame, began time.Time) {
 	f.GeoLite2 = p.opt.GeoLite2()
 	var b bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&b, name, f); err != nil {
-		// A template that fails is a mistake in it: the tests render them all.
-		p.opt.Log.Error("rendering a page", "template", name, "error", err)
+		// A mistake in a template; the tests render them all.
+		p.opt.Log.Error("cannot render a page", "template", name, "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
 	send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began)
 }
 
-// message is a page that says one thing.
+// message is a page with one message.
 type message struct{ Heading, Text string }
 
-// NotFound answers for an address that leads nowhere.
+// NotFound responds to an unknown path.
 func (p *Page) NotFound(w http.ResponseWriter, r *http.Request) {
-	p.say(w, r, http.StatusNotFound, message{"There is nothing here", "The address may be mistyped, or what was there is gone."})
+	p.say(w, r, http.StatusNotFound, message{"There is nothing here", "The address may be mistyped, or the page no longer exists."})
 }
 
-// Busy answers a visitor who asks too often.
+// Busy responds 503 to a visitor above the rate limit.
 func (p *Page) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	p.say(w, r, http.StatusServiceUnavailable, message{"A little slower, please", "Many pages are being asked for. Come again in a few seconds."})
+	p.say(w, r, http.StatusServiceUnavailable, message{"A little slower, please", "Too many pages are requested at the moment. Try again in a few seconds."})
 }
 
-// away answers while the records cannot be read.
+// away responds 503 while the records cannot be read.
 func (p *Page) away(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil {
 		p.opt.Log.Warn("the page cannot read the records", "error", err)
 	}
 	w.Header().Set("Retry-After", "5")
-	p.say(w, r, http.StatusServiceUnavailable, message{"The records cannot be read just now", "The node's database does not answer. Farmers keep what they have proved; this page comes back by itself when the database does."})
+	p.say(w, r, http.StatusServiceUnavailable, message{"The records cannot be read just now", "The node's database does not answer. Farmers lose no proofs. This page returns when the database does."})
 }
 
 func (p *Page) say(w http.ResponseWriter, r *http.Request, status int, m message) {
-	p.answer(w, r, status, "message.html", frame{Title: m.Heading, Body: m, Live: status == http.StatusServiceUnavailable}, p.opt.Now())
+	p.respond(w, r, status, "message.html", frame{Title: m.Heading, Body: m, Live: status == http.StatusServiceUnavailable}, p.opt.Now())
 }
 
-// farmerPage is what a farmer's page shows.
+// farmerPage is the data of a farmer's page.
 type farmerPage struct {
 	Farmer
 	Days  []node.Day // newest first
@@ -172,7 +187,7 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	f, err := p.records.Show(r.Context(), r.PathValue("id"))
 	if errors.Is(err, ErrNotFound) {
-		p.say(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer is gone."})
+		p.say(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
 		return
 	}
 	if err != nil {
@@ -185,13 +200,13 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := p.opt.Now()
-	p.answer(w, r, http.StatusOK, "farmer.html", frame{
+	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
 		Body: farmerPage{Farmer: f, Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(days), Now: now},
 	}, began)
 }
 
-// historyPage is the plots' figures as a table.
+// historyPage is the data of the page that shows the plots' figures as a table.
 type historyPage struct {
 	Period  period
 	Periods []period
@@ -206,14 +221,14 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 		p.away(w, r, found.err)
 		return
 	}
-	p.answer(w, r, http.StatusOK, "history.html", frame{
+	p.respond(w, r, http.StatusOK, "history.html", frame{
 		Title: "History of " + of.Title, At: found.at, Stale: found.err != nil,
 		Body: historyPage{Period: *of, Periods: periods, Spans: backwards(found.value.Spans)},
 	}, began)
 }
 
-// mapJSON tells where to draw circles at a zoom: per circle its place on the
-// map, radius, farmers, label and title.
+// mapJSON responds with the circles of a zoom level: for each its position,
+// radius, whether a farmer is online, label and title.
 func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	zoom, err := strconv.Atoi(r.URL.Query().Get("zoom"))
@@ -236,4 +251,47 @@ func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	send(w, r, http.StatusOK, "application/json", body, began)
+}
+
+// Records is the source of what the page shows. The page calls Summary, Places
+// and History at most once every few seconds, and the other methods for every
+// visitor.
+type Records interface {
+	// List reads a page of the farmers that match q, and the number on all pages.
+	List(ctx context.Context, q Query) (farmers []Farmer, total int, err error)
+	// Show reads one farmer, or fails with ErrNotFound.
+	Show(ctx context.Context, id string) (Farmer, error)
+	// Days reads the last count days of a farmer's history, the oldest first.
+	Days(ctx context.Context, id string, count int) ([]node.Day, error)
+	Summary(ctx context.Context) (node.Totals, error)
+	Places(ctx context.Context) ([]node.Place, error)
+	// History reads the known spans from the one that contains from to the one
+	// that contains to. step is a minute, an hour or a day.
+	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
+}
+
+// ErrNotFound is Show's error for an unknown farmer.
+var ErrNotFound = errors.New("farmer not found")
+
+// Query selects and sorts farmers.
+type Query struct {
+	Sort   string // one of sorts
+	Desc   bool
+	Online bool   // only farmers that are online
+	Search string // the beginning of an id or a part of an address; "" means all
+	Limit  int
+	Page   int // from 0
+}
+
+// Farmer is the public data of a farmer.
+type Farmer struct {
+	ID         string
+	Address    string
+	Location   *node.Location // nil if unknown
+	Uptime     float64        // percent
+	Heartbeats int64
+	Contracts  int64
+	Size       int64 // bytes
+	Online     bool
+	LastDue    time.Time // zero without a contract
 }

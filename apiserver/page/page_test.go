@@ -19,23 +19,23 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
 )
 
-// house is a page of records in memory, whose clock the test turns.
-type house struct {
+// fixture is a page over records in memory, with a clock that the test sets.
+type fixture struct {
 	*pagetest.Records
 	*page.Page
 	mu  sync.Mutex
 	now time.Time
 }
 
-func (h *house) pass(d time.Duration) {
+func (h *fixture) pass(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = h.now.Add(d)
 }
 
-func open(t *testing.T, farmers int) *house {
+func open(t *testing.T, farmers int) *fixture {
 	t.Helper()
-	h := &house{Records: pagetest.New(farmers), now: pagetest.Now}
+	h := &fixture{Records: pagetest.New(farmers), now: pagetest.Now}
 	var err error
 	h.Page, err = page.New(h.Records, page.Options{
 		Log: slog.New(slog.DiscardHandler), GeoLite2: func() bool { return farmers > 0 },
@@ -47,8 +47,8 @@ func open(t *testing.T, farmers int) *house {
 	return h
 }
 
-// get asks for an address, with headers given as name, value, name, value.
-func (h *house) get(address string, header ...string) *httptest.ResponseRecorder {
+// get requests a path, with headers given as name, value, name, value.
+func (h *fixture) get(address string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "http://node.example:5000"+address, nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -58,7 +58,7 @@ func (h *house) get(address string, header ...string) *httptest.ResponseRecorder
 	return w
 }
 
-func (h *house) body(t *testing.T, address string, status int) string {
+func (h *fixture) body(t *testing.T, address string, status int) string {
 	t.Helper()
 	w := h.get(address)
 	if w.Code != status {
@@ -81,7 +81,7 @@ func TestPages(t *testing.T) {
 	}{
 		{"/", 200, []string{">321</dd>", farmers[0].ID, farmers[49].Address, "1–50 of 321", "GeoLite2 data created by MaxMind", "http://node.example:5000"}},
 		{"/?page=7", 200, []string{"301–321 of 321", `aria-current="page">7<`}},
-		{"/?page=70", 200, []string{"301–321 of 321"}}, // the last there is
+		{"/?page=70", 200, []string{"301–321 of 321"}}, // the last page
 		{"/?page=99999999999999999999&sort=nothing&dir=up&period=2y", 200, []string{"1–50 of 321"}},
 		{"/?q=" + farmers[3].ID[:12], 200, []string{"1–1 of 1", farmers[3].Address}},
 		{"/?q=%3Cscript%3E", 200, []string{"No farmer matching “&lt;script&gt;”"}},
@@ -112,7 +112,7 @@ func TestNoFarmers(t *testing.T) {
 	}
 }
 
-// Nothing is written into a page that the policy forbids.
+// A page contains nothing that its Content-Security-Policy forbids.
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -136,7 +136,7 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-func first(t *testing.T, h *house) string {
+func first(t *testing.T, h *fixture) string {
 	t.Helper()
 	farmers, _, err := h.List(t.Context(), page.Query{Sort: "id", Limit: 1})
 	if err != nil {
@@ -145,8 +145,8 @@ func first(t *testing.T, h *house) string {
 	return farmers[0].ID
 }
 
-// Every asset that a page or a style sheet names is there, is kept for ever,
-// and is the same compressed.
+// Every asset that a page or a style sheet names exists, is cacheable without
+// end, and has the same content compressed.
 func TestAssets(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -178,7 +178,7 @@ func TestAssets(t *testing.T) {
 	if len(seen) < 10 {
 		t.Errorf("the pages name %d assets", len(seen))
 	}
-	// A page of the version before finds what has the same name, for now.
+	// A page of an older version gets the current asset of the same name.
 	w := h.get("/assets/page.000000000000.css")
 	if w.Code != 200 || strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 		t.Errorf("an asset of another version: %d, %v", w.Code, w.Header())
@@ -198,7 +198,7 @@ func unpack(t *testing.T, content []byte) []byte {
 	return plain
 }
 
-// The licence of everything that is embedded is told.
+// The licences of all embedded libraries are served.
 func TestLicences(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -236,8 +236,8 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// While the records are away, what was known of them last is shown, and said
-// to be old; without that the page says what is wrong.
+// While the records cannot be read, the page shows the last figures and says how
+// old they are. Without any figures, it says what is wrong.
 func TestRecordsAway(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -282,7 +282,7 @@ func TestMapJSON(t *testing.T) {
 	}
 }
 
-// Visitors who wait for slow records leave the others' places free.
+// Visitors who wait for slow records do not block other visitors.
 func TestVisitorsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := open(t, 10)

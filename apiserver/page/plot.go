@@ -6,21 +6,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
-// The drawing's measures, in units that are pixels at its usual width.
+// The size of a plot and of its value area, in SVG units: pixels at the usual
+// width.
 const (
 	plotWidth, plotHeight = 340.0, 132.0
-	plotLeft, plotRight   = 46.0, 322.0 // of the drawing, where the values are
+	plotLeft, plotRight   = 46.0, 322.0
 	plotTop, plotBottom   = 8.0, 108.0
 )
 
-// plot is one figure over time. The server draws it; scripts draw it again, to
-// be read with a pointer, from the same points.
+// plot is one figure over time. The server draws it as SVG. With scripts, the
+// browser draws it again from the same points, with a cursor to read values.
 type plot struct {
 	Title string
 	Unit  unit
-	Bars  bool // a bar a day, in place of a line
+	Bars  bool // one bar a day instead of a line
 	times []time.Time
 	value []float64
 }
@@ -30,18 +33,18 @@ func (p *plot) add(t time.Time, v float64) {
 	p.value = append(p.value, v)
 }
 
-// Drawn says whether there is enough for a drawing.
+// Drawn reports whether there are enough points to draw.
 func (p plot) Drawn() bool { return len(p.times) > 1 }
 
-// Latest is the newest value in words, or a dash.
+// Latest returns the newest value as text, or a dash.
 func (p plot) Latest() string {
 	if len(p.value) == 0 {
 		return "–"
 	}
-	return p.Unit.say(p.value[len(p.value)-1])
+	return p.Unit.format(p.value[len(p.value)-1])
 }
 
-// Summary says in words what the drawing shows.
+// Summary describes the plot in words, for screen readers.
 func (p plot) Summary() string {
 	if !p.Drawn() {
 		return p.Title + ": too little to draw yet"
@@ -51,10 +54,11 @@ func (p plot) Summary() string {
 		least, most = min(least, v), max(most, v)
 	}
 	return p.Title + " from " + moment(p.times[0]) + " to " + moment(p.times[len(p.times)-1]) +
-		": between " + p.Unit.say(least) + " and " + p.Unit.say(most) + ", last " + p.Latest()
+		": between " + p.Unit.format(least) + " and " + p.Unit.format(most) + ", last " + p.Latest()
 }
 
-// Points are the values for the scripts: seconds since 1970, and values.
+// Points returns the points for the scripts as JSON: a list of seconds since
+// 1970 and a list of values.
 func (p plot) Points() (string, error) {
 	at := make([]int64, len(p.times))
 	rounded := make([]float64, len(p.value))
@@ -66,23 +70,23 @@ func (p plot) Points() (string, error) {
 	return string(raw), err
 }
 
-// tick is a mark on an axis.
+// tick is a label on an axis.
 type tick struct {
 	At    float64
 	Label string
 }
 
-// Rows are the marks of the values' axis: nothing, half and all.
+// Rows returns the ticks of the value axis: zero, half and all of the top value.
 func (p plot) Rows() []tick {
 	top := p.top()
 	var rows []tick
 	for _, share := range []float64{0, 0.5, 1} {
-		rows = append(rows, tick{At: plotBottom - share*(plotBottom-plotTop), Label: p.Unit.say(share * top)})
+		rows = append(rows, tick{At: plotBottom - share*(plotBottom-plotTop), Label: p.Unit.format(share * top)})
 	}
 	return rows
 }
 
-// Ends are the marks of the axis of time.
+// Ends returns the two labels of the time axis.
 func (p plot) Ends() [2]string {
 	first, last := p.times[0].UTC(), p.times[len(p.times)-1].UTC()
 	form := "2 Jan"
@@ -96,7 +100,7 @@ func (p plot) Ends() [2]string {
 	return [2]string{first.Format(form), last.Format(form)}
 }
 
-// top is a round value that no value is above.
+// top returns a round value that is at least as large as every value.
 func (p plot) top() float64 {
 	most := 0.0
 	for _, v := range p.value {
@@ -113,12 +117,12 @@ func (p plot) top() float64 {
 		if round := roundUp(most / scale); round < 1000 {
 			return scale * round
 		}
-		return scale * 1024 // 1000 KiB is longer, and not round
+		return scale * 1024 // 1 MiB is rounder than 1000 KiB
 	}
 	return roundUp(most)
 }
 
-// roundUp is the next of 2, 4, 10, 20, 40, 100 and so on: halves of them are
+// roundUp returns the next of 2, 4, 10, 20, 40, 100 and so on. Their halves are
 // round too.
 func roundUp(v float64) float64 {
 	for power := 1.0; ; power *= 10 {
@@ -139,7 +143,7 @@ func (p plot) y(i int, top float64) float64 {
 	return plotBottom - (plotBottom-plotTop)*p.value[i]/top
 }
 
-// Line is the way through the values, as SVG writes ways.
+// Line returns the SVG path through the values.
 func (p plot) Line() string {
 	top := p.top()
 	var b strings.Builder
@@ -154,25 +158,85 @@ func (p plot) Line() string {
 	return b.String()
 }
 
-// Area is what lies below the line.
+// Area returns the SVG path of the area below the line.
 func (p plot) Area() string {
 	return p.Line() + "L" + decimal(plotRight) + " " + decimal(plotBottom) + "L" + decimal(plotLeft) + " " + decimal(plotBottom) + "Z"
 }
 
-// bar is a rectangle that stands on the axis.
+// bar is an SVG rectangle.
 type bar struct{ X, Y, Width, Height string }
 
-// BarsDrawn are the values as bars, each with a little room beside it.
+// BarsDrawn returns one bar for each value.
 func (p plot) BarsDrawn() []bar {
 	top := p.top()
-	room := (plotRight - plotLeft) / float64(len(p.value))
+	slot := (plotRight - plotLeft) / float64(len(p.value))
 	bars := make([]bar, len(p.value))
 	for i := range p.value {
 		y := p.y(i, top)
-		bars[i] = bar{decimal(plotLeft + (float64(i)+0.1)*room), decimal(y), decimal(0.8 * room), decimal(plotBottom - y)}
+		bars[i] = bar{decimal(plotLeft + (float64(i)+0.1)*slot), decimal(y), decimal(0.8 * slot), decimal(plotBottom - y)}
 	}
 	return bars
 }
 
-// decimal writes a coordinate.
+// decimal formats a coordinate.
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+
+// unit is the unit of a plot's values.
+type unit string
+
+const (
+	inCounts  unit = "counts"
+	inBytes   unit = "bytes"
+	inPercent unit = "percent"
+)
+
+// format formats a value of the unit, short enough for an axis.
+func (u unit) format(v float64) string {
+	switch u {
+	case inBytes:
+		return humanize.IBytes(uint64(max(0, v)))
+	case inPercent:
+		return strconv.FormatFloat(v, 'f', -1, 64) + " %"
+	default:
+		return short(v)
+	}
+}
+
+// short formats a count in few characters: 950, 1.2k, 34k, 5.6M.
+func short(v float64) string {
+	for _, scale := range []struct {
+		at   float64
+		name string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if v >= scale.at {
+			return trimmed(v/scale.at) + scale.name
+		}
+	}
+	return trimmed(v)
+}
+
+// trimmed formats v with one decimal if it is below 10, else with none.
+func trimmed(v float64) string {
+	if v < 10 {
+		v = math.Round(v*10) / 10
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(math.Floor(v), 'f', 0, 64)
+}
+
+// grouped formats a count in full: 1,234,567.
+func grouped(n int64) string { return humanize.Comma(n) }
+
+func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+
+func percent(p float64) string { return strconv.FormatFloat(p, 'f', 2, 64) + " %" }
+
+// moment formats a time for people. The node shows all times in UTC.
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+func date(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+
+// machine formats a time for <time datetime>.
+func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -2,25 +2,29 @@ package page
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The map is drawn in the Equal Earth projection of Šavrič, Patterson and Jenny
-// (2018), so that a country is as large as it is. It is mapWidth wide, and cut
-// off below where nobody farms.
+// (2018), which keeps areas in proportion. It ends at the latitudes below.
 const (
 	mapWidth     = 1000.0
 	northernmost = 84.0  // degrees
 	southernmost = -57.0 // degrees
 )
 
-// mapHeight is as high as the cut leaves it.
+// mapHeight follows from the projection and the southernmost latitude.
 var mapHeight = func() float64 { _, y := project(southernmost, 0); return math.Ceil(y) }()
 
-// project gives a place's point on the map, from its upper left corner.
+// project returns a place's point on the map. The origin is the upper left
+// corner.
 func project(lat, lon float64) (x, y float64) {
 	x, y = equalEarth(lat, lon)
 	_, top := equalEarth(northernmost, 0)
@@ -40,17 +44,17 @@ func equalEarth(lat, lon float64) (x, y float64) {
 	return x, y
 }
 
-// cluster is the farmers of places that would be drawn over each other. It is
-// drawn where the largest of them is.
+// cluster joins places that would overlap on the map. It is drawn at its largest
+// place.
 type cluster struct {
 	X, Y            float64
 	Farmers, Online int64
-	Name            string // of the largest place
+	Name            string // the name of the largest place
 	Places          int64
 }
 
-// Radius grows with the root of the farmers, so that areas compare. It is in
-// the map's units at zoom 0, and in pixels wherever there are scripts.
+// Radius grows with the square root of the number of farmers, so that areas are
+// in proportion. Its unit is a map unit at zoom 0, or a pixel with scripts.
 func (c cluster) Radius() float64 {
 	return min(3.5+0.7*math.Sqrt(float64(c.Farmers)), clusterReach*0.62)
 }
@@ -58,7 +62,7 @@ func (c cluster) Radius() float64 {
 // labelled is the radius of the smallest circle with a count in it.
 const labelled = 8.0
 
-// Label is the count, where there is room for it in the circle.
+// Label returns the count, or "" if the circle is too small for it.
 func (c cluster) Label() string {
 	if c.Radius() < labelled {
 		return ""
@@ -66,7 +70,7 @@ func (c cluster) Label() string {
 	return short(float64(c.Farmers))
 }
 
-// Title says what the circle is.
+// Title describes the circle in words.
 func (c cluster) Title() string {
 	name := c.Name
 	switch {
@@ -88,18 +92,19 @@ func farmersIn(all, online int64) string {
 	return grouped(all) + " farmers, " + grouped(online) + " online"
 }
 
-// clusterReach is how near each other, at zoom 0, places are drawn as one.
+// clusterReach is the distance within which places join a cluster at zoom 0, in
+// map units.
 const clusterReach = 26.0
 
-// clustersOf draws places together that are nearer than the zoom can show
-// apart: the largest place takes in what is in its reach, then the largest of
-// those left.
+// clustersOf joins places that are too near each other for the zoom level.
+// Places are taken from the largest to the smallest: each joins the nearest
+// cluster within reach, or starts one.
 func clustersOf(places []node.Place, zoom int) []cluster {
 	reach := clusterReach / math.Exp2(float64(zoom))
 	points := slices.Clone(places)
 	slices.SortStableFunc(points, func(a, b node.Place) int { return cmp.Compare(b.Farmers, a.Farmers) })
 	type cell struct{ x, y int }
-	seeds := map[cell][]int{} // clusters by the cell that their seed is in
+	seeds := map[cell][]int{} // clusters by the cell of their first place
 	var clusters []cluster
 	for _, p := range points {
 		x, y := project(p.Lat, p.Lon)
@@ -139,14 +144,14 @@ func placeName(p node.Place) string {
 	}
 }
 
-// country is the farmers of one.
+// country counts the farmers of a country.
 type country struct {
 	Name            string
 	Farmers, Online int64
-	Share           float64 // of the largest country's farmers, in percent
+	Share           float64 // percent of the largest country's farmers
 }
 
-// countriesOf adds places up by country, the largest first.
+// countriesOf counts farmers by country, the largest country first.
 func countriesOf(places []node.Place) []country {
 	byName := map[string]*country{}
 	for _, p := range places {
@@ -170,4 +175,128 @@ func countriesOf(places []node.Place) []country {
 		all[i].Share = 100 * float64(all[i].Farmers) / float64(max(1, all[0].Farmers))
 	}
 	return all
+}
+
+// topology is the part of TopoJSON that the outline needs. Arcs are lines that
+// neighbouring countries share; each point is a difference to the one before.
+type topology struct {
+	Transform struct{ Scale, Translate [2]float64 }
+	Arcs      [][][2]float64
+	Objects   struct {
+		Countries struct{ Geometries []geometry }
+	}
+}
+
+type geometry struct {
+	Type string
+	Arcs json.RawMessage
+	ID   string
+}
+
+// antarctica is the ISO 3166 number of Antarctica, which the map leaves out.
+const antarctica = "010"
+
+// outlineScale is the number of outline units in a map unit. The outline uses
+// whole numbers.
+const outlineScale = 10
+
+// outlineOf draws the countries of a TopoJSON file as an SVG with one path,
+// which pages reference and colour.
+func outlineOf(topojson []byte) ([]byte, error) {
+	var t topology
+	if err := json.Unmarshal(topojson, &t); err != nil {
+		return nil, fmt.Errorf("map outline: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg"><path id="land" d="`)
+	for _, g := range t.Objects.Countries.Geometries {
+		if g.ID == antarctica {
+			continue
+		}
+		polygons, err := g.polygons()
+		if err != nil {
+			return nil, fmt.Errorf("map outline: country %s: %w", g.ID, err)
+		}
+		for _, rings := range polygons {
+			for _, ring := range rings {
+				t.draw(&b, ring)
+			}
+		}
+	}
+	b.WriteString(`"/></svg>`)
+	return []byte(b.String()), nil
+}
+
+// polygons returns a country's polygons. A polygon is a list of rings, and a
+// ring is a list of arc numbers.
+func (g geometry) polygons() (polygons [][][]int, err error) {
+	if g.Type == "Polygon" {
+		polygons = make([][][]int, 1)
+		err = json.Unmarshal(g.Arcs, &polygons[0])
+		return polygons, err
+	}
+	err = json.Unmarshal(g.Arcs, &polygons)
+	return polygons, err
+}
+
+// draw writes a ring: its first point, then the differences from point to point.
+// A ring that crosses the antimeridian continues beyond 180 degrees, so that
+// Russia stays in one piece.
+func (t *topology) draw(b *strings.Builder, ring []int) {
+	type point struct{ x, y int }
+	var points []point
+	var lastLon float64
+	for _, i := range ring {
+		for _, p := range t.line(i) {
+			lon := p[0]
+			if len(points) > 0 {
+				lon -= 360 * math.Round((lon-lastLon)/360)
+			}
+			lastLon = lon
+			x, y := project(p[1], lon)
+			next := point{int(math.Round(outlineScale * x)), int(math.Round(outlineScale * y))}
+			if len(points) == 0 || next != points[len(points)-1] {
+				points = append(points, next)
+			}
+		}
+	}
+	if len(points) < 4 {
+		return // an island too small to see
+	}
+	b.WriteString("M" + strconv.Itoa(points[0].x) + " " + strconv.Itoa(points[0].y) + "l")
+	for i := 1; i < len(points)-1; i++ { // the last point equals the first
+		step(b, points[i].x-points[i-1].x)
+		step(b, points[i].y-points[i-1].y)
+	}
+	b.WriteByte('z')
+}
+
+// step writes a number. A minus sign separates it from the number before;
+// without one, a space does.
+func step(b *strings.Builder, n int) {
+	if n >= 0 {
+		b.WriteByte(' ')
+	}
+	b.WriteString(strconv.Itoa(n))
+}
+
+// line returns the points of arc i as longitude and latitude. The complement of
+// a number means the arc in reverse.
+func (t *topology) line(i int) [][2]float64 {
+	backwards := i < 0
+	if backwards {
+		i = ^i
+	}
+	arc := t.Arcs[i]
+	points := make([][2]float64, len(arc))
+	var x, y float64
+	for k, p := range arc {
+		x, y = x+p[0], y+p[1]
+		at := k
+		if backwards {
+			at = len(arc) - 1 - k
+		}
+		points[at] = [2]float64{x*t.Transform.Scale[0] + t.Transform.Translate[0], y*t.Transform.Scale[1] + t.Transform.Translate[1]}
+	}
+	return points
 }

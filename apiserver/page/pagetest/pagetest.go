@@ -1,17 +1,24 @@
+// Package pagetest holds records in memory for tests of the page. Every run gets
+// the same farmers.
 package pagetest
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// cities are where farmers live, each with its weight.
+// cities are the places of farmers, with weights.
 var cities = []struct {
 	city, country string
 	lat, lon      float64
@@ -64,7 +71,7 @@ var cities = []struct {
 	{"Reykjavík", "Iceland", 64.15, -21.94, 5},
 }
 
-// Now is the moment that records are as of.
+// Now is the time of the records.
 var Now = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
 // New makes records of n farmers.
@@ -104,7 +111,7 @@ func makeFarmer(random *rand.Rand, homes []int) page.Farmer {
 	}
 	if random.IntN(50) > 0 {
 		c := cities[homes[random.IntN(len(homes))]]
-		// A farmer lives in one of the towns around.
+		// Move the farmer to a town near the city.
 		f.Location = &node.Location{
 			Country: c.country, City: c.city,
 			Lat: c.lat + float64(random.IntN(9)-4)*0.2, Lon: c.lon + float64(random.IntN(9)-4)*0.3,
@@ -122,7 +129,8 @@ func makeAddress(random *rand.Rand) string {
 	return string(address)
 }
 
-// History is a node that grew for a year, busier by day than by night.
+// History returns the history of a node that grew for a year, with more events by
+// day than by night.
 func (r *Records) History(_ context.Context, from, to time.Time, step time.Duration) ([]node.Span, error) {
 	end, err := r.begin()
 	defer end()
@@ -151,7 +159,7 @@ func (r *Records) History(_ context.Context, from, to time.Time, step time.Durat
 	return spans, nil
 }
 
-// Days is a farmer who missed a day now and then.
+// Days returns the history of a farmer who missed some days.
 func (r *Records) Days(ctx context.Context, id string, count int) ([]node.Day, error) {
 	f, err := r.Show(ctx, id)
 	if err != nil {
@@ -177,4 +185,171 @@ func (r *Records) Days(ctx context.Context, id string, count int) ([]node.Day, e
 		days = append(days, d)
 	}
 	return days[max(0, len(days)-count):], nil
+}
+
+// Records are farmers in memory. They are safe for concurrent use.
+type Records struct {
+	mu      sync.Mutex
+	now     time.Time
+	farmers []page.Farmer
+	orders  map[order][]page.Farmer // made at first use
+	away    bool
+	age     time.Duration // how long the node has run
+}
+
+type order struct {
+	sort string
+	desc bool
+}
+
+var _ page.Records = (*Records)(nil)
+
+// ErrAway is the error of every read after SetAway(true).
+var ErrAway = errors.New("the database is away")
+
+// SetAway makes every read fail, or succeed again.
+func (r *Records) SetAway(away bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = away
+}
+
+// SetAge sets the length of the node's history.
+func (r *Records) SetAge(age time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.age = age
+}
+
+// Hold blocks every read until the caller calls end.
+func (r *Records) Hold() (end func()) {
+	r.mu.Lock()
+	return r.mu.Unlock
+}
+
+// Change calls the function with all farmers, in the order of their creation.
+func (r *Records) Change(change func(farmers []page.Farmer) []page.Farmer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.farmers = change(slices.Clone(r.farmers))
+	r.orders = map[order][]page.Farmer{}
+}
+
+// begin locks the records for a read.
+func (r *Records) begin() (end func(), err error) {
+	r.mu.Lock()
+	if r.away {
+		err = ErrAway
+	}
+	return r.mu.Unlock, err
+}
+
+// List implements page.Records.
+func (r *Records) List(_ context.Context, q page.Query) ([]page.Farmer, int, error) {
+	end, err := r.begin()
+	defer end()
+	if err != nil {
+		return nil, 0, err
+	}
+	all := r.ordered(order{q.Sort, q.Desc})
+	if q.Online || q.Search != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(f page.Farmer) bool {
+			return q.Online && !f.Online || !strings.HasPrefix(f.ID, strings.ToLower(q.Search)) && !strings.Contains(f.Address, q.Search)
+		})
+	}
+	from := min(len(all), q.Page*q.Limit)
+	return all[from:min(len(all), from+q.Limit)], len(all), nil
+}
+
+func (r *Records) ordered(o order) []page.Farmer {
+	if kept, ok := r.orders[o]; ok {
+		return kept
+	}
+	all := slices.Clone(r.farmers)
+	slices.SortFunc(all, func(a, b page.Farmer) int {
+		c := compare[o.sort](a, b)
+		if o.desc {
+			c = -c
+		}
+		return cmp.Or(c, cmp.Compare(a.ID, b.ID))
+	})
+	r.orders[o] = all
+	return all
+}
+
+var compare = map[string]func(a, b page.Farmer) int{
+	"id":         func(a, b page.Farmer) int { return cmp.Compare(a.ID, b.ID) },
+	"address":    func(a, b page.Farmer) int { return cmp.Compare(a.Address, b.Address) },
+	"uptime":     func(a, b page.Farmer) int { return cmp.Compare(a.Uptime, b.Uptime) },
+	"heartbeats": func(a, b page.Farmer) int { return cmp.Compare(a.Heartbeats, b.Heartbeats) },
+	"contracts":  func(a, b page.Farmer) int { return cmp.Compare(a.Contracts, b.Contracts) },
+	"size":       func(a, b page.Farmer) int { return cmp.Compare(a.Size, b.Size) },
+	"online": func(a, b page.Farmer) int {
+		return cmp.Compare(map[bool]int{true: 1}[a.Online], map[bool]int{true: 1}[b.Online])
+	},
+}
+
+// Show implements page.Records.
+func (r *Records) Show(_ context.Context, id string) (page.Farmer, error) {
+	end, err := r.begin()
+	defer end()
+	if err != nil {
+		return page.Farmer{}, err
+	}
+	at := slices.IndexFunc(r.farmers, func(f page.Farmer) bool { return f.ID == id })
+	if at < 0 {
+		return page.Farmer{}, page.ErrNotFound
+	}
+	return r.farmers[at], nil
+}
+
+// Summary implements page.Records.
+func (r *Records) Summary(context.Context) (node.Totals, error) {
+	end, err := r.begin()
+	defer end()
+	if err != nil {
+		return node.Totals{}, err
+	}
+	return r.sum(), nil
+}
+
+func (r *Records) sum() node.Totals {
+	t := node.Totals{Farmers: int64(len(r.farmers))}
+	for _, f := range r.farmers {
+		if f.Online {
+			t.Online++
+		}
+		t.Contracts += f.Contracts
+		t.Size += f.Size
+		t.Heartbeats += f.Heartbeats
+	}
+	return t
+}
+
+// Places implements page.Records.
+func (r *Records) Places(context.Context) ([]node.Place, error) {
+	end, err := r.begin()
+	defer end()
+	if err != nil {
+		return nil, err
+	}
+	at := map[[2]float64]int{}
+	var places []node.Place
+	for _, f := range r.farmers {
+		l := f.Location
+		if l == nil {
+			continue
+		}
+		i, ok := at[[2]float64{l.Lat, l.Lon}]
+		if !ok {
+			i = len(places)
+			at[[2]float64{l.Lat, l.Lon}] = i
+			places = append(places, node.Place{Lat: l.Lat, Lon: l.Lon, Country: l.Country, City: l.City})
+		}
+		places[i].Farmers++
+		if f.Online {
+			places[i].Online++
+		}
+	}
+	return places, nil
 }
