@@ -16,7 +16,7 @@ const (
 )
 
 // fill makes files, without tags, and returns their rows.
-func (f *fixture) fill(b *testing.B, n int) []fileRow {
+func (f *fixture) fill(b *testing.B, n int) []*fileRow {
 	b.Helper()
 	files := make([]fileRow, n)
 	for i := range files {
@@ -24,8 +24,10 @@ func (f *fixture) fill(b *testing.B, n int) []fileRow {
 		hash := sha256.Sum256([]byte(seed))
 		files[i] = fileRow{Hash: hash[:], Seed: seed, Size: 1 << (i % 8), KeyID: f.key, Redundancy: 1}
 	}
-	must(b, f.write.CreateInBatches(files, 1000).Error)
-	return files
+	must(b, f.transaction(b.Context(), func(t *tx) error { return insert(t, fileTable, files, "") }))
+	stored, err := selectRows(f.reader(b.Context()), fileTable.columns, "FROM files ORDER BY id DESC LIMIT ?", n)
+	must(b, err)
+	return stored
 }
 
 // fillContracts gives each of benchTokens tokens benchBatch contracts, and
@@ -46,9 +48,9 @@ func (f *fixture) fillContracts(b *testing.B) []Verdict {
 			Due: due, Expiry: due, Wrong: []byte{}, Live: true,
 		}
 	}
-	must(b, f.write.CreateInBatches(rows, 1000).Error)
-	var stored []contractRow
-	must(b, f.read.Select("id, token_id").Order("id").Find(&stored).Error)
+	must(b, f.transaction(b.Context(), func(t *tx) error { return insert(t, contractTable, rows, "") }))
+	stored, err := selectRows(f.reader(b.Context()), contractTable.only("id", "token_id"), "FROM contracts ORDER BY id")
+	must(b, err)
 	verdicts := make([]Verdict, len(stored))
 	for i, row := range stored {
 		verdicts[i] = Verdict{
@@ -130,5 +132,5 @@ func (f *fixture) fillChunks(b *testing.B, n int) {
 			FileID: file.ID, KeyID: f.key, Size: file.Size, Challenge: make([]byte, 172), State: make([]byte, 172),
 		}
 	}
-	must(b, f.write.CreateInBatches(chunks, 1000).Error)
+	must(b, f.transaction(b.Context(), func(t *tx) error { return insert(t, chunkTable, chunks, "") }))
 }

@@ -53,22 +53,18 @@ func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (j
 
 func (s *Store) commit(
 	ctx context.Context, verdicts []Verdict, maxWrong int, load func(*tx, []Verdict) (*batch, error),
-) (judged []Judged, err error) {
-	err = s.pipelined(ctx, func(t *tx) error {
+) ([]Judged, error) {
+	return pipelined(ctx, s, func(t *tx) ([]Judged, error) {
 		b, err := load(t, verdicts)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		judged = make([]Judged, len(verdicts))
+		judged := make([]Judged, len(verdicts))
 		for i := range verdicts {
 			judged[i] = b.judge(&verdicts[i], maxWrong)
 		}
-		return b.save(s, t)
+		return judged, b.save(s, t)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return judged, nil
 }
 
 // errStaleCopy is returned if a copy differs from its row, or may differ.

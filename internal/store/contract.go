@@ -115,15 +115,15 @@ func (s *Store) lockContracts(t *tx, ids []int64) (map[int64]*contractRow, error
 // that is repeated.
 func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now time.Time, next func(*node.Contract) error) (current []node.Contract, err error) {
 	defer wrap(&err, "advance %d contracts of token %d", len(ids), tokenID)
-	err = s.pipelined(ctx, func(t *tx) error {
-		current = make([]node.Contract, 0, len(ids))
+	return pipelined(ctx, s, func(t *tx) ([]node.Contract, error) {
+		current := make([]node.Contract, 0, len(ids))
 		token, err := s.lockToken(t, tokenID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rows, err := s.lockContracts(t, slices.Clone(ids))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var changes []change[contractRow]
 		for _, id := range ids {
@@ -134,7 +134,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 			c := row.contract()
 			if c.AwaitsChallenge(now) {
 				if err := next(&c); err != nil {
-					return err
+					return nil, err
 				}
 			}
 			if c.Version != row.Version {
@@ -145,16 +145,12 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 			current = append(current, c)
 		}
 		if len(changes) == 0 {
-			return nil
+			return current, nil
 		}
 		u := updating[contractRow]{table: contractTable.name, columns: contractChanges}
 		if _, err := update(t, s.dialect, u, changes); err != nil {
-			return err
+			return nil, err
 		}
-		return s.saveTokens(t, []*lockedToken{token})
+		return current, s.saveTokens(t, []*lockedToken{token})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return current, nil
 }

@@ -38,27 +38,21 @@ type HandedOut struct {
 func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits HandOutLimits, interval time.Duration, now time.Time) (out []HandedOut, err error) {
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
-	err = s.pipelined(ctx, func(t *tx) error {
+	return pipelined(ctx, s, func(t *tx) ([]HandedOut, error) {
 		owner, err := s.lockTokenOfAddress(t, token)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		room, err := roomFor(t, owner, maxBytes, limits, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		chunks, err := s.takeChunks(t, owner.KeyID, room, limits.Contracts)
 		if err != nil || len(chunks) == 0 {
-			out = nil
-			return err
+			return nil, err
 		}
-		out, err = s.makeContracts(t, owner, chunks, interval, now)
-		return err
+		return s.makeContracts(t, owner, chunks, interval, now)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // lockTokenOfAddress locks the token's address and then the token. Hand-outs that

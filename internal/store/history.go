@@ -143,11 +143,7 @@ func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep Keep) (err e
 		{from: stepHour, before: now.Add(-keep.Hours), to: stepBefore},
 	} {
 		for n := foldRows; n == foldRows; {
-			err := s.transaction(ctx, func(t *tx) (err error) {
-				n, err = s.fold(t, f)
-				return err
-			})
-			if err != nil {
+			if n, err = transact(ctx, s, func(t *tx) (int, error) { return s.fold(t, f) }); err != nil {
 				return err
 			}
 		}
@@ -204,10 +200,10 @@ func (s *Store) fold(t *tx, f fold) (int, error) {
 // It does not correct what was counted within spans.
 func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected bool, err error) {
 	defer wrap(&err, "balance the record")
-	err = s.transaction(ctx, func(t *tx) error {
+	return transact(ctx, s, func(t *tx) (bool, error) {
 		// Only one process corrects at a time.
 		if err := s.lockSetting(t, recordLock); err != nil {
-			return err
+			return false, err
 		}
 		var missing node.Totals
 		// One statement sees no transaction half done.
@@ -219,12 +215,10 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 			" (SELECT COALESCE(SUM(farmers), 0) AS farmers, COALESCE(SUM(online), 0) AS online,"+
 			" COALESCE(SUM(contracts), 0) AS contracts, COALESCE(SUM(size), 0) AS size FROM spans) r")
 		if err != nil {
-			return err
+			return false, err
 		}
-		corrected = missing != (node.Totals{})
-		return s.record(t, []event{{now, missing}})
+		return missing != (node.Totals{}), s.record(t, []event{{now, missing}})
 	})
-	return corrected && err == nil, err
 }
 
 // FarmerDays lists a farmer's days up to now, from its first but not from before

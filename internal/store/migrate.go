@@ -14,11 +14,10 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// versionTable is goose's.
-const versionTable = "goose_db_version"
+const versionTable = "goose_db_version" // goose's default
 
-// Migrate brings the tables to the version that this program wants. Two that
-// do it at once do it one after the other.
+// Migrate brings the tables to the version that this program needs. If several
+// processes call it, they migrate one after the other.
 func (s *Store) Migrate(ctx context.Context) (err error) {
 	defer wrap(&err, "migrate")
 	return s.migrate(ctx, func(p *goose.Provider) error {
@@ -27,8 +26,8 @@ func (s *Store) Migrate(ctx context.Context) (err error) {
 	})
 }
 
-// MigrateDown takes the tables back to the given version; 0 is no tables at
-// all. What the later versions kept is lost.
+// MigrateDown takes the tables back to the given version; 0 deletes them all. The
+// data of later versions is lost.
 func (s *Store) MigrateDown(ctx context.Context, version int64) (err error) {
 	defer wrap(&err, "migrate down to version %d", version)
 	return s.migrate(ctx, func(p *goose.Provider) error {
@@ -37,8 +36,8 @@ func (s *Store) MigrateDown(ctx context.Context, version int64) (err error) {
 	})
 }
 
-// SchemaVersion is the version of the tables, 0 where there are none, and the
-// one that this program wants. It writes nothing.
+// SchemaVersion returns the version of the tables, 0 if there are none, and the
+// version that this program needs. It writes nothing.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
 	defer wrap(&err, "read schema version")
 	p, err := s.provider(s.read.pool)
@@ -50,7 +49,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	}
 	db := s.read.WithContext(ctx)
 	if err := s.read.pool.PingContext(ctx); err != nil {
-		return 0, want, err // HasTable takes an error for "no"
+		return 0, want, err // HasTable would report an error as false
 	}
 	if !db.Migrator().HasTable(versionTable) {
 		return 0, want, nil
@@ -59,7 +58,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	return have, want, err
 }
 
-// migrate runs do on a pool for migrating.
+// migrate calls do with a provider that no other process uses at the same time.
 func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) error {
 	if s.opt.Driver == SQLite {
 		return s.migrateSQLite(ctx, do)
@@ -76,9 +75,9 @@ func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) err
 	return do(p)
 }
 
-// migrateSQLite has no lock to hold over several transactions. Each migration
-// is one, though: the loser of two fails at the first table, and then finds
-// the winner's work done.
+// migrateSQLite has no lock that spans several transactions, but each migration
+// is one transaction. Of two processes one fails at the first table; it then
+// finds the other's work done.
 func (s *Store) migrateSQLite(ctx context.Context, do func(*goose.Provider) error) error {
 	p, err := s.provider(s.write.pool)
 	if err != nil {
@@ -112,8 +111,8 @@ func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.
 	return goose.NewProvider(dialect, pool, files, append(options, goose.WithDisableGlobalRegistry(true))...)
 }
 
-// openForMigration opens a pool whose statements may take as long as a change
-// of a large table takes.
+// openForMigration opens a pool without a limit of time, because changes of large
+// tables are slow.
 func (s *Store) openForMigration() (*sql.DB, error) {
 	cfg, err := mysqlConfig(s.opt.DSN, s.opt.Logger)
 	if err != nil {
@@ -127,17 +126,17 @@ func (s *Store) openForMigration() (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// namedLock keeps two migrators of one database apart with MySQL's GET_LOCK,
-// which the server gives back when the connection ends, however it ends.
+// namedLock excludes other migrations of the same database with MySQL's GET_LOCK,
+// which the server releases when the connection ends.
 type namedLock struct{}
 
-// lockName holds the database's name, since the lock is the whole server's,
-// hashed to stay within the 64 characters that a name may have.
+// lockName contains the database's name, because the lock belongs to the whole
+// server. It is hashed, because a lock's name has at most 64 characters.
 const lockName = "CONCAT('downstream.migrate.', MD5(DATABASE()))"
 
-// SessionLock waits for the lock as long as ctx lets it.
+// SessionLock waits for the lock until ctx ends.
 func (namedLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	const seconds = 5 // a round of waiting, between looks at ctx
+	const seconds = 5 // to wait before ctx is checked again
 	for {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", seconds).Scan(&got)
@@ -152,7 +151,7 @@ func (namedLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
-// SessionUnlock gives the lock back.
+// SessionUnlock releases the lock.
 func (namedLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "DO RELEASE_LOCK("+lockName+")")
 	return err

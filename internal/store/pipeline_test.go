@@ -11,6 +11,11 @@ func insertSetting(t *tx, name string) error {
 	return t.exec("INSERT INTO settings (name, value) VALUES (?, ?)", name, []byte("'?; DROP TABLE settings"))
 }
 
+func (f *fixture) pipelined(ctx context.Context, fn func(*tx) error) error {
+	_, err := pipelined(ctx, f.Store, func(t *tx) (struct{}, error) { return struct{}{}, fn(t) })
+	return err
+}
+
 // settings are the names of the rows that the tests here write.
 func (f *fixture) settings(t *testing.T) (names []string) {
 	t.Helper()

@@ -30,15 +30,13 @@ func (s *Store) IPHashKey(ctx context.Context) (key []byte, err error) {
 	}
 	fresh := make([]byte, ipHashKeyBytes)
 	rand.Read(fresh)
-	err = s.transaction(ctx, func(t *tx) (err error) {
+	return transact(ctx, s, func(t *tx) ([]byte, error) {
 		// If another process was first, this waits for it and leaves its key.
 		if err := s.insertOrLockSetting(t, ipHashKeySetting, fresh); err != nil {
-			return err
+			return nil, err
 		}
-		key, err = ipHashKey(t)
-		return err
+		return ipHashKey(t)
 	})
-	return key, err
 }
 
 func ipHashKey(t *tx) ([]byte, error) {
@@ -80,17 +78,16 @@ func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, n
 	if err != nil || !due {
 		return false, err
 	}
-	err = s.transaction(ctx, func(t *tx) (err error) {
+	return transact(ctx, s, func(t *tx) (bool, error) {
 		if err := s.lockSetting(t, name); err != nil {
-			return err
+			return false, err
 		}
-		if taken, err = turnDue(t, name, each, now); err != nil || !taken {
-			return err
+		if due, err := turnDue(t, name, each, now); err != nil || !due {
+			return false, err
 		}
 		value := binary.BigEndian.AppendUint64(nil, uint64(micros(now)))
-		return t.exec("UPDATE settings SET value = ? WHERE name = ?", value, name)
+		return true, t.exec("UPDATE settings SET value = ? WHERE name = ?", value, name)
 	})
-	return taken && err == nil, err
 }
 
 // turnDue reports whether the last turn is long enough ago, or so far in the
@@ -120,32 +117,28 @@ type Key struct {
 // be verified.
 func (s *Store) RegisterKeys(ctx context.Context, keys []Key, now time.Time) (ids []int64, err error) {
 	defer wrap(&err, "register heartbeat keys")
-	err = s.transaction(ctx, func(t *tx) error {
+	return transact(ctx, s, func(t *tx) ([]int64, error) {
 		if err := s.lockSetting(t, keysLock); err != nil {
-			return err
+			return nil, err
 		}
 		known, err := knownKeys(t, keys)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		ids = make([]int64, len(keys))
+		ids := make([]int64, len(keys))
 		for i, key := range keys {
 			id, ok := known[key.Fingerprint]
 			if !ok {
 				id, err = t.insertID("INSERT INTO heartbeat_keys (fingerprint, type, created) VALUES (?, ?, ?)",
 					key.Fingerprint, key.Type, micros(now))
 				if err != nil {
-					return err
+					return nil, err
 				}
 			}
 			ids[i], known[key.Fingerprint] = id, id
 		}
-		return nil
+		return ids, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return ids, nil
 }
 
 // knownKeys maps the fingerprints in the database to their ids. Each must be

@@ -70,7 +70,7 @@ type database struct {
 func Open(_ context.Context, opt Options) (s *Store, err error) {
 	defer wrap(&err, "open store")
 	opt = opt.withDefaults()
-	s = &Store{opt: opt, log: slowLog{opt.Logger}}
+	s = &Store{opt: opt, log: newSlowLog(opt.Logger)}
 	switch opt.Driver {
 	case MySQL:
 		s.dialect = mysqlDialect

@@ -73,15 +73,15 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int6
 	if err != nil {
 		return 0, err
 	}
-	return inBatches(ctx, s, due, func(t *tx, batch []contractRow) error { return s.expire(t, batch, before) })
+	return inBatches(ctx, s, due, func(t *tx, batch []*contractRow) error { return s.expire(t, batch, before) })
 }
 
 // contractsUntil finds contracts that expired until a time, the oldest first,
 // and sorts them by token.
-func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) (found []contractRow, err error) {
-	err = s.read.WithContext(ctx).Select("id, token_id, file_id").Where("live = ? AND expiry <= ?", live, micros(until)).
-		Order("expiry").Limit(limit).Find(&found).Error
-	slices.SortFunc(found, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
+func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) ([]*contractRow, error) {
+	found, err := selectRows(s.reader(ctx), contractTable.only("id", "token_id", "file_id"),
+		"FROM contracts WHERE live = ? AND expiry <= ? ORDER BY expiry LIMIT ?", live, micros(until), limit)
+	slices.SortFunc(found, func(a, b *contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
 	return found, err
 }
 
@@ -97,26 +97,25 @@ func inBatches[R any](ctx context.Context, s *Store, rows []R, do func(*tx, []R)
 	return n, nil
 }
 
-func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
-	tokens, err := s.lockTokens(t, idsOf(due, func(c contractRow) int64 { return c.TokenID }))
+func (s *Store) expire(t *tx, due []*contractRow, before time.Time) error {
+	tokens, err := s.lockTokens(t, idsOf(due, func(c *contractRow) int64 { return c.TokenID }))
 	if err != nil {
 		return err
 	}
 	// Others were answered or swept in the meantime.
-	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
+	ids := distinct(idsOf(due, func(c *contractRow) int64 { return c.ID }))
 	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
 	if err != nil || len(rows) == 0 {
 		return err
 	}
 	touched := map[int64]*lockedToken{}
-	var expired []int64
 	for _, row := range rows {
 		token := tokens[row.TokenID]
 		token.expireContract(moment(row.Expiry), row.Size)
 		touched[token.ID] = token
-		expired = append(expired, row.ID)
 	}
+	expired := idsOf(rows, func(c *contractRow) int64 { return c.ID })
 	if err := t.exec("UPDATE contracts SET live = 0 WHERE id IN " + idList(expired)); err != nil {
 		return err
 	}
@@ -156,15 +155,15 @@ func (s *Store) DeleteExpired(ctx context.Context, olderThan time.Time, limit in
 	if err != nil {
 		return 0, err
 	}
-	return inBatches(ctx, s, expired, func(t *tx, batch []contractRow) error {
-		if _, err := s.lockTokens(t, idsOf(batch, func(c contractRow) int64 { return c.TokenID })); err != nil {
+	return inBatches(ctx, s, expired, func(t *tx, batch []*contractRow) error {
+		if _, err := s.lockTokens(t, idsOf(batch, func(c *contractRow) int64 { return c.TokenID })); err != nil {
 			return err
 		}
-		ids := distinct(idsOf(batch, func(c contractRow) int64 { return c.ID }))
+		ids := distinct(idsOf(batch, func(c *contractRow) int64 { return c.ID }))
 		if err := t.exec("DELETE FROM contracts WHERE id IN " + idList(ids) + " AND live = 0"); err != nil {
 			return err
 		}
-		return deleteFiles(t, idsOf(batch, func(c contractRow) int64 { return c.FileID }))
+		return deleteFiles(t, idsOf(batch, func(c *contractRow) int64 { return c.FileID }))
 	})
 }
 
@@ -217,9 +216,7 @@ func (s *Store) DropStaleReservations(ctx context.Context, now time.Time) (n int
 // PruneIPs deletes the rows of IP addresses without tokens.
 func (s *Store) PruneIPs(ctx context.Context) (n int64, err error) {
 	defer wrap(&err, "prune IP addresses")
-	err = s.transaction(ctx, func(t *tx) (err error) {
-		n, err = t.execCount("DELETE FROM ips WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE tokens.ip = ips.ip)")
-		return err
+	return transact(ctx, s, func(t *tx) (int64, error) {
+		return t.execCount("DELETE FROM ips WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE tokens.ip = ips.ip)")
 	})
-	return n, err
 }

@@ -3,14 +3,7 @@ package store
 import "github.com/driveshare/downstream-node/internal/node"
 
 // The rows of the tables. migrations/mysql explains the columns. The types with
-// a TableName are gorm models too.
-
-type settingRow struct {
-	Name  string `gorm:"primaryKey"`
-	Value []byte
-}
-
-func (settingRow) TableName() string { return "settings" }
+// a TableName are models of gorm, which runs single statements on them.
 
 type reservationRow struct {
 	ID         int64
@@ -39,8 +32,6 @@ type fileRow struct {
 	Redundancy int
 }
 
-func (fileRow) TableName() string { return fileTable.name }
-
 var fileTable = table[fileRow]{"files", columns[fileRow]{
 	{name: "id", field: func(r *fileRow) any { return &r.ID }},
 	{name: "hash", field: func(r *fileRow) any { return &r.Hash }},
@@ -59,10 +50,8 @@ type chunkRow struct {
 	Size      int64
 	Challenge []byte
 	State     []byte
-	Created   int64 `gorm:"autoCreateTime:false"`
+	Created   int64
 }
-
-func (chunkRow) TableName() string { return chunkTable.name }
 
 var chunkTable = table[chunkRow]{"chunks", columns[chunkRow]{
 	{name: "id", field: func(r *chunkRow) any { return &r.ID }},
@@ -81,16 +70,14 @@ type tokenRow struct {
 	AddressID                  int64
 	KeyID                      int64
 	IP                         string
-	Location                   locationRow `gorm:"embedded"`
+	Location                   locationRow
 	Heartbeats, Wrong, Expired int64
 	Contracts, Size            int64
-	Uptime                     uptimeRow `gorm:"embedded"`
+	Uptime                     uptimeRow
 	LastDue                    int64
-	Created                    int64   `gorm:"autoCreateTime:false"`
-	Day                        openDay `gorm:"embedded"`
+	Created                    int64
+	Day                        openDay
 }
-
-func (tokenRow) TableName() string { return tokenTable.name }
 
 // tokenTable lacks the column changed, the database's time of the last write.
 // Every transaction that writes a token sets it; FarmersSince reads by it.
@@ -191,9 +178,9 @@ func (r uptimeRow) uptime() node.Uptime {
 // when that day began.
 type openDay struct {
 	Day        int64
-	Heartbeats int64 `gorm:"column:day_heartbeats"`
-	Wrong      int64 `gorm:"column:day_wrong"`
-	Online     int64 `gorm:"column:day_online"`
+	Heartbeats int64
+	Wrong      int64
+	Online     int64
 }
 
 type contractRow struct {
@@ -215,8 +202,6 @@ type contractRow struct {
 	Expiry    int64
 	Live      bool
 }
-
-func (contractRow) TableName() string { return contractTable.name }
 
 var contractTable = table[contractRow]{"contracts", columns[contractRow]{
 	{name: "id", field: func(r *contractRow) any { return &r.ID }},
@@ -294,8 +279,6 @@ type dayRow struct {
 	Heartbeats, Wrong int64
 	Contracts, Size   int64
 }
-
-func (dayRow) TableName() string { return dayTable.name }
 
 var dayTable = table[dayRow]{"farmer_days", columns[dayRow]{
 	{name: "token_id", field: func(r *dayRow) any { return &r.TokenID }},

@@ -80,26 +80,17 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 // Token finds a token by its hash, or returns ErrNotFound.
 func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, err error) {
 	defer wrap(&err, "find token of farmer %s", hash.FarmerID())
-	var row struct {
-		Token   tokenRow `gorm:"embedded"`
-		Address string
+	var created int64
+	err = s.reader(ctx).query(func(rows *sql.Rows) error {
+		token.Hash = hash
+		return rows.Scan(&token.ID, &token.FarmerID, &token.AddressID, &token.Address, &token.KeyID, &token.IP, &created)
+	}, "SELECT t.id, t.farmer_id, t.address_id, a.address, t.key_id, t.ip, t.created"+
+		" FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.hash = ?", hash[:])
+	if err == nil && token.ID == 0 {
+		err = ErrNotFound
 	}
-	err = s.read.WithContext(ctx).Table("tokens").Select("tokens.*, addresses.address").
-		Joins("JOIN addresses ON addresses.id = tokens.address_id").
-		Where("tokens.hash = ?", hash[:]).Take(&row).Error
-	if err != nil {
-		return Token{}, err
-	}
-	return Token{
-		ID:        row.Token.ID,
-		Hash:      hash,
-		FarmerID:  row.Token.FarmerID,
-		AddressID: row.Token.AddressID,
-		Address:   row.Address,
-		KeyID:     row.Token.KeyID,
-		IP:        row.Token.IP,
-		Created:   moment(row.Token.Created),
-	}, nil
+	token.Created = moment(created)
+	return token, err
 }
 
 // MoveToken records the farmer's new IP address. The token counts there from

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -161,13 +162,34 @@ func (s *Store) transaction(ctx context.Context, fn func(*tx) error) error {
 }
 
 // pipelined is transaction with fewer round trips, if the database accepts
-// several statements at once.
-func (s *Store) pipelined(ctx context.Context, fn func(*tx) error) error {
-	if !s.dialect.pipelines {
-		return s.transaction(ctx, fn)
+// several statements at once. It returns the result of fn.
+func pipelined[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
+	begin := s.begin
+	if s.dialect.pipelines {
+		begin = s.beginPipelined
 	}
-	return s.repeat(ctx, s.beginPipelined, fn)
+	return resultOf(ctx, s, begin, fn)
 }
+
+// transact is transaction for a function with a result.
+func transact[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
+	return resultOf(ctx, s, s.begin, fn)
+}
+
+func resultOf[T any](ctx context.Context, s *Store, begin beginner, fn func(*tx) (T, error)) (result T, err error) {
+	err = s.repeat(ctx, begin, func(t *tx) (err error) {
+		result, err = fn(t)
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
+}
+
+// beginner begins a transaction.
+type beginner func(context.Context) (*tx, error)
 
 func (s *Store) begin(ctx context.Context) (*tx, error) {
 	t, err := s.write.pool.BeginTx(ctx, nil)
@@ -216,7 +238,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	return fn(&tx{ctx: ctx, log: s.log, on: t})
 }
 
-func (s *Store) repeat(ctx context.Context, begin func(context.Context) (*tx, error), fn func(*tx) error) error {
+func (s *Store) repeat(ctx context.Context, begin beginner, fn func(*tx) error) error {
 	for attempt := 1; ; attempt++ {
 		sent, err := s.try(ctx, begin, fn)
 		switch {
@@ -234,7 +256,7 @@ func (s *Store) repeat(ctx context.Context, begin func(context.Context) (*tx, er
 }
 
 // try runs fn once. sent reports whether the commit was sent.
-func (s *Store) try(ctx context.Context, begin func(context.Context) (*tx, error), fn func(*tx) error) (sent bool, err error) {
+func (s *Store) try(ctx context.Context, begin beginner, fn func(*tx) error) (sent bool, err error) {
 	t, err := begin(ctx)
 	if err != nil {
 		return false, err
@@ -278,61 +300,52 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func gormConfig(logger *slog.Logger) *gorm.Config {
-	return &gorm.Config{
-		Logger:                 slowLog{logger},
-		SkipDefaultTransaction: true,
-		DisableAutomaticPing:   true,
-	}
-}
-
 // slowLog logs statements that take long, without their values: token hashes and
 // challenge states do not belong in a log. It does not log errors, which are
 // returned.
-type slowLog struct{ *slog.Logger }
+type slowLog struct {
+	gormlogger.Interface // discards what gorm says itself
+	to                   *slog.Logger
+}
 
-var _ gormlogger.Interface = slowLog{}
+func newSlowLog(to *slog.Logger) slowLog { return slowLog{gormlogger.Discard, to} }
+
+func gormConfig(logger *slog.Logger) *gorm.Config {
+	return &gorm.Config{Logger: newSlowLog(logger), SkipDefaultTransaction: true, DisableAutomaticPing: true}
+}
 
 const (
 	slowThreshold = time.Second
 	loggedBytes   = 300 // of a statement
 )
 
-// slow logs statements that began at this time, if they took long. rows is nil
-// if it is unknown.
+// slow logs statements if they took long since they began. rows is nil if it is
+// unknown.
 func (l slowLog) slow(ctx context.Context, began time.Time, all []statement, rows *int) {
+	l.Trace(ctx, began, func() (string, int64) {
+		var logged []string
+		for _, s := range all {
+			logged = append(logged, cmp.Or(s.logged, s.text))
+		}
+		n := 0
+		if rows != nil {
+			n = *rows
+		}
+		return strings.Join(logged, "; "), int64(n)
+	}, nil)
+}
+
+// Trace is what gorm calls after each of its statements.
+func (l slowLog) Trace(ctx context.Context, began time.Time, statement func() (string, int64), _ error) {
 	took := time.Since(began)
 	if took < slowThreshold {
 		return
 	}
-	var logged []string
-	for _, s := range all {
-		text := s.text
-		if s.logged != "" {
-			text = s.logged
-		}
-		logged = append(logged, text)
-	}
-	n := 0
-	if rows != nil {
-		n = *rows
-	}
-	l.warn(ctx, took, int64(n), strings.Join(logged, "; "))
-}
-
-func (l slowLog) warn(ctx context.Context, took time.Duration, rows int64, text string) {
+	text, rows := statement()
 	if len(text) > loggedBytes {
 		text = text[:loggedBytes] + "..."
 	}
-	l.WarnContext(ctx, "slow statement", "took", took, "rows", rows, "sql", text)
-}
-
-// Trace is called by gorm after each of its statements.
-func (l slowLog) Trace(ctx context.Context, began time.Time, statement func() (string, int64), _ error) {
-	if took := time.Since(began); took >= slowThreshold {
-		text, rows := statement()
-		l.warn(ctx, took, rows, text)
-	}
+	l.to.WarnContext(ctx, "slow statement", "took", took, "rows", rows, "sql", text)
 }
 
 // ParamsFilter removes the values from what gorm passes to Trace.
@@ -340,18 +353,4 @@ func (slowLog) ParamsFilter(_ context.Context, text string, _ ...any) (string, [
 	return text, nil
 }
 
-// LogMode, Info, Warn and Error complete gorm's logger interface.
-
-func (l slowLog) LogMode(gormlogger.LogLevel) gormlogger.Interface { return l }
-
-func (l slowLog) Info(ctx context.Context, msg string, args ...any) {
-	l.DebugContext(ctx, msg, "args", args)
-}
-
-func (l slowLog) Warn(ctx context.Context, msg string, args ...any) {
-	l.WarnContext(ctx, msg, "args", args)
-}
-
-func (l slowLog) Error(ctx context.Context, msg string, args ...any) {
-	l.ErrorContext(ctx, msg, "args", args)
-}
+var _ gorm.ParamsFilter = slowLog{}

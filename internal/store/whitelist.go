@@ -36,14 +36,7 @@ func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, er
 		}
 		wanted[entry.Address] = entry.Balance
 	}
-	err = s.transaction(ctx, func(t *tx) (err error) {
-		change, err = s.replaceWhitelist(t, wanted, now)
-		return err
-	})
-	if err != nil {
-		return WhitelistChange{}, err
-	}
-	return change, nil
+	return transact(ctx, s, func(t *tx) (WhitelistChange, error) { return s.replaceWhitelist(t, wanted, now) })
 }
 
 func (s *Store) replaceWhitelist(t *tx, wanted map[string]int64, now time.Time) (WhitelistChange, error) {
