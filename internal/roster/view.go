@@ -144,8 +144,6 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	return v.each(positions[skip:min(total, skip+limit)]), total
 }
 
-
-
 func (v *View) each(positions []int32) iter.Seq[node.Farmer] {
 	return func(yield func(node.Farmer) bool) {
 		for _, at := range positions {
