@@ -1,37 +1,37 @@
 package testenv
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"io"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
 )
 
-// MariaDB is a server of one test.
+// MariaDB is a MariaDB server.
 type MariaDB struct {
 	process
-	port int
-	n    atomic.Int64 // databases made
+	n atomic.Int64 // databases made
 }
 
-// The user that tests connect as. It owns the test databases and no more:
-// whoever may do everything may also write to a read-only server.
+// Tests connect as this user. It owns the test databases and has no other
+// rights: a user with all rights may write to a read-only server.
 const (
 	testUser     = "node"
 	testPassword = "node"
-	testDatabase = "test_"
+	testDatabase = "test_" // prefix of the names of databases
 )
 
-// NewDatabase makes an empty database for the test and returns its DSN. It is
-// dropped with the test.
+// NewDatabase makes an empty database for the test and returns its DSN. The
+// database is dropped when the test ends.
 func NewDatabase(t testing.TB) (dsn string) {
 	t.Helper()
 	if dsn := os.Getenv("TEST_MYSQL_DSN"); dsn != "" {
@@ -40,46 +40,29 @@ func NewDatabase(t testing.TB) (dsn string) {
 	return sharedMariaDB.get(t).NewDatabase(t)
 }
 
-// StartMariaDB starts a server for the test alone.
+// StartMariaDB starts a server for one test.
 func StartMariaDB(t testing.TB, mode Mode) *MariaDB {
 	t.Helper()
 	m, err := launchMariaDB(mode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return closeWith(t, m, err)
 }
 
 func launchMariaDB(mode Mode) (*MariaDB, error) {
-	path, err := find("mariadbd", "mariadb-server")
+	p, err := newProcess("MariaDB", "mariadbd", "mariadb-server")
 	if err != nil {
 		return nil, err
 	}
-	template, err := mariaDBTemplate(path)
-	if err != nil {
-		return nil, err
+	m := &MariaDB{process: p}
+	m.ready = func() error {
+		return withDB(m.config(""), func(db *sql.DB) error { return db.Ping() })
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := newDir()
-	if err != nil {
-		return nil, err
-	}
-	m := &MariaDB{port: port}
-	m.process = process{name: "MariaDB", path: path, dir: dir, ready: m.ping}
 	m.args = m.arguments(mode)
-	if err := m.prepare(template); err != nil {
-		return nil, err
+	err = m.prepare()
+	if err == nil {
+		err = m.start()
 	}
-	if err := m.start(); err != nil {
-		os.RemoveAll(dir)
+	if err != nil {
+		os.RemoveAll(m.dir)
 		return nil, err
 	}
 	return m, nil
@@ -110,11 +93,16 @@ func (m *MariaDB) arguments(mode Mode) []string {
 	return args
 }
 
-// The socket has a short name: a path to one has about 100 characters at most.
+// socket returns a short path: the path of a socket has about 100 characters at
+// most.
 func (m *MariaDB) socket() string { return filepath.Join(m.dir, "s") }
 
 // prepare fills the server's directory.
-func (m *MariaDB) prepare(template string) error {
+func (m *MariaDB) prepare() error {
+	template, err := mariaDBTemplate(m.path)
+	if err != nil {
+		return err
+	}
 	if err := os.CopyFS(filepath.Join(m.dir, "data"), os.DirFS(template)); err != nil {
 		return err
 	}
@@ -123,61 +111,91 @@ func (m *MariaDB) prepare(template string) error {
 	return os.WriteFile(filepath.Join(m.dir, "init.sql"), []byte(grants), 0o600)
 }
 
+// logFileSize is the size of InnoDB's log. The template has the same: a server
+// that finds another size rebuilds its log first.
+const logFileSize = "32M"
+
+// mariaDBTemplate returns a directory with the files of a new server, to copy.
+// Making it takes seconds, so the user's cache holds one for each version.
+func mariaDBTemplate(server string) (string, error) {
+	version, err := exec.Command(server, "--no-defaults", "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", server, err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	cache = filepath.Join(cache, "downstream-node-test")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return "", err
+	}
+	template := filepath.Join(cache, fmt.Sprintf("mariadb-%.6x", sha256.Sum256(append(version, logFileSize...))))
+	if _, err := os.Stat(template); err == nil {
+		return template, nil
+	}
+	dir, err := os.MkdirTemp(cache, "making-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if err := install(dir); err != nil {
+		return "", err
+	}
+	// If another test process was faster, its files are as good.
+	if err := os.Rename(dir, template); err != nil {
+		if _, missing := os.Stat(template); missing != nil {
+			return "", err
+		}
+	}
+	return template, nil
+}
+
+func install(dir string) error {
+	path, err := find("mariadb-install-db", "mariadb-server")
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"--no-defaults",
+		"--datadir=" + dir,
+		"--auth-root-authentication-method=normal",
+		"--skip-test-db",
+		"--innodb-log-file-size=" + logFileSize,
+	}
+	if os.Geteuid() == 0 {
+		args = append(args, "--user=root")
+	}
+	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", path, err, out)
+	}
+	return nil
+}
+
 // NewDatabase makes an empty database for the test and returns its DSN.
 func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
 	t.Helper()
 	name := fmt.Sprintf("%s%d", testDatabase, m.n.Add(1))
-	if err := m.admin("CREATE DATABASE " + name); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, m.admin("CREATE DATABASE "+name))
 	t.Cleanup(func() {
 		if m.running() {
-			_ = m.admin("DROP DATABASE IF EXISTS " + name) // it ends with the server otherwise
+			_ = m.admin("DROP DATABASE IF EXISTS " + name) // a failure only leaves the database until the server ends
 		}
 	})
 	return m.config(name).FormatDSN()
 }
 
-// SetReadOnly makes the server refuse writes, as one that was demoted does, or
-// take them again.
+// SetReadOnly makes the server refuse writes, as a demoted server does, or accept
+// them again.
 func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
 	t.Helper()
 	m.SetGlobal(t, "read_only", strconv.FormatBool(readOnly))
 }
 
-// SetGlobal sets one of the server's variables until it ends.
+// SetGlobal sets a variable of the server until it ends.
 func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
 	t.Helper()
-	if err := m.admin("SET GLOBAL " + variable + " = " + value); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Stop shuts the server down in order.
-func (m *MariaDB) Stop(t testing.TB) { t.Helper(); m.must(t, m.end(syscall.SIGTERM)) }
-
-// Kill ends the server on the spot.
-func (m *MariaDB) Kill(t testing.TB) { t.Helper(); m.must(t, m.end(syscall.SIGKILL)) }
-
-// Start starts the server again, and returns when it answers.
-func (m *MariaDB) Start(t testing.TB) { t.Helper(); m.must(t, m.start()) }
-
-// Pause stops the server from running: connections stay, nothing answers.
-func (m *MariaDB) Pause() { m.signal(syscall.SIGSTOP) }
-
-// Resume ends a pause.
-func (m *MariaDB) Resume() { m.signal(syscall.SIGCONT) }
-
-func (m *MariaDB) close() error {
-	defer os.RemoveAll(m.dir)
-	return m.end(syscall.SIGKILL)
-}
-
-func (m *MariaDB) must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, m.admin("SET GLOBAL "+variable+" = "+value))
 }
 
 // config is how tests connect.
@@ -189,14 +207,14 @@ func (m *MariaDB) config(database string) *mysql.Config {
 	return cfg
 }
 
-func (m *MariaDB) ping() error {
-	return withDB(m.config(""), func(db *sql.DB) error { return db.Ping() })
-}
-
-// admin runs a statement as root, whom the socket lets in.
+// admin runs a statement as root, which the socket admits without a password.
 func (m *MariaDB) admin(statement string) error {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr = "root", "unix", m.socket()
+	return execute(cfg, statement)
+}
+
+func execute(cfg *mysql.Config, statement string) error {
 	return withDB(cfg, func(db *sql.DB) error {
 		_, err := db.Exec(statement)
 		return err
@@ -216,31 +234,24 @@ func withDB(cfg *mysql.Config, do func(*sql.DB) error) error {
 
 var databases atomic.Int64
 
-// newDatabaseAt makes a database on a server that is there already, for which
-// other test processes make theirs at the same time.
+// newDatabaseAt makes a database on a running server. Other test processes may
+// make databases there at the same time.
 func newDatabaseAt(t testing.TB, dsn string) string {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		t.Fatalf("TEST_MYSQL_DSN: %v", err)
 	}
-	name := fmt.Sprintf("%s%d_%d", testDatabase, os.Getpid(), databases.Add(1))
+	own := cfg.Clone()
+	own.DBName = fmt.Sprintf("%s%d_%d", testDatabase, os.Getpid(), databases.Add(1))
 	cfg.DBName = ""
-	run := func(statement string) error {
-		return withDB(cfg, func(db *sql.DB) error {
-			_, err := db.Exec(statement)
-			return err
-		})
-	}
-	if err := run("CREATE DATABASE " + name); err != nil {
+	if err := execute(cfg, "CREATE DATABASE "+own.DBName); err != nil {
 		t.Fatalf("TEST_MYSQL_DSN: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := run("DROP DATABASE IF EXISTS " + name); err != nil {
+		if err := execute(cfg, "DROP DATABASE IF EXISTS "+own.DBName); err != nil {
 			t.Error(err)
 		}
 	})
-	own := cfg.Clone()
-	own.DBName = name
 	return own.FormatDSN()
 }

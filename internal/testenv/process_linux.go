@@ -2,8 +2,8 @@ package testenv
 
 import "syscall"
 
-// dieWithParent has the kernel kill the server when this process ends, also
-// by a panic or SIGKILL.
+// dieWithParent makes the kernel kill the server when this process ends, also if
+// it panics or is killed.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

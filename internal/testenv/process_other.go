@@ -4,6 +4,6 @@ package testenv
 
 import "syscall"
 
-// dieWithParent exists on Linux alone: elsewhere Main stops the servers, and a
-// test process that is killed leaves them.
+// dieWithParent has an effect on Linux only. Elsewhere a killed test process
+// leaves its servers running.
 func dieWithParent() *syscall.SysProcAttr { return nil }

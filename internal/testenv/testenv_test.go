@@ -22,9 +22,7 @@ func TestMain(m *testing.M) {
 func open(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -82,18 +80,17 @@ func TestRedis(t *testing.T) {
 	r.Kill(t)
 }
 
-// A server must be gone with its process, however that ends.
-func TestServersDieWithTheProcess(t *testing.T) {
+func TestServersEndWithTheProcess(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "TESTENV_CHILD=1")
 	out, err := cmd.Output()
 	if err == nil {
-		t.Fatal("the child ended well; it should have killed itself")
+		t.Fatal("the child exited without an error; it must kill itself")
 	}
 	address := string(out)
 	if !strings.HasPrefix(address, "127.0.0.1:") {
-		t.Fatalf("the child says %q, not where its server is", address)
+		t.Fatalf("the child printed %q, which is not an address", address)
 	}
 	for range 500 {
 		if redisCommand(address, 0, "PING") != nil {
@@ -104,7 +101,7 @@ func TestServersDieWithTheProcess(t *testing.T) {
 	t.Errorf("the server at %q outlived its process", address)
 }
 
-// child starts a server, says where, and dies.
+// child starts a server, prints its address, and kills itself.
 func child() {
 	r, err := launchRedis(Fast)
 	if err != nil {

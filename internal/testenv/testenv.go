@@ -1,0 +1,104 @@
+// Package testenv is for tests: it runs private database and Redis servers, and
+// holds the helpers that tests of several packages need.
+//
+// NewDatabase and NewRedis return a new, empty database on a server that all
+// tests of the process share. The first call starts the server. StartMariaDB and
+// StartRedis start a server for one test, which may stop, kill, pause and restart
+// it. A package that uses any of them must call Main from its TestMain.
+//
+// TEST_MYSQL_DSN and TEST_REDIS_URL name servers to use instead of the shared
+// ones, such as a MySQL 8. The user of the DSN must be allowed to create
+// databases.
+//
+// The invariant: no server outlives the process that started it, however that
+// process ends.
+package testenv
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs a package's tests, stops the shared servers and fails if a goroutine
+// is left.
+//
+//	func TestMain(m *testing.M) { testenv.Main(m) }
+func Main(m *testing.M, options ...goleak.Option) {
+	goleak.VerifyTestMain(thenStop{m}, options...)
+}
+
+type thenStop struct{ *testing.M }
+
+func (m thenStop) Run() int {
+	defer sharedMariaDB.stop()
+	defer sharedRedis.stop()
+	return m.M.Run()
+}
+
+// Must ends the test if err is not nil.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Patience is how long a test waits for an event that usually happens at once.
+const Patience = 30 * time.Second
+
+// WaitFor polls until happened returns true. It fails the test after Patience.
+func WaitFor(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !happened(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", Patience, what)
+		}
+	}
+}
+
+// OnEach runs a test in parallel for each name, such as those of databases.
+func OnEach(t *testing.T, names []string, test func(t *testing.T, name string)) {
+	t.Helper()
+	t.Parallel()
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, name)
+		})
+	}
+}
+
+// Clock is a clock that moves only if the test moves it.
+type Clock struct {
+	mu   sync.Mutex
+	now  time.Time
+	step time.Duration
+}
+
+// NewClock returns a clock that shows now.
+func NewClock(now time.Time) *Clock { return &Clock{now: now} }
+
+// Now returns the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(c.step)
+	return c.now
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// AdvanceOnRead moves the clock by step at each call of Now from here on.
+func (c *Clock) AdvanceOnRead(step time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step = step
+}
