@@ -16,6 +16,7 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // The ways in which the old node could be cheated, carried out as a farmer
@@ -24,7 +25,7 @@ import (
 // An inner node of the tree that ends in the index's digits passed for a leaf,
 // so that a tag alone was enough.
 func TestShortBranchIsAnInvalidProof(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		tried := 0
 		for i := 0; tried < 3; i++ {
@@ -77,7 +78,7 @@ func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage
 func TestSmallChunkIsNotProvedWithoutIt(t *testing.T) {
 	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
 		t.Run(string(scheme), func(t *testing.T) {
-			onEach(t, func(p *plan) { p.schemes = []heartbeat.Type{scheme} }, func(t *testing.T, h *house) {
+			onEach(t, func(p *plan) { p.schemes = []heartbeat.Type{scheme} }, func(t *testing.T, h *harness) {
 				f := h.newFarmer(t, 1)
 				c := f.takeOne(t, "seed")
 				nothing := bytes.NewReader(make([]byte, c.Size))
@@ -105,10 +106,10 @@ func zeros() json.RawMessage {
 // last that is allowed not even a right one counts, until the next challenge
 // that will not come.
 func TestWrongProofsAreLimited(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
-		limit := h.plan.api.WrongAnswers
+		limit := h.App.Config.Contracts.WrongAnswers
 		for i := range limit {
 			for range 3 { // repeating one is not another
 				f.submit(t, c, wrongProof(t, i)).want(t, http.StatusBadRequest, node.Invalid.Message())
@@ -125,7 +126,7 @@ func TestWrongProofsAreLimited(t *testing.T) {
 
 // All guesses in one request, and in many jobs, are no way around it.
 func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
-	onEach(t, func(p *plan) { p.api.PartSize = 1 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		var guesses proofs
@@ -136,7 +137,7 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), guesses)).Report {
 			counts[line.Error]++
 		}
-		limit := h.plan.api.WrongAnswers
+		limit := h.App.Config.Contracts.WrongAnswers
 		if counts[node.Invalid.Message()] != limit || counts[node.TooManyWrong.Message()] != 50-limit {
 			t.Errorf("%v, want %d that count", counts, limit)
 		}
@@ -145,7 +146,7 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 
 // A wrong proof leaves the right one its chance.
 func TestRightProofAfterAWrongOne(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, wrongProof(t, 0)).want(t, http.StatusBadRequest, node.Invalid.Message())
@@ -155,15 +156,15 @@ func TestRightProofAfterAWrongOne(t *testing.T) {
 
 // A proof that no job could carry is a wrong one, and not a fault of the node.
 func TestHugeProofIsAWrongProof(t *testing.T) {
-	swizzle := func(p *plan) { p.schemes, p.api.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
-	onEach(t, swizzle, func(t *testing.T, h *house) {
+	swizzle := func(p *plan) { p.schemes, p.cfg.API.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
+	onEach(t, swizzle, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		const sectors = 1 << 20
 		proof := []byte{0, 0, 16, 0}
 		proof = append(proof, bytes.Repeat([]byte{1, 0, 0, 0, 0}, sectors+1)...)
 		wire := json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
-		if _, err := h.keys.Current().ParseProof(wire); err != nil {
+		if _, err := h.Keys.Current().ParseProof(wire); err != nil {
 			t.Fatalf("it should have the form of a proof: %v", err)
 		}
 		f.submit(t, c, wire).want(t, http.StatusBadRequest, node.Invalid.Message())
@@ -173,16 +174,16 @@ func TestHugeProofIsAWrongProof(t *testing.T) {
 // Tokens are bearer secrets: who reads the database has none.
 func TestDatabaseHoldsNoToken(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, asPlanned)
 	told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.1"))
 	f := h.newFarmer(t, 0xa7)
-	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
+	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	c := f.takeOne(t, "seed")
 	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 
 	token, err := node.ParseToken(told.Token)
 	must(t, err)
-	files, err := filepath.Glob(h.plan.store.Path + "*")
+	files, err := filepath.Glob(h.App.Config.Database.Path + "*")
 	must(t, err)
 	hashes := 0
 	for _, path := range files {
@@ -205,7 +206,7 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 // are made elsewhere and gathered at one address are served up to the limit,
 // the oldest first.
 func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle, p.api.TokensPerIP = true, 2 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
 		const here = "198.51.100.1"
 		var farmers []*farmer
 		for n := range byte(4) {
@@ -231,7 +232,7 @@ func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
 		farmers[3].ip = "198.51.100.2"
 		farmers[3].ask(t, "GET", farmers[3].at("chunk"), nil).want(t, http.StatusOK, `"seed"`)
 		// And nobody counts where nobody is.
-		if n, err := h.store.TokensAtIP(t.Context(), here); err != nil || n != 3 {
+		if n, err := h.Store.TokensAtIP(t.Context(), here); err != nil || n != 3 {
 			t.Errorf("%d tokens at %s, %v", n, here, err)
 		}
 	})
@@ -240,7 +241,7 @@ func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
 // An address is long where what it pays to is; records hold it or it is
 // refused, but it is no fault of the node's.
 func TestLongAddress(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		for _, payload := range []int{1, 20, 32, 40, 41, 42, 43, 44, 50, 60, 80, 90} {
 			long := base58.CheckEncode(bytes.Repeat([]byte{0xff}, payload), 0)
 			got := h.ask(t, "GET", api+"/new/"+long, nil, from, fmt.Sprintf("203.0.113.%d", payload))
@@ -254,7 +255,7 @@ func TestLongAddress(t *testing.T) {
 	})
 }
 
-func checkKept(t *testing.T, h *house, address string) {
+func checkKept(t *testing.T, h *harness, address string) {
 	t.Helper()
 	if list := h.ask(t, "GET", api+"/status/list", nil); !strings.Contains(list.body, `"`+address+`"`) {
 		t.Errorf("%s was given a token, and is not on the list", address)

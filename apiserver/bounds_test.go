@@ -12,14 +12,15 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // Not parallel: it looks at the memory of the whole process.
 func TestHandOutDoesNotHoldTags(t *testing.T) {
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	const tag, chunks = 2 << 20, 10
-	big := h.encode(t, h.keys.Current(), "big", 100, heartbeat.EncodeOptions{Challenges: tag / 64})
+	big := h.encode(t, h.Keys.Current(), "big", 100, heartbeat.EncodeOptions{Challenges: tag / 64})
 	content, err := io.ReadAll(big.Tag)
 	must(t, err)
 	for i := range chunks {
@@ -64,7 +65,7 @@ func heap() uint64 {
 }
 
 func TestTenThousandAtOnce(t *testing.T) {
-	onEach(t, func(p *plan) { p.api.MaxBody = 4 << 20 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.cfg.API.MaxBody = 4 << 20 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		hashes := make([]string, 10_000)
@@ -97,9 +98,9 @@ func TestTenThousandAtOnce(t *testing.T) {
 
 // All contracts of a token, over several pages.
 func TestChallengesOfManyContracts(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle, p.api.ContractsPerRequest = true, 2000 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.ContractsPerRequest = true, 2000 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
-		chunk := h.encode(t, h.keys.Current(), "seed", 1, heartbeat.EncodeOptions{Challenges: 1})
+		chunk := h.encode(t, h.Keys.Current(), "seed", 1, heartbeat.EncodeOptions{Challenges: 1})
 		tag, err := io.ReadAll(chunk.Tag)
 		must(t, err)
 		const n = 1100
@@ -125,7 +126,7 @@ func TestChallengesOfManyContracts(t *testing.T) {
 // What was read before a body breaks is judged, and nothing is told of it; the
 // farmer sends it again.
 func TestBrokenBodyLosesNothing(t *testing.T) {
-	onEach(t, func(p *plan) { p.api.PartSize = 1 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		whole := string(asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}, {c.FileHash, f.prove(t, c, nil)}}}))
@@ -146,7 +147,7 @@ func TestBrokenBodyLosesNothing(t *testing.T) {
 
 func TestZipBomb(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	for name, body := range map[string]string{
 		"white space":         `{"proofs": [` + strings.Repeat(" ", 32<<20),

@@ -102,21 +102,21 @@ func (a answer) want(t testing.TB, status int, text string) {
 // farmer is one with a token, calling from an address of its own.
 type farmer struct {
 	*replica
-	h     *house
+	h     *harness
 	token node.Token
 	ip    string
 }
 
 // newFarmer records a token without asking for it: the n-th, always the same.
-func (h *house) newFarmer(t testing.TB, n byte) *farmer {
+func (h *harness) newFarmer(t testing.TB, n byte) *farmer {
 	t.Helper()
 	f := &farmer{h.replica, h, node.Token{15: n}, fmt.Sprintf("192.0.2.%d", n)}
-	must(t, h.store.CreateToken(t.Context(), store.NewToken{
-		Hash: f.token.Hash(), Address: address, IP: f.ip, KeyID: h.keys.Current().ID,
-	}, store.TokenLimits{}, h.clock.Now()))
+	must(t, h.Store.CreateToken(t.Context(), store.NewToken{
+		Hash: f.token.Hash(), Address: address, IP: f.ip, KeyID: h.Keys.Current().ID,
+	}, store.TokenLimits{}, h.Clock.Now()))
 	t.Cleanup(func() {
-		if strings.Contains(h.log.String(), f.token.Hex()) {
-			t.Errorf("a token is in the log:\n%s", h.log)
+		if strings.Contains(h.Logs.String(), f.token.Hex()) {
+			t.Errorf("a token is in the log:\n%s", h.Logs)
 		}
 	})
 	return f
@@ -134,14 +134,14 @@ func (f *farmer) ask(t testing.TB, method, path string, body any, header ...stri
 
 func (f *farmer) record(t testing.TB) store.Token {
 	t.Helper()
-	record, err := f.h.store.Token(t.Context(), f.token.Hash())
+	record, err := f.h.Store.Token(t.Context(), f.token.Hash())
 	must(t, err)
 	return record
 }
 
 func (f *farmer) heartbeats(t testing.TB) int64 {
 	t.Helper()
-	shown, err := f.h.store.Farmer(t.Context(), f.token.Hash().FarmerID(), f.h.clock.Now())
+	shown, err := f.h.Store.Farmer(t.Context(), f.token.Hash().FarmerID(), f.h.Clock.Now())
 	must(t, err)
 	return shown.Heartbeats
 }
@@ -189,7 +189,7 @@ func (f *farmer) prove(t testing.TB, c contract, content io.ReaderAt) json.RawMe
 	if content == nil {
 		content = filestream.New(c.Seed, c.Size)
 	}
-	key := f.h.keys.Current()
+	key := f.h.Keys.Current()
 	p, err := schemes.ParsePublic(key.Type(), key.Public())
 	must(t, err)
 	tag, err := p.ParseTag(c.Tag)
@@ -229,16 +229,16 @@ func (f *farmer) submit(t testing.TB, c contract, proof json.RawMessage, header 
 
 // stock lays a chunk in store for the current key. With Merkle all of it
 // follows from the seed.
-func (h *house) stock(t testing.TB, seed string, size int64, opt heartbeat.EncodeOptions) {
+func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.EncodeOptions) {
 	t.Helper()
 	if opt.RootSeed == nil {
 		opt.RootSeed = bytes.Repeat([]byte{7}, 32)
 	}
-	h.lay(t, h.encode(t, h.keys.Current(), seed, size, opt))
+	h.lay(t, h.encode(t, h.Keys.Current(), seed, size, opt))
 }
 
 // encode makes a chunk, ready to be laid in store.
-func (h *house) encode(t testing.TB, key keyring.Key, seed string, size int64, opt heartbeat.EncodeOptions) store.NewChunk {
+func (h *harness) encode(t testing.TB, key keyring.Key, seed string, size int64, opt heartbeat.EncodeOptions) store.NewChunk {
 	t.Helper()
 	var tag bytes.Buffer
 	state, err := key.Encode(t.Context(), filestream.New(seed, size), size, &tag, opt)
@@ -253,7 +253,7 @@ func (h *house) encode(t testing.TB, key keyring.Key, seed string, size int64, o
 	}
 }
 
-func (h *house) lay(t testing.TB, chunk store.NewChunk) {
+func (h *harness) lay(t testing.TB, chunk store.NewChunk) {
 	t.Helper()
-	must(t, h.store.Stock(t.Context(), 0, chunk, h.clock.Now()))
+	must(t, h.Store.Stock(t.Context(), 0, chunk, h.Clock.Now()))
 }

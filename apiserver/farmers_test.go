@@ -4,18 +4,20 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // A replica remembers a token for a moment and not for longer; what it then
 // asks for, the records refuse at once.
 func TestDeletedToken(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, asPlanned)
 	f := h.newFarmer(t, 1)
 	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusOK, "Merkle")
-	must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
-	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
+	must(t, h.Store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.Clock.Now()))
+	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
-	h.clock.pass(5 * time.Second)
+	h.Clock.Advance(5 * time.Second)
 	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusNotFound, "Nonexistent token")
 }

@@ -12,13 +12,14 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // What farmers in the field do, and a node has to live with: they cannot be
 // changed.
 
 func TestFalseGzipHeader(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		one, two := f.takeOne(t, "one"), f.takeOne(t, "two")
 		f.submit(t, one, f.prove(t, one, nil), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
@@ -31,7 +32,7 @@ func TestFalseGzipHeader(t *testing.T) {
 }
 
 func TestCompressedBody(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		batch := asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}}})
@@ -55,23 +56,23 @@ func packed(t *testing.T, content []byte) []byte {
 
 // Up to a second before due the challenge is the old one, and says so.
 func TestAskingEarly(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		old := c
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 
-		h.clock.pass(interval - time.Second)
+		h.Clock.Advance(interval - time.Second)
 		f.next(t, &c)
 		if !c.Answered || !bytes.Equal(c.Challenge, old.Challenge) || c.Due != 1 {
 			t.Errorf("a second early: %+v", c)
 		}
-		h.clock.pass(time.Second - time.Microsecond)
+		h.Clock.Advance(time.Second - time.Microsecond)
 		f.next(t, &c)
 		if !c.Answered || !bytes.Equal(c.Challenge, old.Challenge) || c.Due != 0 {
 			t.Errorf("a microsecond early: %+v", c)
 		}
-		h.clock.pass(time.Microsecond)
+		h.Clock.Advance(time.Microsecond)
 		f.next(t, &c)
 		if c.Answered || bytes.Equal(c.Challenge, old.Challenge) || c.Due != int64(interval/time.Second) {
 			t.Errorf("in time: %+v", c)
@@ -83,14 +84,14 @@ func TestAskingEarly(t *testing.T) {
 // of the contract's challenges.
 func TestDuePassesWhileAsking(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	for reads := range 6 { // of the clock, before it passes due
 		for _, form := range []string{"GET all", "POST", "GET one"} {
 			c := f.takeOne(t, fmt.Sprintf("%d %s", reads, form))
 			h.accept(t, f, c)
-			h.clock.pass(interval - time.Duration(reads)*time.Millisecond - time.Microsecond)
-			h.clock.goOn(time.Millisecond)
+			h.Clock.Advance(interval - time.Duration(reads)*time.Millisecond - time.Microsecond)
+			h.Clock.AdvanceOnRead(time.Millisecond)
 			var got answer
 			switch form {
 			case "GET all":
@@ -100,7 +101,7 @@ func TestDuePassesWhileAsking(t *testing.T) {
 			default:
 				got = f.ask(t, "GET", f.at("challenge", c.FileHash), nil)
 			}
-			h.clock.goOn(0)
+			h.Clock.AdvanceOnRead(0)
 			if got.status != http.StatusOK || strings.Contains(got.body, "no more challenges") {
 				t.Errorf("%s, %d reads early: %d %s", form, reads, got.status, got.body)
 			}
@@ -110,7 +111,7 @@ func TestDuePassesWhileAsking(t *testing.T) {
 
 // A farmer whose request failed asks again: what was decided stays decided.
 func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle = true; p.api.AnswerTimeout = 50 * time.Millisecond }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle = true; p.cfg.API.AnswerTimeout = 50 * time.Millisecond }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		right, wrong := f.takeOne(t, "right"), f.takeOne(t, "wrong")
 		rightProof := f.prove(t, right, nil)
@@ -138,7 +139,7 @@ func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 }
 
 func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		proof := f.prove(t, c, nil)
@@ -151,7 +152,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 				t.Errorf("%+v", line)
 			}
 		}
-		h.clock.pass(interval + time.Second) // due has passed, the next was not asked for
+		h.Clock.Advance(interval + time.Second) // due has passed, the next was not asked for
 		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
 		if n := f.heartbeats(t); n != 1 {
 			t.Errorf("%d heartbeats, want 1", n)
@@ -161,7 +162,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 
 // The same proof twice in one request, before either was judged.
 func TestSameProofTwiceAtOnce(t *testing.T) {
-	onEach(t, func(p *plan) { p.api.PartSize = 1 }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		var batch proofs
@@ -194,7 +195,7 @@ func reordered(t *testing.T, proof json.RawMessage) json.RawMessage {
 }
 
 func TestDifferentProofAfterAnswering(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
@@ -209,17 +210,17 @@ func TestDifferentProofAfterAnswering(t *testing.T) {
 // records must mean the same one.
 func TestSameContractTwiceInOneRequest(t *testing.T) {
 	swizzle := func(p *plan) { p.schemes = []heartbeat.Type{heartbeat.Swizzle} }
-	onEach(t, swizzle, func(t *testing.T, h *house) {
+	onEach(t, swizzle, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
-		h.clock.pass(interval)
+		h.Clock.Advance(interval)
 		got := said[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"),
 			map[string][]string{"hashes": {c.FileHash, c.FileHash}})).Challenges
 		if !bytes.Equal(got[0].Challenge, got[1].Challenge) {
 			t.Errorf("two challenges for one contract: %s and %s", got[0].Challenge, got[1].Challenge)
 		}
-		must(t, h.redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}))
+		must(t, h.Redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}))
 		c.Challenge = got[1].Challenge
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 	})

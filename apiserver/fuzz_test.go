@@ -8,18 +8,19 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // fuzzBody holds that whatever body a route is sent, the node says something,
 // in JSON, and finds no fault with itself.
 func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) string, seeds func(*farmer, contract) []string) {
-	h := openHouse(f, embedded, func(p *plan) { p.schemes = []heartbeat.Type{scheme} })
+	h := openHarness(f, testnode.Embedded, func(p *plan) { p.schemes = []heartbeat.Type{scheme} })
 	farmer := h.newFarmer(f, 1)
 	c := farmer.takeOne(f, "seed")
 	for _, seed := range append(seeds(farmer, c), "", "{", "[]", "null", "\x1f\x8b", `{"proofs":`, "\xef\xbb\xbf{}") {
 		f.Add([]byte(seed))
 	}
-	handler := h.api.Handler()
+	handler := h.API.Handler()
 	target := path(farmer, c)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := httptest.NewRequest("POST", target, strings.NewReader(string(body)))
@@ -27,7 +28,7 @@ func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) 
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		if w.Code >= http.StatusInternalServerError {
-			t.Errorf("%d %s\n%s", w.Code, w.Body, h.log)
+			t.Errorf("%d %s\n%s", w.Code, w.Body, h.Logs)
 		}
 		var answer map[string]any
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {

@@ -42,7 +42,7 @@ func playAnswer(t *testing.T, s *stage) {
 	s.post(t, s.replica, "/answer/token/"+c.FileHash, `{"proof": 1}`)
 	s.post(t, s.replica, "/answer/"+strings.Repeat("f", 32)+"/"+c.FileHash, `{"proof": 1}`)
 	s.say("due has passed unanswered; and the answered one goes on")
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	send(late, f.prove(t, late, nil))
 	send(c, f.prove(t, c, nil))
 	f.next(t, &c)
@@ -52,7 +52,7 @@ func playAnswer(t *testing.T, s *stage) {
 func playAnswers(t *testing.T, s *stage) {
 	f := s.newFarmer(t, 1)
 	right, wrong, spent, late := f.takeOne(t, "right"), f.takeOne(t, "wrong"), f.takeOne(t, "spent"), f.takeOne(t, "late")
-	for i := range s.plan.api.WrongAnswers {
+	for i := range s.App.Config.Contracts.WrongAnswers {
 		s.judge(t, f, spent, wrongProof(t, i), false)
 	}
 	path := "/answer/" + f.token.Hex()
@@ -70,7 +70,7 @@ func playAnswers(t *testing.T, s *stage) {
 	send(all...)
 	send(all...)
 	send(proofOf{right.FileHash, json.RawMessage(`"another"`)})
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	s.say("due has passed unanswered")
 	send(proofOf{late.FileHash, f.prove(t, late, nil)}, proofOf{right.FileHash, f.prove(t, right, nil)})
 
@@ -108,7 +108,7 @@ func playSwizzle(t *testing.T, s *stage) {
 	s.post(t, s.replica, path, `{"proof": "AAAA"}`, from, f.ip)
 	s.post(t, s.replica, path, string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)})), from, f.ip)
 	s.say("the next challenge is another")
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	f.next(t, &c)
 	s.hide(string(c.Challenge), `"(random)"`)
 	s.get(t, s.replica, "/challenge/"+f.token.Hex(), from, f.ip)
@@ -120,7 +120,7 @@ func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if os.IsNotExist(err) && *update {
-		chunk := s.encode(t, s.keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
+		chunk := s.encode(t, s.Keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
 		tag := new(strings.Builder)
 		must(t, copyTo(tag, chunk.Tag))
 		raw = asJSON(t, map[string]any{"challenge": chunk.Challenge, "state": chunk.State, "tag": []byte(tag.String())})
@@ -130,7 +130,7 @@ func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
 	}
 	var stored struct{ Challenge, State, Tag string }
 	must(t, json.Unmarshal(raw, &stored))
-	chunk := s.encode(t, s.keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
+	chunk := s.encode(t, s.Keys.Current(), "seed", 100, heartbeat.EncodeOptions{})
 	chunk.Challenge, chunk.State = fromBase64(t, stored.Challenge), fromBase64(t, stored.State)
 	chunk.Tag = strings.NewReader(string(fromBase64(t, stored.Tag)))
 	return chunk

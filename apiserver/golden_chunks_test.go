@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/app"
 )
 
 // few challenges make short tags.
@@ -39,14 +39,14 @@ func playChunk(t *testing.T, s *stage) {
 	for i := range 3 {
 		s.stock(t, fmt.Sprintf("more %d", i), 100+int64(i), few)
 	}
-	bound := s.open(t, func(o *apiserver.Options) { o.ContractsPerRequest = 1 })
+	bound := s.open(t, func(c *app.Config) { c.Contracts.ContractsPerRequest = 1 })
 	s.say("one contract a request")
 	s.get(t, bound, path, from, f.ip)
-	full := s.open(t, func(o *apiserver.Options) { o.BytesPerAddress = 1000 })
+	full := s.open(t, func(c *app.Config) { c.Contracts.BytesPerAddress = 1000 })
 	s.say("the address has more than its share of bytes")
 	s.get(t, full, path, from, f.ip)
 
-	crowd := s.open(t, func(o *apiserver.Options) { o.TokensPerIP = 1 })
+	crowd := s.open(t, func(c *app.Config) { c.Contracts.TokensPerIP = 1 })
 	late := s.newFarmer(t, 2)
 	s.say("the token moves to an IP address that has its share of tokens")
 	s.get(t, crowd, "/chunk/"+late.token.Hex(), from, f.ip)
@@ -75,19 +75,19 @@ func playChallenge(t *testing.T, s *stage) {
 	askAll()
 	s.say("one is answered, and 12.5 s have passed")
 	s.accept(t, f, one)
-	s.clock.pass(interval / 24)
+	s.Clock.Advance(interval / 24)
 	askAll()
 	s.say("due has passed: the next challenge, and a contract that expired")
-	s.clock.pass(interval - interval/24)
+	s.Clock.Advance(interval - interval/24)
 	askAll()
 	s.say("that is answered too: it was the last")
 	f.next(t, &one)
 	s.accept(t, f, one)
 	askAll()
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	askAll()
 	s.say("all over")
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	askAll()
 
 	s.say("no such contract; no such token")

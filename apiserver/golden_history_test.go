@@ -9,6 +9,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // playHistory shows the record of a farmer that stays until noon of the next
@@ -20,12 +21,12 @@ func playHistory(t *testing.T, s *stage) {
 
 	stays, goes := s.newFarmer(t, 1), s.newFarmer(t, 2)
 	c := stays.takeOne(t, "stays")
-	s.clock.pass(interval / 2)
+	s.Clock.Advance(interval / 2)
 	goes.takeOne(t, "goes")
 	s.newFarmer(t, 3)
 	s.accept(t, stays, c)
 	s.refuse(t, goes, "goes")
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	s.sweep(t)
 
 	s.say("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
@@ -37,7 +38,7 @@ func playHistory(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T03:06:10Z&to=2026-01-02T03:06:50Z")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T04:06:00%2B01:00&to=2026-01-02T03:06:00Z")
 	s.say("a day later, swept and folded")
-	s.clock.pass(24 * time.Hour)
+	s.Clock.Advance(24 * time.Hour)
 	s.sweep(t)
 	s.get(t, s.replica, "/status/history")
 	s.get(t, s.replica, "/status/history?step=hour&from=1767322800&to=1767330000")
@@ -68,12 +69,12 @@ func playHistory(t *testing.T, s *stage) {
 // refuse records that the farmer's proof is wrong.
 func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 	t.Helper()
-	token, err := s.store.Token(t.Context(), f.token.Hash())
+	token, err := s.Store.Token(t.Context(), f.token.Hash())
 	must(t, err)
-	contracts, err := s.store.ContractsAfter(t.Context(), token.ID, node.FileHash{}, 1)
+	contracts, err := s.Store.ContractsAfter(t.Context(), token.ID, node.FileHash{}, 1)
 	must(t, err)
-	_, err = s.store.Commit(t.Context(), []store.Verdict{{
-		ContractID: contracts[0].ID, TokenID: token.ID, Proof: node.DigestOf([]byte(seed)), Received: s.clock.Now(),
+	_, err = s.Store.Commit(t.Context(), []store.Verdict{{
+		ContractID: contracts[0].ID, TokenID: token.ID, Proof: node.DigestOf([]byte(seed)), Received: s.Clock.Now(),
 	}}, 3)
 	must(t, err)
 }
@@ -81,14 +82,14 @@ func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 // sweep does what the sweeper and the recorder do.
 func (s *stage) sweep(t *testing.T) {
 	t.Helper()
-	_, err := s.store.Expire(t.Context(), s.clock.Now(), 100)
+	_, err := s.Store.Expire(t.Context(), s.Clock.Now(), 100)
 	must(t, err)
-	must(t, s.store.FoldRecord(t.Context(), s.clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
+	must(t, s.Store.FoldRecord(t.Context(), s.Clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
 }
 
 // Who asks for the same within a moment is told the same, and then anew.
 func TestHistoryOfAMomentAgo(t *testing.T) {
-	onEach(t, unattended, func(t *testing.T, h *house) {
+	onEach(t, unattended, func(t *testing.T, h *harness) {
 		farmers := func(query string) int64 {
 			points := said[struct{ Points []historyPoint }](t, h.ask(t, "GET", api+"/status/history"+query, nil)).Points
 			return points[len(points)-1].Farmers
@@ -99,14 +100,14 @@ func TestHistoryOfAMomentAgo(t *testing.T) {
 			query string
 			want  int64
 		}{{0, "", 1}, {4 * time.Second, "", 1}, {0, "?step=day", 3}, {time.Second, "", 4}} {
-			h.clock.pass(step.pass)
+			h.Clock.Advance(step.pass)
 			if got := farmers(step.query); got != step.want {
 				t.Errorf("request %d tells of %d farmers, want %d", i, got, step.want)
 			}
 			h.newFarmer(t, byte(i+2))
 		}
 		for n := range 100 { // no more are remembered than that there is room for all
-			farmers(fmt.Sprint("?step=day&from=", start.Add(-time.Duration(n)*24*time.Hour).Unix()))
+			farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
 		}
 		if got := farmers(""); got != 5 {
 			t.Errorf("%d farmers, want 5: it was forgotten, and read anew", got)

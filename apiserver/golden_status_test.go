@@ -18,15 +18,15 @@ func playStatus(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/status/list")
 
 	busy, slow, gone := s.newFarmer(t, 1), s.newFarmer(t, 2), s.newFarmer(t, 3)
-	s.clock.pass(interval)
+	s.Clock.Advance(interval)
 	s.stock(t, "gone", 300, heartbeat.EncodeOptions{Challenges: 2})
 	gone.take(t, 300)
-	s.clock.pass(2 * interval)
+	s.Clock.Advance(2 * interval)
 	first, second := busy.takeOne(t, "first"), busy.takeOne(t, "second")
 	slow.takeOne(t, "slow")
 	s.accept(t, busy, first)
 	s.accept(t, busy, second)
-	s.clock.pass(interval / 3)
+	s.Clock.Advance(interval / 3)
 	s.newFarmerAt(t, 4, "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV", &node.Location{
 		Country: "Germany", State: "Land Berlin", City: "Berlin", Zip: "10115", Lat: 52.5, Lon: 13.4,
 	})
@@ -63,7 +63,7 @@ func playStatus(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/status/show/id")
 	s.playTotals(t)
 	s.say("all over")
-	s.clock.pass(10 * interval)
+	s.Clock.Advance(10 * interval)
 	s.get(t, s.replica, "/status/list/by/d/uptime")
 	s.list(t, "/online")
 }
@@ -109,7 +109,7 @@ func (s *stage) list(t *testing.T, rest string) {
 // newFarmerAt is one with a place and an address of its own.
 func (s *stage) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
 	t.Helper()
-	must(t, s.store.CreateToken(t.Context(), store.NewToken{
-		Hash: node.Token{15: n}.Hash(), Address: address, IP: "192.0.2.2", Location: place, KeyID: s.keys.Current().ID,
-	}, store.TokenLimits{}, s.clock.Now()))
+	must(t, s.Store.CreateToken(t.Context(), store.NewToken{
+		Hash: node.Token{15: n}.Hash(), Address: address, IP: "192.0.2.2", Location: place, KeyID: s.Keys.Current().ID,
+	}, store.TokenLimits{}, s.Clock.Now()))
 }

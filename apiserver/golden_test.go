@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/*.golden")
@@ -44,17 +45,17 @@ func TestGolden(t *testing.T) {
 		{"swizzle", func(p *plan) { small(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, playSwizzle},
 		{"status", unattended, playStatus},
 		{"history", unattended, playHistory},
-		{"busy", func(p *plan) { unattended(p); p.queue.MaxQueue = 1 }, playBusy},
+		{"busy", func(p *plan) { unattended(p); p.cfg.Redis.MaxQueue = 1 }, playBusy},
 	} {
 		t.Run(scene.name, func(t *testing.T) {
 			t.Parallel()
-			for _, backend := range []string{embedded, servers} {
+			for _, backend := range testnode.Backends {
 				for i, form := range forms {
 					t.Run(backend+" "+form.name, func(t *testing.T) {
-						if *update && (backend != embedded || i != 0) {
+						if *update && (backend != testnode.Embedded || i != 0) {
 							return // the first telling is the one to compare with
 						}
-						s := &stage{house: openHouse(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
+						s := &stage{harness: openHarness(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
 						scene.play(t, s)
 						s.compare(t, filepath.Join("testdata", scene.name+".golden"))
 					})
@@ -66,7 +67,7 @@ func TestGolden(t *testing.T) {
 
 // small makes the limits such that short requests meet them.
 func small(p *plan) {
-	p.api.MaxBody, p.api.MaxProofs = 4096, 6
+	p.cfg.API.MaxBody, p.cfg.API.MaxProofs = 4096, 6
 }
 
 // unattended has no worker, where none is needed.
@@ -75,9 +76,9 @@ func unattended(p *plan) {
 	p.idle = true
 }
 
-// stage is a house in which requests and answers are written down.
+// stage is a node in which requests and answers are written down.
 type stage struct {
-	*house
+	*harness
 	prefix, slash string
 	told          strings.Builder
 	names         []string // pairs: what is random, and what to write for it

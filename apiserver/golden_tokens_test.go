@@ -8,7 +8,7 @@ import (
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 
-	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -63,16 +63,16 @@ func playNew(t *testing.T, s *stage) {
 		token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.3"))
 	}
 
-	strict := s.open(t, func(o *apiserver.Options) { o.Signatures = true })
+	strict := s.open(t, func(c *app.Config) { c.Access.Signatures = true })
 	s.say("where an address must be proven")
 	s.get(t, strict, "/new/"+address, from, "192.0.2.4")
 	token(s.post(t, strict, "/new/"+owner, good, from, "192.0.2.4"))
 	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.4")
 
-	closed := s.open(t, func(o *apiserver.Options) { o.Whitelist = true })
+	closed := s.open(t, func(c *app.Config) { c.Access.Whitelist = true })
 	s.say("where a whitelist says who may come: not known, then known")
 	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
-	_, err := s.store.LoadWhitelist(t.Context(), allow(address), s.clock.Now())
+	_, err := s.Store.LoadWhitelist(t.Context(), allow(address), s.Clock.Now())
 	must(t, err)
 	token(s.get(t, closed, "/new/"+address, from, "192.0.2.5"))
 	s.post(t, closed, "/new/"+owner, good, from, "192.0.2.5")

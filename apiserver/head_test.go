@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // HEAD says what GET would say, without the body, and without making what
 // only the body would tell of.
 func TestHead(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	h.stock(t, "another", 100, heartbeat.EncodeOptions{Challenges: 4})
@@ -33,7 +34,7 @@ func TestHead(t *testing.T) {
 
 func TestHeadMakesNothing(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	h.stock(t, "seed", 100, heartbeat.EncodeOptions{Challenges: 4})
 	h.look(t, "HEAD", f.at("chunk", "100")).want(t, http.StatusOK, "")
@@ -49,7 +50,7 @@ func TestHeadMakesNothing(t *testing.T) {
 
 func TestOtherMethodsAreTold(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	for _, c := range []struct{ method, path, allow string }{
 		{"POST", api + "/status/list", "GET, HEAD"},

@@ -21,18 +21,18 @@ type (
 )
 
 // settle sweeps what is over by now, and not only what is over for a while.
-func (h *hour) settle(t *testing.T, house *house) {
+func (h *hour) settle(t *testing.T, host *harness) {
 	t.Helper()
-	_, err := house.store.Expire(t.Context(), h.now, 100)
+	_, err := host.Store.Expire(t.Context(), h.now, 100)
 	must(t, err)
-	corrected, err := house.store.BalanceRecord(t.Context(), h.now)
+	corrected, err := host.Store.BalanceRecord(t.Context(), h.now)
 	must(t, err)
 	if corrected {
 		t.Error("the record does not agree with the tokens")
 	}
 }
 
-func (h *hour) compare(t *testing.T, house *house) {
+func (h *hour) compare(t *testing.T, host *harness) {
 	t.Helper()
 	beats, wrong, over := 0, 0, 0
 	for _, f := range h.hands {
@@ -49,7 +49,7 @@ func (h *hour) compare(t *testing.T, house *house) {
 	}
 	for step, width := range map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour} {
 		path := fmt.Sprintf("%s/status/history?step=%s&from=%d&to=%d", api, step, h.began.Unix(), h.now.Unix())
-		got := said[struct{ Points []historyPoint }](t, house.ask(t, "GET", path, nil)).Points
+		got := said[struct{ Points []historyPoint }](t, host.ask(t, "GET", path, nil)).Points
 		var want []historyPoint
 		for at := h.began.Truncate(width); !at.After(h.now); at = at.Add(width) {
 			want = append(want, h.point(at, at.Add(width)))
@@ -64,7 +64,7 @@ func (h *hour) compare(t *testing.T, house *house) {
 			}
 		}
 	}
-	h.compareSummary(t, house)
+	h.compareSummary(t, host)
 	for _, f := range h.hands {
 		h.compareDays(t, f)
 	}
@@ -115,7 +115,7 @@ func (f *hand) holds(before time.Time) (contracts, size int64) {
 	return contracts, size
 }
 
-func (h *hour) compareSummary(t *testing.T, house *house) {
+func (h *hour) compareSummary(t *testing.T, host *harness) {
 	t.Helper()
 	end := h.now.Add(time.Microsecond)
 	want := h.point(h.began, end)
@@ -130,7 +130,7 @@ func (h *hour) compareSummary(t *testing.T, house *house) {
 			}
 		}
 	}
-	got := said[historyPoint](t, house.ask(t, "GET", api+"/status/summary", nil))
+	got := said[historyPoint](t, host.ask(t, "GET", api+"/status/summary", nil))
 	if want.Time = got.Time; got != want {
 		t.Errorf("summary\n %+v, want\n %+v", got, want)
 	}

@@ -12,8 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -52,63 +54,63 @@ func (h *hour) minute() int { return int(h.now.Sub(h.began) / time.Minute) }
 // farmers can tell, to the last count.
 func TestHistoryOfAnHour(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{embedded, servers} {
+	for _, backend := range testnode.Backends {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
-			records := store.Options{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}
-			if backend == servers {
-				records = store.Options{Driver: store.MySQL, DSN: testenv.NewDatabase(t)}
+			records := store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}
+			if backend == testnode.Servers {
+				records = store.Config{Driver: store.MySQL, DSN: config.Secret(testenv.NewDatabase(t))}
 			}
 			h := &hour{began: time.Date(2026, 1, 2, 23, 28, 5, 678_901_000, time.UTC)}
 			h.now = h.began
-			open := func(t *testing.T) *house {
-				house := openHouse(t, backend, func(p *plan) { p.store = records })
-				house.clock.pass(h.now.Sub(house.clock.Now()))
-				h.meet(house)
-				return house
+			open := func(t *testing.T) *harness {
+				host := openHarness(t, backend, func(p *plan) { p.cfg.Database = records })
+				host.Clock.Advance(h.now.Sub(host.Clock.Now()))
+				h.meet(host)
+				return host
 			}
 			t.Run("until the restart", func(t *testing.T) {
 				h.farm(t, open(t), 31)
 			})
 			h.now = h.now.Add(100 * time.Second) // nobody is there
 			t.Run("after the restart", func(t *testing.T) {
-				house := open(t)
-				h.farm(t, house, 60)
-				h.settle(t, house)
-				h.compare(t, house)
+				host := open(t)
+				h.farm(t, host, 60)
+				h.settle(t, host)
+				h.compare(t, host)
 			})
 		})
 	}
 }
 
-// meet makes the farmers known to the house that they call now.
-func (h *hour) meet(house *house) {
+// meet makes the farmers known to the host that they call now.
+func (h *hour) meet(host *harness) {
 	for _, f := range h.hands {
-		f.farmer = &farmer{house.replica, house, f.token, f.ip}
+		f.farmer = &farmer{host.replica, host, f.token, f.ip}
 	}
 }
 
 // farm goes on until a minute.
-func (h *hour) farm(t *testing.T, house *house, until int) {
+func (h *hour) farm(t *testing.T, host *harness, until int) {
 	t.Helper()
-	for ; h.minute() < until; h.pass(house) {
-		h.arrivals(t, house)
+	for ; h.minute() < until; h.pass(host) {
+		h.arrivals(t, host)
 		for _, f := range h.hands {
 			if f.left.IsZero() {
 				f.acts(h, t, f)
 			}
 		}
-		tend(t, house)
+		tend(t, host)
 	}
 }
 
-func (h *hour) pass(house *house) {
+func (h *hour) pass(host *harness) {
 	h.now = h.now.Add(tick)
-	house.clock.pass(tick)
+	host.Clock.Advance(tick)
 }
 
 // arrivals are the farmers that begin now.
-func (h *hour) arrivals(t *testing.T, house *house) {
+func (h *hour) arrivals(t *testing.T, host *harness) {
 	t.Helper()
 	elapsed := h.now.Sub(h.began)
 	for i, a := range []struct {
@@ -128,17 +130,17 @@ func (h *hour) arrivals(t *testing.T, house *house) {
 	} {
 		if elapsed == a.at || elapsed > a.at && len(h.hands) <= i {
 			n := byte(i + 1)
-			h.hands = append(h.hands, &hand{farmer: house.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
+			h.hands = append(h.hands, &hand{farmer: host.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
 		}
 	}
 }
 
 // tend does what two workers do beside verifying, at once.
-func tend(t *testing.T, house *house) {
+func tend(t *testing.T, host *harness) {
 	t.Helper()
 	var tending sync.WaitGroup
 	for range 2 {
-		rooms := workers.Deps{Store: house.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: house.clock.Now}
+		rooms := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
 		sweeper := workers.NewSweeper(rooms, workers.SweeperOptions{
 			Interval: tick, CleanEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 100,
 		})
@@ -269,7 +271,7 @@ func leaving(h *hour, t *testing.T, f *hand) {
 		steadily(h, t, f)
 		return
 	}
-	must(t, f.h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.now))
+	must(t, f.h.Store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.now))
 	f.left = h.now
 	for _, c := range f.held {
 		if c.until.After(h.now) {

@@ -12,38 +12,38 @@ import (
 )
 
 // judge commits a verdict as a worker would, and tells nobody.
-func (h *house) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
+func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
 	t.Helper()
 	hash := hashOf(t, c)
-	found, err := h.store.Contracts(t.Context(), f.record(t).ID, []node.FileHash{hash})
+	found, err := h.Store.Contracts(t.Context(), f.record(t).ID, []node.FileHash{hash})
 	must(t, err)
 	record := found[hash]
-	parsed, err := h.keys.Current().ParseProof(proof)
+	parsed, err := h.Keys.Current().ParseProof(proof)
 	if err != nil {
 		parsed = nil // what cannot be parsed is a wrong proof
 	}
-	judged, err := h.store.Commit(t.Context(), []store.Verdict{{
+	judged, err := h.Store.Commit(t.Context(), []store.Verdict{{
 		ContractID: record.ID, TokenID: record.TokenID, Sequence: record.Sequence,
-		Proof: node.DigestOf(parsed), Valid: valid, Received: h.clock.Now(),
-	}}, h.plan.api.WrongAnswers)
+		Proof: node.DigestOf(parsed), Valid: valid, Received: h.Clock.Now(),
+	}}, h.App.Config.Contracts.WrongAnswers)
 	must(t, err)
 	if !judged[0].Outcome.Counts() {
 		t.Fatalf("the verdict is %v", judged[0].Outcome)
 	}
-	must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{judged[0].Contract}))
+	must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{judged[0].Contract}))
 }
 
 // accept commits that the contract's challenge was answered.
-func (h *house) accept(t testing.TB, f *farmer, c contract) {
+func (h *harness) accept(t testing.TB, f *farmer, c contract) {
 	t.Helper()
 	h.judge(t, f, c, f.prove(t, c, nil), true)
 }
 
 // fillQueue takes the one place of a queue.
-func (h *house) fillQueue(t testing.TB) {
+func (h *harness) fillQueue(t testing.TB) {
 	t.Helper()
-	now := h.clock.Now()
-	must(t, h.queue.Enqueue(t.Context(), queue.Job{ID: queue.NewID(), Received: now, Deadline: now.Add(time.Hour)}))
+	now := h.Clock.Now()
+	must(t, h.Queue.Enqueue(t.Context(), queue.Job{ID: queue.NewID(), Received: now, Deadline: now.Add(time.Hour)}))
 }
 
 func copyTo(w io.Writer, r io.Reader) error {

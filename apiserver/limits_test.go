@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // slowly posts a body that is held back: taken is closed once the handler
@@ -40,7 +42,7 @@ func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-ch
 
 func TestRequestsAtOnceAreLimited(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.api.MaxInFlight = 1 })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.cfg.API.MaxInFlight = 1 })
 	f := h.newFarmer(t, 1)
 	taken, send := f.slowly(t, h.replica, f.at("challenge"), `{"hashes": []}`)
 	<-taken
@@ -55,11 +57,11 @@ func TestRequestsAtOnceAreLimited(t *testing.T) {
 }
 
 func TestRatesAreLimited(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		one, two := h.newFarmer(t, 1), h.newFarmer(t, 2)
-		slow := apiserver.Rate{PerSecond: 0.01, Burst: 2}
-		perAddress := h.open(t, func(o *apiserver.Options) { o.PerAddress = slow })
-		perToken := h.open(t, func(o *apiserver.Options) { o.PerToken = slow })
+		slow := apiserver.RateLimit{Rate: 0.01, Burst: 2}
+		perAddress := h.open(t, func(c *app.Config) { c.API.RateLimits.PerIP = slow })
+		perToken := h.open(t, func(c *app.Config) { c.API.RateLimits.PerToken = slow })
 
 		limited := func(got answer) {
 			t.Helper()
@@ -88,11 +90,11 @@ func TestRatesAreLimited(t *testing.T) {
 // Without Redis nobody can count, and nobody is turned away for it.
 func TestRatesWithoutRedis(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) {
-		p.idle, p.api.PerAddress = true, apiserver.Rate{PerSecond: 0.01, Burst: 1}
+	h := openHarness(t, testnode.Embedded, func(p *plan) {
+		p.idle, p.cfg.API.RateLimits.PerIP = true, apiserver.RateLimit{Rate: 0.01, Burst: 1}
 	})
 	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 	h.ask(t, "GET", api, nil).want(t, http.StatusServiceUnavailable, "too many requests")
-	must(t, h.redis.Close())
+	must(t, h.Redis.Close())
 	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 }

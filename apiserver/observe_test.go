@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 func TestRequestIDs(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	seen := map[string]bool{}
 	for range 10 {
 		seen[h.ask(t, "GET", api, nil).header.Get("X-Request-Id")] = true
@@ -27,7 +28,7 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("%q becomes %q", given, got)
 		}
 	}
-	if !strings.Contains(h.log.String(), "0af76519-16cd_43dd") {
+	if !strings.Contains(h.Logs.String(), "0af76519-16cd_43dd") {
 		t.Error("a request's id is not in the log")
 	}
 }
@@ -35,7 +36,7 @@ func TestRequestIDs(t *testing.T) {
 // Every route, with good and bad requests, and all that the log, at debug
 // level, may say of them. newFarmer looks for its token at the end too.
 func TestLogHoldsNoToken(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *house) {
+	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
 		f := h.newFarmer(t, 0xee)
 		c := f.takeOne(t, "seed")
@@ -49,14 +50,14 @@ func TestLogHoldsNoToken(t *testing.T) {
 				h.ask(t, "POST", api+"/challenge/"+token, body, from, f.ip)
 			}
 		}
-		must(t, h.store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.clock.Now()))
+		must(t, h.Store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.Clock.Now()))
 		f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusBadRequest, "token not found")
-		must(t, h.redis.Close())
+		must(t, h.Redis.Close())
 		f.ask(t, "GET", f.at("challenge"), nil)
-		must(t, h.store.Close())
+		must(t, h.Store.Close())
 		f.ask(t, "GET", f.at("challenge"), nil)
 
-		log := strings.ToLower(h.log.String())
+		log := strings.ToLower(h.Logs.String())
 		if strings.Contains(log, told.Token) || strings.Contains(log, f.token.Hex()) {
 			t.Error("a token is in the log")
 		}
@@ -68,7 +69,7 @@ func TestLogHoldsNoToken(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, asPlanned)
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
@@ -101,7 +102,7 @@ func TestMetrics(t *testing.T) {
 // there is none.
 func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
-	families, err := r.registry.Gather()
+	families, err := r.Registry.Gather()
 	must(t, err)
 	for _, family := range families {
 		for _, m := range family.Metric {
@@ -124,9 +125,9 @@ func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 // A scheme is not a secret; which keys a node has is not told.
 func TestBothSchemesInOneNode(t *testing.T) {
 	both := func(p *plan) { p.idle, p.schemes = true, []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} }
-	onEach(t, both, func(t *testing.T, h *house) {
+	onEach(t, both, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
-		for i, key := range h.keys.All() {
+		for i, key := range h.Keys.All() {
 			h.lay(t, h.encode(t, key, []string{"merkle", "swizzle"}[i], 100, few))
 		}
 		chunks := f.take(t, 1000)

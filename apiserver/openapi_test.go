@@ -17,6 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"github.com/driveshare/downstream-node/apiserver/openapi"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // description finds what the description of the API has on a request.
@@ -84,7 +85,7 @@ func plain(t testing.TB, body any) io.Reader {
 // The node describes itself.
 func TestDescriptionIsServed(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, unattended)
+	h := openHarness(t, testnode.Embedded, unattended)
 	for _, form := range forms {
 		for path, want := range map[string]struct {
 			contentType string

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // undecided is what a farmer is told of what the node cannot decide now.
@@ -21,7 +23,7 @@ func (a answer) undecided(t testing.TB) {
 func TestRedisDown(t *testing.T) {
 	t.Parallel()
 	redis := testenv.StartRedis(t, testenv.Fast)
-	h := openHouse(t, embedded, func(p *plan) { p.redis.URL = redis.NewURL(t) })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.cfg.Redis.URL = config.Secret(redis.NewURL(t)) })
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	proof := f.prove(t, c, nil)
@@ -45,9 +47,9 @@ func TestRedisDown(t *testing.T) {
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	database := testenv.StartMariaDB(t, testenv.Fast)
-	h := openHouse(t, embedded, func(p *plan) {
-		p.store = store.Options{Driver: store.MySQL, DSN: database.NewDatabase(t)}
-		p.api.AnswerTimeout = 500 * time.Millisecond
+	h := openHarness(t, testnode.Embedded, func(p *plan) {
+		p.cfg.Database = store.Config{Driver: store.MySQL, DSN: config.Secret(database.NewDatabase(t))}
+		p.cfg.API.AnswerTimeout = 500 * time.Millisecond
 	})
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
@@ -62,8 +64,8 @@ func TestDatabaseDown(t *testing.T) {
 	f.ask(t, "GET", api+"/status/list", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
-	must(t, h.redis.Tokens().Forget(t.Context(), f.token.Hash()))
-	h.clock.pass(10 * time.Second) // for the replica to forget it too
+	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
+	h.Clock.Advance(10 * time.Second) // for the replica to forget it too
 	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
 
 	database.Start(t)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // look asks for a page: those are not in the API's description.
@@ -20,11 +21,11 @@ func (r *replica) look(t *testing.T, method, path string) answer {
 // The page shows what the records say, on each backend, and nothing that is
 // not everybody's.
 func TestPage(t *testing.T) {
-	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *house) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		h.accept(t, f, c)
-		h.clock.pass(10 * time.Second)
+		h.Clock.Advance(10 * time.Second)
 		id := f.token.Hash().FarmerID()
 
 		front := h.look(t, "GET", "/")
@@ -51,7 +52,7 @@ func TestPage(t *testing.T) {
 		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
-		must(t, h.store.Close())
+		must(t, h.Store.Close())
 		h.look(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read just now")
 	})
 }
@@ -60,8 +61,8 @@ func TestPage(t *testing.T) {
 // made of costs nothing.
 func TestPageRates(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) {
-		p.idle, p.api.PerAddress = true, apiserver.Rate{PerSecond: 0.01, Burst: 2}
+	h := openHarness(t, testnode.Embedded, func(p *plan) {
+		p.idle, p.cfg.API.RateLimits.PerIP = true, apiserver.RateLimit{Rate: 0.01, Burst: 2}
 	})
 	front := h.look(t, "GET", "/")
 	front.want(t, http.StatusOK, "/assets/page.")

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 func listening() apiserver.Listening {
@@ -35,18 +37,18 @@ type served struct {
 	stop    context.CancelFunc
 }
 
-func (h *house) serve(t *testing.T, l apiserver.Listening) *served {
+func (h *harness) serve(t *testing.T, l apiserver.Listening) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ln, err := apiserver.Listen(ctx, l)
 	must(t, err)
-	s := &served{h.open(t, func(*apiserver.Options) {}), make(chan struct{}), make(chan error, 1), stop}
+	s := &served{h.open(t, func(*app.Config) {}), make(chan struct{}), make(chan error, 1), stop}
 	scheme := "http://"
 	if l.CertFile != "" {
 		scheme = "https://"
 	}
 	s.URL = scheme + ln.Addr().String()
-	go func() { s.ended <- s.api.Serve(ctx, ln, l, func() { close(s.drained) }) }()
+	go func() { s.ended <- s.API.Serve(ctx, ln, l, func() { close(s.drained) }) }()
 	t.Cleanup(stop)
 	return s
 }
@@ -55,7 +57,7 @@ func (h *house) serve(t *testing.T, l apiserver.Listening) *served {
 // told to use another connection next time. Those under way finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, asPlanned)
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	l := listening()
@@ -92,7 +94,7 @@ func TestDrain(t *testing.T) {
 // A request that does not end is cut off, and the process can.
 func TestShutdownHasAnEnd(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	l := listening()
 	l.ShutdownTimeout = 10 * time.Millisecond
@@ -110,7 +112,7 @@ func TestShutdownHasAnEnd(t *testing.T) {
 
 func TestTLSCertificatesAreReloaded(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, embedded, func(p *plan) { p.idle = true })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	l := listening()
 	dir := t.TempDir()
 	l.CertFile, l.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")

@@ -3,7 +3,6 @@ package controllers_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/controllers"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // startManager runs the operator as it runs in production, but for a
@@ -52,16 +52,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 	})
 }
 
-// eventually waits for what the operator does by itself.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("not within 30 s: %s", what)
-}
+var eventually = testenv.WaitFor
 
 // TestManager runs the operator in one namespace under the very permissions
 // that config/rbac gives it there, and so shows that these are enough, that

@@ -8,9 +8,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -33,12 +36,14 @@ func (h *herald) Write(line []byte) (int, error) {
 func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartMariaDB(t, testenv.Fast)
-	h := openHouse(t, store.Options{Driver: store.MySQL, DSN: server.NewDatabase(t)}, testenv.NewRedis(t))
+	h := openHarness(t, testnode.Servers, func(c *app.Config) {
+		c.Database = store.Config{Driver: store.MySQL, DSN: config.Secret(server.NewDatabase(t))}
+	})
 	c := h.takeOne(t, "seed")
 	refused := &herald{words: "cannot commit verdicts", heard: make(chan struct{})}
-	rooms := h.rooms()
-	rooms.Log = slog.New(slog.NewTextHandler(refused, nil))
-	h.background(t, func(ctx context.Context) { must(t, workers.NewVerifier(rooms, usual("worker")).Run(ctx)) })
+	deps := h.deps()
+	deps.Log = slog.New(slog.NewTextHandler(refused, nil))
+	testnode.Background(t, func(ctx context.Context) { must(t, workers.NewVerifier(deps, usual("worker")).Run(ctx)) })
 
 	server.SetReadOnly(t, true)
 	w := h.submit(t, c)

@@ -10,7 +10,7 @@ import (
 
 // Shutdown: what is in hand is finished.
 func TestDrainFinishesWhatIsInHand(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		begun, release := make(chan struct{}), make(chan struct{})
 		hold := func([]byte) { close(begun); <-release }
@@ -32,7 +32,7 @@ func TestDrainFinishesWhatIsInHand(t *testing.T) {
 // What cannot be finished in time is handed back, and another worker takes it
 // at once: it does not wait until the jobs have been idle for long.
 func TestDrainHandsBack(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		begun, release := make(chan struct{}, 10), make(chan struct{})
 		hold := func([]byte) { begun <- struct{}{}; <-release }
 		h.key.verifying.Store(&hold)

@@ -7,20 +7,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
 // The names are what dashboards and alerts are made of.
 func TestMetrics(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
-		rooms := h.rooms()
+	onEach(t, func(t *testing.T, h *harness) {
+		deps := h.deps()
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(h.queue.Collector())
-		rooms.Registry = registry
-		rooms.Registry = registry
-		verifier, stocker := workers.NewVerifier(rooms, usual("worker")), workers.NewStocker(rooms, stocking())
-		workers.NewSweeper(rooms, sweeping())
-		end := h.background(t, func(ctx context.Context) { must(t, verifier.Run(ctx)) })
+		registry.MustRegister(h.Queue.Collector())
+		deps.Registry = registry
+		deps.Registry = registry
+		verifier, stocker := workers.NewVerifier(deps, usual("worker")), workers.NewStocker(deps, stocking())
+		workers.NewSweeper(deps, sweeping())
+		end := testnode.Background(t, func(ctx context.Context) { must(t, verifier.Run(ctx)) })
 		c := h.takeOne(t, "seed")
 		h.submit(t, c).want(t, node.OK)
 		h.empty(t)
@@ -51,7 +52,7 @@ func TestMetrics(t *testing.T) {
 
 		// Without Redis nobody knows how long the queue is: that is not 0.
 		end()
-		must(t, h.redis.Close())
+		must(t, h.Redis.Close())
 		families, err = registry.Gather()
 		must(t, err)
 		for _, family := range families {

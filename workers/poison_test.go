@@ -8,17 +8,19 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
-	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 var poison = []byte("poison")
 
 // One job that makes the verifier panic, among many.
 func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		choke := func(proof []byte) {
 			if bytes.Equal(proof, poison) {
 				panic("choked")
@@ -51,12 +53,12 @@ func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
 
 // A job that ends every worker that takes it has its chances, and no more.
 func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		opt := claiming("survivor")
 		opt.MaxDeliveries = 2
 		w := h.submit(t, h.takeOne(t, "seed"))
 		h.readJobs(t, 1)
-		second := h.queue.NewConsumer("dies too", queue.ConsumerOptions{MinIdle: time.Millisecond})
+		second := h.Queue.NewConsumer("dies too", queue.ConsumerOptions{MinIdle: time.Millisecond})
 		waitFor(t, "the second delivery", func() bool {
 			taken, err := second.Reclaim(t.Context(), 1)
 			must(t, err)
@@ -75,7 +77,7 @@ func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
 func TestUndecodableJobIsPutAside(t *testing.T) {
 	t.Parallel()
 	url := testenv.NewRedis(t)
-	h := openHouse(t, store.Options{Driver: store.SQLite, Path: t.TempDir() + "/node.db"}, url)
+	h := openHarness(t, testnode.Embedded, func(c *app.Config) { c.Redis.URL = config.Secret(url) })
 	opt, err := redis.ParseURL(url)
 	must(t, err)
 	client := redis.NewClient(opt)
@@ -95,7 +97,7 @@ func TestUndecodableJobIsPutAside(t *testing.T) {
 // A contract whose own records are broken, or whose key this worker has not:
 // no fault of the farmer's, and so no verdict on it.
 func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, usual("worker"))
 		good, broken, foreign := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign")
 		for _, spoil := range []struct {
@@ -107,7 +109,7 @@ func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
 		} {
 			record := h.contractNow(t, spoil.hash)
 			spoil.how(&record)
-			must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{record}))
+			must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{record}))
 		}
 		h.submit(t, broken, good, foreign).want(t, node.Undecided, node.OK, node.Undecided)
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -21,29 +22,29 @@ func recording() workers.RecorderOptions {
 }
 
 // minutes is how many points the record still has by the minute.
-func (h *house) minutes(t *testing.T) int {
+func (h *harness) minutes(t *testing.T) int {
 	t.Helper()
-	spans, err := h.store.History(t.Context(), start, h.Now(), time.Minute)
+	spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)
 	must(t, err)
 	return len(spans)
 }
 
 func TestRecorderRuns(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		h.takeOne(t, "seed")
 		if n := h.minutes(t); n != 1 {
 			t.Errorf("%d minutes of record, want 1", n)
 		}
-		h.pass(5 * time.Hour)
-		end := h.background(t, func(ctx context.Context) {
-			if err := workers.NewRecorder(h.rooms(), recording()).Run(ctx); err != nil {
+		h.Clock.Advance(5 * time.Hour)
+		end := testnode.Background(t, func(ctx context.Context) {
+			if err := workers.NewRecorder(h.deps(), recording()).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
 		// The first hour is kept as one, and minutes are those after it.
 		waitFor(t, "the folding", func() bool { return h.minutes(t) == 5*60+1-(60-start.Minute()) })
 		end()
-		spans, err := h.store.History(t.Context(), start, start, time.Hour)
+		spans, err := h.Store.History(t.Context(), start, start, time.Hour)
 		must(t, err)
 		want := node.Span{Start: start.Truncate(time.Hour), Totals: node.Totals{Farmers: 1, Online: 1, Contracts: 1, Size: 100}}
 		if len(spans) != 1 || spans[0] != want {
@@ -54,25 +55,25 @@ func TestRecorderRuns(t *testing.T) {
 
 // What somebody else did to the tokens is found and told.
 func TestRecorderBalances(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		var log bytes.Buffer
-		rooms := h.rooms()
-		rooms.Log = slog.New(slog.NewTextHandler(&log, nil))
-		recorder := workers.NewRecorder(rooms, recording())
+		deps := h.deps()
+		deps.Log = slog.New(slog.NewTextHandler(&log, nil))
+		recorder := workers.NewRecorder(deps, recording())
 		h.takeOne(t, "seed")
 		must(t, recorder.Balance(t.Context()))
 		if log.Len() > 0 {
 			t.Errorf("the record is right, and yet: %s", &log)
 		}
-		must(t, h.store.MigrateDown(t.Context(), 3)) // before there was a record
-		must(t, h.store.Migrate(t.Context()))
+		must(t, h.Store.MigrateDown(t.Context(), 3)) // before there was a record
+		must(t, h.Store.Migrate(t.Context()))
 		for range 2 {
 			must(t, recorder.Balance(t.Context()))
 			if n := strings.Count(log.String(), "corrected"); n != 1 {
 				t.Errorf("told %d times: %s", n, &log)
 			}
 		}
-		spans, err := h.store.History(t.Context(), start, h.Now(), time.Minute)
+		spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)
 		must(t, err)
 		if len(spans) != 1 || spans[0].Farmers != 1 || spans[0].Contracts != 1 {
 			t.Errorf("the record is %+v", spans)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -23,10 +24,10 @@ func stocking() workers.StockerOptions {
 var errEncoder = errors.New("no encoder today")
 
 // inventory counts the chunks that wait, by size.
-func (h *house) inventory(t *testing.T) map[int64]int64 {
+func (h *harness) inventory(t *testing.T) map[int64]int64 {
 	t.Helper()
 	counts := map[int64]int64{}
-	must(t, h.store.ListChunks(t.Context(), func(c store.Chunk) error {
+	must(t, h.Store.ListChunks(t.Context(), func(c store.Chunk) error {
 		counts[c.Size]++
 		return nil
 	}))
@@ -36,11 +37,11 @@ func (h *house) inventory(t *testing.T) map[int64]int64 {
 // Several stockers share the work, while farmers take chunks: they fill all
 // sizes alike, to the last chunk and never beyond.
 func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		opt := stocking()
 		full := map[int64]int64{64: 10, 128: 10, 256: 10, 512: 10}
 		for range 3 {
-			h.background(t, func(ctx context.Context) { must(t, workers.NewStocker(h.rooms(), opt).Run(ctx)) })
+			testnode.Background(t, func(ctx context.Context) { must(t, workers.NewStocker(h.deps(), opt).Run(ctx)) })
 		}
 		look := func() bool {
 			var bytes int64
@@ -55,7 +56,7 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 		}
 		waitFor(t, "a full inventory", look)
 		for range 3 {
-			_, err := h.store.HandOut(t.Context(), h.token, 2000, store.HandOutLimits{Contracts: 7}, interval, h.Now())
+			_, err := h.Store.HandOut(t.Context(), h.token, 2000, store.HandOutLimits{Contracts: 7}, interval, h.Now())
 			must(t, err)
 			waitFor(t, "a full inventory again", look)
 		}
@@ -65,13 +66,13 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 // What stockers make can be farmed: TestVerdicts and the API's tests use
 // chunks that tests made.
 func TestStockedChunkIsWhatItSays(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
-		size, err := workers.NewStocker(h.rooms(), stocking()).StockOne(t.Context())
+	onEach(t, func(t *testing.T, h *harness) {
+		size, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context())
 		must(t, err)
 		if size != 64 {
 			t.Fatalf("a chunk of %d bytes, want one of the smallest", size)
 		}
-		handed, err := h.store.HandOut(t.Context(), h.token, size, store.HandOutLimits{Contracts: 1}, interval, h.Now())
+		handed, err := h.Store.HandOut(t.Context(), h.token, size, store.HandOutLimits{Contracts: 1}, interval, h.Now())
 		must(t, err)
 		h.verify(t, usual("worker"))
 		h.submit(t, h.proveHanded(t, handed[0])).want(t, node.OK)
@@ -81,21 +82,21 @@ func TestStockedChunkIsWhatItSays(t *testing.T) {
 // A stocker that lost its place in the inventory, because it was paused for
 // long, lays nothing in store: another has taken the place.
 func TestStockerThatLostItsPlaceLaysNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		opt := stocking()
 		opt.Inventory = node.Inventory{MinSize: 64, MaxSize: 64, TotalSize: 64, Base: 2}
 		opt.Lease = 50 * time.Millisecond // looked after every third of it
 		var once sync.Once
 		sleepy := func(ctx context.Context) (err error) {
 			once.Do(func() {
-				h.pass(time.Hour)
+				h.Clock.Advance(time.Hour)
 				<-ctx.Done()
 				err = ctx.Err()
 			})
 			return err
 		}
 		h.key.encoding.Store(&sleepy)
-		stocker := workers.NewStocker(h.rooms(), opt)
+		stocker := workers.NewStocker(h.deps(), opt)
 		if _, err := stocker.StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
@@ -115,10 +116,10 @@ func TestStockerThatLostItsPlaceLaysNothing(t *testing.T) {
 // One that finishes in time, by its own reckoning, and is too late by the
 // database's.
 func TestChunkThatComesTooLateIsNotLaidInStore(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
-		slow := func(context.Context) error { h.pass(time.Hour); return nil }
+	onEach(t, func(t *testing.T, h *harness) {
+		slow := func(context.Context) error { h.Clock.Advance(time.Hour); return nil }
 		h.key.encoding.Store(&slow)
-		if _, err := workers.NewStocker(h.rooms(), stocking()).StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
+		if _, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
 		if counts := h.inventory(t); len(counts) != 0 {
@@ -129,13 +130,13 @@ func TestChunkThatComesTooLateIsNotLaidInStore(t *testing.T) {
 
 // An encoder that fails gives its place back at once.
 func TestFailedEncodingGivesThePlaceBack(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		fail := func(context.Context) error { return errEncoder }
 		h.key.encoding.Store(&fail)
-		if _, err := workers.NewStocker(h.rooms(), stocking()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
+		if _, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
 			t.Errorf("%v, want %v", err, errEncoder)
 		}
-		counts, err := h.store.InventoryCounts(t.Context(), h.keys.Current().ID, h.Now())
+		counts, err := h.Store.InventoryCounts(t.Context(), h.Keys.Current().ID, h.Now())
 		if err != nil || len(counts) != 0 {
 			t.Errorf("%v is reserved, %v", counts, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -22,20 +23,20 @@ type swept struct {
 	files           bool  // whether its first contract is still known
 }
 
-func (h *house) swept(t *testing.T, first contract) swept {
+func (h *harness) swept(t *testing.T, first contract) swept {
 	t.Helper()
-	f, err := h.store.Farmer(t.Context(), h.token.FarmerID, start) // the counts as they are kept
+	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // the counts as they are kept
 	must(t, err)
 	s := swept{contracts: f.Contracts, size: f.Size}
-	known, err := h.store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
+	known, err := h.Store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
 	must(t, err)
 	_, s.files = known[first.hash]
 	return s
 }
 
 func TestSweep(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
-		sweeper := workers.NewSweeper(h.rooms(), sweeping())
+	onEach(t, func(t *testing.T, h *harness) {
+		sweeper := workers.NewSweeper(h.deps(), sweeping())
 		first := h.takeOne(t, "0")
 		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} { // more than one batch
 			h.takeOne(t, seed)
@@ -52,7 +53,7 @@ func TestSweep(t *testing.T) {
 			{"forgotten", 2 * time.Hour, swept{0, 0, false}},
 		}
 		for _, step := range steps {
-			h.pass(step.pass)
+			h.Clock.Advance(step.pass)
 			for range 2 { // the second time changes nothing
 				must(t, sweeper.Sweep(t.Context()))
 				must(t, sweeper.Clean(t.Context()))
@@ -67,14 +68,14 @@ func TestSweep(t *testing.T) {
 
 // The farmer answered in time, the sweeper came before the verdict.
 func TestVerdictAfterTheSweep(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
-		h.pass(interval - time.Second)
+		h.Clock.Advance(interval - time.Second)
 		w := h.submit(t, c)
 		opt := sweeping()
 		opt.Grace = 0
-		h.pass(2 * time.Second)
-		must(t, workers.NewSweeper(h.rooms(), opt).Sweep(t.Context()))
+		h.Clock.Advance(2 * time.Second)
+		must(t, workers.NewSweeper(h.deps(), opt).Sweep(t.Context()))
 		if got := h.swept(t, c); got.contracts != 0 {
 			t.Fatalf("%+v: the sweeper did not come first", got)
 		}
@@ -87,15 +88,15 @@ func TestVerdictAfterTheSweep(t *testing.T) {
 }
 
 func TestSweepersDoNoHarmToEachOther(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		first := h.takeOne(t, "0")
 		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {
 			h.takeOne(t, seed)
 		}
-		h.pass(2 * interval)
+		h.Clock.Advance(2 * interval)
 		var sweepers sync.WaitGroup
 		for range 4 {
-			sweeper := workers.NewSweeper(h.rooms(), sweeping())
+			sweeper := workers.NewSweeper(h.deps(), sweeping())
 			sweepers.Go(func() {
 				if err := sweeper.Sweep(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
@@ -110,14 +111,14 @@ func TestSweepersDoNoHarmToEachOther(t *testing.T) {
 }
 
 func TestSweeperRuns(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		first := h.takeOne(t, "seed")
-		end := h.background(t, func(ctx context.Context) {
-			if err := workers.NewSweeper(h.rooms(), sweeping()).Run(ctx); err != nil {
+		end := testnode.Background(t, func(ctx context.Context) {
+			if err := workers.NewSweeper(h.deps(), sweeping()).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
-		h.pass(2 * interval)
+		h.Clock.Advance(2 * interval)
 		waitFor(t, "the sweep", func() bool { return h.swept(t, first).contracts == 0 })
 		end()
 	})

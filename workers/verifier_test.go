@@ -9,14 +9,15 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/workers"
 )
 
 // readJobs takes what is in the queue as a worker does that then dies.
-func (h *house) readJobs(t *testing.T, n int) []queue.Delivery {
+func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	t.Helper()
 	var taken []queue.Delivery
-	dead := h.queue.NewConsumer("dead", queue.ConsumerOptions{Block: 10 * time.Millisecond})
+	dead := h.Queue.NewConsumer("dead", queue.ConsumerOptions{Block: 10 * time.Millisecond})
 	waitFor(t, "jobs", func() bool {
 		more, err := dead.Read(t.Context(), n)
 		must(t, err)
@@ -34,7 +35,7 @@ func claiming(name string) workers.VerifierOptions {
 }
 
 func TestVerdicts(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, usual("worker"))
 		right, wrong, late := h.takeOne(t, "right"), h.takeOne(t, "wrong"), h.takeOne(t, "late")
 		wrong.proof = []byte("wrong")
@@ -46,7 +47,7 @@ func TestVerdicts(t *testing.T) {
 		for i, want := range []node.Outcome{node.Invalid, node.Invalid, node.TooManyWrong} {
 			h.submit(t, contract{wrong.hash, []byte{byte(i)}}).want(t, want)
 		}
-		h.pass(interval)
+		h.Clock.Advance(interval)
 		h.submit(t, late).want(t, node.ContractExpired)
 		h.submit(t).want(t)
 		if n := h.heartbeats(t); n != 1 {
@@ -58,7 +59,7 @@ func TestVerdicts(t *testing.T) {
 // A worker died after the commit, before it told anybody: the job is delivered
 // again, counted once, and its farmer gets the verdict.
 func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		w := h.submit(t, c)
 		h.readJobs(t, 1)
@@ -74,7 +75,7 @@ func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 
 // It died before: then the second worker judges.
 func TestRedeliveryBeforeTheCommit(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		w := h.submit(t, c)
 		h.readJobs(t, 1)
@@ -91,7 +92,7 @@ func TestRedeliveryBeforeTheCommit(t *testing.T) {
 	})
 }
 
-func (h *house) commit(t *testing.T, c contract) {
+func (h *harness) commit(t *testing.T, c contract) {
 	t.Helper()
 	if outcome := h.tryCommit(t, c); outcome != node.OK {
 		t.Fatalf("committed as %v", outcome)
@@ -99,17 +100,17 @@ func (h *house) commit(t *testing.T, c contract) {
 }
 
 // contractNow reads the token's contract for a file.
-func (h *house) contractNow(t *testing.T, hash node.FileHash) node.Contract {
+func (h *harness) contractNow(t *testing.T, hash node.FileHash) node.Contract {
 	t.Helper()
-	found, err := h.store.Contracts(t.Context(), h.token.ID, []node.FileHash{hash})
+	found, err := h.Store.Contracts(t.Context(), h.token.ID, []node.FileHash{hash})
 	must(t, err)
 	return found[hash]
 }
 
-func (h *house) tryCommit(t *testing.T, c contract) node.Outcome {
+func (h *harness) tryCommit(t *testing.T, c contract) node.Outcome {
 	t.Helper()
 	record := h.contractNow(t, c.hash)
-	judged, err := h.store.Commit(t.Context(), []store.Verdict{{
+	judged, err := h.Store.Commit(t.Context(), []store.Verdict{{
 		ContractID: record.ID, TokenID: record.TokenID, Proof: node.DigestOf(c.proof), Valid: true, Received: h.Now(),
 	}}, 3)
 	must(t, err)
@@ -119,11 +120,11 @@ func (h *house) tryCommit(t *testing.T, c contract) node.Outcome {
 // Nobody waits for a job past its deadline: it is not judged, and above all
 // it is not a wrong proof.
 func TestLateJobsAreNeverJudged(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		wrong := contract{c.hash, []byte("wrong")}
 		right, bad := h.submit(t, c), h.submit(t, wrong)
-		h.pass(20 * time.Second)
+		h.Clock.Advance(20 * time.Second)
 		h.verify(t, usual("worker"))
 		right.want(t, node.Undecided)
 		bad.want(t, node.Undecided)
@@ -141,9 +142,9 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 
 // Verification takes longer than anybody waits.
 func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
-		slow := func([]byte) { h.pass(20 * time.Second) }
+		slow := func([]byte) { h.Clock.Advance(20 * time.Second) }
 		h.key.verifying.Store(&slow)
 		h.verify(t, usual("worker"))
 		h.submit(t, contract{c.hash, []byte("wrong")}).want(t, node.Undecided)
@@ -157,11 +158,11 @@ func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
 
 // An answer that came in time is in time, however long the queue is.
 func TestReceivedInTimeIsInTime(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
-		h.pass(interval - time.Microsecond)
+		h.Clock.Advance(interval - time.Microsecond)
 		w := h.submit(t, c)
-		h.pass(10 * time.Second)
+		h.Clock.Advance(10 * time.Second)
 		h.verify(t, usual("worker"))
 		w.want(t, node.OK)
 	})
@@ -169,7 +170,7 @@ func TestReceivedInTimeIsInTime(t *testing.T) {
 
 // A copy in Redis that is behind must not make a farmer lose its contract.
 func TestStaleCopyIsNotBelieved(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		record := h.contractNow(t, c.hash)
 		for name, spoil := range map[string]func(*node.Contract){
@@ -180,8 +181,8 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 		} {
 			stale := record
 			spoil(&stale)
-			must(t, h.redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
-			must(t, h.redis.Contracts().Put(t.Context(), []node.Contract{stale}))
+			must(t, h.Redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
+			must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{stale}))
 			end := h.verify(t, usual("worker "+name))
 			reply := h.submit(t, c)
 			select {
@@ -189,7 +190,7 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 				if !r.Outcomes[0].Accepted() {
 					t.Errorf("%s: %v", name, r.Outcomes)
 				}
-			case <-time.After(patience):
+			case <-time.After(testenv.Patience):
 				t.Errorf("%s: no reply", name)
 			}
 			end()
@@ -200,7 +201,7 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 // What the copies say after a verdict: nothing of a contract that was answered,
 // until somebody asks again, and of another what the records say.
 func TestCopiesAfterVerdicts(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, usual("worker"))
 		right, wrong := h.takeOne(t, "right"), h.takeOne(t, "wrong")
 		wrong.proof = []byte("wrong")
@@ -209,7 +210,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 				{TokenID: h.token.ID, FileHash: right.hash},
 				{TokenID: h.token.ID, FileHash: wrong.hash},
 			}
-			copies, err := h.redis.Contracts().Get(t.Context(), names)
+			copies, err := h.Redis.Contracts().Get(t.Context(), names)
 			must(t, err)
 			return copies
 		}
@@ -224,7 +225,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 		// The wrong one comes first, and both are in one commit.
 		both := h.takeOne(t, "both")
 		h.submit(t, contract{both.hash, wrong.proof}, both).want(t, node.Invalid, node.OK)
-		held, err := h.redis.Contracts().Get(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
+		held, err := h.Redis.Contracts().Get(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
 		must(t, err)
 		if held[0] != nil {
 			t.Errorf("after a wrong proof and a right one: %+v", held[0])
@@ -234,7 +235,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 
 // Several workers share the jobs; nothing is lost, doubled or told to another.
 func TestWorkersShareTheQueue(t *testing.T) {
-	onEach(t, func(t *testing.T, h *house) {
+	onEach(t, func(t *testing.T, h *harness) {
 		const n = 60
 		var contracts []contract
 		var jobs []waiting
@@ -255,7 +256,7 @@ func TestWorkersShareTheQueue(t *testing.T) {
 						t.Errorf("%v", reply.Outcomes)
 					}
 				}
-			case <-time.After(patience):
+			case <-time.After(testenv.Patience):
 				t.Fatal("no reply")
 			}
 		}

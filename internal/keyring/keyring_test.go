@@ -20,12 +20,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testenv.Must
 
 func newKey(t *testing.T) heartbeat.Heartbeat {
 	t.Helper()
@@ -37,21 +32,17 @@ func newKey(t *testing.T) heartbeat.Heartbeat {
 // onEach runs a test on an empty store of each kind.
 func onEach(t *testing.T, test func(t *testing.T, st *store.Store)) {
 	t.Helper()
-	t.Parallel()
-	for _, driver := range []string{store.SQLite, store.MySQL} {
-		t.Run(driver, func(t *testing.T) {
-			t.Parallel()
-			opt := store.Options{Driver: driver, Path: filepath.Join(t.TempDir(), "node.db"), Logger: slog.New(slog.DiscardHandler)}
-			if driver == store.MySQL {
-				opt.DSN = testenv.NewDatabase(t)
-			}
-			st, err := store.Open(t.Context(), opt)
-			must(t, err)
-			t.Cleanup(func() { st.Close() })
-			must(t, st.Migrate(t.Context()))
-			test(t, st)
-		})
-	}
+	testenv.OnEach(t, []string{store.SQLite, store.MySQL}, func(t *testing.T, driver string) {
+		opt := store.Options{Driver: driver, Path: filepath.Join(t.TempDir(), "node.db"), Logger: slog.New(slog.DiscardHandler)}
+		if driver == store.MySQL {
+			opt.DSN = testenv.NewDatabase(t)
+		}
+		st, err := store.Open(t.Context(), opt)
+		must(t, err)
+		t.Cleanup(func() { st.Close() })
+		must(t, st.Migrate(t.Context()))
+		test(t, st)
+	})
 }
 
 func TestRingFindsKeysByTheIDOfTheStore(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // atOnce makes another worker's entry free as soon as a clock has moved.
@@ -20,7 +21,7 @@ var atOnce = ConsumerOptions{MinIdle: time.Millisecond, MaxDeliveries: 3}
 // have lain long enough: a second reclaim would take the first one's again.
 func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	t.Helper()
-	redistest.Eventually(t, "all have lain long enough", func() bool {
+	testenv.WaitFor(t, "all have lain long enough", func() bool {
 		idle, err := c.q.db.Client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
 			Stream: c.q.jobsKey(), Group: group, Idle: 2 * c.o.MinIdle, Start: "-", End: "+", Count: int64(n),
 		}).Result()
@@ -174,7 +175,7 @@ func TestDeliveredTooOften(t *testing.T) {
 				t.Fatalf("delivery %d, not %d", got, want)
 			}
 		}
-		redistest.Eventually(t, "it is dead", func() bool {
+		testenv.WaitFor(t, "it is dead", func() bool {
 			taken, err := c.Reclaim(t.Context(), 1)
 			must(t, err)
 			if len(taken) > 0 {
@@ -215,7 +216,7 @@ func TestDeadline(t *testing.T) {
 		if len(taken) > 0 || err != nil {
 			t.Errorf("read %v: %v", taken, err)
 		}
-		redistest.Eventually(t, "the other is late too", func() bool {
+		testenv.WaitFor(t, "the other is late too", func() bool {
 			taken, err := c.Reclaim(t.Context(), 10)
 			if len(taken) > 0 || err != nil {
 				t.Fatalf("reclaimed %v: %v", taken, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // runWorker accepts every proof until ctx ends.
@@ -44,7 +45,7 @@ func runWorker(ctx context.Context, t testing.TB, q *Queue) (ended chan struct{}
 // request retries a farmer's request until it has a verdict.
 func request(t testing.TB, q *Queue, r *Replies) {
 	t.Helper()
-	redistest.Eventually(t, "the request has a verdict", func() bool {
+	testenv.WaitFor(t, "the request has a verdict", func() bool {
 		job := aJob(r.Address(), 1)
 		reply, cancel := r.Expect(job.ID)
 		defer cancel()
@@ -105,7 +106,7 @@ func TestFlushDuringARead(t *testing.T) {
 			<-reading
 			flushed <- errors.Join(q.db.Client.FlushAll(t.Context()).Err(), q.Enqueue(t.Context(), aJob(ID{}, 1)))
 		}()
-		redistest.Eventually(t, "the job added after the flush is read", func() bool {
+		testenv.WaitFor(t, "the job added after the flush is read", func() bool {
 			d, err := c.Read(t.Context(), 1)
 			must(t, err)
 			return len(d) == 1

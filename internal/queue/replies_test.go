@@ -10,6 +10,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 func TestRepliesReachTheirJobs(t *testing.T) {
@@ -90,7 +91,7 @@ func TestRepliesAreDeletedAfterTheyAreRead(t *testing.T) {
 		defer cancel()
 		must(t, q.Reply(t.Context(), sends...))
 		receive(t, last)
-		redistest.Eventually(t, "few replies are left", func() bool {
+		testenv.WaitFor(t, "few replies are left", func() bool {
 			left, err := q.db.Client.XLen(t.Context(), q.repliesKey(r.Address())).Result()
 			must(t, err)
 			return left <= repliesTrim

@@ -6,11 +6,12 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-var must = redistest.Must
+var must = testenv.Must
 
 type options struct {
 	redisdb.Options

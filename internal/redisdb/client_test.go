@@ -13,11 +13,12 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-var must = redistest.Must
+var must = testenv.Must
 
 // open opens a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
@@ -97,7 +98,7 @@ func TestRestart(t *testing.T) {
 			}
 		}
 		s.Up()
-		redistest.Eventually(t, "Redis responds again", func() bool { return db.Ping(t.Context()) == nil })
+		testenv.WaitFor(t, "Redis responds again", func() bool { return db.Ping(t.Context()) == nil })
 	})
 }
 
@@ -161,7 +162,7 @@ func TestEmbedded(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	must(t, db.Tokens().Put(t.Context(), node.TokenHash{}, []byte("t"), 100*time.Millisecond))
-	redistest.Eventually(t, "a key expires", func() bool {
+	testenv.WaitFor(t, "a key expires", func() bool {
 		value, err := db.Tokens().Get(t.Context(), node.TokenHash{})
 		must(t, err)
 		return value == nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 func TestTokens(t *testing.T) {
@@ -55,7 +56,7 @@ func TestAllow(t *testing.T) {
 		if _, ok, err := db.Allow(t.Context(), "fast", 1000, 1); !ok || err != nil {
 			t.Errorf("%v %v", ok, err)
 		}
-		redistest.Eventually(t, "a fast bucket refills", func() bool {
+		testenv.WaitFor(t, "a fast bucket refills", func() bool {
 			_, ok, err := db.Allow(t.Context(), "fast", 1000, 1)
 			must(t, err)
 			return ok

@@ -12,6 +12,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // fixture is a roster over a store, with a clock that the test sets.
@@ -62,12 +63,7 @@ func (f *fixture) farmers(t *testing.T) int64 {
 	return v.Summary().Farmers
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testenv.Must
 
 func TestViewsHaveAnAge(t *testing.T) {
 	t.Parallel()

@@ -5,11 +5,11 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // A commit that the server did, and whose answer was lost on the way: the
@@ -28,23 +28,12 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	verdicts := []Verdict{answer(token, out[0], true, start), answer(token, out[1], false, start)}
 	_, err = lossy.Commit(t.Context(), verdicts, 3)
 	wantErr(t, err, ErrUnavailable)
-	waitFor(t, func() bool { return f.count(t, "contracts", "version = 1") == 2 })
+	testenv.WaitFor(t, "two contracts at version 1", func() bool { return f.count(t, "contracts", "version = 1") == 2 })
 	if got := f.commit(t, verdicts...); got[0] != node.OKAgain || got[1] != node.InvalidAgain {
 		t.Errorf("outcomes %v of what was committed", got)
 	}
 	if n := f.farmer(t, token, start).Heartbeats; n != 1 {
 		t.Errorf("%d heartbeats, want 1", n)
-	}
-}
-
-// waitFor waits for what another process does in its own time.
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain")
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

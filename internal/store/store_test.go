@@ -25,13 +25,9 @@ const interval = time.Minute
 // onEach runs a test on every database.
 func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
 	t.Helper()
-	t.Parallel()
-	for _, driver := range []string{MySQL, SQLite} {
-		t.Run(driver, func(t *testing.T) {
-			t.Parallel()
-			test(t, newFixture(t, driver))
-		})
-	}
+	testenv.OnEach(t, []string{MySQL, SQLite}, func(t *testing.T, driver string) {
+		test(t, newFixture(t, driver))
+	})
 }
 
 // fixture is a store with a heartbeat key, and short ways to fill it.
@@ -70,12 +66,7 @@ func openStore(t testing.TB, opt Options) *Store {
 	return s
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testenv.Must
 
 func wantErr(t testing.TB, err, want error) {
 	t.Helper()

@@ -3,7 +3,6 @@
 package browser
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
@@ -12,50 +11,33 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http/httptest"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	_ "github.com/glebarez/sqlite" // the driver by the name of sqlite
-	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/driveshare/downstream-node/apiserver"
 	status "github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
-	"github.com/driveshare/downstream-node/internal/queue"
-	"github.com/driveshare/downstream-node/internal/redisdb"
-	"github.com/driveshare/downstream-node/internal/roster"
-	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
 // serveCrowd is a real API replica with n farmers in its SQLite database.
 func serveCrowd(t *testing.T, n int) (address string) {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	path := filepath.Join(t.TempDir(), "node.db")
-	st, err := store.Open(t.Context(), store.Options{Driver: store.SQLite, Path: path, Logger: quiet})
+	cfg := app.StandaloneDefaults(t.TempDir(), 0)
+	a, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
 	check(t, err)
-	t.Cleanup(func() { st.Close() })
-	check(t, st.Migrate(t.Context()))
-	fill(t, path, n)
-	redis, err := redisdb.Embedded(redisdb.Options{Namespace: "crowd"})
+	t.Cleanup(a.Close)
+	check(t, a.Store.Migrate(t.Context()))
+	fill(t, cfg.Database.Path, n)
+	// No farmer calls the replica, so it needs no heartbeat key.
+	api, err := a.NewAPI(t.Context())
 	check(t, err)
-	t.Cleanup(func() { redis.Close() })
-	// No farmer calls, so it needs no heartbeat key.
-	api, err := apiserver.New(t.Context(), apiserver.Deps{
-		Store: st, Redis: redis, Queue: queue.New(redis, queue.Options{Log: quiet}), Log: quiet, Registry: prometheus.NewRegistry(),
-	}, apiserver.Options{MaxInFlight: 100, WriteTimeout: time.Minute, Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second}})
-	check(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { api.Run(ctx) })
+	testnode.Background(t, api.Run)
 	server := httptest.NewServer(api.Handler())
-	t.Cleanup(func() {
-		server.Close()
-		cancel()
-		running.Wait()
-	})
+	t.Cleanup(server.Close)
 	return server.URL
 }
 
@@ -96,9 +78,4 @@ func fill(t *testing.T, path string, n int) {
 	check(t, tx.Commit())
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = testenv.Must

@@ -5,8 +5,8 @@ package faults
 import (
 	"reflect"
 	"testing"
-	"time"
 
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
@@ -38,14 +38,4 @@ func TestPausedWorkerResumes(t *testing.T) {
 	t.Log(told.Audit(n.Records(t)))
 }
 
-// eventually waits until something has come about.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	const patience = 30 * time.Second
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v until %s, in vain", patience, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
+var eventually = testenv.WaitFor

@@ -28,13 +28,9 @@ type records struct {
 // onEach runs a test with records of that size in each database.
 func onEach(t *testing.T, size scale.Size, test func(t *testing.T, r *records)) {
 	t.Helper()
-	t.Parallel()
-	for _, driver := range []string{store.MySQL, store.SQLite} {
-		t.Run(driver, func(t *testing.T) {
-			t.Parallel()
-			test(t, newRecords(t, driver, size))
-		})
-	}
+	testenv.OnEach(t, []string{store.MySQL, store.SQLite}, func(t *testing.T, driver string) {
+		test(t, newRecords(t, driver, size))
+	})
 }
 
 func newRecords(t *testing.T, driver string, size scale.Size) *records {
@@ -61,9 +57,4 @@ func newRecords(t *testing.T, driver string, size scale.Size) *records {
 	return &records{st, db, terms, size}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testenv.Must

@@ -4,7 +4,6 @@ package redistest
 
 import (
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
@@ -99,23 +98,5 @@ func Own(t testing.TB) *Server {
 		Down:  func() { r.Kill(t) },
 		Up:    func() { r.Start(t) },
 		Pause: r.Pause,
-	}
-}
-
-// Must fails the test on an error.
-func Must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Eventually polls until the condition holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
 	}
 }

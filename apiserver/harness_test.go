@@ -1,0 +1,76 @@
+package apiserver_test
+
+import (
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/testenv"
+	"github.com/driveshare/downstream-node/internal/testenv/testnode"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+var (
+	must    = testenv.Must
+	waitFor = testenv.WaitFor
+)
+
+const interval = testnode.Interval
+
+// harness is a node with one API replica. serve starts more.
+type harness struct {
+	*testnode.Node
+	*replica
+}
+
+// replica is an API replica, with helpers that send requests.
+type replica struct{ *testnode.Replica }
+
+// plan is what a test chooses about its node.
+type plan struct {
+	cfg     app.Config
+	schemes []heartbeat.Type // of the heartbeat keys, the current one first
+	idle    bool             // no worker
+}
+
+func asPlanned(*plan) {}
+
+// onEach runs a test with a node on each backend.
+func onEach(t *testing.T, change func(*plan), test func(t *testing.T, h *harness)) {
+	t.Helper()
+	testenv.OnEach(t, testnode.Backends, func(t *testing.T, backend string) {
+		test(t, openHarness(t, backend, change))
+	})
+}
+
+func openHarness(t testing.TB, backend string, change func(*plan)) *harness {
+	t.Helper()
+	p := plan{cfg: testnode.Config(), schemes: []heartbeat.Type{heartbeat.Merkle}}
+	change(&p)
+	h := &harness{Node: testnode.Open(t, backend, p.cfg, keys(t, p.schemes))}
+	if !p.idle {
+		h.StartWorker(t)
+	}
+	h.replica = h.open(t, func(*app.Config) {})
+	return h
+}
+
+// open starts another API replica, with a configuration of its own.
+func (h *harness) open(t testing.TB, change func(*app.Config)) *replica {
+	t.Helper()
+	return &replica{h.Serve(t, change)}
+}
+
+func keys(t testing.TB, types []heartbeat.Type) []heartbeat.Heartbeat {
+	t.Helper()
+	files := map[heartbeat.Type]string{heartbeat.Merkle: "testdata/merkle.json", heartbeat.Swizzle: "testdata/swizzle.json"}
+	paths := make([]string, len(types))
+	for i, scheme := range types {
+		paths[i] = files[scheme]
+	}
+	heartbeats, err := keyring.Load(paths)
+	must(t, err)
+	return heartbeats
+}

@@ -1,9 +1,0 @@
-package apiserver_test
-
-import (
-	"testing"
-
-	"github.com/driveshare/downstream-node/internal/testenv"
-)
-
-func TestMain(m *testing.M) { testenv.Main(m) }
