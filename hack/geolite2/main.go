@@ -1,5 +1,5 @@
-// Command geolite2 checks that a file is a database that the node can use for
-// locations: that all of it is well formed, and that it is one of cities.
+// Command geolite2 checks that a file is a location database that a node can use:
+// it must be complete, well formed and of the type GeoLite2-City.
 package main
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// old is the age at which a database is worth a warning: MaxMind's terms ask
-// for the data to be brought up to date within 30 days of a new release.
+// old is the age from which a database causes a warning. MaxMind's terms require an
+// update within 30 days of a new release.
 const old = 30 * 24 * time.Hour
 
 func main() {
@@ -33,7 +33,7 @@ func check(path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if got := db.Metadata.DatabaseType; got != "GeoLite2-City" {
-		return fmt.Errorf("a database of type %q, want GeoLite2-City", got)
+		return fmt.Errorf("the database has the type %q, want GeoLite2-City", got)
 	}
 	if err := db.Verify(); err != nil {
 		return err

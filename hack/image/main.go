@@ -1,20 +1,41 @@
+// Command image makes a container image of the static binaries as an OCI archive,
+// which containerd, podman, skopeo and recent dockers read. It needs no registry,
+// no daemon and no root:
+//
+//	go -C hack run ./image -name localhost/downstream-node:dev
+//
+// The image equals the last stage of the Dockerfile; a test compares them. The
+// default paths are relative to hack/.
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"debug/elf"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// options is what goes into an archive, and what it is called.
+// options are the inputs and the name of an image.
 type options struct {
 	binaries     []string
-	certificates string // may name a file that is not there
+	certificates string // the file may be missing
 	license      string
 	name         string
 	version      string
@@ -23,12 +44,12 @@ type options struct {
 
 func main() {
 	var o options
-	binaries := flag.String("binaries", "bin/downstream-node,bin/downstream-operator", "the static binaries, separated by commas")
-	flag.StringVar(&o.certificates, "certificates", "/etc/ssl/certs/ca-certificates.crt", "the certificates that TLS to MySQL and Redis is verified with; left out where there is no such file")
-	flag.StringVar(&o.license, "license", "LICENSE", "the license")
-	flag.StringVar(&o.name, "name", "localhost/downstream-node:dev", "the image's name, with host and tag")
-	flag.StringVar(&o.version, "version", "dev", "the version, for the image's label")
-	flag.StringVar(&o.output, "output", "dist/image.tar", "the archive to write")
+	binaries := flag.String("binaries", "../bin/downstream-node,../bin/downstream-operator", "static binaries, separated by commas")
+	flag.StringVar(&o.certificates, "certificates", "/etc/ssl/certs/ca-certificates.crt", "certificate authorities for TLS to MySQL and Redis; left out if the file does not exist")
+	flag.StringVar(&o.license, "license", "../LICENSE", "license file")
+	flag.StringVar(&o.name, "name", "localhost/downstream-node:dev", "name of the image, with host and tag")
+	flag.StringVar(&o.version, "version", "dev", "version in the label of the image")
+	flag.StringVar(&o.output, "output", "../dist/image.tar", "archive to write")
 	flag.Parse()
 	o.binaries = strings.Split(*binaries, ",")
 	if flag.NArg() > 0 {
@@ -66,4 +87,192 @@ func run(o options) error {
 	}
 	fmt.Printf("%s: %s@%s\n", o.output, reference.Name(), digest)
 	return nil
+}
+
+// The settings of the Dockerfile's last stage.
+const (
+	user       = "65532:65532"
+	entrypoint = "/downstream-node"
+)
+
+var ports = []string{"5000/tcp", "9090/tcp"}
+
+// epoch is the time of everything in the image, so that the same inputs make the
+// same image.
+var epoch = time.Unix(0, 0).UTC()
+
+// build makes the image, with a single layer.
+func build(o options) (v1.Image, error) {
+	var architecture string
+	for i, binary := range o.binaries {
+		a, err := staticArchitecture(binary)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 && a != architecture {
+			return nil, fmt.Errorf("%s is for %s, but %s is for %s", o.binaries[0], architecture, binary, a)
+		}
+		architecture = a
+	}
+	layerBytes, err := layerOf(o)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(layerBytes)), nil
+	}, tarball.WithMediaType(types.OCILayer))
+	if err != nil {
+		return nil, fmt.Errorf("make the layer: %w", err)
+	}
+	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	if image, err = mutate.Append(image, mutate.Addendum{
+		Layer:   layer,
+		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "hack/image"},
+	}); err != nil {
+		return nil, fmt.Errorf("add the layer: %w", err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read the image's configuration: %w", err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	config.Created = v1.Time{Time: epoch}
+	config.Config = v1.Config{
+		User:         user,
+		Entrypoint:   []string{entrypoint},
+		ExposedPorts: map[string]struct{}{},
+		Labels: map[string]string{
+			"org.opencontainers.image.title":   "downstream-node",
+			"org.opencontainers.image.version": o.version,
+		},
+	}
+	for _, port := range ports {
+		config.Config.ExposedPorts[port] = struct{}{}
+	}
+	return mutate.ConfigFile(image, config)
+}
+
+// layerOf returns the files of the layer as a tar file.
+func layerOf(o options) ([]byte, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	made := map[string]bool{}
+	type file struct {
+		from, to string
+		mode     int64
+		optional bool
+	}
+	files := []file{{o.certificates, "etc/ssl/certs/ca-certificates.crt", 0o644, true}}
+	for _, binary := range o.binaries {
+		files = append(files, file{binary, filepath.Base(binary), 0o755, false})
+	}
+	files = append(files, file{o.license, "licenses/LICENSE", 0o644, false})
+	for _, f := range files {
+		content, err := os.ReadFile(f.from)
+		if f.optional && errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(os.Stderr, "image: %s does not exist, so the image has no certificate authorities: TLS to MySQL and Redis needs certificates in the configuration\n", f.from)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := addDirectories(w, path.Dir(f.to), made); err != nil {
+			return nil, err
+		}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.to, Mode: f.mode, Size: int64(len(content)), ModTime: epoch, Format: tar.FormatUSTAR}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	return buf.Bytes(), w.Close()
+}
+
+// addDirectories writes dir and its parents, except those in made.
+func addDirectories(w *tar.Writer, dir string, made map[string]bool) error {
+	if dir == "." || made[dir] {
+		return nil
+	}
+	if err := addDirectories(w, path.Dir(dir), made); err != nil {
+		return err
+	}
+	made[dir] = true
+	return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: 0o755, ModTime: epoch, Format: tar.FormatUSTAR})
+}
+
+// staticArchitecture returns Go's name of the binary's architecture. It refuses a
+// dynamic binary, because the image has no loader.
+func staticArchitecture(binary string) (string, error) {
+	file, err := elf.Open(binary)
+	if err != nil {
+		return "", fmt.Errorf("%s is not a Linux binary: %w", binary, err)
+	}
+	defer file.Close()
+	for _, program := range file.Progs {
+		if program.Type == elf.PT_INTERP {
+			return "", fmt.Errorf("%s is linked dynamically, but the image has no libraries; build it with CGO_ENABLED=0", binary)
+		}
+	}
+	switch file.Machine {
+	case elf.EM_X86_64:
+		return "amd64", nil
+	case elf.EM_AARCH64:
+		return "arm64", nil
+	}
+	return "", fmt.Errorf("%s is for %s; images can be made only for x86-64 and ARM64", binary, file.Machine)
+}
+
+// The annotations with the image's name. containerd reads the first, others read
+// the second.
+const (
+	annotationImageName = "io.containerd.image.name"
+	annotationRefName   = "org.opencontainers.image.ref.name"
+)
+
+// writeArchive writes the image as a tar file of an OCI layout.
+func writeArchive(w io.Writer, image v1.Image, name string) error {
+	dir, err := os.MkdirTemp("", "image-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	index, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		return fmt.Errorf("create the layout: %w", err)
+	}
+	if err := index.AppendImage(image, layout.WithAnnotations(map[string]string{
+		annotationImageName: name,
+		annotationRefName:   name,
+	})); err != nil {
+		return fmt.Errorf("write the layout: %w", err)
+	}
+	return tarDirectory(w, os.DirFS(dir))
+}
+
+// tarDirectory writes the files of a directory in the order of their names, without
+// owners and times.
+func tarDirectory(w io.Writer, dir fs.FS) error {
+	out := tar.NewWriter(w)
+	if err := fs.WalkDir(dir, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(dir, path)
+		if err != nil {
+			return err
+		}
+		if err := out.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeReg, Name: path, Mode: 0o644, Size: int64(len(content)), ModTime: epoch, Format: tar.FormatUSTAR,
+		}); err != nil {
+			return err
+		}
+		_, err = out.Write(content)
+		return err
+	}); err != nil {
+		return err
+	}
+	return out.Close()
 }

@@ -1,3 +1,9 @@
+// Command noskips reads the output of `go test -json` and prints it as `go test`
+// does: a line for each package, and the output of failed tests. It fails if a
+// test failed, or if a test was skipped whose name is not among the arguments.
+// CI uses it, so that a skipped test does not count as passed.
+//
+//	go test -json ./... | go -C hack run ./noskips TestThatMayBeSkipped
 package main
 
 import (
@@ -23,47 +29,47 @@ func main() {
 	}
 }
 
-// event is a line of go test -json, see `go doc test2json`.
+// event is a line of `go test -json`; see `go doc test2json`.
 type event struct {
 	Action, Package, Test, Output string
 }
 
-// maxLine bounds an event, which is a line that a test said.
+// maxLine is the maximum length of an event, which holds one line of output.
 const maxLine = 16 << 20
 
-// test names one.
+// test identifies a test.
 type test struct{ pkg, name string }
 
-// watch prints the run, and gives what is wrong with it.
+// watch prints the run and returns its problems.
 func watch(in io.Reader, out io.Writer, mayBeSkipped []string) (problems []string, err error) {
-	said := map[test]string{} // by tests that have not ended
+	output := map[test]string{} // of tests that have not ended
 	passed := false
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var e event
-		notOurs := json.Unmarshal(lines.Bytes(), &e) != nil
+		notEvent := json.Unmarshal(lines.Bytes(), &e) != nil
 		of := test{e.Package, e.Test}
 		switch {
-		case notOurs: // of what went before the tests
+		case notEvent: // written before the tests ran
 			fmt.Fprintln(out, lines.Text())
 		case e.Action == "build-output", e.Action == "output" && e.Test == "" && e.Output != "PASS\n":
 			fmt.Fprint(out, e.Output)
 		case e.Action == "output":
-			said[of] += e.Output
+			output[of] += e.Output
 		case e.Action == "fail" && e.Test == "":
 			problems = append(problems, e.Package+" failed")
-			printUnfinished(out, e.Package, said)
+			printUnfinished(out, e.Package, output)
 		case e.Action == "fail":
-			fmt.Fprint(out, said[of])
-			delete(said, of)
+			fmt.Fprint(out, output[of])
+			delete(output, of)
 		case e.Action == "skip" && e.Test != "" && !slices.Contains(mayBeSkipped, e.Test):
-			fmt.Fprint(out, said[of])
+			fmt.Fprint(out, output[of])
 			problems = append(problems, e.Package+": "+e.Test+" was skipped")
-			delete(said, of)
+			delete(output, of)
 		case e.Action == "pass", e.Action == "skip":
 			passed = passed || e.Action == "pass"
-			delete(said, of)
+			delete(output, of)
 		}
 	}
 	if len(problems) == 0 && !passed {
@@ -72,12 +78,13 @@ func watch(in io.Reader, out io.Writer, mayBeSkipped []string) (problems []strin
 	return problems, lines.Err()
 }
 
-// printUnfinished prints what tests said that their package's end cut short.
-func printUnfinished(out io.Writer, pkg string, said map[test]string) {
-	for _, of := range slices.SortedFunc(maps.Keys(said), func(a, b test) int { return len(a.name) - len(b.name) }) {
+// printUnfinished prints the output of the tests that were running when their
+// package ended.
+func printUnfinished(out io.Writer, pkg string, output map[test]string) {
+	for _, of := range slices.SortedFunc(maps.Keys(output), func(a, b test) int { return len(a.name) - len(b.name) }) {
 		if of.pkg == pkg {
-			fmt.Fprint(out, said[of])
-			delete(said, of)
+			fmt.Fprint(out, output[of])
+			delete(output, of)
 		}
 	}
 }

@@ -33,14 +33,14 @@ func TestWatch(t *testing.T) {
 		out          string
 		problems     []string
 	}{
-		"fine":         {fine, nil, summary, nil},
-		"other words":  {"installing\n" + fine, nil, "installing\n" + summary, nil},
-		"skipped":      {skipped + fine, []string{"Test"}, "    no server\n" + summary, []string{"p: TestS was skipped"}},
-		"may be":       {skipped + fine, []string{"TestS"}, summary, nil},
-		"failed":       {fine + failed, nil, summary + "    wrong\n    half\n", []string{"q failed"}},
-		"not built":    {`{"Action":"build-output","Output":"undefined\n"}` + "\n" + `{"Action":"fail","Package":"r"}`, nil, "undefined\n", []string{"r failed"}},
-		"nothing":      {"", nil, "", []string{"no test ran"}},
-		"only skipped": {skipped, []string{"TestS"}, "", []string{"no test ran"}},
+		"fine":           {fine, nil, summary, nil},
+		"other output":   {"installing\n" + fine, nil, "installing\n" + summary, nil},
+		"skipped":        {skipped + fine, []string{"Test"}, "    no server\n" + summary, []string{"p: TestS was skipped"}},
+		"may be skipped": {skipped + fine, []string{"TestS"}, summary, nil},
+		"failed":         {fine + failed, nil, summary + "    wrong\n    half\n", []string{"q failed"}},
+		"not built":      {`{"Action":"build-output","Output":"undefined\n"}` + "\n" + `{"Action":"fail","Package":"r"}`, nil, "undefined\n", []string{"r failed"}},
+		"nothing":        {"", nil, "", []string{"no test ran"}},
+		"only skipped":   {skipped, []string{"TestS"}, "", []string{"no test ran"}},
 	} {
 		var out strings.Builder
 		problems, err := watch(strings.NewReader(c.in), &out, c.mayBeSkipped)

@@ -3,7 +3,6 @@ package geo
 import (
 	"bytes"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,55 +10,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/maxmind/mmdbwriter"
-	"github.com/maxmind/mmdbwriter/mmdbtype"
-
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-func english(name string) mmdbtype.Map {
-	return mmdbtype.Map{"names": mmdbtype.Map{"en": mmdbtype.String(name), "de": mmdbtype.String("auf Deutsch")}}
-}
-
-// recordOf returns a record in MaxMind's format with the given city.
-func recordOf(city string) mmdbtype.Map {
-	return mmdbtype.Map{
-		"country":      english("United Kingdom"),
-		"subdivisions": mmdbtype.Slice{english("England"), english("Greater London")},
-		"city":         english(city),
-		"postal":       mmdbtype.Map{"code": mmdbtype.String("SW1A")},
-		"location":     mmdbtype.Map{"latitude": mmdbtype.Float64(51.5), "longitude": mmdbtype.Float64(-0.125)},
-	}
-}
-
-// database returns a small mmdb file of the type with the records.
-func database(t testing.TB, databaseType string, records map[string]mmdbtype.Map) []byte {
+// database reads a database from testdata. TestFixtures in hack/geolite2 makes them.
+func database(t testing.TB, name string) []byte {
 	t.Helper()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: databaseType, IncludeReservedNetworks: true})
+	content, err := os.ReadFile(filepath.Join("testdata", name+".mmdb"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for network, record := range records {
-		_, prefix, err := net.ParseCIDR(network)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := tree.Insert(prefix, record); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var out bytes.Buffer
-	if _, err := tree.WriteTo(&out); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return content
 }
 
 // cityDatabase returns a database with one network, 81.2.69.0/24, in the given
-// city.
+// city. The name of the city must have six letters.
 func cityDatabase(t testing.TB, city string) []byte {
 	t.Helper()
-	return database(t, "GeoLite2-City", map[string]mmdbtype.Map{"81.2.69.0/24": recordOf(city)})
+	if len(city) != len("London") {
+		t.Fatalf("the name %q does not have six letters", city)
+	}
+	return bytes.ReplaceAll(database(t, "london"), []byte("London"), []byte(city))
 }
 
 var knownAddr = netip.MustParseAddr("81.2.69.142")
@@ -83,19 +54,7 @@ func openTest(t testing.TB, content []byte) *Reader {
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	london := &node.Location{Country: "United Kingdom", State: "England", City: "London", Zip: "SW1A", Lat: 51.5, Lon: -0.125}
-	r := openTest(t, database(t, "GeoLite2-City", map[string]mmdbtype.Map{
-		"81.2.69.0/24":  recordOf("London"),
-		"2a02:6b8::/32": recordOf("London"),
-		"10.0.0.0/8":    recordOf("Nowhere"),
-		"fd00::/8":      recordOf("Nowhere"),
-		"127.0.0.0/8":   recordOf("Nowhere"),
-		"2.0.0.0/24":    {"country": english("France")},
-		"2.0.1.0/24":    {"location": mmdbtype.Map{"latitude": mmdbtype.Float64(0), "longitude": mmdbtype.Float64(9)}},
-		"2.0.2.0/24":    {"location": mmdbtype.Map{"latitude": mmdbtype.Float64(3)}},
-		"2.0.3.0/24":    {"registered_country": english("Spain"), "continent": english("Europe")},
-		"2.0.4.0/24":    {},
-		"2.0.5.0/24":    {"country": mmdbtype.String("not a map")},
-	}))
+	r := openTest(t, database(t, "locations"))
 	tests := []struct {
 		name, addr string
 		want       *node.Location
@@ -143,7 +102,7 @@ func TestWithoutDatabase(t *testing.T) {
 		"directory":      Open(Config{t.TempDir(), time.Hour}, log),
 		"not a database": openTest(t, []byte("not a database")),
 		"empty file":     openTest(t, nil),
-		"other type":     openTest(t, database(t, "GeoLite2-ASN", nil)),
+		"other type":     openTest(t, database(t, "asn")),
 		"truncated":      openTest(t, cityDatabase(t, "London")[:100]),
 	} {
 		if got := r.Lookup(knownAddr); got != nil {
@@ -181,11 +140,10 @@ func BenchmarkLookup(b *testing.B) {
 
 func TestGeoLite2(t *testing.T) {
 	t.Parallel()
-	entries := map[string]mmdbtype.Map{"81.2.69.0/24": recordOf("London")}
-	if !openTest(t, database(t, "GeoLite2-City", entries)).GeoLite2() {
+	if !openTest(t, cityDatabase(t, "London")).GeoLite2() {
 		t.Error("a GeoLite2 database is not recognized")
 	}
-	if openTest(t, database(t, "GeoIP2-City", entries)).GeoLite2() {
+	if openTest(t, database(t, "geoip2")).GeoLite2() {
 		t.Error("a GeoIP2 database is reported as GeoLite2")
 	}
 	absent := Open(Config{}, slog.New(slog.DiscardHandler))

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ const program = "github.com/driveshare/downstream-node/cmd/downstream-node"
 func Build(dir string, tags ...string) (binary string, err error) {
 	binary = filepath.Join(dir, "downstream-node")
 	build := exec.Command("go", "build", "-tags", strings.Join(tags, ","), "-o", binary, program)
+	_, here, _, _ := runtime.Caller(0)
+	build.Dir = filepath.Dir(here) // the caller may be a test of another module
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the node: %w\n%s", err, out)
 	}

@@ -17,11 +17,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// given makes the inputs of an image, with two small static binaries.
+// given returns the inputs of an image, with two small static binaries.
 func given(t *testing.T) options {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("the test's binary is built for this system, and images are Linux's")
+		t.Skip("the test builds a binary for this system, but images need a Linux binary")
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -53,7 +53,7 @@ func given(t *testing.T) options {
 	}
 }
 
-// unpack reads an archive as others do, and gives its only image and name.
+// unpack reads an archive and returns its only image and name.
 func unpack(t *testing.T, archive string) (v1.Image, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,7 +76,7 @@ func unpack(t *testing.T, archive string) (v1.Image, string) {
 		t.Fatal(err)
 	}
 	if a := manifest.Manifests[0].Annotations; a[annotationImageName] != a[annotationRefName] {
-		t.Errorf("two names: %v", a)
+		t.Errorf("the annotations have two names: %v", a)
 	}
 	return image, manifest.Manifests[0].Annotations[annotationImageName]
 }
@@ -89,7 +89,7 @@ func TestArchive(t *testing.T) {
 	}
 	image, name := unpack(t, o.output)
 	if name != o.name {
-		t.Errorf("it is called %s", name)
+		t.Errorf("the name is %s, want %s", name, o.name)
 	}
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -163,7 +163,7 @@ func TestRefuses(t *testing.T) {
 	unnamed.name = "hello"
 	for want, o := range map[string]options{
 		"linked dynamically": dynamic,
-		"no Linux binary":    text,
+		"not a Linux binary":    text,
 		"tag must be":        unnamed,
 	} {
 		if err := run(o); err == nil || !strings.Contains(err.Error(), want) {
@@ -172,8 +172,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestDockerfileIsAlike holds that both ways to an image lead to the same.
-func TestDockerfileIsAlike(t *testing.T) {
+// TestDockerfileMakesTheSameImage compares the Dockerfile's last stage.
+func TestDockerfileMakesTheSameImage(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../Dockerfile")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-const chart = "downstream-node"
+const chart = "../../charts/downstream-node"
 
 // helm runs Helm: the program that HELM names, or the one on the PATH, or one
 // that is built from its module, which takes minutes once.
@@ -106,7 +106,7 @@ metrics: {enabled: false}
 // TestSameImage holds that kustomize installs the image that the chart installs.
 func TestSameImage(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../config/manager/kustomization.yaml")
+	text, err := os.ReadFile("../../config/manager/kustomization.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // the address that the alert carries.
 func TestRunbooks(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/runbooks.md")
+	page, err := os.ReadFile("../../docs/runbooks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestRunbooks(t *testing.T) {
 // the page.
 func TestTroubleshooting(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/troubleshooting.md")
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestTroubleshooting(t *testing.T) {
 // and what its notes say.
 func reasons(t *testing.T) (all []string) {
 	t.Helper()
-	files, err := filepath.Glob("../controllers/*.go")
+	files, err := filepath.Glob("../../controllers/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is a part of the description, in the order in which it is written. The
-// zero value is a part that is not there.
+// node is a value of the OpenAPI description, which keeps the order of its
+// members. The zero node stands for a missing value.
 type node struct {
 	yaml *yaml.Node
 	root *yaml.Node
@@ -29,7 +29,7 @@ type field struct {
 	node
 }
 
-// fields lists the members of a mapping, those that are merged into it first.
+// fields returns the members of a mapping, those merged by "<<" first.
 func (n node) fields() []field {
 	var all []field
 	put := func(name string, value *yaml.Node) {
@@ -56,7 +56,7 @@ func (n node) fields() []field {
 	return all
 }
 
-// items lists the elements of a sequence.
+// items returns the elements of a sequence.
 func (n node) items() []node {
 	if n.yaml == nil || n.yaml.Kind != yaml.SequenceNode {
 		return nil
@@ -68,7 +68,7 @@ func (n node) items() []node {
 	return all
 }
 
-// at is what is found along the names, references followed.
+// at follows a path of names, and the references on it.
 func (n node) at(names ...string) node {
 	for _, name := range names {
 		all := n.followed().fields()
@@ -81,17 +81,17 @@ func (n node) at(names ...string) node {
 	return n
 }
 
-// text is a value in one line.
+// text returns a scalar in one line.
 func (n node) text() string {
 	if n.yaml == nil {
 		return ""
 	}
-	return strings.Join(strings.Fields(n.yaml.Value), " ")
+	return oneLine(n.yaml.Value)
 }
 
-func (n node) there() bool { return n.yaml != nil }
+func (n node) exists() bool { return n.yaml != nil }
 
-// reference is what n refers to, "" where it is no reference.
+// reference returns the target of a "$ref", or "" if n is not a reference.
 func (n node) reference() string {
 	for _, f := range n.fields() {
 		if f.name == "$ref" {
@@ -101,7 +101,7 @@ func (n node) reference() string {
 	return ""
 }
 
-// followed is what n refers to, or n itself.
+// followed returns the value that n refers to, or n itself.
 func (n node) followed() node {
 	ref := n.reference()
 	if ref == "" {
@@ -110,7 +110,7 @@ func (n node) followed() node {
 	return node{n.root, n.root}.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
 }
 
-// description is n's own, or that of what it refers to.
+// description returns n's own description, or the one of the value it refers to.
 func (n node) description() string {
 	for _, f := range n.fields() {
 		if f.name == "description" {
