@@ -1,36 +1,41 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gorilla/mux"
 
 	"github.com/driveshare/downstream-node/apiserver/openapi"
 )
 
-// literal is a variable of a route that stands for one word.
+// methods are the methods that the description can have.
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodTrace}
+
+// literal matches a variable of a route that allows only one word.
 var literal = regexp.MustCompile(`\{[a-z]+:([a-z]+)\}`)
 
-// Every route is described, and what is described is a route. HEAD comes with
-// every GET, as HTTP has it, and is not described.
+// TestRoutesAreDescribed compares the routes of the server with the operations of
+// the description. Every GET route also serves HEAD, which is not described.
 func TestRoutesAreDescribed(t *testing.T) {
 	t.Parallel()
-	doc, err := openapi3.NewLoader().LoadFromData(openapi.JSON())
-	if err != nil {
-		t.Fatal(err)
+	var doc struct {
+		Servers []struct{ URL string }
+		Paths   map[string]map[string]json.RawMessage
 	}
-	if err := doc.Validate(t.Context()); err != nil {
+	if err := json.Unmarshal(openapi.JSON(), &doc); err != nil {
 		t.Fatal(err)
 	}
 	var described []string
-	for path, item := range doc.Paths.Map() {
-		for method := range item.Operations() {
-			described = append(described, method+" "+strings.TrimSuffix(path, "/"))
+	for path, item := range doc.Paths {
+		for key := range item {
+			if method := strings.ToUpper(key); slices.Contains(methods, method) {
+				described = append(described, method+" "+strings.TrimSuffix(path, "/"))
+			}
 		}
 	}
 	slices.Sort(described)
@@ -55,13 +60,13 @@ func TestRoutesAreDescribed(t *testing.T) {
 	}
 }
 
-// routesUnder lists the routes of the server, as "GET /path".
+// routesUnder returns the routes of the server under a prefix, as "GET /path".
 func routesUnder(t *testing.T, prefix string) []string {
 	var routes []string
 	err := new(Server).router().(*mux.Router).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		methods, err := route.GetMethods()
 		if err != nil {
-			return nil // what answers the other methods
+			return nil // a handler for the other methods
 		}
 		template, err := route.GetPathTemplate()
 		path, ok := strings.CutPrefix(template, prefix)
