@@ -1,6 +1,6 @@
-// Package controlplane starts an API server for tests: the real kube-apiserver
-// on a real etcd, with our CRD and without a kubelet or controllers, so that a
-// test plays the part of these.
+// Package controlplane starts an API server for tests: the real kube-apiserver on a
+// real etcd, with the project's CRD. No kubelet and no controller runs, so tests
+// write the status that these would write.
 package controlplane
 
 import (
@@ -8,18 +8,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	stdruntime "runtime"
+	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// binaries are what a folder of assets must hold.
+// binaries are the programs that the assets directory must contain.
 var binaries = []string{"kube-apiserver", "etcd", "kubectl"}
 
-// Assets finds the folder with the binaries: the one that KUBEBUILDER_ASSETS
-// names, else one that hack/envtest-assets or setup-envtest filled. The error
-// says how to make one; tests fail with it and do not skip, for what is
-// skipped silently is not tested.
+// Assets returns the directory with the binaries: the one in KUBEBUILDER_ASSETS,
+// or else one that hack/envtest-assets or setup-envtest has filled. The error says
+// how to make one. Tests fail with it instead of being skipped.
 func Assets() (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		if !complete(dir) {
@@ -29,45 +34,37 @@ func Assets() (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("look for envtest's binaries: %w", err)
+		return "", fmt.Errorf("find the binaries of envtest: %w", err)
 	}
-	patterns := []string{
+	data := os.Getenv("XDG_DATA_HOME") // of setup-envtest
+	if data == "" {
+		home, _ := os.UserHomeDir()
+		data = filepath.Join(home, ".local", "share")
+	}
+	for _, pattern := range []string{
 		filepath.Join(cache, "downstream-node", "envtest", "*"),
-		filepath.Join(dataDir(), "kubebuilder-envtest", "k8s", "*"),
-	}
-	for _, pattern := range patterns {
+		filepath.Join(data, "kubebuilder-envtest", "k8s", "*"),
+	} {
 		dirs, err := filepath.Glob(pattern)
 		if err != nil {
-			return "", fmt.Errorf("look for envtest's binaries: %w", err)
+			return "", fmt.Errorf("find the binaries of envtest: %w", err)
 		}
-		for _, dir := range dirs {
-			if complete(dir) {
-				return dir, nil
-			}
+		if i := slices.IndexFunc(dirs, complete); i >= 0 {
+			return dirs[i], nil
 		}
 	}
-	return "", errors.New("envtest's kube-apiserver, etcd and kubectl were not found; make them with `hack/envtest-assets`, or name their folder in KUBEBUILDER_ASSETS")
+	return "", errors.New("kube-apiserver, etcd and kubectl were not found; build them with `hack/envtest-assets`, or name their directory in KUBEBUILDER_ASSETS")
 }
 
-// dataDir is where setup-envtest keeps what it downloads.
-func dataDir() string {
-	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
-		return dir
-	}
-	home, _ := os.UserHomeDir()
-	return filepath.Join(home, ".local", "share")
-}
-
+// complete reports whether a directory contains all binaries.
 func complete(dir string) bool {
-	for _, name := range binaries {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(binaries, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err != nil
+	})
 }
 
-// Start starts an API server that knows the DownstreamNode. The caller stops
+// Start starts an API server that knows the DownstreamNode. The caller must stop
 // the environment.
 func Start() (*envtest.Environment, error) {
 	assets, err := Assets()
@@ -85,9 +82,67 @@ func Start() (*envtest.Environment, error) {
 	return env, nil
 }
 
-// Path is a path of the repository.
+// Path returns the absolute form of a path in the repository.
 func Path(parts ...string) string {
-	_, file, _, _ := runtime.Caller(0)
+	_, file, _, _ := stdruntime.Caller(0)
 	root := filepath.Join(filepath.Dir(file), "..", "..", "..")
 	return filepath.Join(append([]string{root}, parts...)...)
+}
+
+// ReadNode reads a manifest of a DownstreamNode and adds the defaults of the CRD,
+// for tests without an API server.
+func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
+	var object, crd map[string]any
+	if err := yaml.UnmarshalStrict(manifest, &object); err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	text, err := os.ReadFile(Path("config/crd/bases/downstream.driveshare.org_downstreamnodes.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		return nil, fmt.Errorf("read the CRD: %w", err)
+	}
+	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
+	if err != nil {
+		return nil, fmt.Errorf("read the CRD: %w", err)
+	}
+	schema, _, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema")
+	if err != nil {
+		return nil, fmt.Errorf("read the CRD: %w", err)
+	}
+	setDefaults(object, schema)
+	node := &v1alpha1.DownstreamNode{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object, node, true); err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	return node, nil
+}
+
+// setDefaults adds the defaults of a schema to a value, as the API server does. Its
+// code for it would bring cel and otel into the module.
+func setDefaults(value any, schema map[string]any) {
+	switch value := value.(type) {
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		for _, element := range value {
+			setDefaults(element, items)
+		}
+	case map[string]any:
+		values, _ := schema["additionalProperties"].(map[string]any)
+		properties, _ := schema["properties"].(map[string]any)
+		for name, property := range properties {
+			otherwise, ok := property.(map[string]any)["default"]
+			if _, set := value[name]; ok && !set {
+				value[name] = runtime.DeepCopyJSONValue(otherwise)
+			}
+		}
+		for name, field := range value {
+			if property, ok := properties[name].(map[string]any); ok {
+				setDefaults(field, property)
+			} else {
+				setDefaults(field, values)
+			}
+		}
+	}
 }
