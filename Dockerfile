@@ -1,14 +1,14 @@
 # syntax=docker/dockerfile:1
 
-# The binaries are static, so the image holds them, the certificates that TLS to
-# MySQL and Redis is verified with, and nothing else.
+# The binaries are static, so the image contains only them and the certificate
+# authorities for TLS to MySQL and Redis. hack/image makes the same image.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
-COPY go.mod go.sum ./
-RUN go mod download
 COPY . .
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath \
+# go build downloads only the modules of these two programs.
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -trimpath \
     -ldflags "-s -w -X github.com/driveshare/downstream-node/internal/program.version=${VERSION}" \
     -o /out/ ./cmd/downstream-node ./cmd/downstream-operator
 

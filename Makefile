@@ -1,11 +1,12 @@
-# What a person does with the project. `make` alone lists it.
+# The commands of the project. `make` lists them.
 
 GO       ?= go
-TOOLS    := $(GO) tool -modfile=hack/tools/go.mod
+TOOLS    := $(GO) tool -modfile=$(CURDIR)/hack/tools/go.mod
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA     ?= data
 FARMERS  ?= 3
 PKGS     ?= ./...
+MODULES  := . hack heartbeat/_asm
 BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/driveshare/downstream-node/internal/program.version=$(VERSION)' -o bin/
 
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X github.com/dr
 ##@ Use
 
 .PHONY: run
-run: node ## Run a node with its embedded defaults, and a few farmers of its own
+run: node ## Run a node with its embedded defaults and a few farmers
 	bin/downstream-node standalone --data $(DATA) --demo $(FARMERS)
 
 .PHONY: build
@@ -25,70 +26,86 @@ node:
 	$(BUILD) ./cmd/downstream-node
 
 .PHONY: image-archive
-image-archive: build ## Make the image as an OCI archive, dist/image.tar, without a builder or a registry
-	$(GO) run ./hack/image -name localhost/downstream-node:$(VERSION) -version $(VERSION) -output dist/image.tar
+image-archive: build ## Make the image as an OCI archive, dist/image.tar, without docker and without a registry
+	$(GO) -C hack run ./image -name localhost/downstream-node:$(VERSION) -version $(VERSION)
 
 .PHONY: image
-image: ## Build the container image (needs docker or a builder that stands in for it)
+image: ## Build the container image with docker or a compatible builder
 	docker build --build-arg VERSION=$(VERSION) -t downstream-node:$(VERSION) .
 
 ##@ Test
 
 .PHONY: test
-test: test-deps ## Install what tests need, then run them all, with the race detector
+test: test-deps test-go test-hack ## Install what the tests need, then run them all
+
+# The race detector needs its own build of every package that a test imports.
+.PHONY: test-go
+test-go: ## Run the tests of the product with the race detector; PKGS=./internal/store/ for some
 	$(GO) test -race -timeout 40m $(TESTFLAGS) $(PKGS)
 
+# These tests run without the race detector: they render and parse files, start
+# programs, and use no goroutines of this project. The detector would build
+# Prometheus, kin-openapi and go-containerregistry a second time and find nothing.
+.PHONY: test-hack
+test-hack: ## Run the tests of the chart, the generators and the tools
+	cd hack && $(GO) test -timeout 40m $(TESTFLAGS) ./...
+
 .PHONY: test-deps
-test-deps: ## Install the servers that tests run against, where they are missing
+test-deps: ## Install the servers that the tests need, if they are missing
 	hack/test-deps
 
 .PHONY: test-portable
-test-portable: ## Test the proofs without assembly, and build them for machines that have none
+test-portable: ## Test the proofs without assembly, and build them for other machines
 	$(GO) test -tags purego $(TESTFLAGS) ./heartbeat/...
 	GOOS=linux GOARCH=arm64 $(GO) build ./heartbeat/...
 	GOOS=windows GOARCH=amd64 $(GO) build ./heartbeat/...
 
 .PHONY: test-faults
-test-faults: test-deps ## Kill, stop, flush and repeat: nothing may be lost or counted twice
+test-faults: test-deps ## Kill and stop processes and servers; no verdict may be lost or counted twice
 	$(GO) test -count=1 -timeout 20m -tags faults -v $(TESTFLAGS) ./test/faults/...
 
 .PHONY: test-browser
-test-browser: ## Test the page in Chromium; UPDATE_SCREENSHOTS=1 takes the pictures of docs/screenshots anew
+test-browser: ## Test the page in Chromium; UPDATE_SCREENSHOTS=1 updates docs/screenshots
 	hack/test-browser $(TESTFLAGS)
 
 .PHONY: e2e
-e2e: ## Test the operator on a cluster: LOCALKUBE's, brought up and down, or the current KUBECONFIG's
+e2e: ## Test the operator on a cluster: one that LOCALKUBE starts and stops, or the one in KUBECONFIG
 	hack/e2e $(E2E)
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser of foreign bytes, FUZZTIME each
+fuzz: ## Fuzz every parser of untrusted input, FUZZTIME each
 	hack/fuzz $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: ## Measure the proofs: tuned kernels, portable ones and math/big in one run
+bench: ## Measure the proofs: tuned kernels, portable kernels and math/big
 	$(GO) run ./test/bench/computing $(or $(BENCH),-write docs/benchmarks.md)
 
 .PHONY: bench-e2e
-bench-e2e: test-deps ## Measure a node end to end; BENCH='-quick -only singles' for a part of it
+bench-e2e: test-deps ## Measure a node end to end; BENCH='-quick -only singles' for a part
 	$(GO) run ./test/bench/e2e $(or $(BENCH),-write docs/benchmarks.md)
 
 ##@ Develop
 
 .PHONY: generate
-generate: ## Make again every file that is made from the code
+generate: ## Update all generated files
 	$(GO) generate ./...
+	cd hack && $(GO) generate ./...
+
+.PHONY: tidy
+tidy: ## Tidy the go.mod of every module
+	for dir in $(MODULES) hack/tools; do (cd $$dir && $(GO) mod tidy) || exit 1; done
 
 .PHONY: format
 format: ## Format the code
-	$(TOOLS) gofumpt -l -w .
+	$(TOOLS) gofumpt -l -w . heartbeat/_asm
 
 .PHONY: lint
-lint: ## Check the code's form: gofumpt, go vet, staticcheck
-	@unformatted=$$($(TOOLS) gofumpt -l .); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet ./...
-	$(GO) vet -tags faults,e2e,browser ./test/...
-	$(TOOLS) staticcheck ./...
+lint: ## Check every module with gofumpt, go vet and staticcheck
+	@unformatted=$$($(TOOLS) gofumpt -l . heartbeat/_asm); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
+	for dir in $(MODULES); do (cd $$dir && $(GO) vet ./... && $(TOOLS) staticcheck ./...) || exit 1; done
+	$(GO) vet -tags faults,e2e ./test/...
+	cd hack && $(GO) vet -tags browser ./browser
 
 .PHONY: help
-help: ## List what make can do
+help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
