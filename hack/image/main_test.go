@@ -163,7 +163,7 @@ func TestRefuses(t *testing.T) {
 	unnamed.name = "hello"
 	for want, o := range map[string]options{
 		"linked dynamically": dynamic,
-		"not a Linux binary":    text,
+		"not a Linux binary": text,
 		"tag must be":        unnamed,
 	} {
 		if err := run(o); err == nil || !strings.Contains(err.Error(), want) {
