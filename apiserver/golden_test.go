@@ -45,7 +45,7 @@ func TestGolden(t *testing.T) {
 		{"swizzle", func(p *plan) { small(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, playSwizzle},
 		{"status", unattended, playStatus},
 		{"history", unattended, playHistory},
-		{"busy", func(p *plan) { unattended(p); p.cfg.Redis.MaxQueue = 1 }, playBusy},
+		{"busy", func(p *plan) { unattended(p); p.cfg.Redis.Queue.MaxQueue = 1 }, playBusy},
 	} {
 		t.Run(scene.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ func (a answer) undecided(t testing.TB) {
 func TestRedisDown(t *testing.T) {
 	t.Parallel()
 	redis := testenv.StartRedis(t, testenv.Fast)
-	h := openHarness(t, testnode.Embedded, func(p *plan) { p.cfg.Redis.URL = config.Secret(redis.NewURL(t)) })
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.cfg.Redis.Server.URL = config.Secret(redis.NewURL(t)) })
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	proof := f.prove(t, c, nil)

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
@@ -30,12 +32,12 @@ const backlogTimeout = 2 * time.Second
 func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	db, err := redisdb.Open(redisdb.Options{URL: url, Namespace: name, Timeout: backlogTimeout})
+	db, err := redisdb.Open(redisdb.Options{Config: redisdb.Config{URL: config.Secret(url)}, Namespace: name, Timeout: backlogTimeout})
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	stats, err := queue.New(db, queue.Options{}).Stats(ctx)
+	stats, err := queue.New(db, queue.Config{}, slog.Default()).Stats(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
 func TestUndecodableJobIsPutAside(t *testing.T) {
 	t.Parallel()
 	url := testenv.NewRedis(t)
-	h := openHarness(t, testnode.Embedded, func(c *app.Config) { c.Redis.URL = config.Secret(url) })
+	h := openHarness(t, testnode.Embedded, func(c *app.Config) { c.Redis.Server.URL = config.Secret(url) })
 	opt, err := redis.ParseURL(url)
 	must(t, err)
 	client := redis.NewClient(opt)

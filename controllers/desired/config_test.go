@@ -72,7 +72,7 @@ func TestDefaultsAreTheNodes(t *testing.T) {
 	if api.API.DrainDelay != want.API.DrainDelay || api.API.ShutdownTimeout != want.API.ShutdownTimeout {
 		t.Errorf("the API drains for %v and %v", api.API.DrainDelay, api.API.ShutdownTimeout)
 	}
-	if api.Redis.MaxQueue != want.Redis.MaxQueue || api.Access.Signatures != want.Access.Signatures {
+	if api.Redis.Queue != want.Redis.Queue || api.Access.Signatures != want.Access.Signatures {
 		t.Errorf("%+v %+v", api.Redis, api.Access)
 	}
 }

@@ -8,12 +8,9 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +72,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	if a.Redis, err = a.openRedis(); err != nil {
 		return nil, errors.Join(err, a.Store.Close())
 	}
-	a.Queue = queue.New(a.Redis, queue.Options{MaxQueue: cfg.Redis.MaxQueue, Log: log})
+	a.Queue = queue.New(a.Redis, cfg.Redis.Queue, log)
 	a.Geo = geo.Open(cfg.Geo, log)
 	a.Ops = ops.New(opt.Profiles,
 		ops.Check{Name: "database", Run: a.Store.Ping},
@@ -107,29 +104,9 @@ func OpenStore(ctx context.Context, cfg store.Config, log *slog.Logger) (*store.
 }
 
 func (a *App) openRedis() (*redisdb.DB, error) {
-	r := a.Config.Redis
-	opt := redisdb.Options{
-		URL: string(r.URL), Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB,
-		Username: r.Username, Password: string(r.Password),
-		SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
-		Namespace: a.Config.Node.Name,
-		Now:       a.Now,
-	}
-	if !r.Configured() {
+	opt := redisdb.Options{Config: a.Config.Redis.Server, Namespace: a.Config.Node.Name, Now: a.Now}
+	if !opt.Configured() {
 		return redisdb.Embedded(opt)
-	}
-	if r.TLS || r.CAFile != "" {
-		opt.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if r.CAFile != "" {
-		pem, err := os.ReadFile(r.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("redis.caFile: %w", err)
-		}
-		opt.TLS.RootCAs = x509.NewCertPool()
-		if !opt.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("redis.caFile %s: no certificate in it", r.CAFile)
-		}
 	}
 	return redisdb.Open(opt)
 }

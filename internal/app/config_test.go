@@ -70,14 +70,20 @@ func TestConfigRules(t *testing.T) {
 		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = store.MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},
 		{"SQLite without a path", func(c *Config) { c.Database.Path = "" }, []string{"database.path: "}},
 		{"more idle than open", func(c *Config) { c.Database.MaxOpen = 1 }, []string{"database.maxIdle: "}},
-		{"Redis with TLS", func(c *Config) { c.Redis.URL = "rediss://u:p@h:6379/1" }, nil},
-		{"Redis with HTTP", func(c *Config) { c.Redis.URL = "http://h" }, []string{"redis.url: "}},
-		{"Redis URL and addrs", func(c *Config) { c.Redis.URL, c.Redis.Addrs = "redis://h", []string{"h:1"} }, []string{"redis.addrs: "}},
-		{"Redis without a host", func(c *Config) { c.Redis.Addrs = []string{":6379"} }, []string{"redis.addrs: "}},
-		{"Sentinels", func(c *Config) { c.Redis.Addrs, c.Redis.MasterName = []string{"s1:26379", "s2:26379"}, "m" }, nil},
-		{"Sentinels without addrs", func(c *Config) { c.Redis.MasterName = "m" }, []string{"redis.addrs: "}},
-		{"Cluster with a number", func(c *Config) { c.Redis.Addrs, c.Redis.Cluster, c.Redis.DB = []string{"h:1"}, true, 1 }, []string{"redis.db: "}},
-		{"Cluster with a master", func(c *Config) { c.Redis.Addrs, c.Redis.Cluster, c.Redis.MasterName = []string{"h:1"}, true, "m" }, []string{"redis.masterName: "}},
+		{"Redis with TLS", func(c *Config) { c.Redis.Server.URL = "rediss://u:p@h:6379/1" }, nil},
+		{"Redis with HTTP", func(c *Config) { c.Redis.Server.URL = "http://h" }, []string{"redis.url: "}},
+		{"Redis URL and addrs", func(c *Config) { c.Redis.Server.URL, c.Redis.Server.Addrs = "redis://h", []string{"h:1"} }, []string{"redis.addrs: "}},
+		{"Redis without a host", func(c *Config) { c.Redis.Server.Addrs = []string{":6379"} }, []string{"redis.addrs: "}},
+		{"Sentinels", func(c *Config) {
+			c.Redis.Server.Addrs, c.Redis.Server.MasterName = []string{"s1:26379", "s2:26379"}, "m"
+		}, nil},
+		{"Sentinels without addrs", func(c *Config) { c.Redis.Server.MasterName = "m" }, []string{"redis.addrs: "}},
+		{"Cluster with a number", func(c *Config) {
+			c.Redis.Server.Addrs, c.Redis.Server.Cluster, c.Redis.Server.DB = []string{"h:1"}, true, 1
+		}, []string{"redis.db: "}},
+		{"Cluster with a master", func(c *Config) {
+			c.Redis.Server.Addrs, c.Redis.Server.Cluster, c.Redis.Server.MasterName = []string{"h:1"}, true, "m"
+		}, []string{"redis.masterName: "}},
 		{"unknown log format", func(c *Config) { c.Log.Format = "xml" }, []string{"log.format: "}},
 		{"several problems", func(c *Config) { c.Node.Name, c.Log.Format, c.Sweep.Batch = "", "", 0 }, []string{"node.name: ", "log.format: ", "sweep.batch: "}},
 	}
@@ -115,7 +121,7 @@ func TestReplicable(t *testing.T) {
 	c := Default()
 	wantError(t, c.Replicable(), "database.driver: ", "redis: ", "heartbeat.keyFiles: ")
 	c.Database.Driver = store.MySQL
-	c.Redis.URL = "redis://r:6379"
+	c.Redis.Server.URL = "redis://r:6379"
 	c.Heartbeat.KeyFiles = []string{"/k"}
 	if err := c.Replicable(); err != nil {
 		t.Error(err)

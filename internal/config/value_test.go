@@ -66,8 +66,8 @@ func TestSecretsAreMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logged bytes.Buffer
-	slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "config", c, "url", c.Redis.URL)
-	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "config", c, "url", c.Redis.URL)
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "config", c, "url", c.Redis.Server.URL)
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "config", c, "url", c.Redis.Server.URL)
 	for name, text := range map[string]string{
 		"Redacted": string(redacted),
 		"JSON":     string(asJSON),
@@ -75,7 +75,7 @@ func TestSecretsAreMasked(t *testing.T) {
 		"%v":       fmt.Sprintf("%v", c),
 		"%+v":      fmt.Sprintf("%+v", &c),
 		"%#v":      fmt.Sprintf("%#v", c),
-		"%s":       fmt.Sprintf("%s %q", c.Redis.URL, c.Redis.URL),
+		"%s":       fmt.Sprintf("%s %q", c.Redis.Server.URL, c.Redis.Server.URL),
 		"Validate": fmt.Sprint(config.Validate(&c)),
 	} {
 		if strings.Contains(text, secret) {

@@ -3,9 +3,11 @@ package queue
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
@@ -201,7 +203,7 @@ func TestEmbedded(t *testing.T) {
 	db, err := redisdb.Embedded(redisdb.Options{Namespace: "laptop"})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	q := New(db, Options{})
+	q := New(db, config.Default[Config](), slog.Default())
 	replies := listen(t, q)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := runWorker(ctx, t, q)

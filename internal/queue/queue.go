@@ -23,16 +23,13 @@ var (
 	ErrTooLarge = errors.New("job is too large")
 )
 
-// Options bound a queue.
-type Options struct {
-	// MaxQueue is the maximum number of jobs that wait or are in flight.
-	MaxQueue int
-	// Log receives errors in reading replies.
-	Log *slog.Logger
+// Config is the part of the section redis of the configuration that limits the
+// queue.
+type Config struct {
+	// The most jobs that wait or are in flight. Beyond it farmers get 503 and
+	// `Retry-After`.
+	MaxQueue int `yaml:"maxQueue" default:"10000" range:"1..100000000"`
 }
-
-// DefaultMaxQueue is used if Options.MaxQueue is 0.
-const DefaultMaxQueue = 10_000
 
 // Queue is a node's queue. It is safe for concurrent use.
 type Queue struct {
@@ -43,16 +40,10 @@ type Queue struct {
 	unsettled atomic.Int64
 }
 
-// New returns the queue in the node's Redis, which the caller closes.
-func New(db *redisdb.DB, o Options) *Queue {
-	q := &Queue{db: db, maxQueue: o.MaxQueue, log: o.Log}
-	if q.maxQueue <= 0 {
-		q.maxQueue = DefaultMaxQueue
-	}
-	if q.log == nil {
-		q.log = slog.Default()
-	}
-	return q
+// New returns the queue in the node's Redis, which the caller closes. log
+// receives errors in reading replies.
+func New(db *redisdb.DB, cfg Config, log *slog.Logger) *Queue {
+	return &Queue{db: db, maxQueue: cfg.MaxQueue, log: log}
 }
 
 func (q *Queue) jobsKey() string         { return q.db.Key("jobs") }

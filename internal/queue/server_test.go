@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 	"github.com/driveshare/downstream-node/internal/testenv"
@@ -21,7 +23,10 @@ type options struct {
 // open opens the queue of a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*options)) *Queue {
 	t.Helper()
-	o := options{Options: redisdb.Options{URL: s.URL, Cluster: s.Cluster}}
+	o := options{
+		Options:  redisdb.Options{Config: redisdb.Config{URL: config.Secret(s.URL), Cluster: s.Cluster}},
+		MaxQueue: config.Default[Config]().MaxQueue,
+	}
 	if s.Addr != "" {
 		o.Addrs = []string{s.Addr}
 	}
@@ -36,7 +41,7 @@ func open(t testing.TB, s *redistest.Server, change ...func(*options)) *Queue {
 			t.Error(err)
 		}
 	})
-	return New(db, Options{MaxQueue: o.MaxQueue})
+	return New(db, Config{MaxQueue: o.MaxQueue}, slog.Default())
 }
 
 // flush deletes all data and scripts.

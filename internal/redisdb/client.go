@@ -2,7 +2,6 @@ package redisdb
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,19 +14,7 @@ import (
 
 // Options name a Redis and the node that uses it.
 type Options struct {
-	// URL names one server: redis://user:password@host:6379/0, or rediss://
-	// for TLS. If it is set, Addrs, DB, Username and Password are not used.
-	URL string
-	// Addrs (host:port) are the server, the Sentinels, or some nodes of the
-	// Cluster.
-	Addrs              []string
-	MasterName         string // of the master that the Sentinels watch
-	Cluster            bool
-	DB                 int
-	Username, Password string
-	SentinelUsername   string
-	SentinelPassword   string
-	TLS                *tls.Config
+	Config
 
 	// Namespace is the name of the node, part of every key. It must not
 	// contain braces.
@@ -79,16 +66,20 @@ func Open(o Options) (*DB, error) {
 }
 
 func newClient(o Options) (redis.UniversalClient, error) {
+	tlsConfig, err := o.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
 	u := &redis.UniversalOptions{
 		Addrs:            o.Addrs,
 		MasterName:       o.MasterName,
 		IsClusterMode:    o.Cluster,
 		DB:               o.DB,
 		Username:         o.Username,
-		Password:         o.Password,
+		Password:         string(o.Password),
 		SentinelUsername: o.SentinelUsername,
-		SentinelPassword: o.SentinelPassword,
-		TLSConfig:        o.TLS,
+		SentinelPassword: string(o.SentinelPassword),
+		TLSConfig:        tlsConfig,
 		Protocol:         2, // nothing here needs RESP 3
 
 		// One retry covers a connection that a restart broke. More retries
@@ -107,7 +98,7 @@ func newClient(o Options) (redis.UniversalClient, error) {
 	}
 	if o.URL != "" {
 		// The parser's error may contain the URL and with it the password.
-		one, err := redis.ParseURL(o.URL)
+		one, err := redis.ParseURL(string(o.URL))
 		if err != nil {
 			return nil, errors.New("redis: the URL is malformed")
 		}

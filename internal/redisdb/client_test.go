@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 	"github.com/driveshare/downstream-node/internal/testenv"
@@ -23,7 +24,7 @@ var must = testenv.Must
 // open opens a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
 	t.Helper()
-	o := Options{URL: s.URL, Cluster: s.Cluster}
+	o := Options{Config: Config{URL: config.Secret(s.URL), Cluster: s.Cluster}}
 	if s.Addr != "" {
 		o.Addrs = []string{s.Addr}
 	}
@@ -44,12 +45,12 @@ func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
 func TestOpenRefusesBadOptions(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
-		"no namespace":            {URL: "redis://127.0.0.1:1"},
-		"braces in the namespace": {URL: "redis://127.0.0.1:1", Namespace: "a{b}"},
+		"no namespace":            {Config: Config{URL: "redis://127.0.0.1:1"}},
+		"braces in the namespace": {Config: Config{URL: "redis://127.0.0.1:1"}, Namespace: "a{b}"},
 		"no address":              {Namespace: "a"},
-		"malformed URL":           {Namespace: "a", URL: "redis://u:secret@host:6379:1/x y"},
-		"unknown scheme":          {Namespace: "a", URL: "http://u:secret@127.0.0.1:1"},
-		"malformed database":      {Namespace: "a", URL: "redis://u:secret@127.0.0.1:1/secret"},
+		"malformed URL":           {Namespace: "a", Config: Config{URL: "redis://u:secret@host:6379:1/x y"}},
+		"unknown scheme":          {Namespace: "a", Config: Config{URL: "http://u:secret@127.0.0.1:1"}},
+		"malformed database":      {Namespace: "a", Config: Config{URL: "redis://u:secret@127.0.0.1:1/secret"}},
 	} {
 		if _, err := Open(o); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
@@ -59,7 +60,7 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 
 func TestOpenDoesNotNeedRedis(t *testing.T) {
 	t.Parallel()
-	db, err := Open(Options{Namespace: "a", URL: "rediss://u:p@127.0.0.1:1/4", Timeout: time.Second})
+	db, err := Open(Options{Namespace: "a", Config: Config{URL: "rediss://u:p@127.0.0.1:1/4"}, Timeout: time.Second})
 	must(t, err)
 	defer db.Close()
 	if o := db.Client.(*redis.Client).Options(); o.TLSConfig == nil || o.DB != 4 || o.Password != "p" {
@@ -158,7 +159,7 @@ func TestUnavailable(t *testing.T) {
 
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
-	db, err := Embedded(Options{Namespace: "laptop", URL: "redis://127.0.0.1:1"})
+	db, err := Embedded(Options{Namespace: "laptop", Config: Config{URL: "redis://127.0.0.1:1"}})
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	must(t, db.Tokens().Put(t.Context(), node.TokenHash{}, []byte("t"), 100*time.Millisecond))

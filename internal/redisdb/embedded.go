@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 // Embedded starts a Redis inside this process and opens it. It ignores the
@@ -19,8 +21,7 @@ func Embedded(o Options) (*DB, error) {
 		return nil, fmt.Errorf("redis: start the embedded server: %w", err)
 	}
 	db, err := Open(Options{
-		Addrs:     []string{server.Addr()},
-		Password:  password,
+		Config:    Config{Addrs: []string{server.Addr()}, Password: config.Secret(password)},
 		Namespace: o.Namespace,
 		Timeout:   o.Timeout,
 		Now:       o.Now,

@@ -82,8 +82,8 @@ func Open(t testing.TB, backend string, cfg app.Config, keys []heartbeat.Heartbe
 			db.Driver, db.DSN = store.MySQL, config.Secret(testenv.NewDatabase(t))
 		}
 	}
-	if !cfg.Redis.Configured() && backend == Servers {
-		cfg.Redis.URL = config.Secret(testenv.NewRedis(t))
+	if !cfg.Redis.Server.Configured() && backend == Servers {
+		cfg.Redis.Server.URL = config.Secret(testenv.NewRedis(t))
 	}
 	log := slog.New(slog.NewJSONHandler(n.Logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error

@@ -77,7 +77,7 @@ func (n *running) key(b *bench, scheme heartbeat.Type) (heartbeat.Heartbeat, int
 // states are the copies of contracts in the node's Redis.
 func (n *running) states(b *bench) redisdb.Contracts {
 	opt := n.OpenRedis(b).Options()
-	db, err := redisdb.Open(redisdb.Options{Addrs: []string{opt.Addr}, DB: opt.DB, Namespace: "downstream"})
+	db, err := redisdb.Open(redisdb.Options{Config: redisdb.Config{Addrs: []string{opt.Addr}, DB: opt.DB}, Namespace: "downstream"})
 	if err != nil {
 		b.Fatal(err)
 	}
