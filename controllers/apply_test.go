@@ -18,8 +18,8 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// TestRefusedObject asks for more memory than it allows, which the schema
-// takes and the API server does not.
+// TestRefusedObject requests more memory than the limit. The schema accepts
+// this, but the API server does not.
 func TestRefusedObject(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}")
@@ -37,7 +37,7 @@ func TestRefusedObject(t *testing.T) {
 		f.ok(f.reconcile())
 	}
 	if f.versions() != before {
-		t.Error("another attempt that is refused changes something")
+		t.Error("a repeated refusal changes an object")
 	}
 	warnings := 0
 	for _, event := range f.events() {
@@ -56,8 +56,8 @@ func TestRefusedObject(t *testing.T) {
 	f.wantCondition("Degraded", "False", "AsExpected")
 }
 
-// TestWhichFailuresAreReported has the API server answer an apply with an
-// error, and tells those that somebody has to look at from those that pass.
+// TestWhichFailuresAreReported makes an apply fail with different errors.
+// Degraded reports only those that a retry does not solve.
 func TestWhichFailuresAreReported(t *testing.T) {
 	t.Parallel()
 	services := schema.GroupResource{Resource: "services"}

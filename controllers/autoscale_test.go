@@ -16,10 +16,10 @@ func (f *farm) wantWorkers(what string, want int32) {
 	f.t.Helper()
 	f.settle()
 	if got := *f.deployment("node-workers").Spec.Replicas; got != want {
-		f.t.Errorf("%s: there are to be %d workers, want %d", what, got, want)
+		f.t.Errorf("%s: %d workers are applied, want %d", what, got, want)
 	}
 	if got := f.node().Status.Workers.DesiredReplicas; got != want {
-		f.t.Errorf("%s: the status says %d workers, want %d", what, got, want)
+		f.t.Errorf("%s: the status has %d workers, want %d", what, got, want)
 	}
 }
 
@@ -39,7 +39,7 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 	f.clock = f.clock.Add(time.Hour)
 	f.wantWorkers("Redis does not answer", 5)
 	if got := f.node().Status.Backlog; got != nil {
-		t.Errorf("the status has the backlog %v although nobody knows it", *got)
+		t.Errorf("the status has the backlog %v although Redis cannot be read", *got)
 	}
 	f.redisErr, f.backlog = nil, 1000
 	f.settle()
@@ -56,8 +56,8 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 	f.wantWorkers("without autoscaling", 9)
 }
 
-// TestOperatorStartsAnewWithoutTakingWorkersAway: what another operator wanted
-// before is not known, so what is there counts as wanted now.
+// TestOperatorStartsAnewWithoutTakingWorkersAway: a new operator does not know
+// the earlier numbers, so it starts from the current one.
 func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "workers: {autoscaling: {max: 5, targetBacklogPerWorker: 10, scaleDownDelaySeconds: 60}}")
@@ -71,8 +71,8 @@ func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
 	f.wantWorkers("a minute later", 1)
 }
 
-// TestAPIAutoscalerTakesOver: the number of replicas never falls to the
-// default in between, and is the autoscaler's from when it has set it.
+// TestAPIAutoscalerTakesOver checks that the number of replicas never falls to
+// the default during the change of owner.
 func TestAPIAutoscalerTakesOver(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {replicas: 3}")
@@ -81,7 +81,7 @@ func TestAPIAutoscalerTakesOver(t *testing.T) {
 		t.Helper()
 		f.settle()
 		if got := *f.deployment("node-api").Spec.Replicas; got != want {
-			t.Fatalf("there are to be %d API replicas, want %d", got, want)
+			t.Fatalf("%d API replicas are applied, want %d", got, want)
 		}
 	}
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
@@ -99,6 +99,6 @@ func TestAPIAutoscalerTakesOver(t *testing.T) {
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Autoscaling = nil })
 	replicas(3)
 	if f.find(&autoscalingv2.HorizontalPodAutoscaler{}, "node-api") {
-		t.Error("the autoscaler is still there")
+		t.Error("the autoscaler still exists")
 	}
 }

@@ -29,8 +29,8 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// connect makes the client that all tests share: each would ask the API server
-// anew for what it knows.
+// connect returns the client that all tests share. Each new client would
+// request the API server's list of kinds.
 var connect = sync.OnceValues(func() (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: newScheme()})
 })

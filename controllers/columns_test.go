@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPrinterColumns evaluates the columns on a node of which everything is
-// known, as the API server does for kubectl.
+// TestPrinterColumns prints a node with a complete status, as the API server
+// does for kubectl.
 func TestPrinterColumns(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {ingress: {host: farm.example.org}}\nworkers: {replicas: 3}")
@@ -26,7 +26,7 @@ func TestPrinterColumns(t *testing.T) {
 		if g := strings.Join(got[0], " "); g != headings {
 			t.Errorf("the headings are %s, want %s", g, headings)
 		}
-		// The age is what the clock says.
+		// The age depends on the clock.
 		if g := strings.Join(got[1][:len(got[1])-1], " "); g != values {
 			t.Errorf("the values are %s, want %s", g, values)
 		}

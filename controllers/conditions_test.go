@@ -20,13 +20,13 @@ var (
 	well    = facts{key: key, migration: done, api: running, workers: running}
 )
 
-// but is facts with a change.
+// but returns facts with a change.
 func but(f facts, change func(*facts)) facts {
 	change(&f)
 	return f
 }
 
-// TestVerdicts is a table for each condition's setter.
+// TestVerdicts checks the function of each condition.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	lost := &blocked{ReasonKeyMissing, "the key is gone"}
@@ -143,7 +143,7 @@ func TestReady(t *testing.T) {
 				t.Errorf("it is %s, want %s", got, tt.want)
 			}
 			if meta.FindStatusCondition(conditions, "example.org/Foreign") == nil {
-				t.Error("a foreign condition is gone")
+				t.Error("the foreign condition was deleted")
 			}
 			for _, condition := range v1alpha1.ConditionTypes {
 				if c := meta.FindStatusCondition(conditions, condition); c == nil || c.Reason == "" || c.Message == "" {
@@ -154,7 +154,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestTransitions holds that events tell of changes only.
+// TestTransitions checks that only changes cause events.
 func TestTransitions(t *testing.T) {
 	t.Parallel()
 	after := func(fs ...facts) []metav1.Condition {

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-// minimal is the least that the schema takes, beside what a test adds to it.
+// minimal is the smallest valid manifest.
 const minimal = `
 apiVersion: downstream.driveshare.org/v1alpha1
 kind: DownstreamNode
@@ -23,7 +23,7 @@ spec:
   redis: {urlSecretRef: {name: backends}}
 `
 
-// parse reads a manifest, and then spec laid over its spec.
+// parse reads a manifest and merges spec into its spec.
 func parse(t *testing.T, manifest, spec string) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
@@ -38,7 +38,7 @@ func parse(t *testing.T, manifest, spec string) *unstructured.Unstructured {
 	return u
 }
 
-// merge lays over onto base; a null takes a key away.
+// merge copies the values of over into base. A null deletes a key.
 func merge(base, over map[string]any) {
 	for k, v := range over {
 		below, isMap := v.(map[string]any)
@@ -101,16 +101,16 @@ func TestCRDRefusesBadResources(t *testing.T) {
 			u.SetNamespace(c.namespace)
 			err := c.Create(t.Context(), u)
 			if err == nil {
-				t.Fatal("the API server took it")
+				t.Fatal("the API server accepted it")
 			}
 			if !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("the message is\n%v\nand says nothing of %q", err, tt.want)
+				t.Errorf("the message is\n%v\nbut does not contain %q", err, tt.want)
 			}
 		})
 	}
 }
 
-// TestCRDTakes holds that the rules let through what stands at their edge.
+// TestCRDTakes checks values at the limits of the rules.
 func TestCRDTakes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -185,14 +185,15 @@ func TestCRDTakesTheSamples(t *testing.T) {
 	}
 }
 
-// unboundedUpstream are the parts of the schema that Kubernetes wrote. The
+// unboundedUpstream are the parts of the schema that Kubernetes defines. The
 // values of resources are its quantities.
 var unboundedUpstream = []string{
 	".spec.pods.affinity", ".spec.pods.tolerations[]", ".spec.pods.topologySpreadConstraints[]",
 	".resources.limits{}", ".resources.requests{}", ".status.conditions[]", ".metadata", ".apiVersion", ".kind",
 }
 
-// TestCRDBoundsEverything holds that nobody fills etcd through a field of ours.
+// TestCRDBoundsEverything checks that every field of the schema has a limit, so
+// that no object fills etcd.
 func TestCRDBoundsEverything(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(controlplane.Path("config/crd/bases/downstream.driveshare.org_downstreamnodes.yaml"))
@@ -223,7 +224,7 @@ func TestCRDBoundsEverything(t *testing.T) {
 		}
 	})
 	if fields < 100 {
-		t.Errorf("only %d fields were looked at", fields)
+		t.Errorf("only %d fields were checked", fields)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestEvaluationDatabases(t *testing.T) {
 		secret := &corev1.Secret{}
 		f.get(secret, name)
 		if len(secret.OwnerReferences) > 0 {
-			t.Errorf("the Secret %s goes with the node, and its volume does not", name)
+			t.Errorf("the Secret %s has an owner, but its volume does not", name)
 		}
 	}
 	secret := &corev1.Secret{}
@@ -32,14 +32,15 @@ func TestEvaluationDatabases(t *testing.T) {
 	if want := "@tcp(node-mysql." + f.namespace + ".svc:3306)/downstream"; !strings.Contains(string(secret.Data["dsn"]), want) {
 		t.Errorf("the data source name lacks %s", want)
 	}
-	// A node that is made again finds its volumes, so it needs the passwords.
+	// A node that is created again finds its volumes, so it needs the
+	// passwords.
 	f.deleteNode()
 	f.createNode(evaluation)
 	f.bringUp()
 	again := &corev1.Secret{}
 	f.get(again, "node-mysql")
 	if again.UID != secret.UID {
-		t.Error("the passwords were made anew")
+		t.Error("the passwords were replaced")
 	}
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "d", "url": "redis://r"}})
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {

@@ -21,8 +21,8 @@ import (
 	"github.com/driveshare/downstream-node/controllers"
 )
 
-// farm is a namespace with a node in it and an operator that is called by
-// hand. What kubelets and Kubernetes' own controllers would do, the test does.
+// farm is a namespace with a node and an operator that the test calls. The test
+// does the work of kubelets and of Kubernetes' own controllers.
 type farm struct {
 	*cluster
 	t        *testing.T
@@ -35,8 +35,8 @@ type farm struct {
 
 const operatorImage = "example.org/downstream-node:v1"
 
-// newFarm makes the Secret with the backends, and a node with spec laid over
-// the minimal one.
+// newFarm creates the Secret with the backends, and a node whose spec is the
+// minimal one with spec merged into it.
 func newFarm(t *testing.T, spec string) *farm {
 	t.Helper()
 	f := emptyFarm(t)
@@ -73,7 +73,7 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 
 func (f *farm) createNode(spec string) {
 	f.t.Helper()
-	// The keys of Merkle are made in no time.
+	// Merkle keys are fast to make.
 	u := parse(f.t, strings.Replace(minimal, "spec:", "spec:\n  heartbeat: {type: Merkle}", 1), spec)
 	u.SetNamespace(f.namespace)
 	f.ok(f.Create(f.t.Context(), u))
@@ -92,7 +92,7 @@ func (f *farm) create(object client.Object) {
 	f.ok(f.Create(f.t.Context(), object))
 }
 
-// find gets an object and says whether it is there.
+// find reads an object and reports whether it exists.
 func (f *farm) find(object client.Object, name string) bool {
 	f.t.Helper()
 	err := f.Get(f.t.Context(), client.ObjectKey{Namespace: f.namespace, Name: name}, object)
@@ -133,7 +133,7 @@ func (f *farm) edit(change func(*v1alpha1.DownstreamNodeSpec)) {
 	f.ok(f.Patch(f.t.Context(), node, before))
 }
 
-// reconcile calls the operator once.
+// reconcile runs one reconcile.
 func (f *farm) reconcile() error {
 	_, err := f.operator.Reconcile(f.t.Context(), f.request())
 	return err
@@ -143,8 +143,8 @@ func (f *farm) request() ctrl.Request {
 	return ctrl.Request{NamespacedName: client.ObjectKey{Namespace: f.namespace, Name: "node"}}
 }
 
-// settle calls the operator until it changes nothing any more, and plays the
-// garbage collector for the Jobs that it deletes.
+// settle runs reconciles until nothing changes any more. It also deletes the
+// Jobs that the operator deleted, as the garbage collector would.
 func (f *farm) settle() {
 	f.t.Helper()
 	last := ""
@@ -157,10 +157,10 @@ func (f *farm) settle() {
 		}
 		last = versions
 	}
-	f.t.Fatal("the operator does not come to rest")
+	f.t.Fatal("the operator does not stop making changes")
 }
 
-// collect does what the garbage collector does for foreground deletion.
+// collect finishes foreground deletions, as the garbage collector does.
 func (f *farm) collect() {
 	f.t.Helper()
 	jobs := &batchv1.JobList{}
@@ -173,7 +173,7 @@ func (f *farm) collect() {
 	}
 }
 
-// children are the objects that a node can have.
+// children lists the kinds of objects that a node can have.
 func children() []client.ObjectList {
 	lists := []client.ObjectList{}
 	for _, kind := range []string{
@@ -189,7 +189,7 @@ func children() []client.ObjectList {
 	return lists
 }
 
-// objects are all objects of the namespace that a node can have, as kind/name.
+// objects returns all objects in the namespace of those kinds, by kind/name.
 func (f *farm) objects() map[string]metav1.PartialObjectMetadata {
 	f.t.Helper()
 	objects := map[string]metav1.PartialObjectMetadata{}
@@ -207,8 +207,8 @@ func (f *farm) objects() map[string]metav1.PartialObjectMetadata {
 	return objects
 }
 
-// deleteNode deletes the node, and then as the garbage collector does what it
-// owns.
+// deleteNode deletes the node, and then its objects, as the garbage collector
+// does.
 func (f *farm) deleteNode() {
 	f.t.Helper()
 	f.ok(f.Delete(f.t.Context(), f.node()))
@@ -219,7 +219,7 @@ func (f *farm) deleteNode() {
 	}
 }
 
-// versions changes whenever an object of the namespace does.
+// versions returns a text that changes when an object in the namespace changes.
 func (f *farm) versions() string {
 	return fmt.Sprint(mapped(f.objects(), func(o metav1.PartialObjectMetadata) string { return o.ResourceVersion }))
 }
@@ -232,7 +232,7 @@ func mapped[K comparable, V, W any](m map[K]V, f func(V) W) map[K]W {
 	return out
 }
 
-// jobOf is the one Job of a role.
+// jobOf returns the only Job of a role.
 func (f *farm) jobOf(role string) *batchv1.Job {
 	f.t.Helper()
 	jobs := &batchv1.JobList{}
@@ -243,7 +243,7 @@ func (f *farm) jobOf(role string) *batchv1.Job {
 	return &jobs.Items[0]
 }
 
-// start gives a Job a pod at work.
+// start gives a Job a running pod.
 func (f *farm) start(job *batchv1.Job) {
 	f.t.Helper()
 	one, now := int32(1), metav1.Now()
@@ -254,7 +254,7 @@ func (f *farm) start(job *batchv1.Job) {
 	f.ok(f.Status().Update(f.t.Context(), job))
 }
 
-// finish ends a Job, well or not.
+// finish ends a Job with success or failure.
 func (f *farm) finish(job *batchv1.Job, well bool) {
 	f.t.Helper()
 	f.finishFor(job, well, "")
@@ -296,7 +296,7 @@ func (f *farm) run(name string) {
 	f.ok(f.Status().Update(f.t.Context(), d))
 }
 
-// bringUp takes a new node to where it is ready.
+// bringUp makes a new node ready.
 func (f *farm) bringUp() {
 	f.t.Helper()
 	f.settle()
@@ -317,7 +317,7 @@ func (f *farm) wantCondition(condition, status, reason string) {
 	}
 }
 
-// events are those that were sent since the last time.
+// events returns the events since the last call.
 func (f *farm) events() []string {
 	var sent []string
 	for {

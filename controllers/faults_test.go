@@ -20,16 +20,16 @@ import (
 
 var errInjected = errors.New("injected")
 
-// failing fails the write to the API server with the number fail.
+// failing fails one write to the API server, the one with the number fail.
 type failing struct {
 	client.Client
 	writes, fail int
 	failed       bool
 }
 
-// newFailing fails a write before it is carried out, or, where lost, carries it
-// out and loses the answer. Then only those are counted that are not the same
-// when they are made again: all but the applies of objects.
+// newFailing fails a write before it is executed. If lost is true, it executes
+// the write but loses the response; then it counts only writes that are not
+// idempotent, which are all except the applies of objects.
 func newFailing(c client.WithWatch, fail int, lost bool) *failing {
 	f := &failing{fail: fail}
 	write := func(do func() error) error {
@@ -63,9 +63,9 @@ func newFailing(c client.WithWatch, fail int, lost bool) *failing {
 	return f
 }
 
-// TestEveryWriteFailing takes a node through its life with the n-th write to
-// the API server failing, for every n. What is there in the end is the same
-// each time, with one key, which is the first.
+// TestEveryWriteFailing runs the life of a node once for each write, and fails
+// that write. The resulting objects must always be the same, with the first
+// key.
 func TestEveryWriteFailing(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []bool{false, true} {
@@ -75,14 +75,14 @@ func TestEveryWriteFailing(t *testing.T) {
 		f.live()
 		want := f.shape()
 		for n := 1; n <= none.writes; n++ {
-			t.Run(fmt.Sprintf("%d/answer lost: %v", n, lost), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%d/response lost: %v", n, lost), func(t *testing.T) {
 				t.Parallel()
 				f := newFarm(t, "")
 				c := newFailing(f.WithWatch, n, lost)
 				f.operator = f.newOperator(c)
 				f.live()
 				if !c.failed {
-					t.Error("no write was made to fail")
+					t.Error("no write failed")
 				}
 				if got := f.shape(); !slices.Equal(got, want) {
 					t.Errorf("there are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -92,7 +92,7 @@ func TestEveryWriteFailing(t *testing.T) {
 	}
 }
 
-// live takes a node through its life.
+// live runs the life of a node: creation, edits and a migration.
 func (f *farm) live() {
 	f.t.Helper()
 	f.persist()
@@ -120,8 +120,8 @@ func (f *farm) live() {
 	}
 }
 
-// persist calls the operator as a work queue does: again after an error, or
-// where it asks for it soon.
+// persist runs reconciles as a work queue does: again after an error, or when
+// the operator asks for it soon.
 func (f *farm) persist() {
 	f.t.Helper()
 	for range 10 {
@@ -134,17 +134,17 @@ func (f *farm) persist() {
 			f.t.Fatal(err)
 		}
 	}
-	f.t.Fatal("the operator does not come to rest")
+	f.t.Fatal("the operator does not stop making changes")
 }
 
-// noJobIsGoing says whether the operator waits for no Job to be gone, of which
-// a watch would have told it.
+// noJobIsGoing reports whether the operator does not wait for the deletion of a
+// Job. In production, a watch reports the deletion.
 func (f *farm) noJobIsGoing() bool {
 	c := meta.FindStatusCondition(f.node().Status.Conditions, v1alpha1.SchemaMigrated)
 	return c == nil || c.Reason != controllers.ReasonMigrationWaiting
 }
 
-// shape is the names of all objects, without the hashes in them, which hang on
+// shape returns the names of all objects without their hashes, which depend on
 // the key.
 func (f *farm) shape() []string {
 	f.t.Helper()
@@ -156,7 +156,7 @@ func (f *farm) shape() []string {
 	return names
 }
 
-// withoutHash is a name with a star for the hash at its end.
+// withoutHash replaces the hash at the end of a name by a star.
 func withoutHash(name string) string {
 	if cut := strings.LastIndex(name, "-"); len(name)-cut == 11 {
 		return name[:cut] + "-*"

@@ -12,7 +12,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// image is the image that a Deployment's pods have.
+// image returns the image of a Deployment's pods.
 func (f *farm) image(name string) string {
 	f.t.Helper()
 	return f.deployment(name).Spec.Template.Spec.Containers[0].Image
@@ -33,7 +33,7 @@ func TestMigrationGatesPods(t *testing.T) {
 	f.wantCondition("Ready", "False", "Migrating")
 	for name := range f.objects() {
 		if strings.HasPrefix(name, "Deployment/") {
-			t.Errorf("there is %s before the schema is", name)
+			t.Errorf("%s exists before the migration", name)
 		}
 	}
 	f.start(f.jobOf("migration"))
@@ -55,7 +55,7 @@ func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
 	f.wantCondition("Progressing", "True", "Migrating")
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 	if f.image("node-api") != operatorImage || f.image("node-workers") != operatorImage {
-		t.Error("pods have the new image before the schema is there")
+		t.Error("pods have the new image before the migration")
 	}
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(3)) })
 	f.settle()
@@ -68,7 +68,7 @@ func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
 		t.Error("pods do not have the new image")
 	}
 	if f.deployment("node-workers").Spec.Template.Annotations["example.org/mine"] != "x" {
-		t.Error("what somebody else set is gone")
+		t.Error("a field of another manager was deleted")
 	}
 }
 
@@ -86,7 +86,7 @@ func TestMigrationFails(t *testing.T) {
 	if f.image("node-api") != operatorImage {
 		t.Error("pods have the new image although the migration failed")
 	}
-	// To delete the Job is to have it tried again.
+	// Deleting the Job starts another attempt.
 	f.ok(f.Delete(t.Context(), failed, client.PropagationPolicy(metav1.DeletePropagationBackground)))
 	f.settle()
 	f.wantCondition("SchemaMigrated", "False", "Migrating")
@@ -111,13 +111,13 @@ func TestMigrationDeletedMidway(t *testing.T) {
 		t.Error("the Job was not made again")
 	}
 	f.bringUp()
-	// When it has completed, it may go.
+	// A completed Job may be deleted.
 	f.ok(f.Delete(t.Context(), f.jobOf("migration"), client.PropagationPolicy(metav1.DeletePropagationBackground)))
 	f.settle()
 	f.wantCondition("SchemaMigrated", "True", "Migrated")
 	for name := range f.objects() {
 		if strings.HasPrefix(name, "Job/") {
-			t.Errorf("%s was made although the schema is there", name)
+			t.Errorf("%s was created although the database is migrated", name)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestSpecChangedDuringMigration(t *testing.T) {
 	f.setImage("example.org/two")
 	f.wantCondition("SchemaMigrated", "False", "MigrationWaiting")
 	if f.jobOf("migration").UID != first.UID {
-		t.Fatal("two migrations could be at work at once")
+		t.Fatal("two migrations could run at the same time")
 	}
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
@@ -140,11 +140,11 @@ func TestSpecChangedDuringMigration(t *testing.T) {
 	if second.Name == first.Name || f.image("node-api") != operatorImage {
 		t.Fatal("the second migration was not made, or was not waited for")
 	}
-	// Nothing is at work in this one yet, so it is not waited for.
+	// This Job has no running pod, so the operator deletes it at once.
 	f.setImage("example.org/one")
 	third := f.jobOf("migration")
 	if third.Name != first.Name || third.UID == first.UID {
-		t.Fatal("the first migration counts for a schema that came after it")
+		t.Fatal("an old migration counts as the new one")
 	}
 	f.finish(third, true)
 	f.settle()
@@ -200,7 +200,7 @@ func TestWhitelist(t *testing.T) {
 	}
 }
 
-// TestConfigHash says what replaces pods and what does not.
+// TestConfigHash checks which changes replace pods.
 func TestConfigHash(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")

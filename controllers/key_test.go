@@ -17,7 +17,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
 
-// key is the Secret with the node's key, and the key's fingerprint.
+// key returns the Secret with the node's key, and the key's fingerprint.
 func (f *farm) key() (*corev1.Secret, string) {
 	f.t.Helper()
 	secret := &corev1.Secret{}
@@ -27,7 +27,7 @@ func (f *farm) key() (*corev1.Secret, string) {
 	return secret, schemes.Fingerprint(hb)
 }
 
-// newKeyFile is the file of a key that no node has.
+// newKeyFile returns the file of a new key.
 func newKeyFile(t *testing.T, scheme heartbeat.Type) []byte {
 	t.Helper()
 	hb, err := schemes.New(scheme, nil)
@@ -37,7 +37,7 @@ func newKeyFile(t *testing.T, scheme heartbeat.Type) []byte {
 	return schemes.MarshalFile(hb)
 }
 
-// copyOf is a Secret as it is restored from a backup.
+// copyOf returns a Secret as a backup restores it.
 func copyOf(secret *corev1.Secret) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret.Name}, Data: secret.Data}
 }
@@ -78,7 +78,7 @@ func TestKeyDeleted(t *testing.T) {
 		t.Fatal("another key was made")
 	}
 	if f.deployment("node-api").ResourceVersion != pods {
-		t.Error("the API was changed, which has the key still")
+		t.Error("the API was changed, although it has the key")
 	}
 	f.create(copyOf(secret))
 	f.settle()
@@ -108,8 +108,8 @@ func TestKeyChanged(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 }
 
-// TestKeyRestoredLate has a node made before its backup is put in, on a
-// database that belongs to the key of the backup.
+// TestKeyRestoredLate creates a node before its backup is restored. The
+// database has the key of the backup.
 func TestKeyRestoredLate(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
@@ -124,14 +124,14 @@ func TestKeyRestoredLate(t *testing.T) {
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
 	if f.find(&corev1.Secret{}, made.Name) {
-		t.Fatal("another key was made in the way of the backup")
+		t.Fatal("another key was made before the backup was restored")
 	}
 	backup := copyOf(made)
 	backup.Data = map[string][]byte{"heartbeat.json": newKeyFile(t, heartbeat.Merkle)}
 	f.create(backup)
 	f.settle()
 	if right := f.jobOf("migration"); right.Name == wrong.Name {
-		t.Error("the database was not asked about the key of the backup")
+		t.Error("no migration checked the key of the backup")
 	}
 	f.bringUp()
 	if _, fingerprint := f.key(); f.node().Status.HeartbeatKey.Fingerprint != fingerprint {
@@ -151,9 +151,9 @@ func TestKeySuppliedByTheUser(t *testing.T) {
 	f.ok(f.Update(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "mine"}, Data: map[string][]byte{"k": newKeyFile(t, heartbeat.Merkle)}}))
 	f.bringUp()
 	if f.find(&corev1.Secret{}, "node-heartbeat-key") {
-		t.Error("the operator made a key of its own")
+		t.Error("the operator made a key")
 	}
-	// To take the reference away is to ask for another key.
+	// Without the reference, the spec asks for another key.
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
@@ -165,7 +165,7 @@ func TestKeySuppliedByTheUser(t *testing.T) {
 func TestKeyRaced(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
-	// Somebody restores the key at the moment in which the operator makes one.
+	// Another client restores the key while the operator makes one.
 	file := newKeyFile(t, heartbeat.Merkle)
 	var once sync.Once
 	f.operator = f.newOperator(interceptor.NewClient(f.WithWatch, interceptor.Funcs{
@@ -183,8 +183,8 @@ func TestKeyRaced(t *testing.T) {
 	}
 }
 
-// TestKeyIsNotMadeFromOldNews has a cache that does not know yet that the node
-// has a key, whose Secret is gone.
+// TestKeyIsNotMadeFromOldNews uses a stale cache: it does not show that the
+// node had a key, whose Secret was deleted.
 func TestKeyIsNotMadeFromOldNews(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")

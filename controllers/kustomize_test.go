@@ -14,7 +14,8 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-// documents are what kustomize makes of a folder, by kind and name.
+// documents returns the objects that kustomize makes of a directory, by kind
+// and name.
 func documents(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -28,8 +29,8 @@ func documents(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// TestOverlayChangesTheImage holds that an overlay's image is all there is:
-// nothing else tells the operator of another, so nodes get the same.
+// TestOverlayChangesTheImage checks that an overlay's image also applies to
+// nodes: no argument names another image.
 func TestOverlayChangesTheImage(t *testing.T) {
 	t.Parallel()
 	overlay := t.TempDir()
@@ -61,8 +62,9 @@ func TestOverlayChangesTheImage(t *testing.T) {
 	}
 }
 
-// TestOperatorIsTakenAwayAlone holds that config/operator is config/default
-// without what nodes go with: their definition, and the operator's namespace.
+// TestOperatorIsTakenAwayAlone compares config/operator with config/default. It
+// must lack only the CRD and the operator's namespace, whose deletion would
+// delete nodes.
 func TestOperatorIsTakenAwayAlone(t *testing.T) {
 	t.Parallel()
 	all, alone := documents(t, controlplane.Path("config/default")), documents(t, controlplane.Path("config/operator"))
@@ -72,7 +74,7 @@ func TestOperatorIsTakenAwayAlone(t *testing.T) {
 			t.Errorf("%s is deleted: %t", name, ok)
 		}
 		if !kept && strings.TrimSpace(alone[name]) != strings.TrimSpace(document) {
-			t.Errorf("%s is another", name)
+			t.Errorf("%s differs", name)
 		}
 	}
 	if len(all) != len(alone)+2 {

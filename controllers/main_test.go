@@ -15,8 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-// One API server serves all tests of the package; each test has a namespace
-// of its own.
+// One API server serves all tests of the package. Each test has its own
+// namespace.
 var (
 	env    *envtest.Environment
 	config *rest.Config

@@ -19,8 +19,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// startManager runs the operator as it runs in production, but for a
-// namespace only and without leader election, until the test ends.
+// startManager runs the operator until the test ends, as in production, but in
+// one namespace and without leader election.
 func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 	t.Helper()
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
@@ -54,9 +54,9 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 
 var eventually = testenv.WaitFor
 
-// TestManager runs the operator in one namespace under the very permissions
-// that config/rbac gives it there, and so shows that these are enough, that
-// every watch works, and that another namespace is left alone.
+// TestManager runs the operator in one namespace with exactly the permissions
+// of config/rbac. It checks that they are enough, that every watch works, and
+// that the operator ignores another namespace.
 func TestManager(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
@@ -96,6 +96,6 @@ func TestManager(t *testing.T) {
 		return next != nil && next.Name != first
 	})
 	if got := other.shape(); len(got) != 2 {
-		t.Errorf("in a namespace that is none of the operator's there are %v", got)
+		t.Errorf("another namespace has the objects %v", got)
 	}
 }

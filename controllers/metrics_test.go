@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// series are the names of the metrics that there are of the farm's node.
+// series returns the names of the metrics of the farm's node.
 func (f *farm) series() []string {
 	f.t.Helper()
 	families, err := metrics.Registry.Gather()
@@ -39,6 +39,6 @@ func TestMetricsComeAndGoWithTheNode(t *testing.T) {
 	f.deleteNode()
 	f.ok(f.reconcile())
 	if got := f.series(); len(got) > 0 {
-		t.Errorf("of a node that is gone there are %v", got)
+		t.Errorf("a deleted node has the metrics %v", got)
 	}
 }

@@ -99,7 +99,7 @@ func TestDriftIsRepairedAndForeignFieldsStay(t *testing.T) {
 		t.Errorf("the image is %s, want %s", got, want)
 	}
 	if d.Annotations["example.org/note"] != "mine" || d.Spec.Template.Annotations["example.org/restarted"] != "now" {
-		t.Errorf("what somebody else set is gone: %v, %v", d.Annotations, d.Spec.Template.Annotations)
+		t.Errorf("a field of another manager was deleted: %v, %v", d.Annotations, d.Spec.Template.Annotations)
 	}
 	f.get(&policyv1.PodDisruptionBudget{}, "node-api")
 }
@@ -123,7 +123,7 @@ func TestScaleChangesWorkersOnly(t *testing.T) {
 	f.ok(f.SubResource("scale").Update(t.Context(), f.node(), client.WithSubResourceBody(scale)))
 	f.settle()
 	if got := *f.deployment("node-workers").Spec.Replicas; got != 4 {
-		t.Errorf("there are to be %d workers, want 4", got)
+		t.Errorf("%d workers are applied, want 4", got)
 	}
 	if got := f.deployment("node-api").ResourceVersion; got != api {
 		t.Error("the API was changed")
@@ -132,7 +132,7 @@ func TestScaleChangesWorkersOnly(t *testing.T) {
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(1)) })
 	f.settle()
 	if f.find(&policyv1.PodDisruptionBudget{}, "node-workers") {
-		t.Error("one worker has a disruption budget, which would keep a node drain from ending")
+		t.Error("one worker has a disruption budget, so a node drain could never end")
 	}
 }
 
@@ -149,7 +149,7 @@ func TestOwnershipClash(t *testing.T) {
 	live := &corev1.Service{}
 	f.get(live, "node-api")
 	if live.ResourceVersion != theirs.ResourceVersion {
-		t.Error("somebody else's Service was changed")
+		t.Error("the Service of another owner was changed")
 	}
 	f.ok(f.Delete(t.Context(), live))
 	f.bringUp()
@@ -160,7 +160,7 @@ func TestObjectsKeptFromADeletedNodeAreTaken(t *testing.T) {
 	f := newFarm(t, "")
 	f.bringUp()
 	node := f.node()
-	// What kubectl delete --cascade=orphan comes to.
+	// `kubectl delete --cascade=orphan` has this effect.
 	for _, object := range f.objects() {
 		if metav1.IsControlledBy(&object, node) {
 			f.ok(f.Patch(t.Context(), &object, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`))))
@@ -184,7 +184,7 @@ func TestForeignConditionsSurvive(t *testing.T) {
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	if !meta.IsStatusConditionTrue(f.node().Status.Conditions, "example.org/Audited") {
-		t.Error("the auditor's condition is gone")
+		t.Error("the auditor's condition was deleted")
 	}
 	for _, entry := range f.node().ManagedFields {
 		if entry.Manager == controllers.FieldOwner && entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), "Audited") {
@@ -248,7 +248,7 @@ func TestEdgesComeAndGo(t *testing.T) {
 	f.settle()
 	for name := range f.objects() {
 		if strings.HasPrefix(name, "Ingress/") || strings.HasPrefix(name, "NetworkPolicy/") {
-			t.Errorf("%s is still there", name)
+			t.Errorf("%s still exists", name)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// install makes the API server know a kind, with a schema that takes all.
+// install adds a kind to the API server, with a schema that accepts everything.
 func install(t *testing.T, group, version, kind string) {
 	t.Helper()
 	plural := strings.ToLower(kind) + "s"
@@ -39,8 +39,8 @@ func install(t *testing.T, group, version, kind string) {
 	}
 }
 
-// TestOptionalKinds goes from a cluster that knows neither kind to one that
-// knows both. It is the only test that asks for them.
+// TestOptionalKinds installs both kinds on a cluster without them. No other
+// test uses these kinds.
 func TestOptionalKinds(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {gateway: {parentRefs: [{name: public}]}}\nmonitoring: {serviceMonitor: {enabled: true, labels: {release: p}}}")
@@ -66,7 +66,7 @@ func TestOptionalKinds(t *testing.T) {
 	f.ok(f.Patch(t.Context(), f.node(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"api":{"gateway":null},"monitoring":{"serviceMonitor":{"enabled":false}}}}`))))
 	f.settle()
 	if f.find(object(desired.HTTPRouteKind.GroupVersion().String(), "HTTPRoute"), "node-api") || f.find(object(desired.ServiceMonitorKind.GroupVersion().String(), "ServiceMonitor"), "node") {
-		t.Error("what is no longer asked for is still there")
+		t.Error("an object that is no longer wanted still exists")
 	}
 }
 
@@ -77,7 +77,7 @@ func object(apiVersion, kind string) *unstructured.Unstructured {
 	return u
 }
 
-// bringUpAgain runs what has been rolled out.
+// bringUpAgain makes the pods of the last rollout available.
 func (f *farm) bringUpAgain() {
 	f.t.Helper()
 	f.settle()

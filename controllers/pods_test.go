@@ -12,7 +12,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// pod makes a pod from a template, with its container in a state.
+// pod creates a pod from a template, with its container in a state.
 func (f *farm) pod(owner *batchv1.Job, template corev1.PodTemplateSpec, state corev1.ContainerState) {
 	f.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "pod-", Labels: template.Labels}, Spec: template.Spec}
@@ -25,7 +25,7 @@ func (f *farm) pod(owner *batchv1.Job, template corev1.PodTemplateSpec, state co
 	f.ok(f.Status().Update(f.t.Context(), pod))
 }
 
-// attempt has a pod of a Job fail with some last lines, and others come.
+// attempt adds a failed pod to a Job, with the last lines of its log.
 func (f *farm) attempt(job *batchv1.Job, lines string) {
 	f.t.Helper()
 	job.Status.Failed++
@@ -45,7 +45,7 @@ func (f *farm) wantMessage(condition string, parts ...string) {
 	f.t.Helper()
 	for _, part := range parts {
 		if message := f.message(condition); !strings.Contains(message, part) {
-			f.t.Errorf("%s says %q, and not %q", condition, message, part)
+			f.t.Errorf("%s is %q and does not contain %q", condition, message, part)
 		}
 	}
 }
@@ -70,8 +70,8 @@ func TestFailingMigration(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 }
 
-// TestFailingWhitelist takes a list with an error in it from its first attempt
-// to its last, while farmers farm.
+// TestFailingWhitelist loads a faulty list, from the first attempt to the last,
+// while farmers farm.
 func TestFailingWhitelist(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "whitelist: {configMapRef: {name: list}}")

@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// asOperator is the test API server as seen by an account that has, in the
-// farm's namespace, the permissions of config/rbac/role.yaml.
+// asOperator returns the configuration of an account that has, in the farm's
+// namespace, the permissions of config/rbac/role.yaml.
 func (f *farm) asOperator() *rest.Config {
 	f.t.Helper()
 	text, err := os.ReadFile(controlplane.Path("config/rbac/role.yaml"))
@@ -68,8 +68,8 @@ func kubectl(t *testing.T, stdin string, args ...string) string {
 	return string(out)
 }
 
-// TestPermissions installs config/default and config/namespaced and holds what
-// the operator may do by them to golden lists.
+// TestPermissions installs config/default and config/namespaced and compares
+// the operator's permissions with golden lists.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	kubectl(t, "", "create", "namespace", "elsewhere")
@@ -102,14 +102,14 @@ func TestPermissions(t *testing.T) {
 	can("can-i-elsewhere.txt", "elsewhere")
 }
 
-// permissions is what an account may do in a namespace beyond what everybody
-// may, a line each.
+// permissions returns the permissions of an account in a namespace, except
+// those that every account has, one in a line.
 func permissions(t *testing.T, account, namespace string) string {
 	t.Helper()
 	list := func(account string) []string {
 		var lines []string
 		for line := range strings.Lines(kubectl(t, "", "auth", "can-i", "--list", "--no-headers", account, "-n", namespace)) {
-			// Verbs of two roles come in either order.
+			// The order of the verbs of two roles varies.
 			line = strings.Join(strings.Fields(line), " ")
 			cut := strings.LastIndex(line, "[") + 1
 			verbs := strings.Fields(strings.TrimSuffix(line[cut:], "]"))
@@ -124,7 +124,7 @@ func permissions(t *testing.T, account, namespace string) string {
 	return strings.Join(own, "\n") + "\n"
 }
 
-// TestNoWildcards holds every role that is installed.
+// TestNoWildcards checks every installed role.
 func TestNoWildcards(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"default", "namespaced"} {

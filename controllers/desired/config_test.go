@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// load reads a role's configuration as the processes do: strictly, with the
-// files where the pods have them.
+// load reads a role's configuration as the processes do, with the files at the
+// paths of the pods.
 func load(t *testing.T, n *Node, role Role) app.Config {
 	t.Helper()
 	root := t.TempDir()
@@ -51,8 +51,8 @@ func TestConfigIsTaken(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreTheNodes holds the defaults of the schema to those of the
-// processes: a minimal resource behaves as an empty file.
+// TestDefaultsAreTheNodes compares the defaults of the schema with those of the
+// processes: a minimal resource has the effect of an empty file.
 func TestDefaultsAreTheNodes(t *testing.T) {
 	t.Parallel()
 	n := sample(t, "minimal")
@@ -91,8 +91,8 @@ func TestConfigFollowsTheSpec(t *testing.T) {
 	}
 }
 
-// TestPodsOutliveTheirShutdown holds that a kubelet never kills a process that
-// is still within the time it gives itself.
+// TestPodsOutliveTheirShutdown checks that the kubelet does not kill a process
+// before its own timeouts end.
 func TestPodsOutliveTheirShutdown(t *testing.T) {
 	t.Parallel()
 	for _, n := range []*Node{sample(t, "minimal"), node(t, overrides)} {
@@ -108,8 +108,7 @@ func TestPodsOutliveTheirShutdown(t *testing.T) {
 	}
 }
 
-// TestHashes says for each edit what it replaces, and with that what it does
-// not.
+// TestHashes checks which names and hashes each edit changes.
 func TestHashes(t *testing.T) {
 	t.Parallel()
 	hashes := func(n *Node) map[string]string {

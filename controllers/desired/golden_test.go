@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// sample is a node as one of config/samples asks for it.
+// sample returns the node of a file in config/samples.
 func sample(t *testing.T, name string) *Node {
 	t.Helper()
 	text, err := os.ReadFile(controlplane.Path("config/samples", name+".yaml"))
@@ -44,7 +44,7 @@ func node(t *testing.T, manifest string) *Node {
 	}
 }
 
-// everything is each builder that has something to build from a node, by the
+// everything returns the result of each builder that applies to a node, by the
 // name of its golden file.
 func everything(n *Node) map[string]any {
 	two := int32(2)
@@ -89,7 +89,7 @@ func everything(n *Node) map[string]any {
 	return objects
 }
 
-// overrides uses what the samples do not.
+// overrides sets the fields that the samples do not set.
 const overrides = `
 apiVersion: downstream.driveshare.org/v1alpha1
 kind: DownstreamNode
@@ -166,11 +166,11 @@ func golden(t *testing.T, path string, built any) {
 		t.Fatalf("%v; write it with go test -update", err)
 	}
 	if string(got) != string(want) {
-		t.Errorf("%s is no longer what is built; see go test -update and git diff:\n%s", path, got)
+		t.Errorf("%s differs from the built object; run go test -update and see git diff:\n%s", path, got)
 	}
 }
 
-// TestNoGoldenIsLeftOver keeps files that no builder makes from staying.
+// TestNoGoldenIsLeftOver fails for a golden file without a builder.
 func TestNoGoldenIsLeftOver(t *testing.T) {
 	t.Parallel()
 	wanted := map[string]bool{}

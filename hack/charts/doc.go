@@ -1,5 +1,4 @@
-// Package charts holds the Helm chart to what the rest of the project is: its
-// dashboard and alerts to the metrics that the code exports, what it renders to
-// golden files, and the troubleshooting page to every alert and every reason of
-// a condition.
+// Package charts tests the Helm chart: its dashboard and alerts against the
+// exported metrics, its rendered templates against golden files, and the
+// troubleshooting page against every alert and every condition reason.
 package charts

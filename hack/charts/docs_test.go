@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRunbooks holds that whoever is woken by an alert finds its section, by
-// the address that the alert carries.
+// TestRunbooks checks that docs/runbooks.md has a section for each alert, at
+// the address in the alert.
 func TestRunbooks(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/runbooks.md")
@@ -29,8 +29,8 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestTroubleshooting holds that whoever sees a reason or an event finds it in
-// the page.
+// TestTroubleshooting checks that the page explains every reason of a condition
+// and every event.
 func TestTroubleshooting(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/troubleshooting.md")
@@ -43,13 +43,13 @@ func TestTroubleshooting(t *testing.T) {
 	}
 	for _, word := range words {
 		if !strings.Contains(string(page), "`"+word+"`") {
-			t.Errorf("docs/troubleshooting.md says nothing of %s", word)
+			t.Errorf("docs/troubleshooting.md does not explain %s", word)
 		}
 	}
 }
 
-// reasons is every reason that the operator gives: the constants of that name,
-// and what its notes say.
+// reasons returns every reason that the operator uses: the constants with that
+// prefix, and the reasons of its notes.
 func reasons(t *testing.T) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../controllers/*.go")

@@ -29,14 +29,14 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// series is the metrics that there are, each with the names of its labels.
+// series maps each metric to the names of its labels.
 type series map[string][]string
 
-// scraped is what Prometheus adds to every series.
+// scraped are the labels that Prometheus adds to every series.
 var scraped = []string{"namespace", "job", "pod", "instance", "le"}
 
-// exported is the metrics of a node at work, scraped from its processes' private
-// port, and of the operator, taken from its registry.
+// exported returns the metrics of a working node, scraped from its private
+// port, and those of the operator, from its registry.
 func exported(t *testing.T) series {
 	t.Helper()
 	all := series{}
@@ -61,8 +61,8 @@ func exported(t *testing.T) series {
 	return all
 }
 
-// description is how client_golang prints a metric's description, which does
-// not tell its parts otherwise.
+// description matches the text form of a metric's description. client_golang
+// has no other access to its parts.
 var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 
 func described(t *testing.T, registry prometheus.Collector) series {
@@ -80,7 +80,7 @@ func described(t *testing.T, registry prometheus.Collector) series {
 	return all
 }
 
-// scrapeNode runs a node with a few farmers until it has judged an answer.
+// scrapeNode runs a node with a few farmers until it has reached a verdict.
 func scrapeNode(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	dir := t.TempDir()
@@ -129,9 +129,9 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// TestQueries holds that every metric and label which the dashboard and the
-// alerts ask for is there to be asked for: a panel whose metric was renamed
-// stays empty without a word, and an alert never fires.
+// TestQueries checks that every metric and label in the dashboard and the
+// alerts exists. Otherwise a panel would stay empty and an alert would never
+// fire.
 func TestQueries(t *testing.T) {
 	t.Parallel()
 	there := exported(t)
@@ -181,7 +181,7 @@ func parts(selector []*labels.Matcher) (name string, asked []string) {
 	return name, asked
 }
 
-// queries is every query of dashboard and alerts, by where it stands.
+// queries returns every query of the dashboard and the alerts, by its place.
 func queries(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

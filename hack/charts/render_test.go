@@ -17,8 +17,8 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const chart = "../../charts/downstream-node"
 
-// helm runs Helm: the program that HELM names, or the one on the PATH, or one
-// that is built from its module, which takes minutes once.
+// helm runs Helm: the program in HELM, or the one on the PATH, or one built
+// from its module. The first build takes minutes.
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	command := []string{"go", "run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}
@@ -48,8 +48,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestRender holds what the chart renders to golden files. The definition is
-// left out: hack/chart-sync takes it over as it is.
+// TestRender compares the rendered chart with golden files, without the CRD,
+// which hack/generate copies.
 func TestRender(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]string{
@@ -103,7 +103,7 @@ metrics: {enabled: false}
 	}
 }
 
-// TestSameImage holds that kustomize installs the image that the chart installs.
+// TestSameImage checks that kustomize and the chart install the same image.
 func TestSameImage(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../config/manager/kustomization.yaml")
@@ -125,8 +125,8 @@ func TestSameImage(t *testing.T) {
 	}
 }
 
-// TestDefinition holds that the definition outlives the chart unless somebody
-// asked for something else.
+// TestDefinition checks that the CRD stays when the chart is uninstalled,
+// unless a value says otherwise.
 func TestDefinition(t *testing.T) {
 	t.Parallel()
 	const keep = "helm.sh/resource-policy: keep"
@@ -141,7 +141,7 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
-// TestRefusesValues holds that a slip in the values is told and not swallowed.
+// TestRefusesValues checks that mistakes in the values cause an error.
 func TestRefusesValues(t *testing.T) {
 	t.Parallel()
 	for args, says := range map[string]string{
