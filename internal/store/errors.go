@@ -108,6 +108,7 @@ func kindOf(err error) errorKind {
 var mysqlKinds = map[uint16]errorKind{
 	1205: transient, // lock wait timeout
 	1213: transient, // deadlock
+	1048: transient, // NULL in a NOT NULL column: from execExactly, because another transaction took rows
 	1020: transient, // record has changed since last read (MariaDB's snapshot isolation)
 
 	1053: lost, // server shutdown in progress

@@ -124,11 +124,9 @@ func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]takenChunk, e
 			return nil, err
 		}
 		if len(batch) > 0 {
-			ids := make([]int64, len(batch))
-			for i := range batch {
-				ids[i] = batch[i].ID
-			}
-			if err := t.exec("DELETE FROM chunks WHERE id IN " + idList(ids)); err != nil {
+			// Not all databases that accept SKIP LOCKED lock the rows; TiDB does not.
+			ids := idsOf(batch, func(c takenChunk) int64 { return c.ID })
+			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)); err != nil {
 				return nil, err
 			}
 		}

@@ -211,3 +211,28 @@ func TestHandOutAtOnce(t *testing.T) {
 		f.checkInvariant(t)
 	})
 }
+
+// On a database that ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same
+// chunks. The later one must fail, whether or not it is pipelined.
+func TestDeleteOfTakenChunksFails(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		f.stock(t, 8, 8)
+		var ids []int64
+		must(t, f.read.Raw("SELECT id FROM chunks").Scan(&ids).Error)
+		remove := func(n int, ids ...int64) error {
+			return f.pipelined(t.Context(), func(tx *tx) error {
+				return tx.execExactly(n, "DELETE FROM chunks WHERE id IN "+idList(ids))
+			})
+		}
+		if err := remove(2, ids[0], 1<<40); err == nil {
+			t.Error("one row was deleted in place of two")
+		}
+		if n := f.count(t, "chunks", "1 = 1"); n != 2 {
+			t.Errorf("%d chunks after a transaction that failed, want 2", n)
+		}
+		must(t, remove(2, ids...))
+		if n := f.count(t, "chunks", "1 = 1"); n != 0 {
+			t.Errorf("%d chunks left", n)
+		}
+	})
+}

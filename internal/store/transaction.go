@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -78,6 +79,23 @@ func (t *tx) count(s statement) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// execExactly runs a statement that must find n rows: if it does not, the
+// transaction fails. A pipelined transaction does not learn the number, so a
+// second statement violates NOT NULL if it is wrong.
+func (t *tx) execExactly(n int, text string) error {
+	if t.pipelined {
+		if err := t.exec(text); err != nil {
+			return err
+		}
+		return t.exec("INSERT INTO ips (ip) SELECT NULL FROM DUAL WHERE ROW_COUNT() <> ?", n)
+	}
+	found, err := t.execCount(text)
+	if err == nil && found != int64(n) {
+		err = fmt.Errorf("%d rows, not %d: %s", found, n, text)
+	}
+	return err
 }
 
 // insertID runs an INSERT of one row now and returns the row's id.
