@@ -1,11 +1,10 @@
-// Package keyring holds a node's heartbeat keys: it reads their files, makes
-// them known to the store and finds the key that a token, a chunk or a
-// contract was made with.
+// Package keyring holds a node's heartbeat keys: it reads their files, registers
+// them with the store and finds the key of a token, a chunk or a contract.
 //
-// A node may hold several keys, of both schemes. The first is the one that new
-// tokens get; the others are honoured for as long as their contracts live. The
-// invariant: a node never runs without a key that its database knows, for a
-// contract cannot be verified without the key it was encoded with.
+// A node may have several keys, of both schemes. New tokens get the first; the
+// others are needed while contracts encoded with them live. The invariant: a node
+// never runs without a key that its database knows, because it could not verify
+// the contracts of that key.
 package keyring
 
 import (
@@ -21,20 +20,20 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Key is a heartbeat under the id that the store gave it.
+// Key is a heartbeat key and its id in the store.
 type Key struct {
 	heartbeat.Heartbeat
 	ID int64
 }
 
-// Ring is the keys of a node. It does not change once it is made.
+// Ring holds the keys of a node. It is immutable.
 type Ring struct {
 	keys []Key
 	byID map[int64]Key
 }
 
-// New registers the heartbeats with the store and puts them on a ring in the
-// order given.
+// New registers the heartbeats with the store and returns a ring of them in the
+// same order.
 func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*Ring, error) {
 	if len(heartbeats) == 0 {
 		return nil, errors.New("no heartbeat key: set heartbeat.keyFiles, or make a key with `downstream-node heartbeat new`")
@@ -56,14 +55,14 @@ func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat,
 	return r, nil
 }
 
-// Current is the key that new tokens get.
+// Current returns the key of new tokens.
 func (r *Ring) Current() Key { return r.keys[0] }
 
-// All are the keys in order, the current one first.
+// All returns the keys in order, the current one first.
 func (r *Ring) All() []Key { return r.keys }
 
-// Key finds the key with this id. It is missing only where another process
-// registered it after this one started.
+// Key finds the key with this id. It fails only if another process registered the
+// key after this one started.
 func (r *Ring) Key(id int64) (Key, error) {
 	key, ok := r.byID[id]
 	if !ok {
@@ -97,9 +96,9 @@ func load(path string) (heartbeat.Heartbeat, error) {
 	return hb, nil
 }
 
-// LoadOrCreate reads the heartbeat file at path, and makes it with a fresh key
-// where there is none. It never replaces a file: of two processes that start
-// together, one makes the key and both read it.
+// LoadOrCreate reads the heartbeat file at path. If there is none, it creates it
+// with a new key. It never replaces a file: if two processes start together, one
+// creates the key and both read it.
 func LoadOrCreate(path string, t heartbeat.Type, checkFraction float64) (heartbeat.Heartbeat, error) {
 	hb, err := load(path)
 	if !errors.Is(err, os.ErrNotExist) {
@@ -114,7 +113,7 @@ func LoadOrCreate(path string, t heartbeat.Type, checkFraction float64) (heartbe
 	return load(path)
 }
 
-// create writes a file that did not exist, whole or not at all.
+// create writes a new file, completely or not at all. It fails if the file exists.
 func create(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -128,5 +127,5 @@ func create(path string, content []byte) error {
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path) // refuses to replace, where rename would not
+	return os.Link(tmp.Name(), path) // unlike a rename, never replaces a file
 }

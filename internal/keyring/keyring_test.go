@@ -45,7 +45,7 @@ func onEach(t *testing.T, test func(t *testing.T, st *store.Store)) {
 	})
 }
 
-func TestRingFindsKeysByTheIDOfTheStore(t *testing.T) {
+func TestRingFindsKeysByID(t *testing.T) {
 	onEach(t, func(t *testing.T, st *store.Store) {
 		one, two := newKey(t), newKey(t)
 		ring, err := New(t.Context(), st, []heartbeat.Heartbeat{one, two}, now)
@@ -56,23 +56,23 @@ func TestRingFindsKeysByTheIDOfTheStore(t *testing.T) {
 		first, err := ring.Key(ring.Current().ID)
 		must(t, err)
 		if schemes.Fingerprint(first) != schemes.Fingerprint(one) {
-			t.Error("the current key is not the first")
+			t.Error("the current key is not the first key")
 		}
 		if _, err := ring.Key(1000); err == nil {
-			t.Error("a key that nobody registered is found")
+			t.Error("found a key that was not registered")
 		}
-		// The same keys in another order keep their ids, and the new first one
-		// is what new tokens get.
-		turned, err := New(t.Context(), st, []heartbeat.Heartbeat{two, one}, now)
+		// The same keys in another order keep their ids. New tokens get the new
+		// first key.
+		reordered, err := New(t.Context(), st, []heartbeat.Heartbeat{two, one}, now)
 		must(t, err)
-		if turned.Current().ID != ring.All()[1].ID || turned.All()[1].ID != ring.Current().ID {
-			t.Errorf("ids %d and %d, they were %d and %d", turned.All()[0].ID, turned.All()[1].ID, ring.All()[0].ID, ring.All()[1].ID)
+		if reordered.Current().ID != ring.All()[1].ID || reordered.All()[1].ID != ring.Current().ID {
+			t.Errorf("ids %d and %d, before %d and %d", reordered.All()[0].ID, reordered.All()[1].ID, ring.All()[0].ID, ring.All()[1].ID)
 		}
 	})
 }
 
-// A node must not run without a key that contracts were made with.
-func TestRingWithoutAKnownKeyIsRefused(t *testing.T) {
+// A node must not run without a key of its contracts.
+func TestRingWithoutAKnownKeyFails(t *testing.T) {
 	onEach(t, func(t *testing.T, st *store.Store) {
 		one, two := newKey(t), newKey(t)
 		_, err := New(t.Context(), st, []heartbeat.Heartbeat{one}, now)
@@ -83,7 +83,7 @@ func TestRingWithoutAKnownKeyIsRefused(t *testing.T) {
 		_, err = New(t.Context(), st, []heartbeat.Heartbeat{two, one}, now)
 		must(t, err)
 		if _, err := New(t.Context(), st, nil, now); err == nil || !strings.Contains(err.Error(), "heartbeat.keyFiles") {
-			t.Errorf("no keys at all: %v", err)
+			t.Errorf("no keys: %v", err)
 		}
 	})
 }
@@ -100,7 +100,7 @@ func TestLoad(t *testing.T) {
 	loaded, err := Load([]string{good, good})
 	must(t, err)
 	if len(loaded) != 2 || schemes.Fingerprint(loaded[1]) != schemes.Fingerprint(hb) {
-		t.Errorf("%d keys, of which the last is %s", len(loaded), schemes.Fingerprint(loaded[1]))
+		t.Errorf("%d keys, the last one is %s", len(loaded), schemes.Fingerprint(loaded[1]))
 	}
 	for _, bad := range []string{public, garbage, filepath.Join(dir, "none"), dir} {
 		if _, err := Load([]string{good, bad}); err == nil || !strings.Contains(err.Error(), bad) {
@@ -111,34 +111,34 @@ func TestLoad(t *testing.T) {
 
 func TestLoadOrCreateNeverReplacesAKey(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "made", "on", "the way", "heartbeat.json")
+	path := filepath.Join(t.TempDir(), "new", "folders", "with space", "heartbeat.json")
 	first, err := LoadOrCreate(path, heartbeat.Merkle, 0.01)
 	must(t, err)
 	again, err := LoadOrCreate(path, heartbeat.Swizzle, 0.5)
 	must(t, err)
 	if schemes.Fingerprint(first) != schemes.Fingerprint(again) {
-		t.Error("the second time gave another key")
+		t.Error("the second call returned another key")
 	}
 	info, err := os.Stat(path)
 	must(t, err)
 	if info.Mode().Perm() != 0o600 {
-		t.Errorf("the secret's mode is %v", info.Mode())
+		t.Errorf("the file mode is %v, want 0600", info.Mode())
 	}
-	// What is there and is no key stays, and is no reason to make another.
+	// A file that is not a key is not replaced.
 	must(t, os.WriteFile(path, []byte("garbage"), 0o600))
 	if _, err := LoadOrCreate(path, heartbeat.Merkle, 0.01); err == nil {
-		t.Error("a broken key file is not noticed")
+		t.Error("no error for a broken key file")
 	}
 	if content, err := os.ReadFile(path); err != nil || string(content) != "garbage" {
 		t.Errorf("the file was replaced by %q, %v", content, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) != 0 {
-		t.Errorf("%v is left, %v", left, err)
+		t.Errorf("temporary files %v remain, %v", left, err)
 	}
 }
 
-// Processes that start together agree on one key.
-func TestLoadOrCreateAtOnce(t *testing.T) {
+// Processes that start together use one key.
+func TestLoadOrCreateConcurrently(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "heartbeat.json")
 	var starting sync.WaitGroup
@@ -167,12 +167,12 @@ func TestLoadOrCreateFails(t *testing.T) {
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o600))
 	if _, err := LoadOrCreate(filepath.Join(file, "heartbeat.json"), heartbeat.Merkle, 0.01); err == nil {
-		t.Error("a key in a directory that is a file")
+		t.Error("created a key in a folder that is a file")
 	}
 	if _, err := LoadOrCreate(filepath.Join(dir, "one"), "Rot13", 0.01); err == nil {
-		t.Error("a key of a scheme that there is not")
+		t.Error("created a key of an unknown scheme")
 	}
 	if _, err := LoadOrCreate(filepath.Join(dir, "two"), heartbeat.Merkle, 2); err == nil {
-		t.Error("a key that checks twice the file")
+		t.Error("created a key with a check fraction of 2")
 	}
 }

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// Contract is one file handed to one token, with its current challenge.
-// Times are UTC with microsecond precision, as the store keeps them.
+// Contract is one file handed to one token, with its current challenge. Times are
+// UTC with microsecond precision, as in the store.
 type Contract struct {
 	ID       int64
 	TokenID  int64
-	KeyID    int64 // the heartbeat key that its file was encoded with
+	KeyID    int64 // the heartbeat key that encoded its file
 	FileHash FileHash
 	Size     int64 // bytes
 	Interval time.Duration
 
-	// Version grows with every change of the row, so that a cached copy can
-	// tell whether it is older than another.
+	// Version grows with every change of the row. It shows which of two copies is
+	// older.
 	Version int64
 
-	// Sequence counts the challenges issued so far, from 0. A verdict counts
-	// for one (contract, sequence) once.
+	// Sequence numbers the challenges from 0. A verdict counts once per
+	// (contract, sequence).
 	Sequence  int64
 	Challenge []byte // binary form, see package heartbeat
 	State     []byte // binary form, after Challenge was issued
@@ -33,32 +33,33 @@ type Contract struct {
 	Wrong     []Digest // of the distinct wrong proofs to this challenge
 }
 
-// Digest names a proof by its binary form. Sixteen bytes are enough: a farmer
-// that finds two proofs of the same digest has gained nothing.
+// Digest identifies a proof: the first 16 bytes of the SHA-256 of its binary
+// form. That is enough: two proofs with the same digest would not help a farmer.
 type Digest [16]byte
 
-// DigestOf names the proof.
+// DigestOf returns the digest of a proof in binary form.
 func DigestOf(proof []byte) Digest {
 	sum := sha256.Sum256(proof)
 	return Digest(sum[:len(Digest{})])
 }
 
-// ContractName is what a farmer calls a contract: there is one a token and file.
+// ContractName is how a farmer names a contract. A token has at most one contract
+// for a file.
 type ContractName struct {
 	TokenID  int64
 	FileHash FileHash
 }
 
-// Compare orders names by token, and then by file.
+// Compare orders names by token, then by file.
 func (n ContractName) Compare(o ContractName) int {
 	return cmp.Or(cmp.Compare(n.TokenID, o.TokenID), bytes.Compare(n.FileHash[:], o.FileHash[:]))
 }
 
-// Name is the contract's.
+// Name returns the contract's name.
 func (c *Contract) Name() ContractName { return ContractName{c.TokenID, c.FileHash} }
 
-// Expiry is the moment from which the contract is over for good, unless an
-// answer moves it.
+// Expiry returns when the contract ends. An accepted proof moves it by one
+// interval.
 func (c *Contract) Expiry() time.Time {
 	if c.Answered {
 		return c.Due.Add(c.Interval)
@@ -66,18 +67,18 @@ func (c *Contract) Expiry() time.Time {
 	return c.Due
 }
 
-// Expired says whether the contract is over at now.
+// Expired reports whether the contract has ended at now.
 func (c *Contract) Expired(now time.Time) bool { return !now.Before(c.Expiry()) }
 
-// AwaitsChallenge says whether asking at now gives the next challenge: the
+// AwaitsChallenge reports whether the next challenge may be issued at now: the
 // current one is answered and its due has passed.
 func (c *Contract) AwaitsChallenge(now time.Time) bool {
 	return c.Answered && !now.Before(c.Due) && !c.Expired(now)
 }
 
-// Issue makes challenge, with the state after it, the current one. Its due is
-// one interval after the due of the one before, however late it is asked for.
-// The caller has seen AwaitsChallenge.
+// Issue sets the next challenge and the state after it. Its due is one interval
+// after the previous due, however late it is issued. The caller must check
+// AwaitsChallenge first.
 func (c *Contract) Issue(challenge, state []byte) {
 	c.Due = c.Expiry()
 	c.Sequence++
@@ -88,9 +89,9 @@ func (c *Contract) Issue(challenge, state []byte) {
 	c.Wrong = nil
 }
 
-// Decided gives the outcome of an answer received at now where that needs no
-// look at the proof itself: a repetition, or an answer that comes too late or
-// too often. maxWrong is the limit of distinct wrong proofs per challenge.
+// Decided returns the outcome of a proof received at now, if the proof need not be
+// verified: it is a repetition, or it comes too late or too often. maxWrong limits
+// the distinct wrong proofs to a challenge.
 func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, bool) {
 	switch {
 	case c.Answered && proof == c.Accepted:
@@ -107,10 +108,9 @@ func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, 
 	return Undecided, false
 }
 
-// Judge applies a verified answer: one received at now, to the challenge with
-// this sequence number. It changes the contract only for an outcome that
-// counts. An answer to another challenge than the current one stays
-// undecided: what was verified is not what is asked.
+// Judge applies the verdict on a proof that was received at now and verified
+// against the challenge with this sequence number. Only OK and Invalid change the
+// contract. If that challenge is not the current one, the outcome is Undecided.
 func (c *Contract) Judge(sequence int64, proof Digest, valid bool, now time.Time, maxWrong int) Outcome {
 	if sequence != c.Sequence {
 		return Undecided

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// start is when tests begin: no rule reads a clock.
+// start is the time of the first hand-out; no rule reads a clock.
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const (
@@ -19,7 +19,7 @@ var (
 	wrong = DigestOf([]byte("wrong"))
 )
 
-// handedOut is a contract as it is at hand-out, at start.
+// handedOut returns a contract that was handed out at start.
 func handedOut() *Contract {
 	return &Contract{ID: 1, Interval: interval, Challenge: []byte("first"), State: []byte("after it"), Due: start.Add(interval)}
 }
@@ -46,10 +46,10 @@ func TestContractLife(t *testing.T) {
 		expired  bool
 		awaits   bool
 	}{
-		{"handed out", handedOut(), 0, false, false},
+		{"just handed out", handedOut(), 0, false, false},
 		{"just before due", handedOut(), interval - time.Microsecond, false, false},
 		{"due passes unanswered", handedOut(), interval, true, false},
-		{"long over", handedOut(), 10 * interval, true, false},
+		{"long after its end", handedOut(), 10 * interval, true, false},
 		{"answered, not yet due", answered(), interval - time.Microsecond, false, false},
 		{"answered and due", answered(), interval, false, true},
 		{"answered, next not asked for", answered(), 2*interval - time.Microsecond, false, true},
@@ -69,8 +69,8 @@ func TestContractLife(t *testing.T) {
 	}
 }
 
-// The next due does not depend on when the challenge was asked for.
-func TestIssueGoesOnFromTheLastDue(t *testing.T) {
+// The next due does not depend on when the challenge is issued.
+func TestIssueContinuesFromTheLastDue(t *testing.T) {
 	t.Parallel()
 	c := withWrong(answered(), 2)
 	c.Issue([]byte("second"), []byte("after that"))
@@ -81,7 +81,7 @@ func TestIssueGoesOnFromTheLastDue(t *testing.T) {
 		t.Errorf("sequence %d, version %d, want 1 and 1", c.Sequence, c.Version)
 	}
 	if c.Answered || c.Accepted != (Digest{}) || len(c.Wrong) != 0 {
-		t.Errorf("something is left of the challenge before: %+v", c)
+		t.Errorf("parts of the previous challenge remain: %+v", c)
 	}
 	if string(c.Challenge) != "second" || string(c.State) != "after that" {
 		t.Errorf("challenge %q and state %q", c.Challenge, c.State)
@@ -97,22 +97,22 @@ func TestDecided(t *testing.T) {
 		at       time.Duration
 		want     Outcome
 	}{
-		{"first answer", handedOut(), right, 0, Undecided},
-		{"first answer, at the last moment", handedOut(), right, interval - time.Microsecond, Undecided},
+		{"first proof", handedOut(), right, 0, Undecided},
+		{"first proof, at the last moment", handedOut(), right, interval - time.Microsecond, Undecided},
 		{"too late", handedOut(), right, interval, ContractExpired},
-		{"the same again", answered(), right, 0, OKAgain},
-		{"the same again after due", answered(), right, interval, OKAgain},
-		{"the same again after expiry", answered(), right, 2 * interval, OKAgain},
-		{"another after answering", answered(), other, 0, AlreadyAnswered},
-		{"another after due", answered(), other, interval, AlreadyAnswered},
-		{"another after expiry", answered(), other, 2 * interval, ContractExpired},
-		{"a wrong one before was answered since", withWrong(answered(), 1), DigestOf([]byte{0}), 0, AlreadyAnswered},
-		{"right after a wrong one", withWrong(handedOut(), 1), right, 0, Undecided},
-		{"the same wrong one", withWrong(handedOut(), 1), DigestOf([]byte{0}), 0, InvalidAgain},
-		{"the same wrong one, too late", withWrong(handedOut(), 1), DigestOf([]byte{0}), interval, ContractExpired},
-		{"right at the limit", withWrong(handedOut(), maxWrong), right, 0, TooManyWrong},
-		{"the same wrong one at the limit", withWrong(handedOut(), maxWrong), DigestOf([]byte{0}), 0, InvalidAgain},
-		{"the last that is allowed", withWrong(handedOut(), maxWrong-1), wrong, 0, Undecided},
+		{"the same proof again", answered(), right, 0, OKAgain},
+		{"the same proof again after due", answered(), right, interval, OKAgain},
+		{"the same proof again after expiry", answered(), right, 2 * interval, OKAgain},
+		{"another proof after the accepted one", answered(), other, 0, AlreadyAnswered},
+		{"another proof after due", answered(), other, interval, AlreadyAnswered},
+		{"another proof after expiry", answered(), other, 2 * interval, ContractExpired},
+		{"a repeated wrong proof after the accepted one", withWrong(answered(), 1), DigestOf([]byte{0}), 0, AlreadyAnswered},
+		{"a right proof after a wrong one", withWrong(handedOut(), 1), right, 0, Undecided},
+		{"the same wrong proof", withWrong(handedOut(), 1), DigestOf([]byte{0}), 0, InvalidAgain},
+		{"the same wrong proof, too late", withWrong(handedOut(), 1), DigestOf([]byte{0}), interval, ContractExpired},
+		{"a right proof at the limit of wrong ones", withWrong(handedOut(), maxWrong), right, 0, TooManyWrong},
+		{"the same wrong proof at the limit", withWrong(handedOut(), maxWrong), DigestOf([]byte{0}), 0, InvalidAgain},
+		{"the last allowed proof", withWrong(handedOut(), maxWrong-1), wrong, 0, Undecided},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,9 +139,9 @@ func TestJudge(t *testing.T) {
 		{"not valid", handedOut(), 0, false, 0, Invalid},
 		{"valid, too late", handedOut(), 0, true, interval, ContractExpired},
 		{"not valid, too late", handedOut(), 0, false, interval, ContractExpired},
-		{"verified against the challenge before", handedOut(), -1, true, 0, Undecided},
-		{"not valid against the challenge before", handedOut(), -1, false, 0, Undecided},
-		{"verified against a challenge to come", handedOut(), 1, true, 0, Undecided},
+		{"verified against the previous challenge", handedOut(), -1, true, 0, Undecided},
+		{"not valid against the previous challenge", handedOut(), -1, false, 0, Undecided},
+		{"verified against a later challenge", handedOut(), 1, true, 0, Undecided},
 		{"valid at the limit of wrong ones", withWrong(handedOut(), maxWrong), 0, true, 0, TooManyWrong},
 	}
 	for _, tt := range tests {
@@ -152,7 +152,7 @@ func TestJudge(t *testing.T) {
 			if got := c.Judge(tt.sequence, right, tt.valid, start.Add(tt.at), maxWrong); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
-			if changed := c.Version != before.Version; changed != tt.want.Counts() {
+			if changed := c.Version != before.Version; changed != counts(tt.want) {
 				t.Errorf("changed: %t", changed)
 			}
 			if c.Answered != (tt.want == OK) || (tt.want == OK) != (c.Accepted == right) {

@@ -1,13 +1,12 @@
-// Package node is the rules of a verification node: what a token is, how a
-// contract lives, when a challenge moves on, what a proof's verdict changes,
-// how uptime is reckoned and what the inventory lacks.
+// Package node holds the rules and domain types of a verification node: tokens,
+// the life of a contract, when the next challenge is issued, what a proof's
+// verdict changes, how uptime is computed and which chunk the inventory needs.
 //
-// It is plain types and functions. The clock is passed in; nothing here reads
-// a database, a queue or a network, so every rule can be read, and tested, in
-// one place. The store applies these rules to what its rows say; the workers and
-// the API apply them to copies, to see what needs no writing.
+// It has plain types and functions. It reads no clock, database, queue or
+// network; the time is a parameter. The store applies the rules to its rows. The
+// workers and the API apply them to copies, to find what needs no write.
 //
-// The invariant: applying the same answer to a contract any number of times
-// gives the same outcome and changes the contract once. That is what lets a
-// job be delivered twice.
+// The invariant: judging the same proof against a contract any number of times
+// gives the same outcome and changes the contract once. This is why a job may be
+// delivered twice.
 package node

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Location is where a farmer's IP address is said to be.
+// Location is where a farmer's IP address probably is.
 type Location struct {
 	Country, State, City, Zip string
 	Lat, Lon                  float64
 }
 
-// Farmer is what the status API tells of one token.
+// Farmer is one token as the status API shows it.
 type Farmer struct {
 	ID         string
 	Address    string
-	Location   *Location // nil where unknown
+	Location   *Location // nil if unknown
 	Uptime     Uptime
 	Heartbeats int64
 	Contracts  int64 // that have not expired
-	Size       int64 // bytes, of those
+	Size       int64 // bytes of those
 	IP         string
-	LastDue    time.Time // the latest due of any contract; zero without one
+	LastDue    time.Time // the latest due of its contracts; zero if it never had one
 }
 
-// IPHash shows that two farmers share an address without telling which: it is
-// keyed, so that trying all addresses does not turn it back.
+// IPHash is equal for two farmers at the same IP address and hides the address: it
+// is keyed, so trying all addresses does not reveal it.
 func IPHash(key []byte, ip string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(ip))

@@ -2,14 +2,15 @@ package node
 
 import "fmt"
 
-// Inventory says what chunks should wait for farmers: about equal numbers at
-// every power of Base from MinSize to MaxSize, TotalSize bytes at most.
+// Inventory describes the chunks that should wait for farmers: about equal
+// numbers of every power of Base from MinSize to MaxSize, of at most TotalSize
+// bytes together.
 type Inventory struct {
 	MinSize, MaxSize, TotalSize int64 // bytes
 	Base                        int64
 }
 
-// Sizes are the powers of Base from MinSize to MaxSize, ascending.
+// Sizes returns the powers of Base from MinSize to MaxSize, ascending.
 func (v Inventory) Sizes() ([]int64, error) {
 	if v.Base < 2 {
 		return nil, fmt.Errorf("base %d: must be at least 2", v.Base)
@@ -23,7 +24,7 @@ func (v Inventory) Sizes() ([]int64, error) {
 			sizes = append(sizes, size)
 		}
 		if size > v.MaxSize/v.Base {
-			break // the next power is beyond MaxSize, or beyond int64
+			break // the next power exceeds MaxSize or int64
 		}
 	}
 	if len(sizes) == 0 {
@@ -32,10 +33,10 @@ func (v Inventory) Sizes() ([]int64, error) {
 	return sizes, nil
 }
 
-// Missing gives the size of the chunk to make next, where have counts the
-// chunks of each size that wait or are being made. It is the size that there
-// are fewest of, the smaller first; ok is false where the inventory is full.
-// A chunk that it asks for never takes the inventory beyond TotalSize.
+// Missing returns the size of the chunk to make next: the size with the fewest
+// chunks, the smaller one first. have counts the chunks of each size that wait or
+// are being made. ok is false if the inventory is full. The new chunk never
+// exceeds TotalSize.
 func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error) {
 	sizes, err := v.Sizes()
 	if err != nil {

@@ -11,7 +11,7 @@ func TestInventorySizes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		min, max, base int64
-		want           []int64 // nil: an error
+		want           []int64 // nil if it must fail
 	}{
 		{1, 8, 2, []int64{1, 2, 4, 8}},
 		{3, 9, 2, []int64{4, 8}},
@@ -43,16 +43,16 @@ func TestInventoryMissing(t *testing.T) {
 		name  string
 		total int64 // of sizes 1, 2 and 4
 		have  map[int64]int64
-		want  int64 // 0: full
+		want  int64 // 0 if full
 	}{
-		{"empty: the smallest first", 14, nil, 1},
-		{"the fewest", 14, map[int64]int64{1: 2, 2: 1, 4: 1}, 2},
+		{"empty, so the smallest", 14, nil, 1},
+		{"the size with the fewest chunks", 14, map[int64]int64{1: 2, 2: 1, 4: 1}, 2},
 		{"equal numbers", 14, map[int64]int64{1: 1, 2: 1, 4: 1}, 1},
 		{"full", 14, map[int64]int64{1: 2, 2: 2, 4: 2}, 0},
-		{"room left, but not for a whole round", 20, map[int64]int64{1: 2, 2: 2, 4: 2}, 0},
-		{"too many of one size take the others' room", 14, map[int64]int64{1: 13}, 0},
-		{"other sizes take room too", 14, map[int64]int64{3: 4}, 1},
-		{"less than a round: what fits", 5, map[int64]int64{1: 1, 2: 1}, 0},
+		{"space left, but not for one of each size", 20, map[int64]int64{1: 2, 2: 2, 4: 2}, 0},
+		{"too many chunks of one size leave no space", 14, map[int64]int64{1: 13}, 0},
+		{"chunks of other sizes take space too", 14, map[int64]int64{3: 4}, 1},
+		{"total below one of each size", 5, map[int64]int64{1: 1, 2: 1}, 0},
 		{"nothing fits", 0, nil, 0},
 	}
 	for _, tt := range tests {
@@ -69,12 +69,12 @@ func TestInventoryMissing(t *testing.T) {
 		})
 	}
 	if _, _, err := (Inventory{}).Missing(nil); err == nil {
-		t.Error("no inventory at all is no error")
+		t.Error("an empty inventory is no error")
 	}
 }
 
-// Farmers take chunks at random while it is filled.
-func TestInventoryNeverOvershootsAndFillsEqually(t *testing.T) {
+// Farmers take random chunks while the inventory is filled.
+func TestInventoryFillsEquallyWithinItsTotal(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(9, 10))
 	for range 300 {
@@ -96,7 +96,7 @@ func TestInventoryNeverOvershootsAndFillsEqually(t *testing.T) {
 	}
 }
 
-// fill takes up to n steps towards a full inventory.
+// fill adds up to n chunks.
 func fill(t *testing.T, v Inventory, have map[int64]int64, n int) {
 	t.Helper()
 	for range n {
@@ -118,7 +118,7 @@ func fill(t *testing.T, v Inventory, have map[int64]int64, n int) {
 	}
 }
 
-// checkEqual wants as many of every size as rounds fit.
+// checkEqual expects the same number of every size.
 func checkEqual(t *testing.T, v Inventory, sizes []int64, have map[int64]int64) {
 	t.Helper()
 	var round int64
@@ -126,7 +126,7 @@ func checkEqual(t *testing.T, v Inventory, sizes []int64, have map[int64]int64) 
 		round += s
 	}
 	if v.TotalSize < round {
-		return // not one of each fits
+		return // one of each size does not fit
 	}
 	for _, s := range sizes {
 		if have[s] != v.TotalSize/round {

@@ -1,38 +1,35 @@
 package node
 
-// Outcome is what became of one answer.
+// Outcome is the result of one proof.
 type Outcome uint8
 
 // The outcomes. Their numbers travel in replies between processes of
 // different versions: add at the end, never renumber.
 const (
-	// Undecided is the zero value: the node could not say, and the farmer
-	// shall ask again. It is never told to a farmer as an error of the proof.
+	// Undecided is the zero value: the node reached no verdict and the farmer
+	// must send the proof again. It is not an error of the proof.
 	Undecided Outcome = iota
 	OK
-	// OKAgain is the same proof posted again; it is ok and counts nothing.
+	// OKAgain is an accepted proof sent again. It changes nothing.
 	OKAgain
 	Invalid
-	// InvalidAgain is the same wrong proof posted again; it counts nothing.
+	// InvalidAgain is a wrong proof sent again. It changes nothing.
 	InvalidAgain
 	AlreadyAnswered
 	ContractExpired
 	ContractNotFound
 	TooManyWrong
 
-	outcomes // how many there are
+	outcomes // the number of outcomes
 )
 
-// Valid says whether o is one of the outcomes above.
+// Valid reports whether o is one of the outcomes above.
 func (o Outcome) Valid() bool { return o < outcomes }
 
-// Accepted says whether the farmer is told "ok".
+// Accepted reports whether the response to the farmer is "ok".
 func (o Outcome) Accepted() bool { return o == OK || o == OKAgain }
 
-// Counts says whether the outcome changed the contract.
-func (o Outcome) Counts() bool { return o == OK || o == Invalid }
-
-// Message is what the farmer is told where the answer was not accepted.
+// Message returns the text of the response.
 func (o Outcome) Message() string {
 	switch o {
 	case OK, OKAgain:
@@ -52,7 +49,7 @@ func (o Outcome) Message() string {
 	}
 }
 
-// String is the outcome's name in metrics and logs.
+// String returns the outcome's name in metrics and logs.
 func (o Outcome) String() string {
 	names := [...]string{
 		"undecided", "ok", "ok_again", "invalid", "invalid_again",

@@ -36,7 +36,7 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// The id is over the token's bytes, not over its digits.
+// The farmer id is the hash of the token's bytes, not of its digits.
 func TestFarmerID(t *testing.T) {
 	t.Parallel()
 	token, err := ParseToken(tokenHex)
@@ -74,8 +74,8 @@ func TestNewTokensDiffer(t *testing.T) {
 	}
 }
 
-// A token that is logged by mistake tells whose it is, and not itself.
-func TestTokenHidesItself(t *testing.T) {
+// A token that is logged by mistake shows the farmer id and not the secret.
+func TestTokenHidesItsSecret(t *testing.T) {
 	t.Parallel()
 	token, err := ParseToken(tokenHex)
 	if err != nil {
@@ -95,19 +95,19 @@ func TestTokenHidesItself(t *testing.T) {
 	}
 	log.Write(asJSON)
 
-	told := strings.ToLower(log.String())
-	bare := strings.NewReplacer(" ", "", ",", "", "0x", "").Replace(told)
+	logged := strings.ToLower(log.String())
+	bare := strings.NewReplacer(" ", "", ",", "", "0x", "").Replace(logged)
 	for form, secret := range map[string]string{
 		"hex":       tokenHex,
 		"go syntax": "0123456789abcdef",
 		"decimal":   "0123456789101112131415",
 	} {
 		if strings.Contains(bare, secret) {
-			t.Errorf("the token is there in %s:\n%s", form, told)
+			t.Errorf("the log contains the token in %s:\n%s", form, logged)
 		}
 	}
-	if !strings.Contains(told, farmerID) {
-		t.Errorf("whose token it is cannot be seen:\n%s", told)
+	if !strings.Contains(logged, farmerID) {
+		t.Errorf("the log does not contain the farmer id:\n%s", logged)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestIPHash(t *testing.T) {
 		t.Error("two addresses have one hash")
 	}
 	if IPHash(one, "192.0.2.1") == IPHash(two, "192.0.2.1") {
-		t.Error("the key makes no difference, so all addresses can be tried")
+		t.Error("two keys give the same hash")
 	}
 	if h := IPHash(one, "192.0.2.1"); len(h) != 32 || strings.Contains(h, "192") {
 		t.Errorf("%q is not 32 hex digits", h)

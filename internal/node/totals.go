@@ -23,9 +23,8 @@ func (t Totals) Plus(o Totals) Totals {
 }
 
 // Span is the node's record of a span of time. Farmers, Online, Contracts and
-// Size are the levels at its end; Heartbeats, Wrong and Expired count what
-// happened within it. A proof happens when it is received, an expiry when the
-// challenge was due.
+// Size are the levels at its end. Heartbeats, Wrong and Expired count the events
+// within it: a proof counts when it is received, an expiry when it is due.
 type Span struct {
 	Start time.Time
 	Totals

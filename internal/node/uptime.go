@@ -2,18 +2,18 @@ package node
 
 import "time"
 
-// Uptime is the union of a farmer's contract lifetimes, kept so that neither a
-// new contract nor a new heartbeat needs a scan: the current online stretch
-// and the length of those before it. The zero value is a farmer that never had
-// a contract.
+// Uptime is the union of the lifetimes of a farmer's contracts. It holds the
+// current online stretch and the length of the stretches before it, so that a new
+// contract or heartbeat needs no scan. The zero value is a farmer that never had a
+// contract.
 type Uptime struct {
-	Since  time.Time     // the first contract's hand-out
-	Start  time.Time     // the current stretch's start
-	End    time.Time     // its end so far: the latest expiry known
-	Before time.Duration // the stretches before it, together
+	Since  time.Time     // the first hand-out
+	Start  time.Time     // of the current stretch
+	End    time.Time     // of the current stretch: the latest expiry known
+	Before time.Duration // the length of the earlier stretches
 }
 
-// Extend takes in a contract that at now lives until expiry.
+// Extend adds a contract that lives from now until expiry.
 func (u *Uptime) Extend(now, expiry time.Time) {
 	switch {
 	case u.Since.IsZero():
@@ -26,11 +26,11 @@ func (u *Uptime) Extend(now, expiry time.Time) {
 	}
 }
 
-// Online says whether any contract lives at now.
+// Online reports whether any contract lives at now.
 func (u Uptime) Online(now time.Time) bool { return now.Before(u.End) }
 
-// Percent is the share of the time since the first contract in which the
-// farmer had a living contract, from 0 to 100.
+// Percent returns the percentage of the time since the first hand-out in which the
+// farmer had a live contract.
 func (u Uptime) Percent(now time.Time) float64 {
 	if u.Since.IsZero() {
 		return 0
@@ -42,8 +42,8 @@ func (u Uptime) Percent(now time.Time) float64 {
 	return 100 * float64(u.Sum(now)) / float64(total)
 }
 
-// Sum is the time online up to now, which must not be in a stretch before the
-// current one.
+// Sum returns the time online until now, which must not be in an earlier stretch
+// than the current one.
 func (u Uptime) Sum(now time.Time) time.Duration {
 	end := u.End
 	if now.Before(end) {

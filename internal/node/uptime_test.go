@@ -12,23 +12,23 @@ func TestUptime(t *testing.T) {
 	type lifetime struct{ from, to int } // seconds after start
 	tests := []struct {
 		name      string
-		lifetimes []lifetime // in the order of from
+		lifetimes []lifetime // sorted by from
 		at        int
 		want      float64
 		online    bool
 	}{
 		{"never had a contract", nil, 100, 0, false},
-		{"at the moment of the first", []lifetime{{0, 10}}, 0, 100, true},
-		{"alive", []lifetime{{0, 10}}, 5, 100, true},
-		{"at its end", []lifetime{{0, 10}}, 10, 100, false},
-		{"over", []lifetime{{0, 10}}, 40, 25, false},
-		{"one within another", []lifetime{{0, 10}, {2, 5}}, 20, 50, false},
+		{"at the first hand-out", []lifetime{{0, 10}}, 0, 100, true},
+		{"online", []lifetime{{0, 10}}, 5, 100, true},
+		{"at the end", []lifetime{{0, 10}}, 10, 100, false},
+		{"offline", []lifetime{{0, 10}}, 40, 25, false},
+		{"one contract within another", []lifetime{{0, 10}, {2, 5}}, 20, 50, false},
 		{"overlapping", []lifetime{{0, 10}, {5, 15}}, 20, 75, false},
 		{"touching", []lifetime{{0, 10}, {10, 20}}, 40, 50, false},
 		{"a gap", []lifetime{{0, 10}, {20, 30}}, 40, 50, false},
-		{"alive after a gap", []lifetime{{0, 10}, {30, 50}}, 40, 50, true},
+		{"online after a gap", []lifetime{{0, 10}, {30, 50}}, 40, 50, true},
 		{"two gaps", []lifetime{{0, 1}, {2, 3}, {4, 5}}, 5, 60, false},
-		{"the future does not count yet", []lifetime{{0, 10}, {20, 1000}}, 20, 50, true},
+		{"the future does not count", []lifetime{{0, 10}, {20, 1000}}, 20, 50, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestUptime(t *testing.T) {
 
 func second(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 
-// Against a reckoning that looks at every second by itself.
+// Compares Uptime with a list of all seconds.
 func TestUptimeIsTheUnionOfLifetimes(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(7, 8))
@@ -69,7 +69,7 @@ func TestUptimeIsTheUnionOfLifetimes(t *testing.T) {
 			}
 			look := now + rng.IntN(end-now)
 			next := now + rng.IntN(30)
-			if look <= next && look > since { // nothing is taken in between
+			if look <= next && look > since { // no contract starts before look
 				if got, want := u.Percent(second(look)), share(alive[since:look]); math.Abs(got-want) > 1e-9 {
 					t.Fatalf("at %d: %v%%, want %v%%", look, got, want)
 				}
