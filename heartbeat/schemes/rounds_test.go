@@ -158,7 +158,8 @@ func TestProofOfAChangedFileIsInvalid(t *testing.T) {
 	})
 }
 
-// A state or challenge that the node has broken is an error, not a verdict.
+// A malformed state or challenge is the node's fault, so Verify returns an error and
+// no verdict.
 func TestVerifyRefusesBrokenStatesAndChallenges(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
 		f := encode(t, scheme, new(0.01), 5000, heartbeat.EncodeOptions{})

@@ -37,7 +37,7 @@ func TestIntegersHaveOneForm(t *testing.T) {
 		d := decoder{rest: b}
 		d.integer()
 		if d.end() == nil {
-			t.Errorf("%s: %x was read", name, b)
+			t.Errorf("%s: %x was accepted", name, b)
 		}
 	}
 }
