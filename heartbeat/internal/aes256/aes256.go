@@ -100,10 +100,11 @@ func (c *Cipher) keyStreamBlocks(dst []byte, skip int, counter uint64) {
 }
 
 func (c *Cipher) keyStreamPortable(dst []byte, skip int, counter uint64) {
-	var iv, skipped [aes.BlockSize]byte
+	var iv [aes.BlockSize]byte
 	binary.BigEndian.PutUint64(iv[8:], counter)
 	stream := cipher.NewCTR(c.block, iv[:])
 	if skip != 0 {
+		var skipped [aes.BlockSize]byte
 		stream.XORKeyStream(skipped[:skip], skipped[:skip])
 	}
 	clear(dst)
