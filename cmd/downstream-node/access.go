@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// farmerID reads what names a token on the command line.
+// farmerID returns the id of a farmer that an argument names by id or token.
 func farmerID(arg string) (string, error) {
 	if id, ok := node.ParseFarmerID(arg); ok {
 		return id, nil
@@ -62,8 +62,8 @@ func newWhitelistCommand() *cobra.Command {
 	return cmd
 }
 
-// readWhitelist reads what the argument names, all of it, and gives what writes
-// it to the records and says what it did.
+// readWhitelist reads the file or address that the argument names. It returns a
+// function that writes it to the records and describes the change.
 func readWhitelist(arg string, minBalance int64) (load func(context.Context, *store.Store) (string, error), err error) {
 	file, err := os.Open(arg)
 	if _, _, noAddress := sjcx.ParseAddress(arg); errors.Is(err, fs.ErrNotExist) && noAddress == nil {
@@ -92,8 +92,8 @@ func readWhitelist(arg string, minBalance int64) (load func(context.Context, *st
 	}, nil
 }
 
-// allowed reads a whitelist for the store. One without an address is an error:
-// it would take every farmer's contracts, which nobody wants who does not say so.
+// allowed reads a whitelist for the store. An empty whitelist is an error: it would
+// delete every farmer's contracts.
 func allowed(r io.Reader, minBalance int64) ([]store.Allowed, error) {
 	var list []store.Allowed
 	for entry, err := range sjcx.ReadWhitelist(r, minBalance) {

@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// farming is what the farm command was given.
+// farming holds the flags of the farm command.
 type farming struct {
 	node               string
 	address            string
@@ -72,8 +72,7 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	defer client.Close()
 
-	// At a terminal the live line tells how it goes, and the log only what
-	// needs attention.
+	// On a terminal the live line shows the progress, and the log only warnings.
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	screen := newLiveLine(stdout)
 	if screen != nil {
@@ -137,7 +136,7 @@ func (g farming) group(client *farmer.Client, size int64, log *slog.Logger) (far
 	return group, nil
 }
 
-// advise adds to an error what its reader can do about it.
+// advise adds to an error what the user can do about it.
 func (g farming) advise(err error) error {
 	if err == nil {
 		return nil
@@ -166,8 +165,8 @@ func (g farming) advise(err error) error {
 	return fmt.Errorf("%w; ask those who run the node to whitelist %s", err, g.address)
 }
 
-// refusesAddress says whether the node's word can be about the address not
-// being allowed, and is not about something that no whitelist mends.
+// refusesAddress reports whether the node may have refused the address, and not
+// something that a whitelist cannot change.
 func refusesAddress(answer *farmer.Error) bool {
 	for _, other := range []string{"too many tokens", "not a valid", "signature does not"} {
 		if strings.Contains(answer.Message, other) {

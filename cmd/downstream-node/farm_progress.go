@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// progress is a farmer's state in one line; wanted is the bytes to hold.
+// progress describes a snapshot in one line; wanted is the bytes to store.
 func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	if s.Joined == 0 {
 		return "joining the node"
@@ -38,8 +38,7 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	return strings.Join(parts, " · ")
 }
 
-// logProgress is the same for a log, where nobody is farming before the node
-// has taken them on.
+// logProgress logs a snapshot if a farmer has joined the node.
 func logProgress(log *slog.Logger, s farmer.Snapshot) {
 	if s.Joined == 0 {
 		return
@@ -52,19 +51,18 @@ func logProgress(log *slog.Logger, s farmer.Snapshot) {
 	log.Info("farming")
 }
 
-// liveLine is the last line of a terminal, drawn again and again. What is
-// written to it goes above that line.
+// liveLine is the last line of a terminal, which is redrawn. Write writes above it.
 type liveLine struct {
 	mu    sync.Mutex
 	out   io.Writer
-	width func() int // columns, 0 where it is not known
+	width func() int // columns, 0 if unknown
 	text  string
 }
 
-// clearLine goes to the start of the line and empties it.
+// clearLine moves to the start of the line and clears it.
 const clearLine = "\r\x1b[K"
 
-// newLiveLine gives nil where out is not a terminal.
+// newLiveLine returns nil if out is not a terminal.
 func newLiveLine(out io.Writer) *liveLine {
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -103,7 +101,7 @@ func (l *liveLine) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end leaves the line as it is and goes to the next.
+// end keeps the line and moves to the next.
 func (l *liveLine) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

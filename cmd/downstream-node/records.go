@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// withStore runs do on the records that the configuration names.
+// withStore opens the configured records and runs do.
 func withStore(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
 	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
@@ -27,7 +27,7 @@ func withStore(cmd *cobra.Command, do func(context.Context, app.Config, *store.S
 	return onStore(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
 }
 
-// withTables is withStore where the tables must be those of this version.
+// withTables is withStore, but fails if the tables do not have this version.
 func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
 	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
@@ -36,7 +36,7 @@ func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.
 	return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
 }
 
-// onStore is withStore where the configuration is read already.
+// onStore is withStore for a configuration that is loaded.
 func onStore(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
 	st, err := app.OpenStore(ctx, cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
 	if err != nil {
@@ -46,7 +46,7 @@ func onStore(ctx context.Context, cfg app.Config, do func(context.Context, *stor
 	return do(ctx, st)
 }
 
-// onTables is withTables where the configuration is read already.
+// onTables is withTables for a configuration that is loaded.
 func onTables(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
 	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
 		if err := app.CheckSchema(ctx, st); err != nil {
@@ -121,7 +121,7 @@ func newMigrateCommand() *cobra.Command {
 	return cmd
 }
 
-// migrate brings the tables to another version, and tells which.
+// migrate moves the tables to another version and prints it.
 func migrate(ctx context.Context, w io.Writer, st *store.Store, move func(context.Context) error) error {
 	if err := move(ctx); err != nil {
 		return err
@@ -134,8 +134,8 @@ func migrate(ctx context.Context, w io.Writer, st *store.Store, move func(contex
 	return nil
 }
 
-// checkKeys fails where the database is of another key than those of the files.
-// Without any there is nothing to hold against it.
+// checkKeys fails if the database belongs to another key than those of the
+// files. It does nothing if there are no files.
 func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 	if len(files) == 0 {
 		return nil

@@ -98,12 +98,11 @@ func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat
 	return o, nil
 }
 
-// longEncode is the size of a file, in bytes, from which on encoding it takes
-// long enough for somebody to wonder.
+// longEncode is the size in bytes from which encoding shows a progress bar.
 const longEncode = 64 << 20
 
-// bytesRead is how much of a file an encoding will read: all of it once, or
-// with Merkle, where challenges overlap, an amount not known here, which is -1.
+// bytesRead returns how many bytes an encoding reads, or -1 if that is not known:
+// the challenges of Merkle overlap.
 func bytesRead(t heartbeat.Type, size int64) int64 {
 	if t == heartbeat.Swizzle {
 		return size
@@ -111,7 +110,7 @@ func bytesRead(t heartbeat.Type, size int64) int64 {
 	return -1
 }
 
-// progressReader is a file that tells a progress bar what was read of it.
+// progressReader adds the bytes that are read to a progress bar.
 type progressReader struct {
 	file io.ReaderAt
 	bar  program.ProgressBar
@@ -123,8 +122,8 @@ func (r progressReader) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// encodeJSON encodes a file and writes the tag in its wire form as it comes, so
-// that memory does not grow with the file.
+// encodeJSON encodes a file and streams the tag to w in its wire form, so memory
+// does not grow with the file.
 func encodeJSON(ctx context.Context, h heartbeat.Heartbeat, file io.ReaderAt, size int64, w io.Writer, o heartbeat.EncodeOptions) (state []byte, err error) {
 	tag, pipe := io.Pipe()
 	encoded := make(chan error, 1)
@@ -135,7 +134,7 @@ func encodeJSON(ctx context.Context, h heartbeat.Heartbeat, file io.ReaderAt, si
 		encoded <- err
 	}()
 	err = h.WriteTagJSON(w, tag)
-	tag.CloseWithError(err) // stops an Encode that nobody listens to any more
+	tag.CloseWithError(err) // stops Encode if writing has failed
 	if encodeErr := <-encoded; encodeErr != nil {
 		return nil, encodeErr
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// standardInput is the path that stands for it.
+// standardInput is the path of standard input.
 const standardInput = "-"
 
 // readInput reads a whole input file.
@@ -30,7 +30,7 @@ func readInput(cmd *cobra.Command, path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// oneStandardInput says no where more than one input would be read from it.
+// oneStandardInput fails if more than one path is standard input.
 func oneStandardInput(paths ...string) error {
 	seen := false
 	for _, path := range paths {
@@ -42,7 +42,7 @@ func oneStandardInput(paths ...string) error {
 	return nil
 }
 
-// readWire reads an input file and parses it as one of the wire's objects.
+// readWire reads an input file and parses it as an object of the protocol.
 func readWire(cmd *cobra.Command, path string, parse func(json.RawMessage) ([]byte, error)) ([]byte, error) {
 	raw, err := readInput(cmd, path)
 	if err != nil {
@@ -79,9 +79,8 @@ func writeState(path string, state []byte) error {
 	})
 }
 
-// replaceFile writes a file such that it is either the old one or the whole
-// new one, whatever happens in between. Something that is not a file, such as
-// a pipe, is written to as it is.
+// replaceFile replaces a file atomically: after a failure the old file is still
+// there. If the path is no regular file, such as a pipe, it writes directly.
 func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -125,8 +124,8 @@ func printLine(cmd *cobra.Command, result []byte) error {
 	return err
 }
 
-// contentFlags tell which file is encoded or proved: one on disk, or one made
-// of a seed.
+// contentFlags name the file to encode or prove: a file on disk, or the file of a
+// seed.
 type contentFlags struct {
 	path string
 	seed string
@@ -139,7 +138,7 @@ func (c *contentFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&c.size, "size", 0, "with --seed, the size of the file in bytes")
 }
 
-// open gives the file and its size. The caller closes it.
+// open returns the file and its size. The caller must close it.
 func (c *contentFlags) open(cmd *cobra.Command) (content, int64, error) {
 	given := cmd.Flags().Changed
 	switch {
@@ -161,7 +160,7 @@ type content interface {
 	io.Closer
 }
 
-// streamed is a file made of a seed, which has nothing to close.
+// streamed is the file of a seed. Close does nothing.
 type streamed struct{ io.ReaderAt }
 
 func (streamed) Close() error { return nil }

@@ -43,8 +43,8 @@ Any one input file can be "-", which is standard input.`,
 	return cmd
 }
 
-// runWith makes a command's RunE: the flags named must be given, and an
-// error that does not say otherwise is bad input.
+// runWith makes a command's RunE: it checks the required flags, and gives errors
+// without an exit status that of bad input.
 func runWith(run func(cmd *cobra.Command) error, required ...string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		for _, name := range required {

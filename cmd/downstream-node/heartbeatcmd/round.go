@@ -40,8 +40,8 @@ func newChallengeCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("%s: %w", statePath, err)
 		}
-		// The state before the challenge: one that was told but is not
-		// recorded would be told again.
+		// Write the state first: a challenge that is printed but not recorded
+		// would be printed again.
 		if !bytes.Equal(next, state) {
 			if statePath == standardInput {
 				return fmt.Errorf("the state of %s moves on with each challenge; give a file, not standard input", h.Type())
