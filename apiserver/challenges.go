@@ -1,12 +1,10 @@
 package apiserver
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -97,23 +95,29 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 
 // challengesOf describes the contracts that hashes name, in their order.
 func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeAnswer, error) {
-	var known []node.FileHash // each once: a contract is moved on once
+	var names []node.ContractName // each once: a contract is moved on once
 	for _, h := range hashes {
 		if hash, ok := node.ParseFileHash(h); ok {
-			known = append(known, hash)
+			names = append(names, node.ContractName{TokenID: f.record.ID, FileHash: hash})
 		}
 	}
-	slices.SortFunc(known, func(a, b node.FileHash) int { return bytes.Compare(a[:], b[:]) })
-	contracts, err := s.contracts(ctx, f, slices.Compact(known))
+	slices.SortFunc(names, node.ContractName.Compare)
+	now := s.now()
+	found, err := s.contracts.Read(ctx, slices.Compact(names), func(_ int, c *node.Contract) bool { return c.Expired(now) })
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
+	contracts := make([]node.Contract, 0, len(found))
+	for _, c := range found {
+		if c != nil {
+			contracts = append(contracts, *c)
+		}
+	}
 	moved, err := s.advance(ctx, f, contracts, now)
 	if err != nil {
 		return nil, err
 	}
-	s.share(ctx, moved)
+	s.contracts.Share(ctx, moved)
 	byHash := make(map[node.FileHash]*node.Contract, len(contracts))
 	for i := range contracts {
 		byHash[contracts[i].FileHash] = &contracts[i]
@@ -132,42 +136,6 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 		answers[i].FileHash = h
 	}
 	return answers, nil
-}
-
-// contracts reads the token's contracts of these files, from Redis as far as
-// it can be believed: a copy there may be older than the record, so one that
-// says "expired" is read again from the store.
-func (s *Server) contracts(ctx context.Context, f farmer, hashes []node.FileHash) ([]node.Contract, error) {
-	var (
-		found  []node.Contract
-		unsure []node.FileHash
-	)
-	names := make([]node.ContractName, len(hashes))
-	for i, hash := range hashes {
-		names[i] = node.ContractName{TokenID: f.record.ID, FileHash: hash}
-	}
-	cached, err := s.redis.Contracts().Get(ctx, names)
-	if err != nil {
-		cached = make([]*node.Contract, len(hashes)) // without Redis, the store knows
-	}
-	now := s.now()
-	for i, c := range cached {
-		if c == nil || c.Expired(now) {
-			unsure = append(unsure, hashes[i])
-			continue
-		}
-		found = append(found, *c)
-	}
-	if len(unsure) == 0 {
-		return found, nil
-	}
-	read, err := s.store.Contracts(ctx, f.record.ID, unsure)
-	if err != nil {
-		return nil, err
-	}
-	fresh := slices.Collect(maps.Values(read))
-	s.share(ctx, fresh)
-	return append(found, fresh...), nil
 }
 
 // advance moves every contract on whose challenge is answered and due at now,
@@ -199,14 +167,6 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		contracts[at[c.ID]] = c
 	}
 	return moved, err
-}
-
-// share writes contracts through to Redis. It is allowed to fail: whoever
-// misses a copy, or finds an old one, reads the store.
-func (s *Server) share(ctx context.Context, contracts []node.Contract) {
-	if err := s.redis.Contracts().Put(ctx, contracts); err != nil {
-		requestOf(ctx).log().Debug("challenge state not shared", "error", err)
-	}
 }
 
 // describe says what the farmer is told of a contract that advance has seen at

@@ -23,7 +23,7 @@ func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		s.share(r.Context(), page.moved)
+		s.contracts.Share(r.Context(), page.moved)
 		for i := range page.contracts {
 			answer, err := s.describe(f, &page.contracts[i], page.seen)
 			if err != nil {

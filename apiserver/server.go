@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
@@ -55,23 +56,24 @@ type Options struct {
 
 // Server answers farmers.
 type Server struct {
-	opt     Options
-	store   *store.Store
-	roster  *roster.Roster
-	page    *page.Page
-	redis   *redisdb.DB
-	queue   *queue.Queue
-	keys    *keyring.Ring
-	geo     *geo.Reader
-	log     *slog.Logger
-	metrics *metrics
-	replies *queue.Replies
-	slots   chan struct{} // a place for each request under way
-	lists   chan struct{} // a place for each long list under way
-	tokens  tokenCache
-	recent  recentHistories
-	ipKey   []byte // keys ip_hash
-	now     func() time.Time
+	opt       Options
+	store     *store.Store
+	contracts *contracts.Reader
+	roster    *roster.Roster
+	page      *page.Page
+	redis     *redisdb.DB
+	queue     *queue.Queue
+	keys      *keyring.Ring
+	geo       *geo.Reader
+	log       *slog.Logger
+	metrics   *metrics
+	replies   *queue.Replies
+	slots     chan struct{} // a place for each request under way
+	lists     chan struct{} // a place for each long list under way
+	tokens    tokenCache
+	recent    recentHistories
+	ipKey     []byte // keys ip_hash
+	now       func() time.Time
 
 	draining atomic.Bool
 }
@@ -105,21 +107,22 @@ func New(ctx context.Context, deps Deps, opt Options) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		opt:     opt,
-		store:   deps.Store,
-		roster:  farmers,
-		page:    shown,
-		redis:   deps.Redis,
-		queue:   deps.Queue,
-		keys:    deps.Keys,
-		geo:     deps.Geo,
-		log:     deps.Log,
-		metrics: newMetrics(deps.Registry),
-		replies: deps.Queue.NewReplies(),
-		slots:   make(chan struct{}, opt.MaxInFlight),
-		lists:   make(chan struct{}, longLists),
-		ipKey:   ipKey,
-		now:     now,
+		opt:       opt,
+		store:     deps.Store,
+		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
+		roster:    farmers,
+		page:      shown,
+		redis:     deps.Redis,
+		queue:     deps.Queue,
+		keys:      deps.Keys,
+		geo:       deps.Geo,
+		log:       deps.Log,
+		metrics:   newMetrics(deps.Registry),
+		replies:   deps.Queue.NewReplies(),
+		slots:     make(chan struct{}, opt.MaxInFlight),
+		lists:     make(chan struct{}, longLists),
+		ipKey:     ipKey,
+		now:       now,
 	}, nil
 }
 

@@ -11,35 +11,148 @@ import (
 )
 
 const (
-	firstRetry = 50 * time.Millisecond
+	// committers is the number of transactions at once: one collects jobs while
+	// another waits for the disk.
+	committers = 2
+	// smallBatch is the number of verdicts that cost the database as much as
+	// their transaction. Smaller batches wait for more.
+	smallBatch = 32
+	// smallCommitWait is how long a small batch waits for another small batch,
+	// whose transaction may wait for a lock.
+	smallCommitWait = 50 * time.Millisecond
+	// quietPeriod is the time without a job after which a small batch stops
+	// waiting. Under load it rarely occurs.
+	quietPeriod = time.Millisecond
+
+	firstRetry = 50 * time.Millisecond // after a failed commit; doubles
 	lastRetry  = time.Second
 )
 
-// committed is a batch whose verdicts are stored, and what that means to the
-// copies of the contracts. One that was answered is of no use before its next
-// challenge, which brings a new one along: it is forgotten, which costs less
-// than to write what nobody reads. The others are shared as they are now.
-type committed struct {
-	batch    []ballot
-	answered []node.ContractName
+func (v *Verifier) commitJobs(ctx context.Context) {
+	for {
+		b, release := v.nextBatch()
+		if len(b.jobs) == 0 {
+			return
+		}
+		v.commit(ctx, b.jobs)
+		release()
+	}
+}
+
+// batch is verified jobs for one transaction.
+type batch struct {
+	jobs     []verifiedJob
+	verdicts int
+}
+
+func (b *batch) add(j verifiedJob) {
+	b.jobs, b.verdicts = append(b.jobs, j), b.verdicts+len(j.verdicts)
+}
+
+// nextBatch returns the jobs of the next transaction, none at the end. The
+// caller must call release after the transaction.
+func (v *Verifier) nextBatch() (b batch, release func()) {
+	v.collecting.Lock() // so that each committer does not get a part of the jobs
+	defer v.collecting.Unlock()
+	v.collect(&b)
+	return b, v.waitForSmallCommit(&b)
+}
+
+// collect waits for a job and adds others until the batch has CommitBatch
+// verdicts. It waits up to CommitDelay for jobs that are being verified.
+func (v *Verifier) collect(b *batch) {
+	first, ok := <-v.verified
+	if !ok {
+		return
+	}
+	b.add(first)
+	delay := time.NewTimer(v.opt.CommitDelay)
+	defer delay.Stop()
+	for b.verdicts < v.opt.CommitBatch && (len(v.verified) > 0 || v.inflight.verifying()) {
+		select {
+		case j, ok := <-v.verified:
+			if !ok {
+				return
+			}
+			b.add(j)
+		case <-delay.C:
+			return
+		}
+	}
+}
+
+// waitForSmallCommit makes a small batch wait until no other small batch is
+// being committed, and adds the jobs that arrive meanwhile. Under load this
+// makes fewer and larger transactions.
+func (v *Verifier) waitForSmallCommit(b *batch) (release func()) {
+	limit := time.NewTimer(smallCommitWait)
+	defer limit.Stop()
+	for 0 < b.verdicts && b.verdicts < smallBatch {
+		select {
+		case v.smallCommitSlot <- struct{}{}:
+			v.waitForQuiet(b)
+			return func() { <-v.smallCommitSlot }
+		case j, ok := <-v.verified:
+			if !ok {
+				return func() {}
+			}
+			b.add(j)
+		case <-limit.C:
+			return func() {}
+		}
+	}
+	return func() {}
+}
+
+// waitForQuiet adds jobs until none arrives for a quietPeriod or the batch is
+// no longer small, for at most CommitDelay. A single job does not wait, because
+// no other farmer is sending proofs.
+func (v *Verifier) waitForQuiet(b *batch) {
+	if len(b.jobs) == 1 {
+		return
+	}
+	delay, quiet := time.NewTimer(v.opt.CommitDelay), time.NewTimer(quietPeriod)
+	defer delay.Stop()
+	defer quiet.Stop()
+	for b.verdicts < smallBatch {
+		select {
+		case j, ok := <-v.verified:
+			if !ok {
+				return
+			}
+			b.add(j)
+			quiet.Reset(quietPeriod)
+		case <-quiet.C:
+			return
+		case <-delay.C:
+			return
+		}
+	}
+}
+
+// committedBatch is jobs whose verdicts are stored, and the resulting changes
+// to the cached contracts. A contract whose proof was accepted is forgotten: its
+// copy is not needed before the next challenge, which replaces it.
+type committedBatch struct {
+	jobs     []verifiedJob
+	accepted []node.ContractName
 	others   []node.Contract
 }
 
-// commit stores the verdicts of a batch and passes it on. While the store
-// cannot be reached it tries again, for as long as anybody waits for the
-// verdicts: applying them twice, after a commit whose outcome is unknown,
-// changes nothing.
-func (v *Verifier) commit(ctx context.Context, batch []ballot) {
+// commit stores the verdicts of jobs and passes the jobs on. If the database is
+// unavailable, it retries until the jobs' deadlines. A second commit of the same
+// verdicts has no effect.
+func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		if ctx.Err() != nil {
-			return // the shutdown's time is up: the jobs are handed back
+			return // the drain timeout has passed: the jobs are handed back
 		}
-		batch = v.dropLate(ctx, batch)
-		if len(batch) == 0 {
+		jobs = v.dropLate(ctx, jobs)
+		if len(jobs) == 0 {
 			return
 		}
 		start := v.now()
-		c, err := v.apply(ctx, batch)
+		c, err := v.apply(ctx, jobs)
 		switch {
 		case err == nil:
 			faultPoint("committed")
@@ -49,118 +162,113 @@ func (v *Verifier) commit(ctx context.Context, batch []ballot) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, store.ErrUnavailable):
-			v.log.Warn("cannot commit verdicts, trying again", "jobs", len(batch), "error", err)
+			v.log.Warn("cannot commit verdicts, retrying", "jobs", len(jobs), "error", err)
 			pause(ctx, retry)
-		case len(batch) == 1:
-			v.bury(ctx, batch[0].delivery, err)
+		case len(jobs) == 1:
+			v.deadLetter(ctx, jobs[0].delivery, err)
 			return
 		default:
-			// One of them is at fault: let the others pass.
-			for _, b := range batch {
-				v.commit(ctx, []ballot{b})
+			// One job causes the error. Commit each alone to find it.
+			for _, j := range jobs {
+				v.commit(ctx, []verifiedJob{j})
 			}
 			return
 		}
 	}
 }
 
-// dropLate acknowledges the jobs that nobody waits for any more. They are not
-// judged: what is told to no one must not count either.
-func (v *Verifier) dropLate(ctx context.Context, batch []ballot) []ballot {
+// dropLate settles the jobs whose deadline has passed, and returns the others.
+// A late job is not judged, because its farmer does not receive the verdict.
+func (v *Verifier) dropLate(ctx context.Context, jobs []verifiedJob) (inTime []verifiedJob) {
 	now := v.now()
-	var kept []ballot
 	var late []queue.Delivery
-	for _, b := range batch {
-		if b.late || b.delivery.Job.Late(now) {
-			late = append(late, b.delivery)
+	for _, j := range jobs {
+		if j.late || j.delivery.Job.Late(now) {
+			late = append(late, j.delivery)
 			continue
 		}
-		kept = append(kept, b)
+		inTime = append(inTime, j)
 	}
 	if len(late) > 0 {
 		v.metrics.late.Add(float64(len(late)))
 		if err := v.consumer.Expire(ctx, late...); err != nil {
 			v.log.Warn("cannot settle late jobs, they will be delivered again", "jobs", len(late), "error", err)
 		}
-		v.hand.letGo(late...)
+		v.inflight.release(late...)
 	}
-	return kept
+	return inTime
 }
 
-// apply runs the one transaction for the batch and fills in the outcomes.
-func (v *Verifier) apply(ctx context.Context, batch []ballot) (committed, error) {
-	c := committed{batch: batch}
+// apply commits the verdicts of jobs in one transaction and sets the outcomes.
+func (v *Verifier) apply(ctx context.Context, jobs []verifiedJob) (committedBatch, error) {
+	c := committedBatch{jobs: jobs}
 	n := 0
-	for _, b := range batch {
-		n += len(b.verdicts)
+	for _, j := range jobs {
+		n += len(j.verdicts)
 	}
 	if n == 0 {
 		return c, nil
 	}
 	verdicts := make([]store.Verdict, 0, n)
-	for _, b := range batch {
-		verdicts = append(verdicts, b.verdicts...)
+	for _, j := range jobs {
+		verdicts = append(verdicts, j.verdicts...)
 	}
 	judged, err := v.store.Commit(ctx, verdicts, v.opt.WrongAnswers)
 	if err != nil {
-		return committed{}, err
+		return committedBatch{}, err
 	}
-	c.answered = make([]node.ContractName, 0, n)
-	for _, b := range batch {
-		for i, at := range b.at {
-			b.outcomes[at] = judged[i].Outcome
+	c.accepted = make([]node.ContractName, 0, n)
+	for _, j := range jobs {
+		for i, at := range j.at {
+			j.outcomes[at] = judged[i].Outcome
 			c.add(&judged[i])
 		}
-		judged = judged[len(b.at):]
+		judged = judged[len(j.at):]
 	}
 	return c, nil
 }
 
-func (c *committed) add(j *store.Judged) {
+func (c *committedBatch) add(j *store.Judged) {
 	switch j.Outcome {
 	case node.ContractNotFound:
 	case node.OK:
-		c.answered = append(c.answered, j.Contract.Name())
+		c.accepted = append(c.accepted, j.Contract.Name())
 	default:
 		c.others = append(c.others, j.Contract)
 	}
 }
 
-// tellCommitted sets the copies right, tells of what was committed, and
-// acknowledges the jobs, in this order, while the next are committed.
-func (v *Verifier) tellCommitted(ctx context.Context) {
+// finishJobs updates the cached contracts, replies, and acknowledges, in this
+// order, while the next batch is committed.
+func (v *Verifier) finishJobs(ctx context.Context) {
 	for c := range v.committed {
-		v.share(ctx, c.others)
-		v.forget(ctx, c.answered) // some of them are among the others, as they were before
-		v.tell(ctx, c.batch)
+		v.contracts.Share(ctx, c.others)
+		v.contracts.Forget(ctx, c.accepted) // after Share: others may hold older versions of these
+		v.reply(ctx, c.jobs)
 	}
 }
 
-// tell sends the replies, and acknowledges the jobs last. Where a reply cannot
-// be sent, the API replica finds the verdict in the store.
-func (v *Verifier) tell(ctx context.Context, batch []ballot) {
-	replies := make([]queue.Reply, len(batch))
-	deliveries := make([]queue.Delivery, len(batch))
-	for i, b := range batch {
-		replies[i] = queue.Reply{Job: b.delivery.Job.ID, To: b.delivery.Job.ReplyTo, Outcomes: b.outcomes}
-		deliveries[i] = b.delivery
-		for _, outcome := range b.outcomes {
+// reply sends the replies, then acknowledges the jobs. If a reply cannot be
+// sent, the API replica reads the verdict from the store.
+func (v *Verifier) reply(ctx context.Context, jobs []verifiedJob) {
+	replies := make([]queue.Reply, len(jobs))
+	deliveries := make([]queue.Delivery, len(jobs))
+	for i, j := range jobs {
+		replies[i] = queue.Reply{Job: j.delivery.Job.ID, To: j.delivery.Job.ReplyTo, Outcomes: j.outcomes}
+		deliveries[i] = j.delivery
+		for _, outcome := range j.outcomes {
 			v.metrics.verdicts.WithLabelValues(outcome.String()).Inc()
 		}
 	}
 	start := v.now()
 	if err := v.queue.Reply(ctx, replies...); err != nil {
-		v.log.Warn("cannot reply", "jobs", len(batch), "error", err)
+		v.log.Warn("cannot reply", "jobs", len(jobs), "error", err)
 	}
 	faultPoint("replied")
 	v.metrics.reply.Observe(v.now().Sub(start).Seconds())
-	v.done(ctx, deliveries)
-}
-
-func (v *Verifier) done(ctx context.Context, deliveries []queue.Delivery) {
 	if err := v.consumer.Done(ctx, deliveries...); err != nil {
-		v.log.Warn("cannot acknowledge jobs, they will be delivered again", "jobs", len(deliveries), "error", err)
+		v.log.Warn("cannot acknowledge jobs, they will be delivered again", "jobs", len(jobs), "error", err)
 	}
 	faultPoint("acknowledged")
-	v.hand.letGo(deliveries...)
+	v.inflight.release(deliveries...)
 }

@@ -12,53 +12,46 @@ import (
 	"time"
 )
 
-// fault is what DOWNSTREAM_FAULT_POINT asks for: POINT:N:ACTION does it when
-// the point is reached for the Nth time. ACTION is "kill" or "stop", the
-// signals that nobody can prepare for, or "panic".
-var fault = struct {
-	point, action string
-
-	mu   sync.Mutex
-	left int64
-}{}
-
-// stopTime is more than it takes until a process that stops itself has
-// stopped: on a busy machine its threads run on for a while.
+// stopTime is longer than a process takes to stop after SIGSTOP. On a busy
+// machine its threads run on for a while.
 const stopTime = time.Second
 
+// DOWNSTREAM_FAULT_POINT=POINT:N:ACTION takes the action when the worker
+// reaches the point for the Nth time. The actions kill and stop send signals
+// that a process cannot catch; panic panics.
 func init() {
-	asked := os.Getenv("DOWNSTREAM_FAULT_POINT")
-	if asked == "" {
+	setting := os.Getenv("DOWNSTREAM_FAULT_POINT")
+	if setting == "" {
 		return
 	}
-	parts := strings.Split(asked, ":")
-	n, err := strconv.ParseInt(parts[min(1, len(parts)-1)], 10, 64)
+	parts := strings.Split(setting, ":")
+	left, err := strconv.ParseInt(parts[min(1, len(parts)-1)], 10, 64)
 	if len(parts) != 3 || err != nil {
-		panic(fmt.Sprintf("DOWNSTREAM_FAULT_POINT=%q: want POINT:N:ACTION", asked))
+		panic(fmt.Sprintf("DOWNSTREAM_FAULT_POINT=%q: want POINT:N:ACTION", setting))
 	}
-	fault.point, fault.action = parts[0], parts[2]
-	fault.left = n
+	point, action := parts[0], parts[2]
+	var mu sync.Mutex
+	faultPoint = func(name string) {
+		if name != point {
+			return
+		}
+		mu.Lock() // no other job passes this point during the action
+		defer mu.Unlock()
+		if left--; left == 0 {
+			breakProcess(name, action)
+		}
+	}
 }
 
-// faultPoint lets a test break the worker at a step that it names. Nobody goes
-// past that step while it breaks.
-func faultPoint(name string) {
-	if name != fault.point {
-		return
-	}
-	fault.mu.Lock()
-	defer fault.mu.Unlock()
-	if fault.left--; fault.left != 0 {
-		return
-	}
-	switch fault.action {
+func breakProcess(point, action string) {
+	switch action {
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // not a step further, however long the signal takes
+		select {} // the signal may take a moment
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		time.Sleep(stopTime)
 	default:
-		panic("fault point " + name)
+		panic("fault point " + point)
 	}
 }

@@ -21,18 +21,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// StockerOptions say what inventory to keep. Every field must be set.
+// StockerOptions configure a stocker. Every field must be set.
 type StockerOptions struct {
 	Inventory  node.Inventory // for each heartbeat key
 	Encoders   int            // chunks encoded at once
-	Interval   time.Duration  // between looks at a full inventory
+	Interval   time.Duration  // between checks of a full inventory
 	Lease      time.Duration  // of a reservation that is not renewed
 	Challenges int            // in a Merkle tag
 }
 
-// Stocker keeps the inventory full: it makes files, encodes them, and lays
-// them in store for farmers. Any number of stockers share the work: each
-// reserves a place in the inventory before it encodes for it.
+// Stocker keeps the inventory full: it makes files, encodes them, and stores
+// them as chunks for farmers. Any number of stockers share the work: each
+// reserves a place in the inventory before it encodes.
 type Stocker struct {
 	opt     StockerOptions
 	store   *store.Store
@@ -49,11 +49,11 @@ func NewStocker(deps Deps, opt StockerOptions) *Stocker {
 		opt: opt, store: deps.Store, keys: deps.Keys, log: deps.Log, now: deps.clock(),
 		stocked: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_total",
-			Help: "Chunks encoded and laid in store.",
+			Help: "Chunks encoded and added to the inventory.",
 		}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_bytes_total",
-			Help: "Bytes of the chunks encoded and laid in store.",
+			Help: "Bytes of the chunks encoded and added to the inventory.",
 		}),
 	}
 	deps.Registry.MustRegister(s.stocked, s.bytes)
@@ -80,8 +80,8 @@ func (s *Stocker) Run(ctx context.Context) error {
 	return nil
 }
 
-// StockOne makes one chunk that the inventory lacks, of the first key that
-// lacks one, and says its size; 0 is a full inventory.
+// StockOne makes one chunk of the first key whose inventory is not full, and
+// returns its size; 0 if all are full.
 func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	for _, key := range s.keys.All() {
 		place, ok, err := s.store.Reserve(ctx, key.ID, s.opt.Inventory, s.opt.Lease, s.now())
@@ -95,10 +95,9 @@ func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	return 0, nil
 }
 
-// fill encodes a chunk for a reserved place, and gives the place back where
-// that fails.
+// fill makes the chunk for a reserved place. It releases the place on an error.
 func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reservation) error {
-	err := s.holding(ctx, place, func(ctx context.Context) error {
+	err := s.withLease(ctx, place, func(ctx context.Context) error {
 		return s.Make(ctx, key, place.Size, place.ID)
 	})
 	if err != nil {
@@ -109,8 +108,9 @@ func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reserva
 	return err
 }
 
-// holding renews the lease on place while work runs.
-func (s *Stocker) holding(ctx context.Context, place store.Reservation, work func(context.Context) error) error {
+// withLease renews the lease on place while work runs. If that fails, it
+// cancels work.
+func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var renewing sync.WaitGroup
@@ -135,8 +135,8 @@ func (s *Stocker) holding(ctx context.Context, place store.Reservation, work fun
 	return err
 }
 
-// Make encodes one chunk of size bytes and lays it in store, in the reserved
-// place where that is not 0.
+// Make makes one chunk of size bytes and adds it to the inventory, at the
+// reserved place unless that is 0.
 func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) error {
 	chunk, err := s.encode(ctx, key, size)
 	if err != nil {
@@ -150,17 +150,17 @@ func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) 
 	return nil
 }
 
-// encode makes a file from a random seed. The file is never held, but its tag
-// is: about a tenth of the file with Swizzle, some kilobytes with Merkle.
+// encode encodes a file from a random seed. It holds only the tag in memory:
+// about a tenth of the file with Swizzle, some kilobytes with Merkle.
 func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (store.NewChunk, error) {
-	seed := make([]byte, 16)
-	rand.Read(seed)
-	file := filestream.New(hex.EncodeToString(seed), size)
+	random := make([]byte, 16)
+	rand.Read(random)
+	seed := hex.EncodeToString(random)
 
 	var tag bytes.Buffer
 	content := sha256.New()
 	options := heartbeat.EncodeOptions{Challenges: s.opt.Challenges, Content: content}
-	state, err := key.Encode(ctx, file, size, &tag, options)
+	state, err := key.Encode(ctx, filestream.New(seed, size), size, &tag, options)
 	if err != nil {
 		return store.NewChunk{}, err
 	}
@@ -169,12 +169,12 @@ func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (stor
 		return store.NewChunk{}, err
 	}
 	return store.NewChunk{
-		Seed:      hex.EncodeToString(seed),
+		Seed:      seed,
 		Hash:      node.FileHash(content.Sum(nil)),
 		Size:      size,
 		KeyID:     key.ID,
 		Challenge: challenge,
 		State:     state,
-		Tag:       bytes.NewReader(tag.Bytes()), // can be read again, where a transaction is retried
+		Tag:       bytes.NewReader(tag.Bytes()), // a retried transaction reads it again
 	}, nil
 }

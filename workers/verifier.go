@@ -7,13 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
-	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// VerifierOptions bound what a verifier does at once. Every field must be set.
+// VerifierOptions configure a verifier. Every field must be set.
 type VerifierOptions struct {
 	Name          string // of the consumer: the pod's name
 	Concurrency   int    // proofs verified at once
@@ -27,112 +29,122 @@ type VerifierOptions struct {
 }
 
 const (
-	// proofsPerCPU, for each verifying goroutine, are being verified or read,
-	// and jobsPerCPU in hand at once: see hand.
+	// proofsPerCPU and jobsPerCPU are the limits of inflight for each verifying
+	// goroutine.
 	proofsPerCPU = 400
 	jobsPerCPU   = 128
-	// usualJob is the proofs of a job, as long as none was seen.
+	// usualJob is the assumed number of proofs in a job before the first is read.
 	usualJob = 100
-	// handful is the most proofs that are looked up together.
-	handful = 100
+	// lookupProofs is the maximum number of proofs whose contracts are read
+	// together.
+	lookupProofs = 100
+	// handBackTimeout limits the calls to Redis at the end of a shutdown.
+	handBackTimeout = 2 * time.Second
 )
 
-// Verifier judges the answers that come through the queue.
+// Verifier judges the proofs that come through the queue.
 type Verifier struct {
-	opt      VerifierOptions
-	store    *store.Store
-	redis    *redisdb.DB
-	queue    *queue.Queue
-	keys     *keyring.Ring
-	log      *slog.Logger
-	metrics  *verifierMetrics
-	consumer *queue.Consumer
-	now      func() time.Time
+	opt       VerifierOptions
+	store     *store.Store
+	contracts *contracts.Reader
+	queue     *queue.Queue
+	keys      *keyring.Ring
+	log       *slog.Logger
+	metrics   *verifierMetrics
+	consumer  *queue.Consumer
+	now       func() time.Time
 
-	hand      *hand
-	jobs      chan []queue.Delivery
-	judged    chan ballot
-	gathering sync.Mutex    // of ballots into a transaction
-	turn      chan struct{} // holds one while few verdicts are committed
-	committed chan committed
+	inflight        *inflight
+	jobs            chan []queue.Delivery // lookup batches
+	verified        chan verifiedJob
+	collecting      sync.Mutex    // held while jobs are collected into a batch
+	smallCommitSlot chan struct{} // a semaphore: holds one while a small batch is committed
+	committed       chan committedBatch
 }
 
-// NewVerifier makes a verifier that reads jobs once it runs.
+// NewVerifier makes a verifier. It reads jobs while Run runs.
 func NewVerifier(deps Deps, opt VerifierOptions) *Verifier {
 	jobs := jobsPerCPU * opt.Concurrency
 	return &Verifier{
-		opt:     opt,
-		store:   deps.Store,
-		redis:   deps.Redis,
-		queue:   deps.Queue,
-		keys:    deps.Keys,
-		log:     deps.Log,
-		metrics: newVerifierMetrics(deps.Registry),
+		opt:       opt,
+		store:     deps.Store,
+		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
+		queue:     deps.Queue,
+		keys:      deps.Keys,
+		log:       deps.Log,
+		metrics:   newVerifierMetrics(deps.Registry),
 		consumer: deps.Queue.NewConsumer(opt.Name, queue.ConsumerOptions{
 			MinIdle:       opt.ClaimIdle,
 			MaxDeliveries: int64(opt.MaxDeliveries),
 		}),
-		now:       deps.clock(),
-		hand:      newHand(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
-		jobs:      make(chan []queue.Delivery, jobs),
-		judged:    make(chan ballot, jobs),
-		turn:      make(chan struct{}, 1),
-		committed: make(chan committed, committers),
+		now:             deps.clock(),
+		inflight:        newInflight(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
+		jobs:            make(chan []queue.Delivery, jobs),
+		verified:        make(chan verifiedJob, jobs),
+		smallCommitSlot: make(chan struct{}, 1),
+		committed:       make(chan committedBatch, committers),
 	}
 }
 
-// Run judges until ctx ends, and then finishes what is in hand, for
-// DrainTimeout at most.
+// Run judges proofs until ctx ends. Then it finishes the jobs in flight, for at
+// most DrainTimeout.
 func (v *Verifier) Run(ctx context.Context) error {
-	// The work in hand outlives ctx: it is what a shutdown waits for.
+	// The jobs in flight continue after ctx ends, until the drain timeout.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 
-	var verifying, committing, telling sync.WaitGroup
+	var verifying, committing, finishing sync.WaitGroup
 	for range v.opt.Concurrency {
 		verifying.Go(func() { v.verifyJobs(work) })
 	}
 	for range committers {
-		committing.Go(func() { v.commitBallots(work) })
+		committing.Go(func() { v.commitJobs(work) })
 	}
-	telling.Go(func() { v.tellCommitted(work) })
+	finishing.Go(func() { v.finishJobs(work) })
 
 	v.read(ctx)
 
-	drained := time.AfterFunc(v.opt.DrainTimeout, abandon)
-	defer drained.Stop()
+	drain := time.AfterFunc(v.opt.DrainTimeout, abandon)
+	defer drain.Stop()
 	close(v.jobs)
 	verifying.Wait()
-	close(v.judged)
+	close(v.verified)
 	committing.Wait()
 	close(v.committed)
-	telling.Wait()
+	finishing.Wait()
 	return v.handBack()
 }
 
-// read takes jobs from the queue, as many as there is room for, until ctx ends.
+// read reads jobs from the queue, as many as there is room for, until ctx ends.
 func (v *Verifier) read(ctx context.Context) {
-	claimEvery := v.opt.ClaimIdle / 2
-	claimed := time.Now().Add(-claimEvery) // look at once: a predecessor may have died
-	for ctx.Err() == nil {
-		room := v.hand.room(ctx)
+	claimTicker := time.NewTicker(v.opt.ClaimIdle / 2)
+	defer claimTicker.Stop()
+	claim := true // at the start: an earlier worker may have died
+	for {
+		room := v.inflight.waitForRoom(ctx)
 		if room == 0 {
 			return
+		}
+		select {
+		case <-claimTicker.C:
+			claim = true
+		default:
 		}
 		var (
 			deliveries []queue.Delivery
 			err        error
 		)
-		if time.Since(claimed) >= claimEvery {
+		if claim {
 			deliveries, err = v.consumer.Reclaim(ctx, room)
-			claimed = time.Now()
+			claim = false
+			claimTicker.Reset(v.opt.ClaimIdle / 2)
 		}
 		if err == nil && len(deliveries) == 0 {
 			deliveries, err = v.consumer.Read(ctx, room)
 		}
-		v.hand.take(deliveries)
-		for _, jobs := range v.handfuls(deliveries) {
-			v.jobs <- jobs // has room: there are as many places as jobs in hand
+		v.inflight.add(deliveries)
+		for _, jobs := range v.lookupBatches(deliveries) {
+			v.jobs <- jobs // does not block: it has room for every job in flight
 		}
 		if err != nil && ctx.Err() == nil {
 			v.log.Warn("cannot read jobs", "error", err)
@@ -141,44 +153,72 @@ func (v *Verifier) read(ctx context.Context) {
 	}
 }
 
-// handfuls parts jobs into what is looked up together: equal shares for those
-// who verify, as far as jobs can be parted, but not too much at once.
-func (v *Verifier) handfuls(deliveries []queue.Delivery) (parts [][]queue.Delivery) {
+// lookupBatches splits jobs into batches whose contracts are read together:
+// about equal shares for the verifying goroutines, of at most lookupProofs
+// proofs unless a single job has more.
+func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue.Delivery) {
 	proofs := 0
 	for _, d := range deliveries {
 		proofs += weight(d)
 	}
-	share := min(handful, (proofs+v.opt.Concurrency-1)/v.opt.Concurrency)
+	share := min(lookupProofs, (proofs+v.opt.Concurrency-1)/v.opt.Concurrency)
 	for len(deliveries) > 0 {
-		n, held := 1, weight(deliveries[0])
-		for n < len(deliveries) && held+weight(deliveries[n]) <= share {
-			held += weight(deliveries[n])
+		n, sum := 1, weight(deliveries[0])
+		for n < len(deliveries) && sum+weight(deliveries[n]) <= share {
+			sum += weight(deliveries[n])
 			n++
 		}
-		parts = append(parts, deliveries[:n])
+		batches = append(batches, deliveries[:n])
 		deliveries = deliveries[n:]
 	}
-	return parts
+	return batches
 }
 
-// handBackTimeout is for the last words to Redis on the way out.
-const handBackTimeout = 2 * time.Second
-
-// handBack gives the queue what could not be finished, so that another worker
-// takes it at once and not only when it has been idle for long.
+// handBack returns unfinished jobs to the queue, so that another worker takes
+// them at once instead of after ClaimIdle.
 func (v *Verifier) handBack() error {
 	ctx, cancel := context.WithTimeout(context.Background(), handBackTimeout)
 	defer cancel()
-	rest := v.hand.rest()
+	rest := v.inflight.rest()
 	if len(rest) > 0 {
-		v.log.Info("handing jobs back", "jobs", len(rest))
+		v.log.Info("handing back unfinished jobs", "jobs", len(rest))
 	}
 	return errors.Join(v.consumer.HandBack(ctx, rest...), v.consumer.Close(ctx))
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
+type verifierMetrics struct {
+	verdicts    *prometheus.CounterVec
+	late        prometheus.Counter
+	deadLetters prometheus.Counter
+
+	// The stages of a job, in seconds.
+	wait, verify, commit, reply prometheus.Observer
+}
+
+func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
+	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "downstream_worker_stage_seconds",
+		Help:    "Time of each stage: wait (from the arrival of the proofs until a worker verifies them) and verify per job, commit and reply per batch of jobs.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 3, 12),
+	}, []string{"stage"})
+	m := &verifierMetrics{
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "downstream_worker_verdicts_total",
+			Help: "Proofs judged, by outcome.",
+		}, []string{"outcome"}),
+		late: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_late_jobs_total",
+			Help: "Jobs acknowledged without a verdict because their deadline had passed.",
+		}),
+		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_dead_letters_total",
+			Help: "Jobs moved to the dead letters because the worker cannot judge them.",
+		}),
+		wait:   stages.WithLabelValues("wait"),
+		verify: stages.WithLabelValues("verify"),
+		commit: stages.WithLabelValues("commit"),
+		reply:  stages.WithLabelValues("reply"),
 	}
+	reg.MustRegister(m.verdicts, m.late, m.deadLetters, stages)
+	return m
 }

@@ -1,0 +1,79 @@
+// Package contracts reads contracts through the cache in Redis, which API
+// replicas and workers share. MySQL holds the contracts; the cache saves reads.
+//
+// The rule: a cached contract may confirm an accepted proof. It must not be
+// used to reject one; read MySQL first. A copy may be old, so a rejection by it
+// could be wrong. An accepted proof stays accepted, and a challenge that is
+// taken from a copy is checked again by the commit, through its sequence number.
+package contracts
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/redisdb"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// Reader reads contracts. It is safe for concurrent use.
+type Reader struct {
+	cache redisdb.Contracts
+	store *store.Store
+	log   *slog.Logger
+}
+
+// NewReader returns a reader of the contracts in st, with the cache in db.
+func NewReader(db *redisdb.DB, st *store.Store, log *slog.Logger) *Reader {
+	return &Reader{cache: db.Contracts(), store: st, log: log}
+}
+
+// Read returns the contracts in the order of names, which may repeat; nil for a
+// contract that does not exist. The caller must say with rejects whether it
+// would reject the farmer's request i if c were the contract. Read then takes
+// the contract from MySQL, and updates the cache.
+func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects func(i int, c *node.Contract) bool) ([]*node.Contract, error) {
+	contracts, err := r.cache.Get(ctx, names)
+	if err != nil {
+		contracts = make([]*node.Contract, len(names)) // without Redis, MySQL has them all
+	}
+	var missing []node.ContractName
+	for i, c := range contracts {
+		if c == nil || rejects(i, c) {
+			missing = append(missing, names[i])
+			contracts[i] = nil
+		}
+	}
+	if len(missing) == 0 {
+		return contracts, nil
+	}
+	read, err := r.store.ContractsNamed(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		if c, ok := read[name]; ok {
+			contracts[i] = &c
+		}
+	}
+	r.Share(ctx, slices.Collect(maps.Values(read)))
+	return contracts, nil
+}
+
+// Share writes contracts as they were committed to the cache. It may fail: the
+// next reader then takes them from MySQL.
+func (r *Reader) Share(ctx context.Context, contracts []node.Contract) {
+	if err := r.cache.Put(ctx, contracts); err != nil {
+		r.log.Debug("cannot cache contracts", "contracts", len(contracts), "error", err)
+	}
+}
+
+// Forget deletes contracts from the cache. It may fail, because a cached copy
+// may always be old.
+func (r *Reader) Forget(ctx context.Context, names []node.ContractName) {
+	if err := r.cache.Forget(ctx, names...); err != nil {
+		r.log.Debug("cannot delete cached contracts", "contracts", len(names), "error", err)
+	}
+}

@@ -1,0 +1,159 @@
+package workers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// SweeperOptions configure a sweeper. Every field must be set.
+type SweeperOptions struct {
+	Interval  time.Duration // between sweeps
+	CleanEach time.Duration // between calls of Clean
+	PruneEach time.Duration // between calls of Prune
+	Grace     time.Duration // after an expiry, for proofs that are still in the queue
+	Retention time.Duration // of expired contracts
+	Batch     int           // rows in one transaction
+}
+
+// Sweeper subtracts expired contracts from their farmers' totals and deletes
+// old rows. Several sweepers share the work.
+type Sweeper struct {
+	opt     SweeperOptions
+	store   *store.Store
+	log     *slog.Logger
+	now     func() time.Time
+	expired prometheus.Counter
+}
+
+// NewSweeper makes a sweeper.
+func NewSweeper(deps Deps, opt SweeperOptions) *Sweeper {
+	s := &Sweeper{
+		opt: opt, store: deps.Store, log: deps.Log, now: deps.clock(),
+		expired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_contracts_expired_total",
+			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
+		}),
+	}
+	deps.Registry.MustRegister(s.expired)
+	return s
+}
+
+// Run sweeps until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	duties := []struct {
+		name string // also the name of its lock in the store
+		each time.Duration
+		do   func(context.Context) error
+	}{
+		{"sweep", s.opt.Interval, s.Sweep},
+		{"clean", s.opt.CleanEach, s.Clean},
+		{"prune", s.opt.PruneEach, s.Prune},
+	}
+	for ; ctx.Err() == nil; pause(ctx, s.opt.Interval) {
+		for _, duty := range duties {
+			mine, err := s.store.TakeTurn(ctx, duty.name, duty.each, s.now())
+			if err == nil && mine {
+				err = duty.do(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("cannot "+duty.name, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Sweep subtracts expired contracts from the totals.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	now := s.now()
+	for {
+		n, err := s.store.Expire(ctx, now.Add(-s.opt.Grace), s.opt.Batch)
+		if err != nil {
+			return err
+		}
+		s.expired.Add(float64(n))
+		if n < int64(s.opt.Batch) {
+			return nil
+		}
+	}
+}
+
+// Clean deletes the tags of contracts with an accepted proof, contracts that
+// expired longer ago than Retention, and files without a contract.
+func (s *Sweeper) Clean(ctx context.Context) error {
+	cleaned, err := s.store.CleanContracts(ctx, s.opt.Retention, s.now().Add(-s.opt.Grace))
+	if err != nil {
+		return err
+	}
+	s.log.Debug("cleaned", "removed", cleaned)
+	return nil
+}
+
+// Prune deletes the locks of IP addresses that have no token.
+func (s *Sweeper) Prune(ctx context.Context) error {
+	pruned, err := s.store.PruneIPs(ctx)
+	s.log.Debug("pruned", "addresses", pruned)
+	return err
+}
+
+// RecorderOptions configure a recorder. Every field must be set.
+type RecorderOptions struct {
+	Interval    time.Duration // between calls of Fold
+	BalanceEach time.Duration // between calls of Balance
+	Keep        store.Keep
+}
+
+// Recorder maintains the node's record of its history. The transactions that
+// change farmers write the record; a recorder only folds old entries, and
+// creates the record on a node that is older than it. Several recorders may run,
+// and no entry is lost if none runs.
+type Recorder struct {
+	opt   RecorderOptions
+	store *store.Store
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+// NewRecorder makes a recorder.
+func NewRecorder(deps Deps, opt RecorderOptions) *Recorder {
+	return &Recorder{opt: opt, store: deps.Store, log: deps.Log, now: deps.clock()}
+}
+
+// Run maintains the record until ctx ends.
+func (r *Recorder) Run(ctx context.Context) error {
+	var balanced time.Time
+	for ; ctx.Err() == nil; pause(ctx, r.opt.Interval) {
+		var err error
+		if now := r.now(); now.Sub(balanced) >= r.opt.BalanceEach {
+			balanced = now
+			err = r.Balance(ctx)
+		}
+		if err == nil {
+			err = r.Fold(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("cannot maintain the record", "error", err)
+		}
+	}
+	return nil
+}
+
+// Fold merges old entries into longer steps and deletes the oldest.
+func (r *Recorder) Fold(ctx context.Context) error {
+	return r.store.FoldRecord(ctx, r.now(), r.opt.Keep)
+}
+
+// Balance corrects the record if it differs from the tokens.
+func (r *Recorder) Balance(ctx context.Context) error {
+	corrected, err := r.store.BalanceRecord(ctx, r.now())
+	if corrected {
+		r.log.Info("the record differed from the farmers' tokens and was corrected;" +
+			" this is normal once, on a node that is older than its record")
+	}
+	return err
+}

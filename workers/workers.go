@@ -1,0 +1,62 @@
+// Package workers is the background part of a node: it verifies proofs, keeps
+// the inventory stocked, sweeps expired contracts and maintains the record.
+//
+// A [Verifier] reads jobs from the queue, as many as inflight has room for. It
+// verifies each proof against a copy of its contract, and reads the copies for
+// several jobs at once. It collects the verdicts of many jobs into one
+// transaction, which applies them to the rows. Then it replies, and then it
+// acknowledges the jobs. A worker may die or pause between any two steps: the
+// job is delivered again, and by the rules of package node the second time
+// changes nothing.
+//
+// The invariant: a worker commits before it replies, and replies before it
+// acknowledges.
+//
+// A shutdown follows the path of a job: the worker stops reading, verifies the
+// jobs in flight, commits them, replies, and hands back to the queue the jobs
+// that it could not finish within the drain timeout.
+package workers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+// Deps are the parts of the node that workers use.
+type Deps struct {
+	Store    *store.Store
+	Redis    *redisdb.DB
+	Queue    *queue.Queue
+	Keys     *keyring.Ring
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Now      func() time.Time // nil means time.Now
+}
+
+// clock returns the time with the precision of the store.
+func (d Deps) clock() func() time.Time {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// faultPoint lets the fault tests break a worker at a named step. It does
+// nothing without the build tag faultpoints.
+var faultPoint = func(string) {}
