@@ -166,7 +166,7 @@ func (db *DB) unlink(ctx context.Context, keys []string) error {
 
 // ErrUnavailable means that Redis cannot be reached or cannot work now: it is
 // loading, a read-only replica, or out of memory. A later retry may succeed.
-var ErrUnavailable = errors.New("Redis is unavailable")
+var ErrUnavailable = errors.New("redis is unavailable")
 
 // Wrap adds to err what was being done, and [ErrUnavailable] if a retry may
 // succeed.
