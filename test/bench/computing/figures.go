@@ -38,7 +38,7 @@ func figures(all results) []report.Figure {
 }
 
 // results are what benchmarks printed: by "package.Benchmark" and unit, a
-// sample a round. A name ends in -2 where it ran on two cores.
+// sample a round. A name ends in -2 if it ran on two cores.
 type results map[string]map[string][]float64
 
 // parse reads the lines that benchmarks print.

@@ -83,7 +83,7 @@ const onTwoCores = "^BenchmarkEncode$"
 
 // binary is a package's benchmarks, built.
 type binary struct {
-	path, dir string // where it is, and where it is to run
+	path, dir string // the file, and the folder to run it in
 }
 
 // measure runs every benchmark, one round after the other, and gives the lines

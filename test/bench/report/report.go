@@ -111,7 +111,7 @@ func output(name string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// Progress shows on standard error what is being done: a line that is written
+// Progress shows the current step on standard error: a line that is written
 // over at a terminal, a line each elsewhere.
 type Progress struct{ bar *progressbar.ProgressBar }
 
