@@ -28,7 +28,7 @@ func TestRedisDown(t *testing.T) {
 	c := f.takeOne(t, "seed")
 	proof := f.prove(t, c, nil)
 
-	redis.Stop(t)
+	redis.Terminate(t)
 	f.submit(t, c, proof).undecided(t)
 	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
 	// All else is in the records.
@@ -55,7 +55,7 @@ func TestDatabaseDown(t *testing.T) {
 	c := f.takeOne(t, "seed")
 	proof := f.prove(t, c, nil)
 
-	database.Stop(t)
+	database.Terminate(t)
 	f.submit(t, c, proof).undecided(t)
 	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
 	f.ask(t, "GET", f.at("challenge"), nil).undecided(t)

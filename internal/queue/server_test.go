@@ -11,7 +11,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 var must = testenv.Must
 

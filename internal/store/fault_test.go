@@ -222,7 +222,7 @@ const outage = 700 * time.Millisecond
 
 func TestServerStopped(t *testing.T) {
 	workUnderFaults(t, func(m *testenv.MariaDB) {
-		m.Stop(t)
+		m.Terminate(t)
 		time.Sleep(outage)
 		m.Start(t)
 	})
@@ -230,7 +230,7 @@ func TestServerStopped(t *testing.T) {
 
 func TestServerKilled(t *testing.T) {
 	workUnderFaults(t, func(m *testenv.MariaDB) {
-		m.Kill(t)
+		m.Kill()
 		time.Sleep(outage)
 		m.Start(t)
 	})

@@ -17,10 +17,7 @@ import (
 )
 
 // MariaDB is a MariaDB server.
-type MariaDB struct {
-	process
-	n atomic.Int64 // databases made
-}
+type MariaDB struct{ server }
 
 // Tests connect as this user. It owns the test databases and has no other
 // rights: a user with all rights may write to a read-only server.
@@ -30,32 +27,60 @@ const (
 	testDatabase = "test_" // prefix of the names of databases
 )
 
+var sharedMariaDB = shared(func() (*MariaDB, error) { return launchMariaDB(Fast) })
+
 // NewDatabase makes an empty database for the test and returns its DSN. The
 // database is dropped when the test ends.
 func NewDatabase(t testing.TB) (dsn string) {
 	t.Helper()
-	if dsn := os.Getenv("TEST_MYSQL_DSN"); dsn != "" {
-		return newDatabaseAt(t, dsn)
+	dsn = os.Getenv("TEST_MYSQL_DSN")
+	if dsn == "" {
+		return sharedMariaDB(t).NewDatabase(t)
 	}
-	return sharedMariaDB.get(t).NewDatabase(t)
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatalf("TEST_MYSQL_DSN: %v", err)
+	}
+	admin := cfg.Clone()
+	admin.DBName = ""
+	return newDatabase(t, admin, cfg)
+}
+
+// NewDatabase makes an empty database for the test and returns its DSN.
+func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
+	t.Helper()
+	return newDatabase(t, m.admin(), m.user())
+}
+
+var databases atomic.Int64
+
+// newDatabase gives the database a name that no other test process uses.
+func newDatabase(t testing.TB, admin, user *mysql.Config) (dsn string) {
+	t.Helper()
+	user.DBName = fmt.Sprintf("%s%d_%d", testDatabase, os.Getpid(), databases.Add(1))
+	Must(t, execute(admin, "CREATE DATABASE "+user.DBName))
+	t.Cleanup(func() {
+		if err := execute(admin, "DROP DATABASE IF EXISTS "+user.DBName); err != nil {
+			t.Log(err) // the test may have stopped the server
+		}
+	})
+	return user.FormatDSN()
 }
 
 // StartMariaDB starts a server for one test.
 func StartMariaDB(t testing.TB, mode Mode) *MariaDB {
 	t.Helper()
 	m, err := launchMariaDB(mode)
-	return closeWith(t, m, err)
+	return closeAfter(t, m, err)
 }
 
 func launchMariaDB(mode Mode) (*MariaDB, error) {
-	p, err := newProcess("MariaDB", "mariadbd", "mariadb-server")
+	s, err := newServer(mode, "MariaDB", "mariadbd", "mariadb-server")
 	if err != nil {
 		return nil, err
 	}
-	m := &MariaDB{process: p}
-	m.ready = func() error {
-		return withDB(m.config(""), func(db *sql.DB) error { return db.Ping() })
-	}
+	m := &MariaDB{s}
+	m.ready = func() error { return withDB(m.user(), (*sql.DB).Ping) }
 	m.args = m.arguments(mode)
 	err = m.prepare()
 	if err == nil {
@@ -172,19 +197,6 @@ func install(dir string) error {
 	return nil
 }
 
-// NewDatabase makes an empty database for the test and returns its DSN.
-func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
-	t.Helper()
-	name := fmt.Sprintf("%s%d", testDatabase, m.n.Add(1))
-	Must(t, m.admin("CREATE DATABASE "+name))
-	t.Cleanup(func() {
-		if m.running() {
-			_ = m.admin("DROP DATABASE IF EXISTS " + name) // a failure only leaves the database until the server ends
-		}
-	})
-	return m.config(name).FormatDSN()
-}
-
 // SetReadOnly makes the server refuse writes, as a demoted server does, or accept
 // them again.
 func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
@@ -195,23 +207,22 @@ func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
 // SetGlobal sets a variable of the server until it ends.
 func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
 	t.Helper()
-	Must(t, m.admin("SET GLOBAL "+variable+" = "+value))
+	Must(t, execute(m.admin(), "SET GLOBAL "+variable+" = "+value))
 }
 
-// config is how tests connect.
-func (m *MariaDB) config(database string) *mysql.Config {
+// user is how tests connect.
+func (m *MariaDB) user() *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd = testUser, testPassword
 	cfg.Net, cfg.Addr = "tcp", fmt.Sprintf("127.0.0.1:%d", m.port)
-	cfg.DBName = database
 	return cfg
 }
 
-// admin runs a statement as root, which the socket admits without a password.
-func (m *MariaDB) admin(statement string) error {
+// admin is how root connects: the socket admits it without a password.
+func (m *MariaDB) admin() *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr = "root", "unix", m.socket()
-	return execute(cfg, statement)
+	return cfg
 }
 
 func execute(cfg *mysql.Config, statement string) error {
@@ -230,28 +241,4 @@ func withDB(cfg *mysql.Config, do func(*sql.DB) error) error {
 	db := sql.OpenDB(connector)
 	defer db.Close()
 	return do(db)
-}
-
-var databases atomic.Int64
-
-// newDatabaseAt makes a database on a running server. Other test processes may
-// make databases there at the same time.
-func newDatabaseAt(t testing.TB, dsn string) string {
-	t.Helper()
-	cfg, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		t.Fatalf("TEST_MYSQL_DSN: %v", err)
-	}
-	own := cfg.Clone()
-	own.DBName = fmt.Sprintf("%s%d_%d", testDatabase, os.Getpid(), databases.Add(1))
-	cfg.DBName = ""
-	if err := execute(cfg, "CREATE DATABASE "+own.DBName); err != nil {
-		t.Fatalf("TEST_MYSQL_DSN: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := execute(cfg, "DROP DATABASE IF EXISTS "+own.DBName); err != nil {
-			t.Error(err)
-		}
-	})
-	return own.FormatDSN()
 }

@@ -10,111 +10,48 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Mode is whether a server survives a power cut.
-type Mode int
-
 const (
-	// Fast never waits for the disk. A MariaDB keeps its data if it is killed,
-	// because the operating system writes it; a Redis keeps nothing.
-	Fast Mode = iota
-	// Durable waits for the disk at every commit, as in production.
-	Durable
+	startTimeout = 60 * time.Second // until a server responds
+	stopTimeout  = 60 * time.Second // after SIGTERM
 )
 
-const (
-	startTimeout = 60 * time.Second
-	stopTimeout  = 30 * time.Second
-)
-
-// process is a server that can be stopped and restarted with the same port and
-// the same directory.
-type process struct {
-	name  string // for messages
-	path  string
-	args  []string
-	dir   string
-	port  int
-	ready func() error // nil when the server answers
+// Process is a program that a test runs. It ends with the process of the test.
+type Process struct {
+	Name string // for messages
 
 	cmd    *exec.Cmd
-	exited chan struct{} // closed when cmd has ended
+	log    string        // path
+	exited chan struct{} // closed when the process has ended
 }
 
-// newProcess finds the program, and reserves a port and a directory. pkg is the
-// Debian package that has the program.
-func newProcess(name, program, pkg string) (p process, err error) {
-	p = process{name: name}
-	if p.path, err = find(program, pkg); err != nil {
-		return p, err
-	}
-	if p.port, err = freePort(); err != nil {
-		return p, err
-	}
-	p.dir, err = newDir()
-	return p, err
-}
-
-// Stop shuts the server down in order.
-func (p *process) Stop(t testing.TB) { t.Helper(); Must(t, p.end(syscall.SIGTERM)) }
-
-// Kill ends the server at once.
-func (p *process) Kill(t testing.TB) { t.Helper(); Must(t, p.end(syscall.SIGKILL)) }
-
-// Start restarts the server, and returns when it answers.
-func (p *process) Start(t testing.TB) { t.Helper(); Must(t, p.start()) }
-
-// Pause suspends the server: connections stay open, and it does not answer.
-func (p *process) Pause() { p.signal(syscall.SIGSTOP) }
-
-// Resume ends a pause.
-func (p *process) Resume() { p.signal(syscall.SIGCONT) }
-
-// start starts the server and waits until it answers.
-func (p *process) start() error {
-	if p.running() {
-		return nil
-	}
+// StartProcess starts cmd and appends its output to the file log.
+func StartProcess(name, log string, cmd *exec.Cmd) (*Process, error) {
+	p := &Process{Name: name, cmd: cmd, log: log, exited: make(chan struct{})}
 	started := make(chan error)
-	p.exited = make(chan struct{})
 	go p.run(started)
 	if err := <-started; err != nil {
-		return fmt.Errorf("start %s: %w", p.name, err)
+		return p, fmt.Errorf("start %s: %w", name, err)
 	}
-	for deadline := time.Now().Add(startTimeout); ; {
-		err := p.ready()
-		switch {
-		case err == nil:
-			return nil
-		case !p.running():
-			return fmt.Errorf("%s ended at once:\n%s", p.name, p.logTail())
-		case time.Now().After(deadline):
-			p.signal(syscall.SIGKILL)
-			return fmt.Errorf("%s does not answer: %w\n%s", p.name, err, p.logTail())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	return p, nil
 }
 
-// run starts the command and waits for its end, both on one thread: the kernel
-// kills the server when the thread that started it ends.
-func (p *process) run(started chan<- error) {
+// run starts the process and waits for its end on one thread, because the
+// kernel sends the parent-death signal when the thread that started it ends.
+func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(p.exited)
-	log, err := os.OpenFile(p.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		started <- err
 		return
 	}
 	defer log.Close()
-	p.cmd = exec.Command(p.path, p.args...)
-	p.cmd.Dir = p.dir
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = dieWithParent()
 	if err := p.cmd.Start(); err != nil {
@@ -122,13 +59,17 @@ func (p *process) run(started chan<- error) {
 		return
 	}
 	started <- nil
-	_ = p.cmd.Wait() // the log says how it ended
+	_ = p.cmd.Wait() // ProcessState has the result
 }
 
-func (p *process) running() bool {
-	if p.exited == nil {
-		return false
-	}
+// PID returns the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Running reports whether the process has not ended.
+func (p *Process) Running() bool {
 	select {
 	case <-p.exited:
 		return false
@@ -137,51 +78,159 @@ func (p *process) running() bool {
 	}
 }
 
-func (p *process) signal(sig syscall.Signal) {
-	if p.running() {
-		_ = p.cmd.Process.Signal(sig) // the process may have ended just now
+// KilledBy returns the signal that ended the process, or 0. The process must
+// have ended.
+func (p *Process) KilledBy() syscall.Signal {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return 0
 	}
+	return status.Signal()
 }
 
-// end sends the signal and waits until the server has ended.
-func (p *process) end(sig syscall.Signal) error {
-	if !p.running() {
-		return nil
-	}
-	p.signal(syscall.SIGCONT) // a paused process handles no other signal
-	p.signal(sig)
+// Kill ends the process at once, also if it is paused.
+func (p *Process) Kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+// Pause stops the process with SIGSTOP. Its connections stay open.
+func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume continues a paused process.
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+// Terminate sends SIGTERM, as Kubernetes does, and fails the test unless the
+// process ends with status 0.
+func (p *Process) Terminate(t testing.TB) {
+	t.Helper()
+	p.Resume() // a paused process handles no other signal
+	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
-		return nil
 	case <-time.After(stopTimeout):
-		p.signal(syscall.SIGKILL)
-		<-p.exited
-		return fmt.Errorf("%s took too long to stop:\n%s", p.name, p.logTail())
+		p.Kill()
+		t.Fatalf("%s did not end within %v of SIGTERM:\n%s", p.Name, stopTimeout, p.LogTail())
+	}
+	if !p.cmd.ProcessState.Success() {
+		t.Errorf("%s after SIGTERM: %v", p.Name, p.cmd.ProcessState)
 	}
 }
 
-func (p *process) close() error {
-	defer os.RemoveAll(p.dir)
-	return p.end(syscall.SIGKILL)
+func (p *Process) signal(sig syscall.Signal) {
+	if p.Running() {
+		_ = p.cmd.Process.Signal(sig) // fails only if the process has just ended
+	}
 }
 
-func (p *process) logPath() string { return filepath.Join(p.dir, "log") }
-
-func (p *process) logTail() string {
-	log, err := os.ReadFile(p.logPath())
+// LogTail returns the last 4000 bytes of the process's log.
+func (p *Process) LogTail() string {
+	log, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
 	}
-	const tail = 4000
-	return string(log[max(0, len(log)-tail):])
+	return string(log[max(0, len(log)-4000):])
+}
+
+// PeakMemory returns the process's peak resident memory in bytes.
+func (p *Process) PeakMemory(t testing.TB) int64 {
+	t.Helper()
+	kib, err := strconv.ParseInt(strings.TrimSuffix(p.status(t, "VmHWM"), " kB"), 10, 64)
+	if err != nil {
+		t.Fatalf("peak memory of %s: %v", p.Name, err)
+	}
+	return kib << 10
+}
+
+// Paused reports whether a signal has stopped the process.
+func (p *Process) Paused(t testing.TB) bool {
+	t.Helper()
+	return strings.HasPrefix(p.status(t, "State"), "T")
+}
+
+// status returns one value of /proc/PID/status.
+func (p *Process) status(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	Must(t, err)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("/proc status of %s has no line %s", p.Name, name)
+	return ""
+}
+
+// server is a Process that can be restarted with the same port and directory.
+type server struct {
+	*Process
+	name  string
+	path  string
+	args  []string
+	dir   string
+	port  int
+	ready func() error // nil when the server responds
+}
+
+// newServer finds the program, and reserves a port and a directory. pkg is the
+// Debian package that has the program.
+func newServer(mode Mode, name, program, pkg string) (s server, err error) {
+	s = server{name: name}
+	if s.path, err = find(program, pkg); err != nil {
+		return s, err
+	}
+	if s.port, err = FreePort(); err != nil {
+		return s, err
+	}
+	s.dir, err = newDir(mode)
+	return s, err
+}
+
+// Start restarts the server after its end, and returns when it responds.
+func (s *server) Start(t testing.TB) { t.Helper(); Must(t, s.start()) }
+
+func (s *server) start() (err error) {
+	cmd := exec.Command(s.path, s.args...)
+	cmd.Dir = s.dir
+	if s.Process, err = StartProcess(s.name, filepath.Join(s.dir, "log"), cmd); err != nil {
+		return err
+	}
+	return s.await(s.ready)
+}
+
+// await waits until check succeeds. If it does not, the server is killed.
+func (s *server) await(check func() error) error {
+	for deadline := time.Now().Add(startTimeout); ; {
+		err := check()
+		switch {
+		case err == nil:
+			return nil
+		case !s.Running():
+			return fmt.Errorf("%s ended at once:\n%s", s.Name, s.LogTail())
+		case time.Now().After(deadline):
+			s.Kill()
+			return fmt.Errorf("%s does not respond: %w\n%s", s.Name, err, s.LogTail())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (s *server) close() {
+	s.Kill()
+	os.RemoveAll(s.dir)
 }
 
 const dirPrefix = "downstream-node-test-"
 
 // newDir makes a directory whose name has this process's id. It first removes
 // the directories of processes that have ended.
-func newDir() (string, error) {
-	old, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
+func newDir(mode Mode) (string, error) {
+	parent := os.TempDir()
+	if mode == Fast {
+		parent = memoryDir()
+	}
+	old, err := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
 	if err != nil {
 		return "", err
 	}
@@ -192,12 +241,12 @@ func newDir() (string, error) {
 			os.RemoveAll(dir)
 		}
 	}
-	return os.MkdirTemp("", fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
+	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
 }
 
-// freePort returns a port without a listener. Another process may still take it
-// before the server does.
-func freePort() (int, error) {
+// FreePort returns a port without a listener. Another process may still take it
+// before the caller's listens.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
@@ -216,49 +265,3 @@ func find(program, pkg string) (string, error) {
 	}
 	return "", fmt.Errorf("%s is not installed; `make test` installs it, and so does `apt-get install %s`", program, pkg)
 }
-
-// server is a MariaDB or a Redis.
-type server interface{ close() error }
-
-// closeWith closes a server when the test ends.
-func closeWith[S server](t testing.TB, s S, err error) S {
-	t.Helper()
-	Must(t, err)
-	t.Cleanup(func() {
-		if err := s.close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-// shared is a server that the first test starts and Main stops.
-type shared[S server] struct {
-	launch func() (S, error)
-
-	once    sync.Once
-	server  S
-	err     error
-	started bool
-}
-
-func (s *shared[S]) get(t testing.TB) S {
-	t.Helper()
-	s.once.Do(func() {
-		s.started = true
-		s.server, s.err = s.launch()
-	})
-	Must(t, s.err)
-	return s.server
-}
-
-func (s *shared[S]) stop() {
-	if s.started && s.err == nil {
-		_ = s.server.close() // the tests have ended
-	}
-}
-
-var (
-	sharedMariaDB = shared[*MariaDB]{launch: func() (*MariaDB, error) { return launchMariaDB(Fast) }}
-	sharedRedis   = shared[*Redis]{launch: func() (*Redis, error) { return launchRedis(Fast) }}
-)

@@ -1,9 +1,23 @@
 package testenv
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
-// dieWithParent makes the kernel kill the server when this process ends, also if
-// it panics or is killed.
+// dieWithParent makes the kernel kill the process when this one ends, also if it
+// panics or is killed.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// memoryDir returns a directory in memory, if it has room for several servers:
+// there MariaDB makes a database in a third of the time.
+func memoryDir() string {
+	const dir, room = "/dev/shm", 2 << 30
+	var free syscall.Statfs_t
+	if err := syscall.Statfs(dir, &free); err != nil || free.Bavail*uint64(free.Bsize) < room {
+		return os.TempDir()
+	}
+	return dir
 }

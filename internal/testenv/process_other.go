@@ -2,8 +2,13 @@
 
 package testenv
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
-// dieWithParent has an effect on Linux only. Elsewhere a killed test process
-// leaves its servers running.
+// dieWithParent has an effect on Linux only. Elsewhere a killed test leaves its
+// processes running.
 func dieWithParent() *syscall.SysProcAttr { return nil }
+
+func memoryDir() string { return os.TempDir() }

@@ -15,12 +15,17 @@ import (
 
 // Redis is a Redis server.
 type Redis struct {
-	process
+	server
 	n atomic.Int64 // databases that tests have
 }
 
 // redisDatabases is the number of databases of a server, one for each test.
 const redisDatabases = 4096
+
+var (
+	sharedRedis   = shared(func() (*Redis, error) { return launchRedis(Fast) })
+	sharedCluster = shared(launchCluster)
+)
 
 // NewRedis returns the URL of an empty Redis database for the test.
 func NewRedis(t testing.TB) (redisURL string) {
@@ -28,36 +33,64 @@ func NewRedis(t testing.TB) (redisURL string) {
 	if redisURL := os.Getenv("TEST_REDIS_URL"); redisURL != "" {
 		return emptyRedis(t, redisURL)
 	}
-	return sharedRedis.get(t).NewURL(t)
+	return sharedRedis(t).NewURL(t)
+}
+
+// RedisCluster returns the address of a Redis Cluster of one node. Like a larger
+// one it refuses commands and scripts whose keys are in different slots. All
+// tests of the process share it and its keys, because it takes two seconds until
+// it accepts writes.
+func RedisCluster(t testing.TB) (address string) {
+	t.Helper()
+	return sharedCluster(t).address()
 }
 
 // StartRedis starts a server for one test.
 func StartRedis(t testing.TB, mode Mode) *Redis {
 	t.Helper()
 	r, err := launchRedis(mode)
-	return closeWith(t, r, err)
+	return closeAfter(t, r, err)
 }
 
-func launchRedis(mode Mode) (*Redis, error) {
-	p, err := newProcess("Redis", "redis-server", "redis-server")
+func launchRedis(mode Mode, args ...string) (*Redis, error) {
+	s, err := newServer(mode, "Redis", "redis-server", "redis-server")
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{process: p}
-	r.ready = func() error { return r.command(0, "PING") }
-	r.args = []string{
+	r := &Redis{server: s}
+	r.ready = func() error { return r.command("PING") }
+	r.args = append(args,
 		"--bind", "127.0.0.1",
 		"--port", strconv.Itoa(r.port),
 		"--dir", r.dir,
 		"--save", "",
 		"--databases", strconv.Itoa(redisDatabases),
 		"--maxmemory-policy", "noeviction",
-	}
+	)
 	if mode == Durable {
 		r.args = append(r.args, "--appendonly", "yes", "--appendfsync", "always")
 	}
 	if err := r.start(); err != nil {
 		os.RemoveAll(r.dir)
+		return nil, err
+	}
+	return r, nil
+}
+
+func launchCluster() (*Redis, error) {
+	bus, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	r, err := launchRedis(Fast, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
+	if err != nil {
+		return nil, err
+	}
+	if err = r.command("CLUSTER ADDSLOTSRANGE 0 16383"); err == nil {
+		err = r.await(func() error { return r.command("SET ready yes") })
+	}
+	if err != nil {
+		r.close()
 		return nil, err
 	}
 	return r, nil
@@ -70,15 +103,15 @@ func (r *Redis) NewURL(t testing.TB) string {
 	if n >= redisDatabases {
 		t.Fatalf("more than %d tests need a Redis database", redisDatabases)
 	}
-	return fmt.Sprintf("redis://127.0.0.1:%d/%d", r.port, n)
+	return fmt.Sprintf("redis://%s/%d", r.address(), n)
 }
 
 // Flush empties all databases of the server.
-func (r *Redis) Flush(t testing.TB) { t.Helper(); Must(t, r.command(0, "FLUSHALL")) }
+func (r *Redis) Flush(t testing.TB) { t.Helper(); Must(t, r.command("FLUSHALL")) }
 
-func (r *Redis) command(database int, command string) error {
-	return redisCommand(fmt.Sprintf("127.0.0.1:%d", r.port), database, command)
-}
+func (r *Redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
+
+func (r *Redis) command(command string) error { return redisCommand(r.address(), 0, command) }
 
 // redisCommand sends a command as an inline command. The reply must be a simple
 // string.

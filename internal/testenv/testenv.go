@@ -33,9 +33,57 @@ func Main(m *testing.M, options ...goleak.Option) {
 type thenStop struct{ *testing.M }
 
 func (m thenStop) Run() int {
-	defer sharedMariaDB.stop()
-	defer sharedRedis.stop()
+	defer func() {
+		for _, stop := range sharedServers {
+			stop()
+		}
+	}()
 	return m.M.Run()
+}
+
+// Mode is whether a server survives a power cut.
+type Mode int
+
+const (
+	// Fast never waits for the disk. A MariaDB keeps its data if it is killed,
+	// because the operating system writes it; a Redis keeps nothing.
+	Fast Mode = iota
+	// Durable waits for the disk at every commit, as in production.
+	Durable
+)
+
+// sharedServers are what closes the servers that all tests share.
+var (
+	sharedServers []func()
+	sharing       sync.Mutex
+)
+
+// shared returns a function that launches a server when it is first called. Main
+// closes the server.
+func shared[S interface{ close() }](launch func() (S, error)) func(testing.TB) S {
+	once := sync.OnceValues(func() (S, error) {
+		s, err := launch()
+		if err == nil {
+			sharing.Lock()
+			defer sharing.Unlock()
+			sharedServers = append(sharedServers, s.close)
+		}
+		return s, err
+	})
+	return func(t testing.TB) S {
+		t.Helper()
+		s, err := once()
+		Must(t, err)
+		return s
+	}
+}
+
+// closeAfter closes a server when the test ends.
+func closeAfter[S interface{ close() }](t testing.TB, s S, err error) S {
+	t.Helper()
+	Must(t, err)
+	t.Cleanup(s.close)
+	return s
 }
 
 // Must ends the test if err is not nil.

@@ -49,13 +49,13 @@ func TestMariaDBFaults(t *testing.T) {
 		t.Errorf("write to a read-only server: %v", err)
 	}
 	m.SetReadOnly(t, false)
-	for name, end := range map[string]func(testing.TB){"Stop": m.Stop, "Kill": m.Kill} {
+	for name, end := range map[string]func(){"Terminate": func() { m.Terminate(t) }, "Kill": func() { m.Kill() }} {
 		if _, err := db.Exec("INSERT INTO t VALUES (1)"); err != nil {
 			t.Fatalf("before %s: %v", name, err)
 		}
-		end(t)
+		end()
 		if err := db.Ping(); err == nil {
-			t.Errorf("%s: the server still answers", name)
+			t.Errorf("%s: the server still responds", name)
 		}
 		m.Start(t)
 	}
@@ -71,13 +71,13 @@ func TestRedis(t *testing.T) {
 		t.Errorf("both tests have %s", one)
 	}
 	r := StartRedis(t, Fast)
-	r.Stop(t)
-	if err := r.command(0, "PING"); err == nil {
-		t.Error("a stopped server answers")
+	r.Terminate(t)
+	if err := r.command("PING"); err == nil {
+		t.Error("a stopped server responds")
 	}
 	r.Start(t)
 	r.Flush(t)
-	r.Kill(t)
+	r.Kill()
 }
 
 func TestServersEndWithTheProcess(t *testing.T) {
@@ -107,7 +107,7 @@ func child() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("127.0.0.1:%d", r.port)
+	fmt.Print(r.address())
 	self, _ := os.FindProcess(os.Getpid())
 	self.Kill()
 	select {}

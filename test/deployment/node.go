@@ -11,7 +11,6 @@ package deployment
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -173,7 +172,7 @@ func (n *Node) Run(t testing.TB, own Settings, args ...string) []byte {
 
 // Replica is an API replica or a worker.
 type Replica struct {
-	*Process
+	*testenv.Process
 	// URL is the address for farmers; empty for a worker.
 	URL string
 	// Private is the URL of the private port.
@@ -208,13 +207,21 @@ func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 	return r
 }
 
-func (n *Node) launch(t testing.TB, role string, own Settings, environ []string) *Process {
+func (n *Node) launch(t testing.TB, role string, own Settings, environ []string) *testenv.Process {
 	t.Helper()
 	n.launched++
 	name := fmt.Sprintf("%s-%d", role, n.launched)
 	cmd := exec.Command(n.binary, role)
 	cmd.Env = append(n.settings.and(own).environ(t), environ...)
-	return launch(t, name, filepath.Join(n.dir, name+".log"), cmd)
+	p, err := testenv.StartProcess(name, filepath.Join(n.dir, name+".log"), cmd)
+	testenv.Must(t, err)
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("end of %s's log:\n%s", name, p.LogTail())
+		}
+	})
+	return p
 }
 
 // readyTimeout is how long a process may take to become ready.
@@ -250,14 +257,9 @@ func (r *Replica) Ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// freeAddress returns a loopback address that is free now. Another process
-// could still take it before ours listens; that is unlikely.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	port, err := testenv.FreePort()
+	testenv.Must(t, err)
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }

@@ -3,8 +3,6 @@ package deployment
 import (
 	"bufio"
 	"database/sql"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -111,38 +109,6 @@ func (r *Replica) Metric(t testing.TB, name string) float64 {
 		}
 	}
 	return 0
-}
-
-// PeakMemory returns the process's peak resident memory in bytes.
-func (p *Process) PeakMemory(t testing.TB) int64 {
-	t.Helper()
-	kib, err := strconv.ParseInt(strings.TrimSuffix(p.status(t, "VmHWM"), " kB"), 10, 64)
-	if err != nil {
-		t.Fatalf("peak memory of %s: %v", p.Name, err)
-	}
-	return kib << 10
-}
-
-// Paused reports whether a signal has stopped the process.
-func (p *Process) Paused(t testing.TB) bool {
-	t.Helper()
-	return strings.HasPrefix(p.status(t, "State"), "T")
-}
-
-// status returns one value of /proc/PID/status.
-func (p *Process) status(t testing.TB, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	t.Fatalf("/proc status of %s has no line %s", p.Name, name)
-	return ""
 }
 
 // The node's keys in Redis; package queue documents them.

@@ -35,7 +35,7 @@ func TestRedisFailover(t *testing.T) {
 	for i := range 2 { // there and back
 		l.Await(t, 120)
 		primary, next := i%2, (i+1)%2
-		servers[primary].Kill(t)
+		servers[primary].Kill()
 		time.Sleep(outage / 2)
 		replicaOf(t, clients[next], "NO", "ONE") // promotes it
 		address.lead(clients[next].Options().Addr)

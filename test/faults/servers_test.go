@@ -29,11 +29,11 @@ func TestRedisLost(t *testing.T) {
 			n.Redis.Flush(t)
 			l.Await(t, 50)
 		}
-		n.Redis.Kill(t)
+		n.Redis.Kill()
 		time.Sleep(outage / 2)
 		n.Redis.Start(t)
 		l.Await(t, 100)
-		n.Redis.Stop(t)
+		n.Redis.Terminate(t)
 		time.Sleep(outage / 2)
 		n.Redis.Start(t)
 		l.Await(t, 100)
@@ -55,7 +55,7 @@ func TestDatabaseLost(t *testing.T) {
 	l := begin(t, apis, &told)
 	l.Await(t, 200)
 	for range 2 {
-		n.MariaDB.Stop(t)
+		n.MariaDB.Terminate(t)
 		time.Sleep(outage / 2)
 		n.MariaDB.Start(t)
 		l.Await(t, 100)
@@ -66,14 +66,14 @@ func TestDatabaseLost(t *testing.T) {
 		l.Await(t, 100)
 
 		for range 2 { // each time with other commits under way
-			n.MariaDB.Kill(t)
+			n.MariaDB.Kill()
 			n.MariaDB.Start(t)
 			l.Await(t, 60)
 		}
 
 		n.MariaDB.Pause() // commits that were sent, and then their server dies
 		time.Sleep(200 * time.Millisecond)
-		n.MariaDB.Kill(t)
+		n.MariaDB.Kill()
 		n.MariaDB.Start(t)
 		l.Await(t, 100)
 	}

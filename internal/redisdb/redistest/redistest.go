@@ -1,21 +1,14 @@
 // Package redistest runs a test against every kind of Redis that a node
-// supports. It is for tests only.
+// supports. It is for tests only. A package that uses it must call testenv.Main.
 package redistest
 
 import (
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
-	"go.uber.org/goleak"
 
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
-
-// Main is the TestMain of a package that uses redistest.
-func Main(m *testing.M) {
-	// The cluster's server ends with this process.
-	testenv.Main(m, goleak.IgnoreAnyFunction("github.com/driveshare/downstream-node/internal/redisdb/redistest.runCluster"))
-}
 
 // Server is a Redis server for a test.
 type Server struct {
@@ -36,7 +29,7 @@ type Kind struct {
 }
 
 // Kinds are all kinds. Their tests may share a server.
-var Kinds = []Kind{{"miniredis", Miniredis}, {"redis", Shared}}
+var Kinds = []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"cluster", Cluster}}
 
 // OnEach runs the test on every kind of server.
 func OnEach(t *testing.T, test func(*testing.T, *Server)) {
@@ -89,14 +82,20 @@ func Shared(t testing.TB) *Server {
 	return &Server{URL: testenv.NewRedis(t)}
 }
 
+// Cluster returns a Redis Cluster that other tests use too.
+func Cluster(t testing.TB) *Server {
+	t.Helper()
+	return &Server{Addr: testenv.RedisCluster(t), Cluster: true}
+}
+
 // Own starts a Redis for one test.
 func Own(t testing.TB) *Server {
 	t.Helper()
 	r := testenv.StartRedis(t, testenv.Fast)
 	return &Server{
 		URL:   r.NewURL(t),
-		Down:  func() { r.Kill(t) },
+		Down:  func() { r.Kill() },
 		Up:    func() { r.Start(t) },
-		Pause: r.Pause,
+		Pause: func() { r.Pause() },
 	}
 }

@@ -58,8 +58,8 @@ func (n *running) stop(b *bench) {
 	n.employ(b, 0)
 	n.api.Terminate(b)
 	n.db.Close()
-	n.MariaDB.Stop(b)
-	n.Redis.Stop(b)
+	n.MariaDB.Terminate(b)
+	n.Redis.Terminate(b)
 }
 
 // fill writes the records of that size.
