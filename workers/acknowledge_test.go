@@ -17,30 +17,30 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// herald closes heard once a line with the words is logged.
-type herald struct {
+// herald closes heard when a line with the words is logged.
+type lineWaiter struct {
 	words string
 	once  sync.Once
 	heard chan struct{}
 }
 
-func (h *herald) Write(line []byte) (int, error) {
+func (h *lineWaiter) Write(line []byte) (int, error) {
 	if strings.Contains(string(line), h.words) {
 		h.once.Do(func() { close(h.heard) })
 	}
 	return io.Discard.Write(line)
 }
 
-// A job that is acknowledged before its verdict is committed is lost with the
-// worker that held it.
-func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
+// If a worker acknowledged a job before it committed the verdict, the verdict would
+// be lost with the worker.
+func TestJobIsAcknowledgedOnlyAfterItsCommit(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartMariaDB(t, testenv.Fast)
 	h := openHarness(t, testnode.Servers, func(c *app.Config) {
 		c.Database = store.Config{Driver: store.MySQL, DSN: config.Secret(server.NewDatabase(t))}
 	})
 	c := h.takeOne(t, "seed")
-	refused := &herald{words: "cannot commit verdicts", heard: make(chan struct{})}
+	refused := &lineWaiter{words: "cannot commit verdicts", heard: make(chan struct{})}
 	deps := h.deps()
 	deps.Log = slog.New(slog.NewTextHandler(refused, nil))
 	testnode.Background(t, func(ctx context.Context) { must(t, workers.NewVerifier(deps, usual("worker")).Run(ctx)) })
@@ -49,11 +49,11 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	w := h.submit(t, c)
 	<-refused.heard
 	if stats := h.stats(t); stats.Pending != 1 {
-		t.Errorf("while its verdict cannot be committed, %d jobs are pending, want 1", stats.Pending)
+		t.Errorf("%d jobs are pending although the verdict cannot be committed, want 1", stats.Pending)
 	}
 	select {
 	case reply := <-w.reply:
-		t.Errorf("told %v of what is not committed", reply.Outcomes)
+		t.Errorf("the worker replied %v before the commit", reply.Outcomes)
 	default:
 	}
 	server.SetReadOnly(t, false)

@@ -8,8 +8,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Shutdown: what is in hand is finished.
-func TestDrainFinishesWhatIsInHand(t *testing.T) {
+// At shutdown the worker finishes the jobs that it holds.
+func TestDrainFinishesItsJobs(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		begun, release := make(chan struct{}), make(chan struct{})
@@ -29,9 +29,9 @@ func TestDrainFinishesWhatIsInHand(t *testing.T) {
 	})
 }
 
-// What cannot be finished in time is handed back, and another worker takes it
-// at once: it does not wait until the jobs have been idle for long.
-func TestDrainHandsBack(t *testing.T) {
+// The worker gives back what it cannot finish in time. Another worker reads it at
+// once, without waiting until the jobs have been idle for long.
+func TestDrainGivesJobsBack(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		begun, release := make(chan struct{}, 10), make(chan struct{})
 		hold := func([]byte) { begun <- struct{}{}; <-release }
@@ -47,12 +47,12 @@ func TestDrainHandsBack(t *testing.T) {
 		waitFor(t, "all jobs in hand", func() bool { return h.stats(t).Pending == 4 })
 		ended := make(chan struct{})
 		go func() { end(); close(ended) }()
-		// It reads no more, waits a millisecond, and gives up; no signal tells
-		// of that, and a verdict that comes earlier is as good.
+		// The worker reads no more jobs, waits a millisecond, and gives up. No
+		// signal says when, and an earlier verdict is no fault.
 		time.AfterFunc(2*time.Second, func() { close(release) })
 		<-ended
 		if n := h.heartbeats(t); n != 0 {
-			t.Errorf("%d heartbeats, after time was up", n)
+			t.Errorf("%d heartbeats after the drain timeout", n)
 		}
 		h.key.verifying.Store(nil)
 		h.verify(t, usual("second"))

@@ -69,7 +69,7 @@ func openHarness(t *testing.T, backend string, change func(*app.Config)) *harnes
 	return h
 }
 
-// watchedKey is a key whose work a test can look at, hold up, or make fail.
+// watchedKey is a key. A test can see, block, or fail its work.
 type watchedKey struct {
 	heartbeat.Heartbeat
 	verifying atomic.Pointer[func(proof []byte)]
@@ -92,7 +92,7 @@ func (k *watchedKey) Encode(ctx context.Context, file io.ReaderAt, size int64, t
 	return k.Heartbeat.Encode(ctx, file, size, tag, opt)
 }
 
-// deps are the node's, with a registry that no other worker has.
+// deps returns the node's dependencies with a new metrics registry.
 func (h *harness) deps() workers.Deps {
 	deps := h.WorkerDeps()
 	deps.Registry = prometheus.NewRegistry()
@@ -116,7 +116,7 @@ func (h *harness) verify(t *testing.T, opt workers.VerifierOptions) (end func())
 	})
 }
 
-// contract is one that the farmer has, and its right proof.
+// contract is a contract of the farmer, and a valid proof for it.
 type contract struct {
 	hash  node.FileHash
 	proof []byte
@@ -142,7 +142,7 @@ func (h *harness) takeOne(t *testing.T, seed string) contract {
 	return h.proveHanded(t, handed[0])
 }
 
-// proveHanded proves what was handed out, from the tag in the records.
+// proveHanded computes the proof for a contract from the tag in the records.
 func (h *harness) proveHanded(t *testing.T, c store.HandedOut) contract {
 	t.Helper()
 	stored, err := h.Store.Tags(t.Context(), []store.HandedOut{c}).Next()
@@ -157,13 +157,13 @@ func (h *harness) proveHanded(t *testing.T, c store.HandedOut) contract {
 	return contract{c.FileHash, proof}
 }
 
-// waiting is a job whose reply is awaited.
+// waiting is a job without its reply.
 type waiting struct {
 	job   queue.Job
 	reply <-chan queue.Reply
 }
 
-// submit queues the proofs of contracts as one job.
+// submit enqueues the proofs of contracts as one job.
 func (h *harness) submit(t *testing.T, answers ...contract) waiting {
 	t.Helper()
 	now := h.Now()
@@ -185,7 +185,7 @@ func (h *harness) enqueue(t *testing.T, job queue.Job) waiting {
 	return waiting{job, reply}
 }
 
-// want waits for the reply.
+// want waits for the reply and compares it.
 func (w waiting) want(t *testing.T, outcomes ...node.Outcome) {
 	t.Helper()
 	select {
@@ -195,7 +195,7 @@ func (w waiting) want(t *testing.T, outcomes ...node.Outcome) {
 		}
 		for i, want := range outcomes {
 			if reply.Outcomes[i] != want {
-				t.Errorf("answer %d is %v, want %v", i, reply.Outcomes[i], want)
+				t.Errorf("outcome %d is %v, want %v", i, reply.Outcomes[i], want)
 			}
 		}
 	case <-time.After(testenv.Patience):
@@ -203,7 +203,7 @@ func (w waiting) want(t *testing.T, outcomes ...node.Outcome) {
 	}
 }
 
-// heartbeats are those that were counted for the farmer.
+// heartbeats returns how many heartbeats count for the farmer.
 func (h *harness) heartbeats(t *testing.T) int64 {
 	t.Helper()
 	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, h.Now())
@@ -218,7 +218,7 @@ func (h *harness) stats(t *testing.T) queue.Stats {
 	return stats
 }
 
-// empty waits until no job waits or is under way.
+// empty waits until the queue has no job.
 func (h *harness) empty(t *testing.T) {
 	t.Helper()
 	waitFor(t, "an empty queue", func() bool { return h.stats(t).Length == 0 })

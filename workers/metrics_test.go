@@ -11,7 +11,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// The names are what dashboards and alerts are made of.
+// Dashboards and alerts use these names.
 func TestMetrics(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		deps := h.deps()
@@ -50,7 +50,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 
-		// Without Redis nobody knows how long the queue is: that is not 0.
+		// Without Redis the length of the queue is unknown, not 0.
 		end()
 		must(t, h.Redis.Close())
 		families, err = registry.Gather()

@@ -18,8 +18,8 @@ import (
 
 var poison = []byte("poison")
 
-// One job that makes the verifier panic, among many.
-func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
+// One job among many makes the verifier panic.
+func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		choke := func(proof []byte) {
 			if bytes.Equal(proof, poison) {
@@ -51,8 +51,9 @@ func TestPoisonIsPutAsideAndTheOthersGoOn(t *testing.T) {
 	})
 }
 
-// A job that ends every worker that takes it has its chances, and no more.
-func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
+// A job that kills every worker that reads it becomes a dead letter after the last
+// delivery.
+func TestJobThatKillsWorkersBecomesADeadLetter(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		opt := claiming("survivor")
 		opt.MaxDeliveries = 2
@@ -73,8 +74,8 @@ func TestJobThatKillsWorkersIsPutAside(t *testing.T) {
 	})
 }
 
-// An entry that is no job at all.
-func TestUndecodableJobIsPutAside(t *testing.T) {
+// An entry of the stream cannot be decoded.
+func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	url := testenv.NewRedis(t)
 	h := openHarness(t, testnode.Embedded, func(c *app.Config) { c.Redis.Server.URL = config.Secret(url) })
@@ -94,9 +95,9 @@ func TestUndecodableJobIsPutAside(t *testing.T) {
 	}
 }
 
-// A contract whose own records are broken, or whose key this worker has not:
-// no fault of the farmer's, and so no verdict on it.
-func TestFaultOfOursIsNotTheFarmers(t *testing.T) {
+// The records of a contract are broken, or the worker lacks its key. Neither is the
+// farmer's fault, so the worker reaches no verdict.
+func TestFaultOfTheNodeIsNoVerdict(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, usual("worker"))
 		good, broken, foreign := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign")

@@ -21,7 +21,7 @@ func recording() workers.RecorderOptions {
 	}
 }
 
-// minutes is how many points the record still has by the minute.
+// minutes returns how many points the record has in steps of a minute.
 func (h *harness) minutes(t *testing.T) int {
 	t.Helper()
 	spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)
@@ -41,7 +41,7 @@ func TestRecorderRuns(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		// The first hour is kept as one, and minutes are those after it.
+		// The first hour is one row by now. The minutes are those after it.
 		waitFor(t, "the folding", func() bool { return h.minutes(t) == 5*60+1-(60-start.Minute()) })
 		end()
 		spans, err := h.Store.History(t.Context(), start, start, time.Hour)
@@ -53,7 +53,7 @@ func TestRecorderRuns(t *testing.T) {
 	})
 }
 
-// What somebody else did to the tokens is found and told.
+// The recorder finds and logs a change that something else made to the tokens.
 func TestRecorderBalances(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		var log bytes.Buffer
@@ -63,14 +63,14 @@ func TestRecorderBalances(t *testing.T) {
 		h.takeOne(t, "seed")
 		must(t, recorder.Balance(t.Context()))
 		if log.Len() > 0 {
-			t.Errorf("the record is right, and yet: %s", &log)
+			t.Errorf("the record is right, but the recorder logged: %s", &log)
 		}
-		must(t, h.Store.MigrateDown(t.Context(), 3)) // before there was a record
+		must(t, h.Store.MigrateDown(t.Context(), 3)) // before the record existed
 		must(t, h.Store.Migrate(t.Context()))
 		for range 2 {
 			must(t, recorder.Balance(t.Context()))
 			if n := strings.Count(log.String(), "corrected"); n != 1 {
-				t.Errorf("told %d times: %s", n, &log)
+				t.Errorf("logged %d times: %s", n, &log)
 			}
 		}
 		spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)

@@ -23,7 +23,7 @@ func stocking() workers.StockerOptions {
 
 var errEncoder = errors.New("no encoder today")
 
-// inventory counts the chunks that wait, by size.
+// inventory counts the waiting chunks by size.
 func (h *harness) inventory(t *testing.T) map[int64]int64 {
 	t.Helper()
 	counts := map[int64]int64{}
@@ -34,8 +34,8 @@ func (h *harness) inventory(t *testing.T) map[int64]int64 {
 	return counts
 }
 
-// Several stockers share the work, while farmers take chunks: they fill all
-// sizes alike, to the last chunk and never beyond.
+// Several stockers share the work while farmers take chunks. They fill all sizes
+// equally, and never make a chunk too many.
 func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		opt := stocking()
@@ -50,7 +50,7 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 				bytes += size * n
 			}
 			if bytes > opt.Inventory.TotalSize {
-				t.Fatalf("%d bytes in store: %v", bytes, counts)
+				t.Fatalf("%d bytes in the inventory: %v", bytes, counts)
 			}
 			return maps.Equal(counts, full)
 		}
@@ -63,9 +63,9 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 	})
 }
 
-// What stockers make can be farmed: TestVerdicts and the API's tests use
-// chunks that tests made.
-func TestStockedChunkIsWhatItSays(t *testing.T) {
+// Farmers can prove the chunks that stockers make. Other tests use chunks that the
+// tests make.
+func TestStockedChunkCanBeProven(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		size, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context())
 		must(t, err)
@@ -79,13 +79,13 @@ func TestStockedChunkIsWhatItSays(t *testing.T) {
 	})
 }
 
-// A stocker that lost its place in the inventory, because it was paused for
-// long, lays nothing in store: another has taken the place.
-func TestStockerThatLostItsPlaceLaysNothing(t *testing.T) {
+// A stocker was paused so long that its reservation ended and another stocker took
+// it. It must not add its chunk.
+func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		opt := stocking()
 		opt.Inventory = node.Inventory{MinSize: 64, MaxSize: 64, TotalSize: 64, Base: 2}
-		opt.Lease = 50 * time.Millisecond // looked after every third of it
+		opt.Lease = 50 * time.Millisecond // checked after every third of it
 		var once sync.Once
 		sleepy := func(ctx context.Context) (err error) {
 			once.Do(func() {
@@ -101,21 +101,20 @@ func TestStockerThatLostItsPlaceLaysNothing(t *testing.T) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
 		if counts := h.inventory(t); len(counts) != 0 {
-			t.Errorf("%v in store", counts)
+			t.Errorf("the inventory has %v", counts)
 		}
 		size, err := stocker.StockOne(t.Context())
 		if err != nil || size != 64 {
-			t.Errorf("the place is not free: %d, %v", size, err)
+			t.Errorf("the reservation is not free: %d, %v", size, err)
 		}
 		if size, err = stocker.StockOne(t.Context()); err != nil || size != 0 {
-			t.Errorf("the inventory is full, and %d more bytes are made, %v", size, err)
+			t.Errorf("the inventory is full, but %d more bytes were reserved, %v", size, err)
 		}
 	})
 }
 
-// One that finishes in time, by its own reckoning, and is too late by the
-// database's.
-func TestChunkThatComesTooLateIsNotLaidInStore(t *testing.T) {
+// A stocker finishes in time by its own clock, but too late by the database's.
+func TestChunkAfterTheLeaseIsNotAdded(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		slow := func(context.Context) error { h.Clock.Advance(time.Hour); return nil }
 		h.key.encoding.Store(&slow)
@@ -123,13 +122,13 @@ func TestChunkThatComesTooLateIsNotLaidInStore(t *testing.T) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
 		if counts := h.inventory(t); len(counts) != 0 {
-			t.Errorf("%v in store", counts)
+			t.Errorf("the inventory has %v", counts)
 		}
 	})
 }
 
-// An encoder that fails gives its place back at once.
-func TestFailedEncodingGivesThePlaceBack(t *testing.T) {
+// A stocker releases its reservation at once if the encoder fails.
+func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		fail := func(context.Context) error { return errEncoder }
 		h.key.encoding.Store(&fail)

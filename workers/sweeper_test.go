@@ -17,15 +17,15 @@ func sweeping() workers.SweeperOptions {
 	}
 }
 
-// swept is what sweeping changes.
+// swept is what a sweep changes.
 type swept struct {
-	contracts, size int64 // that the token counts
-	files           bool  // whether its first contract is still known
+	contracts, size int64 // of the token
+	files           bool  // whether the file of its first contract exists
 }
 
 func (h *harness) swept(t *testing.T, first contract) swept {
 	t.Helper()
-	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // the counts as they are kept
+	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // the stored counts
 	must(t, err)
 	s := swept{contracts: f.Contracts, size: f.Size}
 	known, err := h.Store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
@@ -54,7 +54,7 @@ func TestSweep(t *testing.T) {
 		}
 		for _, step := range steps {
 			h.Clock.Advance(step.pass)
-			for range 2 { // the second time changes nothing
+			for range 2 { // the second sweep changes nothing
 				must(t, sweeper.Sweep(t.Context()))
 				must(t, sweeper.Clean(t.Context()))
 				must(t, sweeper.Prune(t.Context()))
@@ -66,7 +66,7 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// The farmer answered in time, the sweeper came before the verdict.
+// The proof arrived in time, but the sweeper ran before the verdict.
 func TestVerdictAfterTheSweep(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -77,7 +77,7 @@ func TestVerdictAfterTheSweep(t *testing.T) {
 		h.Clock.Advance(2 * time.Second)
 		must(t, workers.NewSweeper(h.deps(), opt).Sweep(t.Context()))
 		if got := h.swept(t, c); got.contracts != 0 {
-			t.Fatalf("%+v: the sweeper did not come first", got)
+			t.Fatalf("%+v: the sweeper did not run first", got)
 		}
 		h.verify(t, usual("worker"))
 		w.want(t, node.OK)
@@ -87,7 +87,7 @@ func TestVerdictAfterTheSweep(t *testing.T) {
 	})
 }
 
-func TestSweepersDoNoHarmToEachOther(t *testing.T) {
+func TestConcurrentSweepersCountOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		first := h.takeOne(t, "0")
 		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// readJobs takes what is in the queue as a worker does that then dies.
+// readJobs reads the jobs of the queue as a worker that then dies.
 func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	t.Helper()
 	var taken []queue.Delivery
@@ -27,7 +27,8 @@ func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	return taken
 }
 
-// claiming takes over at once what another has.
+// claiming returns options of a verifier that takes over the jobs of other workers
+// at once.
 func claiming(name string) workers.VerifierOptions {
 	opt := usual(name)
 	opt.ClaimIdle = time.Millisecond
@@ -56,8 +57,8 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
-// A worker died after the commit, before it told anybody: the job is delivered
-// again, counted once, and its farmer gets the verdict.
+// A worker died after the commit and before its reply. The job is delivered again,
+// counts once, and the farmer gets the verdict.
 func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -73,7 +74,7 @@ func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 	})
 }
 
-// It died before: then the second worker judges.
+// The worker died before the commit, so the second worker judges the job.
 func TestRedeliveryBeforeTheCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -81,9 +82,9 @@ func TestRedeliveryBeforeTheCommit(t *testing.T) {
 		h.readJobs(t, 1)
 		h.verify(t, claiming("second"))
 		w.want(t, node.OK)
-		// The first was only paused, and commits what it found.
+		// The first worker was only paused. It commits its verdict late.
 		if outcome := h.tryCommit(t, c); outcome != node.OKAgain {
-			t.Errorf("the late commit is %v", outcome)
+			t.Errorf("the late commit returned %v", outcome)
 		}
 		h.empty(t)
 		if n := h.heartbeats(t); n != 1 {
@@ -117,7 +118,7 @@ func (h *harness) tryCommit(t *testing.T, c contract) node.Outcome {
 	return judged[0].Outcome
 }
 
-// Nobody waits for a job past its deadline: it is not judged, and above all
+// No request waits for a job after its deadline. The worker does not judge it, and
 // it is not a wrong proof.
 func TestLateJobsAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
@@ -140,8 +141,8 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 	})
 }
 
-// Verification takes longer than anybody waits.
-func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
+// Verification takes longer than any request waits.
+func TestJobsThatBecomeLateInFlightAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		slow := func([]byte) { h.Clock.Advance(20 * time.Second) }
@@ -156,8 +157,8 @@ func TestJobsThatTurnLateInHandAreNeverJudged(t *testing.T) {
 	})
 }
 
-// An answer that came in time is in time, however long the queue is.
-func TestReceivedInTimeIsInTime(t *testing.T) {
+// A proof that arrived in time is in time, however long the queue is.
+func TestProofReceivedInTimeIsAccepted(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		h.Clock.Advance(interval - time.Microsecond)
@@ -168,8 +169,8 @@ func TestReceivedInTimeIsInTime(t *testing.T) {
 	})
 }
 
-// A copy in Redis that is behind must not make a farmer lose its contract.
-func TestStaleCopyIsNotBelieved(t *testing.T) {
+// An old copy in Redis must not make a farmer lose its contract.
+func TestStaleCopyDoesNotReject(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
 		record := h.contractNow(t, c.hash)
@@ -198,8 +199,8 @@ func TestStaleCopyIsNotBelieved(t *testing.T) {
 	})
 }
 
-// What the copies say after a verdict: nothing of a contract that was answered,
-// until somebody asks again, and of another what the records say.
+// After a verdict the cache has no copy of an answered contract, until a request
+// reads it again. A copy of another contract equals its record.
 func TestCopiesAfterVerdicts(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, usual("worker"))
@@ -216,24 +217,25 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 		}
 		h.submit(t, right, wrong).want(t, node.OK, node.Invalid)
 		if got := copies(); got[0] != nil || got[1] == nil || len(got[1].Wrong) != 1 {
-			t.Errorf("after the answers: %+v", got)
+			t.Errorf("after the proofs: %+v", got)
 		}
 		h.submit(t, right).want(t, node.OKAgain)
 		if got := copies(); got[0] == nil || !got[0].Answered {
-			t.Errorf("after a repetition: %+v", got)
+			t.Errorf("after a repeated proof: %+v", got)
 		}
-		// The wrong one comes first, and both are in one commit.
+		// The wrong proof comes first. Both are in one commit.
 		both := h.takeOne(t, "both")
 		h.submit(t, contract{both.hash, wrong.proof}, both).want(t, node.Invalid, node.OK)
 		held, err := h.Redis.Contracts().Get(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
 		must(t, err)
 		if held[0] != nil {
-			t.Errorf("after a wrong proof and a right one: %+v", held[0])
+			t.Errorf("after a wrong and a valid proof: %+v", held[0])
 		}
 	})
 }
 
-// Several workers share the jobs; nothing is lost, doubled or told to another.
+// Several workers share the jobs. No job is lost or judged twice, and each reply
+// reaches its sender.
 func TestWorkersShareTheQueue(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		const n = 60

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// word is one that was written on a plot, and where.
+// word is a text on a plot, and its position.
 type word struct {
 	Plot        int
 	Text        string
@@ -16,7 +16,7 @@ type word struct {
 	Width       float64 // of the drawing
 }
 
-// redraw has the plots drawn again, and gives what is written on them.
+// redraw draws the plots again and returns the texts on them.
 const redraw = `new Promise((done) => {
 	const words = [], all = [...document.querySelectorAll('[data-plot] canvas')];
 	const kind = CanvasRenderingContext2D.prototype, write = kind.fillText;
@@ -30,7 +30,7 @@ const redraw = `new Promise((done) => {
 	requestAnimationFrame(() => requestAnimationFrame(() => { kind.fillText = write; done(words); }));
 })`
 
-// TestAxes holds that no mark of an axis is there twice or cut off, from the
+// TestAxes checks that no mark of an axis appears twice or is cut off, from the
 // node's first minutes on.
 func TestAxes(t *testing.T) {
 	t.Parallel()
@@ -56,16 +56,16 @@ func TestAxes(t *testing.T) {
 			words := ask[[]word](v, redraw)
 			for _, w := range words {
 				if key := fmt.Sprint(w.Plot, " ", w.Text); seen[key] {
-					t.Errorf("plot %d says %s twice", w.Plot, w.Text)
+					t.Errorf("plot %d has %s twice", w.Plot, w.Text)
 				} else {
 					seen[key] = true
 				}
 				if w.Left < 0 || w.Right > w.Width {
-					t.Errorf("plot %d: %s is from %.0f to %.0f, and the drawing to %.0f", w.Plot, w.Text, w.Left, w.Right, w.Width)
+					t.Errorf("plot %d: %s is from %.0f to %.0f, and the drawing ends at %.0f", w.Plot, w.Text, w.Left, w.Right, w.Width)
 				}
 			}
 			if plots := ask[int](v, "document.querySelectorAll('[data-plot]').length"); plots < 5 || len(words) < 5*plots {
-				t.Errorf("%d words on %d plots", len(words), plots)
+				t.Errorf("%d texts on %d plots", len(words), plots)
 			}
 		})
 	}

@@ -59,13 +59,13 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// site is a page of records in memory, on a port of its own.
+// site is a page with records in memory, on its own port.
 type site struct {
 	*pagetest.Records
 	url string
 }
 
-// serve opens a site of n farmers.
+// serve starts a site with n farmers.
 func serve(t *testing.T, n int) *site {
 	t.Helper()
 	records := pagetest.New(n)
@@ -73,7 +73,7 @@ func serve(t *testing.T, n int) *site {
 	p, err := status.New(records, status.Options{
 		GeoLite2: func() bool { return true },
 		Log:      slog.New(slog.DiscardHandler),
-		// The clock goes on from the records' moment.
+		// The clock starts at the time of the records.
 		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) },
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func serve(t *testing.T, n int) *site {
 	return &site{records, server.URL}
 }
 
-// visit is a tab of a visitor's own, with nothing in its caches.
+// visit is a new visitor's tab. Its caches are empty.
 type visit struct {
 	t    *testing.T
 	ctx  context.Context
@@ -92,25 +92,25 @@ type visit struct {
 
 	mu         sync.Mutex
 	complaints []string
-	tolerated  []string // parts of complaints that are the test's doing
-	bytes      float64  // that came over the wire
+	tolerated  []string // parts of complaints that the test causes
+	bytes      float64  // transferred over the network
 }
 
-// looks is how a visitor's browser is set up.
+// looks are the settings of a visitor's browser.
 type looks struct {
 	width, height int64
 	dark          bool
 	phone         bool
 	noScript      bool
-	calm          bool // asks for little motion
+	calm          bool // asks for reduced motion
 }
 
 var desktop = looks{width: 1280, height: 900}
 
-// patience is how long a test waits for what should come soon.
+// patience is how long a test waits for a change.
 const patience = 20 * time.Second
 
-// open shows an address to a new visitor.
+// open opens an address as a new visitor.
 func open(t *testing.T, address string, l looks) *visit {
 	t.Helper()
 	where, err := url.Parse(address)
@@ -128,7 +128,7 @@ func open(t *testing.T, address string, l looks) *visit {
 			t.Errorf("%s: %s", address, complaint)
 		}
 	})
-	// The tab lives as long as the context of what opens it.
+	// The tab exists as long as the context of its first action.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func open(t *testing.T, address string, l looks) *visit {
 	return v
 }
 
-// set makes a browser look as the visitor has it.
+// set applies the settings to a browser.
 func (l looks) set() step {
 	scheme, motion := "light", "no-preference"
 	if l.dark {
@@ -160,10 +160,10 @@ func (l looks) set() step {
 	)
 }
 
-// step is something done in the browser.
+// step is an action in the browser.
 type step = chromedp.Action[chromedp.Void]
 
-// call is a command of the browser's protocol as a step.
+// call makes a step of a command of the browser's protocol.
 func call[P, R any](command cdp.Command[P, R], params P) step {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, command, params)
@@ -171,7 +171,7 @@ func call[P, R any](command cdp.Command[P, R], params P) step {
 	})
 }
 
-// hear takes down what the browser says.
+// hear records the events of the browser.
 func (v *visit) hear(event any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -215,7 +215,7 @@ func (v *visit) complain(format string, args ...any) {
 	v.complaints = append(v.complaints, complaint)
 }
 
-// tolerate lets complaints pass that hold the text.
+// tolerate ignores complaints that contain the text.
 func (v *visit) tolerate(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -231,8 +231,9 @@ func (v *visit) do(steps ...step) {
 	}
 }
 
-// until waits for an expression of JavaScript to be true, also of a page that
-// is still to come. It asks from here: without scripts a page has no timers.
+// until waits until an expression of JavaScript is true, also if the page is not
+// loaded yet. The test repeats the question, because a page without scripts has no
+// timers.
 func (v *visit) until(what string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
@@ -243,13 +244,13 @@ func (v *visit) until(what string) {
 		case err == nil && is:
 			return
 		case ctx.Err() != nil:
-			v.t.Fatalf("it did not come to be that %s: %v", what, err)
+			v.t.Fatalf("this did not become true: %s: %v", what, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// ask evaluates an expression of JavaScript, or what it promises.
+// ask returns the value of an expression of JavaScript. It waits for a promise.
 func ask[T any](v *visit, what string) T {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
@@ -261,7 +262,7 @@ func ask[T any](v *visit, what string) T {
 	return got
 }
 
-// is fails the test where an expression is not as wanted.
+// is fails the test unless an expression has the wanted value.
 func is[T comparable](v *visit, what string, want T) {
 	v.t.Helper()
 	if got := ask[T](v, what); got != want {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/glebarez/sqlite" // the driver by the name of sqlite
+	_ "github.com/glebarez/sqlite" // the driver with the name sqlite
 
 	status "github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
@@ -23,7 +23,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// serveCrowd is a real API replica with n farmers in its SQLite database.
+// serveCrowd starts a real API replica with n farmers in its SQLite database.
 func serveCrowd(t *testing.T, n int) (address string) {
 	t.Helper()
 	cfg := app.StandaloneDefaults(t.TempDir(), 0)
@@ -41,7 +41,7 @@ func serveCrowd(t *testing.T, n int) (address string) {
 	return server.URL
 }
 
-// fill writes the farmers of the records in memory into a database.
+// fill copies the farmers of the records in memory into a database.
 func fill(t *testing.T, path string, n int) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

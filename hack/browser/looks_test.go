@@ -26,7 +26,7 @@ func TestColours(t *testing.T) {
 	if day == dusk {
 		t.Fatalf("both are %s", day)
 	}
-	// The button turns it round, now and for the next page.
+	// The button switches the colours, for this page and the next.
 	is(night, "document.getElementById('theme').getAttribute('aria-pressed')", "true")
 	night.do(chromedp.Click("#theme"))
 	night.until(paper + " === '" + day + "'")
@@ -35,7 +35,7 @@ func TestColours(t *testing.T) {
 	is(night, paper, day)
 }
 
-// Nothing is wider than a phone, and everything is there.
+// On a phone, nothing is wider than the screen and nothing is missing.
 func TestPhone(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 1200)
@@ -52,16 +52,16 @@ func TestPhone(t *testing.T) {
 	v.do(chromedp.Navigate(s.url))
 	v.ready()
 	is(v, "document.querySelector('table.farmers td[data-name]').getBoundingClientRect().right <= 360", true)
-	// A card is still a row of a table for those who hear it.
+	// A screen reader still announces a card as a row of a table.
 	is(v, "document.querySelector('table.farmers tbody tr').getAttribute('role')", "row")
-	// Where there are no heads to click, a list sorts.
+	// A list sorts the table if it has no headers to click.
 	v.do(chromedp.SendKeys("#sort", "Up"))
 	v.until("new URLSearchParams(location.search).get('sort') === 'uptime' && document.querySelector('.uptime[aria-sort]')")
-	// Fingers have room.
+	// Buttons are large enough for fingers.
 	is(v, "document.querySelector('.leaflet-control-zoom-in').getBoundingClientRect().width >= 24", true)
 }
 
-// Without scripts there is everything but what moves.
+// Without scripts, only live updates are missing.
 func TestWithoutScripts(t *testing.T) {
 	t.Parallel()
 	l := desktop
@@ -85,8 +85,8 @@ func TestWithoutScripts(t *testing.T) {
 	is(v, "document.querySelectorAll('.plot svg').length", 3)
 }
 
-// Who asks for little motion gets none.
-func TestCalm(t *testing.T) {
+// A visitor who asks for reduced motion sees none.
+func TestReducedMotion(t *testing.T) {
 	t.Parallel()
 	l := desktop
 	l.calm = true
@@ -98,7 +98,7 @@ func TestCalm(t *testing.T) {
 	is(v, "document.getAnimations().length", 0)
 }
 
-// The browser is told to let nothing but this host's files run.
+// The policy lets the browser run only files of this host.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 12)
@@ -109,7 +109,7 @@ func TestPolicy(t *testing.T) {
 		}
 	}
 	if strings.Contains(policy, "unsafe") {
-		t.Errorf("the policy allows what is unsafe: %s", policy)
+		t.Errorf("the policy has an unsafe part: %s", policy)
 	}
 	v := open(t, s.url, desktop)
 	v.ready()

@@ -41,14 +41,14 @@ func TestMap(t *testing.T) {
 	if before < 20 || most == "" {
 		t.Fatalf("the map has %d spots, the largest with %q farmers", before, most)
 	}
-	// The land is where the farmers are: the outline has its size.
+	// The map shows land at the farmers, and the outline has its size.
 	is(v, "document.querySelector('#map .land').getBBox().width > 9000", true)
-	// A spot says what it is, and a click looks closer.
+	// A spot has a label, and a click zooms in.
 	ask[any](v, "[..."+spots+"].find((s) => s.textContent === '"+most+"').setAttribute('id', 'largest')"+"; null")
 	v.do(chromedp.Click("#largest"))
 	v.until("document.querySelector('#map .leaflet-tooltip')?.textContent.includes('farmers')")
 	v.until("document.querySelector('#map.near') && " + spots + ".length > " + fmt.Sprint(before))
-	// It goes back as far as the whole, and no farther.
+	// Zooming out ends at the whole map.
 	for range 4 {
 		v.do(chromedp.Click("#map .leaflet-control-zoom-out"), chromedp.Sleep(300*time.Millisecond))
 	}
@@ -60,23 +60,23 @@ func TestPlots(t *testing.T) {
 	v := open(t, serve(t, 200).url, desktop)
 	v.ready()
 	is(v, "document.querySelectorAll('figure.plot').length", 6)
-	// Something is drawn on each.
+	// Each plot has a drawing.
 	is(v, `[...document.querySelectorAll('[data-plot] canvas')].every((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b))`, true)
-	// A pointer reads a value and its time.
+	// The pointer shows a value and its time.
 	latest := ask[string](v, "document.querySelector('.reading b').textContent")
 	box := ask[[]float64](v, "(() => { scrollTo(0, 0); document.querySelector('.u-over').scrollIntoView({ block: 'center' }); const r = document.querySelector('.u-over').getBoundingClientRect(); return [r.x + 20, r.y + 20]; })()")
 	v.do(chromedp.MouseEvent("mouseMoved", box[0], box[1]))
 	v.until("/\\d\\d:\\d\\d/.test(document.querySelector('.when').textContent)")
 	v.do(chromedp.MouseEvent("mouseMoved", 2, 2))
 	v.until("document.querySelector('.when').textContent === '' && document.querySelector('.reading b').textContent === '" + latest + "'")
-	// Another period is another plot, and an address to share.
+	// Another period gives another plot and an address that can be shared.
 	points := ask[string](v, "document.querySelector('[data-plot]').dataset.points")
 	v.do(chromedp.Click(".choices li:nth-child(3) a"))
 	v.until("location.search === '?period=30d' && document.querySelector('.choices [aria-current]').textContent === '30 days'")
 	if ask[string](v, "document.querySelector('[data-plot]').dataset.points") == points {
-		t.Error("30 days are drawn as 24 hours were")
+		t.Error("the plot of 30 days equals the plot of 24 hours")
 	}
-	// What is drawn can be had as a table.
+	// The data of a plot is available as a table.
 	v.do(chromedp.Click(".aside a"), chromedp.WaitVisible("table.figures"))
 	is(v, "document.querySelectorAll('table.figures tbody tr').length > 100", true)
 }
@@ -112,7 +112,7 @@ func TestFarmerPage(t *testing.T) {
 	is(v, "document.querySelector('h1').textContent", "No such farmer")
 }
 
-// What has changed is written over what is there, and nothing else is touched.
+// A live update changes the values in place, and nothing else.
 func TestLiveUpdate(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 120)
@@ -136,9 +136,9 @@ func TestLiveUpdate(t *testing.T) {
 	is(v, row+".contains(document.activeElement)", true)
 	is(v, "document.querySelector('#map').marked && "+spots+".length > 5", true)
 	is(v, "scrollY", 1100)
-	is(v, "document.getElementById('told').textContent", "") // nobody who listens is interrupted
+	is(v, "document.getElementById('told').textContent", "") // a screen reader is not interrupted
 
-	// The records go away, and come back.
+	// The records fail, and recover.
 	s.SetAway(true)
 	v.until("document.querySelector('.notice:not([hidden])')?.textContent.includes('cannot read its records')")
 	is(v, "document.querySelector('.totals dd').textContent", "119")
@@ -157,7 +157,7 @@ func TestEmptyAndAway(t *testing.T) {
 		return f
 	})
 	v.until("document.querySelectorAll('table.farmers tbody tr').length === 3")
-	v.until(spots + ".length > 0") // the map came with the first farmers
+	v.until(spots + ".length > 0") // the first farmers appear on the map
 
 	away := serve(t, 10)
 	away.SetAway(true)

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// fault is one that axe finds.
+// fault is a fault that axe finds.
 type fault struct {
 	ID, Impact, Help string
 	Nodes            []struct {
@@ -19,7 +19,7 @@ type fault struct {
 	}
 }
 
-// axe finds no fault that keeps anyone from using the page.
+// axe must find no fault that keeps people from using the page.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	path := os.Getenv("AXE")

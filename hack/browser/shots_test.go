@@ -13,13 +13,13 @@ import (
 	status "github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// gallery is where the documentation has its pictures.
+// gallery is the folder of the documentation's pictures.
 const gallery = "../../docs/screenshots"
 
 var byID = status.Query{Sort: "id", Limit: 50}
 
-// TestScreenshots takes the pictures of the documentation. They are written
-// only where UPDATE_SCREENSHOTS is set, so that a test leaves the tree as it is.
+// TestScreenshots takes the pictures of the documentation. It writes them only if
+// UPDATE_SCREENSHOTS is set, so that the test does not change the tree.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 4200)
@@ -27,7 +27,7 @@ func TestScreenshots(t *testing.T) {
 	for _, shot := range []struct {
 		name, path string
 		looks      looks
-		part       string // of the page; "" for what the screen shows
+		part       string // of the page; "" means the visible part
 	}{
 		{"front-light", "/", looks{width: 1280, height: 1400}, ""},
 		{"front-dark", "/", looks{width: 1280, height: 1400, dark: true}, ""},
@@ -55,7 +55,7 @@ func TestScreenshots(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(taken.Data) < 10_000 {
-				t.Errorf("the picture has %d bytes: there is nothing on it", len(taken.Data))
+				t.Errorf("the picture has %d bytes, so it is empty", len(taken.Data))
 			}
 			if os.Getenv("UPDATE_SCREENSHOTS") == "" {
 				return

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// TestHundredThousand holds the page to its figures with 100,000 farmers. It
-// runs before the tests that run at once.
+// TestHundredThousand checks the page's limits with 100,000 farmers. It runs before
+// the parallel tests.
 func TestHundredThousand(t *testing.T) {
 	crowded := serveCrowd(t, 100_000)
-	get(t, crowded) // as for every visitor but the first after a start
+	get(t, crowded) // only the first visitor after a start waits for this
 	paint, bytes := math.Inf(1), 0.0
-	for range 3 { // new visitors, each with nothing in its caches
+	for range 3 { // new visitors with empty caches
 		v := open(t, crowded, desktop)
 		v.ready()
 		v.until("document.fonts.status === 'loaded'")
@@ -30,11 +30,11 @@ func TestHundredThousand(t *testing.T) {
 		t.Errorf("the first paint came after %.0f ms", paint)
 	}
 	if bytes >= 500_000 || bytes < 100_000 {
-		t.Errorf("the page is %.0f bytes heavy", bytes)
+		t.Errorf("the page has %.0f bytes", bytes)
 	}
 
 	for _, path := range []string{"/", "/?sort=uptime", "/?sort=address&page=1500", "/?sort=id&online=1&page=700", "/?q=1A", "/?q=nobody"} {
-		get(t, crowded+path) // sorted for whoever comes first
+		get(t, crowded+path) // the first request sorts
 		var server []float64 // milliseconds
 		for range 9 {
 			timing := get(t, crowded+path).Header.Get("Server-Timing")

@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// column reads a column of the table.
+// column returns a column of the table.
 func (v *visit) column(n string) []string {
 	v.t.Helper()
 	return ask[[]string](v, "[...document.querySelectorAll('table.farmers tbody tr')].map((row) => row.querySelector('"+n+"').textContent)")
@@ -49,10 +49,10 @@ func TestSort(t *testing.T) {
 		v.do(chromedp.Click("#by-" + by))
 		v.until("document.querySelector('." + by + "[aria-sort]')")
 	}
-	// Back through what was looked at.
+	// The back button shows the earlier tables.
 	v.do(chromedp.NavigateBack())
 	v.until("document.querySelector('.size[aria-sort]')")
-	// The address alone shows the same to somebody else.
+	// The address alone shows the same table to another visitor.
 	other := open(t, ask[string](v, "location.href"), desktop)
 	if mine, theirs := v.column(ids), other.column(ids); !slices.Equal(mine, theirs) {
 		t.Errorf("a shared link shows %v, and not %v", theirs, mine)
@@ -64,7 +64,7 @@ func TestFilterAndSearch(t *testing.T) {
 	v := open(t, serve(t, 120).url, desktop)
 	v.ready()
 	if !slices.Contains(open(t, serve(t, 120).url+"/?sort=online&dir=asc", desktop).column(states), "offline") {
-		t.Error("nobody is offline: there is nothing to filter")
+		t.Error("no farmer is offline, so there is nothing to filter")
 	}
 	v.do(chromedp.Click("#online"))
 	v.until("new URLSearchParams(location.search).get('online') === '1' && document.querySelector('#count').textContent.includes('online')")
@@ -115,7 +115,7 @@ func TestKeyboard(t *testing.T) {
 	v.do(chromedp.KeyEvent(kb.Tab))
 	is(v, "document.activeElement.textContent", "Skip to the content")
 	is(v, "document.activeElement.getBoundingClientRect().top >= 0", true)
-	// Everything that can be used is reached, in the order of the page.
+	// The Tab key reaches every control, in the order of the page.
 	var reached []string
 	for range 60 {
 		v.do(chromedp.KeyEvent(kb.Tab))
@@ -129,7 +129,7 @@ func TestKeyboard(t *testing.T) {
 	for _, name := range []string{"brand", "theme", "map", "q", "online", "by-id", "by-online"} {
 		next := slices.IndexFunc(reached, func(r string) bool { return r == name || strings.HasPrefix(r, name+" ") })
 		if next <= at {
-			t.Errorf("%s is not reached after what stands before it: %q", name, reached)
+			t.Errorf("the Tab key reaches %s out of order: %q", name, reached)
 		}
 		at = next
 	}
@@ -137,7 +137,7 @@ func TestKeyboard(t *testing.T) {
 	v.until("document.querySelector('.uptime[aria-sort=descending]')")
 	is(v, "document.activeElement.id", "by-uptime")
 
-	// The map moves by keys.
+	// Keys move the map.
 	before := ask[int](v, "document.querySelectorAll('#map .leaflet-marker-icon').length")
 	v.do(chromedp.Focus("#map"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"))
 	v.until("document.querySelector('#map.near')")

@@ -25,14 +25,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/sjcx"
 )
 
-// hoard is a farmer that has its proofs ready before it sends the first, so
-// that what is measured is the node.
-type hoard struct {
+// preparedFarmer computes its proofs before it sends the first one, so that a test
+// measures only the node.
+type preparedFarmer struct {
 	client *farmer.Client
 	token  string
 	prover heartbeat.Prover
-	proofs []farmer.Proof // right, not sent yet
-	binary [][]byte       // the same, in binary
+	proofs []farmer.Proof // valid, not sent yet
+	binary [][]byte       // the same proofs, in binary
 }
 
 func newAddress(t *testing.T) string {
@@ -44,9 +44,9 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// reach waits until the Service leads to its pods: they are ready a moment
-// before the machines of the cluster know of them.
-func reach(t *testing.T, url string) {
+// awaitService waits until the Service routes requests to its pods. Pods are ready
+// a moment before kube-proxy knows them.
+func awaitService(t *testing.T, url string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}
 	eventually(t, 20*time.Second, func() error {
@@ -71,17 +71,17 @@ func join(t *testing.T, client *farmer.Client, address string) farmer.Registrati
 	return told
 }
 
-// gather takes so many contracts, as the node gets them ready, and proves them.
-func gather(t *testing.T, url string, contracts int) *hoard {
+// gather takes contracts as the node encodes them, and computes a proof for each.
+func gather(t *testing.T, url string, contracts int) *preparedFarmer {
 	t.Helper()
-	reach(t, url)
+	awaitService(t, url)
 	client, err := farmer.NewClient(url, farmer.ClientConfig{Timeout: 2 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
 	told := join(t, client, newAddress(t))
-	h := &hoard{client: client, token: told.Token}
+	h := &preparedFarmer{client: client, token: told.Token}
 	if h.prover, err = schemes.ParsePublic(told.Type, told.Heartbeat); err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +95,13 @@ func gather(t *testing.T, url string, contracts int) *hoard {
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the node had only %d of %d contracts to give", len(h.proofs), contracts)
+			t.Fatalf("the node handed out %d of %d contracts", len(h.proofs), contracts)
 		}
 	}
 	return h
 }
 
-func (h *hoard) prove(chunk farmer.Chunk) error {
+func (h *preparedFarmer) prove(chunk farmer.Chunk) error {
 	tag, err := h.prover.ParseTag(chunk.Tag)
 	if err != nil {
 		return err
@@ -120,9 +120,8 @@ func (h *hoard) prove(chunk farmer.Chunk) error {
 	return err
 }
 
-// wrong is a proof for a contract that no challenge asks for, another one for
-// each number.
-func (h *hoard) wrong(contract int, number uint32) (farmer.Proof, error) {
+// wrong returns an invalid proof for a contract: a different one for each number.
+func (h *preparedFarmer) wrong(contract int, number uint32) (farmer.Proof, error) {
 	proof := bytes.Clone(h.binary[contract])
 	tail := proof[len(proof)-4:]
 	binary.BigEndian.PutUint32(tail, binary.BigEndian.Uint32(tail)^(number+1))
@@ -135,9 +134,9 @@ const (
 	senders = 16
 )
 
-// send sends the first of the proofs, again where the node could not decide
-// them, and gives the rate at which they were judged to be right.
-func (h *hoard) send(t *testing.T, number int) float64 {
+// send sends the first proofs, repeats those that the node could not judge, and
+// returns how many were accepted per second.
+func (h *preparedFarmer) send(t *testing.T, number int) float64 {
 	t.Helper()
 	batches := slices.Collect(slices.Chunk(h.proofs[:number], batch))
 	h.proofs, h.binary = h.proofs[number:], h.binary[number:]
@@ -145,7 +144,7 @@ func (h *hoard) send(t *testing.T, number int) float64 {
 	group, ctx := errgroup.WithContext(t.Context())
 	group.SetLimit(senders)
 	for _, batch := range batches {
-		group.Go(func() error { return h.insist(ctx, batch) })
+		group.Go(func() error { return h.sendAll(ctx, batch) })
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
@@ -153,14 +152,14 @@ func (h *hoard) send(t *testing.T, number int) float64 {
 	return float64(number) / time.Since(start).Seconds()
 }
 
-// insist sends proofs until the node has decided them. Each must be right.
-func (h *hoard) insist(ctx context.Context, proofs []farmer.Proof) error {
+// sendAll sends proofs until the node has judged them all. Each must be accepted.
+func (h *preparedFarmer) sendAll(ctx context.Context, proofs []farmer.Proof) error {
 	for deadline := time.Now().Add(3 * time.Minute); ; {
 		report, err := h.client.Answers(ctx, h.token, proofs)
 		if err == nil {
 			for _, verdict := range report {
 				if !verdict.OK() {
-					return fmt.Errorf("a right proof was answered with %q", verdict.Error)
+					return fmt.Errorf("the node refused a valid proof: %q", verdict.Error)
 				}
 			}
 			return nil
@@ -176,9 +175,9 @@ func (h *hoard) insist(ctx context.Context, proofs []farmer.Proof) error {
 	}
 }
 
-// pump keeps the queue full with wrong proofs until the function it gives is
-// called.
-func (h *hoard) pump(t *testing.T) (stop func()) {
+// fillQueue sends wrong proofs, so that the queue stays full, until the caller
+// calls stop.
+func (h *preparedFarmer) fillQueue(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var number atomic.Uint32
@@ -196,22 +195,22 @@ func (h *hoard) pump(t *testing.T) (stop func()) {
 					}
 					proofs[i] = proof
 				}
-				_, _ = h.client.Answers(ctx, h.token, proofs) // refused ones are part of a full queue
+				_, _ = h.client.Answers(ctx, h.token, proofs) // a full queue refuses some
 			}
 		})
 	}
 	return sync.OnceFunc(func() { cancel(); senders.Wait() })
 }
 
-// crew is farmers as in the field, that hold little and prove it often.
-func startCrew(t *testing.T, url, address string, number int) (farmer.Group, func()) {
+// startFarmers starts farmers that hold little and prove it often.
+func startFarmers(t *testing.T, url, address string, number int) (farmer.Group, func()) {
 	t.Helper()
-	reach(t, url)
+	awaitService(t, url)
 	client, err := farmer.NewClient(url, farmer.ClientConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	crew, err := farmer.NewGroup(farmer.Config{
+	farmers, err := farmer.NewGroup(farmer.Config{
 		Client: client, Address: address, Dir: t.TempDir(), Size: 64 << 10, NoSync: true,
 		TakeEvery: time.Second, Patience: time.Minute,
 	}, number)
@@ -220,7 +219,7 @@ func startCrew(t *testing.T, url, address string, number int) (farmer.Group, fun
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- crew.Run(ctx) }()
+	go func() { ended <- farmers.Run(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -229,15 +228,16 @@ func startCrew(t *testing.T, url, address string, number int) (farmer.Group, fun
 		client.Close()
 	})
 	t.Cleanup(stop)
-	return crew, stop
+	return farmers, stop
 }
 
-// awaitHeartbeats waits until the farmers were told of so many more.
-func awaitHeartbeats(t *testing.T, crew farmer.Group, more int64) {
+// awaitHeartbeats waits until the node has confirmed more heartbeats to the
+// farmers.
+func awaitHeartbeats(t *testing.T, farmers farmer.Group, more int64) {
 	t.Helper()
-	goal := crew.Snapshot().Heartbeats + more
+	goal := farmers.Snapshot().Heartbeats + more
 	eventually(t, 90*time.Second, func() error {
-		if s := crew.Snapshot(); s.Heartbeats < goal {
+		if s := farmers.Snapshot(); s.Heartbeats < goal {
 			return fmt.Errorf("%d of %d heartbeats: %+v", s.Heartbeats, goal, s)
 		}
 		return nil

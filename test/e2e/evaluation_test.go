@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// TestEvaluation holds that one manifest on an empty cluster gives a node that
-// farmers can farm against, and that the records outlive the database's pod.
+// TestEvaluation checks that one manifest on an empty cluster gives a node that
+// farmers can use, and that the records survive the loss of the database's pod.
 //
-// It needs images of MariaDB and Redis that the cluster can get, and a folder of
-// the machine that it runs on where the cluster may keep volumes; hack/e2e makes
-// all three for a cluster of its own.
+// It needs images of MariaDB and Redis that the cluster can pull, and a folder on
+// this machine for the cluster's volumes. hack/e2e makes all three for a cluster
+// that it starts.
 func TestEvaluation(t *testing.T) {
 	mariadb, redis, volumes := os.Getenv("E2E_MARIADB_IMAGE"), os.Getenv("E2E_REDIS_IMAGE"), os.Getenv("E2E_VOLUMES")
 	if mariadb == "" || redis == "" {
@@ -37,22 +37,22 @@ func TestEvaluation(t *testing.T) {
 	).Replace(string(sample)) + "  contracts: {intervalSeconds: 4, tokensPerIP: 100}\n"
 	n.apply(t, manifest)
 	took := n.awaitReady(t, 3*time.Minute)
-	crew, _ := startCrew(t, n.url(t), newAddress(t), 2)
-	awaitHeartbeats(t, crew, 10)
-	before := crew.Snapshot()
+	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 2)
+	awaitHeartbeats(t, farmers, 10)
+	before := farmers.Snapshot()
 
 	must(t, "kubectl", "-n", n.namespace, "delete", "pod", n.name+"-mysql-0", n.name+"-redis-0")
 	must(t, "kubectl", "-n", n.namespace, "rollout", "status", "statefulset/"+n.name+"-mysql", "--timeout=2m")
-	awaitHeartbeats(t, crew, 10)
-	after := crew.Snapshot()
-	t.Logf("one manifest was ready after %.1f s; %d heartbeats, and %d after both databases were lost for a moment", took.Seconds(), before.Heartbeats, after.Heartbeats)
+	awaitHeartbeats(t, farmers, 10)
+	after := farmers.Snapshot()
+	t.Logf("the node of one manifest was ready after %.1f s; %d heartbeats, and %d after both databases were restarted", took.Seconds(), before.Heartbeats, after.Heartbeats)
 	if after.Rejected > 0 {
 		t.Errorf("%+v", after)
 	}
 }
 
-// makeVolumes makes volumes for the claims, for a cluster without a storage
-// class.
+// makeVolumes makes persistent volumes for the claims, because the cluster has no
+// storage class.
 func (n *node) makeVolumes(t *testing.T, folder string) {
 	t.Helper()
 	for i := range 2 {
@@ -61,7 +61,8 @@ func (n *node) makeVolumes(t *testing.T, folder string) {
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		// The kubelet gives a folder of the machine to nobody, so it is open to all.
+		// The kubelet does not change the owner of a folder of the machine, so
+		// every user may write to it.
 		if err := os.Chmod(path, 0o777|os.ModeSetgid); err != nil {
 			t.Fatal(err)
 		}

@@ -11,16 +11,16 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// lively is a node whose farmers have much to do and little to store.
-const lively = `
+// busyNode is the spec of a node whose farmers store little and send many proofs.
+const busyNode = `
   imagePullPolicy: IfNotPresent
   access: {signatures: false}
   contracts: {intervalSeconds: 4, tokensPerIP: 1000, contractsPerRequest: 100}
   inventory: {minChunkSize: 1Ki, maxChunkSize: 4Ki, totalSize: 4Mi}
 `
 
-// TestMinimal holds that the sample is enough, and that what farmers are told
-// is what the records hold.
+// TestMinimal checks that the sample is a complete node, and that the records hold
+// what the node confirmed to farmers.
 func TestMinimal(t *testing.T) {
 	n := space(t)
 	sample, err := os.ReadFile("../../config/samples/minimal.yaml")
@@ -31,23 +31,23 @@ func TestMinimal(t *testing.T) {
 	took := n.awaitReady(t, time.Minute)
 	t.Logf("the minimal sample was ready after %.1f s", took.Seconds())
 
-	// The sample asks for signatures, which a crew of strangers has not.
-	n.applySpec(t, lively)
+	// The sample requires signatures. These farmers have none.
+	n.applySpec(t, busyNode)
 	n.awaitSettled(t)
-	crew, stop := startCrew(t, n.url(t), newAddress(t), 3)
-	awaitHeartbeats(t, crew, 50)
+	farmers, stop := startFarmers(t, n.url(t), newAddress(t), 3)
+	awaitHeartbeats(t, farmers, 50)
 	stop()
-	told := crew.Snapshot()
+	told := farmers.Snapshot()
 	recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens")
-	t.Logf("farmers were told of %d heartbeats through the Service, MySQL holds %d", told.Heartbeats, recorded)
-	// An answer whose report was cut off by the stop counts all the same.
+	t.Logf("the node confirmed %d heartbeats through the Service, MySQL holds %d", told.Heartbeats, recorded)
+	// A proof counts even if the stop cut off the response.
 	if recorded < told.Heartbeats || told.Rejected > 0 {
-		t.Errorf("told %+v, recorded %d", told, recorded)
+		t.Errorf("confirmed %+v, recorded %d", told, recorded)
 	}
 }
 
-// TestWhitelist holds that an address that leaves the list loses its farmers,
-// and that the others do not notice.
+// TestWhitelist checks that an address that is removed from the list loses its
+// farmers, and that the other farmers see no error.
 func TestWhitelist(t *testing.T) {
 	n := space(t)
 	stays, goes := newAddress(t), newAddress(t)
@@ -59,11 +59,11 @@ func TestWhitelist(t *testing.T) {
 		return text
 	}
 	n.apply(t, list(stays, goes))
-	n.applySpec(t, lively+"  whitelist: {configMapRef: {name: whitelist}}\n")
+	n.applySpec(t, busyNode+"  whitelist: {configMapRef: {name: whitelist}}\n")
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 
-	honest, _ := startCrew(t, n.url(t), stays, 1)
+	honest, _ := startFarmers(t, n.url(t), stays, 1)
 	awaitHeartbeats(t, honest, 3)
 	client, err := farmer.NewClient(n.url(t), farmer.ClientConfig{})
 	if err != nil {
@@ -81,7 +81,7 @@ func TestWhitelist(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("the farmer was gone %.1f s after the edit", took.Seconds())
+	t.Logf("the farmer was deleted %.1f s after the edit", took.Seconds())
 	if left := n.number(t, "SELECT COUNT(*) FROM tokens"); left != 1 {
 		t.Errorf("%d tokens are left", left)
 	}

@@ -13,9 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// kill ends the program in a pod without a word to it. That takes a test that
-// runs on the pod's machine, as with hack/e2e; elsewhere the pod is deleted by
-// force, which leaves the program two seconds.
+// kill sends SIGKILL to the program in a pod. This works only if the test runs on
+// the pod's machine, as with hack/e2e. On other machines it deletes the pod by
+// force, and the program has two seconds to stop.
 func kill(pod *corev1.Pod) error {
 	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
@@ -25,7 +25,7 @@ func kill(pod *corev1.Pod) error {
 	for _, file := range groups {
 		text, err := os.ReadFile(file)
 		if err != nil || !ofPod(string(text), string(pod.UID)) {
-			continue // a process that is gone by now, or another's
+			continue // the process has ended, or belongs to another user
 		}
 		dir := filepath.Dir(file)
 		command, err := os.ReadFile(filepath.Join(dir, "cmdline"))
@@ -48,7 +48,8 @@ func kill(pod *corev1.Pod) error {
 	return err
 }
 
-// ofPod says whether a control group is a pod's, in either way of writing ids.
+// ofPod reports whether a control group belongs to a pod. Runtimes write a pod's id
+// in two ways.
 func ofPod(group, uid string) bool {
 	return strings.Contains(group, "pod"+uid) || strings.Contains(group, "pod"+strings.ReplaceAll(uid, "-", "_"))
 }

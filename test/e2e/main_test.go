@@ -20,12 +20,12 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// What the environment names.
+// Settings from the environment.
 var (
 	repository = os.Getenv("E2E_IMAGE_REPOSITORY") // the image, without its tag
-	tag        = os.Getenv("E2E_IMAGE_TAG")        // what is tested
-	otherTag   = os.Getenv("E2E_IMAGE_OTHER_TAG")  // another image of the same program, to roll out
-	mysqlDSN   = os.Getenv("E2E_MYSQL_DSN")        // of a user that may create databases
+	tag        = os.Getenv("E2E_IMAGE_TAG")        // of the image under test
+	otherTag   = os.Getenv("E2E_IMAGE_OTHER_TAG")  // another image with the same program, for rollouts
+	mysqlDSN   = os.Getenv("E2E_MYSQL_DSN")        // the user must have the right to create databases
 	redisURL   = os.Getenv("E2E_REDIS_URL")
 	helm       = or(os.Getenv("HELM"), "helm")
 )
@@ -76,7 +76,8 @@ func prepare() error {
 	return installChart(chart)
 }
 
-// makeNamespace makes a namespace that takes no pod which could do harm.
+// makeNamespace makes a namespace that enforces the restricted pod security
+// standard.
 func makeNamespace(name string) error {
 	if _, err := run("kubectl", "create", "namespace", name); err != nil && !strings.Contains(err.Error(), "AlreadyExists") {
 		return err
@@ -85,7 +86,7 @@ func makeNamespace(name string) error {
 	return err
 }
 
-// installChart installs a chart, or brings the release to it.
+// installChart installs a chart, or upgrades its release.
 func installChart(path string, more ...string) error {
 	args := []string{
 		"upgrade", "--install", release, path, "--namespace", operatorNamespace, "--wait", "--timeout", "2m",
@@ -103,7 +104,7 @@ func run(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// must runs a command that must succeed.
+// must runs a command. It fails the test if the command fails.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := run(name, args...)
@@ -113,7 +114,7 @@ func must(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// eventually waits until there is no error.
+// eventually repeats try until it returns nil, and returns how long that took.
 func eventually(t *testing.T, patience time.Duration, try func() error) time.Duration {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(200 * time.Millisecond) {

@@ -20,14 +20,15 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// node is a DownstreamNode in a namespace of its own, with a database of its own.
+// node is a DownstreamNode with its own namespace and database.
 type node struct {
 	namespace string
 	name      string
 	records   *sql.DB
 }
 
-// space makes the namespace, the database and the Secret that names it.
+// space makes the namespace, the database, and the Secret that holds the database's
+// DSN.
 func space(t *testing.T) *node {
 	t.Helper()
 	id := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
@@ -58,14 +59,14 @@ func space(t *testing.T) *node {
 		if t.Failed() {
 			n.explain(t)
 		}
-		_, _ = run("kubectl", "delete", "namespace", n.namespace, "--wait=false") // what is left goes with the cluster
+		_, _ = run("kubectl", "delete", "namespace", n.namespace, "--wait=false") // the end of the cluster deletes the rest
 		_, _ = n.records.Exec("DROP DATABASE " + config.DBName)
 		_ = n.records.Close()
 	})
 	return n
 }
 
-// explain shows what there is to see of a node that disappointed.
+// explain logs the state of a node whose test failed.
 func (n *node) explain(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "dn,deployments,jobs,pods", "-o", "wide"},
@@ -88,7 +89,7 @@ func (n *node) apply(t *testing.T, manifest string) {
 	must(t, "kubectl", "-n", n.namespace, "apply", "-f", file)
 }
 
-// applySpec applies a node with more in its spec than its databases.
+// applySpec applies a node with the given spec and its databases.
 func (n *node) applySpec(t *testing.T, spec string) {
 	t.Helper()
 	n.apply(t, `
@@ -115,7 +116,7 @@ func (n *node) get(t *testing.T) *v1alpha1.DownstreamNode {
 	return object
 }
 
-// awaitReady waits until farmers can farm, and says how long that took.
+// awaitReady waits until farmers can farm, and returns how long that took.
 func (n *node) awaitReady(t *testing.T, patience time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -123,7 +124,8 @@ func (n *node) awaitReady(t *testing.T, patience time.Duration) time.Duration {
 	return time.Since(start)
 }
 
-// awaitSettled waits until nothing is under way for what the spec asks now.
+// awaitSettled waits until the operator has finished the change to the current
+// spec.
 func (n *node) awaitSettled(t *testing.T) {
 	t.Helper()
 	eventually(t, 3*time.Minute, func() error {
@@ -141,14 +143,14 @@ func (n *node) awaitSettled(t *testing.T) {
 		}
 		for _, pod := range n.allPods(t, client.MatchingLabels{"app.kubernetes.io/instance": n.name}) {
 			if pod.DeletionTimestamp != nil {
-				return fmt.Errorf("the pod %s is still on its way out", pod.Name)
+				return fmt.Errorf("pod %s is still stopping", pod.Name)
 			}
 		}
 		return nil
 	})
 }
 
-// pods are the node's pods of a role that are not about to go.
+// pods returns the node's pods of a role that are not being deleted.
 func (n *node) pods(t *testing.T, role string) []corev1.Pod {
 	t.Helper()
 	var alive []corev1.Pod
@@ -169,7 +171,7 @@ func (n *node) allPods(t *testing.T, labels client.MatchingLabels) []corev1.Pod 
 	return list.Items
 }
 
-// url is where farmers within the cluster's network find the Service.
+// url returns the address of the Service within the cluster's network.
 func (n *node) url(t *testing.T) string {
 	t.Helper()
 	service := &corev1.Service{}
@@ -179,7 +181,7 @@ func (n *node) url(t *testing.T) string {
 	return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port)
 }
 
-// number asks the records.
+// number returns the result of a query to the records.
 func (n *node) number(t *testing.T, query string, args ...any) int64 {
 	t.Helper()
 	var number int64

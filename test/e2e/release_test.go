@@ -20,8 +20,9 @@ func TestHelmTest(t *testing.T) {
 	}
 }
 
-// TestChartNode holds that a node of the chart's values comes up, that what
-// others set on it outlives an upgrade, and that the plugin shows it.
+// TestChartNode checks that a node made from the chart's values becomes ready, that
+// a chart upgrade keeps the fields that other clients have set, and that the plugin
+// shows the node.
 func TestChartNode(t *testing.T) {
 	database := space(t)
 	n := &node{namespace: operatorNamespace, name: "fromvalues"}
@@ -57,7 +58,8 @@ func TestChartNode(t *testing.T) {
 	}
 }
 
-// TestUpgrade holds that a newer chart leaves pods alone that need no change.
+// TestUpgrade checks that an upgrade of the chart does not replace pods if it does
+// not change them.
 func TestUpgrade(t *testing.T) {
 	previous := filepath.Join(t.TempDir(), "chart")
 	if err := os.CopyFS(previous, os.DirFS(chart)); err != nil {
@@ -96,8 +98,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUninstall holds that nodes, their pods and their key outlive the chart,
-// and that the next one takes over where the last one stopped.
+// TestUninstall checks that nodes, their pods and their keys still exist after the
+// chart is deleted, and that a new release manages them.
 func TestUninstall(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, lively)
@@ -121,11 +123,11 @@ func TestUninstall(t *testing.T) {
 	unharmed(t, crew, "uninstalling the chart and installing it again")
 	must(t, "kubectl", "-n", n.namespace, "delete", "dn", n.name)
 	if now := key(); now != uid {
-		t.Error("the key went with the node")
+		t.Error("the key was deleted with the node")
 	}
 }
 
-// TestKustomize holds that the kustomize tree installs an operator that works.
+// TestKustomize checks that the kustomize tree installs an operator that works.
 func TestKustomize(t *testing.T) {
 	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
 	t.Cleanup(func() {
@@ -136,7 +138,7 @@ func TestKustomize(t *testing.T) {
 	tree := func(folder string) string {
 		overlay := filepath.Join(t.TempDir(), folder)
 		must(t, "cp", "-r", "../../config", overlay)
-		// The tree names an image for a release; here it is the one of this test.
+		// The tree names a released image. Replace it by the image under test.
 		kustomization := fmt.Sprintf("resources: [%s]\nimages: [{name: ghcr.io/driveshare/downstream-node, newName: %s, newTag: %s}]\n", folder, repository, tag)
 		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
 			t.Fatal(err)
@@ -145,7 +147,7 @@ func TestKustomize(t *testing.T) {
 	}
 	must(t, "kubectl", "apply", "--server-side", "--force-conflicts", "-k", tree("default"))
 	t.Cleanup(func() {
-		// All but the definition, with which every node would go.
+		// Keep the CRD: if it is deleted, every node is deleted too.
 		must(t, "kubectl", "delete", "-k", tree("operator"))
 		must(t, "kubectl", "delete", "namespace", "downstream-system")
 	})

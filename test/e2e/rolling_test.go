@@ -16,25 +16,25 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// unharmed fails the test where a request of the farmers failed.
-func unharmed(t *testing.T, crew farmer.Group, what string) {
+// checkUnharmed fails the test if a request of the farmers failed.
+func checkUnharmed(t *testing.T, farmers farmer.Group, what string) {
 	t.Helper()
-	s := crew.Snapshot()
+	s := farmers.Snapshot()
 	t.Logf("%s: %d heartbeats, %d requests failed, %d proofs refused, %d contracts lost", what, s.Heartbeats, s.Retries, s.Rejected, s.Dropped)
 	if s.Retries > 0 || s.Rejected > 0 || s.Dropped > 0 {
-		t.Errorf("%s did harm: %+v", what, s)
+		t.Errorf("%s cost the farmers requests, proofs or contracts: %+v", what, s)
 	}
 }
 
-// TestRolling holds that farmers notice nothing of another image, another
-// configuration, and more and fewer workers.
+// TestRolling checks that no request fails if the image, the configuration or the
+// number of workers changes.
 func TestRolling(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, lively+"  workers: {replicas: 2}\n")
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
-	crew, _ := startCrew(t, n.url(t), newAddress(t), 5)
-	awaitHeartbeats(t, crew, 20)
+	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 5)
+	awaitHeartbeats(t, farmers, 20)
 	for _, change := range []struct {
 		what, patch string
 		replaces    string // the role whose pods are replaced
@@ -52,8 +52,8 @@ func TestRolling(t *testing.T) {
 		if kept == (change.replaces == "api") {
 			t.Errorf("%s: pods %v became %v", change.what, before, after)
 		}
-		awaitHeartbeats(t, crew, 10)
-		unharmed(t, crew, change.what)
+		awaitHeartbeats(t, farmers, 10)
+		checkUnharmed(t, farmers, change.what)
 	}
 }
 
@@ -66,7 +66,7 @@ func names(n *node, t *testing.T, role string) []string {
 	return out
 }
 
-// leader is the operator pod that leads.
+// leader returns the name of the operator pod that holds the lease.
 func leader(t *testing.T) string {
 	t.Helper()
 	lease := &coordinationv1.Lease{}
@@ -80,7 +80,7 @@ func leader(t *testing.T) string {
 	return pod
 }
 
-// TestLeaderKilled holds that another operator takes over.
+// TestLeaderKilled checks that the other operator pod takes over.
 func TestLeaderKilled(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, lively)
@@ -101,15 +101,15 @@ func TestLeaderKilled(t *testing.T) {
 	t.Logf("an edit was reconciled %.1f s after the leader was killed", took.Seconds())
 }
 
-// TestOperatorAbsent holds that a node goes on without its operator, and over
-// the loss of its pods.
+// TestOperatorAbsent checks that a node without its operator continues to work, and
+// replaces deleted pods.
 func TestOperatorAbsent(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, lively)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
-	crew, _ := startCrew(t, n.url(t), newAddress(t), 3)
-	awaitHeartbeats(t, crew, 10)
+	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 3)
+	awaitHeartbeats(t, farmers, 10)
 
 	deployment := "deploy/" + release + "-downstream-node"
 	must(t, "kubectl", "-n", operatorNamespace, "scale", deployment, "--replicas=0")
@@ -123,9 +123,9 @@ func TestOperatorAbsent(t *testing.T) {
 	}
 	must(t, "kubectl", "-n", n.namespace, "rollout", "status", "deploy/"+n.name+"-workers", "--timeout=1m")
 	must(t, "kubectl", "-n", n.namespace, "rollout", "status", "deploy/"+n.name+"-api", "--timeout=1m")
-	awaitHeartbeats(t, crew, 10)
-	s := crew.Snapshot()
-	t.Logf("without an operator and with a pod of each kind deleted: %d heartbeats, %d requests tried again, %d contracts lost", s.Heartbeats, s.Retries, s.Dropped)
+	awaitHeartbeats(t, farmers, 10)
+	s := farmers.Snapshot()
+	t.Logf("without an operator, with one pod of each kind deleted: %d heartbeats, %d requests repeated, %d contracts lost", s.Heartbeats, s.Retries, s.Dropped)
 	if s.Dropped > 0 || s.Rejected > 0 {
 		t.Errorf("%+v", s)
 	}

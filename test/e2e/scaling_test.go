@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// heavy is a node whose proofs are much work to check, so that the workers are
-// what limits it: every proof is over all of a file of two mebibytes. The
-// workers get their limit once the inventory is stocked, and do without their
-// fast kernels then: with them, what feeds four workers fills the machine.
-const heavy = `
+// slowNode is a node whose proofs take long to verify, so that the workers limit
+// its rate: each proof covers a whole file of 2 MiB. After the inventory is full,
+// the workers get a CPU limit and use slower kernels. With the fast kernels, the
+// farmer for four workers would need the whole machine.
+const slowNode = `
   access: {signatures: false}
   api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
   heartbeat: {checkFraction: "1"}
@@ -20,35 +20,36 @@ const heavy = `
 `
 
 const (
-	stocking = heavy + `
+	stocking = slowNode + `
   inventory: {minChunkSize: 2Mi, maxChunkSize: 2Mi, totalSize: %s}
   workers: {replicas: 2}
 `
-	limited = heavy + `
+	limited = slowNode + `
   inventory: {minChunkSize: 2Mi, maxChunkSize: 2Mi, totalSize: 2Mi}
   workers: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {cpu: 200m, memory: 512Mi}}%s}
 `
 )
 
-// hoarding is a heavy node whose contracts a farmer holds, with proofs ready.
-func hoarding(t *testing.T, contracts int, workers string) (*node, *hoard) {
+// startSlowNode starts a slowNode, and a farmer that holds its contracts and has
+// computed their proofs.
+func startSlowNode(t *testing.T, contracts int, workers string) (*node, *preparedFarmer) {
 	t.Helper()
 	n := space(t)
 	n.applySpec(t, fmt.Sprintf(stocking, fmt.Sprintf("%dMi", 2*contracts)))
 	n.awaitReady(t, 2*time.Minute)
 	h := gather(t, n.url(t), contracts)
-	// The operator leaves the variable alone, which is somebody else's field.
+	// The operator does not own this variable, so it keeps it.
 	must(t, "kubectl", "-n", n.namespace, "set", "env", "deployment/"+n.name+"-workers", "GODEBUG=cpu.avx512f=off")
 	n.applySpec(t, fmt.Sprintf(limited, workers))
 	n.awaitSettled(t)
 	return n, h
 }
 
-// TestScale holds that kubectl scale is all it takes to check more proofs.
+// TestScale checks that kubectl scale is enough to verify more proofs.
 func TestScale(t *testing.T) {
 	const few, many = 240, 1200
-	n, h := hoarding(t, 3*few+many, "")
-	h.send(t, few) // the pods' first work is slower
+	n, h := startSlowNode(t, 3*few+many, "")
+	h.send(t, few) // the first work of a pod is slower
 	one := h.send(t, few)
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=4")
 	n.awaitSettled(t)
@@ -66,9 +67,10 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestAutoscaling holds that workers follow the backlog, up and down.
+// TestAutoscaling checks that the number of workers follows the backlog up and
+// down.
 func TestAutoscaling(t *testing.T) {
-	n, h := hoarding(t, 100, ", autoscaling: {min: 1, max: 3, targetBacklogPerWorker: 5, scaleDownDelaySeconds: 10}")
+	n, h := startSlowNode(t, 100, ", autoscaling: {min: 1, max: 3, targetBacklogPerWorker: 5, scaleDownDelaySeconds: 10}")
 	stop := h.pump(t)
 	defer stop()
 	up := eventually(t, 2*time.Minute, func() error { return n.workers(t, 3) })
@@ -77,7 +79,7 @@ func TestAutoscaling(t *testing.T) {
 	t.Logf("1 to 3 workers after %.0f s of backlog, and back to 1 %.0f s after it", up.Seconds(), down.Seconds())
 }
 
-// workers is an error unless so many are ready and no more are wanted.
+// workers returns an error unless this number of workers is ready and desired.
 func (n *node) workers(t *testing.T, number int32) error {
 	s := n.get(t).Status
 	if s.Workers.DesiredReplicas != number || s.Workers.ReadyReplicas != number {
@@ -90,17 +92,17 @@ func (n *node) workers(t *testing.T, number int32) error {
 	return nil
 }
 
-// TestWorkerKilled holds that proofs in the hands of a worker that is killed
-// are judged all the same, and once.
+// TestWorkerKilled checks that the jobs of a killed worker are judged, and only
+// once.
 func TestWorkerKilled(t *testing.T) {
 	const contracts = 400
-	n, h := hoarding(t, contracts, "")
+	n, h := startSlowNode(t, contracts, "")
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=2")
 	n.awaitSettled(t)
 	victim := n.pods(t, "workers")[0]
 	killed := make(chan error, 1)
 	go func() {
-		time.Sleep(time.Second) // the workers have their hands full by then, and will have for some more
+		time.Sleep(time.Second) // until the workers hold as many jobs as they may
 		killed <- kill(&victim)
 	}()
 	start := time.Now()
@@ -110,8 +112,8 @@ func TestWorkerKilled(t *testing.T) {
 	}
 	recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens")
 	wrong := n.number(t, "SELECT SUM(wrong) FROM tokens")
-	t.Logf("%d proofs with a worker killed among them: %d heartbeats and %d wrong answers are recorded after %.0f s", contracts, recorded, wrong, time.Since(start).Seconds())
+	t.Logf("%d proofs, and one worker killed: %d heartbeats and %d wrong proofs recorded after %.0f s", contracts, recorded, wrong, time.Since(start).Seconds())
 	if recorded != contracts || wrong != 0 {
-		t.Error("proofs were lost, or counted twice, or wrong")
+		t.Error("a proof was lost, counted twice, or judged wrong")
 	}
 }

@@ -1,4 +1,4 @@
-// Package farming tests a whole node as it is deployed, each part a process of
-// its own, with farmers that live by the protocol for several intervals.
-// docs/operations.md tells how to run a node so.
+// Package farming tests a whole node as it is deployed: each part runs as its own
+// process, and farmers follow the protocol for several intervals.
+// docs/operations.md says how to run such a node.
 package farming

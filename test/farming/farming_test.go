@@ -19,16 +19,16 @@ const (
 	largest   = 32 << 20
 )
 
-// capacities are what farmers hold: the largest chunks go to the first, and
-// those after them get what is smaller. Two farmers, one of each scheme, have
-// each of them.
+// capacities are the bytes that farmers store. The first farmers take the largest
+// chunks, the later ones smaller chunks. Two farmers, one for each scheme, have
+// each capacity.
 var capacities = [farmers / 2]int64{
 	64 << 20, 16 << 20, 4 << 20, 2 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10,
 }
 
-// Two API replicas, three workers and twenty farmers for three intervals: all
-// heartbeats count, none of them twice, and who farmed all the time is at 100
-// percent.
+// Two API replicas, three workers and twenty farmers run for three intervals. Every
+// heartbeat must count once, and a farmer that farmed all the time must have an
+// uptime of 100 %.
 func TestSeparateProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes three intervals")
@@ -48,21 +48,21 @@ func TestSeparateProcesses(t *testing.T) {
 	awaitInventory(t, n)
 
 	var told ledger.Ledger
-	crew := make([]*member, farmers)
-	for i := range crew {
-		crew[i] = farm(t, apis[i%2].URL, i, capacities[i/2], &told)
+	members := make([]*member, farmers)
+	for i := range members {
+		members[i] = farm(t, apis[i%2].URL, i, capacities[i/2], &told)
 	}
 	began := time.Now()
-	stopped := crew[farmers-1] // on purpose, after its first answer: it lives to the second due
+	stopped := members[farmers-1] // after its first proof, so it is online until the second due
 	stopped.stopBetweenAnswers(t)
 	time.Sleep(time.Until(began.Add(intervals * interval)))
 
 	list, heard, count := audit(t, n, apis[0].URL, &told)
 	t.Log(count)
 	if !count.Clean() {
-		t.Error("the records are not what farmers were told")
+		t.Error("the records differ from the verdicts that farmers received")
 	}
-	for i, m := range crew {
+	for i, m := range members {
 		id := m.Snapshot().FarmerID
 		checkFarmer(t, i, m, heard[id], list[id], m == stopped)
 	}
@@ -73,8 +73,8 @@ var binary string
 
 func TestMain(m *testing.M) { deployment.Main(m, &binary) }
 
-// awaitInventory waits until the workers have encoded a chunk of every size
-// for both keys.
+// awaitInventory waits until the workers have encoded a chunk of every size for
+// both keys.
 func awaitInventory(t *testing.T, n *deployment.Node) {
 	t.Helper()
 	want := 0
@@ -89,11 +89,11 @@ func awaitInventory(t *testing.T, n *deployment.Node) {
 	}
 }
 
-// audit holds records and status list against the ledger while farmers go on.
-// A heartbeat that is recorded and not yet told looks like one too many, but
-// only for a moment; one that is lost or doubled stays so, however often it is
-// looked at. heard is the heartbeats that each farmer of the list had been told
-// of when it was read.
+// audit compares the records and the status list with the ledger while farmers
+// continue. A heartbeat that is recorded and not yet confirmed looks like one too
+// many, but only for a moment. A lost or doubled heartbeat stays wrong, so audit
+// looks several times. heard maps each farmer to the heartbeats confirmed to it
+// when audit read the list.
 func audit(t *testing.T, n *deployment.Node, url string, told *ledger.Ledger) (
 	list map[string]farmer.FarmerStatus, heard map[string]int64, count ledger.Count,
 ) {
@@ -127,7 +127,7 @@ func checkFarmer(t *testing.T, number int, m *member, heard int64, status farmer
 	t.Helper()
 	held := m.Snapshot()
 	if status.ID == "" || status.Heartbeats != heard {
-		t.Errorf("farmer %d: %d heartbeats in the status list, %d told", number, status.Heartbeats, heard)
+		t.Errorf("farmer %d: %d heartbeats in the status list, %d confirmed", number, status.Heartbeats, heard)
 	}
 	if held.Rejected > 0 || held.Refused > 0 {
 		t.Errorf("farmer %d: %d proofs rejected, %d contracts refused: %s", number, held.Rejected, held.Refused, held.LastError)
@@ -146,8 +146,8 @@ func checkFarmer(t *testing.T, number int, m *member, heard int64, status farmer
 	}
 }
 
-// checkVariety fails where the test did not test what it is meant to: both
-// schemes, from the smallest to the largest chunks.
+// checkVariety fails if the test missed a case that it is meant to test: both
+// schemes, from the smallest to the largest chunk.
 func checkVariety(t *testing.T, contracts []deployment.Contract) {
 	t.Helper()
 	type kind struct {

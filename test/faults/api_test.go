@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/test/load"
 )
 
-// An API replica is killed while a farmer waits for its verdicts. They are
-// recorded, and the farmer gets them from the other replica.
+// An API replica is killed while a farmer waits for its verdicts. The records hold
+// them, and the farmer gets them from the other replica.
 func TestAPIKilledWhileWaiting(t *testing.T) {
 	const proofs = 5
 	n := start(t, deployment.Settings{"contracts.interval": "60s"}, "10")
@@ -30,7 +30,7 @@ func TestAPIKilledWhileWaiting(t *testing.T) {
 	if tally := audit(t, n, l, &told); tally.Broken != 1 {
 		t.Errorf("%d requests were cut off, want one", tally.Broken)
 	}
-	for _, outcome := range []string{"ok", "ok_again"} { // of the first request, and of the retry
+	for _, outcome := range []string{"ok", "ok_again"} { // the first request and its retry
 		name := `downstream_worker_verdicts_total{outcome="` + outcome + `"}`
 		if got := worker.Metric(t, name); got != proofs {
 			t.Errorf("%s %v, want %d", name, got, proofs)
@@ -38,8 +38,7 @@ func TestAPIKilledWhileWaiting(t *testing.T) {
 	}
 }
 
-// API replicas are killed under load, and farmers go on with the one that is
-// left.
+// API replicas are killed under load. Farmers use the remaining one.
 func TestAPIsKilledUnderLoad(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := append(twoAPIs(t, n), n.API(t, nil))
@@ -54,8 +53,8 @@ func TestAPIsKilledUnderLoad(t *testing.T) {
 	audit(t, n, l, &told)
 }
 
-// All replicas are replaced, one after the other, behind what Kubernetes has
-// for a load balancer. Not one request fails.
+// All replicas are replaced one after the other behind a balancer that works as a
+// Service does. No request fails.
 func TestAPIRollout(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)

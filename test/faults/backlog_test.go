@@ -20,8 +20,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// No worker takes a job until its deadline has passed: then nobody judges it,
-// least of all as a wrong proof.
+// No worker reads a job before its deadline has passed. Then no worker judges it,
+// so it is not recorded as a wrong proof.
 func TestDeadlinePassed(t *testing.T) {
 	n := start(t, deployment.Settings{"api.answerTimeout": "500ms"}, "200")
 	apis := twoAPIs(t, n)
@@ -30,15 +30,15 @@ func TestDeadlinePassed(t *testing.T) {
 	eventually(t, "jobs are late", func() bool { return l.Tally().Unavailable >= 24 })
 	n.Worker(t, nil)
 	l.Await(t, 300)
-	audit(t, n, l, &told) // wrong answers among the rest: none more than was told
+	audit(t, n, l, &told) // some proofs are wrong; no more than the ledger's may count
 	late, err := n.OpenRedis(t).HGet(t.Context(), deployment.Counters, "late").Int()
 	if err != nil || late == 0 {
 		t.Errorf("%d jobs counted as late, %v", late, err)
 	}
 }
 
-// The queue has no room: farmers are told to come again, and neither the queue
-// nor the API's memory grows with what they send.
+// The queue is full. Farmers get a 503, and neither the queue nor the API's memory
+// grows.
 func TestQueueFull(t *testing.T) {
 	const room = 20
 	n := start(t, deployment.Settings{
@@ -80,8 +80,8 @@ func length(t *testing.T, queue *redis.Client) int64 {
 	return jobs
 }
 
-// flood posts large batches from many farmers at once for a few seconds, each
-// of which must be turned away, and calls look every now and then.
+// flood posts large batches from many farmers at once for a few seconds. Each must
+// be refused. It calls look from time to time.
 func flood(t *testing.T, url string, look func()) {
 	t.Helper()
 	const (
@@ -111,7 +111,7 @@ func flood(t *testing.T, url string, look func()) {
 				_, err := client.Answers(t.Context(), told.Token, batch)
 				refused, ok := errors.AsType[*farmer.Error](err)
 				if !ok || refused.Status != http.StatusServiceUnavailable || refused.RetryAfter == 0 {
-					t.Errorf("a full queue: %v, want 503 with Retry-After", err)
+					t.Errorf("full queue: %v, want 503 with Retry-After", err)
 					return
 				}
 			}

@@ -1,6 +1,6 @@
-// Package faults carries out what DESIGN.md, section 5, says must not matter:
-// it kills, stops and pauses the processes and servers of a node under load,
-// and then holds what farmers were told against what the node recorded.
+// Package faults tests the guarantees of DESIGN.md, section 5: it kills, stops and
+// pauses the processes and servers of a node under load, and then compares the
+// verdicts that farmers received with the records.
 //
-// The tests need the tag "faults": `make test-faults`.
+// The tests need the build tag "faults": `make test-faults`.
 package faults

@@ -16,8 +16,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// Redis fails over to a replica that may have missed the last that its primary
-// did: jobs come back that were acknowledged, and replies are forgotten.
+// Redis fails over to a replica that lacks the last writes of its primary. Workers
+// then read jobs again that they had acknowledged, and replies are lost.
 func TestRedisFailover(t *testing.T) {
 	address := startRedirect(t)
 	n := start(t, deployment.Settings{"redis.url": "redis://" + address.String() + "/0"}, "300")
@@ -32,7 +32,7 @@ func TestRedisFailover(t *testing.T) {
 	n.Worker(t, nil)
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
-	for i := range 2 { // there and back
+	for i := range 2 { // to the replica and back
 		l.Await(t, 120)
 		primary, next := i%2, (i+1)%2
 		servers[primary].Kill()
@@ -45,7 +45,7 @@ func TestRedisFailover(t *testing.T) {
 	}
 	l.Await(t, 120)
 	if tally := audit(t, n, l, &told); tally.Broken > 0 {
-		t.Errorf("%d requests were cut off, where 503 was to be answered", tally.Broken)
+		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
 	}
 }
 
@@ -60,8 +60,7 @@ func open(t *testing.T, server *testenv.Redis) *redis.Client {
 	return client
 }
 
-// follow makes the server a replica of primary, and waits until it has caught
-// up.
+// follow makes the server a replica of primary, and waits until it has all data.
 func follow(t *testing.T, server, primary *redis.Client) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(primary.Options().Addr)
@@ -81,8 +80,8 @@ func replicaOf(t *testing.T, server *redis.Client, host, port string) {
 	}
 }
 
-// redirect is an address that leads to one server or another, as the name of a
-// Redis with a failover of its own does.
+// redirect is an address that leads to one of two servers, as the DNS name of a
+// Redis with failover does.
 type redirect struct {
 	net.Listener
 
@@ -110,7 +109,7 @@ func startRedirect(t *testing.T) *redirect {
 
 func (r *redirect) String() string { return r.Addr().String() }
 
-// lead sends who connects from now on to target, and cuts off all others.
+// lead sends new connections to target, and closes the old ones.
 func (r *redirect) lead(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +129,8 @@ func (r *redirect) accept() {
 	}
 }
 
-// join copies between a client and the server until one of them hangs up.
+// join copies between a client and the server until one of them closes the
+// connection.
 func (r *redirect) join(client net.Conn) {
 	defer client.Close()
 	r.mu.Lock()
@@ -143,7 +143,7 @@ func (r *redirect) join(client net.Conn) {
 	r.mu.Unlock()
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		io.Copy(client, server) // ends with the connection, whatever ended it
+		io.Copy(client, server) // ends with the connection, so the error does not matter
 		client.Close()
 	})
 	io.Copy(server, client)

@@ -18,8 +18,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// Two replicas give tokens and hand out chunks to many at once: no chunk goes
-// to two, and no limit is exceeded.
+// Two replicas register tokens and hand out chunks concurrently. No chunk is handed
+// out twice, and no limit is exceeded.
 func TestHandOutAtOnce(t *testing.T) {
 	const (
 		tokensPerIP  = 5
@@ -27,7 +27,7 @@ func TestHandOutAtOnce(t *testing.T) {
 		perRequest   = 7
 		perAddress   = 60 // chunks
 		perKey       = 300
-		contenders   = 12 // tokens asked for at once for each address
+		contenders   = 12 // concurrent requests for a token of each address
 		handOutTurns = 8  // enough to reach the limit of the address
 	)
 	n := start(t, deployment.Settings{
@@ -43,8 +43,8 @@ func TestHandOutAtOnce(t *testing.T) {
 		address := newAddress(t)
 		for j := range contenders {
 			asking.Go(func() {
-				// The tokens of an address come from one IP address.
-				s := newSupplicant(t, apis[j%2].URL, netip.AddrFrom4([4]byte{127, 0, 9, byte(i + 1)}))
+				// All tokens of an address come from one IP address.
+				s := newTaker(t, apis[j%2].URL, netip.AddrFrom4([4]byte{127, 0, 9, byte(i + 1)}))
 				defer s.client.Close()
 				if !s.join(t, address) {
 					return
@@ -61,7 +61,7 @@ func TestHandOutAtOnce(t *testing.T) {
 	count := told.Audit(records)
 	t.Logf("%v, chunks handed out %d", count, len(records.Contracts))
 	if !count.Clean() {
-		t.Error("the records are not what farmers were told")
+		t.Error("the records differ from the responses that farmers received")
 	}
 	if len(records.Tokens) != addresses*tokensPerIP {
 		t.Errorf("%d tokens, want %d for each of %d IP addresses", len(records.Tokens), tokensPerIP, addresses)
@@ -80,23 +80,23 @@ func TestHandOutAtOnce(t *testing.T) {
 	}
 }
 
-// supplicant is a farmer that only takes.
-type supplicant struct {
+// taker is a farmer that takes contracts and proves nothing.
+type taker struct {
 	client    *farmer.Client
 	token, id string
 }
 
-func newSupplicant(t *testing.T, url string, local netip.Addr) *supplicant {
+func newTaker(t *testing.T, url string, local netip.Addr) *taker {
 	client, err := farmer.NewClient(url, farmer.ClientConfig{LocalAddr: local})
 	if err != nil {
 		t.Error(err)
 	}
-	return &supplicant{client: client}
+	return &taker{client: client}
 }
 
-// join says whether the node gave it a token, or refused because there are too
+// join returns false if the node refused a token because the IP address has too
 // many.
-func (s *supplicant) join(t *testing.T, address string) bool {
+func (s *taker) join(t *testing.T, address string) bool {
 	told, err := s.client.NewToken(t.Context(), address, nil)
 	if refused, ok := errors.AsType[*farmer.Error](err); ok && refused.Status == http.StatusBadRequest {
 		return false
@@ -109,7 +109,7 @@ func (s *supplicant) join(t *testing.T, address string) bool {
 	return true
 }
 
-func (s *supplicant) take(t *testing.T, told *ledger.Ledger, limit int) {
+func (s *taker) take(t *testing.T, told *ledger.Ledger, limit int) {
 	taken := 0
 	for chunk, err := range s.client.Chunks(t.Context(), s.token, 100*chunkSize) {
 		if err != nil {

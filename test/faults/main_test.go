@@ -12,13 +12,13 @@ import (
 	"github.com/driveshare/downstream-node/test/load"
 )
 
-// binary is the program with fault points, see workers/faultpoint_on.go.
+// binary is the program with fault points; see workers/faultpoint_on.go.
 var binary string
 
 func TestMain(m *testing.M) { deployment.Main(m, &binary, "faultpoints") }
 
-// impatient are settings under which a fault and its end fit into seconds.
-var impatient = deployment.Settings{
+// shortTimes are settings under which a fault and its effects take seconds.
+var shortTimes = deployment.Settings{
 	"contracts.interval":    "6s",
 	"contracts.tokensPerIP": "100",
 	"heartbeat.challenges":  "64",
@@ -32,12 +32,12 @@ var impatient = deployment.Settings{
 
 const chunkSize = 1024
 
-// start starts the servers of a node and fills its inventory with chunks of
-// both schemes.
+// start starts the servers of a node, and fills its inventory with chunks of both
+// schemes.
 func start(t *testing.T, settings deployment.Settings, chunks string) *deployment.Node {
 	t.Helper()
 	both := deployment.Settings{}
-	for _, s := range []deployment.Settings{impatient, settings} {
+	for _, s := range []deployment.Settings{shortTimes, settings} {
 		for key, value := range s {
 			both[key] = value
 		}
@@ -48,7 +48,7 @@ func start(t *testing.T, settings deployment.Settings, chunks string) *deploymen
 	return n
 }
 
-// twoAPIs are replicas that give tokens for one scheme each.
+// twoAPIs starts two replicas. Each registers tokens for one scheme.
 func twoAPIs(t *testing.T, n *deployment.Node) []*deployment.Replica {
 	t.Helper()
 	return []*deployment.Replica{n.API(t, nil), n.API(t, n.SwizzleFirst())}
@@ -62,7 +62,7 @@ func urls(apis []*deployment.Replica) []string {
 	return all
 }
 
-// begin puts a moderate load on the replicas.
+// begin starts a moderate load on the replicas.
 func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load.Load {
 	t.Helper()
 	return load.Start(t, load.Options{
@@ -78,8 +78,8 @@ func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load.
 	})
 }
 
-// audit ends the load and holds the ledger against the records. Its line is
-// what a fault test ends with.
+// audit ends the load and compares the ledger with the records. Every fault test
+// ends with its line.
 func audit(t *testing.T, n *deployment.Node, l *load.Load, told *ledger.Ledger) load.Tally {
 	t.Helper()
 	tally := l.Settle(t)
@@ -87,10 +87,10 @@ func audit(t *testing.T, n *deployment.Node, l *load.Load, told *ledger.Ledger) 
 	t.Log(tally)
 	t.Log(count)
 	if !count.Clean() {
-		t.Error("the records are not what farmers were told")
+		t.Error("the records differ from the verdicts that farmers received")
 	}
 	if count.Verdicts == 0 {
-		t.Error("no verdict at all: nothing was tested")
+		t.Error("there was no verdict, so nothing was tested")
 	}
 	return tally
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// A worker is paused between verifying and committing, for so long that its
-// jobs are taken over, judged, and the challenges after them issued. When it
-// goes on it commits what it had found out, and that changes nothing.
+// A worker is paused between verifying and committing, so long that other workers
+// take over its jobs, judge them, and issue the next challenges. After it resumes
+// it commits its verdicts. That commit must change nothing.
 func TestPausedWorkerResumes(t *testing.T) {
-	// The deadline is far off, or the late worker would drop its jobs by that.
+	// The deadline is far away. Otherwise the late worker would drop its jobs
+	// because of it.
 	n := start(t, deployment.Settings{"api.answerTimeout": "50s"}, "200")
 	apis := twoAPIs(t, n)
 	paused := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=verified:1:stop")
@@ -23,7 +24,7 @@ func TestPausedWorkerResumes(t *testing.T) {
 	l := begin(t, apis, &told)
 	eventually(t, "the worker stops", func() bool { return paused.Paused(t) })
 	n.Worker(t, nil)
-	l.Await(t, 450) // of 200 contracts: all of them are at another challenge
+	l.Await(t, 450) // of 200 contracts, so each one has a later challenge by now
 	audit(t, n, l, &told)
 
 	before := n.Records(t)
@@ -31,7 +32,7 @@ func TestPausedWorkerResumes(t *testing.T) {
 	eventually(t, "the late worker commits", func() bool {
 		return paused.Metric(t, `downstream_worker_stage_seconds_count{stage="commit"}`) > 0
 	})
-	paused.Terminate(t) // finishes all that it has in hand
+	paused.Terminate(t) // it first finishes the jobs that it holds
 	if after := n.Records(t); !reflect.DeepEqual(before, after) {
 		t.Error("the late commit changed the records")
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/test/load"
 )
 
-// Among thousands of jobs there is one that nobody can read and one that makes
-// the worker panic. The others are judged; those two are put aside.
+// Among thousands of jobs, one cannot be decoded and one makes the worker panic.
+// Both become dead letters, and the others are judged.
 func TestPoisonAmongThousands(t *testing.T) {
 	n := start(t, nil, "500")
 	apis := twoAPIs(t, n)
@@ -23,7 +23,7 @@ func TestPoisonAmongThousands(t *testing.T) {
 	var told ledger.Ledger
 	l := load.Start(t, load.Options{
 		URLs: urls(apis), Farmers: 8, Contracts: 100, Size: chunkSize,
-		Batch:  1, // a job for each proof
+		Batch:  1, // one job for each proof
 		Ledger: &told,
 	})
 	l.Await(t, 500)
@@ -36,16 +36,16 @@ func TestPoisonAmongThousands(t *testing.T) {
 	l.Await(t, 1500)
 	tally := audit(t, n, l, &told)
 	if tally.Unavailable != 1 {
-		t.Errorf("%d requests were answered 503; want one, for the job that was put aside", tally.Unavailable)
+		t.Errorf("%d requests got a 503; want one, for the dead letter", tally.Unavailable)
 	}
 	if !worker.Running() {
-		t.Error("the worker died of it")
+		t.Error("the panic ended the worker")
 	}
 	checkDeadLetters(t, queue, "malformed", "panic: fault point read")
 }
 
-// A job that kills every worker that touches it is put aside once it was
-// delivered too often.
+// A job kills every worker that reads it. It becomes a dead letter after too many
+// deliveries.
 func TestJobThatKillsWorkers(t *testing.T) {
 	n := start(t, deployment.Settings{"worker.maxDeliveries": "2", "api.answerTimeout": "20s"}, "10")
 	apis := twoAPIs(t, n)
@@ -63,7 +63,7 @@ func TestJobThatKillsWorkers(t *testing.T) {
 	checkDeadLetters(t, n.OpenRedis(t), "delivered 3 times")
 }
 
-// checkDeadLetters compares how the reasons begin, in order.
+// checkDeadLetters compares the beginnings of the reasons, in order.
 func checkDeadLetters(t *testing.T, queue *redis.Client, reasons ...string) {
 	t.Helper()
 	dead, err := queue.XRange(t.Context(), deployment.DeadLetters, "-", "+").Result()

@@ -15,8 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// balancer stands before API replicas as a Kubernetes Service does: it sends
-// requests to those in turn that report themselves ready, and asks them often.
+// balancer distributes requests as a Kubernetes Service does: to the replicas that
+// report that they are ready, in turn.
 type balancer struct {
 	*httptest.Server
 
@@ -26,8 +26,8 @@ type balancer struct {
 	turn     int
 }
 
-// probeEvery is shorter than Kubernetes' shortest, a second, as is the delay
-// with which replicas drain here.
+// probeEvery is shorter than the shortest period of Kubernetes, a second. The
+// replicas' drain delay is shorter here too.
 const probeEvery = 20 * time.Millisecond
 
 func startBalancer(t *testing.T, replicas ...*deployment.Replica) *balancer {
@@ -52,8 +52,8 @@ func startBalancer(t *testing.T, replicas ...*deployment.Replica) *balancer {
 	return b
 }
 
-// transport keeps connections, as load balancers do: one that the replica
-// closes at the wrong moment is a failed request.
+// transport keeps connections open, as load balancers do: if the replica closes one
+// at the wrong moment, a request fails.
 var transport = &http.Transport{MaxIdleConnsPerHost: 32}
 
 func (b *balancer) add(r *deployment.Replica) {
@@ -73,7 +73,7 @@ func (b *balancer) probe() {
 		}
 		target, err := url.Parse(r.URL)
 		if err != nil {
-			panic(err) // it is ours
+			panic(err) // the URL is the test's own
 		}
 		proxy := httputil.NewSingleHostReverseProxy(target)
 		proxy.Transport = transport

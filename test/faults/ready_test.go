@@ -12,16 +12,16 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// A replica whose start takes long is not ready before it answers farmers: a
-// load balancer would send it requests that nobody takes.
+// A replica that starts slowly must not report that it is ready before it can serve
+// farmers: a load balancer would send requests to it that fail.
 func TestReadyOnlyWhenAnswering(t *testing.T) {
 	n := deployment.Start(t, binary, testenv.Fast, impatient)
-	first := n.API(t, nil) // makes the rows that the others find
+	first := n.API(t, nil) // makes the rows that the next replica needs
 	release := lockKeys(t, n.Database(t))
 	slow := n.LaunchAPI(t, nil)
 	for range 100 {
 		if slow.Ready() {
-			t.Fatal("ready, though it has not joined its node yet")
+			t.Fatal("the replica reports that it is ready before it has registered its keys")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -37,7 +37,7 @@ func TestReadyOnlyWhenAnswering(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// lockKeys holds the lock that a process takes to make its keys known.
+// lockKeys holds the lock that a process takes to register its keys.
 func lockKeys(t *testing.T, db *sql.DB) (release func()) {
 	t.Helper()
 	tx, err := db.Begin()
@@ -51,7 +51,7 @@ func lockKeys(t *testing.T, db *sql.DB) (release func()) {
 	if rows, err := res.RowsAffected(); rows != 1 || err != nil {
 		t.Fatalf("%d locks, %v", rows, err)
 	}
-	release = func() { _ = tx.Rollback() } // it may be over
+	release = func() { _ = tx.Rollback() } // the transaction may have ended
 	t.Cleanup(release)
 	return release
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// outage is how long a server is gone. It is less than the interval, so that
-// contracts survive it.
+// outage is how long a server is stopped. It is shorter than the interval, so that
+// no contract expires.
 const outage = 2 * time.Second
 
-// Redis forgets everything, is killed, and is restarted in order, under load.
-// Farmers see 503s at most; the group of workers is made anew each time, or
-// there would be no more verdicts.
+// Redis loses its data, is killed, and is restarted, under load. Farmers get 503s
+// at most. Workers must create the consumer group again each time: without it there
+// are no verdicts.
 func TestRedisLost(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -39,13 +39,12 @@ func TestRedisLost(t *testing.T) {
 		l.Await(t, 100)
 	}
 	if tally := audit(t, n, l, &told); tally.Broken > 0 {
-		t.Errorf("%d requests were cut off, where 503 was to be answered", tally.Broken)
+		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
 	}
 }
 
-// MariaDB is stopped, turned read-only and killed in the middle of commits,
-// under load. Nothing is acknowledged that is not stored, and the node recovers
-// by itself.
+// MariaDB is stopped, set to read-only, and killed during commits, under load. The
+// node confirms nothing that is not stored, and recovers without help.
 func TestDatabaseLost(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -65,13 +64,13 @@ func TestDatabaseLost(t *testing.T) {
 		n.MariaDB.SetReadOnly(t, false)
 		l.Await(t, 100)
 
-		for range 2 { // each time with other commits under way
+		for range 2 { // during different commits
 			n.MariaDB.Kill()
 			n.MariaDB.Start(t)
 			l.Await(t, 60)
 		}
 
-		n.MariaDB.Pause() // commits that were sent, and then their server dies
+		n.MariaDB.Pause() // so that its commits have no response when it is killed
 		time.Sleep(200 * time.Millisecond)
 		n.MariaDB.Kill()
 		n.MariaDB.Start(t)
@@ -79,9 +78,9 @@ func TestDatabaseLost(t *testing.T) {
 	}
 	tally := audit(t, n, l, &told)
 	if tally.Broken > 0 {
-		t.Errorf("%d requests were cut off, where 503 was to be answered", tally.Broken)
+		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
 	}
 	if tally.Unavailable == 0 {
-		t.Error("no request was answered 503: the faults missed the load")
+		t.Error("no request got a 503, so the faults did not meet the load")
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// deathPatience is how long a worker may take to reach its fault point.
+// deathPatience is the longest time until a worker reaches its fault point.
 const deathPatience = 30 * time.Second
 
-// A worker dies at each step of a job. The job is judged once all the same,
-// and the farmer gets its verdict, at the latest when it asks again.
+// A worker is killed at each step of a job. The job is judged once, and the farmer
+// gets its verdict, at the latest when it repeats its request.
 func TestWorkerKilledAtEachStep(t *testing.T) {
 	n := start(t, nil, "500")
 	apis := twoAPIs(t, n)
@@ -41,7 +41,7 @@ func TestWorkerKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// Workers die at random, again and again.
+// Workers are killed at random, several times.
 func TestWorkersKilledAtRandom(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -58,7 +58,7 @@ func TestWorkersKilledAtRandom(t *testing.T) {
 	audit(t, n, l, &told)
 }
 
-// Workers are replaced as in a rollout: nothing is lost, and no farmer notices.
+// Workers are replaced as in a rollout. No verdict is lost and no request fails.
 func TestWorkerTerminatedUnderLoad(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)

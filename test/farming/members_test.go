@@ -19,15 +19,16 @@ import (
 // member is a running farmer.
 type member struct {
 	*farmer.Farmer
-	stop func() // and wait until it has; may be called again
+	stop func() // stops the farmer and waits until it has stopped; may be called again
 }
 
 // farm runs a farmer of size bytes against the API replica at url until it is
-// stopped, or the test ends. What it is told goes into the ledger.
+// stopped or the test ends. The ledger records every verdict that the node sends to
+// it.
 func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger) *member {
 	t.Helper()
 	client, err := farmer.NewClient(url, farmer.ClientConfig{
-		// Four farmers an address: the node serves five.
+		// Four farmers share an address. The node accepts five.
 		LocalAddr: netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + number/4)}),
 	})
 	if err != nil {
@@ -48,8 +49,8 @@ func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger)
 				t.Errorf("farmer %d, file %s: %s", number, v.FileHash, v.Error)
 				return
 			}
-			// A farmer sends no proof for a challenge that it was told "ok" for,
-			// so each of these is about another challenge.
+			// A farmer sends no second proof for a challenge that the node has
+			// confirmed, so each confirmation is about another challenge.
 			told.Accepted(m.Snapshot().FarmerID, v.FileHash, strconv.FormatInt(verdicts.Add(1), 10))
 		},
 	})
@@ -82,9 +83,9 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// stopBetweenAnswers stops the farmer in the middle of an interval, when its
-// challenges are answered: what is recorded but was not told because the
-// farmer hung up would be no fault of the node's.
+// stopBetweenAnswers stops the farmer at a moment when it waits for no response.
+// Otherwise the records could hold a heartbeat whose response the farmer did not
+// read.
 func (m *member) stopBetweenAnswers(t *testing.T) {
 	t.Helper()
 	for range 1000 {
@@ -95,5 +96,5 @@ func (m *member) stopBetweenAnswers(t *testing.T) {
 		}
 		time.Sleep(interval / 500)
 	}
-	t.Fatal("the farmer has had no quiet moment for two intervals")
+	t.Fatal("for two intervals the farmer always waited for a response")
 }
