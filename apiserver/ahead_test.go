@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// count yields 0, 1, 2 ..., for each of which it takes a second.
+// count yields 0, 1, 2 ... and takes a second for each.
 func count(yield func(int, error) bool) {
 	for i := 0; ; i++ {
 		time.Sleep(time.Second)
@@ -19,8 +19,8 @@ func count(yield func(int, error) bool) {
 	}
 }
 
-// TestAheadMakesOneAhead uses each for as long as the next one takes: that is
-// the time that it saves.
+// The consumer uses each element for as long as the next one takes to make:
+// prefetch saves that time.
 func TestAheadMakesOneAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -33,12 +33,12 @@ func TestAheadMakesOneAhead(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, []int{0, 1, 2, 3}) {
-			t.Errorf("got %v", got)
+			t.Errorf("received %v", got)
 		}
 		if took := time.Since(begin); took != 5*time.Second {
-			t.Errorf("took %v, want the first one's second, and one for each", took)
+			t.Errorf("took %v, want one second for the first element and one for each use", took)
 		}
-	}) // which fails where a goroutine is left
+	}) // synctest fails if a goroutine is left
 }
 
 func TestAheadDoesNotRunAway(t *testing.T) {
@@ -58,7 +58,7 @@ func TestAheadDoesNotRunAway(t *testing.T) {
 			break
 		}
 		if made != 2 {
-			t.Errorf("%d were made while the first was used, want 2", made)
+			t.Errorf("%d elements were made while the first was used, want 2", made)
 		}
 	})
 }

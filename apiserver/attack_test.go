@@ -19,18 +19,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// The ways in which the old node could be cheated, carried out as a farmer
-// would: over HTTP, with nothing but what the node told it.
+// These tests carry out the attacks that worked on the old node, as a farmer would:
+// over HTTP, with only what the node sent.
 
-// An inner node of the tree that ends in the index's digits passed for a leaf,
-// so that a tag alone was enough.
+// An inner node of the tree that ends in the digits of the index was accepted as a
+// leaf, so a farmer needed only the tag.
 func TestShortBranchIsAnInvalidProof(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		tried := 0
 		for i := 0; tried < 3; i++ {
 			if i == 200 {
-				t.Fatal("no file in which the attack works")
+				t.Fatal("the attack works on none of the files")
 			}
 			h.stock(t, fmt.Sprint("seed ", i), 100, heartbeat.EncodeOptions{Challenges: 256})
 			c := f.take(t, 100)[0]
@@ -43,13 +43,13 @@ func TestShortBranchIsAnInvalidProof(t *testing.T) {
 			f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 		}
 		if n := f.heartbeats(t); n != int64(tried) {
-			t.Errorf("%d heartbeats for %d right proofs", n, tried)
+			t.Errorf("%d heartbeats for %d valid proofs", n, tried)
 		}
 	})
 }
 
-// forgeFromTag makes the proof that the old node took, where the tree has a
-// node for it.
+// forgeFromTag makes the proof that the old node accepted, if the tree has a node
+// for it.
 func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage, bool) {
 	t.Helper()
 	var told struct{ Tree struct{ Nodes [][]byte } }
@@ -74,8 +74,8 @@ func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage
 	return nil, false
 }
 
-// 1% of a small file was nothing, and nothing is proved by an empty file.
-func TestSmallChunkIsNotProvedWithoutIt(t *testing.T) {
+// 1 % of a small file was 0 bytes, and every farmer can prove an empty file.
+func TestSmallChunkCannotBeProvenWithoutItsContent(t *testing.T) {
 	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
 		t.Run(string(scheme), func(t *testing.T) {
 			onEach(t, func(p *plan) { p.schemes = []heartbeat.Type{scheme} }, func(t *testing.T, h *harness) {
@@ -92,8 +92,8 @@ func TestSmallChunkIsNotProvedWithoutIt(t *testing.T) {
 	}
 }
 
-// zeros is the Swizzle proof of a challenge of no chunks: ten mu and a sigma,
-// all zero.
+// zeros is the Swizzle proof for a challenge of no chunks: ten mu and a sigma, all
+// zero.
 func zeros() json.RawMessage {
 	proof := []byte{10, 0, 0, 0}
 	for range 11 {
@@ -102,16 +102,16 @@ func zeros() json.RawMessage {
 	return json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
 }
 
-// Guessing had no end. Now distinct wrong proofs are counted, and after the
-// last that is allowed not even a right one counts, until the next challenge
-// that will not come.
+// The old node let farmers guess without limit. This node counts distinct wrong
+// proofs. After the limit it accepts no proof for the challenge, so the contract
+// ends.
 func TestWrongProofsAreLimited(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		limit := h.App.Config.Contracts.WrongAnswers
 		for i := range limit {
-			for range 3 { // repeating one is not another
+			for range 3 { // a repeated wrong proof does not count
 				f.submit(t, c, wrongProof(t, i)).want(t, http.StatusBadRequest, node.Invalid.Message())
 			}
 		}
@@ -124,7 +124,7 @@ func TestWrongProofsAreLimited(t *testing.T) {
 	})
 }
 
-// All guesses in one request, and in many jobs, are no way around it.
+// The limit also holds for guesses in one request, which become many jobs.
 func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -139,13 +139,13 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 		}
 		limit := h.App.Config.Contracts.WrongAnswers
 		if counts[node.Invalid.Message()] != limit || counts[node.TooManyWrong.Message()] != 50-limit {
-			t.Errorf("%v, want %d that count", counts, limit)
+			t.Errorf("%v, want %d counted wrong proofs", counts, limit)
 		}
 	})
 }
 
-// A wrong proof leaves the right one its chance.
-func TestRightProofAfterAWrongOne(t *testing.T) {
+// A valid proof counts after a wrong one.
+func TestValidProofAfterAWrongOne(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
@@ -154,7 +154,7 @@ func TestRightProofAfterAWrongOne(t *testing.T) {
 	})
 }
 
-// A proof that no job could carry is a wrong one, and not a fault of the node.
+// A proof that is too large for a job is a wrong proof, not a fault of the node.
 func TestHugeProofIsAWrongProof(t *testing.T) {
 	swizzle := func(p *plan) { p.schemes, p.cfg.API.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
 	onEach(t, swizzle, func(t *testing.T, h *harness) {
@@ -165,13 +165,13 @@ func TestHugeProofIsAWrongProof(t *testing.T) {
 		proof = append(proof, bytes.Repeat([]byte{1, 0, 0, 0, 0}, sectors+1)...)
 		wire := json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
 		if _, err := h.Keys.Current().ParseProof(wire); err != nil {
-			t.Fatalf("it should have the form of a proof: %v", err)
+			t.Fatalf("the huge proof must have the form of a proof: %v", err)
 		}
 		f.submit(t, c, wire).want(t, http.StatusBadRequest, node.Invalid.Message())
 	})
 }
 
-// Tokens are bearer secrets: who reads the database has none.
+// Tokens are secrets. The database must not contain them.
 func TestDatabaseHoldsNoToken(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, asPlanned)
@@ -198,14 +198,14 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 		}
 	}
 	if hashes == 0 {
-		t.Errorf("the token's hash is not in %q: did we look in the right place?", files)
+		t.Errorf("the token's hash is not in %q, so the test searched the wrong files", files)
 	}
 }
 
-// A token that comes from another IP address is counted there: tokens that
-// are made elsewhere and gathered at one address are served up to the limit,
-// the oldest first.
-func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
+// A token counts at the IP address from which it was last used. So tokens that are
+// made elsewhere and used at one address are served up to the limit there, the
+// oldest first.
+func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
 		const here = "198.51.100.1"
 		var farmers []*farmer
@@ -222,24 +222,23 @@ func TestTokenIsCountedWhereItComesFrom(t *testing.T) {
 				got.want(t, http.StatusBadRequest, "too many tokens for this IP address")
 			}
 			if ip := f.record(t).IP; ip != here {
-				t.Errorf("farmer %d is counted at %s", i, ip)
+				t.Errorf("farmer %d counts at %s", i, ip)
 			}
 		}
 		h.ask(t, "GET", api+"/new/"+address, nil, from, here).want(t, http.StatusBadRequest, "too many tokens")
-		// What they hold goes on: the limit is on what they are given.
+		// Its contracts continue. The limit applies to new contracts.
 		farmers[3].ask(t, "GET", farmers[3].at("challenge"), nil).want(t, http.StatusOK, "challenges")
-		// Elsewhere again, it is served.
+		// From another IP address it gets contracts again.
 		farmers[3].ip = "198.51.100.2"
 		farmers[3].ask(t, "GET", farmers[3].at("chunk"), nil).want(t, http.StatusOK, `"seed"`)
-		// And nobody counts where nobody is.
+		// The first IP address has no tokens now.
 		if n, err := h.Store.TokensAtIP(t.Context(), here); err != nil || n != 3 {
 			t.Errorf("%d tokens at %s, %v", n, here, err)
 		}
 	})
 }
 
-// An address is long where what it pays to is; records hold it or it is
-// refused, but it is no fault of the node's.
+// An address can be long. The node stores or refuses it, and does not fail.
 func TestLongAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		for _, payload := range []int{1, 20, 32, 40, 41, 42, 43, 44, 50, 60, 80, 90} {
@@ -258,6 +257,6 @@ func TestLongAddress(t *testing.T) {
 func checkKept(t *testing.T, h *harness, address string) {
 	t.Helper()
 	if list := h.ask(t, "GET", api+"/status/list", nil); !strings.Contains(list.body, `"`+address+`"`) {
-		t.Errorf("%s was given a token, and is not on the list", address)
+		t.Errorf("%s got a token, but it is not in the list of farmers", address)
 	}
 }

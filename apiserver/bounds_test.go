@@ -16,7 +16,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// Not parallel: it looks at the memory of the whole process.
+// Not parallel: the test measures the memory of the whole process.
 func TestHandOutDoesNotHoldTags(t *testing.T) {
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
@@ -51,10 +51,10 @@ func TestHandOutDoesNotHoldTags(t *testing.T) {
 		must(t, err)
 	}
 	if read < chunks*tag {
-		t.Fatalf("%d bytes of an answer, and the tags alone are %d", read, chunks*tag)
+		t.Fatalf("the response has %d bytes, and its tags alone %d", read, chunks*tag)
 	}
 	if held := int64(peak) - int64(before); held > chunks*tag/2 {
-		t.Errorf("%d bytes were held for tags of %d together", held, chunks*tag)
+		t.Errorf("%d bytes were used for %d bytes of tags", held, chunks*tag)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestTenThousandAtOnce(t *testing.T) {
 	})
 }
 
-// All contracts of a token, over several pages.
+// A token has more contracts than a page of the store's.
 func TestChallengesOfManyContracts(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.ContractsPerRequest = true, 2000 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -124,8 +124,8 @@ func TestChallengesOfManyContracts(t *testing.T) {
 	})
 }
 
-// What was read before a body breaks is judged, and nothing is told of it; the
-// farmer sends it again.
+// The node judges the proofs that it has read before a body breaks, but sends no
+// verdicts. The farmer repeats the request.
 func TestBrokenBodyLosesNothing(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -150,8 +150,8 @@ func TestZipBomb(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
-	// Each body is a start and 32 MiB of filler. A gzip file may have several
-	// members, so the test compresses only 1 MiB of the filler, once.
+	// Each body is a short start and 32 MiB of filler. A gzip file may have several
+	// members, so the test compresses 1 MiB of the filler once.
 	for name, body := range map[string]struct{ start, filler string }{
 		"white space":         {`{"proofs": [`, " "},
 		"one long string":     {`{"proofs": [{"file_hash": "`, "x"},
@@ -163,7 +163,7 @@ func TestZipBomb(t *testing.T) {
 		filler := packed(t, []byte(strings.Repeat(body.filler, 1<<20/len(body.filler))))
 		bomb := slices.Concat(packed(t, []byte(body.start)), bytes.Repeat(filler, 32))
 		if len(bomb) > 1<<20 {
-			t.Fatalf("%s: %d bytes are no bomb", name, len(bomb))
+			t.Fatalf("%s: a bomb of %d bytes is too large", name, len(bomb))
 		}
 		got := f.ask(t, "POST", f.at("answer"), bomb)
 		if got.status != http.StatusRequestEntityTooLarge && got.status != http.StatusBadRequest {

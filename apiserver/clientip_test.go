@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestForwardedForIsBelievedFromTrustedProxiesAlone(t *testing.T) {
+func TestForwardedForCountsOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	tests := []struct {

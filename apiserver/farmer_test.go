@@ -23,16 +23,16 @@ const (
 	address = "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"
 )
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   string
-	last   bool // on this connection
+	last   bool // of the connection
 }
 
-// ask sends a request. body is sent as it is if it is bytes or text, else as
-// JSON; headers come in pairs.
+// ask sends a request. It sends a body of bytes or text unchanged, and any other as
+// JSON. Headers are name, value, name, value.
 func (r *replica) ask(t testing.TB, method, path string, body any, header ...string) answer {
 	t.Helper()
 	got, err := r.try(t, method, path, body, header...)
@@ -41,7 +41,7 @@ func (r *replica) ask(t testing.TB, method, path string, body any, header ...str
 	return got
 }
 
-// try is ask where the connection may break.
+// try is ask for a connection that may break.
 func (r *replica) try(t testing.TB, method, path string, body any, header ...string) (answer, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, r.URL+path, reader(t, body))
@@ -80,7 +80,7 @@ func asJSON(t testing.TB, v any) json.RawMessage {
 	return raw
 }
 
-// said decodes an answer that must be a success.
+// said decodes the body of a successful response.
 func said[T any](t testing.TB, a answer) T {
 	t.Helper()
 	var v T
@@ -91,7 +91,7 @@ func said[T any](t testing.TB, a answer) T {
 	return v
 }
 
-// want fails the test unless the answer has that status and text in it.
+// want fails the test unless the response has the status and contains the text.
 func (a answer) want(t testing.TB, status int, text string) {
 	t.Helper()
 	if a.status != status || !strings.Contains(a.body, text) {
@@ -99,7 +99,7 @@ func (a answer) want(t testing.TB, status int, text string) {
 	}
 }
 
-// farmer is one with a token, calling from an address of its own.
+// farmer has a token and its own IP address.
 type farmer struct {
 	*replica
 	h     *harness
@@ -107,7 +107,8 @@ type farmer struct {
 	ip    string
 }
 
-// newFarmer records a token without asking for it: the n-th, always the same.
+// newFarmer adds a token to the records without a request. The same n gives the
+// same token.
 func (h *harness) newFarmer(t testing.TB, n byte) *farmer {
 	t.Helper()
 	f := &farmer{h.replica, h, node.Token{15: n}, fmt.Sprintf("192.0.2.%d", n)}
@@ -122,7 +123,7 @@ func (h *harness) newFarmer(t testing.TB, n byte) *farmer {
 	return f
 }
 
-// at is the path of the farmer's own route.
+// at returns the path of a route with the farmer's token.
 func (f *farmer) at(route string, rest ...string) string {
 	return api + "/" + strings.Join(append([]string{route, f.token.Hex()}, rest...), "/")
 }
@@ -146,7 +147,7 @@ func (f *farmer) heartbeats(t testing.TB) int64 {
 	return shown.Heartbeats
 }
 
-// contract is one as it came over the wire.
+// contract is a contract as the API sends it.
 type contract struct {
 	FileHash  string          `json:"file_hash"`
 	Seed      string          `json:"seed"`
@@ -159,7 +160,7 @@ type contract struct {
 	Error     string          `json:"error"`
 }
 
-// take takes contracts of the size together.
+// take requests contracts of this size in total.
 func (f *farmer) take(t testing.TB, size int) []contract {
 	t.Helper()
 	return said[struct{ Chunks []contract }](t, f.ask(t, "GET", f.at("chunk", fmt.Sprint(size)), nil)).Chunks
@@ -176,14 +177,14 @@ func (f *farmer) takeOne(t testing.TB, seed string) contract {
 	return chunks[0]
 }
 
-// next asks for the contract's challenge.
+// next requests the contract's next challenge.
 func (f *farmer) next(t testing.TB, c *contract) {
 	t.Helper()
 	got := said[contract](t, f.ask(t, "GET", f.at("challenge", c.FileHash), nil))
 	c.Challenge, c.Due, c.Answered, c.Status = got.Challenge, got.Due, got.Answered, got.Status
 }
 
-// prove computes the proof from content, the file's own where that is nil.
+// prove computes the proof from content. If content is nil, it uses the file's.
 func (f *farmer) prove(t testing.TB, c contract, content io.ReaderAt) json.RawMessage {
 	t.Helper()
 	if content == nil {
@@ -203,7 +204,7 @@ func (f *farmer) prove(t testing.TB, c contract, content io.ReaderAt) json.RawMe
 	return wire
 }
 
-// proofOf is a member of the body of POST /answer/{token}.
+// proofOf is an element of the body of POST /answer/{token}.
 type proofOf struct {
 	FileHash string          `json:"file_hash"`
 	Proof    json.RawMessage `json:"proof"`
@@ -221,14 +222,14 @@ type report struct {
 	} `json:"report"`
 }
 
-// submit answers one challenge.
+// submit sends the proof for one challenge.
 func (f *farmer) submit(t testing.TB, c contract, proof json.RawMessage, header ...string) answer {
 	t.Helper()
 	return f.ask(t, "POST", f.at("answer", c.FileHash), map[string]json.RawMessage{"proof": proof}, header...)
 }
 
-// stock lays a chunk in store for the current key. With Merkle all of it
-// follows from the seed.
+// stock adds a chunk for the current key to the inventory. With Merkle, the seed
+// determines all of it.
 func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.EncodeOptions) {
 	t.Helper()
 	if opt.RootSeed == nil {
@@ -237,7 +238,7 @@ func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.Enc
 	h.lay(t, h.encode(t, h.Keys.Current(), seed, size, opt))
 }
 
-// encode makes a chunk, ready to be laid in store.
+// encode makes a chunk for lay.
 func (h *harness) encode(t testing.TB, key keyring.Key, seed string, size int64, opt heartbeat.EncodeOptions) store.NewChunk {
 	t.Helper()
 	var tag bytes.Buffer

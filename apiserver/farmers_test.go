@@ -8,8 +8,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// A replica remembers a token for a moment and not for longer; what it then
-// asks for, the records refuse at once.
+// A replica caches a token for a short time. Until then, the records refuse what a
+// deleted token requests.
 func TestDeletedToken(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, asPlanned)

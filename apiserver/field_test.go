@@ -15,8 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// What farmers in the field do, and a node has to live with: they cannot be
-// changed.
+// These tests do what the clients in the field do. Those clients cannot be changed.
 
 func TestFalseGzipHeader(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
@@ -54,7 +53,8 @@ func packed(t *testing.T, content []byte) []byte {
 	return b.Bytes()
 }
 
-// Up to a second before due the challenge is the old one, and says so.
+// Until a second before due, the node returns the old challenge and says that it is
+// answered.
 func TestAskingEarly(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -80,13 +80,13 @@ func TestAskingEarly(t *testing.T) {
 	})
 }
 
-// A due that passes while the request is answered must not look like the end
-// of the contract's challenges.
+// If due passes during the request, the response must not look like the end of the
+// contract's challenges.
 func TestDuePassesWhileAsking(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
-	for reads := range 6 { // of the clock, before it passes due
+	for reads := range 6 { // reads of the clock before due passes
 		for _, form := range []string{"GET all", "POST", "GET one"} {
 			c := f.takeOne(t, fmt.Sprintf("%d %s", reads, form))
 			h.accept(t, f, c)
@@ -109,7 +109,7 @@ func TestDuePassesWhileAsking(t *testing.T) {
 	}
 }
 
-// A farmer whose request failed asks again: what was decided stays decided.
+// A farmer repeats a request that failed. A verdict does not change.
 func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true; p.cfg.API.AnswerTimeout = 50 * time.Millisecond }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -117,13 +117,13 @@ func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 		rightProof := f.prove(t, right, nil)
 		batch := proofs{[]proofOf{{right.FileHash, rightProof}, {wrong.FileHash, json.RawMessage(`{}`)}}}
 
-		// No worker: nothing can be decided.
+		// Without a worker, nothing is judged.
 		got := f.ask(t, "POST", f.at("answer"), batch)
 		got.want(t, http.StatusServiceUnavailable, "ask again")
 		if got.header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
-		// The worker committed, and its reply was lost.
+		// The worker committed, but its reply was lost.
 		h.judge(t, f, right, rightProof, true)
 		h.judge(t, f, wrong, json.RawMessage(`{}`), false)
 		for range 2 {
@@ -152,7 +152,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 				t.Errorf("%+v", line)
 			}
 		}
-		h.Clock.Advance(interval + time.Second) // due has passed, the next was not asked for
+		h.Clock.Advance(interval + time.Second) // due has passed, and the farmer did not request the next challenge
 		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
 		if n := f.heartbeats(t); n != 1 {
 			t.Errorf("%d heartbeats, want 1", n)
@@ -160,7 +160,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 	})
 }
 
-// The same proof twice in one request, before either was judged.
+// One request contains the same proof twice, so neither is judged yet.
 func TestSameProofTwiceAtOnce(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -181,7 +181,7 @@ func TestSameProofTwiceAtOnce(t *testing.T) {
 	})
 }
 
-// reordered is a Merkle proof with its members in another order, and white
+// reordered returns a Merkle proof with its members in another order and with white
 // space.
 func reordered(t *testing.T, proof json.RawMessage) json.RawMessage {
 	t.Helper()
@@ -206,8 +206,8 @@ func TestDifferentProofAfterAnswering(t *testing.T) {
 	})
 }
 
-// Swizzle's challenges are drawn at random: the answer, both times, and the
-// records must mean the same one.
+// Swizzle draws challenges at random. Both items of the response and the records
+// must contain the same one.
 func TestSameContractTwiceInOneRequest(t *testing.T) {
 	swizzle := func(p *plan) { p.schemes = []heartbeat.Type{heartbeat.Swizzle} }
 	onEach(t, swizzle, func(t *testing.T, h *harness) {
@@ -230,7 +230,7 @@ func hashOf(t testing.TB, c contract) node.FileHash {
 	t.Helper()
 	hash, ok := node.ParseFileHash(c.FileHash)
 	if !ok {
-		t.Fatalf("%q is no file hash", c.FileHash)
+		t.Fatalf("%q is not a file hash", c.FileHash)
 	}
 	return hash
 }

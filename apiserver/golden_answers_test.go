@@ -88,14 +88,15 @@ func playAnswers(t *testing.T, s *stage) {
 	}
 }
 
-// wrongProof is the i-th of proofs of the right form with nothing in them.
+// wrongProof returns a proof of the right form without valid content: a different
+// one for each i.
 func wrongProof(t testing.TB, i int) json.RawMessage {
 	t.Helper()
 	return json.RawMessage(fmt.Sprintf(`{"leaf": {"index": %d, "blob": ""}, "branch": {"rows": []}}`, 100+i))
 }
 
-// playSwizzle is a contract's life with the other scheme. Its tags and
-// challenges are drawn at random, so the chunk comes from a file.
+// playSwizzle shows a contract with the other scheme. Its tags and challenges are
+// drawn at random, so the chunk is read from a file.
 func playSwizzle(t *testing.T, s *stage) {
 	f := s.newFarmer(t, 1)
 	s.get(t, s.replica, "/heartbeat/"+f.token.Hex(), from, f.ip)
@@ -114,8 +115,8 @@ func playSwizzle(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/challenge/"+f.token.Hex(), from, f.ip)
 }
 
-// storedChunk reads a chunk, and writes it first where goldens are updated and
-// there is none.
+// storedChunk reads a chunk from a file. With -update it first writes a missing
+// file.
 func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -143,7 +144,7 @@ func fromBase64(t *testing.T, text string) []byte {
 	return b
 }
 
-// playBusy is a node without a worker, whose queue has one place.
+// playBusy shows a node without a worker whose queue has room for one job.
 func playBusy(t *testing.T, s *stage) {
 	f := s.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")

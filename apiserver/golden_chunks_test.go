@@ -9,7 +9,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/app"
 )
 
-// few challenges make short tags.
+// With few challenges, tags are short.
 var few = heartbeat.EncodeOptions{Challenges: 2}
 
 func playChunk(t *testing.T, s *stage) {

@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// playHistory shows the record of a farmer that stays until noon of the next
-// day, of one whose contract expires, and of one that only has a token.
+// playHistory shows the history with three farmers: one stays until noon of the
+// next day, the contract of one expires, and one has only a token.
 func playHistory(t *testing.T, s *stage) {
 	s.say("nobody was there yet")
 	s.get(t, s.replica, "/status/history")
@@ -79,7 +79,7 @@ func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 	must(t, err)
 }
 
-// sweep does what the sweeper and the recorder do.
+// sweep runs the sweeper and the recorder once.
 func (s *stage) sweep(t *testing.T) {
 	t.Helper()
 	_, err := s.Store.Expire(t.Context(), s.Clock.Now(), 100)
@@ -87,8 +87,8 @@ func (s *stage) sweep(t *testing.T) {
 	must(t, s.Store.FoldRecord(t.Context(), s.Clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
 }
 
-// Who asks for the same within a moment is told the same, and then anew.
-func TestHistoryOfAMomentAgo(t *testing.T) {
+// Repeated requests within a short time get the same cached response.
+func TestHistoryIsCached(t *testing.T) {
 	onEach(t, unattended, func(t *testing.T, h *harness) {
 		farmers := func(query string) int64 {
 			points := said[struct{ Points []historyPoint }](t, h.ask(t, "GET", api+"/status/history"+query, nil)).Points
@@ -102,15 +102,15 @@ func TestHistoryOfAMomentAgo(t *testing.T) {
 		}{{0, "", 1}, {4 * time.Second, "", 1}, {0, "?step=day", 3}, {time.Second, "", 4}} {
 			h.Clock.Advance(step.pass)
 			if got := farmers(step.query); got != step.want {
-				t.Errorf("request %d tells of %d farmers, want %d", i, got, step.want)
+				t.Errorf("request %d returns %d farmers, want %d", i, got, step.want)
 			}
 			h.newFarmer(t, byte(i+2))
 		}
-		for n := range 100 { // no more are remembered than that there is room for all
+		for n := range 100 { // the cache has a limit
 			farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
 		}
 		if got := farmers(""); got != 5 {
-			t.Errorf("%d farmers, want 5: it was forgotten, and read anew", got)
+			t.Errorf("%d farmers, want 5: the oldest response should have left the cache", got)
 		}
 	})
 }

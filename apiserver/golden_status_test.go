@@ -11,8 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// playStatus shows farmers: one that answered, one that takes its time, one
-// whose contract expired, and one that never had one.
+// playStatus shows four farmers: one has proven its contract, one has not yet, the
+// contract of one has expired, and one never had a contract.
 func playStatus(t *testing.T, s *stage) {
 	s.say("nobody")
 	s.get(t, s.replica, "/status/list")
@@ -68,7 +68,7 @@ func playStatus(t *testing.T, s *stage) {
 	s.list(t, "/online")
 }
 
-// playTotals looks for farmers, and at all of them together.
+// playTotals shows searches and the summary.
 func (s *stage) playTotals(t *testing.T) {
 	s.say("some, by the beginning of an id or a part of an address")
 	for _, rest := range []string{
@@ -81,11 +81,11 @@ func (s *stage) playTotals(t *testing.T) {
 	s.get(t, s.replica, "/status/map")
 	tag := summary.header.Get("ETag")
 	if again := s.replica.ask(t, "GET", s.prefix+"/status/summary", nil, "If-None-Match", tag); again.status != http.StatusNotModified || again.body != "" {
-		t.Errorf("the same again: %d %s", again.status, again.body)
+		t.Errorf("the repeated request: %d %s", again.status, again.body)
 	}
 }
 
-// list tells only who is on a list: what is said of them is told elsewhere.
+// list writes only the ids of a list. Other parts of the golden show the farmers.
 func (s *stage) list(t *testing.T, rest string) {
 	t.Helper()
 	path, search, searched := strings.Cut(rest, "?")
@@ -106,7 +106,7 @@ func (s *stage) list(t *testing.T, rest string) {
 	s.told.WriteString("\n\n")
 }
 
-// newFarmerAt is one with a place and an address of its own.
+// newFarmerAt is newFarmer with an address and a location.
 func (s *stage) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
 	t.Helper()
 	must(t, s.Store.CreateToken(t.Context(), store.NewToken{

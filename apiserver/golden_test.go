@@ -24,8 +24,9 @@ var forms = []struct{ name, prefix, slash string }{
 	{"plain with slash", "/api/downstream", "/"},
 }
 
-// scene is the telling of requests and their answers, played in a new house
-// for each form of the routes on each backend. All tell the same.
+// scene sends requests and writes them down with their responses. It runs on a new
+// node for each form of the routes and each backend. The text must be the same each
+// time.
 type scene struct {
 	name   string
 	change func(*plan)
@@ -53,7 +54,7 @@ func TestGolden(t *testing.T) {
 				for i, form := range forms {
 					t.Run(backend+" "+form.name, func(t *testing.T) {
 						if *update && (backend != testnode.Embedded || i != 0) {
-							return // the first telling is the one to compare with
+							return // the first text is the reference
 						}
 						s := &stage{harness: openHarness(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
 						scene.play(t, s)
@@ -65,23 +66,23 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// small makes the limits such that short requests meet them.
+// small sets limits that short requests reach.
 func small(p *plan) {
 	p.cfg.API.MaxBody, p.cfg.API.MaxProofs = 4096, 6
 }
 
-// unattended has no worker, where none is needed.
+// unattended removes the worker.
 func unattended(p *plan) {
 	small(p)
 	p.idle = true
 }
 
-// stage is a node in which requests and answers are written down.
+// stage is a node. It writes requests and responses down.
 type stage struct {
 	*harness
 	prefix, slash string
 	told          strings.Builder
-	names         []string // pairs: what is random, and what to write for it
+	names         []string // pairs: a random text, and its replacement
 }
 
 // say writes a line about what follows.
@@ -89,10 +90,10 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(&s.told, "# "+format+"\n", args...)
 }
 
-// hide writes name where value would be.
+// hide writes name in place of value.
 func (s *stage) hide(value, name string) { s.names = append(s.names, value, name) }
 
-// get asks a replica for a route, given without prefix and slash.
+// get requests a route from a replica. The path has no prefix and no leading slash.
 func (s *stage) get(t *testing.T, r *replica, path string, header ...string) answer {
 	t.Helper()
 	return s.request(t, r, "GET", path, nil, header...)
@@ -124,7 +125,7 @@ func (s *stage) request(t *testing.T, r *replica, method, path string, body any,
 	return got
 }
 
-// shown is a short body after its path.
+// shown returns a short body as it stands after the path.
 func shown(body any) string {
 	text, ok := body.(string)
 	switch {
@@ -138,7 +139,7 @@ func shown(body any) string {
 
 var ipHash = regexp.MustCompile(`"ip_hash":"[0-9a-f]{32}"`)
 
-// compare holds what was told to what the file says.
+// compare compares the text with the golden file.
 func (s *stage) compare(t *testing.T, path string) {
 	t.Helper()
 	got := strings.NewReplacer(s.names...).Replace(s.told.String())

@@ -15,8 +15,8 @@ import (
 
 const from = "X-Forwarded-For"
 
-// signed is the body of POST /new by the owner of an address that no network
-// knows.
+// signed returns an address that belongs to no network, and the body of POST /new
+// signed by its owner.
 func signed(t *testing.T, message string) (owner string, body string) {
 	t.Helper()
 	key := secp256k1.PrivKeyFromBytes([]byte("not a secret"))

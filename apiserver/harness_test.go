@@ -28,11 +28,11 @@ type harness struct {
 // replica is an API replica, with helpers that send requests.
 type replica struct{ *testnode.Replica }
 
-// plan is what a test chooses about its node.
+// plan holds a test's choices about its node.
 type plan struct {
 	cfg     app.Config
 	schemes []heartbeat.Type // of the heartbeat keys, the current one first
-	idle    bool             // no worker
+	idle    bool             // without a worker
 }
 
 func asPlanned(*plan) {}
@@ -57,7 +57,7 @@ func openHarness(t testing.TB, backend string, change func(*plan)) *harness {
 	return h
 }
 
-// open starts another API replica, with a configuration of its own.
+// open starts another API replica with its own configuration.
 func (h *harness) open(t testing.TB, change func(*app.Config)) *replica {
 	t.Helper()
 	return &replica{h.Serve(t, change)}

@@ -9,8 +9,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// HEAD says what GET would say, without the body, and without making what
-// only the body would tell of.
+// HEAD returns the headers of GET. It creates nothing that only the body would
+// contain.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
@@ -27,7 +27,7 @@ func TestHead(t *testing.T) {
 		head, get := h.look(t, "HEAD", path), h.look(t, "GET", path)
 		contentType := head.header.Get("Content-Type")
 		if head.status != get.status || contentType == "" || contentType != get.header.Get("Content-Type") || head.body != "" {
-			t.Errorf("HEAD %s: %d %s %q, and GET: %d %s", path, head.status, contentType, head.body, get.status, get.header.Get("Content-Type"))
+			t.Errorf("HEAD %s: %d %s %q, but GET: %d %s", path, head.status, contentType, head.body, get.status, get.header.Get("Content-Type"))
 		}
 	}
 }
@@ -48,7 +48,7 @@ func TestHeadMakesNothing(t *testing.T) {
 	}
 }
 
-func TestOtherMethodsAreTold(t *testing.T) {
+func TestOtherMethodsAreRefused(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The answers, as a reader of the API has them.
+// These are the responses as a client decodes them.
 type (
 	historyPoint struct {
 		Time                                                         int64
@@ -20,7 +20,7 @@ type (
 	}
 )
 
-// settle sweeps what is over by now, and not only what is over for a while.
+// settle sweeps all that has expired by now, without the grace period.
 func (h *hour) settle(t *testing.T, host *harness) {
 	t.Helper()
 	_, err := host.Store.Expire(t.Context(), h.now, 100)
@@ -35,7 +35,7 @@ func (h *hour) settle(t *testing.T, host *harness) {
 func (h *hour) compare(t *testing.T, host *harness) {
 	t.Helper()
 	beats, wrong, over := 0, 0, 0
-	for _, f := range h.hands {
+	for _, f := range h.farmers {
 		beats, wrong = beats+len(f.beats), wrong+len(f.wrong)
 		for _, c := range f.held {
 			if !c.cut && !c.until.After(h.now) {
@@ -43,9 +43,9 @@ func (h *hour) compare(t *testing.T, host *harness) {
 			}
 		}
 	}
-	t.Logf("%d farmers, %d files, %d heartbeats, %d wrong answers, %d expiries", len(h.hands), h.made, beats, wrong, over)
+	t.Logf("%d farmers, %d files, %d heartbeats, %d wrong proofs, %d expiries", len(h.farmers), h.made, beats, wrong, over)
 	if beats < 100 || wrong < 10 || over < 5 {
-		t.Error("too few to show anything")
+		t.Error("there are too few events for a test")
 	}
 	for step, width := range map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour} {
 		path := fmt.Sprintf("%s/status/history?step=%s&from=%d&to=%d", api, step, h.began.Unix(), h.now.Unix())
@@ -65,7 +65,7 @@ func (h *hour) compare(t *testing.T, host *harness) {
 		}
 	}
 	h.compareSummary(t, host)
-	for _, f := range h.hands {
+	for _, f := range h.farmers {
 		h.compareDays(t, f)
 	}
 }
@@ -79,11 +79,11 @@ func count(moments []time.Time, from, to time.Time) (n int64) {
 	return n
 }
 
-// point is what there was before to, and what happened since from.
+// point returns the totals just before to, and the changes since from.
 func (h *hour) point(from, to time.Time) historyPoint {
 	p := historyPoint{Time: from.Unix()}
 	to = earliest(to, h.now.Add(time.Microsecond))
-	for _, f := range h.hands {
+	for _, f := range h.farmers {
 		if f.joined.Before(to) && (f.left.IsZero() || !f.left.Before(to)) {
 			p.Farmers++
 		}
@@ -104,8 +104,8 @@ func (h *hour) point(from, to time.Time) historyPoint {
 	return p
 }
 
-// holds is what the farmer has just before a moment.
-func (f *hand) holds(before time.Time) (contracts, size int64) {
+// holds returns what the farmer holds just before a moment.
+func (f *simFarmer) holds(before time.Time) (contracts, size int64) {
 	for _, c := range f.held {
 		if c.from.Before(before) && !c.until.Before(before) {
 			contracts++
@@ -119,7 +119,7 @@ func (h *hour) compareSummary(t *testing.T, host *harness) {
 	t.Helper()
 	end := h.now.Add(time.Microsecond)
 	want := h.point(h.began, end)
-	for _, f := range h.hands { // the summary is of those who are there
+	for _, f := range h.farmers { // the summary counts only present farmers
 		if !f.left.IsZero() {
 			want.Heartbeats -= int64(len(f.beats))
 			want.Wrong -= int64(len(f.wrong))
@@ -136,7 +136,7 @@ func (h *hour) compareSummary(t *testing.T, host *harness) {
 	}
 }
 
-func (h *hour) compareDays(t *testing.T, f *hand) {
+func (h *hour) compareDays(t *testing.T, f *simFarmer) {
 	t.Helper()
 	asked := f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID()+"/history", nil)
 	if !f.left.IsZero() {
@@ -156,13 +156,14 @@ func (h *hour) compareDays(t *testing.T, f *hand) {
 	}
 }
 
-// day is the farmer's, from its begin or the farmer's to its end or now.
-func (f *hand) day(from, to time.Time) farmerDay {
+// day returns the farmer's day: from its own start or the farmer's, to its end or
+// now.
+func (f *simFarmer) day(from, to time.Time) farmerDay {
 	d := farmerDay{Date: from.Format(time.DateOnly), Heartbeats: count(f.beats, from, to), Wrong: count(f.wrong, from, to)}
 	d.Contracts, d.Size = f.holds(to)
 	var online time.Duration
 	reached := from
-	for _, c := range f.held { // in the order in which they were taken
+	for _, c := range f.held { // in the order of their hand-out
 		begin, end := latest(reached, c.from), earliest(to, c.until)
 		if end.After(begin) {
 			online += end.Sub(begin)

@@ -19,25 +19,25 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// hour is an hour of farming by the clock of the test, over a midnight, and
-// what happens in it as the farmers know it: by what they were told, and when.
+// hour simulates an hour of farming around midnight, with the test's clock. It
+// keeps what each farmer knows: the verdicts and when they came.
 type hour struct {
 	began, now time.Time
-	hands      []*hand
+	farmers    []*simFarmer
 	made       int // files
 }
 
-// hand is a farmer with a manner of its own.
-type hand struct {
+// simFarmer is a farmer with a behaviour.
+type simFarmer struct {
 	*farmer
-	n            byte // which token
-	acts         func(h *hour, t *testing.T, f *hand)
-	joined, left time.Time // left is zero while it is there
+	n            byte // the number of its token
+	acts         func(h *hour, t *testing.T, f *simFarmer)
+	joined, left time.Time // left is zero while it is present
 	held         []*holding
 	beats, wrong []time.Time
 }
 
-// holding is a contract: it is over at until, and was deleted then if it is cut.
+// holding is a contract. It ends at until; cut means that it was deleted then.
 type holding struct {
 	contract
 	from, due, until time.Time
@@ -47,11 +47,11 @@ type holding struct {
 
 const tick = 10 * time.Second
 
-// minute is how far the hour is.
+// minute is the current minute of the hour.
 func (h *hour) minute() int { return int(h.now.Sub(h.began) / time.Minute) }
 
-// An hour of farming, with a restart in its middle: the history is what the
-// farmers can tell, to the last count.
+// Farmers farm for an hour, with a restart in the middle. The history must equal
+// what the farmers know, exactly.
 func TestHistoryOfAnHour(t *testing.T) {
 	t.Parallel()
 	for _, backend := range testnode.Backends {
@@ -72,7 +72,7 @@ func TestHistoryOfAnHour(t *testing.T) {
 			t.Run("until the restart", func(t *testing.T) {
 				h.farm(t, open(t), 31)
 			})
-			h.now = h.now.Add(100 * time.Second) // nobody is there
+			h.now = h.now.Add(100 * time.Second) // no farmer is running
 			t.Run("after the restart", func(t *testing.T) {
 				host := open(t)
 				h.farm(t, host, 60)
@@ -83,19 +83,19 @@ func TestHistoryOfAnHour(t *testing.T) {
 	}
 }
 
-// meet makes the farmers known to the host that they call now.
+// meet registers the farmers with the host that they now call.
 func (h *hour) meet(host *harness) {
-	for _, f := range h.hands {
+	for _, f := range h.farmers {
 		f.farmer = &farmer{host.replica, host, f.token, f.ip}
 	}
 }
 
-// farm goes on until a minute.
+// farm simulates until a minute.
 func (h *hour) farm(t *testing.T, host *harness, until int) {
 	t.Helper()
 	for ; h.minute() < until; h.pass(host) {
 		h.arrivals(t, host)
-		for _, f := range h.hands {
+		for _, f := range h.farmers {
 			if f.left.IsZero() {
 				f.acts(h, t, f)
 			}
@@ -109,13 +109,13 @@ func (h *hour) pass(host *harness) {
 	host.Clock.Advance(tick)
 }
 
-// arrivals are the farmers that begin now.
+// arrivals adds the farmers that start now.
 func (h *hour) arrivals(t *testing.T, host *harness) {
 	t.Helper()
 	elapsed := h.now.Sub(h.began)
 	for i, a := range []struct {
 		at   time.Duration
-		acts func(*hour, *testing.T, *hand)
+		acts func(*hour, *testing.T, *simFarmer)
 	}{
 		{0, steadily},
 		{10 * time.Second, steadily},
@@ -128,14 +128,14 @@ func (h *hour) arrivals(t *testing.T, host *harness) {
 		{40 * time.Minute, hopelessly},
 		{50 * time.Minute, idly},
 	} {
-		if elapsed == a.at || elapsed > a.at && len(h.hands) <= i {
+		if elapsed == a.at || elapsed > a.at && len(h.farmers) <= i {
 			n := byte(i + 1)
-			h.hands = append(h.hands, &hand{farmer: host.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
+			h.farmers = append(h.farmers, &simFarmer{farmer: host.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
 		}
 	}
 }
 
-// tend does what two workers do beside verifying, at once.
+// tend does the work of two workers, except verification.
 func tend(t *testing.T, host *harness) {
 	t.Helper()
 	var tending sync.WaitGroup
@@ -158,8 +158,8 @@ func tend(t *testing.T, host *harness) {
 	tending.Wait()
 }
 
-// take gives the farmer a contract that has so many challenges.
-func (h *hour) take(t *testing.T, f *hand, challenges int) {
+// take gives the farmer a contract with this number of challenges.
+func (h *hour) take(t *testing.T, f *simFarmer, challenges int) {
 	t.Helper()
 	h.made++
 	size := 100 + h.made
@@ -172,8 +172,8 @@ func (h *hour) take(t *testing.T, f *hand, challenges int) {
 	f.held = append(f.held, &holding{contract: chunks[0], from: h.now, due: due, until: due})
 }
 
-// alive are the contracts that await an answer, with their challenges.
-func (h *hour) alive(t *testing.T, f *hand) []*holding {
+// alive returns the contracts that wait for a proof, with their challenges.
+func (h *hour) alive(t *testing.T, f *simFarmer) []*holding {
 	t.Helper()
 	var open []*holding
 	for _, c := range f.held {
@@ -183,7 +183,7 @@ func (h *hour) alive(t *testing.T, f *hand) []*holding {
 		if c.answered && !h.now.Before(c.due) {
 			f.next(t, &c.contract)
 			if c.Status != "" {
-				continue // that was the last one
+				continue // that was the last challenge
 			}
 			c.answered, c.due, c.tries = false, c.until, 0
 		}
@@ -194,25 +194,25 @@ func (h *hour) alive(t *testing.T, f *hand) []*holding {
 	return open
 }
 
-func (h *hour) prove(t *testing.T, f *hand, c *holding) {
+func (h *hour) prove(t *testing.T, f *simFarmer, c *holding) {
 	t.Helper()
 	f.submit(t, c.contract, f.farmer.prove(t, c.contract, nil)).want(t, 200, "ok")
 	f.beats = append(f.beats, h.now)
 	c.answered, c.until = true, c.due.Add(interval)
 }
 
-func (h *hour) lie(t *testing.T, f *hand, c *holding) {
+func (h *hour) lie(t *testing.T, f *simFarmer, c *holding) {
 	t.Helper()
 	c.tries++
 	f.submit(t, c.contract, asJSON(t, fmt.Sprint("a lie, number ", c.tries))).want(t, 400, "")
-	if c.tries == 1 { // what is no proof of the scheme is one wrong proof, whatever it is
+	if c.tries == 1 { // a malformed proof counts as one wrong proof
 		f.wrong = append(f.wrong, h.now)
 	}
 }
 
-// The manners of farmers.
+// The behaviours of farmers.
 
-func steadily(h *hour, t *testing.T, f *hand) {
+func steadily(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 3 {
 		h.take(t, f, []int{20, 20, 4}[len(f.held)])
 	}
@@ -221,7 +221,7 @@ func steadily(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func atTheLastMoment(h *hour, t *testing.T, f *hand) {
+func atTheLastMoment(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 2 {
 		h.take(t, f, 20)
 	}
@@ -232,7 +232,7 @@ func atTheLastMoment(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func lying(h *hour, t *testing.T, f *hand) {
+func lying(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 2 {
 		h.take(t, f, 20)
 	}
@@ -245,7 +245,7 @@ func lying(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func hopelessly(h *hour, t *testing.T, f *hand) {
+func hopelessly(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) == 0 {
 		h.take(t, f, 20)
 	}
@@ -254,7 +254,7 @@ func hopelessly(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func vanishing(h *hour, t *testing.T, f *hand) {
+func vanishing(h *hour, t *testing.T, f *simFarmer) {
 	switch {
 	case h.minute() < 24 || h.minute() >= 41 && h.minute() < 50:
 		if len(f.held) == 0 || h.minute() == 41 && len(f.held) == 1 {
@@ -266,7 +266,7 @@ func vanishing(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func leaving(h *hour, t *testing.T, f *hand) {
+func leaving(h *hour, t *testing.T, f *simFarmer) {
 	if h.minute() < 47 {
 		steadily(h, t, f)
 		return
@@ -280,4 +280,4 @@ func leaving(h *hour, t *testing.T, f *hand) {
 	}
 }
 
-func idly(*hour, *testing.T, *hand) {}
+func idly(*hour, *testing.T, *simFarmer) {}

@@ -11,7 +11,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// judge commits a verdict as a worker would, and tells nobody.
+// judge commits a verdict as a worker would, but sends no reply.
 func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
 	t.Helper()
 	hash := hashOf(t, c)
@@ -20,7 +20,7 @@ func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessa
 	record := found[hash]
 	parsed, err := h.Keys.Current().ParseProof(proof)
 	if err != nil {
-		parsed = nil // what cannot be parsed is a wrong proof
+		parsed = nil // a proof that cannot be parsed is wrong
 	}
 	judged, err := h.Store.Commit(t.Context(), []store.Verdict{{
 		ContractID: record.ID, TokenID: record.TokenID, Sequence: record.Sequence,
@@ -33,13 +33,13 @@ func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessa
 	must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{judged[0].Contract}))
 }
 
-// accept commits that the contract's challenge was answered.
+// accept commits a valid proof for the contract's challenge.
 func (h *harness) accept(t testing.TB, f *farmer, c contract) {
 	t.Helper()
 	h.judge(t, f, c, f.prove(t, c, nil), true)
 }
 
-// fillQueue takes the one place of a queue.
+// fillQueue takes the only place of the queue.
 func (h *harness) fillQueue(t testing.TB) {
 	t.Helper()
 	now := h.Clock.Now()

@@ -33,8 +33,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// Every route, with good and bad requests, and all that the log, at debug
-// level, may say of them. newFarmer looks for its token at the end too.
+// The test sends good and bad requests to every route, and checks the log at debug
+// level. newFarmer checks at its end that the log contains no token.
 func TestLogHoldsNoToken(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
@@ -98,8 +98,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// counted is the metric's value with these values of its labels, -1 where
-// there is none.
+// counted returns the metric's value for these label values, or -1 if there is
+// none.
 func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.Registry.Gather()
@@ -122,7 +122,7 @@ func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 	return -1
 }
 
-// A scheme is not a secret; which keys a node has is not told.
+// A scheme is public. A node does not publish its keys.
 func TestBothSchemesInOneNode(t *testing.T) {
 	both := func(p *plan) { p.idle, p.schemes = true, []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} }
 	onEach(t, both, func(t *testing.T, h *harness) {
@@ -132,7 +132,7 @@ func TestBothSchemesInOneNode(t *testing.T) {
 		}
 		chunks := f.take(t, 1000)
 		if len(chunks) != 1 || chunks[0].Seed != "merkle" {
-			t.Errorf("a token of Merkle was given %+v", chunks)
+			t.Errorf("a token for Merkle got %+v", chunks)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// look asks for a page: those are not in the API's description.
+// look requests a page. The API's description has no pages.
 func (r *replica) look(t *testing.T, method, path string) answer {
 	t.Helper()
 	got, err := r.try(t, method, path, nil)
@@ -18,8 +18,7 @@ func (r *replica) look(t *testing.T, method, path string) answer {
 	return got
 }
 
-// The page shows what the records say, on each backend, and nothing that is
-// not everybody's.
+// The page shows what the records hold, on each backend, and only public data.
 func TestPage(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -42,13 +41,13 @@ func TestPage(t *testing.T) {
 		h.look(t, "GET", "/map.json?zoom=0").want(t, http.StatusOK, "[]")
 		for _, told := range []answer{front, own} {
 			if strings.Contains(told.body, f.token.Hex()) || strings.Contains(told.body, f.ip) {
-				t.Error("the page tells a token or an IP address")
+				t.Error("the page contains a token or an IP address")
 			}
 		}
 		h.look(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
 		h.look(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
 		h.look(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
-		// Programs are answered as before.
+		// Programs still get JSON.
 		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
@@ -57,8 +56,8 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// Whoever looks at the page has a share beside the farmers', and what it is
-// made of costs nothing.
+// Requests for the page have a limit of their own beside the farmers' limit. Assets
+// do not count.
 func TestPageRates(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) {
@@ -75,7 +74,7 @@ func TestPageRates(t *testing.T) {
 	busy := h.look(t, "GET", "/")
 	busy.want(t, http.StatusServiceUnavailable, "A little slower, please")
 	if busy.header.Get("Retry-After") == "" {
-		t.Error("a visitor is not told when to come again")
+		t.Error("the response to a visitor has no Retry-After")
 	}
 	h.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 }

@@ -29,10 +29,10 @@ func listening() apiserver.Listening {
 	}
 }
 
-// served is a replica behind a listener of its own.
+// served is a replica with its own listener.
 type served struct {
 	*replica
-	drained chan struct{} // closed when readiness is to turn off
+	drained chan struct{} // closed when the replica must report that it is not ready
 	ended   chan error
 	stop    context.CancelFunc
 }
@@ -53,8 +53,8 @@ func (h *harness) serve(t *testing.T, l apiserver.Listening) *served {
 	return s
 }
 
-// A load balancer needs a while to notice: until then requests are taken, and
-// told to use another connection next time. Those under way finish.
+// A load balancer needs time to notice. Until then the replica serves requests and
+// closes their connections. Running requests finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, asPlanned)
@@ -81,7 +81,7 @@ func TestDrain(t *testing.T) {
 	})
 	select {
 	case err := <-s.ended:
-		t.Fatalf("ended, with a request under way: %v", err)
+		t.Fatalf("the server ended before its request: %v", err)
 	default:
 	}
 	send().want(t, http.StatusOK, `"ok"`)
@@ -91,7 +91,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A request that does not end is cut off, and the process can.
+// A request that does not end is cut off, so that the process can end.
 func TestShutdownHasAnEnd(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
@@ -104,7 +104,7 @@ func TestShutdownHasAnEnd(t *testing.T) {
 	defer conn.Close()
 	_, err = conn.Write([]byte("POST " + f.at("answer") + " HTTP/1.1\r\nHost: node\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"))
 	must(t, err)
-	_, err = conn.Read(make([]byte, 10)) // 100 Continue: it is under way
+	_, err = conn.Read(make([]byte, 10)) // 100 Continue: the handler runs
 	must(t, err)
 	s.stop()
 	must(t, <-s.ended)
@@ -139,7 +139,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 		t.Fatalf("certificate %d, %v", n, err)
 	}
 	if _, err := serial(tls.VersionTLS11); err == nil {
-		t.Error("TLS 1.1 is spoken")
+		t.Error("the server accepts TLS 1.1")
 	}
 	writeCertificate(t, l, 2)
 	waitFor(t, "the new certificate", func() bool {
@@ -147,7 +147,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 		must(t, err)
 		return n == 2
 	})
-	// Files that cannot be used leave the certificate that there was.
+	// If the new files are invalid, the server keeps the old certificate.
 	must(t, os.WriteFile(l.CertFile, []byte("nothing"), 0o600))
 	if n, err := serial(0); err != nil || n != 2 {
 		t.Errorf("certificate %d, %v", n, err)

@@ -39,7 +39,7 @@ func TestViewLinks(t *testing.T) {
 		t.Errorf("nonsense is read as %+v", v)
 	}
 	if twice := v.sortedBy("id").sortedBy("id"); !twice.Desc || v.sortedBy("id").Desc {
-		t.Error("a second click does not turn the order round")
+		t.Error("a second click does not reverse the order")
 	}
 }
 
@@ -61,7 +61,7 @@ func FuzzView(f *testing.F) {
 			t.Errorf("%q is %+v, and %q is %+v", query, v, short, again)
 		}
 		if v.Page < 0 || v.Page >= lastPage || len(v.Search) > searchLength {
-			t.Errorf("%q asks for too much: %+v", query, v)
+			t.Errorf("%q exceeds the limits: %+v", query, v)
 		}
 	})
 }
@@ -70,12 +70,12 @@ func TestFormats(t *testing.T) {
 	t.Parallel()
 	for v, want := range map[float64]string{0: "0", 5: "5", 0.25: "0.3", 9.96: "10", 950: "950", 1234: "1.2k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
 		if got := inCounts.format(v); got != want {
-			t.Errorf("%v is said as %q, want %q", v, got, want)
+			t.Errorf("%v is written as %q, want %q", v, got, want)
 		}
 	}
 	for v, want := range map[float64]float64{0: 2, 1: 2, 2: 2, 3: 4, 5: 10, 11: 20, 399: 400, 401: 1000} {
 		if got := roundUp(v); got != want {
-			t.Errorf("above %v comes %v, want %v", v, got, want)
+			t.Errorf("the step above %v is %v, want %v", v, got, want)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func TestOutline(t *testing.T) {
 		t.Errorf("%s does not end with %s", outline, want)
 	}
 	if _, err := outlineOf([]byte(`{"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": 1}]}}}`)); err == nil {
-		t.Error("a country without a border passes")
+		t.Error("a country without a border is accepted")
 	}
 }
 
@@ -213,16 +213,16 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("%v heartbeats an hour, want 120", got)
 	}
 	if len(plots[3].value) != 143 {
-		t.Error("a span that is not over counts")
+		t.Error("a span that has not ended counts")
 	}
 	if first := timelineOf(spans[3:], time.Minute).Spans[0]; !first.Start.Equal(from.Add(10 * time.Minute)) {
-		t.Errorf("a part of a span counts: %+v", first)
+		t.Errorf("a partial span counts: %+v", first)
 	}
 	if few := timelineOf(spans[:30], time.Minute); few.Step != time.Minute || len(few.Spans) != 30 {
-		t.Errorf("of few spans: %d of %v", len(few.Spans), few.Step)
+		t.Errorf("few spans: %d of %v", len(few.Spans), few.Step)
 	}
 	if none := timelineOf(nil, time.Hour); len(none.Spans) != 0 || none.plots()[0].Drawn() {
-		t.Error("without spans something is drawn")
+		t.Error("a timeline without spans has a drawing")
 	}
 }
 
@@ -268,15 +268,15 @@ func TestKept(t *testing.T) {
 	}
 	visitors.Wait()
 	if r := k.get(t.Context(), now.Add(2*time.Second)); r.value != 2 {
-		t.Errorf("a second later it is %+v", r)
+		t.Errorf("after a second: %+v", r)
 	}
 	broken.Store(true)
 	r := k.get(t.Context(), now.Add(time.Minute))
 	if r.value != 2 || !errors.Is(r.err, fail) || !r.at.Equal(now.Add(2*time.Second)) {
-		t.Errorf("while it cannot be read it is %+v", r)
+		t.Errorf("while the read fails: %+v", r)
 	}
 	if again := k.get(t.Context(), now.Add(time.Minute+time.Second/2)); again != r {
-		t.Error("what fails is tried for every visitor")
+		t.Error("every visitor repeats a failed read")
 	}
 }
 
@@ -300,10 +300,10 @@ func TestKeptWhileReading(t *testing.T) {
 	go func() { done <- k.get(t.Context(), now.Add(2*time.Second)).value }()
 	<-reading
 	if got := k.get(t.Context(), now.Add(2*time.Second)).value; got != 1 {
-		t.Errorf("meanwhile it is %d", got)
+		t.Errorf("during the read: %d", got)
 	}
 	close(goOn)
 	if got := <-done; got != 2 {
-		t.Errorf("then it is %d", got)
+		t.Errorf("after the read: %d", got)
 	}
 }

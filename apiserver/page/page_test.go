@@ -95,7 +95,7 @@ func TestPages(t *testing.T) {
 		got := h.body(t, test.address, test.status)
 		for _, want := range test.has {
 			if !strings.Contains(got, want) {
-				t.Errorf("%s does not say %q", test.address, want)
+				t.Errorf("%s does not contain %q", test.address, want)
 			}
 		}
 	}
@@ -105,10 +105,10 @@ func TestNoFarmers(t *testing.T) {
 	t.Parallel()
 	got := open(t, 0).body(t, "/", 200)
 	if !strings.Contains(got, "downstream-node farm http://node.example:5000 --address") {
-		t.Error("nobody is told how to join")
+		t.Error("the page does not say how to join")
 	}
 	if strings.Contains(got, "MaxMind") {
-		t.Error("MaxMind is named without its data")
+		t.Error("the page names MaxMind without its data")
 	}
 }
 
@@ -122,7 +122,7 @@ func TestStrict(t *testing.T) {
 		w := h.get(address)
 		for _, found := range inline.FindAllString(w.Body.String(), -1) {
 			if !source.MatchString(found) {
-				t.Errorf("%s has %q in it", address, found)
+				t.Errorf("%s contains %q", address, found)
 			}
 		}
 		if p := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(p, "default-src 'none'; script-src 'self'; style-src 'self';") {
@@ -169,7 +169,7 @@ func TestAssets(t *testing.T) {
 			content = unpack(t, content)
 		}
 		if !bytes.Equal(content, plain.Body.Bytes()) {
-			t.Errorf("%s is another one compressed", name)
+			t.Errorf("the compressed %s differs", name)
 		}
 		if strings.HasSuffix(name, ".css") {
 			todo = append(todo, address.FindAllString(string(content), -1)...)
@@ -209,7 +209,7 @@ func TestLicences(t *testing.T) {
 	}
 	for _, library := range libraries {
 		if !strings.Contains(told, "\n"+library.Name()+"\n====") {
-			t.Errorf("the licence of %s is not told", library.Name())
+			t.Errorf("the licence of %s is missing", library.Name())
 		}
 	}
 }
@@ -224,10 +224,10 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	}
 	packed := h.get("/", "Accept-Encoding", "gzip")
 	if !bytes.Equal(unpack(t, packed.Body.Bytes()), was.Body.Bytes()) || packed.Header().Get("ETag") != tag {
-		t.Error("the page is another one compressed")
+		t.Error("the compressed page differs")
 	}
 	if refused := h.get("/", "Accept-Encoding", "gzip;q=0"); refused.Header().Get("Content-Encoding") != "" {
-		t.Error("compressed for one who refuses it")
+		t.Error("the page is compressed although the client refuses it")
 	}
 	h.Change(func(farmers []page.Farmer) []page.Farmer { return farmers[1:] })
 	h.pass(6 * time.Second)
@@ -243,7 +243,7 @@ func TestRecordsAway(t *testing.T) {
 	h := open(t, 60)
 	h.SetAway(true)
 	if w := h.get("/"); w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cannot be read just now") {
-		t.Errorf("before anything is known: %d", w.Code)
+		t.Errorf("before the first read: %d", w.Code)
 	}
 	if w := h.get("/farmer/" + strings.Repeat("0", 20)); w.Code != 503 {
 		t.Errorf("a farmer: %d", w.Code)
@@ -256,13 +256,13 @@ func TestRecordsAway(t *testing.T) {
 	got := h.body(t, "/", 200)
 	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "The farmers cannot be read just now"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("the page does not say %q", want)
+			t.Errorf("the page does not contain %q", want)
 		}
 	}
 	h.SetAway(false)
 	h.pass(6 * time.Second)
 	if strings.Contains(h.body(t, "/", 200), "These are the figures of") {
-		t.Error("the records are back, and the page does not know")
+		t.Error("the records can be read again, but the page still shows the failure")
 	}
 }
 
@@ -294,14 +294,14 @@ func TestVisitorsAtOnce(t *testing.T) {
 	}
 	for range 100 - 32 {
 		if code := <-answered; code != http.StatusServiceUnavailable {
-			t.Errorf("one too many is answered with %d", code)
+			t.Errorf("the request above the limit got %d", code)
 		}
 	}
 	end()
 	waiting.Wait()
 	for range 32 {
 		if code := <-answered; code != http.StatusOK {
-			t.Errorf("one who waited is answered with %d", code)
+			t.Errorf("a request that waited got %d", code)
 		}
 	}
 }
