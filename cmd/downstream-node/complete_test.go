@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCompletion asks as the shells' scripts do.
+// TestCompletion requests completions as a shell's script does.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -31,7 +31,8 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestUsageErrorsPointToHelp holds that whoever mistypes is told where to look.
+// TestUsageErrorsPointToHelp checks that the error for a wrong flag or argument
+// names the help.
 func TestUsageErrorsPointToHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"standalone --dmo 3", "standalone --demo x", "farm", "chunks generate", "heartbeat new --typ Merkle"} {
