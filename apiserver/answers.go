@@ -7,7 +7,7 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -19,8 +19,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var proof givenProof
-	err = s.readObject(w, r, want, func(in *bodyjson.Reader, name []byte) error {
-		if bodyjson.IsName(name, "proof") {
+	err = s.readObject(w, r, want, func(in *wirejson.Reader, name []byte) error {
+		if wirejson.IsName(name, "proof") {
 			return proof.read(in, f)
 		}
 		return in.Skip()
@@ -59,7 +59,7 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
-	err = s.readArray(w, r, "proofs", want, func(in *bodyjson.Reader) error {
+	err = s.readArray(w, r, "proofs", want, func(in *wirejson.Reader) error {
 		hash, proof, err := readAnswer(in, f)
 		if err != nil {
 			return err
@@ -83,12 +83,12 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readAnswer reads {"file_hash", "proof"}; what is not there is not given.
-func readAnswer(in *bodyjson.Reader, f farmer) (hash *string, proof givenProof, err error) {
+func readAnswer(in *wirejson.Reader, f farmer) (hash *string, proof givenProof, err error) {
 	err = in.Object(func(name []byte) error {
 		switch {
-		case bodyjson.IsName(name, "proof"):
+		case wirejson.IsName(name, "proof"):
 			return proof.read(in, f)
-		case bodyjson.IsName(name, "file_hash"):
+		case wirejson.IsName(name, "file_hash"):
 			text, ok, err := in.String()
 			if hash = nil; ok {
 				hash = &text
@@ -109,7 +109,7 @@ type givenProof struct {
 }
 
 // read reads a proof of the farmer's. Of several in one object the last counts.
-func (p *givenProof) read(in *bodyjson.Reader, f farmer) error {
+func (p *givenProof) read(in *wirejson.Reader, f farmer) error {
 	wire, err := in.Value()
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -79,7 +79,7 @@ func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
 // readHashes reads {"hashes": [...]}.
 func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, error) {
 	var hashes []string
-	err := s.readArray(w, r, "hashes", `{"hashes": ["...", ...]}`, func(in *bodyjson.Reader) error {
+	err := s.readArray(w, r, "hashes", `{"hashes": ["...", ...]}`, func(in *wirejson.Reader) error {
 		hash, _, err := in.String()
 		if err != nil {
 			return err

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 // decodeBody reads the whole of a small request body into v. want says what
@@ -25,21 +25,21 @@ func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, v any, want 
 }
 
 // readers read bodies, in memory that others used before.
-var readers = sync.Pool{New: func() any { return new(bodyjson.Reader) }}
+var readers = sync.Pool{New: func() any { return new(wirejson.Reader) }}
 
 // readObject reads a request body that is a JSON object with read, which is
 // told the name of each member and reads its value. An error that is not about
 // the body is returned as it is.
-func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *bodyjson.Reader, name []byte) error) error {
+func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *wirejson.Reader, name []byte) error) error {
 	body, err := openBody(w, r, s.opt.MaxBody)
 	if err != nil {
 		return bodyError(err, want)
 	}
-	in := readers.Get().(*bodyjson.Reader)
+	in := readers.Get().(*wirejson.Reader)
 	defer readers.Put(in)
 	in.Reset(body)
 	err = in.Object(func(name []byte) error { return read(in, name) })
-	if e, ok := errors.AsType[*bodyjson.Error](err); ok {
+	if e, ok := errors.AsType[*wirejson.Error](err); ok {
 		return bodyError(e, want)
 	}
 	return err
@@ -48,14 +48,15 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string,
 // readArray reads a request body that is a JSON object with read, which is
 // called for every element of its array called name and reads it. Other members
 // are passed over.
-func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *bodyjson.Reader) error) error {
+func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *wirejson.Reader) error) error {
 	found := false
-	err := s.readObject(w, r, want, func(in *bodyjson.Reader, member []byte) error {
+	err := s.readObject(w, r, want, func(in *wirejson.Reader, member []byte) error {
 		if string(member) != name {
 			return in.Skip()
 		}
 		found = true
-		return in.Array(func() error { return read(in) })
+		_, err := in.Array(func(int) error { return read(in) })
+		return err
 	})
 	if err == nil && !found {
 		err = bodyError(fmt.Errorf("no %q", name), want)

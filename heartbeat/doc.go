@@ -3,10 +3,10 @@
 // farmer and verify the farmer's proofs with a few hundred bytes of state.
 //
 // This package defines what a scheme is. [merkle] and [swizzle] are the schemes,
-// [schemes] finds a scheme by its name, and [filestream] generates the files that
-// farmers store. All of them only compute: they use no clock, no network, no
-// storage but the given io.ReaderAt, and no other package of this project, so
-// anyone can use them.
+// [schemes] finds a scheme by its name, [filestream] generates the files that
+// farmers store, and [wirejson] reads JSON that strangers sent. All of them only
+// compute: they use no clock, no network, no storage but the given io.ReaderAt, and
+// no other package of this project, so anyone can use them.
 //
 // Every object has two forms. The node stores the binary form and sends it
 // between its parts. The wire form is the JSON that PROTOCOL.md, sections 4 and 5,
@@ -18,4 +18,5 @@
 // [swizzle]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/swizzle
 // [schemes]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/schemes
 // [filestream]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/filestream
+// [wirejson]: https://pkg.go.dev/github.com/driveshare/downstream-node/heartbeat/wirejson
 package heartbeat

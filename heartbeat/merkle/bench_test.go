@@ -116,7 +116,7 @@ func BenchmarkVerify(b *testing.B) {
 		decode func() ([]byte, error)
 	}{
 		{"32MiB", func() ([]byte, error) { return proof, nil }},
-		{"32MiB/wire", func() ([]byte, error) { return Wire{}.AppendProof(buffer, wire) }},
+		{"32MiB/wire", func() ([]byte, error) { return Wire{}.appendProof(buffer, wire) }},
 		{"32MiB/wire/reference", func() ([]byte, error) {
 			p, err := parseProofJSON(wire)
 			return p.marshal(), err
@@ -169,7 +169,7 @@ func BenchmarkHostileProof(b *testing.B) {
 			buffer := make([]byte, 0, usualProof)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = Wire{}.AppendProof(buffer, body.wire) // fails for all but the first
+				_, _ = Wire{}.appendProof(buffer, body.wire) // fails for all but the first
 			}
 		})
 	}

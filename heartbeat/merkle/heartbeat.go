@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 const (
@@ -107,14 +107,16 @@ func ParsePublic(public json.RawMessage) (*Prover, error) {
 func (p *Prover) Type() heartbeat.Type { return heartbeat.Merkle }
 
 func parseHeartbeat(raw json.RawMessage) (key []byte, fraction *float64, err error) {
-	object, err := strictjson.Parse(raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	if key, err = object.Base64("key"); err != nil {
-		return nil, nil, err
-	}
-	if fraction, err = object.OptionalFloat64("check_fraction"); err != nil {
+	in := wirejson.Of(raw)
+	in.Members(func(i int) (err error) {
+		if i == 0 {
+			key, err = in.AppendBase64(nil, maxEntry)
+		} else {
+			fraction, err = in.OptionalFloat64()
+		}
+		return err
+	}, "key", "check_fraction")
+	if err := in.End(); err != nil {
 		return nil, nil, err
 	}
 	return key, fraction, checkRange(fraction)

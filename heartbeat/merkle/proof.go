@@ -2,8 +2,12 @@ package merkle
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 const (
@@ -95,4 +99,104 @@ func checkEntry(size int) error {
 		return fmt.Errorf("an entry of %d bytes, at most %d are allowed", size, maxEntry)
 	}
 	return nil
+}
+
+// ParseProof parses the wire form of a proof, of any shape: if the blob has the
+// wrong length or the branch the wrong number of rows, the proof is not valid, but
+// not malformed.
+func (w Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
+	return w.appendProof(make([]byte, 0, min(len(wire), usualProof)), wire)
+}
+
+// appendProof is ParseProof, but appends the proof to dst. It allocates no memory
+// if dst has room for usualProof bytes.
+func (Wire) appendProof(dst []byte, wire json.RawMessage) ([]byte, error) {
+	d := proofDecoder{in: wirejson.Of(wire), out: dst, start: len(dst)}
+	if err := d.decode(); err != nil {
+		return dst, malformed("proof", err)
+	}
+	return d.finish(), nil
+}
+
+const (
+	indexPart = 8
+	// headSize is the most bytes of a binary proof before its rows.
+	headSize = indexPart + 2 + maxEntry + 1
+	// usualProof is more than the bytes of a proof of a tree of 65536 leaves.
+	usualProof = indexPart + 2 + hashSize + 1 + 17*2*(2+hashSize)
+)
+
+// proofDecoder converts the wire form into the binary form. Members come in any
+// order, and can be repeated, so it inserts the part before the rows at the end.
+type proofDecoder struct {
+	in    wirejson.Reader
+	out   []byte // from start: the rows
+	start int
+	rows  int
+	head  [headSize + 2]byte // base64 needs up to 2 more bytes to decode the blob
+	blob  int                // the size of the blob in head
+}
+
+func (d *proofDecoder) decode() error {
+	err := d.in.Members(func(i int) error {
+		if i == 0 {
+			return d.leaf()
+		}
+		return d.in.Members(func(int) error { return d.branch() }, "rows")
+	}, "leaf", "branch")
+	if err != nil {
+		return err
+	}
+	return d.in.End()
+}
+
+func (d *proofDecoder) leaf() error {
+	return d.in.Members(func(i int) error {
+		if i == 0 {
+			index, err := d.in.Int64()
+			binary.BigEndian.PutUint64(d.head[:], uint64(index))
+			return err
+		}
+		const blobAt = indexPart + 2
+		blob, err := d.in.AppendBase64(d.head[blobAt:blobAt], maxEntry)
+		d.blob = len(blob)
+		return err
+	}, "index", "blob")
+}
+
+var errTooManyRows = fmt.Errorf("at most %d rows are allowed", maxRows)
+
+func (d *proofDecoder) branch() (err error) {
+	d.out = d.out[:d.start]
+	d.rows, err = d.in.Array(func(i int) error {
+		if i == maxRows {
+			return errTooManyRows
+		}
+		return d.row()
+	})
+	return err
+}
+
+// row appends left and right.
+func (d *proofDecoder) row() error {
+	n, err := d.in.Array(func(int) error {
+		at := len(d.out)
+		out, err := d.in.AppendBase64(append(d.out, 0, 0), maxEntry)
+		if err == nil {
+			binary.BigEndian.PutUint16(out[at:], uint16(len(out)-at-2))
+			d.out = out
+		}
+		return err
+	})
+	if err == nil && n != 2 {
+		err = fmt.Errorf("%d entries, want left and right", n)
+	}
+	return err
+}
+
+// finish inserts the part before the rows.
+func (d *proofDecoder) finish() []byte {
+	binary.BigEndian.PutUint16(d.head[indexPart:], uint16(d.blob))
+	head := append(d.head[:indexPart+2+d.blob], byte(d.rows))
+	return slices.Insert(d.out, d.start, head...)
 }

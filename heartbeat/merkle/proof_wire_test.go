@@ -2,14 +2,15 @@ package merkle
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
 )
 
 // oddProofs returns JSON on which two decoders could disagree. About half of it
@@ -125,7 +126,7 @@ func TestVerifyWireDoesNotAllocate(t *testing.T) {
 		want bool
 	}{{good, true}, {other, false}, {wrong, false}} {
 		allocs := testing.AllocsPerRun(100, func() {
-			proof, err := Wire{}.AppendProof(buffer, test.wire)
+			proof, err := Wire{}.appendProof(buffer, test.wire)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +145,7 @@ func TestAppendProofKeepsItsPrefix(t *testing.T) {
 	before := []byte("before")
 	for _, wire := range oddProofs() {
 		want, wantErr := Wire{}.ParseProof([]byte(wire))
-		got, err := Wire{}.AppendProof(bytes.Clone(before), []byte(wire))
+		got, err := Wire{}.appendProof(bytes.Clone(before), []byte(wire))
 		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, append(bytes.Clone(before), want...)) {
 			t.Errorf("%.100s: %x, %v, want %x after the prefix", wire, got, err, want)
 		}
@@ -188,83 +189,68 @@ func repeats(wire []byte) bool {
 	}
 }
 
-// parseProofJSON is the reference decoder. encoding/json checks the document, then
-// parseProofJSON looks for each member.
+// parseProofJSON is the reference decoder, which uses encoding/json.
 func parseProofJSON(wire json.RawMessage) (p proof, err error) {
-	object, err := strictjson.Parse(wire)
+	object, err := membersOf(wire, "leaf", "branch")
 	if err != nil {
 		return p, err
 	}
-	leaf, err := object.Member("leaf")
+	leaf, err := membersOf(object["leaf"], "index", "blob")
 	if err != nil {
-		return p, err
-	}
-	if p.index, err = leaf.Int64("index"); err != nil {
 		return p, fmt.Errorf("leaf: %w", err)
 	}
-	if p.blob, err = leaf.Base64("blob"); err != nil {
+	if p.index, err = strconv.ParseInt(string(leaf["index"]), 10, 64); err != nil {
 		return p, fmt.Errorf("leaf: %w", err)
 	}
-	if err := checkEntry(len(p.blob)); err != nil {
+	if p.blob, err = parseEntry(leaf["blob"]); err != nil {
 		return p, fmt.Errorf("leaf: %w", err)
 	}
-	branch, err := object.Member("branch")
-	if err != nil {
-		return p, err
-	}
-	rows, err := branch.Member("rows")
+	branch, err := membersOf(object["branch"], "rows")
 	if err != nil {
 		return p, fmt.Errorf("branch: %w", err)
 	}
-	if p.rows, err = parseRows(rows); err != nil {
-		return p, fmt.Errorf("branch: %w", err)
+	var rows [][]json.RawMessage
+	if err := json.Unmarshal(branch["rows"], &rows); err != nil || rows == nil {
+		return p, fmt.Errorf("rows: not arrays in an array: %v", err)
+	}
+	if len(rows) > maxRows {
+		return p, fmt.Errorf("more than %d rows", maxRows)
+	}
+	p.rows = make([][2][]byte, len(rows))
+	for i, row := range rows {
+		if len(row) != 2 {
+			return p, fmt.Errorf("row %d has %d entries, want left and right", i, len(row))
+		}
+		for side, entry := range row {
+			if p.rows[i][side], err = parseEntry(entry); err != nil {
+				return p, fmt.Errorf("row %d: %w", i, err)
+			}
+		}
 	}
 	return p, nil
 }
 
-func parseRows(wire strictjson.Value) ([][2][]byte, error) {
-	elements, err := wire.Elements()
-	if err != nil {
-		return nil, fmt.Errorf("rows: %w", err)
+// membersOf returns the members of an object, which must have those names.
+func membersOf(wire json.RawMessage, names ...string) (members map[string]json.RawMessage, err error) {
+	if err := json.Unmarshal(wire, &members); err != nil {
+		return nil, err
 	}
-	rows := [][2][]byte{}
-	memory := make([]byte, 0, len(wire)*3/4) // of all entries
-	for element := range elements {
-		if len(rows) == maxRows {
-			return nil, fmt.Errorf("more than %d rows", maxRows)
+	for _, name := range names {
+		if members[name] == nil {
+			return nil, fmt.Errorf("no %q", name)
 		}
-		var row [2][]byte
-		if row, memory, err = parseRow(element, memory); err != nil {
-			return nil, fmt.Errorf("row %d: %w", len(rows), err)
-		}
-		rows = append(rows, row)
 	}
-	return rows, nil
+	return members, nil
 }
 
-// parseRow parses left and right, and appends their bytes to memory.
-func parseRow(wire strictjson.Value, memory []byte) (row [2][]byte, _ []byte, err error) {
-	entries, err := wire.Elements()
+func parseEntry(wire json.RawMessage) ([]byte, error) {
+	var text *string
+	if err := json.Unmarshal(wire, &text); err != nil || text == nil {
+		return nil, fmt.Errorf("not a string: %v", err)
+	}
+	entry, err := base64.StdEncoding.Strict().DecodeString(*text)
 	if err != nil {
-		return row, memory, err
+		return nil, err
 	}
-	side := 0
-	for entry := range entries {
-		if side == len(row) {
-			return row, memory, errors.New("more entries than left and right")
-		}
-		start := len(memory)
-		if memory, err = entry.AppendBase64(memory); err != nil {
-			return row, memory, err
-		}
-		row[side] = memory[start:len(memory):len(memory)]
-		if err := checkEntry(len(row[side])); err != nil {
-			return row, memory, err
-		}
-		side++
-	}
-	if side < len(row) {
-		return row, memory, errors.New("fewer entries than left and right")
-	}
-	return row, memory, nil
+	return entry, checkEntry(len(entry))
 }

@@ -8,17 +8,17 @@ import (
 	"io"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// Wire turns tags, challenges and proofs into JSON and back, which takes no
-// keys.
+// Wire converts tags, challenges and proofs between their binary form and JSON,
+// which needs no keys.
 type Wire struct{}
 
 var _ heartbeat.Wire = Wire{}
 
-// WriteTagJSON writes the wire form of a binary tag, as many nodes at a time as
-// its buffers hold.
+// WriteTagJSON writes the wire form of a binary tag. It writes as many nodes at a
+// time as its buffers hold.
 func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	in := bufio.NewReader(tag)
 	var start [tagHeaderSize]byte
@@ -30,7 +30,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		return err
 	}
 
-	// A bufio.Writer keeps its first error and gives it at Flush.
+	// A bufio.Writer keeps its first error and returns it from Flush.
 	out := bufio.NewWriter(w)
 	out.WriteString(`{"tree":{"nodes":[`)
 	for left := header.count; left > 0; {
@@ -45,7 +45,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		in.Discard(n * hashSize)
 		left -= n
 	}
-	// The nodes fill all places but one at most.
+	// The nodes that are empty.
 	for range 2<<header.order - header.count - 1 {
 		out.WriteString(`"",`)
 	}
@@ -54,7 +54,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last node"))
 	}
-	if out == w { // the caller's, who may have more to send with it
+	if out == w { // the caller's, which may write more before it flushes
 		return nil
 	}
 	return out.Flush()
@@ -67,7 +67,7 @@ func readError(err error) error {
 	return fmt.Errorf("merkle: read the tag: %w", err)
 }
 
-// ParseTag reads the wire form of a tag.
+// ParseTag parses the wire form of a tag.
 func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
 	t, err := parseTagJSON(wire)
 	if err != nil {
@@ -77,64 +77,53 @@ func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
 }
 
 func parseTagJSON(wire json.RawMessage) (t fileTag, err error) {
-	object, err := strictjson.Parse(wire)
-	if err != nil {
+	t.tree.nodes = make([]byte, 0, len(wire)*3/4)
+	var order int64
+	var all int // nodes, with the empty ones
+	in := wirejson.Of(wire)
+	in.Members(func(i int) (err error) {
+		switch i {
+		case 0:
+			t.size, err = in.Int64()
+		case 1:
+			t.chunk, err = in.Int64()
+		case 2:
+			err = in.Members(func(i int) (err error) {
+				if i == 0 {
+					order, err = in.Int64()
+				} else {
+					t.tree.nodes, all, err = readNodes(&in, t.tree.nodes[:0])
+				}
+				return err
+			}, "order", "nodes")
+		}
+		return err
+	}, "filesz", "chunksz", "tree")
+	if err := in.End(); err != nil {
 		return t, err
-	}
-	var h tagHeader
-	if h.size, err = object.Int64("filesz"); err != nil {
-		return t, err
-	}
-	if h.chunk, err = object.Int64("chunksz"); err != nil {
-		return t, err
-	}
-	tree, err := object.Member("tree")
-	if err != nil {
-		return t, err
-	}
-	order, err := tree.Int64("order")
-	if err != nil {
-		return t, fmt.Errorf("tree: %w", err)
-	}
-	nodes, err := tree.Member("nodes")
-	if err != nil {
-		return t, fmt.Errorf("tree: %w", err)
 	}
 	if order < 0 || order > maxOrder {
 		return t, fmt.Errorf("tree: order %d is not from 0 to %d", order, maxOrder)
 	}
-	t = fileTag{size: h.size, chunk: h.chunk}
-	if t.tree, err = parseNodes(nodes, int(order)); err != nil {
-		return t, fmt.Errorf("tree: %w", err)
+	if all != 2<<order {
+		return t, fmt.Errorf("tree: %d nodes in a tree of order %d", all, order)
 	}
-	h.order, h.count = int(order), t.tree.count()
-	return t, h.check()
+	t.tree.order = int(order)
+	return t, tagHeader{size: t.size, chunk: t.chunk, order: t.tree.order, count: t.tree.count()}.check()
 }
 
-// parseNodes reads the nodes of a tree, of which the empty ones must be last.
-func parseNodes(nodes strictjson.Value, order int) (t tree, err error) {
-	elements, err := nodes.Elements()
-	if err != nil {
-		return t, fmt.Errorf("nodes: %w", err)
-	}
-	t.order = order
-	t.nodes = make([]byte, 0, len(nodes)*3/4)
-	all := 0
-	for element := range elements {
-		before := len(t.nodes)
-		if t.nodes, err = element.AppendBase64(t.nodes); err != nil {
-			return t, fmt.Errorf("node %d: %w", all, err)
+// readNodes reads the nodes of a tree, of which the empty ones must be last, and
+// appends them to nodes. all is their number.
+func readNodes(in *wirejson.Reader, nodes []byte) (_ []byte, all int, err error) {
+	all, err = in.Array(func(i int) (err error) {
+		before := len(nodes)
+		nodes, err = in.AppendBase64(nodes, maxEntry)
+		if size := len(nodes) - before; err == nil && size != 0 && (size != hashSize || before != i*hashSize) {
+			err = fmt.Errorf("tree: node %d is %d bytes, want %d, or an empty one after all others", i, size, hashSize)
 		}
-		size := len(t.nodes) - before
-		if size != 0 && (size != hashSize || before != all*hashSize) {
-			return t, fmt.Errorf("node %d is %d bytes, want %d, or an empty one after all others", all, size, hashSize)
-		}
-		all++
-	}
-	if all != 2<<order {
-		return t, fmt.Errorf("%d nodes in a tree of order %d", all, order)
-	}
-	return t, nil
+		return err
+	})
+	return nodes, all, err
 }
 
 // wireChallenge and wireProof are written, never read: encoding/json is too
@@ -154,7 +143,7 @@ type wireProof struct {
 	} `json:"branch"`
 }
 
-// ChallengeJSON gives the wire form of a binary challenge.
+// ChallengeJSON returns the wire form of a binary challenge.
 func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
 	c, err := parseChallenge(challenge)
 	if err != nil {
@@ -163,21 +152,25 @@ func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
 	return mustMarshal(wireChallenge{Seed: c.seed[:], Index: c.index}), nil
 }
 
-// ParseChallenge reads the wire form of a challenge.
+// ParseChallenge parses the wire form of a challenge.
 func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
-	object, err := strictjson.Parse(wire)
-	if err != nil {
-		return nil, malformed("challenge", err)
-	}
-	seed, err := object.Base64("seed")
-	if err == nil && len(seed) != seedSize {
+	var seed []byte
+	var index int64
+	in := wirejson.Of(wire)
+	in.Members(func(i int) (err error) {
+		if i == 0 {
+			seed, err = in.AppendBase64(nil, maxEntry)
+		} else {
+			index, err = in.Int64()
+		}
+		return err
+	}, "seed", "index")
+	err := in.End()
+	switch {
+	case err != nil:
+	case len(seed) != seedSize:
 		err = fmt.Errorf("the seed is %d bytes, want %d", len(seed), seedSize)
-	}
-	if err != nil {
-		return nil, malformed("challenge", err)
-	}
-	index, err := object.Int64("index")
-	if err == nil && (index < 0 || index >= MaxChallenges) {
+	case index < 0 || index >= MaxChallenges:
 		err = fmt.Errorf("the index %d is not from 0 to %d", index, MaxChallenges-1)
 	}
 	if err != nil {
@@ -186,7 +179,7 @@ func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
 	return fileChallenge{index: int(index), seed: [seedSize]byte(seed)}.marshal(), nil
 }
 
-// ProofJSON gives the wire form of a binary proof.
+// ProofJSON returns the wire form of a binary proof.
 func (Wire) ProofJSON(proofBytes []byte) (json.RawMessage, error) {
 	p, err := parseProof(proofBytes, [][2][]byte{})
 	if err != nil {

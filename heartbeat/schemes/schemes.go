@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/merkle"
 	"github.com/driveshare/downstream-node/heartbeat/swizzle"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 // New returns a heartbeat with random keys. A challenge covers checkFraction of a
@@ -96,4 +98,87 @@ func swizzleFraction(checkFraction *float64) float64 {
 
 func unknown(t heartbeat.Type) error {
 	return fmt.Errorf("%w heartbeat: type %q, want %q or %q", heartbeat.ErrMalformed, t, heartbeat.Merkle, heartbeat.Swizzle)
+}
+
+// file is a heartbeat file.
+type file struct {
+	Type          heartbeat.Type  `json:"type"`
+	Heartbeat     json.RawMessage `json:"heartbeat"`
+	CheckFraction json.RawMessage `json:"check_fraction,omitempty"`
+}
+
+// MarshalFile returns the private heartbeat file, which is a secret.
+func MarshalFile(h heartbeat.Heartbeat) []byte {
+	f := file{Type: h.Type(), Heartbeat: h.Private()}
+	if s, ok := h.(*swizzle.Heartbeat); ok {
+		f.CheckFraction = mustMarshal(s.CheckFraction())
+	}
+	return mustMarshal(f)
+}
+
+// MarshalPublicFile returns the public heartbeat file, with which a farmer proves.
+func MarshalPublicFile(h heartbeat.Heartbeat) []byte {
+	return mustMarshal(file{Type: h.Type(), Heartbeat: h.Public()})
+}
+
+// ParseFile parses a private heartbeat file. Its member "check_fraction" is the
+// checkFraction of ParsePrivate.
+func ParseFile(b []byte) (heartbeat.Heartbeat, error) {
+	f, err := parseFile(b)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	var fraction *float64
+	if f.CheckFraction != nil {
+		in := wirejson.Of(f.CheckFraction)
+		if fraction, err = in.OptionalFloat64(); err != nil {
+			return nil, malformed(fmt.Errorf("check_fraction: %w", err))
+		}
+	}
+	return ParsePrivate(f.Type, f.Heartbeat, fraction)
+}
+
+// ParsePublicFile parses a public heartbeat file.
+func ParsePublicFile(b []byte) (heartbeat.Prover, error) {
+	f, err := parseFile(b)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	return ParsePublic(f.Type, f.Heartbeat)
+}
+
+func parseFile(b []byte) (f file, err error) {
+	in := wirejson.Of(b)
+	in.Object(func(name []byte) (err error) {
+		switch string(name) {
+		case "type":
+			var text string
+			text, _, err = in.String()
+			f.Type = heartbeat.Type(text)
+		case "heartbeat":
+			f.Heartbeat, err = in.Value()
+		case "check_fraction":
+			f.CheckFraction, err = in.Value()
+		default:
+			err = in.Skip()
+		}
+		return err
+	})
+	err = in.End()
+	if err == nil && (f.Type == "" || f.Heartbeat == nil) {
+		err = errors.New(`"type" or "heartbeat" is missing`)
+	}
+	return f, err
+}
+
+func mustMarshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // not possible: a heartbeat's wire form is JSON
+	}
+	return b
+}
+
+func malformed(err error) error {
+	return fmt.Errorf("%w heartbeat file: %w", heartbeat.ErrMalformed, err)
 }

@@ -7,18 +7,18 @@ import (
 	"io"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/heartbeat/internal/strictjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// Wire turns tags, challenges and proofs into JSON and back, which takes no
-// keys.
+// Wire converts tags, challenges and proofs between their binary form and JSON,
+// which needs no keys.
 type Wire struct{}
 
 var _ heartbeat.Wire = Wire{}
 
 // WriteTagJSON writes the wire form of a binary tag.
 func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
-	// A bufio.Writer keeps its first error and gives it at Flush.
+	// A bufio.Writer keeps its first error and returns it from Flush.
 	out := bufio.NewWriter(w)
 	out.WriteByte('"')
 	text := base64.NewEncoder(base64.StdEncoding, out)
@@ -29,21 +29,18 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		return err
 	}
 	out.WriteByte('"')
-	if out == w { // the caller's, who may have more to send with it
+	if out == w { // the caller's, which may write more before it flushes
 		return nil
 	}
 	return out.Flush()
 }
 
-// ParseTag reads the wire form of a tag.
+// ParseTag parses the wire form of a tag.
 func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
-	return parse("tag", wire, func(b []byte) error {
-		_, err := parseTag(b)
-		return err
-	})
+	return parse("tag", wire, parseTag)
 }
 
-// ChallengeJSON gives the wire form of a binary challenge.
+// ChallengeJSON returns the wire form of a binary challenge.
 func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
 	if _, err := parseChallenge(challenge); err != nil {
 		return nil, malformed("challenge", err)
@@ -51,15 +48,12 @@ func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
 	return marshalWire(challenge), nil
 }
 
-// ParseChallenge reads the wire form of a challenge.
+// ParseChallenge parses the wire form of a challenge.
 func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
-	return parse("challenge", wire, func(b []byte) error {
-		_, err := parseChallenge(b)
-		return err
-	})
+	return parse("challenge", wire, parseChallenge)
 }
 
-// ProofJSON gives the wire form of a binary proof.
+// ProofJSON returns the wire form of a binary proof.
 func (Wire) ProofJSON(proof []byte) (json.RawMessage, error) {
 	if _, err := parseProof(proof); err != nil {
 		return nil, malformed("proof", err)
@@ -67,19 +61,16 @@ func (Wire) ProofJSON(proof []byte) (json.RawMessage, error) {
 	return marshalWire(proof), nil
 }
 
-// ParseProof reads the wire form of a proof, of whatever number of sectors.
+// ParseProof parses the wire form of a proof, of any number of sectors.
 func (Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
-	return parse("proof", wire, func(b []byte) error {
-		_, err := parseProof(b)
-		return err
-	})
+	return parse("proof", wire, parseProof)
 }
 
-// parse reads a wire form whose bytes pass check.
-func parse(object string, wire json.RawMessage, check func([]byte) error) ([]byte, error) {
+// parse returns the bytes of a wire form if parseBinary accepts them.
+func parse[T any](object string, wire json.RawMessage, parseBinary func([]byte) (T, error)) ([]byte, error) {
 	b, err := parseWire(wire)
 	if err == nil {
-		err = check(b)
+		_, err = parseBinary(b)
 	}
 	if err != nil {
 		return nil, malformed(object, err)
@@ -88,15 +79,13 @@ func parse(object string, wire json.RawMessage, check func([]byte) error) ([]byt
 }
 
 func parseWire(wire json.RawMessage) ([]byte, error) {
-	v, err := strictjson.Parse(wire)
-	if err != nil {
-		return nil, err
-	}
-	return v.AppendBase64(nil)
+	in := wirejson.Of(wire)
+	b, _ := in.AppendBase64(nil, len(wire))
+	return b, in.End()
 }
 
-// marshalWire gives bytes as a JSON string of base64, which has nothing in it
-// to escape.
+// marshalWire returns b as a JSON string of base64, in which nothing needs an
+// escape.
 func marshalWire(b []byte) json.RawMessage {
 	raw := make([]byte, 0, base64.StdEncoding.EncodedLen(len(b))+2)
 	raw = append(raw, '"')

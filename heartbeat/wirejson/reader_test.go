@@ -1,4 +1,4 @@
-package bodyjson_test
+package wirejson_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 // item is what the tests read of an object; nil is what is not there.
@@ -20,16 +20,16 @@ type item struct {
 	Any  json.RawMessage `json:"any"`
 }
 
-func readItem(in *bodyjson.Reader) (it item, err error) {
+func readItem(in *wirejson.Reader) (it item, err error) {
 	err = in.Object(func(name []byte) error {
 		switch {
-		case bodyjson.IsName(name, "a_text"):
+		case wirejson.IsName(name, "a_text"):
 			s, ok, err := in.String()
 			if it.Text = nil; ok {
 				it.Text = &s
 			}
 			return err
-		case bodyjson.IsName(name, "any"):
+		case wirejson.IsName(name, "any"):
 			v, err := in.Value()
 			it.Any = bytes.Clone(v)
 			return err
@@ -40,16 +40,17 @@ func readItem(in *bodyjson.Reader) (it item, err error) {
 }
 
 // readList reads {"list": [item, ...]}.
-func readList(in *bodyjson.Reader) (list []item, err error) {
+func readList(in *wirejson.Reader) (list []item, err error) {
 	err = in.Object(func(name []byte) error {
 		if string(name) != "list" {
 			return in.Skip()
 		}
-		return in.Array(func() error {
+		_, err := in.Array(func(int) error {
 			it, err := readItem(in)
 			list = append(list, it)
 			return err
 		})
+		return err
 	})
 	return list, err
 }
@@ -129,7 +130,7 @@ func compare(t *testing.T, body string) {
 	t.Helper()
 	wantItem, wantItemErr := referenceItem(strings.NewReader(body))
 	wantList, wantListErr := referenceList(strings.NewReader(body))
-	var in bodyjson.Reader
+	var in wirejson.Reader
 	for how, arrive := range arrivals {
 		in.Reset(arrive(strings.NewReader(body)))
 		it, err := readItem(&in)
@@ -148,7 +149,7 @@ func same(t *testing.T, what, body string, got, want any, err, wantErr error) {
 	if empty := strings.Trim(body, " \t\r\n") == ""; errors.Is(err, io.EOF) != empty {
 		t.Fatalf("%s: error %v, and the body is empty: %v\n%.1000q", what, err, empty, body)
 	}
-	if e := (*bodyjson.Error)(nil); err != nil && !errors.As(err, &e) {
+	if e := (*wirejson.Error)(nil); err != nil && !errors.As(err, &e) {
 		t.Fatalf("%s: an error that is not the body's: %v", what, err)
 	}
 	if g, w := fmt.Sprint(shown(got)), fmt.Sprint(shown(want)); err == nil && g != w {
@@ -215,7 +216,7 @@ func TestInputFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, body := range []string{"", "{", `{"any": "x`, `{"any": 1, `, `{"list": [{"any": [`} {
-		var in bodyjson.Reader
+		var in wirejson.Reader
 		in.Reset(io.MultiReader(strings.NewReader(body), iotest.ErrReader(broken)))
 		if _, err := readList(&in); !errors.Is(err, broken) {
 			t.Errorf("%q: %v", body, err)
@@ -226,7 +227,7 @@ func TestInputFails(t *testing.T) {
 // Once something is wrong nothing more is read, whoever asks.
 func TestErrorIsTheLast(t *testing.T) {
 	t.Parallel()
-	var in bodyjson.Reader
+	var in wirejson.Reader
 	in.Reset(strings.NewReader(`[1, 2`))
 	_, first := in.Value()
 	_, second := in.Value()
@@ -235,7 +236,7 @@ func TestErrorIsTheLast(t *testing.T) {
 	}
 	mine := errors.New("mine")
 	in.Reset(strings.NewReader(`[1, 2]`))
-	if err := in.Array(func() error { return mine }); err != mine {
+	if _, err := in.Array(func(int) error { return mine }); err != mine {
 		t.Errorf("%v, want the error of the caller", err)
 	}
 }
@@ -248,7 +249,7 @@ func TestMemory(t *testing.T) {
 		body := io.MultiReader(strings.NewReader(`{"`+name+`": "`), io.LimitReader(endless{}, length), strings.NewReader(`"}`))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		var in bodyjson.Reader
+		var in wirejson.Reader
 		in.Reset(body)
 		err := in.Object(func(name []byte) error {
 			if string(name) == "any" {

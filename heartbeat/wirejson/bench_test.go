@@ -1,4 +1,4 @@
-package bodyjson_test
+package wirejson_test
 
 import (
 	"encoding/base64"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/driveshare/downstream-node/apiserver/internal/bodyjson"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 // BenchmarkBody reads bodies of one length: that of 1000 honest proofs, which
@@ -35,7 +35,7 @@ func BenchmarkBody(b *testing.B) {
 		{"other members", fill(`{`, `"a":[],`)},
 	} {
 		b.Run(body.name, func(b *testing.B) {
-			var in bodyjson.Reader
+			var in wirejson.Reader
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body.text)))
 			for b.Loop() {
@@ -44,9 +44,9 @@ func BenchmarkBody(b *testing.B) {
 					if string(name) != "list" {
 						return in.Skip()
 					}
-					return in.Array(func() error {
+					_, err := in.Array(func(int) error {
 						return in.Object(func(name []byte) error {
-							if bodyjson.IsName(name, "a_text") {
+							if wirejson.IsName(name, "a_text") {
 								_, _, err := in.String()
 								return err
 							}
@@ -54,6 +54,7 @@ func BenchmarkBody(b *testing.B) {
 							return err
 						})
 					})
+					return err
 				})
 			}
 		})

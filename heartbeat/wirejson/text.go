@@ -1,0 +1,107 @@
+package wirejson
+
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// name reads the name of a member and the colon. It is valid until the next read.
+func (r *Reader) name() []byte {
+	if r.space() != '"' {
+		r.fail()
+		return nil
+	}
+	r.kept = r.at
+	escaped := r.skipString()
+	length := r.at - r.kept
+	r.take(':') // which may move the window
+	if r.broken != nil {
+		return nil
+	}
+	text := r.window[r.kept:][1 : length-1]
+	r.kept = -1
+	return r.content(text, escaped)
+}
+
+// readString reads a string and returns what is between its quotes, which is valid
+// until the next read, and whether there are escapes in it.
+func (r *Reader) readString() (text []byte, escaped bool, err error) {
+	if r.space() != '"' {
+		return nil, false, r.unexpected(errNotString)
+	}
+	r.begun = true
+	r.kept = r.at
+	escaped = r.skipString()
+	if r.broken != nil {
+		return nil, false, r.broken
+	}
+	text = r.window[r.kept+1 : r.at-1]
+	r.kept = -1
+	return text, escaped, nil
+}
+
+// content returns the content of a string, valid until the next string is decoded.
+func (r *Reader) content(text []byte, escaped bool) []byte {
+	if !escaped && utf8.Valid(text) {
+		return text
+	}
+	r.text = appendDecoded(r.text[:0], text)
+	return r.text
+}
+
+// appendDecoded appends the content of a string whose escapes are valid. Like
+// encoding/json, it writes U+FFFD for bytes that are not UTF-8 and for half a pair
+// of surrogates.
+func appendDecoded(dst, text []byte) []byte {
+	for len(text) > 0 {
+		if text[0] != '\\' {
+			c, n := utf8.DecodeRune(text)
+			dst, text = utf8.AppendRune(dst, c), text[n:]
+			continue
+		}
+		if text[1] != 'u' {
+			dst, text = append(dst, escapedByte(text[1])), text[2:]
+			continue
+		}
+		c := codeUnit(text)
+		text = text[6:]
+		if utf16.IsSurrogate(c) {
+			pair := utf8.RuneError
+			if len(text) >= 6 && text[0] == '\\' && text[1] == 'u' {
+				pair = utf16.DecodeRune(c, codeUnit(text))
+			}
+			if c = pair; c != utf8.RuneError {
+				text = text[6:]
+			}
+		}
+		dst = utf8.AppendRune(dst, c)
+	}
+	return dst
+}
+
+// escapedByte returns what a letter means after a backslash.
+func escapedByte(letter byte) byte {
+	switch letter {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return letter
+}
+
+// codeUnit returns the number in \uXXXX.
+func codeUnit(escape []byte) (c rune) {
+	for _, b := range escape[2:6] {
+		if c = c<<4 + rune(b&0x0f); b > '9' {
+			c += 9 // because the low bits of a letter start with 1
+		}
+	}
+	return c
+}
