@@ -84,7 +84,7 @@ func (s *stage) sweep(t *testing.T) {
 	t.Helper()
 	_, err := s.Store.Expire(t.Context(), s.Clock.Now(), 100)
 	must(t, err)
-	must(t, s.Store.FoldRecord(t.Context(), s.Clock.Now(), store.Keep{Minutes: time.Hour, Hours: 9000 * time.Hour, Days: 9600 * time.Hour}))
+	must(t, s.Store.FoldRecord(t.Context(), s.Clock.Now(), store.RecordConfig{Minutes: time.Hour, Hours: 9000 * time.Hour, FarmerDays: 9600 * time.Hour}))
 }
 
 // Repeated requests within a short time get the same cached response.

@@ -57,9 +57,10 @@ func TestHistoryOfAnHour(t *testing.T) {
 	for _, backend := range testnode.Backends {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
-			records := store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}
+			records := testnode.Config().Database
+			records.Driver, records.Path = store.SQLite, filepath.Join(t.TempDir(), "node.db")
 			if backend == testnode.Servers {
-				records = store.Config{Driver: store.MySQL, DSN: config.Secret(testenv.NewDatabase(t))}
+				records.Driver, records.DSN = store.MySQL, config.Secret(testenv.NewDatabase(t))
 			}
 			h := &hour{began: time.Date(2026, 1, 2, 23, 28, 5, 678_901_000, time.UTC)}
 			h.now = h.began
@@ -140,13 +141,9 @@ func tend(t *testing.T, host *harness) {
 	t.Helper()
 	var tending sync.WaitGroup
 	for range 2 {
-		rooms := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
-		sweeper := workers.NewSweeper(rooms, workers.SweeperOptions{
-			Interval: tick, CleanEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 100,
-		})
-		recorder := workers.NewRecorder(rooms, workers.RecorderOptions{
-			Interval: tick, BalanceEach: time.Hour, Keep: store.Keep{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, Days: 96 * time.Hour},
-		})
+		deps := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
+		sweeper := workers.NewSweeper(deps, workers.SweepConfig{Interval: tick, Grace: time.Minute, Batch: 100}, 24*time.Hour)
+		recorder := workers.NewRecorder(deps, store.RecordConfig{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, FarmerDays: 96 * time.Hour})
 		tending.Go(func() {
 			for _, duty := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {
 				if err := duty(context.WithoutCancel(t.Context())); err != nil {

@@ -14,10 +14,10 @@ import (
 // judge commits a verdict as a worker would, but sends no reply.
 func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
 	t.Helper()
-	hash := hashOf(t, c)
-	found, err := h.Store.Contracts(t.Context(), f.record(t).ID, []node.FileHash{hash})
+	name := node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}
+	found, err := h.Store.Contracts(t.Context(), []node.ContractName{name})
 	must(t, err)
-	record := found[hash]
+	record := found[name]
 	parsed, err := h.Keys.Current().ParseProof(proof)
 	if err != nil {
 		parsed = nil // a proof that cannot be parsed is wrong

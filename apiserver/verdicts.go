@@ -140,16 +140,16 @@ func (sub *submission) fromRecords(p *part) error {
 	sub.s.metrics.lost.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(sub.ctx), recordsTimeout)
 	defer cancel()
-	hashes := make([]node.FileHash, len(p.job.Proofs))
+	names := make([]node.ContractName, len(p.job.Proofs))
 	for i, a := range p.job.Proofs {
-		hashes[i] = a.FileHash
+		names[i] = node.ContractName{TokenID: sub.f.record.ID, FileHash: a.FileHash}
 	}
-	contracts, err := sub.s.store.Contracts(ctx, sub.f.record.ID, hashes)
+	contracts, err := sub.s.store.Contracts(ctx, names)
 	if err != nil {
 		return err
 	}
 	for i, a := range p.job.Proofs {
-		c, ok := contracts[a.FileHash]
+		c, ok := contracts[names[i]]
 		if !ok {
 			continue
 		}

@@ -43,7 +43,9 @@ func TestJobIsAcknowledgedOnlyAfterItsCommit(t *testing.T) {
 	refused := &lineWaiter{words: "cannot commit verdicts", heard: make(chan struct{})}
 	deps := h.deps()
 	deps.Log = slog.New(slog.NewTextHandler(refused, nil))
-	testnode.Background(t, func(ctx context.Context) { must(t, workers.NewVerifier(deps, usual("worker")).Run(ctx)) })
+	testnode.Background(t, func(ctx context.Context) {
+		must(t, workers.NewVerifier(deps, "worker", usual(), wrongAnswers).Run(ctx))
+	})
 
 	server.SetReadOnly(t, true)
 	w := h.submit(t, c)

@@ -66,9 +66,9 @@ func (v *Verifier) collect(b *batch) {
 		return
 	}
 	b.add(first)
-	delay := time.NewTimer(v.opt.CommitDelay)
+	delay := time.NewTimer(v.cfg.CommitDelay)
 	defer delay.Stop()
-	for b.verdicts < v.opt.CommitBatch && (len(v.verified) > 0 || v.inflight.verifying()) {
+	for b.verdicts < v.cfg.CommitBatch && (len(v.verified) > 0 || v.inflight.verifying()) {
 		select {
 		case j, ok := <-v.verified:
 			if !ok {
@@ -111,7 +111,7 @@ func (v *Verifier) waitForQuiet(b *batch) {
 	if len(b.jobs) == 1 {
 		return
 	}
-	delay, quiet := time.NewTimer(v.opt.CommitDelay), time.NewTimer(quietPeriod)
+	delay, quiet := time.NewTimer(v.cfg.CommitDelay), time.NewTimer(quietPeriod)
 	defer delay.Stop()
 	defer quiet.Stop()
 	for b.verdicts < smallBatch {
@@ -213,7 +213,7 @@ func (v *Verifier) apply(ctx context.Context, jobs []verifiedJob) (committedBatc
 	for _, j := range jobs {
 		verdicts = append(verdicts, j.verdicts...)
 	}
-	judged, err := v.store.Commit(ctx, verdicts, v.opt.WrongAnswers)
+	judged, err := v.store.Commit(ctx, verdicts, v.wrongAnswers)
 	if err != nil {
 		return committedBatch{}, err
 	}

@@ -10,7 +10,7 @@ import (
 
 func newCollector() *Verifier {
 	return &Verifier{
-		opt:             VerifierOptions{CommitBatch: 10 * smallBatch, CommitDelay: 5 * quietPeriod},
+		cfg:             Config{CommitBatch: 10 * smallBatch, CommitDelay: 5 * quietPeriod},
 		inflight:        newInflight(1, 1000, 1000, 1),
 		verified:        make(chan verifiedJob, 1000),
 		smallCommitSlot: make(chan struct{}, 1),

@@ -15,7 +15,7 @@ func TestDrainFinishesItsJobs(t *testing.T) {
 		begun, release := make(chan struct{}), make(chan struct{})
 		hold := func([]byte) { close(begun); <-release }
 		h.key.verifying.Store(&hold)
-		end := h.verify(t, usual("worker"))
+		end := h.verify(t, "worker", usual())
 		w := h.submit(t, c)
 		<-begun
 		ended := make(chan struct{})
@@ -36,9 +36,9 @@ func TestDrainGivesJobsBack(t *testing.T) {
 		begun, release := make(chan struct{}, 10), make(chan struct{})
 		hold := func([]byte) { begun <- struct{}{}; <-release }
 		h.key.verifying.Store(&hold)
-		opt := usual("first")
-		opt.Concurrency, opt.DrainTimeout = 1, time.Millisecond
-		end := h.verify(t, opt)
+		cfg := usual()
+		cfg.Concurrency, cfg.DrainTimeout = 1, time.Millisecond
+		end := h.verify(t, "first", cfg)
 		var jobs []waiting
 		for i := range 4 {
 			jobs = append(jobs, h.submit(t, h.takeOne(t, fmt.Sprint("seed ", i))))
@@ -55,7 +55,7 @@ func TestDrainGivesJobsBack(t *testing.T) {
 			t.Errorf("%d heartbeats after the drain timeout", n)
 		}
 		h.key.verifying.Store(nil)
-		h.verify(t, usual("second"))
+		h.verify(t, "second", usual())
 		for _, w := range jobs {
 			w.want(t, node.OK)
 		}

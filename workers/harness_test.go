@@ -99,18 +99,20 @@ func (h *harness) deps() workers.Deps {
 	return deps
 }
 
-func usual(name string) workers.VerifierOptions {
-	return workers.VerifierOptions{
-		Name: name, Concurrency: 2, CommitBatch: 200, CommitDelay: time.Millisecond, JobHardLimit: 10 * time.Second,
-		ClaimIdle: time.Minute, MaxDeliveries: 5, DrainTimeout: 10 * time.Second, WrongAnswers: 3,
+func usual() workers.Config {
+	return workers.Config{
+		Concurrency: 2, CommitBatch: 200, CommitDelay: time.Millisecond, JobHardLimit: 10 * time.Second,
+		ClaimIdle: time.Minute, MaxDeliveries: 5, DrainTimeout: 10 * time.Second,
 	}
 }
 
+const wrongAnswers = 3
+
 // verify runs a verifier.
-func (h *harness) verify(t *testing.T, opt workers.VerifierOptions) (end func()) {
+func (h *harness) verify(t *testing.T, name string, cfg workers.Config) (end func()) {
 	t.Helper()
 	return testnode.Background(t, func(ctx context.Context) {
-		if err := workers.NewVerifier(h.deps(), opt).Run(ctx); err != nil {
+		if err := workers.NewVerifier(h.deps(), name, cfg, wrongAnswers).Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})

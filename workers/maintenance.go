@@ -10,30 +10,21 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// SweeperOptions configure a sweeper. Every field must be set.
-type SweeperOptions struct {
-	Interval  time.Duration // between sweeps
-	CleanEach time.Duration // between calls of Clean
-	PruneEach time.Duration // between calls of Prune
-	Grace     time.Duration // after an expiry, for proofs that are still in the queue
-	Retention time.Duration // of expired contracts
-	Batch     int           // rows in one transaction
-}
-
 // Sweeper subtracts expired contracts from their farmers' totals and deletes
 // old rows. Several sweepers share the work.
 type Sweeper struct {
-	opt     SweeperOptions
-	store   *store.Store
-	log     *slog.Logger
-	now     func() time.Time
-	expired prometheus.Counter
+	cfg       SweepConfig
+	retention time.Duration // of expired contracts
+	store     *store.Store
+	log       *slog.Logger
+	now       func() time.Time
+	expired   prometheus.Counter
 }
 
-// NewSweeper makes a sweeper.
-func NewSweeper(deps Deps, opt SweeperOptions) *Sweeper {
+// NewSweeper makes a sweeper. It keeps expired contracts for retention.
+func NewSweeper(deps Deps, cfg SweepConfig, retention time.Duration) *Sweeper {
 	s := &Sweeper{
-		opt: opt, store: deps.Store, log: deps.Log, now: deps.clock(),
+		cfg: cfg, retention: retention, store: deps.Store, log: deps.Log, now: deps.clock(),
 		expired: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
@@ -50,11 +41,11 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		each time.Duration
 		do   func(context.Context) error
 	}{
-		{"sweep", s.opt.Interval, s.Sweep},
-		{"clean", s.opt.CleanEach, s.Clean},
-		{"prune", s.opt.PruneEach, s.Prune},
+		{"sweep", s.cfg.Interval, s.Sweep},
+		{"clean", time.Minute, s.Clean},
+		{"prune", time.Hour, s.Prune},
 	}
-	for ; ctx.Err() == nil; pause(ctx, s.opt.Interval) {
+	for ; ctx.Err() == nil; pause(ctx, s.cfg.Interval) {
 		for _, duty := range duties {
 			mine, err := s.store.TakeTurn(ctx, duty.name, duty.each, s.now())
 			if err == nil && mine {
@@ -72,21 +63,21 @@ func (s *Sweeper) Run(ctx context.Context) error {
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := s.now()
 	for {
-		n, err := s.store.Expire(ctx, now.Add(-s.opt.Grace), s.opt.Batch)
+		n, err := s.store.Expire(ctx, now.Add(-s.cfg.Grace), s.cfg.Batch)
 		if err != nil {
 			return err
 		}
 		s.expired.Add(float64(n))
-		if n < int64(s.opt.Batch) {
+		if n < int64(s.cfg.Batch) {
 			return nil
 		}
 	}
 }
 
 // Clean deletes the tags of contracts with an accepted proof, contracts that
-// expired longer ago than Retention, and files without a contract.
+// expired longer ago than the retention, and files without a contract.
 func (s *Sweeper) Clean(ctx context.Context) error {
-	cleaned, err := s.store.CleanContracts(ctx, s.opt.Retention, s.now().Add(-s.opt.Grace))
+	cleaned, err := s.store.CleanContracts(ctx, s.retention, s.now().Add(-s.cfg.Grace))
 	if err != nil {
 		return err
 	}
@@ -101,35 +92,29 @@ func (s *Sweeper) Prune(ctx context.Context) error {
 	return err
 }
 
-// RecorderOptions configure a recorder. Every field must be set.
-type RecorderOptions struct {
-	Interval    time.Duration // between calls of Fold
-	BalanceEach time.Duration // between calls of Balance
-	Keep        store.Keep
-}
-
 // Recorder maintains the node's record of its history. The transactions that
 // change farmers write the record; a recorder only folds old entries, and
 // creates the record on a node that is older than it. Several recorders may run,
 // and no entry is lost if none runs.
 type Recorder struct {
-	opt   RecorderOptions
+	cfg   store.RecordConfig
 	store *store.Store
 	log   *slog.Logger
 	now   func() time.Time
 }
 
 // NewRecorder makes a recorder.
-func NewRecorder(deps Deps, opt RecorderOptions) *Recorder {
-	return &Recorder{opt: opt, store: deps.Store, log: deps.Log, now: deps.clock()}
+func NewRecorder(deps Deps, cfg store.RecordConfig) *Recorder {
+	return &Recorder{cfg: cfg, store: deps.Store, log: deps.Log, now: deps.clock()}
 }
 
-// Run maintains the record until ctx ends.
+// Run maintains the record until ctx ends: it folds every minute and balances
+// every hour.
 func (r *Recorder) Run(ctx context.Context) error {
 	var balanced time.Time
-	for ; ctx.Err() == nil; pause(ctx, r.opt.Interval) {
+	for ; ctx.Err() == nil; pause(ctx, time.Minute) {
 		var err error
-		if now := r.now(); now.Sub(balanced) >= r.opt.BalanceEach {
+		if now := r.now(); now.Sub(balanced) >= time.Hour {
 			balanced = now
 			err = r.Balance(ctx)
 		}
@@ -145,7 +130,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 
 // Fold merges old entries into longer steps and deletes the oldest.
 func (r *Recorder) Fold(ctx context.Context) error {
-	return r.store.FoldRecord(ctx, r.now(), r.opt.Keep)
+	return r.store.FoldRecord(ctx, r.now(), r.cfg)
 }
 
 // Balance corrects the record if it differs from the tokens.

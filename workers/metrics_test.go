@@ -19,8 +19,8 @@ func TestMetrics(t *testing.T) {
 		registry.MustRegister(h.Queue.Collector())
 		deps.Registry = registry
 		deps.Registry = registry
-		verifier, stocker := workers.NewVerifier(deps, usual("worker")), workers.NewStocker(deps, stocking())
-		workers.NewSweeper(deps, sweeping())
+		verifier, stocker := workers.NewVerifier(deps, "worker", usual(), wrongAnswers), newStocker(deps)
+		workers.NewSweeper(deps, sweeping, retention)
 		end := testnode.Background(t, func(ctx context.Context) { must(t, verifier.Run(ctx)) })
 		c := h.takeOne(t, "seed")
 		h.submit(t, c).want(t, node.OK)

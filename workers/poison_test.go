@@ -27,7 +27,7 @@ func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 			}
 		}
 		h.key.verifying.Store(&choke)
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		bad := h.takeOne(t, "bad")
 		bad.proof = poison
 		var good []waiting
@@ -55,8 +55,8 @@ func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 // delivery.
 func TestJobThatKillsWorkersBecomesADeadLetter(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		opt := claiming("survivor")
-		opt.MaxDeliveries = 2
+		cfg := claiming()
+		cfg.MaxDeliveries = 2
 		w := h.submit(t, h.takeOne(t, "seed"))
 		h.readJobs(t, 1)
 		second := h.Queue.NewConsumer("dies too", queue.ConsumerOptions{MinIdle: time.Millisecond})
@@ -65,7 +65,7 @@ func TestJobThatKillsWorkersBecomesADeadLetter(t *testing.T) {
 			must(t, err)
 			return len(taken) == 1
 		})
-		h.verify(t, opt)
+		h.verify(t, "survivor", cfg)
 		w.want(t, node.Undecided)
 		h.empty(t)
 		if stats := h.stats(t); stats.DeadLetters != 1 {
@@ -87,7 +87,7 @@ func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 		must(t, client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{test}:jobs", Values: []string{"job", garbage}}).Err())
 	}
 	w := h.submit(t, h.takeOne(t, "seed"))
-	h.verify(t, usual("worker"))
+	h.verify(t, "worker", usual())
 	w.want(t, node.OK)
 	h.empty(t)
 	if stats := h.stats(t); stats.DeadLetters != 4 {
@@ -99,7 +99,7 @@ func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 // farmer's fault, so the worker reaches no verdict.
 func TestFaultOfTheNodeIsNoVerdict(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		good, broken, foreign := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign")
 		for _, spoil := range []struct {
 			contract

@@ -14,12 +14,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-func recording() workers.RecorderOptions {
-	return workers.RecorderOptions{
-		Interval: time.Millisecond, BalanceEach: time.Hour,
-		Keep: store.Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 48 * time.Hour},
-	}
-}
+var recording = store.RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 48 * time.Hour}
 
 // minutes returns how many points the record has in steps of a minute.
 func (h *harness) minutes(t *testing.T) int {
@@ -37,7 +32,7 @@ func TestRecorderRuns(t *testing.T) {
 		}
 		h.Clock.Advance(5 * time.Hour)
 		end := testnode.Background(t, func(ctx context.Context) {
-			if err := workers.NewRecorder(h.deps(), recording()).Run(ctx); err != nil {
+			if err := workers.NewRecorder(h.deps(), recording).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
@@ -59,7 +54,7 @@ func TestRecorderBalances(t *testing.T) {
 		var log bytes.Buffer
 		deps := h.deps()
 		deps.Log = slog.New(slog.NewTextHandler(&log, nil))
-		recorder := workers.NewRecorder(deps, recording())
+		recorder := workers.NewRecorder(deps, recording)
 		h.takeOne(t, "seed")
 		must(t, recorder.Balance(t.Context()))
 		if log.Len() > 0 {

@@ -21,32 +21,31 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// StockerOptions configure a stocker. Every field must be set.
-type StockerOptions struct {
-	Inventory  node.Inventory // for each heartbeat key
-	Encoders   int            // chunks encoded at once
-	Interval   time.Duration  // between checks of a full inventory
-	Lease      time.Duration  // of a reservation that is not renewed
-	Challenges int            // in a Merkle tag
-}
-
 // Stocker keeps the inventory full: it makes files, encodes them, and stores
 // them as chunks for farmers. Any number of stockers share the work: each
 // reserves a place in the inventory before it encodes.
 type Stocker struct {
-	opt     StockerOptions
-	store   *store.Store
-	keys    *keyring.Ring
-	log     *slog.Logger
-	now     func() time.Time
-	stocked prometheus.Counter
-	bytes   prometheus.Counter
+	Interval time.Duration // between checks of a full inventory
+	Lease    time.Duration // of a reservation that is not renewed
+
+	inventory  node.Inventory // for each heartbeat key
+	encoders   int
+	challenges int
+	store      *store.Store
+	keys       *keyring.Ring
+	log        *slog.Logger
+	now        func() time.Time
+	stocked    prometheus.Counter
+	bytes      prometheus.Counter
 }
 
-// NewStocker makes a stocker.
-func NewStocker(deps Deps, opt StockerOptions) *Stocker {
+// NewStocker makes a stocker that encodes as many chunks at once as it has
+// encoders. A Merkle tag gets this number of challenges.
+func NewStocker(deps Deps, inventory node.Inventory, encoders, challenges int) *Stocker {
 	s := &Stocker{
-		opt: opt, store: deps.Store, keys: deps.Keys, log: deps.Log, now: deps.clock(),
+		Interval: time.Second, Lease: time.Minute,
+		inventory: inventory, encoders: encoders, challenges: challenges,
+		store: deps.Store, keys: deps.Keys, log: deps.Log, now: deps.clock(),
 		stocked: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_total",
 			Help: "Chunks encoded and added to the inventory.",
@@ -63,7 +62,7 @@ func NewStocker(deps Deps, opt StockerOptions) *Stocker {
 // Run keeps the inventory full until ctx ends.
 func (s *Stocker) Run(ctx context.Context) error {
 	var encoders sync.WaitGroup
-	for range s.opt.Encoders {
+	for range s.encoders {
 		encoders.Go(func() {
 			for ctx.Err() == nil {
 				size, err := s.StockOne(ctx)
@@ -71,7 +70,7 @@ func (s *Stocker) Run(ctx context.Context) error {
 					s.log.Warn("cannot stock the inventory", "error", err)
 				}
 				if err != nil || size == 0 {
-					pause(ctx, s.opt.Interval)
+					pause(ctx, s.Interval)
 				}
 			}
 		})
@@ -84,7 +83,7 @@ func (s *Stocker) Run(ctx context.Context) error {
 // returns its size; 0 if all are full.
 func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	for _, key := range s.keys.All() {
-		place, ok, err := s.store.Reserve(ctx, key.ID, s.opt.Inventory, s.opt.Lease, s.now())
+		place, ok, err := s.store.Reserve(ctx, key.ID, s.inventory, s.Lease, s.now())
 		if err != nil {
 			return 0, err
 		}
@@ -117,11 +116,11 @@ func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work f
 	defer renewing.Wait()
 	renewing.Go(func() {
 		for {
-			pause(ctx, s.opt.Lease/3)
+			pause(ctx, s.Lease/3)
 			if ctx.Err() != nil {
 				return
 			}
-			if err := s.store.ExtendLease(ctx, place.ID, s.opt.Lease, s.now()); err != nil {
+			if err := s.store.ExtendLease(ctx, place.ID, s.Lease, s.now()); err != nil {
 				cancel(fmt.Errorf("lost the place in the inventory: %w", err))
 				return
 			}
@@ -159,7 +158,7 @@ func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (stor
 
 	var tag bytes.Buffer
 	content := sha256.New()
-	options := heartbeat.EncodeOptions{Challenges: s.opt.Challenges, Content: content}
+	options := heartbeat.EncodeOptions{Challenges: s.challenges, Content: content}
 	state, err := key.Encode(ctx, filestream.New(seed, size), size, &tag, options)
 	if err != nil {
 		return store.NewChunk{}, err

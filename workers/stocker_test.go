@@ -14,11 +14,12 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-func stocking() workers.StockerOptions {
-	return workers.StockerOptions{
-		Inventory: node.Inventory{MinSize: 64, MaxSize: 512, TotalSize: 10*960 + 500, Base: 2},
-		Encoders:  2, Interval: 5 * time.Millisecond, Lease: time.Minute, Challenges: 4,
-	}
+var stocking = node.Inventory{MinSize: 64, MaxSize: 512, TotalSize: 10*960 + 500, Base: 2}
+
+func newStocker(deps workers.Deps) *workers.Stocker {
+	s := workers.NewStocker(deps, stocking, 2, 4)
+	s.Interval = 5 * time.Millisecond
+	return s
 }
 
 var errEncoder = errors.New("no encoder today")
@@ -38,10 +39,9 @@ func (h *harness) inventory(t *testing.T) map[int64]int64 {
 // equally, and never make a chunk too many.
 func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		opt := stocking()
 		full := map[int64]int64{64: 10, 128: 10, 256: 10, 512: 10}
 		for range 3 {
-			testnode.Background(t, func(ctx context.Context) { must(t, workers.NewStocker(h.deps(), opt).Run(ctx)) })
+			testnode.Background(t, func(ctx context.Context) { must(t, newStocker(h.deps()).Run(ctx)) })
 		}
 		look := func() bool {
 			var bytes int64
@@ -49,7 +49,7 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 			for size, n := range counts {
 				bytes += size * n
 			}
-			if bytes > opt.Inventory.TotalSize {
+			if bytes > stocking.TotalSize {
 				t.Fatalf("%d bytes in the inventory: %v", bytes, counts)
 			}
 			return maps.Equal(counts, full)
@@ -67,14 +67,14 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 // tests make.
 func TestStockedChunkCanBeProven(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		size, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context())
+		size, err := newStocker(h.deps()).StockOne(t.Context())
 		must(t, err)
 		if size != 64 {
 			t.Fatalf("a chunk of %d bytes, want one of the smallest", size)
 		}
 		handed, err := h.Store.HandOut(t.Context(), h.token, size, store.HandOutLimits{Contracts: 1}, interval, h.Now())
 		must(t, err)
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		h.submit(t, h.proveHanded(t, handed[0])).want(t, node.OK)
 	})
 }
@@ -83,9 +83,6 @@ func TestStockedChunkCanBeProven(t *testing.T) {
 // it. It must not add its chunk.
 func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		opt := stocking()
-		opt.Inventory = node.Inventory{MinSize: 64, MaxSize: 64, TotalSize: 64, Base: 2}
-		opt.Lease = 50 * time.Millisecond // checked after every third of it
 		var once sync.Once
 		sleepy := func(ctx context.Context) (err error) {
 			once.Do(func() {
@@ -96,7 +93,8 @@ func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 			return err
 		}
 		h.key.encoding.Store(&sleepy)
-		stocker := workers.NewStocker(h.deps(), opt)
+		stocker := workers.NewStocker(h.deps(), node.Inventory{MinSize: 64, MaxSize: 64, TotalSize: 64, Base: 2}, 2, 4)
+		stocker.Lease = 50 * time.Millisecond // checked after every third of it
 		if _, err := stocker.StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
@@ -118,7 +116,7 @@ func TestChunkAfterTheLeaseIsNotAdded(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		slow := func(context.Context) error { h.Clock.Advance(time.Hour); return nil }
 		h.key.encoding.Store(&slow)
-		if _, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
+		if _, err := newStocker(h.deps()).StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
 		if counts := h.inventory(t); len(counts) != 0 {
@@ -132,12 +130,12 @@ func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		fail := func(context.Context) error { return errEncoder }
 		h.key.encoding.Store(&fail)
-		if _, err := workers.NewStocker(h.deps(), stocking()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
+		if _, err := newStocker(h.deps()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
 			t.Errorf("%v, want %v", err, errEncoder)
 		}
-		counts, err := h.Store.InventoryCounts(t.Context(), h.Keys.Current().ID, h.Now())
-		if err != nil || len(counts) != 0 {
-			t.Errorf("%v is reserved, %v", counts, err)
+		cleaned, err := h.Store.Clean(t.Context(), retention, h.Now().Add(time.Hour)) // after every lease
+		if err != nil || cleaned.Reservations != 0 || len(h.inventory(t)) != 0 {
+			t.Errorf("%d places are reserved, %v", cleaned.Reservations, err)
 		}
 	})
 }

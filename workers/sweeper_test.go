@@ -11,11 +11,9 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-func sweeping() workers.SweeperOptions {
-	return workers.SweeperOptions{
-		Interval: time.Millisecond, CleanEach: time.Minute, PruneEach: time.Hour, Grace: time.Minute, Retention: 24 * time.Hour, Batch: 3,
-	}
-}
+var sweeping = workers.SweepConfig{Interval: time.Millisecond, Grace: time.Minute, Batch: 3}
+
+const retention = 24 * time.Hour
 
 // swept is what a sweep changes.
 type swept struct {
@@ -28,15 +26,15 @@ func (h *harness) swept(t *testing.T, first contract) swept {
 	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // the stored counts
 	must(t, err)
 	s := swept{contracts: f.Contracts, size: f.Size}
-	known, err := h.Store.Contracts(t.Context(), h.token.ID, []node.FileHash{first.hash})
+	known, err := h.Store.Contracts(t.Context(), []node.ContractName{h.named(first.hash)})
 	must(t, err)
-	_, s.files = known[first.hash]
+	s.files = len(known) == 1
 	return s
 }
 
 func TestSweep(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		sweeper := workers.NewSweeper(h.deps(), sweeping())
+		sweeper := workers.NewSweeper(h.deps(), sweeping, retention)
 		first := h.takeOne(t, "0")
 		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} { // more than one batch
 			h.takeOne(t, seed)
@@ -72,14 +70,14 @@ func TestVerdictAfterTheSweep(t *testing.T) {
 		c := h.takeOne(t, "seed")
 		h.Clock.Advance(interval - time.Second)
 		w := h.submit(t, c)
-		opt := sweeping()
-		opt.Grace = 0
+		atOnce := sweeping
+		atOnce.Grace = 0
 		h.Clock.Advance(2 * time.Second)
-		must(t, workers.NewSweeper(h.deps(), opt).Sweep(t.Context()))
+		must(t, workers.NewSweeper(h.deps(), atOnce, retention).Sweep(t.Context()))
 		if got := h.swept(t, c); got.contracts != 0 {
 			t.Fatalf("%+v: the sweeper did not run first", got)
 		}
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		w.want(t, node.OK)
 		if got, want := h.swept(t, c), (swept{1, 100, true}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
@@ -96,7 +94,7 @@ func TestConcurrentSweepersCountOnce(t *testing.T) {
 		h.Clock.Advance(2 * interval)
 		var sweepers sync.WaitGroup
 		for range 4 {
-			sweeper := workers.NewSweeper(h.deps(), sweeping())
+			sweeper := workers.NewSweeper(h.deps(), sweeping, retention)
 			sweepers.Go(func() {
 				if err := sweeper.Sweep(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
@@ -114,7 +112,7 @@ func TestSweeperRuns(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		first := h.takeOne(t, "seed")
 		end := testnode.Background(t, func(ctx context.Context) {
-			if err := workers.NewSweeper(h.deps(), sweeping()).Run(ctx); err != nil {
+			if err := workers.NewSweeper(h.deps(), sweeping, retention).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -14,19 +15,6 @@ import (
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/store"
 )
-
-// VerifierOptions configure a verifier. Every field must be set.
-type VerifierOptions struct {
-	Name          string // of the consumer: the pod's name
-	Concurrency   int    // proofs verified at once
-	CommitBatch   int    // verdicts in one transaction
-	CommitDelay   time.Duration
-	JobHardLimit  time.Duration
-	ClaimIdle     time.Duration
-	MaxDeliveries int
-	DrainTimeout  time.Duration
-	WrongAnswers  int
-}
 
 const (
 	// proofsPerCPU and jobsPerCPU are the limits of inflight for each verifying
@@ -44,15 +32,16 @@ const (
 
 // Verifier judges the proofs that come through the queue.
 type Verifier struct {
-	opt       VerifierOptions
-	store     *store.Store
-	contracts *contracts.Reader
-	queue     *queue.Queue
-	keys      *keyring.Ring
-	log       *slog.Logger
-	metrics   *verifierMetrics
-	consumer  *queue.Consumer
-	now       func() time.Time
+	cfg          Config // Concurrency is positive
+	wrongAnswers int
+	store        *store.Store
+	contracts    *contracts.Reader
+	queue        *queue.Queue
+	keys         *keyring.Ring
+	log          *slog.Logger
+	metrics      *verifierMetrics
+	consumer     *queue.Consumer
+	now          func() time.Time
 
 	inflight        *inflight
 	jobs            chan []queue.Delivery // lookup batches
@@ -62,23 +51,28 @@ type Verifier struct {
 	committed       chan committedBatch
 }
 
-// NewVerifier makes a verifier. It reads jobs while Run runs.
-func NewVerifier(deps Deps, opt VerifierOptions) *Verifier {
-	jobs := jobsPerCPU * opt.Concurrency
+// NewVerifier makes a verifier. It reads jobs while Run runs. name is that of its
+// consumer; wrongAnswers is how many a contract allows.
+func NewVerifier(deps Deps, name string, cfg Config, wrongAnswers int) *Verifier {
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = runtime.GOMAXPROCS(0)
+	}
+	jobs := jobsPerCPU * cfg.Concurrency
 	return &Verifier{
-		opt:       opt,
-		store:     deps.Store,
-		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
-		queue:     deps.Queue,
-		keys:      deps.Keys,
-		log:       deps.Log,
-		metrics:   newVerifierMetrics(deps.Registry),
-		consumer: deps.Queue.NewConsumer(opt.Name, queue.ConsumerOptions{
-			MinIdle:       opt.ClaimIdle,
-			MaxDeliveries: int64(opt.MaxDeliveries),
+		cfg:          cfg,
+		wrongAnswers: wrongAnswers,
+		store:        deps.Store,
+		contracts:    contracts.NewReader(deps.Redis, deps.Store, deps.Log),
+		queue:        deps.Queue,
+		keys:         deps.Keys,
+		log:          deps.Log,
+		metrics:      newVerifierMetrics(deps.Registry),
+		consumer: deps.Queue.NewConsumer(name, queue.ConsumerOptions{
+			MinIdle:       cfg.ClaimIdle,
+			MaxDeliveries: int64(cfg.MaxDeliveries),
 		}),
 		now:             deps.clock(),
-		inflight:        newInflight(opt.Concurrency, proofsPerCPU*opt.Concurrency, jobs, usualJob),
+		inflight:        newInflight(cfg.Concurrency, proofsPerCPU*cfg.Concurrency, jobs, usualJob),
 		jobs:            make(chan []queue.Delivery, jobs),
 		verified:        make(chan verifiedJob, jobs),
 		smallCommitSlot: make(chan struct{}, 1),
@@ -94,7 +88,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	defer abandon()
 
 	var verifying, committing, finishing sync.WaitGroup
-	for range v.opt.Concurrency {
+	for range v.cfg.Concurrency {
 		verifying.Go(func() { v.verifyJobs(work) })
 	}
 	for range committers {
@@ -104,7 +98,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 
 	v.read(ctx)
 
-	drain := time.AfterFunc(v.opt.DrainTimeout, abandon)
+	drain := time.AfterFunc(v.cfg.DrainTimeout, abandon)
 	defer drain.Stop()
 	close(v.jobs)
 	verifying.Wait()
@@ -117,7 +111,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 
 // read reads jobs from the queue, as many as there is room for, until ctx ends.
 func (v *Verifier) read(ctx context.Context) {
-	claimTicker := time.NewTicker(v.opt.ClaimIdle / 2)
+	claimTicker := time.NewTicker(v.cfg.ClaimIdle / 2)
 	defer claimTicker.Stop()
 	claim := true // at the start: an earlier worker may have died
 	for {
@@ -137,7 +131,7 @@ func (v *Verifier) read(ctx context.Context) {
 		if claim {
 			deliveries, err = v.consumer.Reclaim(ctx, room)
 			claim = false
-			claimTicker.Reset(v.opt.ClaimIdle / 2)
+			claimTicker.Reset(v.cfg.ClaimIdle / 2)
 		}
 		if err == nil && len(deliveries) == 0 {
 			deliveries, err = v.consumer.Read(ctx, room)
@@ -161,7 +155,7 @@ func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue
 	for _, d := range deliveries {
 		proofs += weight(d)
 	}
-	share := min(lookupProofs, (proofs+v.opt.Concurrency-1)/v.opt.Concurrency)
+	share := min(lookupProofs, (proofs+v.cfg.Concurrency-1)/v.cfg.Concurrency)
 	for len(deliveries) > 0 {
 		n, sum := 1, weight(deliveries[0])
 		for n < len(deliveries) && sum+weight(deliveries[n]) <= share {

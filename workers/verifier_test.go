@@ -29,15 +29,15 @@ func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 
 // claiming returns options of a verifier that takes over the jobs of other workers
 // at once.
-func claiming(name string) workers.VerifierOptions {
-	opt := usual(name)
-	opt.ClaimIdle = time.Millisecond
-	return opt
+func claiming() workers.Config {
+	cfg := usual()
+	cfg.ClaimIdle = time.Millisecond
+	return cfg
 }
 
 func TestVerdicts(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		right, wrong, late := h.takeOne(t, "right"), h.takeOne(t, "wrong"), h.takeOne(t, "late")
 		wrong.proof = []byte("wrong")
 		unknown := contract{node.FileHash{1}, right.proof}
@@ -65,7 +65,7 @@ func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 		w := h.submit(t, c)
 		h.readJobs(t, 1)
 		h.commit(t, c)
-		h.verify(t, claiming("second"))
+		h.verify(t, "second", claiming())
 		w.want(t, node.OKAgain)
 		h.empty(t)
 		if n := h.heartbeats(t); n != 1 {
@@ -80,7 +80,7 @@ func TestRedeliveryBeforeTheCommit(t *testing.T) {
 		c := h.takeOne(t, "seed")
 		w := h.submit(t, c)
 		h.readJobs(t, 1)
-		h.verify(t, claiming("second"))
+		h.verify(t, "second", claiming())
 		w.want(t, node.OK)
 		// The first worker was only paused. It commits its verdict late.
 		if outcome := h.tryCommit(t, c); outcome != node.OKAgain {
@@ -100,12 +100,17 @@ func (h *harness) commit(t *testing.T, c contract) {
 	}
 }
 
+// named returns the name of the token's contract for a file.
+func (h *harness) named(hash node.FileHash) node.ContractName {
+	return node.ContractName{TokenID: h.token.ID, FileHash: hash}
+}
+
 // contractNow reads the token's contract for a file.
 func (h *harness) contractNow(t *testing.T, hash node.FileHash) node.Contract {
 	t.Helper()
-	found, err := h.Store.Contracts(t.Context(), h.token.ID, []node.FileHash{hash})
+	found, err := h.Store.Contracts(t.Context(), []node.ContractName{h.named(hash)})
 	must(t, err)
-	return found[hash]
+	return found[h.named(hash)]
 }
 
 func (h *harness) tryCommit(t *testing.T, c contract) node.Outcome {
@@ -126,7 +131,7 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 		wrong := contract{c.hash, []byte("wrong")}
 		right, bad := h.submit(t, c), h.submit(t, wrong)
 		h.Clock.Advance(20 * time.Second)
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		right.want(t, node.Undecided)
 		bad.want(t, node.Undecided)
 		h.empty(t)
@@ -147,7 +152,7 @@ func TestJobsThatBecomeLateInFlightAreNeverJudged(t *testing.T) {
 		c := h.takeOne(t, "seed")
 		slow := func([]byte) { h.Clock.Advance(20 * time.Second) }
 		h.key.verifying.Store(&slow)
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		h.submit(t, contract{c.hash, []byte("wrong")}).want(t, node.Undecided)
 		h.submit(t, c).want(t, node.Undecided)
 		record := h.contractNow(t, c.hash)
@@ -164,7 +169,7 @@ func TestProofReceivedInTimeIsAccepted(t *testing.T) {
 		h.Clock.Advance(interval - time.Microsecond)
 		w := h.submit(t, c)
 		h.Clock.Advance(10 * time.Second)
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		w.want(t, node.OK)
 	})
 }
@@ -184,7 +189,7 @@ func TestStaleCopyDoesNotReject(t *testing.T) {
 			spoil(&stale)
 			must(t, h.Redis.Contracts().Forget(t.Context(), node.ContractName{TokenID: h.token.ID, FileHash: c.hash}))
 			must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{stale}))
-			end := h.verify(t, usual("worker "+name))
+			end := h.verify(t, "worker "+name, usual())
 			reply := h.submit(t, c)
 			select {
 			case r := <-reply.reply:
@@ -203,7 +208,7 @@ func TestStaleCopyDoesNotReject(t *testing.T) {
 // reads it again. A copy of another contract equals its record.
 func TestCopiesAfterVerdicts(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		h.verify(t, usual("worker"))
+		h.verify(t, "worker", usual())
 		right, wrong := h.takeOne(t, "right"), h.takeOne(t, "wrong")
 		wrong.proof = []byte("wrong")
 		copies := func() []*node.Contract {
@@ -245,7 +250,7 @@ func TestWorkersShareTheQueue(t *testing.T) {
 			contracts = append(contracts, h.takeOne(t, fmt.Sprint("seed ", i)))
 		}
 		for i := range 3 {
-			h.verify(t, usual(fmt.Sprint("worker ", i)))
+			h.verify(t, fmt.Sprint("worker ", i), usual())
 		}
 		for _, batch := range slices.Collect(slices.Chunk(contracts, 3)) {
 			jobs = append(jobs, h.submit(t, batch...), h.submit(t, batch...))

@@ -98,14 +98,14 @@ func proofsOf(jobs []queue.Delivery) []proof {
 
 // readContracts returns the contract of each proof.
 func (v *Verifier) readContracts(ctx context.Context, proofs []proof) ([]*node.Contract, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.opt.JobHardLimit)
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.JobHardLimit)
 	defer cancel()
 	names := make([]node.ContractName, len(proofs))
 	for i, p := range proofs {
 		names[i] = p.contract
 	}
 	return v.contracts.Read(ctx, names, func(i int, c *node.Contract) bool {
-		outcome, decided := c.Decided(proofs[i].digest, proofs[i].received, v.opt.WrongAnswers)
+		outcome, decided := c.Decided(proofs[i].digest, proofs[i].received, v.wrongAnswers)
 		return decided && !outcome.Accepted()
 	})
 }
@@ -127,7 +127,7 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery, proofs []proof,
 	}
 	job.verdicts, job.at = make([]store.Verdict, 0, len(proofs)), make([]int, 0, len(proofs))
 	for i, p := range proofs {
-		if v.now().Sub(start) > v.opt.JobHardLimit || ctx.Err() != nil {
+		if v.now().Sub(start) > v.cfg.JobHardLimit || ctx.Err() != nil {
 			break
 		}
 		v.verifyProof(&job, i, p, contracts[i])
@@ -144,7 +144,7 @@ func (v *Verifier) verifyProof(job *verifiedJob, i int, p proof, c *node.Contrac
 		job.outcomes[i] = node.ContractNotFound
 		return
 	}
-	outcome, decided := c.Decided(p.digest, p.received, v.opt.WrongAnswers)
+	outcome, decided := c.Decided(p.digest, p.received, v.wrongAnswers)
 	if decided {
 		job.outcomes[i] = outcome
 		return

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCompletion requests completions as a shell's script does.
+// TestCompletion asks as the shells' scripts do.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -31,8 +31,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestUsageErrorsPointToHelp checks that the error for a wrong flag or argument
-// names the help.
+// TestUsageErrorsPointToHelp holds that whoever mistypes is told where to look.
 func TestUsageErrorsPointToHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"standalone --dmo 3", "standalone --demo x", "farm", "chunks generate", "heartbeat new --typ Merkle"} {

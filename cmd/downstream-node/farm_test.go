@@ -41,7 +41,7 @@ func runFarm(t *testing.T, node http.Handler, args ...string) (log string, err e
 	return stderr.String(), err
 }
 
-// emptyNode registers tokens and has no chunks.
+// emptyNode gives a token and has nothing to store.
 var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.URL.Path, "/chunk/") {
 		io.WriteString(w, `{"chunks": []}`)
@@ -50,7 +50,7 @@ var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, `{"token": "000102030405060708090a0b0c0d0e0f", "type": "Merkle", "heartbeat": {"key": "", "check_fraction": null}}`)
 })
 
-// TestFarmAlone checks that two farmers cannot use the same directory.
+// TestFarmAlone holds that two farmers do not take the same contracts for theirs.
 func TestFarmAlone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "farm")
@@ -60,7 +60,7 @@ func TestFarmAlone(t *testing.T) {
 	}
 	defer unlock()
 	if _, err := runFarm(t, emptyNode, "--address", farmAddress, "--size", "10MiB", "--dir", dir); err == nil || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("a second farmer: %v", err)
+		t.Errorf("beside another: %v", err)
 	}
 }
 
@@ -117,14 +117,14 @@ func TestFarmSaysWhatToDo(t *testing.T) {
 			t.Parallel()
 			log, err := runFarm(t, tt.node, append([]string{"--dir", t.TempDir()}, tt.args...)...)
 			if err == nil {
-				t.Fatal("the command returned no error")
+				t.Fatal("no error")
 			}
 			if strings.Contains(log, "farming") {
 				t.Errorf("nobody joined, and the log says\n%s", log)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q does not contain %q", err, want)
+					t.Errorf("error %q does not tell of %q", err, want)
 				}
 			}
 		})
@@ -141,7 +141,7 @@ func TestFarmAdviceOnAnUnreachableNode(t *testing.T) {
 	err = farming{node: "http://127.0.0.1:1"}.advise(err)
 	for _, want := range []string{"http://127.0.0.1:1", "refused", "running"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not contain %q", err, want)
+			t.Errorf("error %q does not tell of %q", err, want)
 		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestFlagsAreDescribed checks that the help names the value of each flag by one
-// word. pflag takes a text in backquotes for that name.
-func TestFlagsAreDescribed(t *testing.T) {
+// TestFlagsAreTold holds that help names a flag's value by one word. A text in
+// backquotes would be taken for that name.
+func TestFlagsAreTold(t *testing.T) {
 	t.Parallel()
 	told := 0
 	var look func(*cobra.Command)
@@ -27,6 +27,6 @@ func TestFlagsAreDescribed(t *testing.T) {
 	}
 	look(newRootCommand())
 	if told < 20 {
-		t.Errorf("only %d flags were checked", told)
+		t.Errorf("only %d flags were looked at", told)
 	}
 }

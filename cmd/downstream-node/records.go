@@ -38,7 +38,7 @@ func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.
 
 // onStore is withStore for a configuration that is loaded.
 func onStore(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
-	st, err := app.OpenStore(ctx, cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
+	st, err := store.Open(cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
 	if err != nil {
 		return err
 	}

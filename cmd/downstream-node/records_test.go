@@ -15,27 +15,27 @@ import (
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
-// shell is a place to run commands: a configuration, a database and a heartbeat
-// key.
-type shell struct {
+// office is a place to give commands in: a configuration, a database and a
+// heartbeat key.
+type office struct {
 	t      *testing.T
 	config string
 	dir    string
 }
 
-func openShell(t *testing.T) shell {
+func openOffice(t *testing.T) office {
 	t.Helper()
 	dir := t.TempDir()
 	key := filepath.Join(dir, "heartbeat.json")
 	if _, err := keyring.LoadOrCreate(key, heartbeat.Merkle, 0.01); err != nil {
 		t.Fatal(err)
 	}
-	o := shell{t: t, dir: dir, config: filepath.Join(dir, "node.yaml")}
+	o := office{t: t, dir: dir, config: filepath.Join(dir, "node.yaml")}
 	o.write("node.yaml", "database: {path: "+filepath.Join(dir, "node.db")+"}\nheartbeat: {keyFiles: ["+key+"]}\n")
 	return o
 }
 
-func (o shell) write(name, content string) string {
+func (o office) write(name, content string) string {
 	o.t.Helper()
 	path := filepath.Join(o.dir, name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -44,8 +44,8 @@ func (o shell) write(name, content string) string {
 	return path
 }
 
-// run runs a command, and returns its exit status and output.
-func (o shell) run(args ...string) (status int, printed string) {
+// run gives a command, and returns its exit status and what it printed.
+func (o office) run(args ...string) (status int, printed string) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
 	root := newRootCommand()
@@ -59,7 +59,7 @@ func (o shell) run(args ...string) (status int, printed string) {
 
 func TestCommandsOnTheRecords(t *testing.T) {
 	t.Parallel()
-	o := openShell(t)
+	o := openOffice(t)
 	const (
 		first  = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 		second = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"
@@ -74,7 +74,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		prints string
 	}{
 		{"chunks list", 1, "run `downstream-node db migrate`"},
-		// The command checks its arguments before it opens the database.
+		// What is wrong with an argument is said before anything about the database.
 		{"whitelist load " + broken, 1, broken + `: whitelist: line 3: "nobody": `},
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"whitelist load " + o.dir, 1, o.dir + " is not a file"},
@@ -119,11 +119,11 @@ func TestCommandsOnTheRecords(t *testing.T) {
 	}
 }
 
-// TestMigrateChecksTheKey checks that migrate reports a database whose contracts
-// belong to another key, before any process starts on it.
-func TestMigrateChecksTheKey(t *testing.T) {
+// TestMigrateHoldsTheKeyAgainstTheDatabase holds that a database with another
+// key's contracts is told of before anything starts on it.
+func TestMigrateHoldsTheKeyAgainstTheDatabase(t *testing.T) {
 	t.Parallel()
-	o := openShell(t)
+	o := openOffice(t)
 	if status, printed := o.run("db", "migrate"); status != 0 {
 		t.Fatal(printed)
 	}

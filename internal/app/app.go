@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 		a.Now = time.Now
 	}
 	var err error
-	if a.Store, err = OpenStore(ctx, cfg.Database, log); err != nil {
+	if a.Store, err = store.Open(cfg.Database, log); err != nil {
 		return nil, err
 	}
 	if a.Redis, err = a.openRedis(); err != nil {
@@ -88,19 +88,6 @@ func (a *App) Close() {
 	if err := errors.Join(a.Geo.Close(), a.Redis.Close(), a.Store.Close()); err != nil {
 		a.Log.Warn("closing", "error", err)
 	}
-}
-
-// OpenStore opens the records alone.
-func OpenStore(ctx context.Context, cfg store.Config, log *slog.Logger) (*store.Store, error) {
-	return store.Open(ctx, store.Options{
-		Driver:      cfg.Driver,
-		DSN:         string(cfg.DSN),
-		Path:        cfg.Path,
-		MaxOpen:     cfg.MaxOpen,
-		MaxIdle:     cfg.MaxIdle,
-		MaxLifetime: cfg.ConnLifetime,
-		Logger:      log,
-	})
 }
 
 func (a *App) openRedis() (*redisdb.DB, error) {

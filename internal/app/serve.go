@@ -9,12 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/node"
-	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
 
@@ -154,51 +152,20 @@ func (a *App) Workers(name string) []Service {
 	c, deps := a.Config, a.WorkerDeps()
 	var services []Service
 	if c.Worker.Duties.Sweep {
-		sweeper := workers.NewSweeper(deps, workers.SweeperOptions{
-			Interval:  c.Sweep.Interval,
-			CleanEach: time.Minute,
-			PruneEach: time.Hour,
-			Grace:     c.Sweep.Grace,
-			Retention: c.Contracts.Retention,
-			Batch:     c.Sweep.Batch,
-		})
-		recorder := workers.NewRecorder(deps, workers.RecorderOptions{
-			Interval:    time.Minute,
-			BalanceEach: time.Hour,
-			Keep:        store.Keep{Minutes: c.Record.Minutes, Hours: c.Record.Hours, Days: c.Record.FarmerDays},
-		})
-		services = append(services, Service{"sweeper", sweeper.Run}, Service{"recorder", recorder.Run})
+		services = append(services,
+			Service{"sweeper", workers.NewSweeper(deps, c.Sweep, c.Contracts.Retention).Run},
+			Service{"recorder", workers.NewRecorder(deps, c.Record).Run})
 	}
 	if c.Worker.Duties.Stock {
 		services = append(services, Service{"stocker", a.NewStocker(c.Inventory.Inventory()).Run})
 	}
 	if c.Worker.Duties.Verify {
-		concurrency := c.Worker.Concurrency
-		if concurrency == 0 {
-			concurrency = runtime.GOMAXPROCS(0)
-		}
-		services = append(services, Service{"verifier", workers.NewVerifier(deps, workers.VerifierOptions{
-			Name:          name,
-			Concurrency:   concurrency,
-			CommitBatch:   c.Worker.CommitBatch,
-			CommitDelay:   c.Worker.CommitDelay,
-			JobHardLimit:  c.Worker.JobHardLimit,
-			ClaimIdle:     c.Worker.ClaimIdle,
-			MaxDeliveries: c.Worker.MaxDeliveries,
-			DrainTimeout:  c.Worker.DrainTimeout,
-			WrongAnswers:  c.Contracts.WrongAnswers,
-		}).Run})
+		services = append(services, Service{"verifier", workers.NewVerifier(deps, name, c.Worker, c.Contracts.WrongAnswers).Run})
 	}
 	return services
 }
 
 // NewStocker makes the stocker of an inventory.
 func (a *App) NewStocker(inventory node.Inventory) *workers.Stocker {
-	return workers.NewStocker(a.WorkerDeps(), workers.StockerOptions{
-		Inventory:  inventory,
-		Encoders:   a.Config.Inventory.Encoders,
-		Interval:   time.Second,
-		Lease:      time.Minute,
-		Challenges: a.Config.Heartbeat.Challenges,
-	})
+	return workers.NewStocker(a.WorkerDeps(), inventory, a.Config.Inventory.Encoders, a.Config.Heartbeat.Challenges)
 }

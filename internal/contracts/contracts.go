@@ -49,7 +49,7 @@ func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects fu
 	if len(missing) == 0 {
 		return contracts, nil
 	}
-	read, err := r.store.ContractsNamed(ctx, missing)
+	read, err := r.store.Contracts(ctx, missing)
 	if err != nil {
 		return nil, err
 	}

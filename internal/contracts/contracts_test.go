@@ -34,23 +34,26 @@ func onEach(t *testing.T, test func(*testing.T, *aNode)) {
 		t.Parallel()
 		db, err := redisdb.Embedded(redisdb.Options{Namespace: "test"})
 		must(t, err)
-		test(t, open(t, store.Options{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}, db))
+		cfg := config.Default[store.Config]()
+		cfg.Path = filepath.Join(t.TempDir(), "node.db")
+		test(t, open(t, cfg, db))
 	})
 	t.Run("servers", func(t *testing.T) {
 		t.Parallel()
 		db, err := redisdb.Open(redisdb.Options{Namespace: "test", Config: redisdb.Config{URL: config.Secret(testenv.NewRedis(t))}})
 		must(t, err)
-		test(t, open(t, store.Options{Driver: store.MySQL, DSN: testenv.NewDatabase(t)}, db))
+		cfg := config.Default[store.Config]()
+		cfg.Driver, cfg.DSN = store.MySQL, config.Secret(testenv.NewDatabase(t))
+		test(t, open(t, cfg, db))
 	})
 }
 
 // open opens a node with two contracts.
-func open(t *testing.T, opt store.Options, db *redisdb.DB) *aNode {
+func open(t *testing.T, cfg store.Config, db *redisdb.DB) *aNode {
 	t.Helper()
 	t.Cleanup(func() { db.Close() })
 	log := slog.New(slog.DiscardHandler)
-	opt.Logger = log
-	st, err := store.Open(t.Context(), opt)
+	st, err := store.Open(cfg, log)
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	must(t, st.Migrate(t.Context()))
@@ -84,7 +87,7 @@ func rejectOld(_ int, c *node.Contract) bool { return string(c.State) == "old" }
 // cache puts a copy of a contract into the cache whose State is "old".
 func (n *aNode) cache(t *testing.T, name node.ContractName) {
 	t.Helper()
-	found, err := n.store.ContractsNamed(t.Context(), []node.ContractName{name})
+	found, err := n.store.Contracts(t.Context(), []node.ContractName{name})
 	must(t, err)
 	c := found[name]
 	c.State = []byte("old")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
@@ -33,11 +34,12 @@ func newKey(t *testing.T) heartbeat.Heartbeat {
 func onEach(t *testing.T, test func(t *testing.T, st *store.Store)) {
 	t.Helper()
 	testenv.OnEach(t, []string{store.SQLite, store.MySQL}, func(t *testing.T, driver string) {
-		opt := store.Options{Driver: driver, Path: filepath.Join(t.TempDir(), "node.db"), Logger: slog.New(slog.DiscardHandler)}
+		cfg := config.Default[store.Config]()
+		cfg.Driver, cfg.Path = driver, filepath.Join(t.TempDir(), "node.db")
 		if driver == store.MySQL {
-			opt.DSN = testenv.NewDatabase(t)
+			cfg.DSN = config.Secret(testenv.NewDatabase(t))
 		}
-		st, err := store.Open(t.Context(), opt)
+		st, err := store.Open(cfg, slog.New(slog.DiscardHandler))
 		must(t, err)
 		t.Cleanup(func() { st.Close() })
 		must(t, st.Migrate(t.Context()))

@@ -26,7 +26,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, opt Options) *fixture {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")})
+	st, err := store.Open(store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "node.db")}, slog.Default())
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	must(t, st.Migrate(t.Context()))

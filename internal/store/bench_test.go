@@ -16,7 +16,7 @@ const (
 )
 
 // fill makes files, without tags, and returns their rows.
-func (f *fixture) fill(b *testing.B, n int) []*fileRow {
+func (f *fixture) fill(b *testing.B, n int) []fileRow {
 	b.Helper()
 	files := make([]fileRow, n)
 	for i := range files {

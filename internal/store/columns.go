@@ -2,10 +2,13 @@ package store
 
 import (
 	"database/sql"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"gorm.io/gorm/schema"
 )
 
 // column ties the name of a column to the field of R that holds its value.
@@ -26,6 +29,24 @@ type columns[R any] []column[R]
 type table[R any] struct {
 	name string
 	columns[R]
+}
+
+// tableOf returns the table whose columns are the fields of R and of the structs
+// that R embeds. FileID is the column file_id. The tag `update:"relative"` sets
+// relative.
+func tableOf[R any](name string) table[R] {
+	t := table[R]{name: name}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[R]()) {
+		if f.Anonymous {
+			continue
+		}
+		t.columns = append(t.columns, column[R]{
+			name:     schema.NamingStrategy{}.ColumnName("", f.Name),
+			field:    func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() },
+			relative: f.Tag.Get("update") == "relative",
+		})
+	}
+	return t
 }
 
 // only selects columns by name.
@@ -82,12 +103,20 @@ func (cs columns[R]) appendArgs(args []any, r *R) []any {
 }
 
 // selectRows reads rows of these columns. rest is the statement from FROM on.
-func selectRows[R any](t *tx, cs columns[R], rest string, args ...any) (found []*R, err error) {
-	err = t.query(func(rows *sql.Rows) error {
-		r := new(R)
-		found = append(found, r)
-		return rows.Scan(cs.addresses(r)...)
-	}, "SELECT "+cs.list("")+" "+rest, args...)
+func selectRows[R any](t *tx, cs columns[R], rest string, args ...any) ([]R, error) {
+	return appendRows(nil, t, cs.addresses, "SELECT "+cs.list("")+" "+rest, args...)
+}
+
+// appendRows runs a query and appends an R for each row that it finds. addresses
+// returns where a scan stores the columns of an R.
+func appendRows[R any](found []R, t *tx, addresses func(*R) []any, text string, args ...any) ([]R, error) {
+	var row R
+	into := addresses(&row)
+	err := t.query(func(rows *sql.Rows) error {
+		err := rows.Scan(into...)
+		found = append(found, row)
+		return err
+	}, text, args...)
 	return found, err
 }
 

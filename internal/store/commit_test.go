@@ -132,7 +132,7 @@ func TestCommitAtOnce(t *testing.T) {
 				verdicts = append(verdicts, answer(token, h, true, start.Add(time.Second)), answer(token, h, false, start.Add(time.Second)))
 			}
 		}
-		stores := []*Store{f.Store, openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {

@@ -14,27 +14,9 @@ var contractChanges = contractTable.only(
 	"version", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry", "live",
 )
 
-// Contracts finds the token's contracts for files. Contracts that do not exist
-// are missing from the map.
-func (s *Store) Contracts(ctx context.Context, tokenID int64, hashes []node.FileHash) (found map[node.FileHash]node.Contract, err error) {
-	names := make([]node.ContractName, len(hashes))
-	for i, hash := range hashes {
-		names[i] = node.ContractName{TokenID: tokenID, FileHash: hash}
-	}
-	named, err := s.ContractsNamed(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	found = make(map[node.FileHash]node.Contract, len(named))
-	for name, c := range named {
-		found[name.FileHash] = c
-	}
-	return found, nil
-}
-
-// ContractsNamed finds contracts of any tokens. Contracts that do not exist are
-// missing from the map.
-func (s *Store) ContractsNamed(ctx context.Context, names []node.ContractName) (found map[node.ContractName]node.Contract, err error) {
+// Contracts finds contracts. Contracts that do not exist are missing from the
+// map.
+func (s *Store) Contracts(ctx context.Context, names []node.ContractName) (found map[node.ContractName]node.Contract, err error) {
 	defer wrap(&err, "find %d contracts", len(names))
 	found = make(map[node.ContractName]node.Contract, len(names))
 	names = slices.Clone(names)
@@ -98,8 +80,8 @@ func (s *Store) lockContracts(t *tx, ids []int64) (map[int64]*contractRow, error
 		if err != nil {
 			return nil, err
 		}
-		for _, row := range rows {
-			found[row.ID] = row
+		for i := range rows {
+			found[rows[i].ID] = &rows[i]
 		}
 	}
 	return found, nil

@@ -23,11 +23,14 @@ func TestContracts(t *testing.T) {
 		out := f.contracts(t, token, start, many...)
 		foreign := f.contracts(t, other, start, 1)[0]
 
-		hashes := []node.FileHash{{1}, foreign.FileHash}
-		for _, h := range out {
-			hashes = append(hashes, h.FileHash)
+		named := func(hash node.FileHash) node.ContractName {
+			return node.ContractName{TokenID: token.ID, FileHash: hash}
 		}
-		found, err := f.Contracts(ctx, token.ID, hashes)
+		names := []node.ContractName{named(node.FileHash{1}), named(foreign.FileHash)}
+		for _, h := range out {
+			names = append(names, named(h.FileHash))
+		}
+		found, err := f.Contracts(ctx, names)
 		must(t, err)
 		if len(found) != len(out) {
 			t.Errorf("found %d of %d contracts", len(found), len(out))
@@ -43,7 +46,7 @@ func TestContracts(t *testing.T) {
 				break
 			}
 			for _, c := range page {
-				if bytes.Compare(c.FileHash[:], after[:]) <= 0 || !reflect.DeepEqual(found[c.FileHash], c) {
+				if bytes.Compare(c.FileHash[:], after[:]) <= 0 || !reflect.DeepEqual(found[c.Name()], c) {
 					t.Fatalf("after %s: contract %+v", after, c)
 				}
 				after = c.FileHash
@@ -185,7 +188,7 @@ func TestTagGone(t *testing.T) {
 		c, err := f.Contract(t.Context(), token.ID, chunk.Hash)
 		must(t, err)
 		f.commit(t, answer(token, held{out[0], c.ID}, true, start.Add(time.Second)))
-		if n, err := f.DeleteTags(t.Context(), 10); err != nil || n != 1 {
+		if n, err := f.deleteTags(t.Context(), 10); err != nil || n != 1 {
 			t.Fatalf("deleted %d tags, %v", n, err)
 		}
 		_, err = io.ReadAll(tag)

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"runtime"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
+
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 var mysqlDialect = dialect{
@@ -30,31 +31,9 @@ var mysqlDialect = dialect{
 	pipelines:   true,
 	snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-	orLock:      func(key string) string { return " ON DUPLICATE KEY UPDATE " + key + " = " + key },
-	orSet: func(_ string, columns ...string) string {
-		return " ON DUPLICATE KEY UPDATE " + assignments(columns, mysqlInserted)
-	},
-	orAdd: func(_, sums []string) string {
-		return " ON DUPLICATE KEY UPDATE " + additions(sums, mysqlInserted)
-	},
-}
-
-// mysqlInserted names the value that an INSERT has for a column. MySQL deprecates
-// VALUES(), but MariaDB has nothing else.
-func mysqlInserted(column string) string { return "VALUES(" + column + ")" }
-
-// assignments lists "column = inserted" for each column.
-func assignments(columns []string, inserted func(string) string) string {
-	all := make([]string, len(columns))
-	for i, c := range columns {
-		all[i] = c + " = " + inserted(c)
-	}
-	return strings.Join(all, ", ")
-}
-
-// additions lists "column = column + inserted" for each column.
-func additions(columns []string, inserted func(string) string) string {
-	return assignments(columns, func(c string) string { return c + " + " + inserted(c) })
+	onConflict:  func(string) string { return " ON DUPLICATE KEY UPDATE " },
+	// MySQL deprecates VALUES(), but MariaDB has nothing else.
+	inserted: func(column string) string { return "VALUES(" + column + ")" },
 }
 
 // Timeouts that apply if the DSN sets none. A server that hangs must be noticed
@@ -66,8 +45,8 @@ const (
 
 // mysqlConfig reads the DSN and sets what the store depends on, whatever the
 // DSN says.
-func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
-	cfg, err := mysql.ParseDSN(dsn)
+func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
+	cfg, err := mysql.ParseDSN(string(dsn))
 	if err != nil {
 		return nil, fmt.Errorf("MySQL DSN: %w", err)
 	}
@@ -89,7 +68,7 @@ func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 	cfg.InterpolateParams = true // one round trip a statement; safe in utf8mb4
 	cfg.MultiStatements = true   // for pipelined transactions; no input is ever part of a statement's text
 	cfg.Collation = "utf8mb4_bin"
-	cfg.Logger = driverLogger{logger}
+	cfg.Logger = log
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
@@ -103,25 +82,29 @@ func mysqlConfig(dsn string, logger *slog.Logger) (*mysql.Config, error) {
 }
 
 // openMySQL does not connect yet: a node can start before its database.
-func openMySQL(opt Options) (database, error) {
-	cfg, err := mysqlConfig(opt.DSN, opt.Logger)
+func openMySQL(cfg Config, log slowLog) (database, error) {
+	driverConfig, err := mysqlConfig(cfg.DSN, log)
 	if err != nil {
 		return database{}, err
 	}
-	connector, err := mysql.NewConnector(cfg)
+	connector, err := mysql.NewConnector(driverConfig)
 	if err != nil {
 		return database{}, fmt.Errorf("MySQL DSN: %w", err)
 	}
 	pool := sql.OpenDB(readCommitted{connector})
-	pool.SetMaxOpenConns(opt.MaxOpen)
-	pool.SetMaxIdleConns(opt.MaxIdle)
-	pool.SetConnMaxLifetime(opt.MaxLifetime)
-	db, err := gorm.Open(gormmysql.New(gormmysql.Config{
+	pool.SetMaxOpenConns(cfg.MaxOpen)
+	pool.SetMaxIdleConns(cfg.MaxIdle)
+	pool.SetConnMaxLifetime(cfg.ConnLifetime)
+	return withGorm(pool, log, gormmysql.New(gormmysql.Config{
 		Conn: pool,
 		// Otherwise gorm would ask for the version, and use RETURNING if
 		// MariaDB has it.
 		SkipInitializeWithVersion: true,
-	}), gormConfig(opt.Logger))
+	}))
+}
+
+func withGorm(pool *sql.DB, log slowLog, dialector gorm.Dialector) (database, error) {
+	db, err := gorm.Open(dialector, &gorm.Config{Logger: log, SkipDefaultTransaction: true, DisableAutomaticPing: true})
 	if err != nil {
 		pool.Close()
 		return database{}, err
@@ -148,48 +131,34 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// driverLogger logs what the driver reports: broken connections, never
-// statements.
-type driverLogger struct{ *slog.Logger }
-
-func (l driverLogger) Print(v ...any) { l.Debug("mysql driver: " + fmt.Sprint(v...)) }
-
 var sqliteDialect = dialect{
 	name:        "sqlite",
 	updateRows:  100,
 	joinInOrder: " CROSS JOIN ",
 	clock:       "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-	orLock:      func(key string) string { return " ON CONFLICT (" + key + ") DO NOTHING" },
-	orSet: func(key string, columns ...string) string {
-		return " ON CONFLICT (" + key + ") DO UPDATE SET " + assignments(columns, sqliteInserted)
-	},
-	orAdd: func(key, sums []string) string {
-		return " ON CONFLICT (" + strings.Join(key, ", ") + ") DO UPDATE SET " + additions(sums, sqliteInserted)
-	},
+	onConflict:  func(key string) string { return " ON CONFLICT (" + key + ") DO UPDATE SET " },
+	inserted:    func(column string) string { return "excluded." + column },
 }
-
-// sqliteInserted names the value that an INSERT has for a column.
-func sqliteInserted(column string) string { return "excluded." + column }
 
 // openSQLite opens one connection that writes and a pool that reads. SQLite has
 // one writer at a time. Waiting for it in this process is fair and cheap, and
 // leaves the busy timeout for other processes.
-func openSQLite(opt Options) (write, read database, err error) {
-	if opt.Path == "" || strings.Contains(opt.Path, ":memory:") {
-		return write, read, fmt.Errorf("SQLite path %q: must name a file", opt.Path)
+func openSQLite(cfg Config, log slowLog) (write, read database, err error) {
+	if cfg.Path == "" || strings.Contains(cfg.Path, ":memory:") {
+		return write, read, fmt.Errorf("SQLite path %q: must name a file", cfg.Path)
 	}
-	write, err = openSQLitePool(opt, "immediate", 1)
+	write, err = openSQLitePool(cfg.Path, log, "immediate", 1)
 	if err != nil {
 		return write, read, err
 	}
-	read, err = openSQLitePool(opt, "deferred", max(4, runtime.GOMAXPROCS(0)))
+	read, err = openSQLitePool(cfg.Path, log, "deferred", max(4, runtime.GOMAXPROCS(0)))
 	if err != nil {
 		err = errors.Join(err, write.pool.Close())
 	}
 	return write, read, err
 }
 
-func openSQLitePool(opt Options, lock string, conns int) (database, error) {
+func openSQLitePool(path string, log slowLog, lock string, conns int) (database, error) {
 	query := url.Values{
 		// A transaction that will write takes the write lock at its start: if it read
 		// first, it could no longer wait for the lock.
@@ -202,16 +171,15 @@ func openSQLitePool(opt Options, lock string, conns int) (database, error) {
 			"temp_store(MEMORY)",
 		},
 	}
-	pool, err := sql.Open(gormsqlite.DriverName, "file:"+(&url.URL{Path: opt.Path}).EscapedPath()+"?"+query.Encode())
+	pool, err := sql.Open(gormsqlite.DriverName, "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
 		return database{}, err
 	}
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	db, err := gorm.Open(&gormsqlite.Dialector{Conn: pool}, gormConfig(opt.Logger))
+	db, err := withGorm(pool, log, &gormsqlite.Dialector{Conn: pool})
 	if err != nil {
-		pool.Close()
-		return database{}, fmt.Errorf("open %s: %w", opt.Path, err)
+		return database{}, fmt.Errorf("open %s: %w", path, err)
 	}
-	return database{db, pool}, nil
+	return db, nil
 }

@@ -18,8 +18,8 @@ func (t *tokenRow) farmer(address string) node.Farmer {
 	return node.Farmer{
 		ID:         t.FarmerID,
 		Address:    address,
-		Location:   t.Location.location(),
-		Uptime:     t.Uptime.uptime(),
+		Location:   t.location(),
+		Uptime:     t.uptime(),
 		Heartbeats: t.Heartbeats,
 		Contracts:  t.Contracts,
 		Size:       t.Size,
@@ -35,10 +35,10 @@ const overdueOf = "FROM contracts c WHERE c.token_id = t.id AND c.live = 1 AND c
 // Farmer finds one farmer by its id, as of now, or returns ErrNotFound.
 func (s *Store) Farmer(ctx context.Context, id string, now time.Time) (f node.Farmer, err error) {
 	defer wrap(&err, "find farmer %s", id)
+	var row tokenRow
+	var address string
+	var over Overdue
 	err = s.reader(ctx).query(func(rows *sql.Rows) error {
-		var row tokenRow
-		var address string
-		var over Overdue
 		err := rows.Scan(append(farmerColumns.addresses(&row), &address, &over.Contracts, &over.Size)...)
 		f = row.farmer(address)
 		f.Contracts -= over.Contracts
@@ -122,10 +122,11 @@ func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (ne
 }
 
 func (n *FarmerNews) readChanged(t *tx, since Mark) error {
+	var row tokenRow
+	var address string
+	into := append(farmerColumns.addresses(&row), &address)
 	return t.query(func(rows *sql.Rows) error {
-		var row tokenRow
-		var address string
-		err := rows.Scan(append(farmerColumns.addresses(&row), &address)...)
+		err := rows.Scan(into...)
 		n.Changed = append(n.Changed, &FarmerRecord{
 			Farmer: row.farmer(address), TokenID: row.ID, Wrong: row.Wrong, Expired: row.Expired,
 		})
@@ -145,8 +146,8 @@ func (n *FarmerNews) readGone(t *tx, since Mark) error {
 // readOverdue reads contracts that expired since the last sweep. They are few,
 // and one index holds all that it reads.
 func (n *FarmerNews) readOverdue(t *tx, now time.Time) error {
+	var token, size int64
 	return t.query(func(rows *sql.Rows) error {
-		var token, size int64
 		err := rows.Scan(&token, &size)
 		over := n.Overdue[token]
 		n.Overdue[token] = Overdue{over.Contracts + 1, over.Size + size}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
@@ -109,7 +110,7 @@ func TestTransactionPanics(t *testing.T) {
 func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, SQLite)
-	other := openStore(t, f.opt)
+	other := openStore(t, f.cfg)
 	conn, err := other.write.pool.Conn(t.Context())
 	must(t, err)
 	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
@@ -161,14 +162,15 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	t.Parallel()
 	const contracts = 400
 	m := testenv.StartMariaDB(t, testenv.Durable)
-	opt := Options{Driver: MySQL, DSN: m.NewDatabase(t)}
-	f := &fixture{Store: openStore(t, opt), opt: opt, key: 1}
+	cfg := config.Default[Config]()
+	cfg.Driver, cfg.DSN = MySQL, config.Secret(m.NewDatabase(t))
+	f := &fixture{Store: openStore(t, cfg), key: 1}
 	must(t, f.Migrate(t.Context()))
 	token := f.token(t, "address")
 	out := f.contracts(t, token, start, slices.Repeat([]int64{1}, contracts)...)
 	// From here on a fault is noticed soon.
-	opt.DSN += "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"
-	f = &fixture{Store: openStore(t, opt), opt: opt, key: 1}
+	cfg.DSN += "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"
+	f = &fixture{Store: openStore(t, cfg), key: 1}
 
 	over := make(chan struct{})
 	var told, refused int
@@ -256,7 +258,7 @@ func TestServerHangs(t *testing.T) {
 func TestSQLiteReadOnly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "node.db")
-	s := openStore(t, Options{Driver: SQLite, Path: path})
+	s := openStore(t, Config{Driver: SQLite, Path: path})
 	must(t, s.Migrate(t.Context()))
 	_, err := s.write.pool.Exec("PRAGMA query_only = 1")
 	must(t, err)

@@ -58,20 +58,16 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 // lockTokenOfAddress locks the token's address and then the token. Hand-outs that
 // count against the same limit all lock that address.
 func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
-	var row *tokenRow
-	err := t.query(func(rows *sql.Rows) error {
-		row = &tokenRow{}
-		return rows.Scan(lockedColumns.addresses(row)...)
-	}, "SELECT "+lockedColumns.list("t.")+" FROM addresses a"+s.dialect.byID+s.dialect.joinInOrder+
+	rows, err := appendRows(nil, t, lockedColumns.addresses, "SELECT "+lockedColumns.list("t.")+" FROM addresses a"+s.dialect.byID+s.dialect.joinInOrder+
 		"tokens t"+s.dialect.byID+" ON t.address_id = a.id WHERE a.id = ? AND t.id = ?"+s.dialect.forUpdate,
 		token.AddressID, token.ID)
 	if err != nil {
 		return nil, err
 	}
-	if row == nil {
+	if len(rows) == 0 {
 		return nil, ErrNotFound
 	}
-	return locked(row), nil
+	return locked(rows[0]), nil
 }
 
 // roomFor returns how many bytes the token may get: maxBytes, or what is left
@@ -98,19 +94,27 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	return min(maxBytes, limits.BytesPerAddress-held), err
 }
 
-// takenChunk is a chunk taken from the inventory, and its file.
-type takenChunk struct {
+// chunkAndFile is a chunk of the inventory and its file.
+type chunkAndFile struct {
 	chunkRow
-	file fileRow
+	file fileRow // the fileColumns
 }
 
-var takenFileColumns = fileTable.only("hash", "seed", "tag_size")
+var fileColumns = fileTable.only("hash", "seed", "tag_size")
+
+// appendChunks appends the chunks that a query finds. from is the query from FROM
+// on; it must call the tables c and f.
+func appendChunks(found []chunkAndFile, t *tx, from string, args ...any) ([]chunkAndFile, error) {
+	return appendRows(found, t, func(c *chunkAndFile) []any {
+		return append(chunkTable.addresses(&c.chunkRow), fileColumns.addresses(&c.file)...)
+	}, "SELECT "+chunkTable.list("c.")+", "+fileColumns.list("f.")+" "+from, args...)
+}
 
 // takeChunks removes chunks from the inventory: at most limit, of at most room
 // bytes together, the largest first. It takes no chunk that it does not use and
 // does not wait for concurrent hand-outs.
-func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]takenChunk, error) {
-	var taken []takenChunk
+func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile, error) {
+	var taken []chunkAndFile
 	for most := room; most > 0 && len(taken) < limit; {
 		// If another hand-out takes some of these chunks first, this one only
 		// gets smaller.
@@ -125,7 +129,7 @@ func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]takenChunk, e
 		}
 		if len(batch) > 0 {
 			// Not all databases that accept SKIP LOCKED lock the rows; TiDB does not.
-			ids := idsOf(batch, func(c takenChunk) int64 { return c.ID })
+			ids := idsOf(batch, func(c chunkAndFile) int64 { return c.ID })
 			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)); err != nil {
 				return nil, err
 			}
@@ -156,33 +160,24 @@ func (s *Store) largestChunks(t *tx, keyID, room int64) (c equalChunks, err erro
 // end, each would pass the rows that the others have locked, and all rows that were deleted
 // lately, which the database keeps for a while. It searches towards smaller ids:
 // if it starts in a gap, it finds the rows before the gap.
-func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []takenChunk, err error) {
+func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []chunkAndFile, err error) {
 	begin := c.first + rand.N(c.last-c.first+1)
-	if found, err = s.lockChunksAmong(t, equalChunks{c.keyID, c.size, c.first, begin}, n); err != nil || len(found) == n {
-		return found, err
+	found = make([]chunkAndFile, 0, n)
+	for _, ids := range [][2]int64{{c.first, begin}, {begin + 1, c.last}} {
+		// This also locks the files, which no other transaction needs.
+		found, err = appendChunks(found, t,
+			"FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
+				" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
+			c.keyID, c.size, ids[0], ids[1], n-len(found))
+		if err != nil || len(found) == n {
+			break
+		}
 	}
-	more, err := s.lockChunksAmong(t, equalChunks{c.keyID, c.size, begin + 1, c.last}, n-len(found))
-	return append(found, more...), err
-}
-
-// lockChunksAmong finds and locks up to n of the chunks, the last one first. It
-// also locks their files, which no other transaction needs.
-func (s *Store) lockChunksAmong(t *tx, among equalChunks, n int) (found []takenChunk, err error) {
-	found = make([]takenChunk, 0, n)
-	err = t.query(func(rows *sql.Rows) error {
-		var c takenChunk
-		err := rows.Scan(append(chunkTable.addresses(&c.chunkRow), takenFileColumns.addresses(&c.file)...)...)
-		found = append(found, c)
-		return err
-	}, "SELECT "+chunkTable.list("c.")+", "+takenFileColumns.list("f.")+
-		" FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
-		" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
-		among.keyID, among.size, among.first, among.last, n)
 	return found, err
 }
 
 // makeContracts turns the chunks into contracts of the token.
-func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []takenChunk, interval time.Duration, now time.Time) ([]HandedOut, error) {
+func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := cut(now.Add(interval))
 	var size int64
 	rows := make([]contractRow, len(chunks))

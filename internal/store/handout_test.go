@@ -170,7 +170,7 @@ func TestHandOutAtOnce(t *testing.T) {
 		for range 300 {
 			f.stock(t, 1<<random.IntN(7))
 		}
-		stores := []*Store{f.Store, openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		out := make([][]HandedOut, farmers)
 		var wg sync.WaitGroup
 		for i := range farmers {

@@ -83,17 +83,14 @@ func (s *Store) History(ctx context.Context, from, to time.Time, step time.Durat
 
 // sumSpans uses one statement, which sees one state: rows move to coarser steps
 // meanwhile. Most rows are those before from; an index groups them.
-func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Duration) (sums []spanSum, err error) {
+func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Duration) ([]spanSum, error) {
 	aggregates := ", MIN(start), MAX(start), SUM(" + strings.Join(spanTotals.names(), "), SUM(") + ") FROM spans"
-	err = s.reader(ctx).query(func(rows *sql.Rows) error {
-		var sum spanSum
-		err := rows.Scan(append([]any{&sum.Step, &sum.Start, &sum.oldest, &sum.newest}, spanTotals.addresses(&sum.spanRow)...)...)
-		sums = append(sums, sum)
-		return err
-	}, "SELECT step, 0 AS at"+aggregates+" WHERE start < ? GROUP BY step UNION ALL"+
+	addresses := func(sum *spanSum) []any {
+		return append([]any{&sum.Step, &sum.Start, &sum.oldest, &sum.newest}, spanTotals.addresses(&sum.spanRow)...)
+	}
+	return appendRows(nil, s.reader(ctx), addresses, "SELECT step, 0 AS at"+aggregates+" WHERE start < ? GROUP BY step UNION ALL"+
 		" SELECT step, start - start % ? AS at"+aggregates+" WHERE start >= ? AND start < ? GROUP BY step, at",
 		micros(from), step.Microseconds(), micros(from), micros(to))
-	return sums, err
 }
 
 // began returns the start of the first span that the record still has at this
@@ -115,13 +112,6 @@ func began(sums []spanSum, step time.Duration) time.Time {
 	return oldest.Truncate(step)
 }
 
-// Keep is how long the record is kept, and at which step.
-type Keep struct {
-	Minutes time.Duration // by the minute
-	Hours   time.Duration // by the hour
-	Days    time.Duration // each farmer's days
-}
-
 const (
 	// settled is the age at which a minute's shards are joined: hardly any
 	// transaction adds to it any more.
@@ -134,7 +124,7 @@ const (
 // farmers. It moves rows by adding them to others: every sum stays the same, and
 // a late event is added to its span. It may run in several processes at once and
 // may be interrupted.
-func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep Keep) (err error) {
+func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep RecordConfig) (err error) {
 	defer wrap(&err, "fold the record")
 	minutes := now.Add(-keep.Minutes).Truncate(time.Hour) // whole hours
 	for _, f := range []fold{
@@ -150,7 +140,7 @@ func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep Keep) (err e
 	}
 	const farmers = 1000
 	for n := int64(farmers); n == farmers; {
-		if n, err = s.pruneDays(ctx, dayOf(now.Add(-keep.Days)), farmers); err != nil {
+		if n, err = s.pruneDays(ctx, dayOf(now.Add(-keep.FarmerDays)), farmers); err != nil {
 			return err
 		}
 	}
@@ -235,24 +225,24 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 		return nil, ErrNotFound
 	}
 	token := tokens[0]
-	if token.Day.Day == 0 {
+	if token.Day == 0 {
 		return nil, nil
 	}
 	closed, err := selectRows(s.reader(ctx), dayTable.columns, "FROM farmer_days WHERE token_id = ? AND day >= ? AND day < ? ORDER BY day",
-		token.ID, dayOf(since), token.Day.Day)
+		token.ID, dayOf(since), token.Day)
 	if err != nil {
 		return nil, err
 	}
 	byDay := map[int64]dayRow{}
-	first := token.Day.Day
+	first := token.Day
 	for _, row := range closed {
-		byDay[row.Day] = *row
+		byDay[row.Day] = row
 		first = min(first, row.Day)
 	}
 	for _, row := range token.days(now) {
 		byDay[row.Day] = row
 	}
-	began := token.Uptime.uptime().Since
+	began := token.uptime().Since
 	for day := max(first, dayOf(since)); day <= dayOf(now); day++ {
 		start, end := dayStart(day), earlier(dayStart(day+1), now)
 		row := byDay[day]

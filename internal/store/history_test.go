@@ -139,7 +139,7 @@ func (n *night) step(t *testing.T, f *fixture) {
 		_, err := f.Expire(t.Context(), n.now.Add(-time.Duration(n.random.IntN(2))*interval/2), 1+n.random.IntN(9))
 		must(t, err)
 	case 13:
-		must(t, f.FoldRecord(t.Context(), n.now, Keep{Minutes: time.Hour, Hours: 1000 * time.Hour, Days: 1000 * time.Hour}))
+		must(t, f.FoldRecord(t.Context(), n.now, RecordConfig{Minutes: time.Hour, Hours: 1000 * time.Hour, FarmerDays: 1000 * time.Hour}))
 	default:
 		n.advance(t, f)
 	}
@@ -369,11 +369,11 @@ func TestLateForTheDay(t *testing.T) {
 		}
 		_, err = f.FarmerDays(t.Context(), "nobody", start, at(60))
 		wantErr(t, err, ErrNotFound)
-		must(t, f.FoldRecord(t.Context(), at(2*24*3600), Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 72 * time.Hour}))
+		must(t, f.FoldRecord(t.Context(), at(2*24*3600), RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 72 * time.Hour}))
 		if n := f.count(t, "farmer_days", "1 = 1"); n != 1 {
 			t.Errorf("%d days are kept", n)
 		}
-		must(t, f.FoldRecord(t.Context(), at(2*24*3600), Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 24 * time.Hour}))
+		must(t, f.FoldRecord(t.Context(), at(2*24*3600), RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 24 * time.Hour}))
 		if n := f.count(t, "farmer_days", "1 = 1"); n != 0 {
 			t.Errorf("%d days are kept", n)
 		}
@@ -408,8 +408,8 @@ func TestRecordOfAnExpiryUndone(t *testing.T) {
 // What is folded keeps its sums, whoever folds, and however late it comes.
 func TestFoldRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		stores := []*Store{f.Store, openStore(t, f.opt)}
-		keep := Keep{Minutes: time.Hour, Hours: 24 * time.Hour, Days: 48 * time.Hour}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
+		keep := RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 48 * time.Hour}
 		token := f.token(t, "address")
 		out := f.contracts(t, token, start, 30, 20)
 		for hours := range 60 {

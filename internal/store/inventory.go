@@ -20,19 +20,13 @@ type Reservation struct {
 	Until time.Time
 }
 
-// InventoryCounts counts the key's chunks of each size that wait or are being
-// made, as node.Inventory.Missing needs it.
-func (s *Store) InventoryCounts(ctx context.Context, keyID int64, now time.Time) (counts map[int64]int64, err error) {
-	defer wrap(&err, "count inventory")
-	return inventoryCounts(s.reader(ctx), keyID, now)
-}
-
-// inventoryCounts uses one statement, so that a reservation that becomes a chunk
-// at this moment counts once.
+// inventoryCounts counts the key's chunks of each size that wait or are being
+// made, as node.Inventory.Missing needs it. It uses one statement, so that a
+// reservation that becomes a chunk at this moment counts once.
 func inventoryCounts(t *tx, keyID int64, now time.Time) (map[int64]int64, error) {
 	counts := map[int64]int64{}
+	var size, n int64
 	err := t.query(func(rows *sql.Rows) error {
-		var size, n int64
 		err := rows.Scan(&size, &n)
 		counts[size] += n
 		return err
@@ -178,27 +172,20 @@ func insertChunk(t *tx, c NewChunk, now time.Time) error {
 func (s *Store) ListChunks(ctx context.Context, yield func(Chunk) error) (err error) {
 	defer wrap(&err, "list chunks")
 	for after := int64(0); ; {
-		var page []Chunk
-		err := s.reader(ctx).query(func(rows *sql.Rows) error {
-			var c Chunk
-			var hash []byte
-			var created int64
-			if err := rows.Scan(&c.ID, &c.FileID, &c.Size, &c.KeyID, &created, &c.TagSize, &hash, &c.Seed); err != nil {
-				return err
-			}
-			c.FileHash, c.Created = node.FileHash(hash), moment(created)
-			page = append(page, c)
-			return nil
-		}, "SELECT c.id, c.file_id, c.size, c.key_id, c.created, f.tag_size, f.hash, f.seed"+
-			" FROM chunks c JOIN files f ON f.id = c.file_id WHERE c.id > ? ORDER BY c.id LIMIT ?", after, batchRows)
+		page, err := appendChunks(nil, s.reader(ctx),
+			"FROM chunks c JOIN files f ON f.id = c.file_id WHERE c.id > ? ORDER BY c.id LIMIT ?", after, batchRows)
 		if err != nil {
 			return err
 		}
 		for _, c := range page {
-			if err := yield(c); err != nil {
+			after = c.ID
+			err := yield(Chunk{
+				ID: c.ID, FileID: c.FileID, FileHash: node.FileHash(c.file.Hash), Seed: c.file.Seed,
+				Size: c.Size, KeyID: c.KeyID, TagSize: c.file.TagSize, Created: moment(c.Created),
+			})
+			if err != nil {
 				return err
 			}
-			after = c.ID
 		}
 		if len(page) < batchRows {
 			return nil
@@ -216,11 +203,11 @@ func (s *Store) ClearChunks(ctx context.Context) (cleared int64, err error) {
 			if err != nil || len(rows) == 0 {
 				return 0, err
 			}
-			ids := idsOf(rows, func(c *chunkRow) int64 { return c.ID })
+			ids := idsOf(rows, func(c chunkRow) int64 { return c.ID })
 			if err := t.exec("DELETE FROM chunks WHERE id IN " + idList(ids)); err != nil {
 				return 0, err
 			}
-			return len(rows), deleteFiles(t, idsOf(rows, func(c *chunkRow) int64 { return c.FileID }))
+			return len(rows), deleteFiles(t, idsOf(rows, func(c chunkRow) int64 { return c.FileID }))
 		})
 		if err != nil || n == 0 {
 			return cleared, err

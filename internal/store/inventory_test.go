@@ -17,7 +17,7 @@ const lease = time.Minute
 
 func TestReserveAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		stores := []*Store{f.Store, openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		var wg sync.WaitGroup
 		for w := range 4 {
 			wg.Go(func() {
@@ -36,7 +36,7 @@ func TestReserveAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		counts, err := f.InventoryCounts(t.Context(), f.key, start)
+		counts, err := inventoryCounts(f.reader(t.Context()), f.key, start)
 		must(t, err)
 		var bytes int64
 		for _, size := range []int64{1, 2, 4, 8} {
@@ -86,7 +86,7 @@ func TestReservation(t *testing.T) {
 		third := reserve(later, true)
 		must(t, f.Stock(ctx, third.ID, f.chunk(8), later))
 		reserve(later, false)
-		if n, err := f.DropStaleReservations(ctx, later); err != nil || n != 1 {
+		if n, err := f.dropStaleReservations(ctx, later); err != nil || n != 1 {
 			t.Errorf("dropped %d reservations, %v; want the first", n, err)
 		}
 		_, _, err := f.Reserve(ctx, f.key, node.Inventory{}, lease, later)

@@ -31,7 +31,7 @@ type amendment struct {
 	node.Totals
 }
 
-func locked(row *tokenRow) *lockedToken { return &lockedToken{tokenRow: *row, old: *row} }
+func locked(row tokenRow) *lockedToken { return &lockedToken{tokenRow: row, old: row} }
 
 // lockTokens locks the tokens with these ids, in id order. Tokens that do not
 // exist are missing from the map.
@@ -112,7 +112,7 @@ func (t *lockedToken) expireContract(expiry time.Time, size int64) {
 	t.rollDay(expiry)
 	t.count(expiry, node.Totals{Contracts: -1, Size: -size, Expired: 1})
 	if t.Contracts == 0 {
-		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: -1})
+		t.note(moment(t.UpEnd), node.Totals{Online: -1})
 	}
 }
 
@@ -120,7 +120,7 @@ func (t *lockedToken) expireContract(expiry time.Time, size int64) {
 // on a proof that was received in time.
 func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
 	if t.Contracts == 0 {
-		t.note(moment(t.Uptime.UpEnd), node.Totals{Online: 1})
+		t.note(moment(t.UpEnd), node.Totals{Online: 1})
 	}
 	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
 }
@@ -128,7 +128,7 @@ func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
 // removeAll subtracts the token, which is being deleted, from the record.
 func (t *lockedToken) removeAll(now time.Time) {
 	if t.Contracts > 0 {
-		t.note(earlier(now, moment(t.Uptime.UpEnd)), node.Totals{Online: -1})
+		t.note(earlier(now, moment(t.UpEnd)), node.Totals{Online: -1})
 	}
 	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
 }
@@ -137,7 +137,7 @@ func (t *lockedToken) removeAll(now time.Time) {
 // comes online with its first contract, and goes offline at the end of its
 // uptime when its last contract is removed.
 func (t *lockedToken) extendUptime(from, until time.Time) {
-	uptime := t.Uptime.uptime()
+	uptime := t.uptime()
 	if t.Contracts == 0 || from.After(uptime.End) {
 		if t.Contracts > 0 { // they have expired, but are not removed yet
 			t.note(uptime.End, node.Totals{Online: -1})
@@ -147,7 +147,7 @@ func (t *lockedToken) extendUptime(from, until time.Time) {
 	// A late extension does not change an earlier day: had the farmer been
 	// offline then, the event that rolled the day would have begun a new stretch.
 	uptime.Extend(from, until)
-	t.Uptime = uptimeOf(uptime)
+	t.uptimeRow = uptimeOf(uptime)
 }
 
 // count changes the token's totals and notes the event.
@@ -157,11 +157,11 @@ func (t *lockedToken) count(at time.Time, c node.Totals) {
 	t.Heartbeats += c.Heartbeats
 	t.Wrong += c.Wrong
 	t.Expired += c.Expired
-	if day := dayOf(at); day < t.Day.Day {
+	if day := dayOf(at); day < t.Day {
 		// It belongs to a day that is over, not to the current one.
 		t.amended = append(t.amended, amendment{day, c})
-		t.Day.Heartbeats += c.Heartbeats
-		t.Day.Wrong += c.Wrong
+		t.DayHeartbeats += c.Heartbeats
+		t.DayWrong += c.Wrong
 	}
 	t.note(at, c)
 }
@@ -172,35 +172,31 @@ func (t *lockedToken) note(at time.Time, c node.Totals) { t.events = append(t.ev
 // must run before an event of that day changes the counts.
 func (t *lockedToken) rollDay(at time.Time) {
 	day := dayOf(at)
-	if day <= t.Day.Day {
+	if day <= t.Day {
 		return
 	}
-	if t.Day.Day > 0 {
+	if t.Day > 0 {
 		t.closed = append(t.closed, t.days(dayStart(day))...)
 	}
-	t.Day = openDay{
-		Day:        day,
-		Heartbeats: t.Heartbeats,
-		Wrong:      t.Wrong,
-		Online:     t.Uptime.uptime().Sum(dayStart(day)).Microseconds(),
-	}
+	online := t.uptime().Sum(dayStart(day)).Microseconds()
+	t.openDay = openDay{Day: day, DayHeartbeats: t.Heartbeats, DayWrong: t.Wrong, DayOnline: online}
 }
 
 // days returns the token's days from the current one until a moment. It stops
 // at the first later day on which the farmer was not online.
 func (t *tokenRow) days(until time.Time) []dayRow {
-	uptime := t.Uptime.uptime()
+	uptime := t.uptime()
 	row := dayRow{
-		TokenID: t.ID, Day: t.Day.Day,
-		Heartbeats: t.Heartbeats - t.Day.Heartbeats, Wrong: t.Wrong - t.Day.Wrong,
+		TokenID: t.ID, Day: t.Day,
+		Heartbeats: t.Heartbeats - t.DayHeartbeats, Wrong: t.Wrong - t.DayWrong,
 		Contracts: t.Contracts, Size: t.Size,
 	}
-	before := t.Day.Online
+	before := t.DayOnline
 	var rows []dayRow
 	for ; dayStart(row.Day).Before(until); row.Day++ {
 		sum := uptime.Sum(earlier(dayStart(row.Day+1), until)).Microseconds()
 		row.Online, before = sum-before, sum
-		if row.Online == 0 && row.Heartbeats == 0 && row.Wrong == 0 && row.Day > t.Day.Day {
+		if row.Online == 0 && row.Heartbeats == 0 && row.Wrong == 0 && row.Day > t.Day {
 			break
 		}
 		rows = append(rows, row)

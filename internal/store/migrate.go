@@ -60,7 +60,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 
 // migrate calls do with a provider that no other process uses at the same time.
 func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) error {
-	if s.opt.Driver == SQLite {
+	if s.cfg.Driver == SQLite {
 		return s.migrateSQLite(ctx, do)
 	}
 	pool, err := s.openForMigration()
@@ -105,7 +105,7 @@ func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.
 		return nil, err
 	}
 	dialect := goose.DialectMySQL
-	if s.opt.Driver == SQLite {
+	if s.cfg.Driver == SQLite {
 		dialect = goose.DialectSQLite3
 	}
 	return goose.NewProvider(dialect, pool, files, append(options, goose.WithDisableGlobalRegistry(true))...)
@@ -114,7 +114,7 @@ func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.
 // openForMigration opens a pool without a limit of time, because changes of large
 // tables are slow.
 func (s *Store) openForMigration() (*sql.DB, error) {
-	cfg, err := mysqlConfig(s.opt.DSN, s.opt.Logger)
+	cfg, err := mysqlConfig(s.cfg.DSN, s.log)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestMigrate(t *testing.T) {
 func TestMigrateAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		must(t, f.MigrateDown(t.Context(), 0))
-		stores := []*Store{f.Store, openStore(t, f.opt), openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg), openStore(t, f.cfg)}
 		ctx := context.WithoutCancel(t.Context())
 		var wg sync.WaitGroup
 		for _, s := range stores {

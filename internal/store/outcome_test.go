@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
@@ -20,10 +21,10 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	token := f.token(t, "address")
 	out := f.contracts(t, token, start, 2, 1)
 
-	cfg, err := mysql.ParseDSN(f.opt.DSN)
+	cfg, err := mysql.ParseDSN(string(f.cfg.DSN))
 	must(t, err)
 	cfg.Net, cfg.Addr = "tcp", loseCommits(t, cfg.Net, cfg.Addr)
-	lossy := openStore(t, Options{Driver: MySQL, DSN: cfg.FormatDSN()})
+	lossy := openStore(t, Config{Driver: MySQL, DSN: config.Secret(cfg.FormatDSN())})
 
 	verdicts := []Verdict{answer(token, out[0], true, start), answer(token, out[1], false, start)}
 	_, err = lossy.Commit(t.Context(), verdicts, 3)

@@ -117,7 +117,7 @@ func TestPipelineOfMuch(t *testing.T) {
 func TestPipelineLosesConnection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
-	other := openStore(t, f.opt)
+	other := openStore(t, f.cfg)
 	for name, c := range map[string]struct {
 		query bool
 		want  error

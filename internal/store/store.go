@@ -6,53 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
+	"strings"
 
 	"gorm.io/gorm"
 )
 
-// The drivers that Options.Driver names.
+// The drivers that Config.Driver names.
 const (
 	MySQL  = "mysql" // MySQL 8, or MariaDB from 10.6 on
 	SQLite = "sqlite"
 )
 
-// Options say which database to use and how.
-type Options struct {
-	Driver string
-	DSN    string // for MySQL, as go-sql-driver/mysql reads it
-	Path   string // for SQLite: a file
-
-	// MaxOpen and MaxIdle bound the connections to MySQL; 0 means 16, and as
-	// many idle as open. MaxLifetime is how long one is used; 0 means 5 min,
-	// so that load balancers and failovers are followed.
-	MaxOpen, MaxIdle int
-	MaxLifetime      time.Duration
-
-	// Logger gets slow statements and failures; nil means slog.Default().
-	// Values are never logged, statements are.
-	Logger *slog.Logger
-}
-
-func (o Options) withDefaults() Options {
-	if o.MaxOpen == 0 {
-		o.MaxOpen = 16
-	}
-	if o.MaxIdle == 0 {
-		o.MaxIdle = o.MaxOpen
-	}
-	if o.MaxLifetime == 0 {
-		o.MaxLifetime = 5 * time.Minute
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	return o
-}
-
 // Store holds a node's records. It is safe for concurrent use.
 type Store struct {
-	opt         Options
+	cfg         Config
 	dialect     dialect
 	log         slowLog
 	write, read database // the same for MySQL
@@ -67,20 +34,21 @@ type database struct {
 
 // Open opens the database. It creates no tables: see Migrate. With MySQL it does
 // not wait for the server either: see Ping.
-func Open(_ context.Context, opt Options) (s *Store, err error) {
+//
+// log gets slow statements and failures, but no values of statements.
+func Open(cfg Config, log *slog.Logger) (s *Store, err error) {
 	defer wrap(&err, "open store")
-	opt = opt.withDefaults()
-	s = &Store{opt: opt, log: newSlowLog(opt.Logger)}
-	switch opt.Driver {
+	s = &Store{cfg: cfg, log: newSlowLog(log)}
+	switch cfg.Driver {
 	case MySQL:
 		s.dialect = mysqlDialect
-		s.write, err = openMySQL(opt)
+		s.write, err = openMySQL(cfg, s.log)
 		s.read = s.write
 	case SQLite:
 		s.dialect = sqliteDialect
-		s.write, s.read, err = openSQLite(opt)
+		s.write, s.read, err = openSQLite(cfg, s.log)
 	default:
-		err = fmt.Errorf("driver %q: must be %s or %s", opt.Driver, MySQL, SQLite)
+		err = fmt.Errorf("driver %q: must be %s or %s", cfg.Driver, MySQL, SQLite)
 	}
 	if err != nil {
 		return nil, err
@@ -128,16 +96,35 @@ type dialect struct {
 	// clock is the database's own time, in microseconds since the Unix epoch.
 	clock string
 
-	// orLock ends an INSERT that, if a row with this unique key exists, locks
-	// that row and leaves it unchanged. INSERT IGNORE would take a shared lock, and two
-	// transactions that then write the row would deadlock.
-	orLock func(key string) string
+	// onConflict begins the end of an INSERT that, if a row with this key exists,
+	// updates that row. inserted is the value that the INSERT has for a column.
+	onConflict func(key string) string
+	inserted   func(column string) string
+}
 
-	// orSet ends an INSERT that, if a row with this key exists, sets the columns
-	// of that row.
-	orSet func(key string, columns ...string) string
+// orLock ends an INSERT that, if a row with this unique key exists, locks that
+// row and leaves it unchanged. INSERT IGNORE would take a shared lock, and two
+// transactions that then write the row would deadlock.
+func (d dialect) orLock(key string) string {
+	return d.onConflict(key) + key + " = " + key
+}
 
-	// orAdd ends an INSERT that, if a row with this key exists, adds the columns
-	// to that row.
-	orAdd func(key, sums []string) string
+// orSet ends an INSERT that, if a row with this key exists, sets the columns of
+// that row.
+func (d dialect) orSet(key string, columns ...string) string {
+	var set []string
+	for _, c := range columns {
+		set = append(set, c+" = "+d.inserted(c))
+	}
+	return d.onConflict(key) + strings.Join(set, ", ")
+}
+
+// orAdd ends an INSERT that, if a row with this key exists, adds the columns to
+// that row.
+func (d dialect) orAdd(key, columns []string) string {
+	var set []string
+	for _, c := range columns {
+		set = append(set, c+" = "+c+" + "+d.inserted(c))
+	}
+	return d.onConflict(strings.Join(key, ", ")) + strings.Join(set, ", ")
 }

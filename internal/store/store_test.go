@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
@@ -33,20 +35,18 @@ func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
 // fixture is a store with a heartbeat key, and short ways to fill it.
 type fixture struct {
 	*Store
-	opt  Options
 	key  int64
 	made atomic.Int64 // chunks and tokens
 }
 
 func newFixture(t testing.TB, driver string) *fixture {
 	t.Helper()
-	opt := Options{Driver: driver}
+	cfg := config.Default[Config]()
+	cfg.Driver, cfg.Path = driver, filepath.Join(t.TempDir(), "node #1?.db")
 	if driver == MySQL {
-		opt.DSN = testenv.NewDatabase(t)
-	} else {
-		opt.Path = filepath.Join(t.TempDir(), "node #1?.db")
+		cfg.DSN = config.Secret(testenv.NewDatabase(t))
 	}
-	f := &fixture{Store: openStore(t, opt), opt: opt}
+	f := &fixture{Store: openStore(t, cfg)}
 	must(t, f.Migrate(t.Context()))
 	keys, err := f.RegisterKeys(t.Context(), []Key{{Fingerprint: "one", Type: "Merkle"}}, start)
 	must(t, err)
@@ -55,12 +55,12 @@ func newFixture(t testing.TB, driver string) *fixture {
 }
 
 // openStore opens one more store on the same database, as another process does.
-func openStore(t testing.TB, opt Options) *Store {
+func openStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), opt)
+	s, err := Open(cfg, slog.Default())
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	if opt.Driver == SQLite { // no test cuts the power
+	if cfg.Driver == SQLite { // no test cuts the power
 		must(t, s.write.Exec("PRAGMA synchronous = OFF").Error)
 	}
 	return s
@@ -133,8 +133,9 @@ func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...i
 
 // Contract finds the token's contract for a file, or returns ErrNotFound.
 func (f *fixture) Contract(ctx context.Context, tokenID int64, hash node.FileHash) (node.Contract, error) {
-	found, err := f.Contracts(ctx, tokenID, []node.FileHash{hash})
-	if c, ok := found[hash]; ok || err != nil {
+	name := node.ContractName{TokenID: tokenID, FileHash: hash}
+	found, err := f.Contracts(ctx, []node.ContractName{name})
+	if c, ok := found[name]; ok || err != nil {
 		return c, err
 	}
 	return node.Contract{}, ErrNotFound
@@ -198,7 +199,7 @@ func (f *fixture) checkInvariant(t testing.TB) {
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	for name, opt := range map[string]Options{
+	for name, cfg := range map[string]Config{
 		"no driver":   {},
 		"bad DSN":     {Driver: MySQL, DSN: "what"},
 		"no database": {Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/"},
@@ -207,7 +208,7 @@ func TestOpen(t *testing.T) {
 		"no folder":   {Driver: SQLite, Path: filepath.Join(t.TempDir(), "none", "node.db")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if s, err := Open(t.Context(), opt); err == nil {
+			if s, err := Open(cfg, slog.Default()); err == nil {
 				s.Close()
 				t.Error("opened")
 			}
@@ -218,7 +219,7 @@ func TestOpen(t *testing.T) {
 // A node starts before its database does.
 func TestOpenWithoutServer(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, Options{Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/node"})
+	s := openStore(t, Config{Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/node"})
 	wantErr(t, s.Ping(t.Context()), ErrUnavailable)
 	_, _, err := s.SchemaVersion(t.Context())
 	wantErr(t, err, ErrUnavailable)

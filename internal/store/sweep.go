@@ -41,9 +41,9 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 		run   func() (int64, error)
 	}{
 		{&done.Expired, func() (int64, error) { return s.Expire(ctx, now, cleanRows) }},
-		{&done.Contracts, func() (int64, error) { return s.DeleteExpired(ctx, now.Add(-keep), cleanRows) }},
-		{&done.Tags, func() (int64, error) { return s.DeleteTags(ctx, cleanRows) }},
-		{&done.Files, func() (int64, error) { return s.DeleteOrphanFiles(ctx, cleanRows) }},
+		{&done.Contracts, func() (int64, error) { return s.deleteExpired(ctx, now.Add(-keep), cleanRows) }},
+		{&done.Tags, func() (int64, error) { return s.deleteTags(ctx, cleanRows) }},
+		{&done.Files, func() (int64, error) { return s.deleteOrphanFiles(ctx, cleanRows) }},
 	} {
 		for n := int64(cleanRows); n == cleanRows; {
 			if n, err = step.run(); err != nil {
@@ -56,7 +56,7 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 	if err != nil {
 		return done, err
 	}
-	done.Reservations, err = s.DropStaleReservations(ctx, now)
+	done.Reservations, err = s.dropStaleReservations(ctx, now)
 	return done, err
 }
 
@@ -73,15 +73,15 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int6
 	if err != nil {
 		return 0, err
 	}
-	return inBatches(ctx, s, due, func(t *tx, batch []*contractRow) error { return s.expire(t, batch, before) })
+	return inBatches(ctx, s, due, func(t *tx, batch []contractRow) error { return s.expire(t, batch, before) })
 }
 
 // contractsUntil finds contracts that expired until a time, the oldest first,
 // and sorts them by token.
-func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) ([]*contractRow, error) {
+func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) ([]contractRow, error) {
 	found, err := selectRows(s.reader(ctx), contractTable.only("id", "token_id", "file_id"),
 		"FROM contracts WHERE live = ? AND expiry <= ? ORDER BY expiry LIMIT ?", live, micros(until), limit)
-	slices.SortFunc(found, func(a, b *contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
+	slices.SortFunc(found, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
 	return found, err
 }
 
@@ -97,13 +97,13 @@ func inBatches[R any](ctx context.Context, s *Store, rows []R, do func(*tx, []R)
 	return n, nil
 }
 
-func (s *Store) expire(t *tx, due []*contractRow, before time.Time) error {
-	tokens, err := s.lockTokens(t, idsOf(due, func(c *contractRow) int64 { return c.TokenID }))
+func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
+	tokens, err := s.lockTokens(t, idsOf(due, func(c contractRow) int64 { return c.TokenID }))
 	if err != nil {
 		return err
 	}
 	// Others were answered or swept in the meantime.
-	ids := distinct(idsOf(due, func(c *contractRow) int64 { return c.ID }))
+	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
 	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
 	if err != nil || len(rows) == 0 {
@@ -115,7 +115,7 @@ func (s *Store) expire(t *tx, due []*contractRow, before time.Time) error {
 		token.expireContract(moment(row.Expiry), row.Size)
 		touched[token.ID] = token
 	}
-	expired := idsOf(rows, func(c *contractRow) int64 { return c.ID })
+	expired := idsOf(rows, func(c contractRow) int64 { return c.ID })
 	if err := t.exec("UPDATE contracts SET live = 0 WHERE id IN " + idList(expired)); err != nil {
 		return err
 	}
@@ -130,10 +130,9 @@ func idsOf[R any](rows []R, id func(R) int64) []int64 {
 	return ids
 }
 
-// DeleteTags deletes the tags, of up to limit files, that nobody needs: the
+// deleteTags deletes the tags, of up to limit files, that nobody needs: the
 // farmer has sent a proof and so has the tag, or the contract expired.
-func (s *Store) DeleteTags(ctx context.Context, limit int) (n int64, err error) {
-	defer wrap(&err, "delete tags")
+func (s *Store) deleteTags(ctx context.Context, limit int) (n int64, err error) {
 	// There are far fewer tags than contracts: those of the inventory and of
 	// hand-outs since the last sweep.
 	files, err := s.reader(ctx).numbers("SELECT DISTINCT t.file_id FROM tags t JOIN contracts c ON c.file_id = t.file_id"+
@@ -146,31 +145,29 @@ func (s *Store) DeleteTags(ctx context.Context, limit int) (n int64, err error) 
 	})
 }
 
-// DeleteExpired deletes up to limit contracts that are marked as expired and
+// deleteExpired deletes up to limit contracts that are marked as expired and
 // expired before olderThan, with their files. Until then a farmer's proof gets the
 // outcome "contract expired".
-func (s *Store) DeleteExpired(ctx context.Context, olderThan time.Time, limit int) (n int64, err error) {
-	defer wrap(&err, "delete expired contracts")
+func (s *Store) deleteExpired(ctx context.Context, olderThan time.Time, limit int) (n int64, err error) {
 	expired, err := s.contractsUntil(ctx, false, olderThan, limit)
 	if err != nil {
 		return 0, err
 	}
-	return inBatches(ctx, s, expired, func(t *tx, batch []*contractRow) error {
-		if _, err := s.lockTokens(t, idsOf(batch, func(c *contractRow) int64 { return c.TokenID })); err != nil {
+	return inBatches(ctx, s, expired, func(t *tx, batch []contractRow) error {
+		if _, err := s.lockTokens(t, idsOf(batch, func(c contractRow) int64 { return c.TokenID })); err != nil {
 			return err
 		}
-		ids := distinct(idsOf(batch, func(c *contractRow) int64 { return c.ID }))
+		ids := distinct(idsOf(batch, func(c contractRow) int64 { return c.ID }))
 		if err := t.exec("DELETE FROM contracts WHERE id IN " + idList(ids) + " AND live = 0"); err != nil {
 			return err
 		}
-		return deleteFiles(t, idsOf(batch, func(c *contractRow) int64 { return c.FileID }))
+		return deleteFiles(t, idsOf(batch, func(c contractRow) int64 { return c.FileID }))
 	})
 }
 
-// DeleteOrphanFiles deletes files of deleted tokens. It examines up to limit
+// deleteOrphanFiles deletes files of deleted tokens. It examines up to limit
 // files and returns how many.
-func (s *Store) DeleteOrphanFiles(ctx context.Context, limit int) (n int64, err error) {
-	defer wrap(&err, "delete orphan files")
+func (s *Store) deleteOrphanFiles(ctx context.Context, limit int) (n int64, err error) {
 	type orphan struct{ ID, FileID int64 }
 	var orphans []orphan
 	err = s.read.WithContext(ctx).Table("orphans").Order("id").Limit(limit).Find(&orphans).Error
@@ -206,9 +203,8 @@ func deleteFiles(t *tx, ids []int64) error {
 	return t.exec("DELETE FROM files WHERE id IN " + idList(unused))
 }
 
-// DropStaleReservations deletes reservations whose lease has ended.
-func (s *Store) DropStaleReservations(ctx context.Context, now time.Time) (n int64, err error) {
-	defer wrap(&err, "drop stale reservations")
+// dropStaleReservations deletes reservations whose lease has ended.
+func (s *Store) dropStaleReservations(ctx context.Context, now time.Time) (n int64, err error) {
 	res := s.write.WithContext(ctx).Where("lease_until <= ?", micros(now)).Delete(&reservationRow{})
 	return res.RowsAffected, res.Error
 }

@@ -45,7 +45,7 @@ func TestExpireAtOnce(t *testing.T) {
 			f.contracts(t, token, start, slices.Repeat([]int64{10}, 30)...)
 			tokens = append(tokens, token)
 		}
-		stores := []*Store{f.Store, openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		var wg sync.WaitGroup
 		var errs atomic.Int64
 		for w := range 4 {

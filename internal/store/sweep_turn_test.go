@@ -9,7 +9,7 @@ import (
 
 func TestTakeTurn(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		stores := []*Store{f.Store, openStore(t, f.opt)}
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		take := func(what string, now time.Time) (taken int64) {
 			var n atomic.Int64
 			var wg sync.WaitGroup

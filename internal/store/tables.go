@@ -2,8 +2,9 @@ package store
 
 import "github.com/driveshare/downstream-node/internal/node"
 
-// The rows of the tables. migrations/mysql explains the columns. The types with
-// a TableName are models of gorm, which runs single statements on them.
+// The rows of the tables; tableOf names the columns. migrations/mysql explains
+// them. The types with a TableName are models of gorm, which runs single
+// statements on them.
 
 type reservationRow struct {
 	ID         int64
@@ -32,15 +33,7 @@ type fileRow struct {
 	Redundancy int
 }
 
-var fileTable = table[fileRow]{"files", columns[fileRow]{
-	{name: "id", field: func(r *fileRow) any { return &r.ID }},
-	{name: "hash", field: func(r *fileRow) any { return &r.Hash }},
-	{name: "seed", field: func(r *fileRow) any { return &r.Seed }},
-	{name: "size", field: func(r *fileRow) any { return &r.Size }},
-	{name: "key_id", field: func(r *fileRow) any { return &r.KeyID }},
-	{name: "tag_size", field: func(r *fileRow) any { return &r.TagSize }},
-	{name: "redundancy", field: func(r *fileRow) any { return &r.Redundancy }},
-}}
+var fileTable = tableOf[fileRow]("files")
 
 // chunkRow is a chunk of the inventory.
 type chunkRow struct {
@@ -53,63 +46,27 @@ type chunkRow struct {
 	Created   int64
 }
 
-var chunkTable = table[chunkRow]{"chunks", columns[chunkRow]{
-	{name: "id", field: func(r *chunkRow) any { return &r.ID }},
-	{name: "file_id", field: func(r *chunkRow) any { return &r.FileID }},
-	{name: "key_id", field: func(r *chunkRow) any { return &r.KeyID }},
-	{name: "size", field: func(r *chunkRow) any { return &r.Size }},
-	{name: "challenge", field: func(r *chunkRow) any { return &r.Challenge }},
-	{name: "state", field: func(r *chunkRow) any { return &r.State }},
-	{name: "created", field: func(r *chunkRow) any { return &r.Created }},
-}}
+var chunkTable = tableOf[chunkRow]("chunks")
 
 type tokenRow struct {
-	ID                         int64
-	Hash                       []byte
-	FarmerID                   string
-	AddressID                  int64
-	KeyID                      int64
-	IP                         string
-	Location                   locationRow
+	ID        int64
+	Hash      []byte
+	FarmerID  string
+	AddressID int64
+	KeyID     int64
+	IP        string
+	locationRow
 	Heartbeats, Wrong, Expired int64
 	Contracts, Size            int64
-	Uptime                     uptimeRow
-	LastDue                    int64
-	Created                    int64
-	Day                        openDay
+	uptimeRow
+	LastDue int64
+	Created int64
+	openDay
 }
 
 // tokenTable lacks the column changed, the database's time of the last write.
 // Every transaction that writes a token sets it; FarmersSince reads by it.
-var tokenTable = table[tokenRow]{"tokens", columns[tokenRow]{
-	{name: "id", field: func(r *tokenRow) any { return &r.ID }},
-	{name: "hash", field: func(r *tokenRow) any { return &r.Hash }},
-	{name: "farmer_id", field: func(r *tokenRow) any { return &r.FarmerID }},
-	{name: "address_id", field: func(r *tokenRow) any { return &r.AddressID }},
-	{name: "key_id", field: func(r *tokenRow) any { return &r.KeyID }},
-	{name: "ip", field: func(r *tokenRow) any { return &r.IP }},
-	{name: "country", field: func(r *tokenRow) any { return &r.Location.Country }},
-	{name: "state", field: func(r *tokenRow) any { return &r.Location.State }},
-	{name: "city", field: func(r *tokenRow) any { return &r.Location.City }},
-	{name: "zip", field: func(r *tokenRow) any { return &r.Location.Zip }},
-	{name: "lat", field: func(r *tokenRow) any { return &r.Location.Lat }},
-	{name: "lon", field: func(r *tokenRow) any { return &r.Location.Lon }},
-	{name: "heartbeats", field: func(r *tokenRow) any { return &r.Heartbeats }},
-	{name: "wrong", field: func(r *tokenRow) any { return &r.Wrong }},
-	{name: "expired", field: func(r *tokenRow) any { return &r.Expired }},
-	{name: "contracts", field: func(r *tokenRow) any { return &r.Contracts }},
-	{name: "size", field: func(r *tokenRow) any { return &r.Size }},
-	{name: "up_since", field: func(r *tokenRow) any { return &r.Uptime.UpSince }},
-	{name: "up_start", field: func(r *tokenRow) any { return &r.Uptime.UpStart }},
-	{name: "up_end", field: func(r *tokenRow) any { return &r.Uptime.UpEnd }},
-	{name: "up_before", field: func(r *tokenRow) any { return &r.Uptime.UpBefore }},
-	{name: "last_due", field: func(r *tokenRow) any { return &r.LastDue }},
-	{name: "created", field: func(r *tokenRow) any { return &r.Created }},
-	{name: "day", field: func(r *tokenRow) any { return &r.Day.Day }},
-	{name: "day_heartbeats", field: func(r *tokenRow) any { return &r.Day.Heartbeats }},
-	{name: "day_wrong", field: func(r *tokenRow) any { return &r.Day.Wrong }},
-	{name: "day_online", field: func(r *tokenRow) any { return &r.Day.Online }},
-}}
+var tokenTable = tableOf[tokenRow]("tokens")
 
 // tokenCounts are the columns that change when something happens to a token's
 // contracts, lockedColumns those that such a transaction reads.
@@ -177,10 +134,7 @@ func (r uptimeRow) uptime() node.Uptime {
 // openDay is a token's current day, 0 before its first, and the token's totals
 // when that day began.
 type openDay struct {
-	Day        int64
-	Heartbeats int64
-	Wrong      int64
-	Online     int64
+	Day, DayHeartbeats, DayWrong, DayOnline int64
 }
 
 type contractRow struct {
@@ -191,37 +145,19 @@ type contractRow struct {
 	KeyID     int64
 	Size      int64
 	Period    int64
-	Version   int64
-	Sequence  int64
+	Version   int64 `update:"relative"`
+	Sequence  int64 `update:"relative"`
 	Challenge []byte
 	State     []byte
-	Due       int64
+	Due       int64 `update:"relative"`
 	Answered  bool
 	Accepted  []byte // valid if Answered
 	Wrong     []byte // digests, one after the other
-	Expiry    int64
+	Expiry    int64  `update:"relative"`
 	Live      bool
 }
 
-var contractTable = table[contractRow]{"contracts", columns[contractRow]{
-	{name: "id", field: func(r *contractRow) any { return &r.ID }},
-	{name: "token_id", field: func(r *contractRow) any { return &r.TokenID }},
-	{name: "file_id", field: func(r *contractRow) any { return &r.FileID }},
-	{name: "file_hash", field: func(r *contractRow) any { return &r.FileHash }},
-	{name: "key_id", field: func(r *contractRow) any { return &r.KeyID }},
-	{name: "size", field: func(r *contractRow) any { return &r.Size }},
-	{name: "period", field: func(r *contractRow) any { return &r.Period }},
-	{name: "version", field: func(r *contractRow) any { return &r.Version }, relative: true},
-	{name: "sequence", field: func(r *contractRow) any { return &r.Sequence }, relative: true},
-	{name: "challenge", field: func(r *contractRow) any { return &r.Challenge }},
-	{name: "state", field: func(r *contractRow) any { return &r.State }},
-	{name: "due", field: func(r *contractRow) any { return &r.Due }, relative: true},
-	{name: "answered", field: func(r *contractRow) any { return &r.Answered }},
-	{name: "accepted", field: func(r *contractRow) any { return &r.Accepted }},
-	{name: "wrong", field: func(r *contractRow) any { return &r.Wrong }},
-	{name: "expiry", field: func(r *contractRow) any { return &r.Expiry }, relative: true},
-	{name: "live", field: func(r *contractRow) any { return &r.Live }},
-}}
+var contractTable = tableOf[contractRow]("contracts")
 
 // contractOf returns the row of a live contract, without its file's id.
 func contractOf(c *node.Contract) contractRow {
@@ -280,15 +216,7 @@ type dayRow struct {
 	Contracts, Size   int64
 }
 
-var dayTable = table[dayRow]{"farmer_days", columns[dayRow]{
-	{name: "token_id", field: func(r *dayRow) any { return &r.TokenID }},
-	{name: "day", field: func(r *dayRow) any { return &r.Day }},
-	{name: "online", field: func(r *dayRow) any { return &r.Online }},
-	{name: "heartbeats", field: func(r *dayRow) any { return &r.Heartbeats }},
-	{name: "wrong", field: func(r *dayRow) any { return &r.Wrong }},
-	{name: "contracts", field: func(r *dayRow) any { return &r.Contracts }},
-	{name: "size", field: func(r *dayRow) any { return &r.Size }},
-}}
+var dayTable = tableOf[dayRow]("farmer_days")
 
 // spanRow holds the changes of the totals within a span of time.
 type spanRow struct {
@@ -305,17 +233,6 @@ const (
 	stepHour   = 2
 )
 
-var spanTable = table[spanRow]{"spans", columns[spanRow]{
-	{name: "step", field: func(r *spanRow) any { return &r.Step }},
-	{name: "start", field: func(r *spanRow) any { return &r.Start }},
-	{name: "shard", field: func(r *spanRow) any { return &r.Shard }},
-	{name: "farmers", field: func(r *spanRow) any { return &r.Farmers }},
-	{name: "online", field: func(r *spanRow) any { return &r.Online }},
-	{name: "contracts", field: func(r *spanRow) any { return &r.Contracts }},
-	{name: "size", field: func(r *spanRow) any { return &r.Size }},
-	{name: "heartbeats", field: func(r *spanRow) any { return &r.Heartbeats }},
-	{name: "wrong", field: func(r *spanRow) any { return &r.Wrong }},
-	{name: "expired", field: func(r *spanRow) any { return &r.Expired }},
-}}
+var spanTable = tableOf[spanRow]("spans")
 
 var spanKey, spanTotals = spanTable.columns[:3], spanTable.columns[3:]

@@ -50,7 +50,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			return err
 		}
 		if limits.TokensPerIP > 0 {
-			held, err := tokensAtIP(t, n.IP)
+			held, err := t.number("SELECT COUNT(*) FROM tokens WHERE ip = ?", n.IP)
 			if err != nil {
 				return err
 			}
@@ -59,13 +59,13 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			}
 		}
 		row := tokenRow{
-			Hash:      n.Hash[:],
-			FarmerID:  n.Hash.FarmerID(),
-			AddressID: addressID,
-			KeyID:     n.KeyID,
-			IP:        n.IP,
-			Location:  locationOf(n.Location),
-			Created:   micros(now),
+			Hash:        n.Hash[:],
+			FarmerID:    n.Hash.FarmerID(),
+			AddressID:   addressID,
+			KeyID:       n.KeyID,
+			IP:          n.IP,
+			locationRow: locationOf(n.Location),
+			Created:     micros(now),
 		}
 		cs := tokenTable.without("id")
 		err = t.exec("INSERT INTO tokens ("+cs.list("")+", changed) VALUES ("+placeholders(len(cs))+", "+s.dialect.clock+")",
@@ -111,16 +111,6 @@ func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *no
 	})
 }
 
-// TokensAtIP counts the tokens of the IP address.
-func (s *Store) TokensAtIP(ctx context.Context, ip string) (n int64, err error) {
-	defer wrap(&err, "count tokens at %s", ip)
-	return tokensAtIP(s.reader(ctx), ip)
-}
-
-func tokensAtIP(t *tx, ip string) (int64, error) {
-	return t.number("SELECT COUNT(*) FROM tokens WHERE ip = ?", ip)
-}
-
 // DeleteToken deletes the farmer's token and its contracts.
 func (s *Store) DeleteToken(ctx context.Context, farmerID string, now time.Time) (err error) {
 	defer wrap(&err, "delete token of farmer %s", farmerID)
@@ -142,7 +132,7 @@ func (s *Store) DeleteToken(ctx context.Context, farmerID string, now time.Time)
 
 // deleteTokens deletes tokens, their contracts and their days. It returns the
 // events that the caller must record at the end of the transaction.
-// DeleteOrphanFiles deletes the files later.
+// Clean deletes the files later.
 func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error) {
 	tokens, err := s.lockTokens(t, ids)
 	if err != nil {
@@ -150,16 +140,13 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 	}
 	for batch := range slices.Chunk(ids, batchRows) {
 		list := idList(batch)
-		err := t.query(func(rows *sql.Rows) error {
-			var token, size, expiry int64
-			if err := rows.Scan(&token, &size, &expiry); err != nil {
-				return err
-			}
-			tokens[token].expireContract(moment(expiry), size)
-			return nil
-		}, "SELECT token_id, size, expiry FROM contracts WHERE token_id IN "+list+" AND live = 1 AND expiry <= ?", micros(now))
+		expired, err := selectRows(t, contractTable.only("token_id", "size", "expiry"),
+			"FROM contracts WHERE token_id IN "+list+" AND live = 1 AND expiry <= ?", micros(now))
 		if err != nil {
 			return nil, err
+		}
+		for _, c := range expired {
+			tokens[c.TokenID].expireContract(moment(c.Expiry), c.Size)
 		}
 		for _, statement := range []string{
 			// FarmersSince reports the farmers that were deleted.

@@ -139,14 +139,8 @@ func (t *tx) number(text string, args ...any) (n int64, err error) {
 }
 
 // numbers returns the numbers that a statement selects, one a row.
-func (t *tx) numbers(text string, args ...any) (all []int64, err error) {
-	err = t.query(func(rows *sql.Rows) error {
-		var n int64
-		err := rows.Scan(&n)
-		all = append(all, n)
-		return err
-	}, text, args...)
-	return all, err
+func (t *tx) numbers(text string, args ...any) ([]int64, error) {
+	return appendRows(nil, t, func(n *int64) []any { return []any{n} }, text, args...)
 }
 
 // takeKept joins what is kept and a last statement into one text.
@@ -290,7 +284,7 @@ func (s *Store) try(ctx context.Context, begin beginner, fn func(*tx) error) (se
 	}
 	done = true
 	if err := t.commit(); err != nil {
-		if s.opt.Driver == SQLite {
+		if s.cfg.Driver == SQLite {
 			// After a failed commit the transaction may still be open on the only
 			// connection that writes.
 			_, _ = s.write.pool.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
@@ -328,9 +322,9 @@ type slowLog struct {
 
 func newSlowLog(to *slog.Logger) slowLog { return slowLog{gormlogger.Discard, to} }
 
-func gormConfig(logger *slog.Logger) *gorm.Config {
-	return &gorm.Config{Logger: newSlowLog(logger), SkipDefaultTransaction: true, DisableAutomaticPing: true}
-}
+// Print is what the MySQL driver calls for broken connections, never for
+// statements.
+func (l slowLog) Print(v ...any) { l.to.Debug("mysql driver: " + fmt.Sprint(v...)) }
 
 const (
 	slowThreshold = time.Second

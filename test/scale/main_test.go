@@ -2,10 +2,12 @@ package scale_test
 
 import (
 	"database/sql"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/scale"
@@ -35,15 +37,16 @@ func onEach(t *testing.T, size scale.Size, test func(t *testing.T, r *records)) 
 
 func newRecords(t *testing.T, driver string, size scale.Size) *records {
 	t.Helper()
-	opt, dsn := store.Options{Driver: driver}, ""
+	cfg, dsn := config.Default[store.Config](), ""
+	cfg.Driver = driver
 	if driver == store.MySQL {
-		opt.DSN = testenv.NewDatabase(t)
-		dsn = opt.DSN
+		dsn = testenv.NewDatabase(t)
+		cfg.DSN = config.Secret(dsn)
 	} else {
-		opt.Path = filepath.Join(t.TempDir(), "node.db")
-		dsn = opt.Path
+		dsn = filepath.Join(t.TempDir(), "node.db")
+		cfg.Path = dsn
 	}
-	st, err := store.Open(t.Context(), opt)
+	st, err := store.Open(cfg, slog.Default())
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	must(t, st.Migrate(t.Context()))

@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// heartbeatVector is a case of the vectors of either scheme.
+// heartbeatVector is a case of either scheme's vectors.
 type heartbeatVector struct {
 	Challenges int
 	File       struct {
@@ -125,7 +125,7 @@ func (d folder) playRound(v heartbeatVector, proof json.RawMessage, valid bool) 
 	}
 }
 
-// The round from the command's help, with a file on disk.
+// The round of the command's own help, on a file on disk.
 func TestHeartbeatRound(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"Merkle", "Swizzle"} {
@@ -169,8 +169,7 @@ func TestHeartbeatNoMoreChallenges(t *testing.T) {
 	d.bad("no more challenges", "challenge", "--heartbeat", d.path("private"), "--state", d.path("state"))
 }
 
-// Every failure except a rejected proof exits with 2, and the error says what to
-// do.
+// Everything but a proof that was judged exits with 2, and says what to do.
 func TestHeartbeatBadInput(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -220,7 +219,7 @@ func TestHeartbeatBadInput(t *testing.T) {
 	}
 }
 
-// An encode that fails leaves the old files unchanged.
+// An encode that fails leaves what was there before.
 func TestHeartbeatEncodeKeepsOldFiles(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -233,7 +232,7 @@ func TestHeartbeatEncodeKeepsOldFiles(t *testing.T) {
 	d.onlyFiles("private", "tag")
 }
 
-// The command cannot update a state on standard input, so it prints no challenge.
+// A state on standard input cannot be moved, so no challenge is told.
 func TestHeartbeatChallengeOfStandardInput(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -257,7 +256,7 @@ func TestHeartbeatStateFileIsBase64(t *testing.T) {
 	d.same("state", d.read("state"), []byte(`"`+base64.StdEncoding.EncodeToString(state)+`"`))
 }
 
-// folder holds the files of a test.
+// folder is where a test's files are.
 type folder struct {
 	t   *testing.T
 	dir string
@@ -292,7 +291,7 @@ func (d folder) mode(name string) os.FileMode {
 	return status.Mode().Perm()
 }
 
-// onlyFiles checks that the folder has exactly these files.
+// onlyFiles holds that nothing else was left behind.
 func (d folder) onlyFiles(want ...string) {
 	d.t.Helper()
 	entries, err := os.ReadDir(d.dir)
@@ -335,7 +334,7 @@ func (d folder) bad(want string, args ...string) {
 	if exitCode(err) != exitBadInput || out != "" {
 		d.t.Errorf("%q: %q, exit %d (%v), want %d", args, out, exitCode(err), err, exitBadInput)
 	} else if !strings.Contains(err.Error(), want) {
-		d.t.Errorf("%q: %q, want %q in it", args, err, want)
+		d.t.Errorf("%q: %q, want it to say %q", args, err, want)
 	}
 }
 
@@ -350,7 +349,7 @@ func (d folder) same(what string, got, want []byte) {
 	}
 }
 
-// exitCode returns the exit code that main uses for an error.
+// exitCode is what main makes of an error.
 func exitCode(err error) int {
 	if err == nil {
 		return 0

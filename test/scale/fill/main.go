@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"time"
@@ -19,6 +20,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/test/scale"
@@ -67,7 +69,7 @@ func run(ctx context.Context) error {
 
 // prepare makes the tables and registers the key.
 func prepare(ctx context.Context, dsn, key string, interval time.Duration) (scale.Terms, error) {
-	st, err := store.Open(ctx, store.Options{Driver: store.MySQL, DSN: dsn})
+	st, err := store.Open(store.Config{Driver: store.MySQL, DSN: config.Secret(dsn)}, slog.Default())
 	if err != nil {
 		return scale.Terms{}, err
 	}
