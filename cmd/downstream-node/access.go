@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"time"
 
@@ -18,43 +16,27 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// farmerID returns the id of a farmer that an argument names by id or token.
-func farmerID(arg string) (string, error) {
-	if id, ok := node.ParseFarmerID(arg); ok {
-		return id, nil
-	}
-	token, err := node.ParseToken(arg)
-	if err != nil {
-		return "", errors.New("neither a token (32 hex digits) nor a farmer id (20 hex digits)")
-	}
-	return token.Hash().FarmerID(), nil
-}
-
-func newWhitelistCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "whitelist", Short: "Say which addresses may farm"}
+func newTokensCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "tokens", Short: "Maintain farmers' tokens"}
 	cmd.AddCommand(&cobra.Command{
-		Use:   "load FILE|ADDRESS",
-		Short: "Make the whitelist equal to a file, or add one address",
-		Long: "With a CSV file (first row skipped; address,crowdsale_balance,...) it makes the\n" +
-			"whitelist equal to it: an address that is gone loses its tokens and contracts.\n" +
-			"With an address it adds that one. A file that cannot be read whole changes\n" +
-			"nothing.",
-		Args: cobra.ExactArgs(1),
+		Use:   "delete TOKEN|ID",
+		Short: "Delete a token, with its contracts",
+		Long:  "Deletes a token and its contracts. Name the token or its farmer's id.",
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := loadConfig(cmd, app.Default())
-			if err != nil {
-				return err
-			}
-			load, err := readWhitelist(args[0], cfg.Access.MinBalance)
-			if err != nil {
-				return err
-			}
-			return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error {
-				done, err := load(ctx, st)
+			id, ok := node.ParseFarmerID(args[0])
+			if !ok {
+				token, err := node.ParseToken(args[0])
 				if err != nil {
+					return errors.New("neither a token (32 hex digits) nor a farmer id (20 hex digits)")
+				}
+				id = token.Hash().FarmerID()
+			}
+			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
 					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), done)
+				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
 				return nil
 			})
 		},
@@ -62,17 +44,61 @@ func newWhitelistCommand() *cobra.Command {
 	return cmd
 }
 
-// readWhitelist reads the file or address that the argument names. It returns a
-// function that writes it to the records and describes the change.
-func readWhitelist(arg string, minBalance int64) (load func(context.Context, *store.Store) (string, error), err error) {
+func newWhitelistCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "whitelist", Short: "Set which addresses may farm"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "load FILE|ADDRESS",
+		Short: "Make the whitelist equal to a file, or add one address",
+		Long: "With a CSV file (first row skipped; address,crowdsale_balance,...) it makes the\n" +
+			"whitelist equal to the file: an address that the file lacks loses its tokens and\n" +
+			"contracts. With an address it adds that one. A file with an error changes nothing.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd, app.Default())
+			if err != nil {
+				return err
+			}
+			list, err := readWhitelist(args[0], cfg.Access.MinBalance)
+			if err != nil {
+				return err
+			}
+			return onTables(cmd, cfg, func(ctx context.Context, st *store.Store) error {
+				if list == nil {
+					if err := st.AllowAddress(ctx, store.Allowed{Address: args[0]}); err != nil {
+						return err
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), "the whitelist has", args[0])
+					return nil
+				}
+				change, err := st.LoadWhitelist(ctx, func(yield func(store.Allowed, error) bool) {
+					for _, entry := range list {
+						if !yield(entry, nil) {
+							return
+						}
+					}
+				}, time.Now())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d addresses added, %d kept, %d removed with %d tokens\n",
+					change.Added, change.Kept, change.Removed, change.Tokens)
+				return nil
+			})
+		},
+	})
+	return cmd
+}
+
+// readWhitelist reads the file that the argument names. It returns nil if the
+// argument is an address. An empty whitelist is an error: it would delete every
+// farmer's contracts.
+func readWhitelist(arg string, minBalance int64) ([]store.Allowed, error) {
 	file, err := os.Open(arg)
-	if _, _, noAddress := sjcx.ParseAddress(arg); errors.Is(err, fs.ErrNotExist) && noAddress == nil {
-		return func(ctx context.Context, st *store.Store) (string, error) {
-			return "the whitelist has " + arg, st.AllowAddress(ctx, store.Allowed{Address: arg})
-		}, nil
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is neither a file nor a valid address", arg)
+		if _, _, err := sjcx.ParseAddress(arg); err != nil {
+			return nil, fmt.Errorf("%s is neither a file nor a valid address", arg)
+		}
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -81,39 +107,15 @@ func readWhitelist(arg string, minBalance int64) (load func(context.Context, *st
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s is not a file", arg))
 	}
-	list, err := allowed(file, minBalance)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w\nnothing was changed", arg, err)
-	}
-	return func(ctx context.Context, st *store.Store) (string, error) {
-		change, err := st.LoadWhitelist(ctx, withoutError(list), time.Now())
-		return fmt.Sprintf("%d addresses added, %d kept, %d removed with %d tokens",
-			change.Added, change.Kept, change.Removed, change.Tokens), err
-	}, nil
-}
-
-// allowed reads a whitelist for the store. An empty whitelist is an error: it would
-// delete every farmer's contracts.
-func allowed(r io.Reader, minBalance int64) ([]store.Allowed, error) {
 	var list []store.Allowed
-	for entry, err := range sjcx.ReadWhitelist(r, minBalance) {
+	for entry, err := range sjcx.ReadWhitelist(file, minBalance) {
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w\nnothing was changed", arg, err)
 		}
 		list = append(list, store.Allowed{Address: entry.Address, Balance: entry.Balance})
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("no address has a balance of at least %d", minBalance)
+		return nil, fmt.Errorf("%s: no address has a balance of at least %d\nnothing was changed", arg, minBalance)
 	}
 	return list, nil
-}
-
-func withoutError[T any](list []T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for _, v := range list {
-			if !yield(v, nil) {
-				return
-			}
-		}
-	}
 }

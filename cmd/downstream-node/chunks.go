@@ -9,34 +9,34 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"github.com/driveshare/downstream-node/internal/program"
-
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
 func newChunksCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "chunks", Short: "Look after the inventory of chunks"}
+	cmd := &cobra.Command{Use: "chunks", Short: "Maintain the inventory of chunks"}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "generate SIZE [COUNT]",
 			Short: "Encode COUNT chunks of SIZE for the inventory",
-			Long:  "Encodes COUNT chunks (1) of SIZE, in bytes or as in 10MiB, with the current\nheartbeat key, whatever the inventory holds already.",
-			Args:  cobra.RangeArgs(1, 2),
-			RunE:  func(cmd *cobra.Command, args []string) error { return generateChunks(cmd, args) },
+			Long: "Encodes COUNT chunks (1) of SIZE, in bytes or as in 10MiB, with the current\n" +
+				"heartbeat key, whatever the inventory holds already.",
+			Args: cobra.RangeArgs(1, 2),
+			RunE: generateChunks,
 		},
 		&cobra.Command{
 			Use:   "maintain MIN MAX TOTAL BASE",
 			Short: "Fill the inventory once",
 			Long: "Fills the inventory with about equal numbers of chunks at every power of BASE\n" +
-				"from MIN to MAX, up to TOTAL bytes. Workers do the same by themselves, with the\n" +
+				"from MIN to MAX, up to TOTAL bytes. Workers do the same in the background, with the\n" +
 				"configured values.",
 			Args: cobra.ExactArgs(4),
-			RunE: func(cmd *cobra.Command, args []string) error { return maintainChunks(cmd, args) },
+			RunE: maintainChunks,
 		},
 		&cobra.Command{
 			Use:   "clear",
@@ -57,7 +57,7 @@ func newChunksCommand() *cobra.Command {
 			Use:   "list",
 			Short: "Count the chunks that wait for a farmer, by key and size",
 			Args:  cobra.NoArgs,
-			RunE:  func(cmd *cobra.Command, _ []string) error { return listChunks(cmd) },
+			RunE:  listChunks,
 		},
 	)
 	return cmd
@@ -88,15 +88,17 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 	})
 }
 
-func maintainChunks(cmd *cobra.Command, args []string) error {
+func maintainChunks(cmd *cobra.Command, args []string) (err error) {
 	var inv node.Inventory
-	for i, to := range []*int64{&inv.MinSize, &inv.MaxSize, &inv.TotalSize} {
-		var err error
-		if *to, err = parseSize([]string{"MIN", "MAX", "TOTAL"}[i], args[i]); err != nil {
-			return err
-		}
+	if inv.MinSize, err = parseSize("MIN", args[0]); err != nil {
+		return err
 	}
-	var err error
+	if inv.MaxSize, err = parseSize("MAX", args[1]); err != nil {
+		return err
+	}
+	if inv.TotalSize, err = parseSize("TOTAL", args[2]); err != nil {
+		return err
+	}
 	if inv.Base, err = strconv.ParseInt(args[3], 10, 64); err != nil {
 		return fmt.Errorf("BASE %q: must be a whole number, at least 2", args[3])
 	}
@@ -117,23 +119,21 @@ func maintainChunks(cmd *cobra.Command, args []string) error {
 	})
 }
 
-func listChunks(cmd *cobra.Command) error {
+func listChunks(cmd *cobra.Command, _ []string) error {
 	return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
 		type kind struct{ key, size int64 }
 		count := map[kind]int64{}
-		err := st.ListChunks(ctx, func(c store.Chunk) error {
+		if err := st.ListChunks(ctx, func(c store.Chunk) error {
 			count[kind{c.KeyID, c.Size}]++
 			return nil
-		})
-		if err != nil {
+		}); err != nil {
 			return err
 		}
-		kinds := slices.SortedFunc(maps.Keys(count), func(a, b kind) int {
-			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.size, b.size))
-		})
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "KEY\tSIZE\tCHUNKS\tBYTES")
-		for _, k := range kinds {
+		for _, k := range slices.SortedFunc(maps.Keys(count), func(a, b kind) int {
+			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.size, b.size))
+		}) {
 			fmt.Fprintf(table, "%d\t%s\t%d\t%d\n", k.key, humanize.IBytes(uint64(k.size)), count[k], k.size*count[k])
 		}
 		return table.Flush()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,12 +21,9 @@ import (
 
 // farming holds the flags of the farm command.
 type farming struct {
-	node               string
-	address            string
-	size               string
-	number             int
-	dir                string
-	message, signature string
+	node, address, size, dir string
+	number                   int
+	message, signature       string
 }
 
 func newFarmCommand() *cobra.Command {
@@ -34,8 +32,8 @@ func newFarmCommand() *cobra.Command {
 		Use:   "farm URL --address ADDRESS --size SIZE",
 		Short: "Store chunks for a node and prove it",
 		Long: "farm takes contracts from the node at URL, stores their files and answers the\n" +
-			"node's challenges until it is interrupted. What it holds stays in its directory,\n" +
-			"and the next run goes on with it.",
+			"node's challenges until it is interrupted. Its directory keeps what it holds, and\n" +
+			"the next run continues with it.",
 		Example: "  downstream-node farm http://node.example:5000 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,9 +55,10 @@ func newFarmCommand() *cobra.Command {
 }
 
 func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
-	size, err := g.bytes()
-	if err != nil {
-		return err
+	parsed, err := humanize.ParseBytes(g.size)
+	size := int64(parsed)
+	if err != nil || size <= 0 {
+		return fmt.Errorf("--size %q: give a number of bytes, such as 10MiB", g.size)
 	}
 	unlock, err := app.LockDir(g.dir)
 	if err != nil {
@@ -79,7 +78,7 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 		defer screen.end()
 		log = slog.New(slog.NewTextHandler(screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	group, err := g.group(client, size, log)
+	group, err := g.group(farmer.Config{Client: client, Address: g.address, Dir: g.dir, Size: size, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -104,19 +103,11 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
-func (g farming) bytes() (int64, error) {
-	size, err := humanize.ParseBytes(g.size)
-	if err != nil || size == 0 || int64(size) < 0 {
-		return 0, fmt.Errorf("--size %q: give a number of bytes, such as 10MiB", g.size)
-	}
-	return int64(size), nil
-}
-
-func (g farming) group(client *farmer.Client, size int64, log *slog.Logger) (farmer.Group, error) {
+// group makes the farmers. It fails if one in the directory has another address.
+func (g farming) group(cfg farmer.Config) (farmer.Group, error) {
 	if g.number < 1 {
 		return nil, fmt.Errorf("--number %d: give at least 1", g.number)
 	}
-	cfg := farmer.Config{Client: client, Address: g.address, Dir: g.dir, Size: size, Logger: log}
 	if g.signature != "" {
 		cfg.Own = &farmer.Ownership{Message: g.message, Signature: g.signature}
 	}
@@ -147,31 +138,22 @@ func (g farming) advise(err error) error {
 	case ours:
 		return err
 	case errors.Is(err, farmer.ErrTokenUnknown):
-		return fmt.Errorf("%w; its address may have left the whitelist, or the node its records: give another --dir to farm with a new token", err)
+		return fmt.Errorf("%w; its address may have left the whitelist, or the node may have lost its records: give another --dir to farm with a new token", err)
 	case errors.Is(err, heartbeat.ErrMalformed):
 		return fmt.Errorf("%w; the node at %s and this program do not understand each other", err, g.node)
 	case !answered:
 		return fmt.Errorf("no node reached at %s: %w; check the address, and that the node is running", g.node, err)
 	case !answer.FromNode:
-		return fmt.Errorf("%w; what answers at %s is not a node: check the address", err, g.node)
+		return fmt.Errorf("%w; the server at %s is not a node: check the address", err, g.node)
 	case answer.Temporary():
 		return fmt.Errorf("the node at %s is not ready: %w; try again later", g.node, err)
-	case !refusesAddress(answer):
+	case slices.ContainsFunc(otherRefusals, func(part string) bool { return strings.Contains(answer.Message, part) }):
 		return err
 	case g.signature == "":
-		return fmt.Errorf("%w; ask those who run the node to whitelist %s or, "+
-			"where they want proof that it is yours, give --message and --signature", err, g.address)
+		return fmt.Errorf("%w; ask the node's operators to whitelist %s or, if they want proof that it is yours, give --message and --signature", err, g.address)
 	}
-	return fmt.Errorf("%w; ask those who run the node to whitelist %s", err, g.address)
+	return fmt.Errorf("%w; ask the node's operators to whitelist %s", err, g.address)
 }
 
-// refusesAddress reports whether the node may have refused the address, and not
-// something that a whitelist cannot change.
-func refusesAddress(answer *farmer.Error) bool {
-	for _, other := range []string{"too many tokens", "not a valid", "signature does not"} {
-		if strings.Contains(answer.Message, other) {
-			return false
-		}
-	}
-	return true
-}
+// otherRefusals are parts of the messages that are not about the whitelist.
+var otherRefusals = []string{"too many tokens", "not a valid", "signature does not"}

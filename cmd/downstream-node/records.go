@@ -4,56 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/driveshare/downstream-node/internal/program"
 
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// withStore opens the configured records and runs do.
-func withStore(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
-	cfg, err := loadConfig(cmd, app.Default())
-	if err != nil {
-		return err
-	}
-	return onStore(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
-}
-
-// withTables is withStore, but fails if the tables do not have this version.
+// withTables loads the configuration, opens the records and runs do. It fails if
+// the tables do not have this program's version.
 func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.Store) error) error {
 	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
 		return err
 	}
-	return onTables(cmd.Context(), cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
-}
-
-// onStore is withStore for a configuration that is loaded.
-func onStore(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
-	st, err := store.Open(cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	return do(ctx, st)
+	return onTables(cmd, cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
 }
 
 // onTables is withTables for a configuration that is loaded.
-func onTables(ctx context.Context, cfg app.Config, do func(context.Context, *store.Store) error) error {
-	return onStore(ctx, cfg, func(ctx context.Context, st *store.Store) error {
+func onTables(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store.Store) error) error {
+	return onStore(cmd, cfg, func(ctx context.Context, st *store.Store) error {
 		if err := app.CheckSchema(ctx, st); err != nil {
 			return err
 		}
 		return do(ctx, st)
 	})
+}
+
+// onStore is onTables for tables of any version.
+func onStore(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store.Store) error) error {
+	st, err := store.Open(cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return do(cmd.Context(), st)
 }
 
 // withApp runs do with the parts open and the heartbeat keys registered. No
@@ -83,8 +73,26 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 }
 
 func newDBCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "db", Short: "Look after the database"}
-	cmd.AddCommand(newMigrateCommand(), newCleanCommand())
+	cmd := &cobra.Command{Use: "db", Short: "Maintain the database"}
+	cmd.AddCommand(newMigrateCommand(), &cobra.Command{
+		Use:   "clean",
+		Short: "Delete expired contracts, their tags, and files that nothing refers to",
+		Long: "Does at once what workers do in the background: takes expired contracts off their\n" +
+			"farmers' counts, deletes those that expired contracts.retention ago, and then the\n" +
+			"tags and files that nothing refers to.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
+				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files\n",
+					done.Expired, done.Contracts, done.Tags, done.Files)
+				return nil
+			})
+		},
+	})
 	return cmd
 }
 
@@ -96,42 +104,43 @@ func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the tables to the version that this program needs",
-		Long: "Brings the tables to the version that this program needs, and makes the keys of\n" +
-			"heartbeat.keyFiles known there; fails with 3 where the database belongs to another.\n" +
-			"With --down-to it goes back to an older version, and loses what that cannot hold.",
+		Long: "Brings the tables to the version that this program needs, and registers the keys of\n" +
+			"heartbeat.keyFiles there. Exits with 3 if the database belongs to another key. With\n" +
+			"--down-to it goes back to an older version, and loses what that cannot hold.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			down := cmd.Flags().Changed("down-to")
-			if down && !loseData {
-				return errors.New("--down-to loses what the older tables cannot hold; say --lose-data as well, with the node stopped")
-			}
-			return withStore(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
-				if down {
-					return migrate(ctx, cmd.OutOrStdout(), st, func(ctx context.Context) error { return st.MigrateDown(ctx, downTo) })
-				}
-				if err := migrate(ctx, cmd.OutOrStdout(), st, st.Migrate); err != nil {
-					return err
-				}
-				return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
-			})
-		},
 	}
 	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: yes, lose it")
 	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		down := cmd.Flags().Changed("down-to")
+		if down && !loseData {
+			return errors.New("--down-to loses what the older tables cannot hold; stop the node and add --lose-data")
+		}
+		cfg, err := loadConfig(cmd, app.Default())
+		if err != nil {
+			return err
+		}
+		return onStore(cmd, cfg, func(ctx context.Context, st *store.Store) (err error) {
+			if down {
+				err = st.MigrateDown(ctx, downTo)
+			} else {
+				err = st.Migrate(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			have, _, err := st.SchemaVersion(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "the tables are at version %d\n", have)
+			if down {
+				return nil
+			}
+			return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
+		})
+	}
 	return cmd
-}
-
-// migrate moves the tables to another version and prints it.
-func migrate(ctx context.Context, w io.Writer, st *store.Store, move func(context.Context) error) error {
-	if err := move(ctx); err != nil {
-		return err
-	}
-	have, _, err := st.SchemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "the tables are at version %d\n", have)
-	return nil
 }
 
 // checkKeys fails if the database belongs to another key than those of the
@@ -149,48 +158,4 @@ func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 		return program.ExitError{Status: program.ExitOtherKey, Err: err}
 	}
 	return err
-}
-
-func newTokensCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "tokens", Short: "Look after farmers' tokens"}
-	cmd.AddCommand(&cobra.Command{
-		Use:   "delete TOKEN|ID",
-		Short: "Delete a token, with its contracts",
-		Long:  "Deletes a token, named by itself or by its farmer's id, with its contracts.",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := farmerID(args[0])
-			if err != nil {
-				return err
-			}
-			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
-				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
-				return nil
-			})
-		},
-	})
-	return cmd
-}
-
-func newCleanCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "clean",
-		Short: "Delete expired contracts, their tags, and files that nothing refers to",
-		Long:  "Does at once what workers do by themselves: takes expired contracts off their\nfarmers' counts, deletes those that expired contracts.retention ago, and then the\ntags and files that nothing refers to.",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
-				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files\n",
-					done.Expired, done.Contracts, done.Tags, done.Files)
-				return nil
-			})
-		},
-	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
@@ -17,13 +20,7 @@ func newAPICommand() *cobra.Command {
 		Short: "Serve farmers: one API replica",
 		Long:  "Serves farmers. Any number of replicas share a database and a Redis.\n`downstream-node worker` processes verify their proofs.",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadReplicable(cmd)
-			if err != nil {
-				return err
-			}
-			return app.ServeAPI(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
-		},
+		RunE:  replica(app.ServeAPI),
 	}
 }
 
@@ -33,13 +30,21 @@ func newWorkerCommand() *cobra.Command {
 		Short: "Verify proofs, stock the inventory, sweep: one worker",
 		Long:  "Verifies the proofs that API replicas queue, keeps the inventory stocked, and\nsweeps expired contracts. Any number of workers share the work.",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadReplicable(cmd)
-			if err != nil {
-				return err
-			}
-			return app.ServeWorker(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
-		},
+		RunE:  replica(app.ServeWorker),
+	}
+}
+
+// replica is the RunE of a process that shares its node with others.
+func replica(serve func(context.Context, app.Config, *slog.Logger) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd, app.Default())
+		if err != nil {
+			return err
+		}
+		if err := cfg.Replicable(); err != nil {
+			return fmt.Errorf("%w\nto run everything in one process, use `downstream-node standalone`", err)
+		}
+		return serve(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
 	}
 }
 
@@ -52,8 +57,8 @@ func newStandaloneCommand() *cobra.Command {
 		Use:   "standalone",
 		Short: "Run a whole node in one process",
 		Long: "Runs API, worker and inventory in one process, on an SQLite database and an\n" +
-			"embedded Redis, with all data in one directory. With --demo it runs farmers\n" +
-			"against itself, with a short interval and small chunks.",
+			"embedded Redis, with all data in one directory. With --demo it also runs farmers\n" +
+			"for this node, with a short interval and small chunks.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if demo < 0 {
@@ -71,15 +76,31 @@ func newStandaloneCommand() *cobra.Command {
 	return cmd
 }
 
-// loadReplicable reads the configuration of a process that shares its node
-// with others.
-func loadReplicable(cmd *cobra.Command) (app.Config, error) {
-	cfg, err := loadConfig(cmd, app.Default())
-	if err != nil {
-		return cfg, err
+func newConfigCommand() *cobra.Command {
+	var standalone bool
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print the configuration in use, with secrets masked",
+		Long: "Prints the configuration that api, worker and the commands on the records use,\n" +
+			"with secrets masked; with --standalone, the one of a standalone node.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			base := app.Default()
+			if standalone {
+				base = app.StandaloneDefaults("data", 0)
+			}
+			cfg, err := loadConfig(cmd, base)
+			if err != nil {
+				return err
+			}
+			text, err := config.Redacted(cfg)
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
 	}
-	if err := cfg.Replicable(); err != nil {
-		return cfg, fmt.Errorf("%w\nto run everything in one process, use `downstream-node standalone`", err)
-	}
-	return cfg, nil
+	cmd.Flags().BoolVar(&standalone, "standalone", false, "the one that downstream-node standalone runs with")
+	return cmd
 }
