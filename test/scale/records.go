@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// contract is one to be recorded.
+// contract is a contract to record.
 type contract struct {
 	farmer   int
 	size     int64
@@ -20,15 +20,15 @@ type contract struct {
 	live     bool // not swept
 }
 
-// contract is the i-th of all. Of a hundred, two are over and swept; of ten
-// thousand, two are over and not swept. The others live: unanswered, answered,
-// or answered and due for the next challenge.
+// contract returns the i-th contract. Of a hundred, two are expired and swept; of
+// ten thousand, two are expired and not swept. The others are live: unanswered,
+// answered, or answered and due for the next challenge.
 func (t Terms) contract(size Size, i int) contract {
 	r := rand.New(rand.NewPCG(t.Seed, uint64(i)))
 	c := contract{size: 1 << (10 + r.IntN(12)), sequence: r.Int64N(1000), live: true}
 	if others := size.Farmers - size.Farmers/20 - 1; i >= size.Largest && others > 0 {
 		u := r.Float64()
-		c.farmer = 1 + int(float64(others)*u*u) // few have many
+		c.farmer = 1 + int(float64(others)*u*u) // a few farmers have many
 	}
 	part := time.Duration(r.Int64N(t.Interval.Microseconds())) * time.Microsecond
 	c.due = t.Now.Add(part)
@@ -60,13 +60,11 @@ func (c contract) row(i int, t Terms) []any {
 	}
 	return []any{
 		c.farmer + 1, i + 1, hashed("file", i), t.KeyID, c.size, t.Interval.Microseconds(), c.sequence + 1, c.sequence,
-		t.Challenge, t.State, c.due.UnixMicro(), c.answered, accepted[:],
-		[]byte{},
-		c.expiry(t).UnixMicro(), c.live,
+		t.Challenge, t.State, c.due.UnixMicro(), c.answered, accepted[:], []byte{}, c.expiry(t).UnixMicro(), c.live,
 	}
 }
 
-// farmer is one to be recorded, with what its contracts add up to.
+// farmer is a farmer to record, with the totals of its contracts.
 type farmer struct {
 	address                   string
 	place                     *node.Location
@@ -110,8 +108,8 @@ func newPlaces(size Size, t Terms) []node.Location {
 	return places
 }
 
-// takeOn counts a contract.
-func (f *farmer) takeOn(c contract, t Terms) {
+// add counts a contract.
+func (f *farmer) add(c contract, t Terms) {
 	if c.live {
 		f.contracts++
 		f.size += c.size
@@ -141,8 +139,8 @@ func (f *farmer) row(i int, t Terms) []any {
 	}
 }
 
-// uptime is two stretches with a gap between them; the second lasts until the
-// latest expiry.
+// uptime returns two stretches with a gap between them. The second lasts until
+// the latest expiry.
 func (f *farmer) uptime(t Terms) node.Uptime {
 	if f.first.IsZero() {
 		return node.Uptime{}

@@ -1,11 +1,11 @@
 // Package scale makes a node's records of any size, to measure and to try the
-// node on: farmers spread over a world of places, contracts spread unevenly
-// over the farmers and over an interval, some of them over and some just
-// expired. The same size and seed make the same records.
+// node: farmers at places all over the world, and contracts that are spread
+// unevenly over the farmers and over an interval. Some contracts are swept, and
+// some have just expired. The same size and seed make the same records.
 //
-// Every contract has the same challenge and state, of a real file: the node
-// can issue challenges on them. They have no tags, as contracts that were
-// answered once have none.
+// Every contract has the same challenge and state, of a real file, so the node
+// can issue challenges for them. They have no tags, like contracts that were
+// answered once.
 package scale
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Size is how many of each to make.
+// Size is the number of records to make.
 type Size struct {
 	Farmers   int
 	Contracts int
-	Largest   int // of the contracts, those of the first farmer
+	Largest   int // contracts of the first farmer
 }
 
-// The sizes that figures are given for.
+// The sizes that the benchmarks measure.
 var (
 	Small  = Size{Farmers: 1_000, Contracts: 10_000, Largest: 1_000}
 	Medium = Size{Farmers: 10_000, Contracts: 100_000, Largest: 10_000}
@@ -38,10 +38,10 @@ var (
 
 // Terms are what the contracts have in common.
 type Terms struct {
-	KeyID            int64 // of the heartbeat key, as the store has registered it
+	KeyID            int64 // of the heartbeat key in the database
 	Challenge, State []byte
 	Interval         time.Duration
-	Now              time.Time // when the records are to be looked at
+	Now              time.Time // when the records will be used
 	Seed             uint64
 }
 
@@ -61,99 +61,89 @@ func Token(farmer int) node.Token {
 	return node.Token(hashed("token", farmer)[:16])
 }
 
-// Fill makes the records in a database that has its tables, a heartbeat key,
-// and nothing else. It tells progress, which may be nil, how many rows of how
-// many are written, now and then.
+// Fill makes the records in a database that has its tables, a heartbeat key, and
+// nothing else. It calls progress, which may be nil, with the number of rows
+// written, and of all.
 func Fill(ctx context.Context, db *sql.DB, size Size, terms Terms, progress func(done, total int)) error {
-	if progress == nil {
-		progress = func(int, int) {}
-	}
-	conn, err := db.Conn(ctx)
-	if err != nil {
+	var existing int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM tokens").Scan(&existing); err != nil {
 		return err
 	}
-	defer conn.Close()
-	var there int
-	if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM tokens").Scan(&there); err != nil {
-		return err
+	if existing > 0 {
+		return fmt.Errorf("fill: the database already has %d farmers", existing)
 	}
-	if there > 0 {
-		return fmt.Errorf("fill: the database has %d farmers already", there)
-	}
-	f := &filling{conn: conn, progress: progress, total: 2*size.Farmers + 2*size.Contracts}
 	farmers := newFarmers(size, terms)
 	for i := range size.Contracts {
 		c := terms.contract(size, i)
-		farmers[c.farmer].takeOn(c, terms)
+		farmers[c.farmer].add(c, terms)
 	}
-	return f.tables(ctx, size, terms, farmers)
+	done := 0
+	written := func(rows int) {
+		done += rows
+		if progress != nil {
+			progress(done, 2*size.Farmers+2*size.Contracts)
+		}
+	}
+	for _, t := range []struct {
+		name, columns string
+		rows          int
+		row           func(i int) []any
+	}{
+		{"addresses", "id, address, whitelisted, balance", size.Farmers, func(i int) []any {
+			return []any{i + 1, farmers[i].address, true, 10_000}
+		}},
+		{"tokens", "id, hash, farmer_id, address_id, key_id, ip, country, state, city, zip, lat, lon, heartbeats, wrong," +
+			" expired, contracts, size, up_since, up_start, up_end, up_before, last_due, created, changed", size.Farmers, func(i int) []any {
+			return farmers[i].row(i, terms)
+		}},
+		{"files", "id, hash, seed, size, key_id, tag_size, redundancy", size.Contracts, func(i int) []any {
+			return []any{i + 1, hashed("file", i), fmt.Sprint("scale ", i), terms.contract(size, i).size, terms.KeyID, 0, 1}
+		}},
+		{"contracts", "token_id, file_id, file_hash, key_id, size, period, version, sequence, challenge, state," +
+			" due, answered, accepted, wrong, expiry, live", size.Contracts, func(i int) []any {
+			return terms.contract(size, i).row(i, terms)
+		}},
+	} {
+		if err := Insert(ctx, db, t.name, t.columns, t.rows, t.row, written); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (f *filling) tables(ctx context.Context, size Size, terms Terms, farmers []farmer) error {
-	err := f.insert(ctx, "addresses", "id, address, whitelisted, balance", size.Farmers, func(i int) []any {
-		return []any{i + 1, farmers[i].address, true, 10_000}
-	})
-	if err != nil {
-		return err
-	}
-	err = f.insert(ctx, "tokens", "id, hash, farmer_id, address_id, key_id, ip, country, state, city, zip, lat, lon, heartbeats, wrong,"+
-		" expired, contracts, size, up_since, up_start, up_end, up_before, last_due, created, changed", size.Farmers, func(i int) []any {
-		return farmers[i].row(i, terms)
-	})
-	if err != nil {
-		return err
-	}
-	err = f.insert(ctx, "files", "id, hash, seed, size, key_id, tag_size, redundancy", size.Contracts, func(i int) []any {
-		c := terms.contract(size, i)
-		return []any{i + 1, hashed("file", i), fmt.Sprint("scale ", i), c.size, terms.KeyID, 0, 1}
-	})
-	if err != nil {
-		return err
-	}
-	return f.insert(ctx, "contracts", "token_id, file_id, file_hash, key_id, size, period, version, sequence, challenge, state,"+
-		" due, answered, accepted, wrong, expiry, live", size.Contracts, func(i int) []any {
-		return terms.contract(size, i).row(i, terms)
-	})
-}
-
-// hashed is 32 bytes that follow from a word and a number.
+// hashed returns 32 bytes that depend on a word and a number.
 func hashed(word string, n int) []byte {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(word), uint64(n)))
 	return sum[:]
 }
 
 const (
-	batchRows       = 500 // of one statement
+	statementRows   = 500
 	transactionRows = 10_000
 )
 
-// filling writes rows.
-type filling struct {
-	conn        *sql.Conn
-	done, total int
-	progress    func(done, total int)
-}
-
-// insert inserts n rows, in order.
-func (f *filling) insert(ctx context.Context, table, columns string, n int, row func(i int) []any) error {
+// Insert inserts n rows in order, in several transactions. row returns the
+// values of the i-th row. Insert calls written, which may be nil, with the
+// number of rows of each statement.
+func Insert(ctx context.Context, db *sql.DB, table, columns string, n int, row func(i int) []any, written func(rows int)) error {
 	for from := 0; from < n; from += transactionRows {
-		if err := f.transaction(ctx, table, columns, from, min(n, from+transactionRows), row); err != nil {
-			return fmt.Errorf("fill %s: %w", table, err)
+		if err := insert(ctx, db, table, columns, from, min(n, from+transactionRows), row, written); err != nil {
+			return fmt.Errorf("insert into %s: %w", table, err)
 		}
 	}
 	return nil
 }
 
-func (f *filling) transaction(ctx context.Context, table, columns string, from, to int, row func(i int) []any) error {
-	tx, err := f.conn.BeginTx(ctx, nil)
+func insert(ctx context.Context, db *sql.DB, table, columns string, from, to int, row func(i int) []any, written func(rows int)) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer tx.Rollback() // has no effect after a commit
 	values := "(?" + strings.Repeat(", ?", strings.Count(columns, ",")) + ")"
-	for ; from < to; from += batchRows {
+	for ; from < to; from += statementRows {
 		var args []any
-		end := min(to, from+batchRows)
+		end := min(to, from+statementRows)
 		for i := from; i < end; i++ {
 			args = append(args, row(i)...)
 		}
@@ -161,8 +151,9 @@ func (f *filling) transaction(ctx context.Context, table, columns string, from, 
 		if _, err := tx.ExecContext(ctx, statement, args...); err != nil {
 			return err
 		}
-		f.done += end - from
-		f.progress(f.done, f.total)
+		if written != nil {
+			written(end - from)
+		}
 	}
 	return tx.Commit()
 }

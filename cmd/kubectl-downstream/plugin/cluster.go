@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,52 +47,42 @@ type cluster struct {
 	http      *http.Client
 }
 
-func (a *clusterAccess) connect() (*cluster, error) {
+func (a *clusterAccess) connect() (c *cluster, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reach the cluster: %w", err)
+		}
+	}()
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&a.rules, &a.overrides)
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		err = fmt.Errorf("%w; name one with KUBECONFIG or --%s", NoKubeconfig(&a.rules), clientcmd.RecommendedConfigPathFlag)
+		return nil, fmt.Errorf("%w; name one with KUBECONFIG or --%s", NoKubeconfig(&a.rules), clientcmd.RecommendedConfigPathFlag)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reach the cluster: %w", err)
+		return nil, err
 	}
-	namespace, _, err := loader.Namespace()
-	if err != nil {
-		return nil, fmt.Errorf("reach the cluster: %w", err)
+	c = &cluster{}
+	if c.namespace, _, err = loader.Namespace(); err != nil {
+		return nil, err
 	}
-	c, err := connect(config, namespace)
-	if err != nil {
-		return nil, fmt.Errorf("reach the cluster: %w", err)
+	if c.http, err = rest.HTTPClientFor(config); err != nil {
+		return nil, err
 	}
-	return c, nil
+	if c.host, _, err = rest.DefaultServerUrlFor(config); err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	c.Client, err = client.New(config, client.Options{Scheme: scheme, HTTPClient: c.http})
+	return c, err
 }
 
 // NoKubeconfig returns an error that lists the files that were looked for. The
 // error of client-go names a variable that users do not know.
 func NoKubeconfig(rules *clientcmd.ClientConfigLoadingRules) error {
 	return fmt.Errorf("no kubeconfig names a cluster (looked for %s)", strings.Join(rules.GetLoadingPrecedence(), ", "))
-}
-
-func connect(config *rest.Config, namespace string) (*cluster, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, err
-		}
-	}
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, err
-	}
-	host, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, err
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme, HTTPClient: httpClient})
-	if err != nil {
-		return nil, err
-	}
-	return &cluster{Client: c, namespace: namespace, host: host, http: httpClient}, nil
 }
 
 // node reads a DownstreamNode.
@@ -105,16 +97,26 @@ func (c *cluster) proxied(kind, name, port string, path ...string) *url.URL {
 	return c.host.JoinPath(append([]string{"api", "v1", "namespaces", c.namespace, kind, "http:" + name + ":" + port, "proxy"}, path...)...)
 }
 
-// getFromPod requests a path on the private port of a pod. The caller must close
-// the body.
-func (c *cluster) getFromPod(ctx context.Context, pod, path string) (*http.Response, error) {
+// getFromPod requests a path on the private port of a pod, and returns the
+// response's status and body. The clients of client-go do not return the body of
+// a 503.
+func (c *cluster) getFromPod(ctx context.Context, pod, path string) (status string, body []byte, err error) {
 	address := c.proxied("pods", pod, strconv.Itoa(desired.PrivatePort), path)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return c.http.Do(req)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	return resp.Status, body, err
 }
+
+// maxBody limits the part of a pod's response that is read, in bytes.
+const maxBody = 4 << 20
 
 // farmerAPI returns a client of the node's farmer API, through its Service.
 func (c *cluster) farmerAPI(node *v1alpha1.DownstreamNode) (*farmer.Client, error) {

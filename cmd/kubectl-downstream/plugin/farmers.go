@@ -23,8 +23,7 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 		Long: "Lists a node's farmers, through the API server's proxy to the node's Service. You\n" +
 			"need the right to get services/proxy.",
 		Example: "  kubectl downstream farmers downstream --online --sort size --descending --limit 20",
-		Args:    oneNode,
-		RunE: onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+		RunE: onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
 			return c.printFarmers(ctx, cmd.OutOrStdout(), name, q)
 		}),
 	}

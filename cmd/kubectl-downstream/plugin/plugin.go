@@ -37,25 +37,22 @@ func NewCommand() *cobra.Command {
 			pluginName + " is the plugin `kubectl downstream`.",
 	}
 	access := newClusterAccess(cmd.PersistentFlags())
-	onNode := []*cobra.Command{
+	commands := []*cobra.Command{
 		newNodeStatusCommand(access),
 		newNodeFarmersCommand(access),
-		newPauseCommand(access, true),
-		newPauseCommand(access, false),
+		newPauseCommand(access, "pause", true),
+		newPauseCommand(access, "resume", false),
 	}
-	for _, c := range onNode {
-		c.ValidArgsFunction = completeNode(access)
+	for _, c := range commands {
+		c.Args, c.ValidArgsFunction = oneNode, completeNode(access)
 	}
-	cmd.AddCommand(onNode...)
-	cmd.AddCommand(
-		newOperatorStatusCommand(access),
-		newApplyCommand(access),
-	)
+	cmd.AddCommand(commands...)
+	cmd.AddCommand(newOperatorStatusCommand(access), newApplyCommand(access))
 	return cmd
 }
 
-// onCluster is the RunE of a command whose only argument is the name of a node.
-func onCluster(access *clusterAccess, run func(context.Context, *cobra.Command, *cluster, string) error) func(*cobra.Command, []string) error {
+// onNode is the RunE of a command whose only argument is the name of a node.
+func onNode(access *clusterAccess, run func(context.Context, *cobra.Command, *cluster, string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := access.connect()
 		if err != nil {
@@ -116,22 +113,20 @@ func (c *cluster) nodeNames(ctx context.Context) []cobra.Completion {
 	return names
 }
 
-func newPauseCommand(access *clusterAccess, paused bool) *cobra.Command {
+func newPauseCommand(access *clusterAccess, name string, paused bool) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "pause NAME",
-		Short: "Make the operator leave a node's objects alone",
-		Long: "Makes the operator change nothing about a node. Its pods keep running. Edits and\n" +
-			"`kubectl scale` take effect only after it is resumed.",
-		Args: oneNode,
+		Use:   name + " NAME",
+		Short: "Make the operator manage a paused node again",
+		Long:  "Makes the operator manage a paused node again. It applies the edits made since the\npause.",
+		RunE: onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+			return c.setPaused(ctx, cmd.OutOrStdout(), name, paused)
+		}),
 	}
-	if !paused {
-		cmd.Use = "resume NAME"
-		cmd.Short = "Make the operator manage a paused node again"
-		cmd.Long = "Makes the operator manage a paused node again. It applies the edits made since the\npause."
+	if paused {
+		cmd.Short = "Make the operator leave a node's objects alone"
+		cmd.Long = "Makes the operator change nothing about a node. Its pods keep running. Edits and\n" +
+			"`kubectl scale` take effect only after it is resumed."
 	}
-	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-		return c.setPaused(ctx, cmd.OutOrStdout(), name, paused)
-	})
 	return cmd
 }
 
@@ -148,9 +143,9 @@ func (c *cluster) setPaused(ctx context.Context, w io.Writer, name string, pause
 		fmt.Fprintf(w, "%s: unchanged, it is already %s\n", name, state)
 		return nil
 	}
-	before := node.DeepCopy()
+	patch := client.MergeFrom(node.DeepCopy())
 	node.Spec.Paused = paused
-	if err := c.Patch(ctx, node, client.MergeFrom(before), client.FieldOwner(pluginName)); err != nil {
+	if err := c.Patch(ctx, node, patch, client.FieldOwner(pluginName)); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s: %s\n", name, state)

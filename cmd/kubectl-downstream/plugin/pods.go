@@ -1,14 +1,13 @@
 package plugin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,57 +23,38 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// live holds figures that only the node's pods know, as text. If a figure is
-// unknown, the text says why.
-type live struct{ oldest, online string }
-
 // podTimeout limits the wait for the responses of pods.
 const podTimeout = 5 * time.Second
 
-func (c *cluster) observe(ctx context.Context, node *v1alpha1.DownstreamNode) live {
-	ctx, cancel := context.WithTimeout(ctx, podTimeout)
-	defer cancel()
-	var l live
-	if oldest, err := c.oldestWaiting(ctx, node); err != nil {
-		l.oldest = fmt.Sprintf("unknown (%v)", err)
-	} else {
-		l.oldest = oldest.Round(100 * time.Millisecond).String()
-	}
-	if online, all, err := c.farmersOnline(ctx, node); err != nil {
-		l.online = fmt.Sprintf("unknown (%v)", err)
-	} else {
-		l.online = fmt.Sprintf("%d of %d", online, all)
-	}
-	return l
-}
-
-func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNode) (online, all int, err error) {
+// farmersOnline returns the number of farmers that are online, and of all.
+func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
 	if node.Status.API.ReadyReplicas == 0 {
-		return 0, 0, errors.New("no API replica is ready")
+		return "", errors.New("no API replica is ready")
 	}
 	api, err := c.farmerAPI(node)
 	if err != nil {
-		return 0, 0, err
+		return "", err
 	}
 	farmers, err := api.StatusList(ctx, farmer.StatusQuery{})
+	online := 0
 	for _, f := range farmers {
 		if f.Online {
 			online++
 		}
 	}
-	return online, len(farmers), err
+	return fmt.Sprintf("%d of %d", online, len(farmers)), err
 }
 
 // oldestWaiting reads the age of the oldest waiting proof from a ready worker.
 // Every worker sees the whole queue.
-func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNode) (time.Duration, error) {
+func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
 	selector, err := labels.Parse(node.Status.Workers.Selector)
 	if err != nil || selector.Empty() {
-		return 0, errors.New("the status has no selector for the workers")
+		return "", errors.New("the status has no selector for the workers")
 	}
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods, client.InNamespace(c.namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		return 0, err
+		return "", err
 	}
 	err = errors.New("no worker is ready")
 	for _, pod := range pods.Items {
@@ -83,10 +63,10 @@ func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNo
 		}
 		var oldest time.Duration
 		if oldest, err = c.oldestSeenBy(ctx, pod.Name); err == nil {
-			return oldest, nil
+			return oldest.Round(100 * time.Millisecond).String(), nil
 		}
 	}
-	return 0, err
+	return "", err
 }
 
 func podReady(pod *corev1.Pod) bool {
@@ -100,16 +80,15 @@ func podReady(pod *corev1.Pod) bool {
 
 // oldestSeenBy reads the age from the metrics of a worker.
 func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, error) {
-	resp, err := c.getFromPod(ctx, pod, "metrics")
+	status, body, err := c.getFromPod(ctx, pod, "metrics")
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("read the metrics of pod %s: %s", pod, resp.Status)
+	if !strings.HasPrefix(status, "200 ") {
+		return 0, fmt.Errorf("read the metrics of pod %s: %s", pod, status)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(resp.Body)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
 		return 0, fmt.Errorf("read the metrics of pod %s: %w", pod, err)
 	}
@@ -139,7 +118,7 @@ func (c *cluster) unready(ctx context.Context, node *v1alpha1.DownstreamNode) (l
 }
 
 // whyUnready returns what a pod waits for. The pod's status says why it does not
-// run; a running pod says itself why it is not ready.
+// run; a running pod says why it is not ready.
 func (c *cluster) whyUnready(ctx context.Context, pod *corev1.Pod) string {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil {
@@ -152,28 +131,19 @@ func (c *cluster) whyUnready(ctx context.Context, pod *corev1.Pod) string {
 		}
 	}
 	failed, err := c.failedChecks(ctx, pod.Name)
-	if err != nil {
-		return fmt.Sprintf("unknown (%v)", err)
-	}
-	return cmp.Or(failed, "it will be ready soon")
+	return orUnknown(cmp.Or(failed, "it will be ready soon"), err)
 }
 
-// failedChecks returns the failed checks of a pod's /readyz. They are in the
-// body of a 503, which the clients of client-go do not return.
+// failedChecks returns the failed checks of a pod's /readyz.
 func (c *cluster) failedChecks(ctx context.Context, pod string) (string, error) {
-	resp, err := c.getFromPod(ctx, pod, "readyz")
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	status, body, err := c.getFromPod(ctx, pod, "readyz")
 	if err != nil {
 		return "", err
 	}
 	var checks map[string]string
 	if err := json.Unmarshal(body, &checks); err != nil {
 		// The response is the proxy's, not the pod's.
-		return "", fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(body)))
+		return "", fmt.Errorf("%s: %s", status, strings.TrimSpace(string(body)))
 	}
 	var failed []string
 	for _, name := range slices.Sorted(maps.Keys(checks)) {

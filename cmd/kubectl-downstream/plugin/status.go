@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -31,26 +30,23 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 			"Some figures come from pods, through the API server's proxy. You need the rights to\n" +
 			"list pods and leases, and to get pods/proxy and services/proxy.",
 		Example: "  kubectl downstream status downstream -n storage",
-		Args:    oneNode,
+		RunE: onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
+			// The screen that follows shows the result of the wait.
+			_ = waitFor(ctx, wait, func(ctx context.Context) error {
+				node, err := c.node(ctx, name)
+				if err != nil {
+					return err
+				}
+				if ready, _ := readiness(node); !ready {
+					return errNotReady
+				}
+				return nil
+			})
+			return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
+		}),
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this time until the node is ready, then show it")
-	cmd.RunE = onCluster(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-		// The screen that follows shows the result of the wait.
-		_ = waitFor(ctx, wait, func(ctx context.Context) error { return c.awaitReady(ctx, name) })
-		return c.printStatus(ctx, cmd.OutOrStdout(), name, time.Now())
-	})
 	return cmd
-}
-
-func (c *cluster) awaitReady(ctx context.Context, name string) error {
-	node, err := c.node(ctx, name)
-	if err != nil {
-		return err
-	}
-	if ready, _ := readiness(node); !ready {
-		return errNotReady
-	}
-	return nil
 }
 
 // errNotReady ends the status command with exit status 1. It has no text, because
@@ -62,21 +58,30 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	if err != nil {
 		return err
 	}
-	live := c.observe(ctx, node)
+	fromPods, cancel := context.WithTimeout(ctx, podTimeout)
+	defer cancel()
+	oldest, online := orUnknown(c.oldestWaiting(fromPods, node)), orUnknown(c.farmersOnline(fromPods, node))
 	ready, why := readiness(node)
 	operator, none := c.anyOperator(ctx, now)
 	if ready && none {
 		why += " at the last check; no operator is running now"
 	}
 
+	backlog, autoscaled := "unknown", ""
+	if jobs := node.Status.Backlog; jobs != nil {
+		backlog = fmt.Sprintf("%d jobs", *jobs)
+	}
+	if a := node.Spec.Workers.Autoscaling; a != nil {
+		autoscaled = fmt.Sprintf(", autoscaled from %d to %d", ptr.Deref(a.Min, 1), a.Max)
+	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s/%s\t%s\n", node.Namespace, node.Name, why)
 	fmt.Fprintf(out, "URL\t%s\n", cmp.Or(node.Status.URL, "-"))
 	fmt.Fprintf(out, "API\t%d of %s ready\n", node.Status.API.ReadyReplicas, desiredAPI(node))
-	fmt.Fprintf(out, "Workers\t%d of %d ready%s\n", node.Status.Workers.ReadyReplicas, node.Status.Workers.DesiredReplicas, autoscaled(node))
-	fmt.Fprintf(out, "Backlog\t%s\n", backlog(node))
-	fmt.Fprintf(out, "Oldest waiting\t%s\n", live.oldest)
-	fmt.Fprintf(out, "Farmers online\t%s\n", live.online)
+	fmt.Fprintf(out, "Workers\t%d of %d ready%s\n", node.Status.Workers.ReadyReplicas, node.Status.Workers.DesiredReplicas, autoscaled)
+	fmt.Fprintf(out, "Backlog\t%s\n", backlog)
+	fmt.Fprintf(out, "Oldest waiting\t%s\n", oldest)
+	fmt.Fprintf(out, "Farmers online\t%s\n", online)
 	fmt.Fprintf(out, "Operator\t%s\n", operator)
 	fmt.Fprintf(out, "Heartbeat key\t%s\n", cmp.Or(node.Status.HeartbeatKey.SecretName, "-"))
 	if err := out.Flush(); err != nil {
@@ -113,28 +118,18 @@ func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
 }
 
 func desiredAPI(node *v1alpha1.DownstreamNode) string {
-	api := node.Spec.API
-	switch {
-	case api.Autoscaling != nil:
-		return fmt.Sprintf("%d to %d", api.Autoscaling.Min, api.Autoscaling.Max)
-	case api.Replicas != nil:
-		return strconv.Itoa(int(*api.Replicas))
+	if a := node.Spec.API.Autoscaling; a != nil {
+		return fmt.Sprintf("%d to %d", a.Min, a.Max)
 	}
-	return strconv.Itoa(int(node.Status.API.Replicas))
+	return fmt.Sprint(ptr.Deref(node.Spec.API.Replicas, node.Status.API.Replicas))
 }
 
-func autoscaled(node *v1alpha1.DownstreamNode) string {
-	if a := node.Spec.Workers.Autoscaling; a != nil {
-		return fmt.Sprintf(", autoscaled from %d to %d", ptr.Deref(a.Min, 1), a.Max)
+// orUnknown returns a figure, or why it is unknown.
+func orUnknown(text string, err error) string {
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err)
 	}
-	return ""
-}
-
-func backlog(node *v1alpha1.DownstreamNode) string {
-	if node.Status.Backlog == nil {
-		return "unknown"
-	}
-	return fmt.Sprintf("%d jobs", *node.Status.Backlog)
+	return text
 }
 
 // printConditions prints the operator's conditions, then others by name.
@@ -145,12 +140,11 @@ func printConditions(w io.Writer, conditions []metav1.Condition, now time.Time) 
 		}
 		return len(v1alpha1.ConditionTypes)
 	}
-	sorted := slices.SortedFunc(slices.Values(conditions), func(a, b metav1.Condition) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Type, b.Type))
-	})
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "CONDITION\tSTATUS\tFOR\tREASON\tMESSAGE")
-	for _, c := range sorted {
+	for _, c := range slices.SortedFunc(slices.Values(conditions), func(a, b metav1.Condition) int {
+		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Type, b.Type))
+	}) {
 		age := duration.HumanDuration(now.Sub(c.LastTransitionTime.Time))
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", c.Type, c.Status, age, c.Reason, c.Message)
 	}

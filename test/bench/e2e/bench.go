@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"io"
@@ -12,12 +13,15 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/bench/report"
 	"github.com/driveshare/downstream-node/test/deployment"
+	"github.com/driveshare/downstream-node/test/scale"
 )
 
-// options are what the flags say.
+// options are the flags.
 type options struct {
 	quick    bool
 	workers  int
@@ -30,30 +34,24 @@ type bench struct {
 	options
 	progress report.Progress
 	binary   string
-	encoded  int      // files so far: each has content of its own
-	servers  []string // what they are, for the table's head
-	load     string   // of the machine, before
+	encoded  int      // files so far: each has its own content
+	servers  []string // their versions, for the report's head
+	load     string   // of the machine, before the run
 
-	updates []report.Figure // what MariaDB can do
+	updates []report.Figure // rates of bare UPDATEs; see updateLimit
 	node    *running        // started by the first part that needs it
 }
 
-// running is the node, running.
+// running is a node that runs.
 type running struct {
 	*deployment.Node
 	db      *sql.DB
-	ids     ids
 	api     *deployment.Replica
 	workers []*deployment.Replica
-	merkle  *field // made by the first part that needs it
+	merkle  *farm // made by the first part that needs it
 }
 
-func newBench(p *program, opt options) *bench {
-	return &bench{program: p, options: opt, progress: report.NewProgress(), load: report.Load()}
-}
-
-// repetitions is how often a figure is measured, after once that is not
-// counted.
+// repetitions is the number of measurements of a figure, after one to warm up.
 func (b *bench) repetitions() int {
 	if b.quick {
 		return 3
@@ -61,7 +59,7 @@ func (b *bench) repetitions() int {
 	return 5
 }
 
-// scaled is a size of the load, or a tenth of it.
+// scaled returns a size of the load, or a tenth of it in a quick run.
 func (b *bench) scaled(n int) int {
 	if b.quick {
 		return max(n/10, 1)
@@ -69,43 +67,51 @@ func (b *bench) scaled(n int) int {
 	return n
 }
 
-// repeat measures once to warm up, and then as often as the run asks for.
-func (b *bench) repeat(name string, measure func() float64) []float64 {
-	var samples []float64
+// figure measures once to warm up, and then as often as the run repeats.
+func (b *bench) figure(name, unit string, measure func() float64) report.Figure {
+	f := report.New(name, unit)
 	for i := range b.repetitions() + 1 {
 		if i == 1 {
 			defer b.profile(name)()
 		}
 		b.progress.Step("%s, %d of %d", name, i, b.repetitions())
-		b.goOn()
+		b.stopIfInterrupted()
 		if sample := measure(); i > 0 {
-			samples = append(samples, sample)
+			f.Samples = append(f.Samples, sample)
 		}
 	}
-	return samples
+	return f
 }
 
-// goOn ends the run where it was interrupted.
-func (b *bench) goOn() {
-	if err := b.ctx.Err(); err != nil {
+func (b *bench) stopIfInterrupted() {
+	if b.ctx.Err() != nil {
 		b.Fatal("interrupted")
 	}
 }
 
-// start gives the node that most parts share, and starts it where that is not
-// done yet.
+// parallel calls do for each of n numbers, at most limit at once.
+func (b *bench) parallel(n, limit int, do func(ctx context.Context, i int) error) {
+	group, ctx := errgroup.WithContext(b.ctx)
+	group.SetLimit(limit)
+	for i := range n {
+		group.Go(func() error { return do(ctx, i) })
+	}
+	b.must(group.Wait())
+}
+
+// start returns the node that most parts share. The first call starts it.
 func (b *bench) start() *running {
 	if b.node == nil {
 		b.progress.Step("building and starting the node")
 		b.node = b.deploy()
 		b.node.api = b.node.API(b, nil)
-		b.node.employ(b, b.workers)
+		b.node.setWorkers(b, b.workers)
 	}
 	return b.node
 }
 
-// employ ends the workers and starts so many others.
-func (n *running) employ(b *bench, workers int) {
+// setWorkers replaces the workers by that many others.
+func (n *running) setWorkers(b *bench, workers int) {
 	for _, w := range n.workers {
 		w.Terminate(b)
 	}
@@ -115,13 +121,18 @@ func (n *running) employ(b *bench, workers int) {
 	}
 }
 
+// MariaDB's memory and log, in bytes. The manuals recommend that the tables fit
+// in memory and that the log is flushed rarely.
+const (
+	bufferPool = 2 << 30
+	logFile    = 1 << 30
+)
+
 // deploy starts a node's servers.
 func (b *bench) deploy() *running {
 	if b.binary == "" {
 		binary, err := deployment.Build(b.TempDir())
-		if err != nil {
-			b.Fatal(err)
-		}
+		b.must(err)
 		b.binary = binary
 	}
 	n := &running{Node: deployment.Start(b, b.binary, testenv.Durable, deployment.Settings{
@@ -132,8 +143,6 @@ func (b *bench) deploy() *running {
 		"api.pprof":                 "true",
 		"worker.pprof":              "true",
 	})}
-	// What every manual recommends for a server of its own: the tables in
-	// memory, and a log that need not be emptied every other second.
 	n.MariaDB.SetGlobal(b, "innodb_buffer_pool_size", fmt.Sprint(bufferPool))
 	n.MariaDB.SetGlobal(b, "innodb_log_file_size", fmt.Sprint(logFile))
 	n.db = n.Database(b)
@@ -144,13 +153,48 @@ func (b *bench) deploy() *running {
 	return n
 }
 
-// MariaDB's memory and log, in bytes.
-const (
-	bufferPool = 2 << 30
-	logFile    = 1 << 30
-)
+// servers returns the versions and settings of MariaDB and Redis.
+func (n *running) servers(b *bench) []string {
+	var version, flush string
+	n.query(b, []any{&version, &flush}, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
+	server, err := n.OpenRedis(b).Info(b.ctx, "server").Result()
+	b.must(err)
+	_, rest, _ := strings.Cut(server, "redis_version:")
+	redisVersion, _, _ := strings.Cut(rest, "\r\n")
+	return []string{
+		fmt.Sprintf("MariaDB %s, innodb_flush_log_at_trx_commit=%s, buffer pool %d MiB, log %d MiB",
+			version, flush, bufferPool>>20, logFile>>20),
+		fmt.Sprintf("Redis %s; 1 API replica, workers: %d", redisVersion, b.workers),
+	}
+}
 
-// publish prints the table, and writes it to the document where one is named.
+// query reads one row.
+func (n *running) query(b *bench, into []any, query string, args ...any) {
+	b.must(n.db.QueryRowContext(b.ctx, query, args...).Scan(into...))
+}
+
+// exec runs a statement and returns the number of rows that it changed.
+func (n *running) exec(b *bench, statement string, args ...any) int64 {
+	result, err := n.db.ExecContext(b.ctx, statement, args...)
+	b.must(err)
+	rows, err := result.RowsAffected()
+	b.must(err)
+	return rows
+}
+
+// insert inserts n rows. row returns the values of the i-th.
+func (n *running) insert(b *bench, table, columns string, rows int, row func(i int) []any) {
+	b.must(scale.Insert(b.ctx, n.db, table, columns, rows, row, nil))
+}
+
+// nextID returns an id that is larger than all in the table.
+func (n *running) nextID(b *bench, table string) (id int64) {
+	n.query(b, []any{&id}, "SELECT COALESCE(MAX(id), 0) + 1 FROM "+table)
+	return id
+}
+
+// publish prints the table. It also writes the table to document, if that is not
+// empty.
 func (b *bench) publish(figures []report.Figure, document string) error {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "```text")
@@ -165,36 +209,16 @@ func (b *bench) publish(figures []report.Figure, document string) error {
 	return report.WriteSection(document, "make bench-e2e", text.String())
 }
 
-// servers are the versions and settings of MariaDB and Redis.
-func (n *running) servers(b *bench) []string {
-	var version, flush string
-	row := n.db.QueryRowContext(b.ctx, "SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
-	if err := row.Scan(&version, &flush); err != nil {
-		b.Fatal(err)
-	}
-	server, err := n.OpenRedis(b).Info(b.ctx, "server").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(server, "redis_version:")
-	redisVersion, _, _ := strings.Cut(rest, "\r\n")
-	return []string{
-		fmt.Sprintf("MariaDB %s, innodb_flush_log_at_trx_commit=%s, buffer pool %d MiB, log %d MiB",
-			version, flush, bufferPool>>20, logFile>>20),
-		fmt.Sprintf("Redis %s; 1 API replica, workers: %d", redisVersion, b.workers),
-	}
-}
-
-// profileSeconds is about what two repetitions take.
+// profileSeconds is about the time of two repetitions.
 const profileSeconds = 8
 
-// profile begins to profile the node's processes where a directory for that is
-// given, and gives what waits until the profiles are written.
+// profile starts a CPU profile of each of the node's processes, if the flag
+// names a directory for them. wait returns when they are written.
 func (b *bench) profile(figure string) (wait func()) {
-	if b.profiles == "" || b.node == nil {
-		return func() {}
-	}
 	var profiling sync.WaitGroup
+	if b.profiles == "" || b.node == nil {
+		return profiling.Wait
+	}
 	for _, r := range append([]*deployment.Replica{b.node.api}, b.node.workers...) {
 		profiling.Go(func() {
 			path := filepath.Join(b.profiles, strings.ReplaceAll(figure, " ", "-")+"."+r.Name+".prof")
@@ -212,12 +236,9 @@ func writeProfile(r *deployment.Replica, path string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	out, err := os.Create(path)
+	profile, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, resp.Body); err != nil {
-		return err
-	}
-	return out.Close()
+	return os.WriteFile(path, profile, 0o666)
 }

@@ -6,25 +6,27 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// apiPath is where farmers in the field call.
+// apiPath is the path that real farmers use.
 const apiPath = "/api/downstream/v1"
 
-// request is one, ready to be sent. Several share a body.
+// request is a complete request. Several may share a body.
 type request struct{ head, body []byte }
 
-// get is a request without a body.
+// get makes a request without a body.
 func get(path string) request {
 	return request{head: fmt.Appendf(nil, "GET %s%s HTTP/1.1\r\nHost: node\r\n\r\n", apiPath, path)}
 }
 
-// post is a request with a body that, as the farmers in the field have it, is
-// said to be compressed and is not.
+// post makes a request with a body. As real farmers do, it declares the body
+// compressed although it is not.
 func post(path string, body []byte) request {
 	return request{
 		head: fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\n"+
@@ -33,28 +35,19 @@ func post(path string, body []byte) request {
 	}
 }
 
-// caller is one connection to the node. It costs little beside what it
-// measures: the bytes of a request go out as they are, and those of an answer
-// into a buffer that is used again.
-type caller struct {
-	conn   net.Conn
+// connection is one connection to the node. It needs little processor time: it
+// sends requests as they are, and reads all responses into one buffer.
+type connection struct {
+	net.Conn
 	reader *bufio.Reader
-	answer bytes.Buffer
+	body   bytes.Buffer
 }
 
-func dial(url string) (*caller, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		return nil, err
-	}
-	return &caller{conn: conn, reader: bufio.NewReaderSize(conn, 64<<10)}, nil
-}
-
-// do makes a request and gives the body of the answer, good until the next
-// one. Any status but 200 is an error.
-func (c *caller) do(r request) ([]byte, error) {
+// do sends a request and returns the response's body, which is valid until the
+// next call. Any status but 200 is an error.
+func (c *connection) do(r request) ([]byte, error) {
 	parts := net.Buffers{r.head, r.body}
-	if _, err := parts.WriteTo(c.conn); err != nil {
+	if _, err := parts.WriteTo(c.Conn); err != nil {
 		return nil, err
 	}
 	resp, err := http.ReadResponse(c.reader, nil)
@@ -62,77 +55,68 @@ func (c *caller) do(r request) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	c.answer.Reset()
-	if _, err := c.answer.ReadFrom(resp.Body); err != nil {
+	c.body.Reset()
+	if _, err := c.body.ReadFrom(resp.Body); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %.200s", resp.Status, c.answer.Bytes())
+		return nil, fmt.Errorf("%s: %.200s", resp.Status, c.body.Bytes())
 	}
-	return c.answer.Bytes(), nil
+	return c.body.Bytes(), nil
 }
 
-// flow is what became of a load: how long it took in all, and each request.
-type flow struct {
-	took time.Duration
+// timing holds the time of a whole load and of each request.
+type timing struct {
+	all  time.Duration
 	each []time.Duration
 }
 
-// pour makes requests over so many connections. Each serves one farmer at a
-// time, whose requests it makes one after the other. check is given each
-// answer.
-func (b *bench) pour(url string, connections int, farmers [][]request, check func(farmer, at int, answer []byte) error) flow {
-	callers := make([]*caller, connections)
-	for i := range callers {
-		c, err := dial(url)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer c.conn.Close()
-		callers[i] = c
-	}
-	var (
-		next    atomic.Int64
-		failure atomic.Pointer[error]
-		each    = make([][]time.Duration, connections)
-		working sync.WaitGroup
-	)
-	start := time.Now()
-	for i, c := range callers {
-		working.Go(func() {
-			for at := int(next.Add(1)) - 1; at < len(farmers) && failure.Load() == nil && b.ctx.Err() == nil; at = int(next.Add(1)) - 1 {
-				took, err := c.serve(farmers[at], func(request int, answer []byte) error { return check(at, request, answer) })
-				each[i] = append(each[i], took...)
-				if err != nil {
-					failure.Store(&err)
-				}
-			}
-		})
-	}
-	working.Wait()
-	r := flow{took: time.Since(start)}
-	if err := failure.Load(); err != nil {
-		b.Fatal(*err)
-	}
-	b.goOn()
-	for _, took := range each {
-		r.each = append(r.each, took...)
-	}
-	return r
+// perSecond returns a rate for n units in each request.
+func (t timing) perSecond(n int) float64 { return float64(len(t.each)*n) / t.all.Seconds() }
+
+// percentile returns the time, in milliseconds, within which p percent of the
+// requests ended.
+func (t timing) percentile(p int) float64 {
+	sorted := slices.Sorted(slices.Values(t.each))
+	at := min(len(sorted)*p/100, len(sorted)-1)
+	return float64(sorted[at]) / float64(time.Millisecond)
 }
 
-// serve makes one farmer's requests and gives the time of each.
-func (c *caller) serve(requests []request, check func(at int, answer []byte) error) (took []time.Duration, err error) {
-	for at, r := range requests {
-		sent := time.Now()
-		answer, err := c.do(r)
-		if err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(sent))
-		if err := check(at, answer); err != nil {
-			return took, err
-		}
+// send sends requests over several connections. Each connection sends the
+// requests of one farmer after the other. check gets each response's body.
+func (b *bench) send(url string, connections int, farmers [][]request, check func(farmer int, body []byte) error) timing {
+	var next atomic.Int64
+	each := make([][]time.Duration, connections)
+	opened := make([]*connection, connections)
+	for i := range opened {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		b.must(err)
+		defer conn.Close()
+		opened[i] = &connection{Conn: conn, reader: bufio.NewReaderSize(conn, 64<<10)}
 	}
-	return took, nil
+	group, ctx := errgroup.WithContext(b.ctx)
+	start := time.Now()
+	for i, c := range opened {
+		group.Go(func() error {
+			for farmer := int(next.Add(1)) - 1; farmer < len(farmers) && ctx.Err() == nil; farmer = int(next.Add(1)) - 1 {
+				for _, r := range farmers[farmer] {
+					sent := time.Now()
+					body, err := c.do(r)
+					if err != nil {
+						return err
+					}
+					each[i] = append(each[i], time.Since(sent))
+					if err := check(farmer, body); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	took := time.Since(start)
+	b.must(err)
+	b.stopIfInterrupted()
+	return timing{took, slices.Concat(each...)}
 }

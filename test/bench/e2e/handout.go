@@ -2,128 +2,107 @@ package main
 
 import (
 	"bytes"
-	"database/sql"
 	"fmt"
 
 	"github.com/driveshare/downstream-node/heartbeat"
-	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// The hand-outs: so many farmers at once, each asking for ten chunks of 10 kB.
+// The hand-outs: several farmers at once, each with requests for ten chunks of
+// 10 kB.
 const (
 	handOutFarmers  = 4
-	handOutEach     = 10 // contracts a request
+	handOutEach     = 10 // contracts for each request
 	handOutRequests = 500
 	handOutFiles    = handOutFarmers * handOutRequests * handOutEach
 )
 
-// measureHandOut hands out chunks of both schemes, to farmers of their own.
+// measureHandOut hands out chunks of both schemes.
 func measureHandOut(b *bench) []report.Figure {
 	var figures []report.Figure
 	for _, scheme := range []heartbeat.Type{heartbeat.Swizzle, heartbeat.Merkle} {
 		s := newInventory(b, b.start(), scheme)
-		name := fmt.Sprintf("%s hand-outs, %d a request, %d farmers", scheme, handOutEach, handOutFarmers)
-		figure := s.measure(name).AtLeast(5000)
-		twice := report.New("… of them, handed out twice", "chunks", float64(s.twice)).AtMost(0)
-		figures = append(figures, figure, twice)
+		figure := s.measure(fmt.Sprintf("%s hand-outs, %d a request, %d farmers", scheme, handOutEach, handOutFarmers))
+		twice := report.New("… of them, handed out twice", "chunks", float64(s.twice))
+		figures = append(figures, figure.AtLeast(5000), twice.AtMost(0))
 	}
 	return figures
 }
 
-// inventory is chunks in the node's inventory, and farmers who take them.
+// inventory is the node's inventory of chunks, and the farmers who take them.
 type inventory struct {
-	b       *bench
-	node    *running
-	count   int
-	tokens  []node.Token
-	fileIDs [2]int64 // from and to, of its files
-	ids     [2]int64 // from and to, of its tokens
-	twice   int      // chunks that were handed out to more than one farmer
+	b           *bench
+	node        *running
+	count       int
+	farmers     []holder
+	first, last int64 // ids of the farmers
+	twice       int   // chunks that more than one farmer got
 }
 
-// newInventory writes files with their tags, and the farmers. A kept copy of
-// the chunks is what refill fills the inventory from.
+// newInventory records files with their tags, and the farmers. The table
+// kept_chunks holds the chunks from which refill fills the inventory.
 func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
 	_, keyID := n.key(b, scheme)
 	files := b.encode(n, scheme, s.count, fileSize)
-	rows, fileIDs := fileTable(&n.ids, files, keyID)
-	s.fileIDs = [2]int64{n.ids.file - int64(len(files)) + 1, n.ids.file}
-	tags := &table{name: "tags", columns: []string{"file_id", "part", "content"}}
-	chunks := &table{name: "kept_chunks", columns: []string{"file_id", "key_id", "size", "challenge", "state", "created"}}
-	for _, e := range files {
-		id := fileIDs[e.hash]
-		tags.add(id, 0, e.tag)
-		chunks.add(id, keyID, e.size, e.challenge, e.state, 0)
-	}
-	f := &field{node: n, files: files}
-	tokens, addresses := f.addFarmers(handOutFarmers, s.count, keyID)
-	for _, h := range f.farmers {
-		s.tokens = append(s.tokens, h.token)
-	}
-	s.ids = [2]int64{f.farmers[0].id, f.farmers[handOutFarmers-1].id}
-	s.exec("CREATE OR REPLACE TABLE kept_chunks LIKE chunks")
-	if err := insert(b.ctx, n.db, rows, tags, chunks, addresses, tokens); err != nil {
-		b.Fatal(err)
-	}
+	n.addFiles(b, files, keyID)
+	n.insert(b, "tags", "file_id, part, content", s.count, func(i int) []any {
+		return []any{files[i].id, 0, files[i].tag}
+	})
+	n.exec(b, "CREATE OR REPLACE TABLE kept_chunks LIKE chunks")
+	n.insert(b, "kept_chunks", "file_id, key_id, size, challenge, state, created", s.count, func(i int) []any {
+		return []any{files[i].id, keyID, files[i].size, files[i].challenge, files[i].state, 0}
+	})
+	s.farmers = n.addFarmers(b, files, handOutFarmers, s.count, keyID)
+	s.first, s.last = s.farmers[0].id, s.farmers[handOutFarmers-1].id
 	return s
 }
 
-func (s *inventory) exec(statement string, args ...any) sql.Result {
-	result, err := s.node.db.ExecContext(s.b.ctx, statement, args...)
-	if err != nil {
-		s.b.Fatal(err)
-	}
-	return result
-}
-
-// measure hands the whole inventory out, and fills it again between
-// repetitions.
+// measure hands out the whole inventory, and fills it again between repetitions.
 func (s *inventory) measure(name string) report.Figure {
-	return report.New(name, "contracts/s", s.b.repeat(name, func() float64 {
+	return s.b.figure(name, "contracts/s", func() float64 {
 		s.refill()
 		return s.handOut()
-	})...)
+	})
 }
 
-// refill takes the contracts back and lays the chunks in stock again.
+// refill deletes the contracts and puts the chunks back into the inventory.
 func (s *inventory) refill() {
-	s.exec("DELETE FROM contracts WHERE token_id BETWEEN ? AND ?", s.ids[0], s.ids[1])
-	s.exec("UPDATE tokens SET contracts = 0, size = 0 WHERE id BETWEEN ? AND ?", s.ids[0], s.ids[1])
-	s.exec("DELETE FROM chunks")
-	s.exec("INSERT INTO chunks (file_id, key_id, size, challenge, state, created)" +
+	s.node.exec(s.b, "DELETE FROM contracts WHERE token_id BETWEEN ? AND ?", s.first, s.last)
+	s.node.exec(s.b, "UPDATE tokens SET contracts = 0, size = 0 WHERE id BETWEEN ? AND ?", s.first, s.last)
+	s.node.exec(s.b, "DELETE FROM chunks")
+	s.node.exec(s.b, "INSERT INTO chunks (file_id, key_id, size, challenge, state, created)"+
 		" SELECT file_id, key_id, size, challenge, state, created FROM kept_chunks")
-	s.exec("ANALYZE TABLE chunks")
+	s.node.exec(s.b, "ANALYZE TABLE chunks")
 }
 
-// handOut has every chunk handed out, and gives the contracts a second.
+// handOut hands out every chunk, and returns the contracts per second.
 func (s *inventory) handOut() float64 {
-	requests := make([][]request, len(s.tokens))
-	got := make([]map[string]int, len(s.tokens)) // by file hash, of each farmer
-	for i, token := range s.tokens {
+	requests := make([][]request, len(s.farmers))
+	got := make([]map[string]int, len(s.farmers)) // number of contracts by file hash, for each farmer
+	for i, farmer := range s.farmers {
 		got[i] = map[string]int{}
-		for range s.count / len(s.tokens) / handOutEach {
-			requests[i] = append(requests[i], get(fmt.Sprintf("/chunk/%s/%d", token.Hex(), handOutEach*fileSize)))
+		for range s.count / len(s.farmers) / handOutEach {
+			requests[i] = append(requests[i], get(fmt.Sprintf("/chunk/%s/%d", farmer.token.Hex(), handOutEach*fileSize)))
 		}
 	}
-	r := s.b.pour(s.node.api.URL, len(s.tokens), requests, func(farmer, _ int, answer []byte) error {
-		if n := note(got[farmer], answer); n != handOutEach {
-			return fmt.Errorf("%d contracts in a hand-out: %.300s", n, answer)
+	t := s.b.send(s.node.api.URL, len(s.farmers), requests, func(farmer int, body []byte) error {
+		if n := countFiles(got[farmer], body); n != handOutEach {
+			return fmt.Errorf("%d contracts in a hand-out: %.300s", n, body)
 		}
 		return nil
 	})
-	s.account(got)
-	return float64(len(r.each)*handOutEach) / r.took.Seconds()
+	s.compare(got)
+	return t.perSecond(handOutEach)
 }
 
-// note counts the file hashes of a hand-out, and says how many it has. It looks
-// for an underscore, which no tag has in it, and not for a quote, of which a
-// Merkle tag has a thousand: the load is to cost little.
-func note(got map[string]int, answer []byte) int {
+// countFiles counts the file hashes of a hand-out. It returns their number. To
+// be fast, it searches for an underscore, which no tag contains, and not for a
+// quote, of which a Merkle tag contains a thousand.
+func countFiles(got map[string]int, body []byte) int {
 	n := 0
 	for {
-		before, rest, found := bytes.Cut(answer, []byte(`_hash":"`))
+		before, rest, found := bytes.Cut(body, []byte(`_hash":"`))
 		if !found || len(rest) < 64 {
 			return n
 		}
@@ -131,30 +110,28 @@ func note(got map[string]int, answer []byte) int {
 			got[string(rest[:64])]++
 			n++
 		}
-		answer = rest
+		body = rest
 	}
 }
 
-// account counts what was handed out twice, and holds what the farmers were
-// told against the records: a contract each, and no chunk left of those.
-func (s *inventory) account(got []map[string]int) {
-	all := map[string]int{}
+// compare counts the chunks that were handed out twice, and compares the
+// farmers' contracts with the records: the same number of contracts, and as many
+// chunks fewer.
+func (s *inventory) compare(got []map[string]int) {
+	all := map[string]bool{}
 	told := 0
 	for _, own := range got {
 		for hash, n := range own {
-			all[hash] += n
+			all[hash] = true
 			told += n
 		}
 	}
 	s.twice += told - len(all)
 	var contracts, chunks int
-	row := s.node.db.QueryRowContext(s.b.ctx, "SELECT (SELECT COUNT(*) FROM contracts WHERE token_id BETWEEN ? AND ?),"+
-		" (SELECT COUNT(*) FROM chunks)", s.ids[0], s.ids[1])
-	if err := row.Scan(&contracts, &chunks); err != nil {
-		s.b.Fatal(err)
-	}
+	s.node.query(s.b, []any{&contracts, &chunks}, "SELECT (SELECT COUNT(*) FROM contracts WHERE token_id BETWEEN ? AND ?),"+
+		" (SELECT COUNT(*) FROM chunks)", s.first, s.last)
 	if contracts != told || chunks != s.count-told {
-		s.b.Fatalf("%d contracts and %d chunks in the records, where farmers were told of %d contracts out of %d chunks",
+		s.b.Fatalf("the records have %d contracts and %d chunks, but farmers got %d contracts of %d chunks",
 			contracts, chunks, told, s.count)
 	}
 }

@@ -13,18 +13,19 @@ import (
 // limit is a control group with a share of the processor.
 type limit struct{ dir string }
 
-// limitPeriod is the time within which a share is reckoned. It is short, so
-// that a job does not stand still for long in the middle.
+// limitPeriod is the period of a share. It is short, so that a worker never
+// pauses for long in the middle of a job.
 const limitPeriod = 20 * time.Millisecond
 
-// The control groups' places: one tree in version 2, one for the processor in
-// version 1.
+// The directories of control groups: one tree in version 2, and one for the
+// processor in version 1.
 const (
 	groups2 = "/sys/fs/cgroup"
 	groups1 = "/sys/fs/cgroup/cpu"
 )
 
-// limitsWork says why no process can be held to a share; nil where one can.
+// limitsWork returns why no process can be limited to a share. It returns nil if
+// one can.
 func limitsWork() error {
 	l, err := newLimit("downstream-node-bench-try", 1)
 	if err != nil {
@@ -34,25 +35,19 @@ func limitsWork() error {
 	return nil
 }
 
-// newLimit makes a group that may have so much of a core.
+// newLimit makes a group that may use a share of a core.
 func newLimit(name string, share float64) (*limit, error) {
 	period := limitPeriod.Microseconds()
 	quota := int64(share * float64(period))
+	l := &limit{filepath.Join(groups2, name)}
+	settings := map[string]string{"cpu.max": fmt.Sprint(quota, " ", period)}
 	controllers, err := os.ReadFile(filepath.Join(groups2, "cgroup.controllers"))
 	if err != nil || !bytes.Contains(controllers, []byte("cpu")) {
-		return newGroup(groups1, name, map[string]string{
-			"cpu.cfs_period_us": strconv.FormatInt(period, 10),
-			"cpu.cfs_quota_us":  strconv.FormatInt(quota, 10),
-		})
-	}
-	if err := os.WriteFile(filepath.Join(groups2, "cgroup.subtree_control"), []byte("+cpu"), 0); err != nil {
+		l.dir = filepath.Join(groups1, name)
+		settings = map[string]string{"cpu.cfs_period_us": fmt.Sprint(period), "cpu.cfs_quota_us": fmt.Sprint(quota)}
+	} else if err := os.WriteFile(filepath.Join(groups2, "cgroup.subtree_control"), []byte("+cpu"), 0); err != nil {
 		return nil, err
 	}
-	return newGroup(groups2, name, map[string]string{"cpu.max": fmt.Sprint(quota, " ", period)})
-}
-
-func newGroup(root, name string, settings map[string]string) (*limit, error) {
-	l := &limit{filepath.Join(root, name)}
 	if err := os.Mkdir(l.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
@@ -65,30 +60,30 @@ func newGroup(root, name string, settings map[string]string) (*limit, error) {
 	return l, nil
 }
 
-// hold puts a process into the group, with all of its threads.
-func (l *limit) hold(pid int) error {
+// add moves a process with all its threads into the group.
+func (l *limit) add(pid int) error {
 	return os.WriteFile(filepath.Join(l.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// remove removes the group, once its processes have ended. Where that has been
-// done it does nothing.
+// remove removes the group after its processes have ended. A second call has no
+// effect.
 func (l *limit) remove() {
 	for range 50 {
 		if err := os.Remove(l.dir); err == nil || errors.Is(err, os.ErrNotExist) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond) // the kernel still cleans up after them
+		time.Sleep(20 * time.Millisecond) // the kernel is still removing the processes
 	}
 }
 
-// cpuTime is the processor's time that a process has had.
+// cpuTime returns the processor time that a process has used.
 func cpuTime(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// The name, in brackets, may have spaces; after it, fields 12 and 13 are
-	// the user's and the system's time in hundredths of a second.
+	// The name, in brackets, may contain spaces. After it, fields 12 and 13 are
+	// the user and system time in hundredths of a second.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	var sum time.Duration
 	for _, field := range fields[11:13] {

@@ -7,15 +7,13 @@ import (
 	"time"
 )
 
-// limit holds processes to a share of the processor, on Linux alone.
+// limit works only on Linux.
 type limit struct{}
 
-var errLinux = errors.New("it is known how on Linux alone")
+var errLinux = errors.New("this needs Linux")
 
 func limitsWork() error                        { return errLinux }
 func newLimit(string, float64) (*limit, error) { return nil, errLinux }
-func (*limit) hold(int) error                  { return errLinux }
+func (*limit) add(int) error                   { return errLinux }
 func (*limit) remove()                         {}
-
-// cpuTime is the processor's time that a process has had.
-func cpuTime(int) (time.Duration, error) { return 0, errLinux }
+func cpuTime(int) (time.Duration, error)       { return 0, errLinux }

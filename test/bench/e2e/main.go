@@ -1,18 +1,16 @@
-// Command e2e measures a node end to end on this machine: an API replica and a
-// worker as processes of the built program, over a MariaDB that waits for the
-// disk at every commit and a Redis, with the load beside them, all over
-// loopback. `make bench-e2e` runs it; it ends by itself and leaves nothing
-// behind.
+// Command e2e measures a node end to end on this machine. An API replica and a
+// worker run as processes of the built program, over a MariaDB that flushes to
+// disk at every commit, and a Redis. The load runs beside them, over loopback.
+// `make bench-e2e` runs it; it leaves nothing behind.
 //
-// What is measured is the node alone. The proofs are made beforehand, with the
-// node's own keys, and the requests lie ready as bytes; contracts are written
-// straight to the database, and set back between repetitions to await an
-// answer again (field.go). Every answer is looked at, and at the end the
-// node's records must count as many verdicts as were told.
+// It measures only the node. It makes the proofs and requests in advance, with
+// the node's own keys. It writes contracts directly to the database, and makes
+// them unanswered again between repetitions (farm.go). It checks every response,
+// and at the end the node's records must have as many verdicts as farmers got.
 //
-// Beside each figure stands what bounds it, measured in the same run: how many
-// rows the same MariaDB updates where nobody does anything else (mariadb.go),
-// and how many entries the same Redis takes and gives (redis.go).
+// Most figures stand beside their limit, measured in the same run: the rows that
+// the same MariaDB updates if it does nothing else, and the entries that the
+// same Redis adds and reads (bounds.go).
 package main
 
 import (
@@ -25,7 +23,7 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// part is a group of figures that can be measured by itself.
+// part is a group of figures that can be measured alone.
 type part struct {
 	name    string
 	about   string
@@ -45,11 +43,11 @@ var parts = []part{
 
 func main() {
 	var opt options
-	only := flag.String("only", "", "measure these `parts` alone, separated by commas: "+partNames())
-	flag.BoolVar(&opt.quick, "quick", false, "a tenth of the load and three repetitions, for developing")
+	only := flag.String("only", "", "measure only these `parts`, separated by commas: "+partNames())
+	flag.BoolVar(&opt.quick, "quick", false, "a tenth of the load and three repetitions, for development")
 	flag.IntVar(&opt.workers, "workers", 1, "worker processes")
-	flag.StringVar(&opt.profiles, "profiles", "", "`directory` to write a CPU profile of each process to, for each figure")
-	document := flag.String("write", "", "Markdown `file` whose section to replace; a whole run alone may")
+	flag.StringVar(&opt.profiles, "profiles", "", "`directory` for CPU profiles of each process, for each figure")
+	document := flag.String("write", "", "Markdown `file` whose section to replace; needs a whole run")
 	flag.Parse()
 
 	chosen, err := choose(*only)
@@ -68,14 +66,12 @@ func run(opt options, chosen []part, document string) int {
 	defer p.cleanUp()
 	failed := p.do(func() {
 		var figures []report.Figure
-		b := newBench(p, opt)
+		b := &bench{program: p, options: opt, progress: report.NewProgress(), load: report.Load()}
 		for _, part := range chosen {
 			figures = append(figures, part.measure(b)...)
 		}
 		b.progress.End()
-		if err := b.publish(figures, document); err != nil {
-			p.Fatal(err)
-		}
+		p.must(b.publish(figures, document))
 	})
 	if failed != "" {
 		fmt.Fprintln(os.Stderr, "bench-e2e:", failed)
@@ -84,7 +80,7 @@ func run(opt options, chosen []part, document string) int {
 	return 0
 }
 
-// choose finds the parts that are named; all where none is.
+// choose returns the named parts, or all if only is empty.
 func choose(only string) ([]part, error) {
 	if only == "" {
 		return parts, nil
@@ -93,7 +89,7 @@ func choose(only string) ([]part, error) {
 	for name := range strings.SplitSeq(only, ",") {
 		at := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
 		if at < 0 {
-			return nil, fmt.Errorf("no part %q; there are %s", name, partNames())
+			return nil, fmt.Errorf("no part %q; the parts are %s", name, partNames())
 		}
 		chosen = append(chosen, parts[at])
 	}

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// program is a testing.TB outside of `go test`, for what starts servers and
-// processes for tests and here for the figures.
+// program is a testing.TB outside `go test`, for the packages that start servers
+// and processes for tests.
 type program struct {
-	testing.TB // nil: what is not below is not used
+	testing.TB // nil: only the methods below are used
 
 	began    time.Time
 	failed   bool
@@ -29,10 +29,10 @@ func newProgram() *program {
 	return p
 }
 
-// failure is what Fatal panics with, to end what do runs.
+// failure is the panic of Fatal, which ends the function that do runs.
 type failure string
 
-// do runs work and gives the message that it failed with.
+// do runs work and returns its message if it failed.
 func (p *program) do(work func()) (failed string) {
 	defer func() {
 		switch r := recover().(type) {
@@ -77,9 +77,14 @@ func (p *program) Fatalf(format string, args ...any) { p.Fatal(fmt.Sprintf(forma
 
 func (p *program) TempDir() string {
 	dir, err := os.MkdirTemp("", "downstream-node-bench-*")
+	p.must(err)
+	p.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// must ends the run if err is not nil.
+func (p *program) must(err error) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	p.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }

@@ -1,10 +1,9 @@
-// Command fill makes records of a size in an empty MySQL database, to try a
-// node on:
+// Command fill makes records of a size in an empty MySQL database, to try a node:
 //
 //	go run ./test/scale/fill -dsn 'user:password@tcp(host:3306)/database' -key key.json -contracts 1000000
 //
-// The key is the file of the node's private heartbeat. The farmers' tokens
-// follow from their numbers: see scale.Token.
+// The key is the file of the node's private heartbeat. scale.Token has the
+// farmers' tokens.
 package main
 
 import (
@@ -38,10 +37,10 @@ func main() {
 func run(ctx context.Context) error {
 	dsn := flag.String("dsn", "", "the `database`, as for the node")
 	key := flag.String("key", "", "the `file` of the private heartbeat")
-	interval := flag.Duration("interval", 5*time.Minute, "of the contracts")
+	interval := flag.Duration("interval", 5*time.Minute, "interval of the contracts")
 	size := scale.Large
-	flag.IntVar(&size.Contracts, "contracts", size.Contracts, "how many to make")
-	flag.IntVar(&size.Farmers, "farmers", 0, "how many to make; 0 means a tenth as many as contracts")
+	flag.IntVar(&size.Contracts, "contracts", size.Contracts, "number of contracts")
+	flag.IntVar(&size.Farmers, "farmers", 0, "number of farmers; 0 means a tenth of the contracts")
 	flag.IntVar(&size.Largest, "largest", 0, "contracts of the first farmer; 0 means a tenth of all, at most 10000")
 	flag.Parse()
 	if size.Farmers == 0 {
@@ -63,7 +62,7 @@ func run(ctx context.Context) error {
 	defer bar.Close()
 	return scale.Fill(ctx, db, size, terms, func(done, total int) {
 		bar.ChangeMax(total)
-		_ = bar.Set(done) // an ornament: that it cannot be drawn is no failure
+		_ = bar.Set(done) // a bar that cannot be drawn is not a failure
 	})
 }
 
