@@ -7,8 +7,8 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// figures are those that the project is held to, with the fastest kernel where
-// nothing else is said.
+// figures returns the figures with targets, and others beside them. They are
+// those of the fastest kernel, unless the name says portable.
 func figures(all results) []report.Figure {
 	const (
 		encode, prove, verify = "swizzle.Encode/32MiB", "swizzle.Prove/32MiB", "swizzle.Verify/32MiB"
@@ -37,8 +37,8 @@ func figures(all results) []report.Figure {
 	}
 }
 
-// results are what benchmarks printed: by "package.Benchmark" and unit, a
-// sample a round. A name ends in -2 if it ran on two cores.
+// results holds what the benchmarks printed, by "package.Benchmark" and unit:
+// one sample for each round. A name ends in -2 if it ran on two cores.
 type results map[string]map[string][]float64
 
 // parse reads the lines that benchmarks print.
@@ -57,7 +57,7 @@ func parse(lines []byte) results {
 	return all
 }
 
-// add takes in the values of a line, each followed by its unit.
+// add adds the values of a line, each followed by its unit.
 func (all results) add(name string, values []string) {
 	if all[name] == nil {
 		all[name] = map[string][]float64{}
@@ -69,8 +69,8 @@ func (all results) add(name string, values []string) {
 	}
 }
 
-// scale is how a figure is made of what a benchmark tells: its unit there, the
-// figure's own, and what to divide by.
+// scale converts the output of a benchmark: its unit, the figure's unit, and the
+// divisor.
 type scale struct {
 	from, to string
 	divisor  float64
@@ -85,8 +85,8 @@ var (
 	allocations  = scale{"allocs/op", "allocations", 1}
 )
 
-// figure makes one of a benchmark. It has no samples where there is none of
-// that name.
+// figure makes a figure of a benchmark. It has no samples if the benchmark did
+// not run.
 func (all results) figure(title, name string, in scale) report.Figure {
 	f := report.New(title, in.to)
 	for _, value := range all[name][in.from] {
@@ -95,31 +95,19 @@ func (all results) figure(title, name string, in scale) report.Figure {
 	return f
 }
 
-// tuned is the name of a benchmark's run with its fastest kernel; suffix is ""
-// on one core and "-2" on two.
+// tuned returns the name of a benchmark with its fastest kernel. suffix is empty
+// for one core and "-2" for two.
 func (all results) tuned(name, suffix string) string {
-	prefix := name + "/kernel="
 	fastest := name + suffix
 	for run := range all {
-		kernel, isKernel := strings.CutPrefix(run, prefix)
-		if !isKernel || cores(kernel) != suffix || strings.Contains(kernel, "/") {
+		kernel, isKernel := strings.CutPrefix(run, name+"/kernel=")
+		if !isKernel || strings.HasSuffix(kernel, "-2") != (suffix != "") || strings.Contains(kernel, "/") {
 			continue
 		}
-		best := all[fastest]["ns/op"]
-		if len(best) == 0 || median(all[run]["ns/op"]) < median(best) {
+		best := all.figure("", fastest, nanoseconds)
+		if len(best.Samples) == 0 || all.figure("", run, nanoseconds).Median() < best.Median() {
 			fastest = run
 		}
 	}
 	return fastest
 }
-
-// cores is the end of a name that says on how many it ran.
-func cores(name string) string {
-	const two = "-2"
-	if strings.HasSuffix(name, two) {
-		return two
-	}
-	return ""
-}
-
-func median(samples []float64) float64 { return report.New("", "", samples...).Median() }

@@ -1,11 +1,11 @@
-// Command computing measures the proofs by themselves: it runs the benchmarks
-// of heartbeat/... and the yardsticks beside them, all of them round after
-// round, so that a slow moment of the machine falls on all alike. `make bench`
-// runs it; it takes some minutes and ends by itself.
+// Command computing measures the proofs without a node. It runs the benchmarks of
+// heartbeat/... and those of the limits that the proofs are compared with. It
+// runs all of them in every round, so that a slow moment of the machine affects
+// all alike. `make bench` runs it; it takes some minutes.
 //
 // It prints benchstat's comparison of the kernels, tuned against portable, and
-// then a table of the figures that the project is held to, each beside the
-// yardstick that it is a ratio of. One core, where the table says nothing else.
+// then a table of the figures with targets, each beside its limit. A figure is
+// that of one core, unless the table says otherwise.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// options are what the flags say.
+// options are the flags.
 type options struct {
 	rounds    int
 	benchtime time.Duration
@@ -33,8 +33,8 @@ type options struct {
 
 func main() {
 	var opt options
-	flag.IntVar(&opt.rounds, "rounds", 10, "how often each benchmark is run")
-	flag.DurationVar(&opt.benchtime, "benchtime", 100*time.Millisecond, "how long each is run for, each time")
+	flag.IntVar(&opt.rounds, "rounds", 10, "number of runs of each benchmark")
+	flag.DurationVar(&opt.benchtime, "benchtime", 100*time.Millisecond, "time of each run")
 	flag.StringVar(&opt.pattern, "bench", ".", "the `pattern` of the benchmarks to run")
 	flag.StringVar(&opt.document, "write", "", "Markdown `file` whose section to replace")
 	flag.Parse()
@@ -75,19 +75,19 @@ func run(ctx context.Context, opt options) error {
 	return report.WriteSection(opt.document, "make bench", text.String())
 }
 
-// packages are those with benchmarks of the proofs.
+// packages are the packages with the benchmarks.
 const packages = "./heartbeat/..."
 
-// onTwoCores are the benchmarks that are run on two cores as well.
+// onTwoCores matches the benchmarks that also run on two cores.
 const onTwoCores = "^BenchmarkEncode$"
 
-// binary is a package's benchmarks, built.
+// binary holds the benchmarks of a package.
 type binary struct {
-	path, dir string // the file, and the folder to run it in
+	path, dir string // the file, and the directory to run it in
 }
 
-// measure runs every benchmark, one round after the other, and gives the lines
-// that they print.
+// measure runs every benchmark in each round and returns the lines that they
+// print.
 func measure(ctx context.Context, dir string, opt options) ([]byte, error) {
 	progress := report.NewProgress()
 	defer progress.End()
@@ -100,13 +100,14 @@ func measure(ctx context.Context, dir string, opt options) ([]byte, error) {
 	for round := range opt.rounds {
 		for _, b := range binaries {
 			progress.Step("round %d of %d: %s", round+1, opt.rounds, filepath.Base(b.path))
-			for cores, pattern := range []string{1: opt.pattern, 2: onTwoCores} {
-				if cores == 0 || cores == 2 && opt.pattern != "." {
-					continue
-				}
-				if err := b.run(ctx, &lines, pattern, cores, opt); err != nil {
-					return nil, err
-				}
+			if err := b.run(ctx, &lines, opt.pattern, 1, opt); err != nil {
+				return nil, err
+			}
+			if opt.pattern != "." {
+				continue
+			}
+			if err := b.run(ctx, &lines, onTwoCores, 2, opt); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -137,7 +138,7 @@ func build(ctx context.Context, dir string) ([]binary, error) {
 }
 
 func hasBenchmarks(dir string) bool {
-	tests, _ := filepath.Glob(filepath.Join(dir, "*_test.go")) // the pattern is a good one
+	tests, _ := filepath.Glob(filepath.Join(dir, "*_test.go")) // the pattern is valid
 	for _, path := range tests {
 		if text, err := os.ReadFile(path); err == nil && bytes.Contains(text, []byte("\nfunc Benchmark")) {
 			return true
@@ -159,8 +160,8 @@ func (b binary) run(ctx context.Context, lines *bytes.Buffer, pattern string, co
 	return nil
 }
 
-// compareKernels is benchstat's table of the benchmarks that run once for each
-// kernel.
+// compareKernels returns benchstat's table of the benchmarks that run once for
+// each kernel.
 func compareKernels(ctx context.Context, dir string, lines []byte) ([]byte, error) {
 	path := filepath.Join(dir, "lines")
 	if err := os.WriteFile(path, lines, 0o600); err != nil {

@@ -1,16 +1,17 @@
-// Package report turns measurements into figures, a table of them, and the
-// section of docs/benchmarks.md that belongs to the program that measured.
+// Package report turns measurements into figures, prints them as a table, and
+// writes the table into the program's section of docs/benchmarks.md.
 //
-// A figure is the median of repetitions, and shows the least and the most of
-// them. Where something bounds it on the same machine, that was measured in the
-// same run and stands beside it.
+// A figure is the median of its repetitions, and shows the smallest and the
+// largest. If something limits it on the same machine, the limit is measured in
+// the same run and stands beside the figure.
 package report
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Figure is one line of a table.
@@ -19,16 +20,16 @@ type Figure struct {
 	Unit    string
 	Samples []float64 // of the repetitions, in Unit
 
-	// Limit names what bounds the figure here, or what it is held against,
-	// with a value of its own; empty where nothing does.
+	// Limit names what limits the figure, with its value. It is empty if nothing
+	// does.
 	Limit string
-	// Ratio is the figure's to the limit's; 0 without a limit.
+	// Ratio is the figure divided by the limit; 0 without a limit.
 	Ratio float64
-	// Targets are what is wanted of it.
+	// Targets are the values that the project wants.
 	Targets []Target
 }
 
-// Target is something wanted of a figure.
+// Target is a value that the project wants.
 type Target struct {
 	Text string // such as "≥ 0.4 of the limit"
 	Met  bool
@@ -39,7 +40,7 @@ func New(name, unit string, samples ...float64) Figure {
 	return Figure{Name: name, Unit: unit, Samples: samples}
 }
 
-// Median is the middle one of the samples, or the mean of the middle two.
+// Median returns the middle sample, or the mean of the two in the middle.
 func (f Figure) Median() float64 {
 	sorted := slices.Sorted(slices.Values(f.Samples))
 	n := len(sorted)
@@ -49,7 +50,7 @@ func (f Figure) Median() float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// Against holds the figure against a limit.
+// Against compares the figure with a limit.
 func (f Figure) Against(limit Figure) Figure {
 	if len(f.Samples) == 0 || len(limit.Samples) == 0 {
 		return f
@@ -59,22 +60,22 @@ func (f Figure) Against(limit Figure) Figure {
 	return f
 }
 
-// AtLeast wants the median to be so much or more.
+// AtLeast sets the smallest median that the project wants.
 func (f Figure) AtLeast(want float64) Figure {
 	return f.want("≥ "+Number(want)+" "+f.Unit, f.Median() >= want)
 }
 
-// AtMost wants the median to be so much or less.
+// AtMost sets the largest median that the project wants.
 func (f Figure) AtMost(want float64) Figure {
 	return f.want("≤ "+Number(want)+" "+f.Unit, f.Median() <= want)
 }
 
-// RatioAtLeast wants so much of the limit or more.
+// RatioAtLeast sets the smallest ratio that the project wants.
 func (f Figure) RatioAtLeast(want float64) Figure {
 	return f.want("ratio ≥ "+Number(want), f.Ratio >= want)
 }
 
-// RatioAtMost wants so much of the limit or less.
+// RatioAtMost sets the largest ratio that the project wants.
 func (f Figure) RatioAtMost(want float64) Figure {
 	return f.want("ratio ≤ "+Number(want), f.Ratio > 0 && f.Ratio <= want)
 }
@@ -91,7 +92,7 @@ func (f Figure) value() string {
 	return Number(f.Median()) + " " + f.Unit
 }
 
-// spread is the least and the most of the repetitions.
+// spread returns the smallest and the largest repetition.
 func (f Figure) spread() string {
 	if len(f.Samples) < 2 {
 		return ""
@@ -106,47 +107,35 @@ func (f Figure) ratio() string {
 	return Number(f.Ratio)
 }
 
-// targets says what is wanted, and whether it is so.
+// targets lists the targets, and whether they are met.
 func (f Figure) targets() string {
 	texts := make([]string, len(f.Targets))
 	for i, t := range f.Targets {
-		verdict := "met"
+		texts[i] = t.Text + ": met"
 		if !t.Met {
-			verdict = "NOT met"
+			texts[i] = t.Text + ": NOT met"
 		}
-		texts[i] = t.Text + ": " + verdict
 	}
 	return strings.Join(texts, "; ")
 }
 
-// Number shows three digits of a number, or all before the point, and none
-// after it that are not needed.
+// Number formats x with three significant digits, and with all digits before
+// the point. It leaves out zeros at the end of the decimals.
 func Number(x float64) string {
+	decimals := 3
 	switch {
-	case x < 1000 && x == float64(int64(x)):
-		return strconv.FormatInt(int64(x), 10)
 	case x >= 1000:
-		return thousands(int64(x + 0.5))
+		return humanize.Comma(int64(x + 0.5))
 	case x >= 100:
-		return fmt.Sprintf("%.0f", x)
+		decimals = 0
 	case x >= 10:
-		return trimmed(fmt.Sprintf("%.1f", x))
+		decimals = 1
 	case x >= 1:
-		return trimmed(fmt.Sprintf("%.2f", x))
-	default:
-		return trimmed(fmt.Sprintf("%.3f", x))
+		decimals = 2
 	}
-}
-
-func trimmed(number string) string {
-	return strings.TrimSuffix(strings.TrimRight(number, "0"), ".")
-}
-
-// thousands puts a comma before every third digit from the right.
-func thousands(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
+	text := strconv.FormatFloat(x, 'f', decimals, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
-	return digits
+	return text
 }

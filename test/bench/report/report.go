@@ -16,8 +16,7 @@ import (
 
 var header = []string{"figure", "median", "least – most", "beside it, in the same run", "ratio", "wanted"}
 
-// Print writes the figures as one table, in Markdown that is aligned for
-// reading as text.
+// Print writes the figures as a Markdown table whose columns are aligned.
 func Print(w io.Writer, figures []Figure) {
 	rows := [][]string{header}
 	for _, f := range figures {
@@ -30,7 +29,10 @@ func Print(w io.Writer, figures []Figure) {
 		}
 	}
 	for i, row := range rows {
-		printRow(w, row, widths)
+		for column, cell := range row {
+			fmt.Fprintf(w, "| %-*s ", widths[column], cell)
+		}
+		fmt.Fprintln(w, "|")
 		if i == 0 {
 			for _, width := range widths {
 				fmt.Fprint(w, "|", strings.Repeat("-", width+2))
@@ -40,15 +42,8 @@ func Print(w io.Writer, figures []Figure) {
 	}
 }
 
-func printRow(w io.Writer, row []string, widths []int) {
-	for i, cell := range row {
-		fmt.Fprint(w, "| ", cell, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+1))
-	}
-	fmt.Fprintln(w, "|")
-}
-
-// WriteSection replaces the program's own section of a Markdown document, the
-// lines between its two marks, and leaves the rest as it is.
+// WriteSection replaces the program's section of a Markdown document: the lines
+// between its two marks.
 func WriteSection(path, program, section string) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
@@ -65,8 +60,8 @@ func WriteSection(path, program, section string) error {
 
 func mark(program, edge string) string { return "<!-- " + program + ": " + edge + " -->" }
 
-// Load says how busy the machine is, with whatever it does beside the bench.
-// It is asked before the bench begins.
+// Load returns the load of the machine. Call it before the bench begins, because
+// it shows what else runs.
 func Load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	minute, _, _ := strings.Cut(string(text), " ")
@@ -76,8 +71,8 @@ func Load() string {
 	return "load average before the start " + minute
 }
 
-// Machine describes where and when figures are from, a line each; load is what
-// Load said.
+// Machine describes the machine, the time and the commit of a run. load is the
+// result of Load.
 func Machine(load string) []string {
 	return []string{
 		fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()),
@@ -87,7 +82,7 @@ func Machine(load string) []string {
 	}
 }
 
-// processor is the model, as Linux knows it.
+// processor returns the model, as Linux reports it.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -101,7 +96,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// output is the first line that a command prints.
+// output returns the first line that a command prints.
 func output(name string, args ...string) string {
 	out, err := exec.Command(name, args...).Output()
 	if err != nil {
@@ -111,11 +106,10 @@ func output(name string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// Progress shows the current step on standard error: a line that is written
-// over at a terminal, a line each elsewhere.
+// Progress shows the current step on standard error. On a terminal, each step
+// overwrites the last.
 type Progress struct{ bar *progressbar.ProgressBar }
 
-// NewProgress begins to show it.
 func NewProgress() Progress {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return Progress{}
@@ -128,7 +122,7 @@ func NewProgress() Progress {
 		progressbar.OptionClearOnFinish())}
 }
 
-// Step says what is done now.
+// Step shows the current step.
 func (p Progress) Step(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if p.bar == nil {
@@ -136,10 +130,10 @@ func (p Progress) Step(format string, args ...any) {
 		return
 	}
 	p.bar.Describe(text)
-	_ = p.bar.RenderBlank() // an ornament: that it cannot be drawn is no failure
+	_ = p.bar.RenderBlank() // a bar that cannot be drawn is not a failure
 }
 
-// End takes the line away.
+// End clears the line.
 func (p Progress) End() {
 	if p.bar != nil {
 		_ = p.bar.Finish()
