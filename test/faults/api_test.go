@@ -7,7 +7,6 @@ import (
 
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
-	"github.com/driveshare/downstream-node/test/load"
 )
 
 // An API replica is killed while a farmer waits for its verdicts. The records hold
@@ -20,13 +19,13 @@ func TestAPIKilledWhileWaiting(t *testing.T) {
 	worker.Pause()
 	queue := n.OpenRedis(t)
 	var told ledger.Ledger
-	l := load.Start(t, load.Options{
+	l := startLoad(t, loadOptions{
 		URLs: urls(apis), Farmers: 1, Contracts: proofs, Size: chunkSize, Batch: proofs, Ledger: &told,
 	})
 	eventually(t, "the farmer waits", func() bool { return length(t, queue) == 1 })
 	apis[0].Kill()
 	worker.Resume()
-	l.Await(t, proofs)
+	l.await(t, proofs)
 	if tally := audit(t, n, l, &told); tally.Broken != 1 {
 		t.Errorf("%d requests were cut off, want one", tally.Broken)
 	}
@@ -46,10 +45,10 @@ func TestAPIsKilledUnderLoad(t *testing.T) {
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
 	for _, api := range apis[:2] {
-		l.Await(t, 150)
+		l.await(t, 150)
 		api.Kill()
 	}
-	l.Await(t, 150)
+	l.await(t, 150)
 	audit(t, n, l, &told)
 }
 
@@ -61,7 +60,7 @@ func TestAPIRollout(t *testing.T) {
 	n.Worker(t, nil)
 	b := startBalancer(t, apis...)
 	var told ledger.Ledger
-	l := load.Start(t, load.Options{
+	l := startLoad(t, loadOptions{
 		URLs: []string{b.URL}, Farmers: 8, Contracts: 25, Size: chunkSize, Batch: 10,
 		WrongEach: 20, AgainEach: 10, Ledger: &told,
 	})
@@ -74,11 +73,11 @@ func TestAPIRollout(t *testing.T) {
 			apis[i] = n.LaunchAPI(t, own)
 			b.add(apis[i])
 			eventually(t, "the new replica is ready", apis[i].Ready)
-			l.Await(t, 100)
+			l.await(t, 100)
 			old.Terminate(t)
 		}
 	}
-	l.Await(t, 100)
+	l.await(t, 100)
 	if tally := audit(t, n, l, &told); tally.Unavailable+tally.Broken > 0 {
 		t.Errorf("%d requests failed during the rollout", tally.Unavailable+tally.Broken)
 	}

@@ -27,9 +27,9 @@ func TestDeadlinePassed(t *testing.T) {
 	apis := twoAPIs(t, n)
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
-	eventually(t, "jobs are late", func() bool { return l.Tally().Unavailable >= 24 })
+	eventually(t, "jobs are late", func() bool { return l.tally().Unavailable >= 24 })
 	n.Worker(t, nil)
-	l.Await(t, 300)
+	l.await(t, 300)
 	audit(t, n, l, &told) // some proofs are wrong; no more than the ledger's may count
 	late, err := n.OpenRedis(t).HGet(t.Context(), deployment.Counters, "late").Int()
 	if err != nil || late == 0 {
@@ -65,7 +65,7 @@ func TestQueueFull(t *testing.T) {
 		t.Logf("peak memory of the API: %d MiB", peak>>20)
 	}
 	n.Worker(t, nil)
-	l.Await(t, 150)
+	l.await(t, 150)
 	if tally := audit(t, n, l, &told); tally.Unavailable == 0 {
 		t.Error("no request was answered 503")
 	}

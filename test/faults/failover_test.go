@@ -33,17 +33,17 @@ func TestRedisFailover(t *testing.T) {
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
 	for i := range 2 { // to the replica and back
-		l.Await(t, 120)
+		l.await(t, 120)
 		primary, next := i%2, (i+1)%2
 		servers[primary].Kill()
 		time.Sleep(outage / 2)
 		replicaOf(t, clients[next], "NO", "ONE") // promotes it
 		address.lead(clients[next].Options().Addr)
-		l.Await(t, 60)
+		l.await(t, 60)
 		servers[primary].Start(t)
 		follow(t, clients[primary], clients[next])
 	}
-	l.Await(t, 120)
+	l.await(t, 120)
 	if tally := audit(t, n, l, &told); tally.Broken > 0 {
 		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
 	}

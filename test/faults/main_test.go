@@ -9,7 +9,6 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
-	"github.com/driveshare/downstream-node/test/load"
 )
 
 // binary is the program with fault points; see workers/faultpoint_on.go.
@@ -63,9 +62,9 @@ func urls(apis []*deployment.Replica) []string {
 }
 
 // begin starts a moderate load on the replicas.
-func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load.Load {
+func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load {
 	t.Helper()
-	return load.Start(t, load.Options{
+	return startLoad(t, loadOptions{
 		URLs:      urls(apis),
 		Farmers:   8,
 		Contracts: 25,
@@ -80,9 +79,9 @@ func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load.
 
 // audit ends the load and compares the ledger with the records. Every fault test
 // ends with its line.
-func audit(t *testing.T, n *deployment.Node, l *load.Load, told *ledger.Ledger) load.Tally {
+func audit(t *testing.T, n *deployment.Node, l *load, told *ledger.Ledger) tally {
 	t.Helper()
-	tally := l.Settle(t)
+	tally := l.settle(t)
 	count := told.Audit(n.Records(t))
 	t.Log(tally)
 	t.Log(count)

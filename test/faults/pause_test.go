@@ -24,7 +24,7 @@ func TestPausedWorkerResumes(t *testing.T) {
 	l := begin(t, apis, &told)
 	eventually(t, "the worker stops", func() bool { return paused.Paused(t) })
 	n.Worker(t, nil)
-	l.Await(t, 450) // of 200 contracts, so each one has a later challenge by now
+	l.await(t, 450) // of 200 contracts, so each one has a later challenge by now
 	audit(t, n, l, &told)
 
 	before := n.Records(t)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
-	"github.com/driveshare/downstream-node/test/load"
 )
 
 // Among thousands of jobs, one cannot be decoded and one makes the worker panic.
@@ -21,19 +20,19 @@ func TestPoisonAmongThousands(t *testing.T) {
 	worker := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=read:1000:panic")
 	queue := n.OpenRedis(t)
 	var told ledger.Ledger
-	l := load.Start(t, load.Options{
+	l := startLoad(t, loadOptions{
 		URLs: urls(apis), Farmers: 8, Contracts: 100, Size: chunkSize,
 		Batch:  1, // one job for each proof
 		Ledger: &told,
 	})
-	l.Await(t, 500)
+	l.await(t, 500)
 	err := queue.XAdd(t.Context(), &redis.XAddArgs{
 		Stream: deployment.Jobs, Values: []string{"job", "nobody can read this"},
 	}).Err()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Await(t, 1500)
+	l.await(t, 1500)
 	tally := audit(t, n, l, &told)
 	if tally.Unavailable != 1 {
 		t.Errorf("%d requests got a 503; want one, for the dead letter", tally.Unavailable)
@@ -51,14 +50,14 @@ func TestJobThatKillsWorkers(t *testing.T) {
 	apis := twoAPIs(t, n)
 	killed := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=read:1:kill")
 	var told ledger.Ledger
-	l := load.Start(t, load.Options{
+	l := startLoad(t, loadOptions{
 		URLs: urls(apis), Farmers: 1, Contracts: 1, Size: chunkSize, Batch: 1, Ledger: &told,
 	})
 	<-killed.Exited()
 	again := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=read:1:kill")
 	<-again.Exited()
 	n.Worker(t, nil)
-	l.Await(t, 1)
+	l.await(t, 1)
 	audit(t, n, l, &told)
 	checkDeadLetters(t, n.OpenRedis(t), "delivered 3 times")
 }

@@ -23,20 +23,20 @@ func TestRedisLost(t *testing.T) {
 	n.Worker(t, nil)
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
-	l.Await(t, 200)
+	l.await(t, 200)
 	for range 2 {
 		for range 3 {
 			n.Redis.Flush(t)
-			l.Await(t, 50)
+			l.await(t, 50)
 		}
 		n.Redis.Kill()
 		time.Sleep(outage / 2)
 		n.Redis.Start(t)
-		l.Await(t, 100)
+		l.await(t, 100)
 		n.Redis.Terminate(t)
 		time.Sleep(outage / 2)
 		n.Redis.Start(t)
-		l.Await(t, 100)
+		l.await(t, 100)
 	}
 	if tally := audit(t, n, l, &told); tally.Broken > 0 {
 		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
@@ -52,29 +52,29 @@ func TestDatabaseLost(t *testing.T) {
 	n.Worker(t, nil)
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
-	l.Await(t, 200)
+	l.await(t, 200)
 	for range 2 {
 		n.MariaDB.Terminate(t)
 		time.Sleep(outage / 2)
 		n.MariaDB.Start(t)
-		l.Await(t, 100)
+		l.await(t, 100)
 
 		n.MariaDB.SetReadOnly(t, true)
 		time.Sleep(outage)
 		n.MariaDB.SetReadOnly(t, false)
-		l.Await(t, 100)
+		l.await(t, 100)
 
 		for range 2 { // during different commits
 			n.MariaDB.Kill()
 			n.MariaDB.Start(t)
-			l.Await(t, 60)
+			l.await(t, 60)
 		}
 
 		n.MariaDB.Pause() // so that its commits have no response when it is killed
 		time.Sleep(200 * time.Millisecond)
 		n.MariaDB.Kill()
 		n.MariaDB.Start(t)
-		l.Await(t, 100)
+		l.await(t, 100)
 	}
 	tally := audit(t, n, l, &told)
 	if tally.Broken > 0 {

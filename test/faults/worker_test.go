@@ -34,7 +34,7 @@ func TestWorkerKilledAtEachStep(t *testing.T) {
 				t.Fatalf("the worker ended by %v", sig)
 			}
 			heir := n.Worker(t, nil)
-			l.Await(t, 200)
+			l.await(t, 200)
 			audit(t, n, l, &told)
 			heir.Terminate(t)
 		})
@@ -54,7 +54,7 @@ func TestWorkersKilledAtRandom(t *testing.T) {
 		crew[i%2].Kill()
 		crew[i%2] = n.Worker(t, nil)
 	}
-	l.Await(t, 100)
+	l.await(t, 100)
 	audit(t, n, l, &told)
 }
 
@@ -66,12 +66,12 @@ func TestWorkerTerminatedUnderLoad(t *testing.T) {
 	var told ledger.Ledger
 	l := begin(t, apis, &told)
 	for range 4 {
-		l.Await(t, 150)
+		l.await(t, 150)
 		next := n.Worker(t, nil)
 		worker.Terminate(t)
 		worker = next
 	}
-	l.Await(t, 150)
+	l.await(t, 150)
 	if tally := audit(t, n, l, &told); tally.Unavailable+tally.Broken > 0 {
 		t.Errorf("%d requests failed while workers were replaced", tally.Unavailable+tally.Broken)
 	}

@@ -1,4 +1,6 @@
-package load
+//go:build faults
+
+package faults
 
 import (
 	"context"
@@ -21,18 +23,19 @@ import (
 
 // client is one farmer of a load.
 type client struct {
-	*Load
+	*load
 	replicas  []*farmer.Client
-	at        int // the replica that it calls
+	at        int // index of the replica that it uses
 	token, id string
 	prover    heartbeat.Prover
 	contracts []*contract
-	issued    int // challenges seen, to choose which to answer wrong
+	issued    int // number of challenges, to choose those that get a wrong proof
 }
 
-func (l *Load) join(ctx context.Context, number int) (*client, error) {
-	c := &client{Load: l, at: number % len(l.opt.URLs)}
-	local, err := netip.ParseAddr(localAddress(number))
+func (l *load) join(ctx context.Context, number int) (*client, error) {
+	c := &client{load: l, at: number % len(l.opt.URLs)}
+	// Each farmer has its own address, because the node limits the tokens of each.
+	local, err := netip.ParseAddr(fmt.Sprintf("127.0.%d.%d", 1+number/200, 1+number%200))
 	if err != nil {
 		return nil, err
 	}
@@ -65,20 +68,20 @@ func (c *client) close() {
 }
 
 const (
-	// breath is the pause between two rounds, so that the load leaves the
-	// machine to the node.
-	breath = 20 * time.Millisecond
-	// retry is the pause after a failed request: a tenth of a farmer's in the
-	// field, to be there while the fault lasts.
-	retry = 300 * time.Millisecond
+	// roundPause is the pause between two rounds, so that the node gets most of
+	// the processor.
+	roundPause = 20 * time.Millisecond
+	// retryPause is the pause after a failed request: a tenth of a real farmer's,
+	// so that requests arrive during the fault.
+	retryPause = 300 * time.Millisecond
 )
 
 func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		pause := breath
+		pause := roundPause
 		for _, step := range []func() error{c.take, c.ask, c.answer} {
 			if step() != nil {
-				pause = retry
+				pause = retryPause
 			}
 		}
 		select {
@@ -88,17 +91,16 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-// count notes how a request ended, and goes on to another replica where it was
-// cut off.
-func (c *client) count(err error) error {
-	c.counter.request(err)
-	if err != nil && c.cutOff(err) {
+// done counts a request, and changes to the next replica if it got no response.
+func (c *client) done(err error) error {
+	c.countRequest(err)
+	if _, responded := errors.AsType[*farmer.Error](err); err != nil && !responded {
 		c.at = (c.at + 1) % len(c.replicas)
 	}
 	return err
 }
 
-// settle answers what is not answered until it has a verdict.
+// settle sends proofs until every contract has its verdict.
 func (c *client) settle(until time.Time) error {
 	for {
 		err := c.answer()
@@ -112,28 +114,28 @@ func (c *client) settle(until time.Time) error {
 		case open == 0:
 			return nil
 		case time.Now().After(until):
-			return fmt.Errorf("%d answers not decided after %v: %v", open, settlePatience, err)
+			return fmt.Errorf("%d proofs without a verdict after %v: %v", open, settlePatience, err)
 		case err != nil:
-			time.Sleep(retry)
+			time.Sleep(retryPause)
 		}
 	}
 }
 
-// contract is one that a farmer of the load holds.
+// contract is a contract of a farmer of the load.
 type contract struct {
 	file, seed string
 	size       int64
 	tag        []byte
 	challenge  json.RawMessage
-	due        time.Time // up to a second before the node's own
+	due        time.Time // up to a second before the node's
 	answered   bool
-	answer     json.RawMessage // sent or to be sent; nil until it is made
-	wrong      bool            // answer is a wrong proof
-	misled     bool            // a wrong proof to this challenge was refused
-	again      bool            // the accepted answer is to be sent once more
+	proof      json.RawMessage // nil until it is made
+	wrong      bool            // the proof is wrong
+	refused    bool            // a wrong proof for this challenge was refused
+	again      bool            // the accepted proof will be sent once more
 }
 
-// prove makes the answer: from the file or, for a wrong one, from another.
+// prove makes the proof from the file. It makes a wrong proof from another file.
 func (c *contract) prove(p heartbeat.Prover, wrong bool) error {
 	challenge, err := p.ParseChallenge(c.challenge)
 	if err != nil {
@@ -148,26 +150,20 @@ func (c *contract) prove(p heartbeat.Prover, wrong bool) error {
 		return err
 	}
 	c.wrong = wrong
-	c.answer, err = p.ProofJSON(proof)
+	c.proof, err = p.ProofJSON(proof)
 	return err
 }
 
-// told takes over the node's word on the current challenge.
-func (c *contract) told(issued farmer.Issued, answered bool) {
+// update sets the current challenge and whether it is answered.
+func (c *contract) update(issued farmer.Issued, answered bool) {
 	if string(issued.Challenge) != string(c.challenge) {
-		c.answer, c.misled, c.again = nil, false, false
+		c.proof, c.refused, c.again = nil, false, false
 	}
 	c.challenge, c.due, c.answered = issued.Challenge, issued.DueAt(), answered
 }
 
-// cutOff says whether a request that failed was not answered.
-func (c *client) cutOff(err error) bool {
-	_, answered := errors.AsType[*farmer.Error](err)
-	return !answered
-}
-
-// take asks for contracts while there is room for more. Only a few at a time:
-// hand-outs are part of the load.
+// take requests contracts until the farmer has enough. It requests only a few at
+// a time, because hand-outs are part of the load.
 func (c *client) take() error {
 	const atOnce = 5
 	room := min(c.opt.Contracts-len(c.contracts), atOnce)
@@ -183,17 +179,17 @@ func (c *client) take() error {
 		c.opt.Ledger.Took(c.id, chunk.FileHash)
 		tag, err := c.prover.ParseTag(chunk.Tag)
 		if err != nil {
-			c.counter.strange("file %s: %v", chunk.FileHash, err)
+			c.strange("file %s: %v", chunk.FileHash, err)
 			continue
 		}
 		held := &contract{file: chunk.FileHash, seed: chunk.Seed, size: chunk.Size, tag: tag}
-		held.told(chunk.Issued, false)
+		held.update(chunk.Issued, false)
 		c.contracts = append(c.contracts, held)
 	}
-	return c.count(failure)
+	return c.done(failure)
 }
 
-// ask asks for the challenges that come after those that are answered and due.
+// ask requests the challenges that follow those that are answered and due.
 func (c *client) ask() error {
 	now := time.Now()
 	due := map[string]*contract{}
@@ -212,30 +208,34 @@ func (c *client) ask() error {
 		held := due[challenge.FileHash]
 		switch {
 		case held == nil:
-			c.counter.strange("challenge for file %s, which was not asked for", challenge.FileHash)
+			c.strange("challenge for file %s, which was not requested", challenge.FileHash)
 		case challenge.Error == node.ContractExpired.Message():
 			c.drop(held)
 		case challenge.Error != "":
-			c.counter.strange("challenge for file %s: %s", challenge.FileHash, challenge.Error)
+			c.strange("challenge for file %s: %s", challenge.FileHash, challenge.Error)
 		case challenge.Status == farmer.NoMoreChallenges:
-			c.contracts = slices.DeleteFunc(c.contracts, func(other *contract) bool { return other == held })
+			c.remove(held)
 		default:
-			held.told(challenge.Issued, challenge.Answered)
+			held.update(challenge.Issued, challenge.Answered)
 		}
 	}
-	return c.count(err)
+	return c.done(err)
 }
 
-// drop ends a contract that the node says has expired.
+// drop removes a contract that has expired.
 func (c *client) drop(held *contract) {
-	c.counter.expired()
+	c.countExpired()
+	c.remove(held)
+}
+
+func (c *client) remove(held *contract) {
 	c.contracts = slices.DeleteFunc(c.contracts, func(other *contract) bool { return other == held })
 }
 
-// open says whether the node owes a verdict on the contract.
+// open reports whether the contract still needs a verdict.
 func (c *client) open(held *contract) bool { return !held.answered || held.again }
 
-// answer sends what is to be answered, a batch at most.
+// answer sends the proofs of open contracts, at most a batch.
 func (c *client) answer() error {
 	batch := map[string]*contract{}
 	var proofs []farmer.Proof
@@ -243,16 +243,16 @@ func (c *client) answer() error {
 		if !c.open(held) || len(proofs) == c.opt.Batch {
 			continue
 		}
-		if held.answer == nil {
-			wrong := !held.misled && c.opt.WrongEach > 0 && c.issued%c.opt.WrongEach == 0
+		if held.proof == nil {
+			wrong := !held.refused && c.opt.WrongEach > 0 && c.issued%c.opt.WrongEach == 0
 			c.issued++
 			if err := held.prove(c.prover, wrong); err != nil {
-				c.counter.strange("prove file %s: %v", held.file, err)
+				c.strange("prove file %s: %v", held.file, err)
 				continue
 			}
 		}
 		batch[held.file] = held
-		proofs = append(proofs, farmer.Proof{FileHash: held.file, Proof: held.answer})
+		proofs = append(proofs, farmer.Proof{FileHash: held.file, Proof: held.proof})
 	}
 	if len(proofs) == 0 {
 		return nil
@@ -260,31 +260,31 @@ func (c *client) answer() error {
 	sent := time.Now()
 	report, err := c.replica().Answers(context.Background(), c.token, proofs)
 	if err == nil && len(report) != len(proofs) {
-		c.counter.strange("a report of %d verdicts on %d proofs", len(report), len(proofs))
+		c.strange("a report of %d verdicts for %d proofs", len(report), len(proofs))
 	}
 	for _, verdict := range report {
 		if held := batch[verdict.FileHash]; held != nil {
 			c.judged(held, verdict, sent)
 		}
 	}
-	return c.count(err)
+	return c.done(err)
 }
 
-// judged takes in a verdict on what was sent at that time.
+// judged handles the verdict on a proof that was sent at that time.
 func (c *client) judged(held *contract, verdict farmer.Verdict, sent time.Time) {
-	c.counter.verdict()
+	c.countVerdict()
 	switch {
 	case verdict.OK() && !held.wrong:
 		c.opt.Ledger.Accepted(c.id, held.file, string(held.challenge))
 		held.again = !held.answered && c.opt.AgainEach > 0 && c.issued%c.opt.AgainEach == 0
 		held.answered = true
 	case verdict.Error == node.Invalid.Message() && held.wrong:
-		c.opt.Ledger.Refused(c.id, held.file, string(held.challenge), string(held.answer))
-		held.answer, held.misled = nil, true
+		c.opt.Ledger.Refused(c.id, held.file, string(held.challenge), string(held.proof))
+		held.proof, held.refused = nil, true
 	case verdict.Error == node.ContractExpired.Message() && !sent.Before(held.due):
 		c.drop(held)
 	default:
-		c.counter.strange("file %s, a wrong proof: %v, due in %v: the node says %q%q",
+		c.strange("file %s, a wrong proof: %v, due in %v: the node says %q%q",
 			held.file, held.wrong, time.Until(held.due), verdict.Status, verdict.Error)
 		c.drop(held)
 	}
