@@ -1,3 +1,2 @@
-// Package architecture holds the tests of the rules on which package may import
-// which.
+// Package architecture tests the rules on which package may import which.
 package architecture

@@ -176,7 +176,7 @@ func (c *client) take() error {
 			failure = err
 			break
 		}
-		c.opt.Ledger.Took(c.id, chunk.FileHash)
+		c.opt.Ledger.Took(chunk.FileHash)
 		tag, err := c.prover.ParseTag(chunk.Tag)
 		if err != nil {
 			c.strange("file %s: %v", chunk.FileHash, err)

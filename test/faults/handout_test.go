@@ -116,7 +116,7 @@ func (s *taker) take(t *testing.T, told *ledger.Ledger, limit int) {
 			t.Error(err)
 			return
 		}
-		told.Took(s.id, chunk.FileHash)
+		told.Took(chunk.FileHash)
 		taken++
 	}
 	if taken > limit {

@@ -1,10 +1,10 @@
-// Package ledger is the farmers' own account of what a node told them, kept
-// without the node's help, and what comes of holding it against the node's
-// records.
+// Package ledger records what a node tells farmers, without the node's help, and
+// compares that with the node's records.
 //
-// The rule that it checks: what a farmer was told is recorded, exactly once.
-// Every "ok" to a challenge is one heartbeat of the token, however often it was
-// said; every "proof invalid" is one wrong answer; no chunk goes to two.
+// The rule that it checks: what the node told a farmer is recorded exactly once.
+// Every challenge with an "ok" is one heartbeat of the token, however often the
+// node said it. Every "proof invalid" is one wrong proof. No two farmers get the
+// same chunk.
 package ledger
 
 import (
@@ -14,81 +14,78 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// Ledger is the account of all farmers of a test. It is safe for concurrent
+// Ledger records what all farmers of a test were told. It is safe for concurrent
 // use; the zero value is empty.
 type Ledger struct {
 	mu       sync.Mutex
-	accepted map[answer]bool
-	refused  map[answer]bool
-	holders  map[string]string // by file hash: the farmer that was given it
-	twice    int               // files that were given again
+	accepted map[verdict]bool
+	refused  map[verdict]bool
+	files    map[string]bool // files that were handed out
+	twice    int             // files that were handed out again
 }
 
-// answer is what one verdict is about. proof is empty for an accepted one:
-// there is one for each challenge.
-type answer struct{ farmer, file, challenge, proof string }
+// verdict identifies a verdict. proof is empty for an accepted one, because a
+// challenge has at most one.
+type verdict struct{ farmer, file, challenge, proof string }
 
-// Took notes that the farmer was handed the file.
-func (l *Ledger) Took(farmer, file string) {
+// Took records that a farmer got the file.
+func (l *Ledger) Took(file string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.holders == nil {
-		l.holders = map[string]string{}
-	}
-	if _, ok := l.holders[file]; ok {
+	if l.files[file] {
 		l.twice++
 	}
-	l.holders[file] = farmer
+	set(&l.files, file)
 }
 
-// Accepted notes that the farmer was told "ok" for a challenge of the file.
+// Accepted records that the farmer was told "ok" for a challenge of the file.
 func (l *Ledger) Accepted(farmer, file, challenge string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.accepted == nil {
-		l.accepted = map[answer]bool{}
-	}
-	l.accepted[answer{farmer: farmer, file: file, challenge: challenge}] = true
+	set(&l.accepted, verdict{farmer: farmer, file: file, challenge: challenge})
 }
 
-// Refused notes that the farmer was told that the proof is wrong.
+// Refused records that the farmer was told that the proof is wrong.
 func (l *Ledger) Refused(farmer, file, challenge, proof string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.refused == nil {
-		l.refused = map[answer]bool{}
-	}
-	l.refused[answer{farmer, file, challenge, proof}] = true
+	set(&l.refused, verdict{farmer, file, challenge, proof})
 }
 
-// Heartbeats is how many challenges the farmer was told "ok" for.
+// set adds a key to a map, which may be nil.
+func set[K comparable](m *map[K]bool, key K) {
+	if *m == nil {
+		*m = map[K]bool{}
+	}
+	(*m)[key] = true
+}
+
+// Heartbeats returns the number of challenges for which the farmer was told "ok".
 func (l *Ledger) Heartbeats(farmer string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return byFarmer(l.accepted)[farmer]
 }
 
-func byFarmer(answers map[answer]bool) map[string]int64 {
+func byFarmer(verdicts map[verdict]bool) map[string]int64 {
 	count := map[string]int64{}
-	for a := range answers {
-		count[a.farmer]++
+	for v := range verdicts {
+		count[v.farmer]++
 	}
 	return count
 }
 
-// Count is what an audit found.
+// Count is the result of an audit.
 type Count struct {
 	Verdicts          int // told to farmers
 	Lost, Doubled     int
 	HandedOutTwice    int
-	ContractsAtOdds   int // the contract's record has another number of heartbeats than was told
+	ContractsAtOdds   int // the record has another number of heartbeats than the farmer was told
 	ChunksUnaccounted int // neither waiting nor under contract
 }
 
-// Clean says whether nothing was found.
-func (c Count) Clean() bool {
-	return c.Lost == 0 && c.Doubled == 0 && c.HandedOutTwice == 0 && c.ContractsAtOdds == 0 && c.ChunksUnaccounted == 0
-}
+// Clean reports whether the audit found no problem.
+func (c Count) Clean() bool { return c == Count{Verdicts: c.Verdicts} }
 
 func (c Count) String() string {
 	line := fmt.Sprintf("verdicts lost %d, doubled %d, chunks handed out twice %d (%d verdicts)",
@@ -102,7 +99,7 @@ func (c Count) String() string {
 	return line
 }
 
-// Audit holds the ledger against the records, when no answer is under way.
+// Audit compares the ledger with the records. No proof may be in flight.
 func (l *Ledger) Audit(records deployment.Records) Count {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +111,7 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 		delete(ok, id)
 		delete(wrong, id)
 	}
-	for _, told := range []map[string]int64{ok, wrong} { // of tokens that are not there
+	for _, told := range []map[string]int64{ok, wrong} { // of tokens that the records lack
 		for _, n := range told {
 			count.Lost += int(n)
 		}
@@ -128,13 +125,13 @@ func (c *Count) compare(told, recorded int64) {
 	c.Doubled += int(max(recorded-told, 0))
 }
 
-// contracts looks at each contract by itself: a verdict that is lost at one and
-// doubled at another leaves the farmer's sum as it was.
-func (c *Count) contracts(accepted map[answer]bool, records deployment.Records) {
+// contracts compares each contract. The farmer's sum does not show that one
+// contract lost a verdict and another doubled one.
+func (c *Count) contracts(accepted map[verdict]bool, records deployment.Records) {
 	type contract struct{ farmer, file string }
 	told := map[contract]int64{}
-	for a := range accepted {
-		told[contract{a.farmer, a.file}]++
+	for v := range accepted {
+		told[contract{v.farmer, v.file}]++
 	}
 	files := map[string]bool{}
 	for _, r := range records.Contracts {

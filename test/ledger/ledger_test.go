@@ -36,8 +36,8 @@ func TestAudit(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var l Ledger
-			l.Took("f", "a")
-			l.Took("f", "b")
+			l.Took("a")
+			l.Took("b")
 			l.Accepted("f", "a", "0")
 			l.Accepted("f", "a", "0") // the same, told again
 			l.Accepted("f", "a", "1")
