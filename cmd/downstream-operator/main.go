@@ -33,14 +33,12 @@ import (
 
 // operatorOptions are the flags of the operator.
 type operatorOptions struct {
-	image                   string
-	namespaces              []string
-	leaderElect             bool
-	leaderElectionNamespace string
-	metricsAddress          string
-	metricsInsecure         bool
-	probeAddress            string
-	concurrency             int
+	image                        string
+	namespaces                   []string
+	leaderElect, metricsInsecure bool
+	leaderElectionNamespace      string
+	metricsAddress, probeAddress string
+	concurrency                  int
 }
 
 func main() { os.Exit(program.Run(newCommand(), os.Args[1:])) }
@@ -83,11 +81,10 @@ func newCommand() *cobra.Command {
 // runOperator runs until ctx ends, and then releases the lease.
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error {
 	if o.image == "" {
-		image, err := findImage(ctx, cfg)
-		if err != nil {
+		var err error
+		if o.image, err = findImage(ctx, cfg); err != nil {
 			return err
 		}
-		o.image = image
 	}
 	log := logr.FromSlogHandler(program.NewLogger(config.Default[program.LogConfig](), os.Stderr).Handler())
 	ctrl.SetLogger(log)
@@ -101,10 +98,8 @@ func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error
 
 func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("make the scheme: %w", err)
-		}
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("make the scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
@@ -129,10 +124,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 	if err := reconciler.SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: o.concurrency}); err != nil {
 		return nil, fmt.Errorf("set the operator up: %w", err)
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, fmt.Errorf("set the probes up: %w", err)
-	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return nil, fmt.Errorf("set the probes up: %w", err)
 	}
 	return mgr, nil
