@@ -15,7 +15,7 @@ import (
 // A replica that starts slowly must not report that it is ready before it can serve
 // farmers: a load balancer would send requests to it that fail.
 func TestReadyOnlyWhenAnswering(t *testing.T) {
-	n := deployment.Start(t, binary, testenv.Fast, impatient)
+	n := deployment.Start(t, binary, testenv.Fast, shortTimes)
 	first := n.API(t, nil) // makes the rows that the next replica needs
 	release := lockKeys(t, n.Database(t))
 	slow := n.LaunchAPI(t, nil)
