@@ -11,29 +11,29 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// answer answers POST /answer/{token}/{file_hash}.
+// answer handles POST /answer/{token}/{file_hash}.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 	const want = `{"proof": ...}`
 	f, err := s.farmer(r)
 	if err != nil {
 		return err
 	}
-	var proof givenProof
+	var given proof
 	err = s.readObject(w, r, want, func(in *wirejson.Reader, name []byte) error {
 		if wirejson.IsName(name, "proof") {
-			return proof.read(in, f)
+			return given.read(in, f)
 		}
 		return in.Skip()
 	})
 	if err != nil {
 		return err
 	}
-	if !proof.given {
+	if !given.found {
 		return bodyError(errors.New("no proof"), want)
 	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
-	if err := sub.add(mux.Vars(r)["file_hash"], proof.binary); err != nil {
+	if err := sub.add(mux.Vars(r)["file_hash"], given.binary); err != nil {
 		return err
 	}
 	outcomes, err := sub.outcomes()
@@ -49,8 +49,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
 
 var statusOK = []byte(`{"status":"ok"}` + "\n")
 
-// answers answers POST /answer/{token}: a batch of proofs. They go to the
-// workers part by part while the body is still being read.
+// answers handles POST /answer/{token}: many proofs. It sends them to the
+// workers while it still reads the body.
 func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	const want = `{"proofs": [{"file_hash", "proof"}, ...]}`
 	f, err := s.farmer(r)
@@ -60,17 +60,17 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
 	err = s.readArray(w, r, "proofs", want, func(in *wirejson.Reader) error {
-		hash, proof, err := readAnswer(in, f)
+		hash, given, err := readAnswer(in, f)
 		if err != nil {
 			return err
 		}
-		if len(sub.hashes) == s.opt.MaxProofs {
-			return badRequest(fmt.Sprintf("more than %d proofs in one request", s.opt.MaxProofs))
+		if len(sub.hashes) == s.cfg.MaxProofs {
+			return badRequest(fmt.Sprintf("more than %d proofs in one request", s.cfg.MaxProofs))
 		}
-		if hash == nil || !proof.given {
+		if hash == nil || !given.found {
 			return bodyError(errors.New("no file_hash or no proof"), want)
 		}
-		return sub.add(*hash, proof.binary)
+		return sub.add(*hash, given.binary)
 	})
 	if err != nil {
 		return err
@@ -82,12 +82,12 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
 	return s.writeReport(w, sub.hashes, outcomes)
 }
 
-// readAnswer reads {"file_hash", "proof"}; what is not there is not given.
-func readAnswer(in *wirejson.Reader, f farmer) (hash *string, proof givenProof, err error) {
+// readAnswer reads {"file_hash", "proof"}; hash is nil if there is none.
+func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err error) {
 	err = in.Object(func(name []byte) error {
 		switch {
 		case wirejson.IsName(name, "proof"):
-			return proof.read(in, f)
+			return given.read(in, f)
 		case wirejson.IsName(name, "file_hash"):
 			text, ok, err := in.String()
 			if hash = nil; ok {
@@ -97,24 +97,23 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, proof givenProof, 
 		}
 		return in.Skip()
 	})
-	return hash, proof, err
+	return hash, given, err
 }
 
-// givenProof is a proof as it goes to the workers: one that cannot be parsed,
-// or is larger than any job should be, is a wrong proof, and goes on as an
-// empty one, to be counted.
-type givenProof struct {
+// proof is a proof in the form that the workers read. A proof that cannot be
+// parsed, or is too large for a job, is empty: workers count that as wrong.
+type proof struct {
 	binary []byte
-	given  bool
+	found  bool
 }
 
-// read reads a proof of the farmer's. Of several in one object the last counts.
-func (p *givenProof) read(in *wirejson.Reader, f farmer) error {
+// read reads a proof. If an object has several, the last one counts.
+func (p *proof) read(in *wirejson.Reader, f farmer) error {
 	wire, err := in.Value()
 	if err != nil {
 		return err
 	}
-	p.given = true
+	p.found = true
 	if p.binary, err = f.key.ParseProof(wire); err != nil || len(p.binary) > partBytes {
 		p.binary = nil
 	}

@@ -3,17 +3,25 @@ package apiserver
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"sync"
+
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// openBody gives a request's body, decompressed where its first two bytes say
-// that it is gzip, and limited to limit bytes both before and after that.
+// openBody returns a request's body, decompressed if its first two bytes are
+// those of gzip. It limits the body to api.maxBody bytes, both before and after
+// decompression.
 //
-// The bytes decide, not the header: farmers in the field say
-// "Content-Encoding: gzip" over a body that is not compressed.
-func openBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader, error) {
-	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512) // who reads on has a larger one
+// The header does not decide, because farmers in the field send
+// "Content-Encoding: gzip" with a body that is not compressed.
+func (s *Server) openBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	limit := int64(s.cfg.MaxBody)
+	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512) // the caller has a larger buffer
 	magic, err := raw.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -25,26 +33,70 @@ func openBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader, e
 	if err != nil {
 		return nil, badRequest("request body is not valid gzip")
 	}
-	return &limitedReader{r: plain, left: limit, limit: limit}, nil
+	return http.MaxBytesReader(nil, plain, limit), nil
 }
 
-// limitedReader fails, where io.LimitedReader would only end, once more than
-// its limit was read.
-type limitedReader struct {
-	r           io.Reader
-	left, limit int64
+// decodeBody reads a small request body into v. want describes a correct body.
+func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, v any, want string) error {
+	body, err := s.openBody(w, r)
+	if err == nil {
+		err = json.NewDecoder(body).Decode(v)
+	}
+	if err != nil {
+		return bodyError(err, want)
+	}
+	return nil
 }
 
-func (l *limitedReader) Read(p []byte) (int, error) {
-	if l.left < 0 {
-		return 0, &http.MaxBytesError{Limit: l.limit}
+// readers holds readers for reuse: each has a buffer.
+var readers = sync.Pool{New: func() any { return new(wirejson.Reader) }}
+
+// readObject reads a request body that is a JSON object. It calls read with the
+// name of each member, and read must read the member's value. readObject returns
+// an error of read that is not about the body as it is.
+func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *wirejson.Reader, name []byte) error) error {
+	body, err := s.openBody(w, r)
+	if err != nil {
+		return bodyError(err, want)
 	}
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
+	in := readers.Get().(*wirejson.Reader)
+	defer readers.Put(in)
+	in.Reset(body)
+	err = in.Object(func(name []byte) error { return read(in, name) })
+	if e, ok := errors.AsType[*wirejson.Error](err); ok {
+		return bodyError(e, want)
 	}
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n - 1, &http.MaxBytesError{Limit: l.limit}
+	return err
+}
+
+// readArray reads a request body that is a JSON object with an array. It calls
+// read for each element of the array, and read must read the element. It skips
+// the object's other members.
+func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *wirejson.Reader) error) error {
+	found := false
+	err := s.readObject(w, r, want, func(in *wirejson.Reader, member []byte) error {
+		if string(member) != name {
+			return in.Skip()
+		}
+		found = true
+		_, err := in.Array(func(int) error { return read(in) })
+		return err
+	})
+	if err == nil && !found {
+		err = bodyError(fmt.Errorf("no %q", name), want)
 	}
-	return n, err
+	return err
+}
+
+// bodyError returns the response to a body that cannot be read as want.
+func bodyError(err error, want string) error {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, classified := errors.AsType[*apiError](err)
+	switch {
+	case tooLarge || classified:
+		return err
+	case errors.Is(err, io.EOF):
+		return badRequest("request body is empty, it must be JSON: " + want)
+	}
+	return badRequest("request body must be JSON: " + want)
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -16,8 +18,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// challengeAnswer is a contract's current challenge, or why there is none.
-type challengeAnswer struct {
+// challengeResponse is a contract's current challenge, or why there is none.
+type challengeResponse struct {
 	FileHash  string          `json:"file_hash,omitempty"`
 	Challenge json.RawMessage `json:"challenge,omitempty"`
 	Due       *int64          `json:"due,omitempty"`
@@ -28,29 +30,28 @@ type challengeAnswer struct {
 
 const noMoreChallenges = "no more challenges"
 
-// challenge answers GET /challenge/{token}/{file_hash}.
-func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
-	answers, err := s.challengesOf(r.Context(), f, []string{mux.Vars(r)["file_hash"]})
-	if err != nil {
-		return err
-	}
-	answer := answers[0]
-	if answer.Error != "" {
-		return badRequest(answer.Error)
-	}
-	answer.FileHash = ""
-	writeJSON(w, http.StatusOK, answer)
-	return nil
-}
-
-// challengePage is how many contracts are read, and moved on, at a time.
+// challengePage is how many contracts are read and advanced together.
 const challengePage = 500
 
-// challengesFor answers POST /challenge/{token}: the contracts that the body
+// challenge handles GET /challenge/{token}/{file_hash}.
+func (s *Server) challenge(r *http.Request) (challengeResponse, error) {
+	f, err := s.farmer(r)
+	if err != nil {
+		return challengeResponse{}, err
+	}
+	responses, err := s.challengesOf(r.Context(), f, []string{mux.Vars(r)["file_hash"]})
+	if err != nil {
+		return challengeResponse{}, err
+	}
+	response := responses[0]
+	if response.Error != "" {
+		return challengeResponse{}, badRequest(response.Error)
+	}
+	response.FileHash = ""
+	return response, nil
+}
+
+// challengesFor handles POST /challenge/{token}: the contracts that the body
 // names, in its order.
 func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
 	f, err := s.farmer(r)
@@ -62,13 +63,13 @@ func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := s.newArray(w, "challenges")
-	for start := 0; start < len(hashes); start += challengePage {
-		answers, err := s.challengesOf(r.Context(), f, hashes[start:min(start+challengePage, len(hashes))])
+	for page := range slices.Chunk(hashes, challengePage) {
+		responses, err := s.challengesOf(r.Context(), f, page)
 		if err != nil {
 			return err
 		}
-		for _, answer := range answers {
-			if err := out.item(answer); err != nil {
+		for _, response := range responses {
+			if err := out.item(response); err != nil {
 				return err
 			}
 		}
@@ -84,8 +85,8 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 		if err != nil {
 			return err
 		}
-		if len(hashes) == s.opt.MaxProofs {
-			return badRequest(fmt.Sprintf("more than %d hashes in one request", s.opt.MaxProofs))
+		if len(hashes) == s.cfg.MaxProofs {
+			return badRequest(fmt.Sprintf("more than %d hashes in one request", s.cfg.MaxProofs))
 		}
 		hashes = append(hashes, hash)
 		return nil
@@ -93,17 +94,19 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 	return hashes, err
 }
 
-// challengesOf describes the contracts that hashes name, in their order.
-func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeAnswer, error) {
-	var names []node.ContractName // each once: a contract is moved on once
+// challengesOf returns the challenges of the contracts that hashes name, in their
+// order.
+func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeResponse, error) {
+	var names []node.ContractName
 	for _, h := range hashes {
 		if hash, ok := node.ParseFileHash(h); ok {
 			names = append(names, node.ContractName{TokenID: f.record.ID, FileHash: hash})
 		}
 	}
 	slices.SortFunc(names, node.ContractName.Compare)
-	now := s.now()
-	found, err := s.contracts.Read(ctx, slices.Compact(names), func(_ int, c *node.Contract) bool { return c.Expired(now) })
+	names = slices.Compact(names) // a contract advances once, even if it is named twice
+	now := s.Now()
+	found, err := s.contracts.Read(ctx, names, func(_ int, c *node.Contract) bool { return c.Expired(now) })
 	if err != nil {
 		return nil, err
 	}
@@ -113,33 +116,95 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 			contracts = append(contracts, *c)
 		}
 	}
-	moved, err := s.advance(ctx, f, contracts, now)
+	advanced, err := s.advance(ctx, f, contracts, now)
 	if err != nil {
 		return nil, err
 	}
-	s.contracts.Share(ctx, moved)
+	s.contracts.Share(ctx, advanced)
 	byHash := make(map[node.FileHash]*node.Contract, len(contracts))
 	for i := range contracts {
 		byHash[contracts[i].FileHash] = &contracts[i]
 	}
-	answers := make([]challengeAnswer, len(hashes))
+	responses := make([]challengeResponse, len(hashes))
 	for i, h := range hashes {
 		hash, ok := node.ParseFileHash(h)
 		c := byHash[hash]
 		if !ok || c == nil {
-			answers[i] = challengeAnswer{FileHash: h, Error: node.ContractNotFound.Message()}
-			continue
-		}
-		if answers[i], err = s.describe(f, c, now); err != nil {
+			responses[i] = challengeResponse{FileHash: h, Error: node.ContractNotFound.Message()}
+		} else if responses[i], err = s.describe(f, c, h, now); err != nil {
 			return nil, err
 		}
-		answers[i].FileHash = h
 	}
-	return answers, nil
+	return responses, nil
 }
 
-// advance moves every contract on whose challenge is answered and due at now,
-// in place, and returns what became of those.
+// challenges handles GET /challenge/{token}: all contracts of the token. After a
+// batch of answers all of them await a challenge, so the database works on the
+// next page while the farmer receives one.
+func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.farmer(r)
+	if err != nil {
+		return err
+	}
+	out := s.newArray(w, "challenges")
+	for page, err := range prefetch(s.advancedPages(r.Context(), f)) {
+		if err != nil {
+			return err
+		}
+		s.contracts.Share(r.Context(), page.advanced)
+		for i := range page.contracts {
+			c := &page.contracts[i]
+			response, err := s.describe(f, c, c.FileHash.String(), page.now)
+			if err != nil {
+				return err
+			}
+			if err := out.item(response); err != nil {
+				return err
+			}
+		}
+	}
+	return out.end()
+}
+
+// contractPages reads the token's contracts, page by page.
+func (s *Server) contractPages(ctx context.Context, f farmer) iter.Seq2[[]node.Contract, error] {
+	return func(yield func([]node.Contract, error) bool) {
+		for after := (node.FileHash{}); ; {
+			contracts, err := s.Store.ContractsAfter(ctx, f.record.ID, after, challengePage)
+			if len(contracts) == 0 && err == nil {
+				return
+			}
+			if !yield(contracts, err) || err != nil {
+				return
+			}
+			after = contracts[len(contracts)-1].FileHash
+		}
+	}
+}
+
+// advancedPage is contracts as of now, and those of them that advanced then.
+type advancedPage struct {
+	contracts, advanced []node.Contract
+	now                 time.Time
+}
+
+// advancedPages advances the token's contracts, page by page.
+func (s *Server) advancedPages(ctx context.Context, f farmer) iter.Seq2[advancedPage, error] {
+	return func(yield func(advancedPage, error) bool) {
+		for contracts, err := range prefetch(s.contractPages(ctx, f)) {
+			page := advancedPage{contracts: contracts, now: s.Now()}
+			if err == nil {
+				page.advanced, err = s.advance(ctx, f, contracts, page.now)
+			}
+			if !yield(page, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// advance issues the next challenge of each contract whose challenge is answered
+// and due at now. It changes contracts in place and returns those that advanced.
 func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) ([]node.Contract, error) {
 	at := make(map[int64]int)
 	var ids []int64
@@ -152,7 +217,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	moved, err := s.store.Advance(ctx, f.record.ID, ids, now, func(c *node.Contract) error {
+	advanced, err := s.Store.Advance(ctx, f.record.ID, ids, now, func(c *node.Contract) error {
 		challenge, state, err := f.key.Challenge(c.State)
 		if errors.Is(err, heartbeat.ErrNoMoreChallenges) {
 			return nil
@@ -163,26 +228,68 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		c.Issue(challenge, state)
 		return nil
 	})
-	for _, c := range moved {
+	for _, c := range advanced {
 		contracts[at[c.ID]] = c
 	}
-	return moved, err
+	return advanced, err
 }
 
-// describe says what the farmer is told of a contract that advance has seen at
-// now. It is the same moment for both: for a contract whose due passes between
-// the two, the one that it awaits would be missing, as after the last one.
-func (s *Server) describe(f farmer, c *node.Contract, now time.Time) (challengeAnswer, error) {
+// describe returns the response for a contract, which it calls name. now must be
+// the time that advance got. At a later time a due may have passed, and the
+// contract would seem to have no more challenges.
+func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
 	switch {
 	case c.Expired(now):
-		return challengeAnswer{FileHash: c.FileHash.String(), Error: node.ContractExpired.Message()}, nil
+		return challengeResponse{FileHash: name, Error: node.ContractExpired.Message()}, nil
 	case c.AwaitsChallenge(now):
-		return challengeAnswer{FileHash: c.FileHash.String(), Status: noMoreChallenges}, nil
+		return challengeResponse{FileHash: name, Status: noMoreChallenges}, nil
 	}
 	challenge, err := f.key.ChallengeJSON(c.Challenge)
 	if err != nil {
-		return challengeAnswer{}, err
+		return challengeResponse{}, err
 	}
-	due := wholeSeconds(c.Due.Sub(s.now()))
-	return challengeAnswer{FileHash: c.FileHash.String(), Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
+	due := wholeSeconds(c.Due.Sub(s.Now()))
+	return challengeResponse{FileHash: name, Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
+}
+
+// prefetch yields what seq yields. While the caller uses one item, a goroutine
+// makes the next one. The goroutine ends before prefetch does. A panic of seq
+// becomes a panic of the caller, whose handler recovers it.
+func prefetch[T any](seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+	type item struct {
+		value    T
+		err      error
+		panicked any
+	}
+	return func(yield func(T, error) bool) {
+		items, stop := make(chan item), make(chan struct{})
+		send := func(i item) bool {
+			select {
+			case items <- i:
+				return true
+			case <-stop:
+				return false
+			}
+		}
+		var producer sync.WaitGroup
+		producer.Go(func() {
+			defer close(items)
+			defer func() {
+				if p := recover(); p != nil {
+					send(item{panicked: p})
+				}
+			}()
+			seq(func(value T, err error) bool { return send(item{value: value, err: err}) })
+		})
+		defer producer.Wait()
+		defer close(stop)
+		for i := range items {
+			if i.panicked != nil {
+				panic(i.panicked)
+			}
+			if !yield(i.value, i.err) {
+				return
+			}
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// chunks answers GET /chunk/{token} and /chunk/{token}/{size}.
+// chunks handles GET /chunk/{token} and /chunk/{token}/{size}.
 func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	size, err := s.requestSize(mux.Vars(r)["size"])
 	if err != nil {
@@ -28,17 +28,17 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	if onlyHead(w, r) {
 		return nil
 	}
-	handed, err := s.store.HandOut(r.Context(), f.record, size, store.HandOutLimits{
-		Contracts:       s.opt.ContractsPerRequest,
-		BytesPerAddress: s.opt.BytesPerAddress,
-		TokensPerIP:     s.opt.TokensPerIP,
-	}, s.opt.Interval, s.now())
+	handed, err := s.Store.HandOut(r.Context(), f.record, size, store.HandOutLimits{
+		Contracts:       s.limits.ContractsPerRequest,
+		BytesPerAddress: int64(s.limits.BytesPerAddress),
+		TokensPerIP:     s.limits.TokensPerIP,
+	}, s.limits.Interval, s.Now())
 	if err != nil {
 		return err
 	}
 	s.metrics.contract.Add(float64(len(handed)))
 	out := s.newArray(w, "chunks")
-	tags := s.store.Tags(r.Context(), handed)
+	tags := s.Store.Tags(r.Context(), handed)
 	defer tags.Close()
 	in := bufio.NewReader(nil)
 	for _, h := range handed {
@@ -56,7 +56,7 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) requestSize(given string) (int64, error) {
 	if given == "" {
-		return s.opt.DefaultRequestSize, nil
+		return int64(s.limits.DefaultRequestSize), nil
 	}
 	size, err := strconv.ParseInt(given, 10, 64)
 	if err != nil || size < 0 {
@@ -65,8 +65,8 @@ func (s *Server) requestSize(given string) (int64, error) {
 	return size, nil
 }
 
-// writeChunk writes one contract, its tag streamed from the store: a tag can
-// be many megabytes.
+// writeChunk writes one contract. It streams the tag, which can be many
+// megabytes, from the store.
 func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag io.Reader) error {
 	challenge, err := key.ChallengeJSON(h.Challenge)
 	if err != nil {
@@ -82,9 +82,9 @@ func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag
 	if err := key.WriteTagJSON(w, tag); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, `,"due":%d}`, wholeSeconds(h.Due.Sub(s.now())))
+	_, err = fmt.Fprintf(w, `,"due":%d}`, wholeSeconds(h.Due.Sub(s.Now())))
 	return err
 }
 
-// wholeSeconds rounds down, and to 0 what has passed.
+// wholeSeconds rounds down. It returns 0 for a negative duration.
 func wholeSeconds(d time.Duration) int64 { return int64(max(d, 0) / time.Second) }

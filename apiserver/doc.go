@@ -1,14 +1,14 @@
-// Package apiserver is the node's face to farmers: the routes of
-// docs/PROTOCOL.md over HTTP.
+// Package apiserver serves farmers: the routes of docs/PROTOCOL.md over HTTP,
+// and the status page.
 //
-// A handler reads its parameters, applies a rule of package node or asks the
-// store for a transaction, and answers. Proofs are not verified here: answers
-// go to the workers as jobs, and the handler waits for their verdicts.
+// A handler parses the request, applies a rule of package node or runs a
+// transaction of package store, and responds. It does not verify proofs: it sends
+// them to the workers as jobs, and waits for the verdicts.
 //
-// The invariant: a farmer is told "ok", or that a proof is wrong, only for
-// what is committed. Whatever could not be decided is a 503 that asks the
-// farmer to come again, because farmers drop a contract for good when they are
-// told of an error.
+// The invariant: a farmer gets "ok" or an error for a proof only if the verdict
+// is committed. If the node cannot decide, the response is a 503 that asks the
+// farmer to repeat the request, because an error makes a farmer drop the
+// contract for good.
 //
-// Replicas hold no state but copies: any of them can answer any request.
+// A replica has no state except caches, so any replica can serve any request.
 package apiserver

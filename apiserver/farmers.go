@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -16,56 +15,28 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// farmer is who asks: a token, the store's record of it, and the key that it
-// farms with.
+// farmer is who sends a request: a token, its record, and the key of its contracts.
 type farmer struct {
 	token  node.Token
 	record store.Token
 	key    keyring.Key
 }
 
-// How long a token is remembered by all replicas together, and by one of them
-// for itself: that long it may go on being known after it was deleted, and the
-// second is how long a replica may not notice that its farmer has been at
-// another address. The store refuses what a deleted token asks for all the same.
+// A farmer needs its token's record for each request, so it is cached twice. A
+// cached record may outlive its token, but the store refuses to act for a
+// deleted token.
 const (
-	tokenCacheTime = time.Minute
-	tokenOwnTime   = 5 * time.Second
+	// sharedTokenLife is how long Redis holds a record for all replicas.
+	sharedTokenLife = time.Minute
+	// tokenLife is how long a replica holds a record in memory. For that long it
+	// may miss that the farmer's address has changed.
+	tokenLife = 5 * time.Second
+	// maxTokens limits the records in a replica's memory.
+	maxTokens = 50_000
 )
 
-// tokenCacheMax bounds what a replica remembers for itself.
-const tokenCacheMax = 50_000
-
-// tokenCache is what a replica remembers of tokens for itself: a farmer that
-// has much to say asks for its token with every proof.
-type tokenCache struct {
-	mu      sync.RWMutex
-	records map[node.TokenHash]rememberedToken
-}
-
-type rememberedToken struct {
-	record store.Token
-	until  time.Time
-}
-
-func (c *tokenCache) get(hash node.TokenHash, now time.Time) (store.Token, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	t := c.records[hash]
-	return t.record, now.Before(t.until)
-}
-
-func (c *tokenCache) put(hash node.TokenHash, record store.Token, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.records == nil || len(c.records) >= tokenCacheMax {
-		c.records = make(map[node.TokenHash]rememberedToken)
-	}
-	c.records[hash] = rememberedToken{record, now.Add(tokenOwnTime)}
-}
-
-// farmer finds who asks by the token in the path, holds it to its share of
-// requests, and counts it at the IP address that it now comes from.
+// farmer finds the token in the path, applies its rate limit, and records the IP
+// address if it has changed.
 func (s *Server) farmer(r *http.Request) (farmer, error) {
 	ctx := r.Context()
 	token, err := node.ParseToken(mux.Vars(r)["token"])
@@ -77,30 +48,34 @@ func (s *Server) farmer(r *http.Request) (farmer, error) {
 	if err != nil {
 		return farmer{}, err
 	}
-	if err := s.limit(ctx, "token:"+hash.FarmerID(), s.opt.PerToken); err != nil {
+	if err := s.limit(ctx, "token:"+hash.FarmerID(), s.cfg.RateLimits.PerToken); err != nil {
 		return farmer{}, err
 	}
-	if err := s.follow(ctx, hash, &record, requestOf(ctx).ip); err != nil {
-		return farmer{}, err
+	if ip := requestOf(ctx).ip; record.IP != ip.String() {
+		if err := s.Store.MoveToken(ctx, record.ID, ip.String(), s.Geo.Lookup(ip)); err != nil {
+			return farmer{}, err
+		}
+		record.IP = ip.String()
+		s.cacheToken(ctx, hash, record)
 	}
-	key, err := s.keys.Key(record.KeyID)
+	key, err := s.Keys.Key(record.KeyID)
 	if err != nil {
 		return farmer{}, err
 	}
 	return farmer{token: token, record: record, key: key}, nil
 }
 
-// token reads a token's record, from memory or Redis where it is there.
+// token reads a token's record from memory, Redis or the store.
 func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, error) {
-	record, ok := s.tokens.get(hash, s.now())
+	record, ok := s.tokens.get(hash, s.Now())
 	if ok {
 		return record, nil
 	}
-	if raw, err := s.redis.Tokens().Get(ctx, hash); err == nil && raw != nil && json.Unmarshal(raw, &record) == nil {
-		s.tokens.put(hash, record, s.now())
+	if raw, err := s.Redis.Tokens().Get(ctx, hash); err == nil && raw != nil && json.Unmarshal(raw, &record) == nil {
+		s.tokens.put(hash, record, s.Now())
 		return record, nil
 	}
-	record, err := s.store.Token(ctx, hash)
+	record, err := s.Store.Token(ctx, hash)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Token{}, errUnknownToken
 	}
@@ -111,23 +86,44 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 	return record, nil
 }
 
-// cacheToken is allowed to fail: the next request reads the store again.
+// cacheToken may fail: then the next request reads the store again.
 func (s *Server) cacheToken(ctx context.Context, hash node.TokenHash, record store.Token) {
-	s.tokens.put(hash, record, s.now())
-	if raw, err := json.Marshal(record); err == nil {
-		_ = s.redis.Tokens().Put(ctx, hash, raw, tokenCacheTime)
+	s.tokens.put(hash, record, s.Now())
+	raw, err := json.Marshal(record)
+	if err == nil {
+		err = s.Redis.Tokens().Put(ctx, hash, raw, sharedTokenLife)
+	}
+	if err != nil {
+		s.Log.Debug("cannot cache a token's record", "error", err)
 	}
 }
 
-// follow records that a token came from another IP address than before.
-func (s *Server) follow(ctx context.Context, hash node.TokenHash, record *store.Token, ip netip.Addr) error {
-	if record.IP == ip.String() {
-		return nil
+// cache holds values for a short life. When it is full, it drops all of them.
+type cache[K comparable, V any] struct {
+	life time.Duration
+	max  int
+
+	mu     sync.RWMutex
+	values map[K]cachedValue[V]
+}
+
+type cachedValue[V any] struct {
+	value V
+	until time.Time
+}
+
+func (c *cache[K, V]) get(key K, now time.Time) (V, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	found := c.values[key]
+	return found.value, now.Before(found.until)
+}
+
+func (c *cache[K, V]) put(key K, value V, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.values == nil || len(c.values) >= c.max {
+		c.values = make(map[K]cachedValue[V])
 	}
-	if err := s.store.MoveToken(ctx, record.ID, ip.String(), s.geo.Lookup(ip)); err != nil {
-		return err
-	}
-	record.IP = ip.String()
-	s.cacheToken(ctx, hash, *record)
-	return nil
+	c.values[key] = cachedValue[V]{value, now.Add(c.life)}
 }

@@ -14,81 +14,90 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// historyAnswer is how the node did, span by span.
-type historyAnswer struct {
-	From   int64      `json:"from"`
-	To     int64      `json:"to"`
-	Step   string     `json:"step"`
-	Points []totalsAt `json:"points"` // each at its span's start
-}
-
-// statusHistory answers GET /status/history.
-func (s *Server) statusHistory(w http.ResponseWriter, r *http.Request) error {
-	now := s.now()
-	q, err := historyQuery(r.URL.Query(), now)
-	if err != nil {
-		return err
-	}
-	spans, err := s.recent.get(r.Context(), q, now, s.store)
-	if err != nil {
-		return err
-	}
-	answer := historyAnswer{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totalsAt, len(spans))}
-	for i, p := range spans {
-		answer.Points[i] = totalsAt{p.Start.Unix(), totals(p.Totals)}
-	}
-	return writeSnapshot(w, r, answer)
-}
-
 const (
-	// maxPoints bounds one answer: two days of minutes, and then some.
+	// maxPoints limits a history to a little more than two days of minutes.
 	maxPoints = 3000
-	// usualSpans are asked for where the request does not say from when.
-	usualSpans = 48
+	// defaultPoints is the length of a history without from.
+	defaultPoints = 48
+	// historyLife is how long a history is cached: visitors request the same
+	// ones, and each is expensive to read.
+	historyLife  = 5 * time.Second
+	maxHistories = 64
+	// maxDays limits a farmer's history.
+	maxDays = 400
 )
 
-// history is a request for one.
-type history struct {
-	from, to time.Time // of the first span and of the last, both included
-	name     string
+// historyResponse is the node's totals, span by span.
+type historyResponse struct {
+	From   int64    `json:"from"`
+	To     int64    `json:"to"`
+	Step   string   `json:"step"`
+	Points []totals `json:"points"` // each with the start of its span
+}
+
+// statusHistory handles GET /status/history.
+func (s *Server) statusHistory(r *http.Request) (response historyResponse, err error) {
+	now := s.Now()
+	q, err := parseHistory(r.URL.Query(), now)
+	if err != nil {
+		return response, err
+	}
+	spans, ok := s.histories.get(q, now)
+	if !ok {
+		if spans, err = s.Store.History(r.Context(), q.from, q.to, q.step); err != nil {
+			return response, err
+		}
+		s.histories.put(q, spans, now)
+	}
+	response = historyResponse{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totals, len(spans))}
+	for i, p := range spans {
+		response.Points[i] = totalsAt(p.Start, p.Totals)
+	}
+	return response, nil
+}
+
+// historyQuery selects the spans from the one that begins at from to the one
+// that begins at to.
+type historyQuery struct {
+	from, to time.Time
+	name     string // of the step
 	step     time.Duration
 }
 
 var steps = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
 
-// historyQuery reads the parameters. The spans are those that hold from and to
-// and all between; there are none after now.
-func historyQuery(values url.Values, now time.Time) (history, error) {
-	h := history{name: values.Get("step"), to: now}
-	if h.name == "" {
-		h.name = "hour"
+// parseHistory parses the parameters. No span begins after now.
+func parseHistory(values url.Values, now time.Time) (historyQuery, error) {
+	q := historyQuery{name: values.Get("step")}
+	if q.name == "" {
+		q.name = "hour"
 	}
 	var err error
-	if h.step = steps[h.name]; h.step == 0 {
-		return h, badRequest("step must be one of minute, hour, day")
+	if q.step = steps[q.name]; q.step == 0 {
+		return q, badRequest("step must be one of minute, hour, day")
 	}
-	if h.to, err = moment(values, "to", now); err != nil {
-		return h, err
+	if q.to, err = parseTime(values, "to", now); err != nil {
+		return q, err
 	}
-	if h.to.After(now) {
-		h.to = now
+	if q.to.After(now) {
+		q.to = now
 	}
-	h.to = h.to.Truncate(h.step)
-	if h.from, err = moment(values, "from", h.to.Add(-(usualSpans-1)*h.step)); err != nil {
-		return h, err
+	q.to = q.to.Truncate(q.step)
+	if q.from, err = parseTime(values, "from", q.to.Add(-(defaultPoints-1)*q.step)); err != nil {
+		return q, err
 	}
-	h.from = h.from.Truncate(h.step)
-	if h.from.After(h.to) {
-		return h, badRequest("from must not be after to, nor after now")
+	q.from = q.from.Truncate(q.step)
+	if q.from.After(q.to) {
+		return q, badRequest("from must not be after to, nor after now")
 	}
-	if n := int64(h.to.Sub(h.from)/h.step) + 1; n > maxPoints {
-		return h, badRequest(fmt.Sprintf("from, to and step ask for %d points, at most %d are given; ask for less time, or a longer step", n, maxPoints))
+	if n := int64(q.to.Sub(q.from)/q.step) + 1; n > maxPoints {
+		return q, badRequest(fmt.Sprintf("from, to and step ask for %d points, at most %d are given; ask for less time, or a longer step", n, maxPoints))
 	}
-	return h, nil
+	return q, nil
 }
 
-// moment reads a parameter that is a time.
-func moment(values url.Values, name string, otherwise time.Time) (time.Time, error) {
+// parseTime parses a parameter that is a time.
+func parseTime(values url.Values, name string, otherwise time.Time) (time.Time, error) {
 	text := values.Get(name)
 	if text == "" {
 		return otherwise, nil
@@ -103,13 +112,13 @@ func moment(values url.Values, name string, otherwise time.Time) (time.Time, err
 	return t.UTC(), nil
 }
 
-// farmerHistory is a farmer's days.
-type farmerHistory struct {
-	ID   string      `json:"id"`
-	Days []dayAnswer `json:"days"`
+// daysResponse is a farmer's days.
+type daysResponse struct {
+	ID   string        `json:"id"`
+	Days []dayResponse `json:"days"`
 }
 
-type dayAnswer struct {
+type dayResponse struct {
 	Date       string  `json:"date"`
 	Uptime     percent `json:"uptime"`
 	Heartbeats int64   `json:"heartbeats"`
@@ -118,29 +127,20 @@ type dayAnswer struct {
 	Size       int64   `json:"size"`
 }
 
-// shownDays is how many of a farmer's days are told at most.
-const shownDays = 400
-
-// farmerDays answers GET /status/show/{id}/history.
-func (s *Server) farmerDays(w http.ResponseWriter, r *http.Request) error {
+// farmerDays handles GET /status/show/{id}/history.
+func (s *Server) farmerDays(r *http.Request) (response daysResponse, err error) {
 	id, ok := node.ParseFarmerID(mux.Vars(r)["id"])
 	if !ok {
-		return notFound("farmer not found")
+		return response, errUnknownFarmer
 	}
-	now := s.now()
-	days, err := s.store.FarmerDays(r.Context(), id, now.AddDate(0, 0, 1-shownDays), now)
+	now := s.Now()
+	days, err := s.Store.FarmerDays(r.Context(), id, now.AddDate(0, 0, 1-maxDays), now)
 	if errors.Is(err, store.ErrNotFound) {
-		return notFound("farmer not found")
+		err = errUnknownFarmer
 	}
-	if err != nil {
-		return err
-	}
-	answer := farmerHistory{ID: id, Days: make([]dayAnswer, len(days))}
+	response = daysResponse{ID: id, Days: make([]dayResponse, len(days))}
 	for i, d := range days {
-		answer.Days[i] = dayAnswer{
-			Date: d.Start.Format(time.DateOnly), Uptime: percent(d.Uptime()), Heartbeats: d.Heartbeats, Wrong: d.Wrong,
-			Contracts: d.Contracts, Size: d.Size,
-		}
+		response.Days[i] = dayResponse{d.Start.Format(time.DateOnly), percent(d.Uptime()), d.Heartbeats, d.Wrong, d.Contracts, d.Size}
 	}
-	return writeSnapshot(w, r, answer)
+	return response, err
 }

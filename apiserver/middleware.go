@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type request struct {
 	server *Server
 	id     string
 	ip     netip.Addr
-	route  string // its template, once the router has found it
+	route  string // its template; the router sets it
 }
 
 type requestKey struct{}
@@ -31,15 +32,13 @@ func requestOf(ctx context.Context) *request {
 	return ctx.Value(requestKey{}).(*request)
 }
 
-// log is for what becomes of the request.
-func (r *request) log() *slog.Logger { return r.server.log.With("request", r.id) }
+func (r *request) log() *slog.Logger { return r.server.Log.With("request", r.id) }
 
-// handlerFunc is a handler that leaves its error to the one place that answers
-// errors.
+// handlerFunc is a handler that returns its error. Only handle responds to errors.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// handle makes h an http.Handler: it answers h's error, and turns a panic into
-// a 500 instead of a dead connection.
+// handle makes h an http.Handler. It responds to h's error, and to a panic with a
+// 500 instead of a broken connection.
 func (s *Server) handle(h handlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -50,32 +49,33 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 				panic(v)
 			default:
 				requestOf(r.Context()).log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
-				writeError(w, &apiError{status: http.StatusInternalServerError, message: "internal error"})
+				writeError(w, errInternal)
 			}
 		}()
 		if err := h(w, r); err != nil {
-			s.answerError(w, r, err)
+			fail(w, r, err)
 		}
 	})
 }
 
-func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
-	e := classify(err)
+// fail logs and writes the response to an error.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	e, req := classify(err), requestOf(r.Context())
 	switch {
 	case e.status == http.StatusInternalServerError:
-		requestOf(r.Context()).log().Error("request failed", "error", err)
+		req.log().Error("request failed", "error", err)
 	case e.status >= 500 && r.Context().Err() == nil:
-		requestOf(r.Context()).log().Warn("request not decided", "error", err)
+		req.log().Warn("request not decided", "error", err)
 	}
-	if wrote, ok := w.(*recorder); ok && wrote.status != 0 {
-		// The answer has begun: cut the connection, so that the farmer does not
-		// take half an answer for a whole one.
+	if started, ok := w.(*recorder); ok && started.status != 0 {
+		// The response has begun. Cut the connection, so that the farmer does not
+		// take half a response for a whole one.
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, e)
 }
 
-// recorder remembers what was answered, for the log and the metrics.
+// recorder records the status and the length of a response.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -83,16 +83,12 @@ type recorder struct {
 }
 
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.status = cmp.Or(w.status, status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.status = cmp.Or(w.status, http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
@@ -101,47 +97,46 @@ func (w *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// observe is the outermost layer: it names the request, finds the farmer's
-// address, bounds how many requests run at once, and records what became of
-// each. Paths are logged by their route, since a path can hold a token.
+// observe is the outermost layer. It names the request, finds the farmer's IP
+// address, limits the requests in flight, and records the result. The log has
+// the route in place of the path, because a path can contain a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := &request{server: s, id: requestID(r), ip: clientIP(r, s.opt.TrustedProxies)}
+		req := &request{server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set("X-Request-Id", req.id)
 		if s.draining.Load() {
-			// The farmer's next request finds a replica that stays.
-			rec.Header().Set("Connection", "close")
+			rec.Header().Set("Connection", "close") // the next request reaches another replica
 		}
 		start := time.Now()
 		defer func() { s.record(r, rec, time.Since(start)) }()
-
-		if !s.admit() {
-			writeError(rec, &apiError{status: http.StatusServiceUnavailable, message: "the node is busy, ask again later", retryAfter: retryAfter})
-			return
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			next.ServeHTTP(rec, r)
+		default:
+			s.metrics.refused.Inc()
+			writeError(rec, errBusy)
 		}
-		defer s.leave()
-		next.ServeHTTP(rec, r)
 	})
 }
 
+// record counts and logs a request that has ended.
 func (s *Server) record(r *http.Request, rec *recorder, took time.Duration) {
-	req, status := requestOf(r.Context()), rec.status
-	if status == 0 {
-		status = 499 // the connection was cut before an answer began
-	}
+	req := requestOf(r.Context())
 	route := cmp.Or(req.route, "unmatched")
+	status := cmp.Or(rec.status, 499) // 499 if the connection broke before the response
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
-	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+	if s.Log.Enabled(r.Context(), slog.LevelDebug) {
 		req.log().Debug("request",
 			"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "seconds", took.Seconds())
 	}
 }
 
-// rememberRoute carries the route's template from where mux knows it, behind
-// the router, to where it is recorded, before it.
+// rememberRoute copies the route's template into the request for record, which
+// runs outside the router.
 func rememberRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := mux.CurrentRoute(r); route != nil {
@@ -151,20 +146,50 @@ func rememberRoute(next http.Handler) http.Handler {
 	})
 }
 
-// requestID takes the id that a proxy gave, if it has the form of one.
+// requestID returns the id that a proxy set, if it is valid, or a new one.
 func requestID(r *http.Request) string {
+	const valid = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	id := r.Header.Get("X-Request-Id")
-	if len(id) > 0 && len(id) <= 64 && strings.IndexFunc(id, notInID) < 0 {
-		return id
+	if id == "" || len(id) > 64 || strings.Trim(id, valid) != "" {
+		return rand.Text()
 	}
-	return rand.Text()
+	return id
 }
 
-func notInID(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+// clientIP returns the farmer's address. It uses X-Forwarded-For only if the
+// connection comes from a trusted proxy. The farmer is then the last address in
+// the list that is not a trusted proxy; a farmer can invent those before it.
+func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	ip := peer.Addr().Unmap().WithZone("")
+	isTrusted := func() bool {
+		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for len(hops) > 0 && isTrusted() {
+		hop, err := parseHop(hops[len(hops)-1])
+		if err != nil {
+			break // nothing before an invalid address can be trusted
+		}
+		ip, hops = hop, hops[:len(hops)-1]
+	}
+	return ip
 }
 
-// trimSlash lets every route be asked for with a slash behind it.
+// parseHop parses an address of X-Forwarded-For, with or without a port.
+func parseHop(s string) (netip.Addr, error) {
+	s = strings.TrimSpace(s)
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone(""), nil
+	}
+	ip, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return ip.Unmap().WithZone(""), err
+}
+
+// trimSlash accepts a trailing slash on every route.
 func trimSlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
@@ -177,47 +202,46 @@ func trimSlash(next http.Handler) http.Handler {
 	})
 }
 
-// limitAddress holds every IP address to its share of requests. Those who look
-// at the page have one beside the farmers': whoever farms may look as well. What
-// the page is made of is not counted.
+// limitAddress applies the rate limit of each IP address. The status page has a
+// limit beside the farmers', so that a farmer can look at it too. Its assets
+// have none.
 func (s *Server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key := "ip:"
-		if isPage(r) {
+		key, visitor := "ip:", isPage(r)
+		if visitor {
 			key = "page:"
-			if strings.HasPrefix(r.URL.Path, page.AssetPrefix) {
-				next.ServeHTTP(w, r)
-				return
-			}
 		}
-		err := s.limit(r.Context(), key+requestOf(r.Context()).ip.String(), s.opt.PerAddress)
+		if visitor && strings.HasPrefix(r.URL.Path, page.AssetPrefix) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		err := s.limit(r.Context(), key+requestOf(r.Context()).ip.String(), s.cfg.RateLimits.PerIP)
 		switch {
 		case err == nil:
 			next.ServeHTTP(w, r)
-		case isPage(r):
+		case visitor:
 			s.page.Busy(w, r, classify(err).retryAfter)
 		default:
-			s.answerError(w, r, err)
+			fail(w, r, err)
 		}
 	})
 }
 
-// limit takes one request off key's share. Where Redis cannot say, the request
-// passes: what needs Redis will fail by itself, and the status pages need not.
-func (s *Server) limit(ctx context.Context, key string, rate Rate) error {
-	if rate.PerSecond <= 0 {
+// limit counts a request under key, and fails if it is above the limit. If Redis
+// is not available, the request passes: a request that needs Redis fails later,
+// and the status routes do not need it.
+func (s *Server) limit(ctx context.Context, key string, limit RateLimit) error {
+	if limit.Rate <= 0 {
 		return nil
 	}
-	wait, ok, err := s.redis.Allow(ctx, key, rate.PerSecond, rate.Burst)
+	wait, ok, err := s.Redis.Allow(ctx, key, limit.Rate, limit.Burst)
 	if err != nil || ok {
 		return nil
 	}
 	s.metrics.limited.Inc()
-	// 503, where 429 would be the usual word: farmers in the field ask again
-	// after a 5xx, and may take any 4xx as final.
-	return &apiError{
-		status:     http.StatusServiceUnavailable,
-		message:    "too many requests, slow down",
-		retryAfter: max(wait.Round(time.Second), time.Second),
-	}
+	// Not 429: farmers in the field repeat a request after a 5xx, and may treat
+	// any 4xx as final.
+	refused := unavailable("too many requests, slow down")
+	refused.retryAfter = max(wait.Round(time.Second), time.Second)
+	return refused
 }

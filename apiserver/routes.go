@@ -10,47 +10,66 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// prefixes are where every route exists; farmers in the field call v1.
+// prefixes: every route exists below each of them. Farmers in the field call v1.
 var prefixes = []string{"/api/downstream/v1", "/api/downstream"}
 
-// router is the whole of what a farmer can ask, the busiest routes first.
+// route is a route below each prefix. GET also serves HEAD.
+type route struct {
+	method, path string
+	handler      handlerFunc
+}
+
+// routes lists the farmers' routes, the busiest first.
+func (s *Server) routes() []route {
+	routes := []route{
+		{"POST", "/answer/{token}/{file_hash}", s.answer},
+		{"POST", "/answer/{token}", s.answers},
+		{"GET", "/challenge/{token}/{file_hash}", respond(s.challenge)},
+		{"GET", "/challenge/{token}", s.challenges},
+		{"POST", "/challenge/{token}", s.challengesFor},
+		{"GET", "/chunk/{token}", s.chunks},
+		{"GET", "/chunk/{token}/{size}", s.chunks},
+		{"GET", "/new/{address}", s.newToken},
+		{"POST", "/new/{address}", s.newTokenSigned},
+		{"GET", "/heartbeat/{token}", respond(s.heartbeat)},
+		{"GET", "/status/show/{id}", respond(s.statusShow)},
+		{"GET", "/status/summary", respondTagged(s.statusSummary)},
+		{"GET", "/status/map", respondTagged(s.statusMap)},
+		{"GET", "/status/show/{id}/history", respondTagged(s.farmerDays)},
+		{"GET", "/status/history", respondTagged(s.statusHistory)},
+	}
+	// The parts of /status/list are optional.
+	for _, online := range []string{"/{online:online}", ""} {
+		for _, by := range []string{"/by/{desc:d}/{sort}", "/by/{sort}", ""} {
+			for _, page := range []string{"", "/{limit}", "/{limit}/{page}"} {
+				routes = append(routes, route{"GET", "/status/list" + online + by + page, s.statusList})
+			}
+		}
+	}
+	return append(routes,
+		route{"GET", "/openapi.json", describe("application/json", openapi.JSON)},
+		route{"GET", "/openapi.yaml", describe("application/yaml", openapi.YAML)},
+		route{"GET", "", respond(index)},
+	)
+}
+
+// router finds the handler of a request.
 func (s *Server) router() http.Handler {
 	root := mux.NewRouter()
 	root.Use(rememberRoute)
 	for _, prefix := range prefixes {
 		r := root.PathPrefix(prefix).Subrouter()
 		allowed := make(map[string][]string) // methods by path
-		route := func(method, path string, h handlerFunc) {
-			methods := []string{method}
-			if method == http.MethodGet {
+		for _, route := range s.routes() {
+			methods := []string{route.method}
+			if route.method == http.MethodGet {
 				methods = getMethods()
 			}
-			r.Handle(path, s.handle(h)).Methods(methods...)
-			allowed[path] = append(allowed[path], methods...)
+			r.Handle(route.path, s.handle(route.handler)).Methods(methods...)
+			allowed[route.path] = append(allowed[route.path], methods...)
 		}
-		route("POST", "/answer/{token}/{file_hash}", s.answer)
-		route("POST", "/answer/{token}", s.answers)
-		route("GET", "/challenge/{token}/{file_hash}", s.challenge)
-		route("GET", "/challenge/{token}", s.challenges)
-		route("POST", "/challenge/{token}", s.challengesFor)
-		route("GET", "/chunk/{token}", s.chunks)
-		route("GET", "/chunk/{token}/{size}", s.chunks)
-		route("GET", "/new/{address}", s.newToken)
-		route("POST", "/new/{address}", s.newTokenSigned)
-		route("GET", "/heartbeat/{token}", s.heartbeat)
-		route("GET", "/status/show/{id}", s.statusShow)
-		route("GET", "/status/summary", s.statusSummary)
-		route("GET", "/status/map", s.statusMap)
-		route("GET", "/status/show/{id}/history", s.farmerDays)
-		route("GET", "/status/history", s.statusHistory)
-		for _, path := range statusListPaths() {
-			route("GET", path, s.statusList)
-		}
-		route("GET", "/openapi.json", describe("application/json", openapi.JSON))
-		route("GET", "/openapi.yaml", describe("application/yaml", openapi.YAML))
-		route("GET", "", s.index)
-		// mux has a handler for this, but forgets that a path matched when it
-		// tries the next route.
+		// mux has a handler for this, but does not call it if another route
+		// follows one whose path matched.
 		for path, methods := range allowed {
 			r.Handle(path, s.handle(methodNotAllowed(methods)))
 		}
@@ -63,7 +82,11 @@ func (s *Server) router() http.Handler {
 	return root
 }
 
-// noRoute answers programs as the protocol says, and people with a page.
+// getMethods returns the methods of a GET route. mux changes the list, so each
+// route needs its own.
+func getMethods() []string { return []string{http.MethodGet, http.MethodHead} }
+
+// noRoute responds to programs as the protocol requires, and to people with a page.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) error {
 	if isPage(r) {
 		return s.showPage(w, r)
@@ -71,12 +94,17 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) error {
 	return notFound("no such route")
 }
 
-// isPage says whether a request is not a farmer's, but of somebody who looks.
+// isPage reports whether a request is for the status page.
 func isPage(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/api/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// methodNotAllowed answers any method but these.
+func (s *Server) showPage(w http.ResponseWriter, r *http.Request) error {
+	s.page.ServeHTTP(w, r)
+	return nil
+}
+
+// methodNotAllowed responds to any other method than these.
 func methodNotAllowed(methods []string) handlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, _ *http.Request) error {
@@ -85,46 +113,15 @@ func methodNotAllowed(methods []string) handlerFunc {
 	}
 }
 
-// getMethods are the methods of every route that knows GET: the server leaves
-// the body out where it was asked for the head alone. Every list is a new one:
-// mux writes to what it is given.
-func getMethods() []string { return []string{http.MethodGet, http.MethodHead} }
-
-// onlyHead answers HEAD where GET would make or hand out something. Without
-// the body, nobody would have it.
-func onlyHead(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodHead {
-		return false
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusOK)
-	return true
+func index(*http.Request) (map[string]string, error) {
+	return map[string]string{"msg": "ok"}, nil
 }
 
-// statusListPaths are the forms of /status/list: online, order and page may
-// each be left out.
-func statusListPaths() []string {
-	var paths []string
-	for _, online := range []string{"/{online:online}", ""} {
-		for _, by := range []string{"/by/{desc:d}/{sort}", "/by/{sort}", ""} {
-			for _, page := range []string{"", "/{limit}", "/{limit}/{page}"} {
-				paths = append(paths, "/status/list"+online+by+page)
-			}
-		}
-	}
-	return paths
-}
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, map[string]string{"msg": "ok"})
-	return nil
-}
-
-// describe answers with the description of the API.
+// describe responds with the description of the API.
 func describe(contentType string, text func() []byte) handlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", contentType)
-		w.Write(text()) // a peer that went away needs no answer
+		w.Write(text())
 		return nil
 	}
 }

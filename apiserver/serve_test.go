@@ -22,11 +22,10 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-func listening() apiserver.Listening {
-	return apiserver.Listening{
-		Address: "127.0.0.1:0", ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		WriteTimeout: time.Minute, IdleTimeout: time.Minute, ShutdownTimeout: 20 * time.Second,
-	}
+func listening() apiserver.Config {
+	c := testnode.Config().API
+	c.Listen, c.DrainDelay, c.ShutdownTimeout = "127.0.0.1:0", 0, 20*time.Second
+	return c
 }
 
 // served is a replica with its own listener.
@@ -37,18 +36,18 @@ type served struct {
 	stop    context.CancelFunc
 }
 
-func (h *harness) serve(t *testing.T, l apiserver.Listening) *served {
+func (h *harness) serve(t *testing.T, l apiserver.Config) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ln, err := apiserver.Listen(ctx, l)
 	must(t, err)
-	s := &served{h.open(t, func(*app.Config) {}), make(chan struct{}), make(chan error, 1), stop}
+	s := &served{h.open(t, func(c *app.Config) { c.API = l }), make(chan struct{}), make(chan error, 1), stop}
 	scheme := "http://"
-	if l.CertFile != "" {
+	if l.TLS.CertFile != "" {
 		scheme = "https://"
 	}
 	s.URL = scheme + ln.Addr().String()
-	go func() { s.ended <- s.API.Serve(ctx, ln, l, func() { close(s.drained) }) }()
+	go func() { s.ended <- s.API.Serve(ctx, ln, func() { close(s.drained) }) }()
 	t.Cleanup(stop)
 	return s
 }
@@ -115,7 +114,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	l := listening()
 	dir := t.TempDir()
-	l.CertFile, l.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	l.TLS.CertFile, l.TLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	writeCertificate(t, l, 1)
 	s := h.serve(t, l)
 
@@ -148,7 +147,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 		return n == 2
 	})
 	// If the new files are invalid, the server keeps the old certificate.
-	must(t, os.WriteFile(l.CertFile, []byte("nothing"), 0o600))
+	must(t, os.WriteFile(l.TLS.CertFile, []byte("nothing"), 0o600))
 	if n, err := serial(0); err != nil || n != 2 {
 		t.Errorf("certificate %d, %v", n, err)
 	}
@@ -158,9 +157,9 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 
 func TestListenFails(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*apiserver.Listening){
-		"no such files": func(l *apiserver.Listening) { l.CertFile, l.KeyFile = "no.crt", "no.key" },
-		"not a port":    func(l *apiserver.Listening) { l.Address = "127.0.0.1:port" },
+	for name, change := range map[string]func(*apiserver.Config){
+		"no such files": func(l *apiserver.Config) { l.TLS.CertFile, l.TLS.KeyFile = "no.crt", "no.key" },
+		"not a port":    func(l *apiserver.Config) { l.Listen = "127.0.0.1:port" },
 	} {
 		l := listening()
 		change(&l)
@@ -171,7 +170,7 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-func writeCertificate(t *testing.T, l apiserver.Listening, serial int64) {
+func writeCertificate(t *testing.T, l apiserver.Config, serial int64) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -183,8 +182,8 @@ func writeCertificate(t *testing.T, l apiserver.Listening, serial int64) {
 	must(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
-	writePEM(t, l.KeyFile, "PRIVATE KEY", private)
-	writePEM(t, l.CertFile, "CERTIFICATE", cert)
+	writePEM(t, l.TLS.KeyFile, "PRIVATE KEY", private)
+	writePEM(t, l.TLS.CertFile, "CERTIFICATE", cert)
 }
 
 func writePEM(t *testing.T, path, kind string, content []byte) {

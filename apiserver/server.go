@@ -2,9 +2,11 @@ package apiserver
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,70 +17,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Rate is a share of requests: so many per second, and so many at once.
-// PerSecond 0 means no limit.
-type Rate struct {
-	PerSecond float64
-	Burst     int
-}
-
-// Options are what an API replica needs to know beside its deps. Every field
-// must be set; internal/config has the defaults.
-type Options struct {
-	TrustedProxies []netip.Prefix
-	MaxBody        int64 // bytes of a request, after decompression
-	MaxProofs      int   // proofs, or hashes, in one request
-	MaxInFlight    int   // requests at once
-	PartSize       int   // proofs in one job
-	AnswerTimeout  time.Duration
-	WriteTimeout   time.Duration // without progress in writing an answer
-	Roster         roster.Options
-	PerAddress     Rate
-	PerToken       Rate
-
-	Whitelist  bool // only whitelisted addresses get tokens
-	Signatures bool // only owners of an address get tokens for it
-
-	Interval            time.Duration
-	TokensPerIP         int
-	ContractsPerRequest int
-	BytesPerAddress     int64
-	DefaultRequestSize  int64
-	MessageLength       int // characters of a signed message
-	WrongAnswers        int // distinct wrong proofs per challenge
-}
-
-// Server answers farmers.
-type Server struct {
-	opt       Options
-	store     *store.Store
-	contracts *contracts.Reader
-	roster    *roster.Roster
-	page      *page.Page
-	redis     *redisdb.DB
-	queue     *queue.Queue
-	keys      *keyring.Ring
-	geo       *geo.Reader
-	log       *slog.Logger
-	metrics   *metrics
-	replies   *queue.Replies
-	slots     chan struct{} // a place for each request under way
-	lists     chan struct{} // a place for each long list under way
-	tokens    tokenCache
-	recent    recentHistories
-	ipKey     []byte // keys ip_hash
-	now       func() time.Time
-
-	draining atomic.Bool
-}
-
-// Deps are the parts of the node that the server works with.
+// Deps are the parts of a node that the server works with.
 type Deps struct {
 	Store    *store.Store
 	Redis    *redisdb.DB
@@ -87,48 +33,66 @@ type Deps struct {
 	Geo      *geo.Reader
 	Log      *slog.Logger
 	Registry prometheus.Registerer
-	Now      func() time.Time // nil means time.Now
+	Roster   roster.Options
+	Now      func() time.Time
 }
 
-// New makes a server. Run must be running for answers to be judged.
-func New(ctx context.Context, deps Deps, opt Options) (*Server, error) {
+// Server is an API replica.
+type Server struct {
+	Deps
+	cfg       Config
+	access    AccessConfig
+	limits    ContractsConfig
+	contracts *contracts.Reader
+	roster    *roster.Roster
+	page      *page.Page
+	metrics   *metrics
+	replies   *queue.Replies
+	slots     chan struct{} // a semaphore of the requests in flight
+	longLists chan struct{} // a semaphore of the long lists in flight
+	tokens    cache[node.TokenHash, store.Token]
+	histories cache[historyQuery, []node.Span]
+	ipKey     []byte // keys ip_hash
+	draining  atomic.Bool
+}
+
+// New makes a server. Without Run, no request gets a verdict.
+func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsConfig, deps Deps) (*Server, error) {
 	ipKey, err := deps.Store.IPHashKey(ctx)
 	if err != nil {
 		return nil, err
 	}
 	clock := deps.Now
-	if clock == nil {
-		clock = time.Now
-	}
-	now := func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
-	farmers := roster.New(deps.Store, opt.Roster, deps.Log, now)
-	shown, err := page.New(&pageRecords{farmers, deps.Store, now}, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: now})
+	deps.Now = func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
+	farmers := roster.New(deps.Store, deps.Roster, deps.Log, deps.Now)
+	records := struct {
+		*roster.Roster
+		*store.Store
+	}{farmers, deps.Store}
+	statusPage, err := page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now})
 	if err != nil {
 		return nil, err
 	}
 	return &Server{
-		opt:       opt,
-		store:     deps.Store,
+		Deps:      deps,
+		cfg:       cfg,
+		access:    access,
+		limits:    limits,
 		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
 		roster:    farmers,
-		page:      shown,
-		redis:     deps.Redis,
-		queue:     deps.Queue,
-		keys:      deps.Keys,
-		geo:       deps.Geo,
-		log:       deps.Log,
+		page:      statusPage,
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
-		slots:     make(chan struct{}, opt.MaxInFlight),
-		lists:     make(chan struct{}, longLists),
+		slots:     make(chan struct{}, cfg.MaxInFlight),
+		longLists: make(chan struct{}, maxLongLists),
+		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
+		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
 		ipKey:     ipKey,
-		now:       now,
 	}, nil
 }
 
-// Run receives the workers' replies, and keeps the farmers of the status
-// routes fresh, until ctx ends. It must outlive the HTTP server, whose handlers
-// wait for those replies.
+// Run receives the workers' replies, and keeps the roster fresh, until ctx ends.
+// It must outlive the HTTP server, whose handlers wait for those replies.
 func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.roster.Run(ctx) })
@@ -141,15 +105,84 @@ func (s *Server) Handler() http.Handler {
 	return s.observe(trimSlash(s.limitAddress(s.router())))
 }
 
-// admit takes a slot for a request, or says that all are taken.
-func (s *Server) admit() bool {
-	select {
-	case s.slots <- struct{}{}:
-		return true
-	default:
-		s.metrics.refused.Inc()
-		return false
+// Listen opens the farmers' port. A TLS listener reads its certificate files now
+// and again when farmers connect, at most once every certificateAge.
+func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil || cfg.TLS.CertFile == "" {
+		return ln, err
 	}
+	files := &certificateFiles{TLSConfig: cfg.TLS}
+	if err := files.load(); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return tls.NewListener(ln, &tls.Config{
+		GetCertificate: files.get,
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+	}), nil
 }
 
-func (s *Server) leave() { <-s.slots }
+// certificateFiles is a certificate that is read again if its files change.
+type certificateFiles struct {
+	TLSConfig
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate
+	checked time.Time
+}
+
+const certificateAge = time.Second
+
+func (f *certificateFiles) load() error {
+	pair, err := tls.LoadX509KeyPair(f.CertFile, f.KeyFile)
+	f.checked = time.Now()
+	if err == nil {
+		f.loaded = &pair
+	}
+	return err
+}
+
+// get keeps the previous certificate if the files cannot be used.
+func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.checked) >= certificateAge {
+		if err := f.load(); err != nil {
+			slog.Error("the certificate files cannot be used; the previous certificate stays", "error", err)
+		}
+	}
+	return f.loaded, nil
+}
+
+// Serve serves farmers on ln until ctx ends. Then it calls drain, which must turn
+// readiness off, accepts requests for DrainDelay, and waits for the requests in
+// flight.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, drain func()) error {
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
+		ReadTimeout:       s.cfg.ReadTimeout,
+		WriteTimeout:      s.cfg.WriteTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	drain()
+	s.draining.Store(true)
+	time.Sleep(s.cfg.DrainDelay)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(finish); err != nil {
+		s.Log.Warn("requests cut off at shutdown", "error", err)
+		return srv.Close()
+	}
+	return nil
+}

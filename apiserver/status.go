@@ -17,8 +17,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// farmerAnswer is what everyone may know of a farmer.
-type farmerAnswer struct {
+// farmerResponse is the public data of a farmer.
+type farmerResponse struct {
 	ID         string     `json:"id"`
 	Address    string     `json:"address"`
 	Location   *location  `json:"location"`
@@ -48,8 +48,8 @@ func (p percent) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(p), 'f', 2, 64), nil
 }
 
-func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerAnswer {
-	a := farmerAnswer{
+func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerResponse {
+	response := farmerResponse{
 		ID:         f.ID,
 		Address:    f.Address,
 		Location:   (*location)(f.Location),
@@ -62,30 +62,34 @@ func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerAnswer {
 	}
 	if !f.LastDue.IsZero() {
 		due := f.LastDue.UTC().Truncate(time.Second)
-		a.LastDue = &due
+		response.LastDue = &due
 	}
-	return a
+	return response
 }
 
-// statusShow answers GET /status/show/{id}.
-func (s *Server) statusShow(w http.ResponseWriter, r *http.Request) error {
+// statusShow handles GET /status/show/{id}.
+func (s *Server) statusShow(r *http.Request) (farmerResponse, error) {
 	id, ok := node.ParseFarmerID(mux.Vars(r)["id"])
 	if !ok {
-		return notFound("farmer not found")
+		return farmerResponse{}, errUnknownFarmer
 	}
-	now := s.now()
-	f, err := s.store.Farmer(r.Context(), id, now)
+	now := s.Now()
+	f, err := s.Store.Farmer(r.Context(), id, now)
 	if errors.Is(err, store.ErrNotFound) {
-		return notFound("farmer not found")
+		err = errUnknownFarmer
 	}
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, s.describeFarmer(f, now))
-	return nil
+	return s.describeFarmer(f, now), err
 }
 
-// statusList answers every form of GET /status/list.
+const (
+	// farmersPage is the longest list that is made before it is sent.
+	farmersPage = 1000
+	// maxLongLists limits the longer lists sent at once. Each keeps its view in
+	// memory until the client has read the list.
+	maxLongLists = 4
+)
+
+// statusList handles all forms of GET /status/list.
 func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	query, err := listQuery(mux.Vars(r))
 	if err != nil {
@@ -101,26 +105,18 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if query.Limit == 0 || query.Limit > farmersPage {
 		return s.streamFarmers(w, view.Time, farmers)
 	}
-	page := make([]farmerAnswer, 0, min(query.Limit, total))
+	page := make([]farmerResponse, 0, min(query.Limit, total))
 	for f := range farmers {
 		page = append(page, s.describeFarmer(f, view.Time))
 	}
-	return writeSnapshot(w, r, map[string][]farmerAnswer{"farmers": page})
+	return writeTagged(w, r, map[string][]farmerResponse{"farmers": page})
 }
 
-const (
-	// farmersPage is how many farmers are made up before any is sent.
-	farmersPage = 1000
-	// longLists is how many longer lists are sent at once: each holds its view
-	// in memory for as long as its reader takes.
-	longLists = 4
-)
-
-// streamFarmers sends a list of any length as it is made up.
+// streamFarmers sends a list of any length while it makes it.
 func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter.Seq[node.Farmer]) error {
 	select {
-	case s.lists <- struct{}{}:
-		defer func() { <-s.lists }()
+	case s.longLists <- struct{}{}:
+		defer func() { <-s.longLists }()
 	default:
 		return unavailable(fmt.Sprintf("too many long lists at once; ask for up to %d farmers, or again later", farmersPage))
 	}
@@ -155,4 +151,52 @@ func listQuery(vars map[string]string) (roster.Query, error) {
 		}
 	}
 	return q, nil
+}
+
+// totals is node.Totals in JSON, at a time or of the span that begins then.
+type totals struct {
+	Time       int64 `json:"time"` // Unix seconds
+	Farmers    int64 `json:"farmers"`
+	Online     int64 `json:"online"`
+	Contracts  int64 `json:"contracts"`
+	Size       int64 `json:"size"`
+	Heartbeats int64 `json:"heartbeats"`
+	Wrong      int64 `json:"wrong"`
+	Expired    int64 `json:"expired"`
+}
+
+func totalsAt(at time.Time, t node.Totals) totals {
+	return totals{at.Unix(), t.Farmers, t.Online, t.Contracts, t.Size, t.Heartbeats, t.Wrong, t.Expired}
+}
+
+// statusSummary handles GET /status/summary.
+func (s *Server) statusSummary(r *http.Request) (totals, error) {
+	view, err := s.roster.View(r.Context())
+	if err != nil {
+		return totals{}, err
+	}
+	return totalsAt(view.Time, view.Summary()), nil
+}
+
+// place is node.Place in JSON.
+type place struct {
+	Lat     float64 `json:"lat"`
+	Lon     float64 `json:"lon"`
+	Country string  `json:"country"`
+	City    string  `json:"city"`
+	Farmers int64   `json:"farmers"`
+	Online  int64   `json:"online"`
+}
+
+// statusMap handles GET /status/map.
+func (s *Server) statusMap(r *http.Request) (map[string][]place, error) {
+	view, err := s.roster.View(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	places := []place{} // encoded as [] if there are none
+	for _, p := range view.Places() {
+		places = append(places, place(p))
+	}
+	return map[string][]place{"places": places}, nil
 }

@@ -15,22 +15,22 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-type tokenAnswer struct {
+type tokenResponse struct {
 	Token     string          `json:"token"`
 	Type      heartbeat.Type  `json:"type"`
 	Heartbeat json.RawMessage `json:"heartbeat"`
 }
 
-// newToken answers GET /new/{address}.
+// newToken handles GET /new/{address}.
 func (s *Server) newToken(w http.ResponseWriter, r *http.Request) error {
-	if s.opt.Signatures {
+	if s.access.Signatures {
 		return badRequest(`the address must be proven: POST {"message": "...", "signature": "..."}`)
 	}
 	return s.createToken(w, r)
 }
 
-// newTokenSigned answers POST /new/{address}. A signature is checked wherever
-// one is given, also where the node does not ask for it.
+// newTokenSigned handles POST /new/{address}. It checks a signature even if the
+// node does not require one.
 func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
 	const want = `{"message": "...", "signature": "..."}`
 	var ask struct {
@@ -43,8 +43,8 @@ func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
 	if ask.Message == nil || ask.Signature == nil {
 		return bodyError(errors.New("no message or no signature"), want)
 	}
-	if utf8.RuneCountInString(*ask.Message) > s.opt.MessageLength {
-		return badRequest(fmt.Sprintf("message is longer than %d characters", s.opt.MessageLength))
+	if utf8.RuneCountInString(*ask.Message) > s.limits.MessageLength {
+		return badRequest(fmt.Sprintf("message is longer than %d characters", s.limits.MessageLength))
 	}
 	if err := sjcx.Verify(mux.Vars(r)["address"], *ask.Message, *ask.Signature); err != nil {
 		return err
@@ -60,35 +60,29 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if onlyHead(w, r) {
 		return nil
 	}
-	token, key, ip := node.NewToken(), s.keys.Current(), requestOf(r.Context()).ip
-	err := s.store.CreateToken(r.Context(), store.NewToken{
+	token, key, ip := node.NewToken(), s.Keys.Current(), requestOf(r.Context()).ip
+	err := s.Store.CreateToken(r.Context(), store.NewToken{
 		Hash:     token.Hash(),
 		Address:  address,
 		IP:       ip.String(),
-		Location: s.geo.Lookup(ip),
+		Location: s.Geo.Lookup(ip),
 		KeyID:    key.ID,
-	}, store.TokenLimits{TokensPerIP: s.opt.TokensPerIP, Whitelist: s.opt.Whitelist}, s.now())
+	}, store.TokenLimits{TokensPerIP: s.limits.TokensPerIP, Whitelist: s.access.Whitelist}, s.Now())
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, tokenAnswer{Token: token.Hex(), Type: key.Type(), Heartbeat: key.Public()})
+	writeJSON(w, http.StatusOK, tokenResponse{Token: token.Hex(), Type: key.Type(), Heartbeat: key.Public()})
 	return nil
 }
 
-// errNonexistentToken is worded as farmers in the field expect it: they compare
-// the text, and ask for a new token where it is this one.
-var errNonexistentToken = notFound("Nonexistent token.")
-
-// heartbeat answers GET /heartbeat/{token}. Unlike elsewhere, an unknown token
-// is a 404 here.
-func (s *Server) heartbeat(w http.ResponseWriter, r *http.Request) error {
+// heartbeat handles GET /heartbeat/{token}. Only here is an unknown token a 404.
+func (s *Server) heartbeat(r *http.Request) (tokenResponse, error) {
 	f, err := s.farmer(r)
 	if errors.Is(err, errUnknownToken) {
-		return errNonexistentToken
+		return tokenResponse{}, errNonexistentToken
 	}
 	if err != nil {
-		return err
+		return tokenResponse{}, err
 	}
-	writeJSON(w, http.StatusOK, tokenAnswer{Token: f.token.Hex(), Type: f.key.Type(), Heartbeat: f.key.Public()})
-	return nil
+	return tokenResponse{Token: f.token.Hex(), Type: f.key.Type(), Heartbeat: f.key.Public()}, nil
 }

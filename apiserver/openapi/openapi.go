@@ -1,3 +1,7 @@
+// Package openapi holds the description of the API, OpenAPI 3.1. It is written by
+// hand, in openapi.yaml. The node serves it, docs/api.md is generated from it, and
+// the tests of package apiserver compare the routes, requests and responses with
+// it. It does not define the API: docs/PROTOCOL.md does.
 package openapi
 
 import (
@@ -11,10 +15,10 @@ import (
 //go:embed openapi.yaml
 var text []byte
 
-// YAML is the description as it is written. Callers must not change it.
+// YAML returns the description as it is written. Callers must not change it.
 func YAML() []byte { return text }
 
-// JSON is the description as JSON. Callers must not change it.
+// JSON returns the description as JSON. Callers must not change it.
 var JSON = sync.OnceValue(func() []byte {
 	var doc any
 	if err := yaml.Unmarshal(text, &doc); err != nil {

@@ -202,13 +202,13 @@ var compressors = sync.Pool{New: func() any {
 }}
 
 // send sends a response that may change, or 304 if the visitor has this version.
-func send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
+func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
 	h := w.Header()
 	secure(h)
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Vary", "Accept-Encoding")
-	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(float64(time.Since(began).Microseconds())/1000, 'f', 2, 64))
+	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(float64(p.opt.Now().Sub(began).Microseconds())/1000, 'f', 2, 64))
 	sum := sha256.Sum256(body)
 	// The tag is weak, because the compressed body has the same tag.
 	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`

@@ -23,15 +23,12 @@ type figures struct {
 }
 
 func (p *Page) readFigures(ctx context.Context) (figures, error) {
-	totals, err := p.records.Summary(ctx)
+	farmers, err := p.records.View(ctx)
 	if err != nil {
 		return figures{}, err
 	}
-	places, err := p.records.Places(ctx)
-	if err != nil {
-		return figures{}, err
-	}
-	f := figures{Totals: totals, Countries: countriesOf(places), atZoom: map[int]func() []cluster{}}
+	places := farmers.Places()
+	f := figures{Totals: farmers.Summary(), Countries: countriesOf(places), atZoom: map[int]func() []cluster{}}
 	for zoom := minZoom; zoom <= maxZoom; zoom++ {
 		f.atZoom[zoom] = sync.OnceValue(func() []cluster { return clustersOf(places, zoom) })
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // homePage is the data of the front page.
@@ -40,7 +41,8 @@ type choice struct {
 // table is a page of the list of farmers.
 type table struct {
 	view
-	Farmers     []Farmer
+	At          time.Time
+	Farmers     []node.Farmer
 	Total       int64
 	First, Last int64 // positions of the farmers shown, from 1; 0 if there are none
 	Columns     []column
@@ -52,18 +54,18 @@ type table struct {
 
 // column is a column head.
 type column struct {
-	Title, Sort, Link string
-	Order             string // the value of aria-sort; "" if the table has another order
-	Figure            bool   // aligned to the right
+	Title, Link string
+	Sort        roster.Sort
+	Order       string // the value of aria-sort; "" if the table has another order
+	Figure      bool   // aligned to the right
 }
 
 // countriesShown is the number of countries beside the map.
 const countriesShown = 8
 
 func (p *Page) home(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
-	v := parseView(r.URL.Query())
 	now := p.opt.Now()
+	v := parseView(r.URL.Query())
 	found := p.figures.get(r.Context(), now)
 	if found.at.IsZero() {
 		p.away(w, r, found.err)
@@ -87,44 +89,50 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	}
 	p.respond(w, r, http.StatusOK, "home.html", frame{
 		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
-	}, began)
+	}, now)
 }
 
 // table reads the farmers of a view. A page number beyond the last page shows
 // the last page.
 func (p *Page) table(r *http.Request, v view) table {
-	farmers, total, err := p.records.List(r.Context(), v.Query)
-	if last := (total - 1) / pageLength; err == nil && total > 0 && v.Page > last {
-		v.Page = last
-		farmers, total, err = p.records.List(r.Context(), v.Query)
+	t := table{view: v, Columns: columnsOf(v)}
+	farmers, err := p.records.View(r.Context())
+	if err != nil {
+		if r.Context().Err() == nil {
+			p.opt.Log.Warn("the page cannot list farmers", "error", err)
+		}
+		t.Away = true
+		return t
 	}
-	if err != nil && r.Context().Err() == nil {
-		p.opt.Log.Warn("the page cannot list farmers", "error", err)
-	}
-	t := table{view: v, Farmers: farmers, Total: int64(total), Columns: columnsOf(v), Away: err != nil}
-	if len(farmers) > 0 {
-		t.First = int64(v.Page*pageLength + 1)
-		t.Last = t.First + int64(len(farmers)) - 1
-	}
+	found, total := farmers.List(v.Query)
 	pages := (total + pageLength - 1) / pageLength
+	if pages > 0 && v.Page >= pages {
+		v.Page = pages - 1
+		found, _ = farmers.List(v.Query)
+	}
+	t.view, t.At, t.Farmers, t.Total, t.Pages = v, farmers.Time, slices.Collect(found), int64(total), pagesAround(v, pages)
+	if len(t.Farmers) > 0 {
+		t.First = int64(v.Page*pageLength + 1)
+		t.Last = t.First + int64(len(t.Farmers)) - 1
+	}
 	if v.Page > 0 {
 		t.Earlier = v.onPage(v.Page - 1).link()
 	}
 	if v.Page+1 < pages {
 		t.Later = v.onPage(v.Page + 1).link()
 	}
-	t.Pages = pagesAround(v, pages)
 	return t
 }
 
 func columnsOf(v view) []column {
-	titles := []string{"Farmer", "Address", "Uptime", "Heartbeats", "Contracts", "Stored", "Status"}
-	columns := make([]column, len(sorts))
-	for i, sort := range sorts {
-		columns[i] = column{Title: titles[i], Sort: sort, Link: v.sortedBy(sort).link(), Figure: i >= 2 && sort != "online"}
+	var columns []column
+	for i, title := range []string{"Farmer", "Address", "Uptime", "Heartbeats", "Contracts", "Stored", "Status"} {
+		sort := roster.Sort(i)
+		c := column{Title: title, Sort: sort, Link: v.sortedBy(sort).link(), Figure: sort >= roster.ByUptime && sort != roster.ByOnline}
 		if sort == v.Sort {
-			columns[i].Order = direction(v.Desc) + "ending"
+			c.Order = direction(v.Desc) + "ending"
 		}
+		columns = append(columns, c)
 	}
 	return columns
 }
@@ -162,22 +170,20 @@ const (
 	// searchLength is more than the length of any id or address.
 	searchLength = 64
 
-	defaultSort = "size"
+	defaultSort = roster.BySize
 )
-
-// sorts are the columns that the table can be sorted by, with the API's names.
-var sorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
 
 // view is the query of the front page's URL. Invalid values are ignored, so that
 // every link shows a page.
 type view struct {
-	Query
+	roster.Query
 	Period string // the period of the plots
 }
 
 func parseView(v url.Values) view {
-	q := view{Query: Query{Sort: v.Get("sort"), Limit: pageLength}, Period: v.Get("period")}
-	if !slices.Contains(sorts, q.Sort) {
+	q := view{Query: roster.Query{Limit: pageLength}, Period: v.Get("period")}
+	var ok bool
+	if q.Sort, ok = roster.ParseSort(v.Get("sort")); !ok {
 		q.Sort = defaultSort
 	}
 	q.Desc = descendsFirst(q.Sort)
@@ -198,13 +204,13 @@ func parseView(v url.Values) view {
 
 // descendsFirst reports whether a column is sorted in descending order at first:
 // figures are, names are not.
-func descendsFirst(sort string) bool { return sort != "id" && sort != "address" }
+func descendsFirst(sort roster.Sort) bool { return sort != roster.ByID && sort != roster.ByAddress }
 
 // link returns the shortest URL of the front page with this view.
 func (v view) link() string {
 	q := url.Values{}
 	if v.Sort != defaultSort {
-		q.Set("sort", v.Sort)
+		q.Set("sort", v.Sort.String())
 	}
 	if v.Desc != descendsFirst(v.Sort) {
 		q.Set("dir", direction(v.Desc))
@@ -235,7 +241,7 @@ func direction(desc bool) string {
 }
 
 // sortedBy returns the view after a click on a column's head.
-func (v view) sortedBy(sort string) view {
+func (v view) sortedBy(sort roster.Sort) view {
 	if v.Sort == sort {
 		v.Desc = !v.Desc
 	} else {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 func TestViewLinks(t *testing.T) {
@@ -38,7 +39,7 @@ func TestViewLinks(t *testing.T) {
 	if len(v.Search) != searchLength || v.Page != 0 || v.Sort != defaultSort || !v.Desc {
 		t.Errorf("nonsense is read as %+v", v)
 	}
-	if twice := v.sortedBy("id").sortedBy("id"); !twice.Desc || v.sortedBy("id").Desc {
+	if twice := v.sortedBy(roster.ByID).sortedBy(roster.ByID); !twice.Desc || v.sortedBy(roster.ByID).Desc {
 		t.Error("a second click does not reverse the order")
 	}
 }

@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
+	"github.com/driveshare/downstream-node/internal/store"
 )
 
 // Paths are the page's routes, in the syntax of net/http and gorilla/mux.
@@ -36,13 +38,23 @@ var Paths = []string{"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix +
 // AssetPrefix begins the path of every asset.
 const AssetPrefix = "/assets/"
 
-// Options configure a page. Log must be set.
+// Records is the source of what the page shows: a node's roster and store. The
+// page calls History at most once every few seconds, and the other methods for
+// every visitor.
+type Records interface {
+	View(ctx context.Context) (*roster.View, error)
+	Farmer(ctx context.Context, id string, now time.Time) (node.Farmer, error)
+	FarmerDays(ctx context.Context, id string, since, now time.Time) ([]node.Day, error)
+	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
+}
+
+// Options configure a page. All are required.
 type Options struct {
 	// GeoLite2 reports whether locations come from a GeoLite2 database, whose
-	// licence requires a notice. Nil means no.
+	// licence requires a notice.
 	GeoLite2 func() bool
 	Log      *slog.Logger
-	Now      func() time.Time // nil means time.Now
+	Now      func() time.Time
 }
 
 // Page is the handler of the page's routes.
@@ -63,12 +75,6 @@ var templateFiles embed.FS
 
 // New makes a page that shows records.
 func New(records Records, opt Options) (*Page, error) {
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
-	if opt.GeoLite2 == nil {
-		opt.GeoLite2 = func() bool { return false }
-	}
 	loaded, err := loadAssets()
 	if err != nil {
 		return nil, err
@@ -97,8 +103,6 @@ func New(records Records, opt Options) (*Page, error) {
 	p.mux.HandleFunc("GET /", p.NotFound)
 	return p, nil
 }
-
-var _ http.Handler = (*Page)(nil)
 
 // maxVisitors bounds the requests served at the same time, so that visitors do
 // not take capacity from farmers while the records are slow.
@@ -144,7 +148,7 @@ func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name 
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
-	send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began)
+	p.send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began)
 }
 
 // message is a page with one message.
@@ -176,17 +180,17 @@ func (p *Page) say(w http.ResponseWriter, r *http.Request, status int, m message
 
 // farmerPage is the data of a farmer's page.
 type farmerPage struct {
-	Farmer
+	node.Farmer
+	Now   time.Time
 	Days  []node.Day // newest first
 	Strip []stripDay
 	Plots []plot
-	Now   time.Time
 }
 
 func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
-	f, err := p.records.Show(r.Context(), r.PathValue("id"))
-	if errors.Is(err, ErrNotFound) {
+	now := p.opt.Now()
+	f, days, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
+	if errors.Is(err, store.ErrNotFound) {
 		p.say(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
 		return
 	}
@@ -194,16 +198,21 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 		p.away(w, r, err)
 		return
 	}
-	days, err := p.records.Days(r.Context(), f.ID, stripLength)
-	if err != nil {
-		p.away(w, r, err)
-		return
-	}
-	now := p.opt.Now()
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
-		Body: farmerPage{Farmer: f, Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(days), Now: now},
-	}, began)
+		Body: farmerPage{Farmer: f, Now: now, Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(days)},
+	}, now)
+}
+
+func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f node.Farmer, days []node.Day, err error) {
+	id, ok := node.ParseFarmerID(name)
+	if !ok {
+		return f, nil, store.ErrNotFound
+	}
+	if f, err = p.records.Farmer(ctx, id, now); err == nil {
+		days, err = p.records.FarmerDays(ctx, id, now.AddDate(0, 0, 1-stripLength), now)
+	}
+	return f, days, err
 }
 
 // historyPage is the data of the page that shows the plots' figures as a table.
@@ -214,9 +223,9 @@ type historyPage struct {
 }
 
 func (p *Page) history(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
+	began := p.opt.Now()
 	of := periodNamed(parseView(r.URL.Query()).Period)
-	found := p.histories[of.Name].get(r.Context(), p.opt.Now())
+	found := p.histories[of.Name].get(r.Context(), began)
 	if found.at.IsZero() {
 		p.away(w, r, found.err)
 		return
@@ -230,13 +239,13 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 // mapJSON responds with the circles of a zoom level: for each its position,
 // radius, whether a farmer is online, label and title.
 func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
+	began := p.opt.Now()
 	zoom, err := strconv.Atoi(r.URL.Query().Get("zoom"))
 	if err != nil || zoom < minZoom || zoom > maxZoom {
 		p.NotFound(w, r)
 		return
 	}
-	found := p.figures.get(r.Context(), p.opt.Now())
+	found := p.figures.get(r.Context(), began)
 	if found.at.IsZero() {
 		p.away(w, r, found.err)
 		return
@@ -250,48 +259,5 @@ func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 		p.away(w, r, err)
 		return
 	}
-	send(w, r, http.StatusOK, "application/json", body, began)
-}
-
-// Records is the source of what the page shows. The page calls Summary, Places
-// and History at most once every few seconds, and the other methods for every
-// visitor.
-type Records interface {
-	// List reads a page of the farmers that match q, and the number on all pages.
-	List(ctx context.Context, q Query) (farmers []Farmer, total int, err error)
-	// Show reads one farmer, or fails with ErrNotFound.
-	Show(ctx context.Context, id string) (Farmer, error)
-	// Days reads the last count days of a farmer's history, the oldest first.
-	Days(ctx context.Context, id string, count int) ([]node.Day, error)
-	Summary(ctx context.Context) (node.Totals, error)
-	Places(ctx context.Context) ([]node.Place, error)
-	// History reads the known spans from the one that contains from to the one
-	// that contains to. step is a minute, an hour or a day.
-	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
-}
-
-// ErrNotFound is Show's error for an unknown farmer.
-var ErrNotFound = errors.New("farmer not found")
-
-// Query selects and sorts farmers.
-type Query struct {
-	Sort   string // one of sorts
-	Desc   bool
-	Online bool   // only farmers that are online
-	Search string // the beginning of an id or a part of an address; "" means all
-	Limit  int
-	Page   int // from 0
-}
-
-// Farmer is the public data of a farmer.
-type Farmer struct {
-	ID         string
-	Address    string
-	Location   *node.Location // nil if unknown
-	Uptime     float64        // percent
-	Heartbeats int64
-	Contracts  int64
-	Size       int64 // bytes
-	Online     bool
-	LastDue    time.Time // zero without a contract
+	p.send(w, r, http.StatusOK, "application/json", body, began)
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // fixture is a page over records in memory, with a clock that the test sets.
@@ -70,10 +72,7 @@ func (h *fixture) body(t *testing.T, address string, status int) string {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	h := open(t, 321)
-	farmers, _, err := h.List(t.Context(), page.Query{Sort: "size", Desc: true, Limit: 50})
-	if err != nil {
-		t.Fatal(err)
-	}
+	farmers := h.List(roster.Query{Sort: roster.BySize, Desc: true, Limit: 50})
 	for _, test := range []struct {
 		address string
 		status  int
@@ -118,7 +117,7 @@ func TestStrict(t *testing.T) {
 	h := open(t, 60)
 	inline := regexp.MustCompile(`<style|\sstyle=|\son\w+=|<script[^>]*></script>|javascript:`)
 	source := regexp.MustCompile(`<script[^>]*src="/assets/`)
-	for _, address := range []string{"/", "/history", "/farmer/" + first(t, h), "/nothing"} {
+	for _, address := range []string{"/", "/history", "/farmer/" + h.List(roster.Query{})[0].ID, "/nothing"} {
 		w := h.get(address)
 		for _, found := range inline.FindAllString(w.Body.String(), -1) {
 			if !source.MatchString(found) {
@@ -136,15 +135,6 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-func first(t *testing.T, h *fixture) string {
-	t.Helper()
-	farmers, _, err := h.List(t.Context(), page.Query{Sort: "id", Limit: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return farmers[0].ID
-}
-
 // Every asset that a page or a style sheet names exists, is cacheable without
 // end, and has the same content compressed.
 func TestAssets(t *testing.T) {
@@ -152,7 +142,7 @@ func TestAssets(t *testing.T) {
 	h := open(t, 60)
 	address := regexp.MustCompile(`/assets/[\w.-]+`)
 	seen := map[string]bool{}
-	todo := address.FindAllString(h.body(t, "/", 200)+h.body(t, "/farmer/"+first(t, h), 200), -1)
+	todo := address.FindAllString(h.body(t, "/", 200)+h.body(t, "/farmer/"+h.List(roster.Query{})[0].ID, 200), -1)
 	for len(todo) > 0 {
 		name := todo[0]
 		todo = todo[1:]
@@ -229,7 +219,7 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	if refused := h.get("/", "Accept-Encoding", "gzip;q=0"); refused.Header().Get("Content-Encoding") != "" {
 		t.Error("the page is compressed although the client refuses it")
 	}
-	h.Change(func(farmers []page.Farmer) []page.Farmer { return farmers[1:] })
+	h.Change(func(farmers []node.Farmer) []node.Farmer { return farmers[1:] })
 	h.pass(6 * time.Second)
 	if changed := h.get("/", "If-None-Match", tag); changed.Code != http.StatusOK {
 		t.Errorf("another page: %d", changed.Code)

@@ -16,9 +16,9 @@ import (
 
 	_ "github.com/glebarez/sqlite" // the driver with the name sqlite
 
-	status "github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/roster"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
@@ -49,16 +49,15 @@ func fill(t *testing.T, path string, n int) {
 	defer db.Close()
 	tx, err := db.BeginTx(t.Context(), nil)
 	check(t, err)
-	farmers, total, err := pagetest.New(n).List(t.Context(), status.Query{Sort: "id", Limit: n})
-	check(t, err)
-	if total != n {
-		t.Fatalf("%d farmers, want %d", total, n)
+	farmers := pagetest.New(n).List(roster.Query{})
+	if len(farmers) != n {
+		t.Fatalf("%d farmers, want %d", len(farmers), n)
 	}
 	now := time.Now()
 	for i, f := range farmers {
 		since := now.Add(-time.Duration(1+mathrand.IntN(1000)) * time.Hour)
 		end := now.Add(time.Hour)
-		if !f.Online {
+		if !f.Uptime.Online(pagetest.Now) {
 			end = since.Add(time.Hour)
 		}
 		before := time.Duration(mathrand.IntN(60)) * time.Minute

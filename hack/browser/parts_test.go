@@ -10,8 +10,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	status "github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 const spots = "document.querySelectorAll('#map .leaflet-marker-icon')"
@@ -20,13 +21,13 @@ func TestTotals(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 2345)
 	v := open(t, s.url, desktop)
-	sum, err := s.Summary(t.Context())
+	view, err := s.View(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	is(v, "document.querySelector('.totals dd').textContent", "2,345")
-	if got := ask[string](v, "document.querySelector('.totals .now dd').textContent"); strings.ReplaceAll(got, ",", "") != fmt.Sprint(sum.Online) {
-		t.Errorf("%s farmers are online, want %d", got, sum.Online)
+	if got := ask[string](v, "document.querySelector('.totals .now dd').textContent"); strings.ReplaceAll(got, ",", "") != fmt.Sprint(view.Summary().Online) {
+		t.Errorf("%s farmers are online, want %d", got, view.Summary().Online)
 	}
 	is(v, "document.querySelector('footer').textContent.includes('This product includes GeoLite2 data created by MaxMind, available from https://www.maxmind.com')", true)
 	is(v, "document.documentElement.outerHTML.includes('ip_hash')", false)
@@ -89,13 +90,13 @@ func TestFarmerPage(t *testing.T) {
 	id := v.column(ids)[3]
 	v.do(chromedp.Click("tr[data-key='"+id+"'] a"), chromedp.WaitVisible(".strip"))
 	is(v, "location.pathname", "/farmer/"+id)
-	f, err := s.Show(t.Context(), id)
+	f, err := s.Farmer(t.Context(), id, pagetest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	is(v, "document.querySelector('h1').textContent", id)
 	is(v, "document.querySelector('.byline .address').textContent", f.Address)
-	is(v, "document.querySelector('.totals dd').textContent", fmt.Sprintf("%.2f %%", f.Uptime))
+	is(v, "document.querySelector('.totals dd').textContent", fmt.Sprintf("%.2f %%", f.Uptime.Percent(pagetest.Now)))
 	is(v, "document.querySelector('.facts').textContent.includes('"+f.Location.City+"')", true)
 	is(v, "document.querySelector('.facts time').dateTime", f.LastDue.UTC().Format(time.RFC3339))
 	is(v, "document.querySelectorAll('.day').length", 90)
@@ -122,7 +123,7 @@ func TestLiveUpdate(t *testing.T) {
 	row := "document.querySelector('tr[data-key=\"" + id + "\"]')"
 	v.do(chromedp.Focus("tr[data-key='" + id + "'] a"))
 	ask[any](v, row+".marked = true; scrollTo(0, 1100); document.querySelector('#map').marked = true; null")
-	s.Change(func(farmers []status.Farmer) []status.Farmer {
+	s.Change(func(farmers []node.Farmer) []node.Farmer {
 		for i := range farmers {
 			if farmers[i].ID == id {
 				farmers[i].Heartbeats = 987_654_321
@@ -152,9 +153,8 @@ func TestEmptyAndAway(t *testing.T) {
 	v := open(t, s.url, desktop)
 	is(v, "document.querySelector('.empty h2').textContent", "Nobody farms here yet")
 	is(v, "document.querySelector('.empty code').textContent.includes('downstream-node farm "+s.url+" ')", true)
-	s.Change(func([]status.Farmer) []status.Farmer {
-		f, _, _ := pagetest.New(3).List(t.Context(), status.Query{Sort: "id", Limit: 3})
-		return f
+	s.Change(func([]node.Farmer) []node.Farmer {
+		return pagetest.New(3).List(roster.Query{})
 	})
 	v.until("document.querySelectorAll('table.farmers tbody tr').length === 3")
 	v.until(spots + ".length > 0") // the first farmers appear on the map

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // fault is a fault that axe finds.
@@ -32,7 +34,7 @@ func TestAccessible(t *testing.T) {
 	}
 	s := serve(t, 1200)
 	for name, l := range map[string]looks{"light": desktop, "dark": dark, "phone": phone} {
-		for _, path := range []string{"/", "/?q=nobody", "/history", "/farmer/" + firstID(t, s), "/farmer/none"} {
+		for _, path := range []string{"/", "/?q=nobody", "/history", "/farmer/" + firstID(s), "/farmer/none"} {
 			t.Run(name+path, func(t *testing.T) {
 				v := open(t, "about:blank", l)
 				v.host = s.url[len("http://"):]
@@ -61,11 +63,4 @@ func first(f fault) string {
 	return fmt.Sprintf("%d of them, such as %s\n%s", len(f.Nodes), f.Nodes[0].HTML, f.Nodes[0].FailureSummary)
 }
 
-func firstID(t *testing.T, s *site) string {
-	t.Helper()
-	farmers, _, err := s.List(t.Context(), byID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return farmers[0].ID
-}
+func firstID(s *site) string { return s.List(roster.Query{})[0].ID }

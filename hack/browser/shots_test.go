@@ -9,21 +9,17 @@ import (
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-
-	status "github.com/driveshare/downstream-node/apiserver/page"
 )
 
 // gallery is the folder of the documentation's pictures.
 const gallery = "../../docs/screenshots"
-
-var byID = status.Query{Sort: "id", Limit: 50}
 
 // TestScreenshots takes the pictures of the documentation. It writes them only if
 // UPDATE_SCREENSHOTS is set, so that the test does not change the tree.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 4200)
-	farmer := "/farmer/" + firstID(t, s)
+	farmer := "/farmer/" + firstID(s)
 	for _, shot := range []struct {
 		name, path string
 		looks      looks

@@ -16,7 +16,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -171,11 +170,6 @@ func (a *App) checkSchema(ctx context.Context) error {
 		return nil
 	}
 	return CheckSchema(ctx, a.Store)
-}
-
-// APIDeps are the parts that an API replica needs.
-func (a *App) APIDeps() apiserver.Deps {
-	return apiserver.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
 }
 
 // WorkerDeps are the parts that a worker needs.

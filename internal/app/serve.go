@@ -31,7 +31,7 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 		if err := a.Join(ctx); err != nil {
 			return err
 		}
-		ln, err := apiserver.Listen(ctx, listening(cfg.API))
+		ln, err := apiserver.Listen(ctx, cfg.API)
 		if err != nil {
 			return err
 		}
@@ -101,50 +101,17 @@ func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
 	}
 	return []Service{
 		{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }},
-		{"farmers' listener", func(ctx context.Context) error { return srv.Serve(ctx, ln, listening(a.Config.API), a.Ops.Drain) }},
+		{"farmers' listener", func(ctx context.Context) error { return srv.Serve(ctx, ln, a.Ops.Drain) }},
 	}, nil
 }
 
 // NewAPI makes the server of an API replica.
 func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := a.Config
-	return apiserver.New(ctx, a.APIDeps(), apiserver.Options{
-		TrustedProxies: c.API.TrustedProxies,
-		MaxBody:        int64(c.API.MaxBody),
-		MaxProofs:      c.API.MaxProofs,
-		MaxInFlight:    c.API.MaxInFlight,
-		PartSize:       c.API.PartSize,
-		AnswerTimeout:  c.API.AnswerTimeout,
-		WriteTimeout:   c.API.WriteTimeout,
-		Roster:         a.Roster,
-		PerAddress:     apiserver.Rate{PerSecond: c.API.RateLimits.PerIP.Rate, Burst: c.API.RateLimits.PerIP.Burst},
-		PerToken:       apiserver.Rate{PerSecond: c.API.RateLimits.PerToken.Rate, Burst: c.API.RateLimits.PerToken.Burst},
-
-		Whitelist:  c.Access.Whitelist,
-		Signatures: c.Access.Signatures,
-
-		Interval:            c.Contracts.Interval,
-		TokensPerIP:         c.Contracts.TokensPerIP,
-		ContractsPerRequest: c.Contracts.ContractsPerRequest,
-		BytesPerAddress:     int64(c.Contracts.BytesPerAddress),
-		DefaultRequestSize:  int64(c.Contracts.DefaultRequestSize),
-		MessageLength:       c.Contracts.MessageLength,
-		WrongAnswers:        c.Contracts.WrongAnswers,
+	return apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
+		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
+		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now,
 	})
-}
-
-func listening(c apiserver.Config) apiserver.Listening {
-	return apiserver.Listening{
-		Address:           c.Listen,
-		CertFile:          c.TLS.CertFile,
-		KeyFile:           c.TLS.KeyFile,
-		ReadHeaderTimeout: c.ReadHeaderTimeout,
-		ReadTimeout:       c.ReadTimeout,
-		WriteTimeout:      c.WriteTimeout,
-		IdleTimeout:       c.IdleTimeout,
-		DrainDelay:        c.DrainDelay,
-		ShutdownTimeout:   c.ShutdownTimeout,
-	}
 }
 
 // Workers returns the services of a worker: those of its configured duties.

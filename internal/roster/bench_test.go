@@ -42,12 +42,12 @@ func news(random *rand.Rand, from, to int) *store.FarmerNews {
 func BenchmarkView(b *testing.B) {
 	const farmers, changed = 100_000, 3000
 	random := rand.New(rand.NewPCG(1, 2))
-	v := newView(start, nil, news(random, 0, farmers))
+	v := NewView(start, nil, news(random, 0, farmers))
 	top := Query{Sort: ByUptime, Desc: true, Limit: 25}
 	b.Run("refresh", func(b *testing.B) {
 		update := news(random, farmers/2, farmers/2+changed)
 		for b.Loop() {
-			newView(start, v, update)
+			NewView(start, v, update)
 		}
 	})
 	for _, sort := range []Sort{ByUptime, BySize, ByAddress} {

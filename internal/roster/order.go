@@ -53,35 +53,29 @@ func (v *View) make(sort Sort, desc bool) *order {
 // order sorts by one number for each farmer; descending by its complement.
 // v.farmers is sorted by id and the sort is stable, so ties are sorted by id.
 func (v *View) order(sort Sort, desc bool) []int32 {
+	positions := make([]int32, len(v.farmers))
+	for i := range positions {
+		positions[i] = int32(i)
+	}
 	if sort == ByID {
-		return v.byID(desc)
+		if desc {
+			slices.Reverse(positions)
+		}
+		return positions
 	}
 	keys := make([]key, len(v.farmers))
 	for i, e := range v.farmers {
-		number := v.number(sort, e)
+		keys[i] = key{v.number(sort, e), int32(i)}
 		if desc {
-			number = ^number
+			keys[i].number = ^keys[i].number
 		}
-		keys[i] = key{number, int32(i)}
 	}
 	keys = radixSort(keys)
-	positions := make([]int32, len(keys))
 	for i, k := range keys {
 		positions[i] = k.position
 	}
 	if sort == ByAddress {
 		v.orderTies(keys, positions, desc)
-	}
-	return positions
-}
-
-func (v *View) byID(desc bool) []int32 {
-	positions := make([]int32, len(v.farmers))
-	for i := range positions {
-		positions[i] = int32(i)
-	}
-	if desc {
-		slices.Reverse(positions)
 	}
 	return positions
 }
@@ -97,15 +91,14 @@ func (v *View) number(sort Sort, e entry) uint64 {
 	case ByHeartbeats:
 		return signed(e.Heartbeats)
 	case ByContracts:
-		return signed(e.Contracts - e.over.Contracts)
+		return signed(e.contracts())
 	case BySize:
-		return signed(e.Size - e.over.Size)
-	default: // ByOnline
-		if e.Uptime.Online(v.Time) {
-			return 1
-		}
-		return 0
+		return signed(e.size())
 	}
+	if e.Uptime.Online(v.Time) { // ByOnline
+		return 1
+	}
+	return 0
 }
 
 func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }

@@ -161,7 +161,7 @@ func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, e
 		f.Location = r.place(f.Location)
 	}
 	r.mark = news.Mark
-	next := newView(now, last, &news)
+	next := NewView(now, last, &news)
 	next.prepare(last)
 	return next, nil
 }

@@ -30,10 +30,12 @@ type entry struct {
 	over store.Overdue
 }
 
+func (e entry) contracts() int64 { return e.Contracts - e.over.Contracts }
+func (e entry) size() int64      { return e.Size - e.over.Size }
+
 func (e entry) farmer() node.Farmer {
 	f := e.Farmer
-	f.Contracts -= e.over.Contracts
-	f.Size -= e.over.Size
+	f.Contracts, f.Size = e.contracts(), e.size()
 	return f
 }
 
@@ -45,8 +47,8 @@ type order struct {
 	positions []int32
 }
 
-// newView applies news to the farmers of last, which may be nil.
-func newView(now time.Time, last *View, news *store.FarmerNews) *View {
+// NewView applies news to the farmers of last, which may be nil.
+func NewView(now time.Time, last *View, news *store.FarmerNews) *View {
 	v := &View{Time: now}
 	if last != nil {
 		v.farmers = last.farmers
@@ -63,36 +65,37 @@ func newView(now time.Time, last *View, news *store.FarmerNews) *View {
 
 // merge returns old, which is sorted by id, with the news applied.
 func merge(old []entry, news *store.FarmerNews) []entry {
-	byID := func(a, b *store.FarmerRecord) int { return strings.Compare(a.ID, b.ID) }
-	slices.SortFunc(news.Changed, byID)
+	slices.SortFunc(news.Changed, func(a, b *store.FarmerRecord) int { return strings.Compare(a.ID, b.ID) })
 	deleted := make(map[string]bool, len(news.Gone))
 	for _, id := range news.Gone {
 		deleted[id] = true
 	}
 	merged := make([]entry, 0, len(old)+len(news.Changed))
+	keep := func(entries []entry) {
+		if len(deleted) == 0 {
+			merged = append(merged, entries...)
+			return
+		}
+		for _, e := range entries {
+			if !deleted[e.ID] {
+				merged = append(merged, e)
+			}
+		}
+	}
 	for _, f := range news.Changed {
-		at, found := slices.BinarySearchFunc(old, f, func(e entry, f *store.FarmerRecord) int { return byID(e.FarmerRecord, f) })
-		merged = appendRemaining(merged, old[:at], deleted)
+		at, found := slices.BinarySearchFunc(old, f.ID, entry.compareID)
+		keep(old[:at])
 		merged = append(merged, entry{FarmerRecord: f})
 		if found {
 			at++
 		}
 		old = old[at:]
 	}
-	return appendRemaining(merged, old, deleted)
+	keep(old)
+	return merged
 }
 
-func appendRemaining(to, old []entry, deleted map[string]bool) []entry {
-	if len(deleted) == 0 {
-		return append(to, old...)
-	}
-	for _, e := range old {
-		if !deleted[e.ID] {
-			to = append(to, e)
-		}
-	}
-	return to
-}
+func (e entry) compareID(id string) int { return strings.Compare(e.ID, id) }
 
 // prepare makes the orders that readers of last used, so that readers of v need
 // not wait for them.
@@ -122,9 +125,10 @@ type Query struct {
 // List returns the farmers of a page, and the number of farmers on all pages.
 func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	positions := v.ordered(q.Sort, q.Desc)
+	filter := q.Online
 	switch {
 	case q.Search != "":
-		positions = v.search(positions, q)
+		positions, filter = v.search(positions, q), false
 		total = len(positions)
 	case q.Online:
 		total = int(v.Summary().Online)
@@ -133,39 +137,30 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	}
 	skip, limit := 0, total
 	if q.Limit > 0 {
-		skip, limit = total, min(total, q.Limit)
-		if q.Page <= total/q.Limit {
-			skip = min(total, q.Page*q.Limit)
-		}
+		// A page beyond the last one is empty. Page*Limit could overflow.
+		limit = min(total, q.Limit)
+		skip = min(total, min(q.Page, total/q.Limit+1)*q.Limit)
 	}
-	if q.Search == "" && q.Online {
-		return v.online(positions, skip, limit), total
+	if !filter {
+		positions, skip = positions[skip:], 0
 	}
-	return v.each(positions[skip:min(total, skip+limit)]), total
+	return v.page(positions, filter, skip, limit), total
 }
 
-func (v *View) each(positions []int32) iter.Seq[node.Farmer] {
+// page yields up to limit farmers, after the first skip ones. If online is set, it
+// leaves out the others.
+func (v *View) page(positions []int32, online bool, skip, limit int) iter.Seq[node.Farmer] {
 	return func(yield func(node.Farmer) bool) {
-		for _, at := range positions {
-			if !yield(v.farmers[at].farmer()) {
-				return
-			}
-		}
-	}
-}
-
-// online yields up to limit farmers that are online, after the first skip ones.
-func (v *View) online(positions []int32, skip, limit int) iter.Seq[node.Farmer] {
-	return func(yield func(node.Farmer) bool) {
+		passed := 0
 		for _, at := range positions {
 			e := v.farmers[at]
-			if !e.Uptime.Online(v.Time) {
+			if online && !e.Uptime.Online(v.Time) {
 				continue
 			}
-			if skip--; skip >= 0 {
+			if passed++; passed <= skip {
 				continue
 			}
-			if limit--; limit < 0 || !yield(e.farmer()) {
+			if !yield(e.farmer()) || passed == skip+limit {
 				return
 			}
 		}
@@ -182,8 +177,8 @@ func (v *View) sum() node.Totals {
 		if e.Uptime.Online(v.Time) {
 			s.Online++
 		}
-		s.Contracts += e.Contracts - e.over.Contracts
-		s.Size += e.Size - e.over.Size
+		s.Contracts += e.contracts()
+		s.Size += e.size()
 		s.Heartbeats += e.Heartbeats
 		s.Wrong += e.Wrong
 		s.Expired += e.Expired
@@ -231,7 +226,7 @@ func (v *View) search(positions []int32, q Query) []int32 {
 func (v *View) found(word string) []bool {
 	found := make([]bool, len(v.farmers))
 	prefix := strings.ToLower(word)
-	first, _ := slices.BinarySearchFunc(v.farmers, prefix, func(e entry, id string) int { return strings.Compare(e.ID, id) })
+	first, _ := slices.BinarySearchFunc(v.farmers, prefix, entry.compareID)
 	for at := first; at < len(found) && strings.HasPrefix(v.farmers[at].ID, prefix); at++ {
 		found[at] = true
 	}

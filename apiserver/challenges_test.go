@@ -21,12 +21,12 @@ func count(yield func(int, error) bool) {
 
 // The consumer uses each element for as long as the next one takes to make:
 // prefetch saves that time.
-func TestAheadMakesOneAhead(t *testing.T) {
+func TestPrefetchMakesOneAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		var got []int
-		for i := range ahead(count) {
+		for i := range prefetch(count) {
 			time.Sleep(time.Second)
 			if got = append(got, i); len(got) == 4 {
 				break
@@ -41,7 +41,7 @@ func TestAheadMakesOneAhead(t *testing.T) {
 	}) // synctest fails if a goroutine is left
 }
 
-func TestAheadDoesNotRunAway(t *testing.T) {
+func TestPrefetchDoesNotRunAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		made := 0
@@ -52,7 +52,7 @@ func TestAheadDoesNotRunAway(t *testing.T) {
 				}
 			}
 		}
-		for range ahead(seq) {
+		for range prefetch(seq) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			break
@@ -63,13 +63,13 @@ func TestAheadDoesNotRunAway(t *testing.T) {
 	})
 }
 
-func TestAheadEndsWithItsSequence(t *testing.T) {
+func TestPrefetchEndsWithItsSequence(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	synctest.Test(t, func(t *testing.T) {
 		var got []int
 		var last error
-		for i, err := range ahead(func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, broken) }) {
+		for i, err := range prefetch(func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, broken) }) {
 			got, last = append(got, i), err
 		}
 		if !slices.Equal(got, []int{1, 2}) || last != broken {
@@ -78,7 +78,7 @@ func TestAheadEndsWithItsSequence(t *testing.T) {
 	})
 }
 
-func TestAheadCarriesPanics(t *testing.T) {
+func TestPrefetchCarriesPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		defer func() {
@@ -90,7 +90,7 @@ func TestAheadCarriesPanics(t *testing.T) {
 			yield(1, nil)
 			panic("lost")
 		}
-		for range ahead(ahead(seq)) {
+		for range prefetch(prefetch(seq)) {
 			continue
 		}
 		t.Error("no panic")
