@@ -12,14 +12,10 @@ import (
 )
 
 // answer handles POST /answer/{token}/{file_hash}.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, f farmer) error {
 	const want = `{"proof": ...}`
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
 	var given proof
-	err = s.readObject(w, r, want, func(in *wirejson.Reader, name []byte) error {
+	err := s.readObject(w, r, want, func(in *wirejson.Reader, name []byte) error {
 		if wirejson.IsName(name, "proof") {
 			return given.read(in, f)
 		}
@@ -51,15 +47,11 @@ var statusOK = []byte(`{"status":"ok"}` + "\n")
 
 // answers handles POST /answer/{token}: many proofs. It sends them to the
 // workers while it still reads the body.
-func (s *Server) answers(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error {
 	const want = `{"proofs": [{"file_hash", "proof"}, ...]}`
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
-	err = s.readArray(w, r, "proofs", want, func(in *wirejson.Reader) error {
+	err := s.readArray(w, r, "proofs", want, func(in *wirejson.Reader) error {
 		hash, given, err := readAnswer(in, f)
 		if err != nil {
 			return err

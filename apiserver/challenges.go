@@ -34,30 +34,23 @@ const noMoreChallenges = "no more challenges"
 const challengePage = 500
 
 // challenge handles GET /challenge/{token}/{file_hash}.
-func (s *Server) challenge(r *http.Request) (challengeResponse, error) {
-	f, err := s.farmer(r)
-	if err != nil {
-		return challengeResponse{}, err
-	}
+func (s *Server) challenge(w http.ResponseWriter, r *http.Request, f farmer) error {
 	responses, err := s.challengesOf(r.Context(), f, []string{mux.Vars(r)["file_hash"]})
 	if err != nil {
-		return challengeResponse{}, err
+		return err
 	}
 	response := responses[0]
 	if response.Error != "" {
-		return challengeResponse{}, badRequest(response.Error)
+		return badRequest(response.Error)
 	}
 	response.FileHash = ""
-	return response, nil
+	writeJSON(w, http.StatusOK, response)
+	return nil
 }
 
 // challengesFor handles POST /challenge/{token}: the contracts that the body
 // names, in its order.
-func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request, f farmer) error {
 	hashes, err := s.readHashes(w, r)
 	if err != nil {
 		return err
@@ -141,11 +134,7 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 // challenges handles GET /challenge/{token}: all contracts of the token. After a
 // batch of answers all of them await a challenge, so the database works on the
 // next page while the farmer receives one.
-func (s *Server) challenges(w http.ResponseWriter, r *http.Request) error {
-	f, err := s.farmer(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) challenges(w http.ResponseWriter, r *http.Request, f farmer) error {
 	out := s.newArray(w, "challenges")
 	for page, err := range prefetch(s.advancedPages(r.Context(), f)) {
 		if err != nil {

@@ -35,6 +35,17 @@ const (
 	maxTokens = 50_000
 )
 
+// withFarmer makes a handler of one that needs the farmer.
+func (s *Server) withFarmer(h func(w http.ResponseWriter, r *http.Request, f farmer) error) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		f, err := s.farmer(r)
+		if err != nil {
+			return err
+		}
+		return h(w, r, f)
+	}
+}
+
 // farmer finds the token in the path, applies its rate limit, and records the IP
 // address if it has changed.
 func (s *Server) farmer(r *http.Request) (farmer, error) {

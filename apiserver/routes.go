@@ -22,11 +22,11 @@ type route struct {
 // routes lists the farmers' routes, the busiest first.
 func (s *Server) routes() []route {
 	routes := []route{
-		{"POST", "/answer/{token}/{file_hash}", s.answer},
-		{"POST", "/answer/{token}", s.answers},
-		{"GET", "/challenge/{token}/{file_hash}", respond(s.challenge)},
-		{"GET", "/challenge/{token}", s.challenges},
-		{"POST", "/challenge/{token}", s.challengesFor},
+		{"POST", "/answer/{token}/{file_hash}", s.withFarmer(s.answer)},
+		{"POST", "/answer/{token}", s.withFarmer(s.answers)},
+		{"GET", "/challenge/{token}/{file_hash}", s.withFarmer(s.challenge)},
+		{"GET", "/challenge/{token}", s.withFarmer(s.challenges)},
+		{"POST", "/challenge/{token}", s.withFarmer(s.challengesFor)},
 		{"GET", "/chunk/{token}", s.chunks},
 		{"GET", "/chunk/{token}/{size}", s.chunks},
 		{"GET", "/new/{address}", s.newToken},

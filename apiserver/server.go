@@ -69,10 +69,6 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		*roster.Roster
 		*store.Store
 	}{farmers, deps.Store}
-	statusPage, err := page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now})
-	if err != nil {
-		return nil, err
-	}
 	return &Server{
 		Deps:      deps,
 		cfg:       cfg,
@@ -80,7 +76,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		limits:    limits,
 		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
 		roster:    farmers,
-		page:      statusPage,
+		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now}),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
 		slots:     make(chan struct{}, cfg.MaxInFlight),

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,71 +46,74 @@ type assets struct {
 }
 
 // loadAssets reads the embedded files, and makes the map's outline and the list
-// of licences.
-func loadAssets() (*assets, error) {
+// of licences. The result is the same for all pages. An error is a mistake in an
+// embedded file.
+var loadAssets = sync.OnceValue(func() *assets {
 	a := &assets{byName: map[string]*asset{}, byFile: map[string]*asset{}}
-	var styles []string // loaded last: they name other assets
-	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || kinds[path.Ext(name)] == "" {
-			return err
-		}
-		if path.Ext(name) == ".css" {
-			styles = append(styles, name)
-			return nil
-		}
-		content, err := files.ReadFile(name)
-		a.add(path.Base(name), content)
-		return err
-	})
+	outline, err := outlineOf(embedded("libraries/world-atlas/countries-110m.json"))
 	if err != nil {
-		return nil, err
-	}
-	world, err := files.ReadFile("libraries/world-atlas/countries-110m.json")
-	if err != nil {
-		return nil, err
-	}
-	outline, err := outlineOf(world)
-	if err != nil {
-		return nil, err
+		panic(err)
 	}
 	a.add("world.svg", outline)
-	licences, err := licencesOf(files)
-	if err != nil {
-		return nil, err
+	a.add("licences.txt", licences())
+	names := append(embeddedNames("assets/*"), embeddedNames("libraries/*/*")...)
+	isStyle := func(name string) bool { return path.Ext(name) == ".css" }
+	for _, name := range slices.DeleteFunc(slices.Clone(names), isStyle) {
+		a.add(path.Base(name), embedded(name))
 	}
-	a.add("licences.txt", licences)
-	for _, name := range styles {
-		content, err := files.ReadFile(name)
-		if err != nil {
-			return nil, err
+	for _, name := range names {
+		if isStyle(name) { // these name the other assets
+			a.add(path.Base(name), named.ReplaceAllFunc(embedded(name), func(name []byte) []byte {
+				return []byte(a.url(strings.TrimPrefix(string(name), "asset:")))
+			}))
 		}
-		a.add(path.Base(name), a.resolve(content))
 	}
-	return a, nil
-}
+	return a
+})
 
-func (a *assets) add(name string, content []byte) {
-	sum := sha256.Sum256(content)
-	ext := path.Ext(name)
-	file := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails only for an invalid level
-	z.Write(content)                                      // a bytes.Buffer returns no error
-	z.Close()
-	found := &asset{name: file, kind: kinds[ext], plain: content}
-	if b.Len() < len(content)*9/10 {
-		found.compressed = b.Bytes()
-	}
-	a.byName[name], a.byFile[file] = found, found
-}
-
+// named matches the name of an asset in a style sheet.
 var named = regexp.MustCompile(`asset:[\w.-]+`)
 
-// resolve replaces asset:NAME in a style sheet by the asset's URL.
-func (a *assets) resolve(style []byte) []byte {
-	return named.ReplaceAllFunc(style, func(name []byte) []byte {
-		return []byte(a.url(strings.TrimPrefix(string(name), "asset:")))
-	})
+func embedded(name string) []byte {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		panic(err)
+	}
+	return content
+}
+
+func embeddedNames(pattern string) []string {
+	names, err := fs.Glob(files, pattern)
+	if err != nil {
+		panic(err)
+	}
+	return names
+}
+
+// licences joins the licences of all libraries, each under the library's name.
+func licences() []byte {
+	var b bytes.Buffer
+	b.WriteString("This page uses the work of others, under these licences.\n")
+	for _, name := range embeddedNames("libraries/*/LICENSE") {
+		title := path.Base(path.Dir(name))
+		fmt.Fprintf(&b, "\n\n%s\n%s\n\n%s", title, strings.Repeat("=", len(title)), embedded(name))
+	}
+	return b.Bytes()
+}
+
+// add adds a file, unless it is of another kind.
+func (a *assets) add(name string, content []byte) {
+	ext := path.Ext(name)
+	if kinds[ext] == "" {
+		return
+	}
+	sum := sha256.Sum256(content)
+	found := &asset{name: strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext, kind: kinds[ext], plain: content}
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // fails only for an invalid level
+	if compressed := compress(z, content); len(compressed) < len(content)*9/10 {
+		found.compressed = compressed
+	}
+	a.byName[name], a.byFile[found.name] = found, found
 }
 
 // url returns the URL of an asset. It panics for an unknown name, which is a
@@ -120,25 +124,6 @@ func (a *assets) url(name string) string {
 		panic(fmt.Sprintf("page: no asset %q", name))
 	}
 	return AssetPrefix + found.name
-}
-
-// licencesOf joins the licences of all libraries, each under the library's name.
-func licencesOf(files fs.FS) ([]byte, error) {
-	names, err := fs.Glob(files, "libraries/*/LICENSE")
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	b.WriteString("This page uses the work of others, under these licences.\n")
-	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, err
-		}
-		title := path.Base(path.Dir(name))
-		fmt.Fprintf(&b, "\n\n%s\n%s\n\n%s", title, strings.Repeat("=", len(title)), text)
-	}
-	return b.Bytes(), nil
 }
 
 // find returns the asset for a file name, and whether its digest matches. During
@@ -159,23 +144,17 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 	if found == nil {
 		return false
 	}
-	h := w.Header()
-	secure(h)
-	h.Set("Content-Type", found.kind)
-	h.Set("Cache-Control", "no-cache")
+	cacheControl := "no-cache"
 	if exact {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		cacheControl = "public, max-age=31536000, immutable"
 	}
-	h.Set("Vary", "Accept-Encoding")
+	setHeaders(w, found.kind, cacheControl)
 	body := found.plain
 	if found.compressed != nil && acceptsGzip(r) {
 		body = found.compressed
-		h.Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		w.Write(body) // an error means that the visitor has disconnected
-	}
+	write(w, r, http.StatusOK, body)
 	return true
 }
 
@@ -183,7 +162,8 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func secure(h http.Header) {
+func setHeaders(w http.ResponseWriter, kind, cacheControl string) {
+	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -191,6 +171,9 @@ func secure(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", cacheControl)
+	h.Set("Vary", "Accept-Encoding")
 }
 
 // compressFrom is the length in bytes from which compression pays.
@@ -203,12 +186,10 @@ var compressors = sync.Pool{New: func() any {
 
 // send sends a response that may change, or 304 if the visitor has this version.
 func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
+	setHeaders(w, kind, "no-cache")
 	h := w.Header()
-	secure(h)
-	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Vary", "Accept-Encoding")
-	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(float64(p.opt.Now().Sub(began).Microseconds())/1000, 'f', 2, 64))
+	milliseconds := float64(p.opt.Now().Sub(began).Microseconds()) / 1000
+	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(milliseconds, 'f', 2, 64))
 	sum := sha256.Sum256(body)
 	// The tag is weak, because the compressed body has the same tag.
 	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`
@@ -218,20 +199,24 @@ func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind str
 		return
 	}
 	if len(body) >= compressFrom && acceptsGzip(r) {
-		body = compressed(body)
+		z := compressors.Get().(*gzip.Writer)
+		defer compressors.Put(z)
+		body = compress(z, body)
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	write(w, r, status, body)
+}
+
+func write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body) // an error means that the visitor has disconnected
 	}
 }
 
-func compressed(body []byte) []byte {
+func compress(z *gzip.Writer, body []byte) []byte {
 	var b bytes.Buffer
-	z := compressors.Get().(*gzip.Writer)
-	defer compressors.Put(z)
 	z.Reset(&b)
 	z.Write(body) // a bytes.Buffer returns no error
 	z.Close()

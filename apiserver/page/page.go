@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
@@ -74,15 +75,10 @@ type Page struct {
 var templateFiles embed.FS
 
 // New makes a page that shows records.
-func New(records Records, opt Options) (*Page, error) {
-	loaded, err := loadAssets()
-	if err != nil {
-		return nil, err
-	}
-	p := &Page{records: records, opt: opt, assets: loaded, mux: http.NewServeMux(), slots: make(chan struct{}, maxVisitors)}
-	p.templates, err = template.New("").Funcs(p.functions()).ParseFS(templateFiles, "templates/*.html")
-	if err != nil {
-		return nil, err
+func New(records Records, opt Options) *Page {
+	p := &Page{
+		records: records, opt: opt, assets: loadAssets(), templates: parseTemplates(),
+		mux: http.NewServeMux(), slots: make(chan struct{}, maxVisitors),
 	}
 	p.figures = cached[figures]{life: 5 * time.Second, read: p.readFigures}
 	p.histories = map[string]*cached[timeline]{}
@@ -101,7 +97,7 @@ func New(records Records, opt Options) (*Page, error) {
 		}
 	})
 	p.mux.HandleFunc("GET /", p.NotFound)
-	return p, nil
+	return p
 }
 
 // maxVisitors bounds the requests served at the same time, so that visitors do
@@ -118,13 +114,12 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *Page) functions() template.FuncMap {
-	return template.FuncMap{
-		"asset": p.assets.url, "grouped": grouped, "size": size, "percent": percent,
+var parseTemplates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"asset": loadAssets().url, "grouped": grouped, "size": size, "percent": percent,
 		"moment": moment, "clock": clock, "date": date, "machine": machine, "decimal": decimal,
-		"farmersIn": farmersIn,
-	}
-}
+	}).ParseFS(templateFiles, "templates/*.html"))
+})
 
 // frame is the data of every page, around the page's Body.
 type frame struct {

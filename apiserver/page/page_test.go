@@ -38,14 +38,10 @@ func (h *fixture) pass(d time.Duration) {
 func open(t *testing.T, farmers int) *fixture {
 	t.Helper()
 	h := &fixture{Records: pagetest.New(farmers), now: pagetest.Now}
-	var err error
-	h.Page, err = page.New(h.Records, page.Options{
+	h.Page = page.New(h.Records, page.Options{
 		Log: slog.New(slog.DiscardHandler), GeoLite2: func() bool { return farmers > 0 },
 		Now: func() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 

@@ -3,6 +3,7 @@ package page
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,10 +50,7 @@ func (p plot) Summary() string {
 	if !p.Drawn() {
 		return p.Title + ": too little to draw yet"
 	}
-	least, most := p.value[0], p.value[0]
-	for _, v := range p.value {
-		least, most = min(least, v), max(most, v)
-	}
+	least, most := slices.Min(p.value), slices.Max(p.value)
 	return p.Title + " from " + moment(p.times[0]) + " to " + moment(p.times[len(p.times)-1]) +
 		": between " + p.Unit.format(least) + " and " + p.Unit.format(most) + ", last " + p.Latest()
 }
@@ -100,26 +98,21 @@ func (p plot) Ends() [2]string {
 	return [2]string{first.Format(form), last.Format(form)}
 }
 
-// top returns a round value that is at least as large as every value.
+// top returns a round value that is at least as large as every value. There must
+// be one.
 func (p plot) top() float64 {
-	most := 0.0
-	for _, v := range p.value {
-		most = max(most, v)
+	most := slices.Max(p.value)
+	if p.Unit != inBytes {
+		return roundUp(most)
 	}
-	switch p.Unit {
-	case inPercent:
-		return 100
-	case inBytes:
-		scale := 1.0
-		for most/scale >= 1024 {
-			scale *= 1024
-		}
-		if round := roundUp(most / scale); round < 1000 {
-			return scale * round
-		}
-		return scale * 1024 // 1 MiB is rounder than 1000 KiB
+	scale := 1.0
+	for most/scale >= 1024 {
+		scale *= 1024
 	}
-	return roundUp(most)
+	if round := roundUp(most / scale); round < 1000 {
+		return scale * round
+	}
+	return scale * 1024 // 1 MiB is rounder than 1000 KiB
 }
 
 // roundUp returns the next of 2, 4, 10, 20, 40, 100 and so on. Their halves are
@@ -146,16 +139,11 @@ func (p plot) y(i int, top float64) float64 {
 // Line returns the SVG path through the values.
 func (p plot) Line() string {
 	top := p.top()
-	var b strings.Builder
-	for i := range p.times {
-		if i == 0 {
-			b.WriteByte('M')
-		} else {
-			b.WriteByte('L')
-		}
-		b.WriteString(decimal(p.x(i)) + " " + decimal(p.y(i, top)))
+	points := make([]string, len(p.times))
+	for i := range points {
+		points[i] = decimal(p.x(i)) + " " + decimal(p.y(i, top))
 	}
-	return b.String()
+	return "M" + strings.Join(points, "L")
 }
 
 // Area returns the SVG path of the area below the line.
@@ -185,21 +173,16 @@ func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 type unit string
 
 const (
-	inCounts  unit = "counts"
-	inBytes   unit = "bytes"
-	inPercent unit = "percent"
+	inCounts unit = "counts"
+	inBytes  unit = "bytes"
 )
 
 // format formats a value of the unit, short enough for an axis.
 func (u unit) format(v float64) string {
-	switch u {
-	case inBytes:
-		return humanize.IBytes(uint64(max(0, v)))
-	case inPercent:
-		return strconv.FormatFloat(v, 'f', -1, 64) + " %"
-	default:
-		return short(v)
+	if u == inBytes {
+		return size(int64(v))
 	}
+	return short(v)
 }
 
 // short formats a count in few characters: 950, 1.2k, 34k, 5.6M.

@@ -70,15 +70,12 @@ func serve(t *testing.T, n int) *site {
 	t.Helper()
 	records := pagetest.New(n)
 	began := time.Now()
-	p, err := status.New(records, status.Options{
+	p := status.New(records, status.Options{
 		GeoLite2: func() bool { return true },
 		Log:      slog.New(slog.DiscardHandler),
 		// The clock starts at the time of the records.
 		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	return &site{records, server.URL}
