@@ -94,18 +94,21 @@ func (c *Client) Node() string { return c.base.Scheme + "://" + c.base.Host }
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// call is one request of the protocol.
+// call is one request of the protocol: a POST if it has a body, else a GET.
 type call struct {
-	op     string // for errors
-	method string
-	path   []string // segments after the API's path, not yet escaped
-	body   any      // sent as JSON; nil for no body
-	header http.Header
+	op      string   // for errors
+	path    []string // segments after the API's path, not yet escaped
+	body    any      // sent as JSON; nil for no body
+	header  http.Header
+	timeout time.Duration // 0 for the client's
+	limit   int64         // of the response in bytes; 0 for maxResponse
 }
 
 // do makes the call and passes the body of a successful response to read, with
 // the time at which it began to arrive.
-func (c *Client) do(ctx context.Context, r call, limit int64, read func(io.Reader, time.Time) error) error {
+func (c *Client) do(ctx context.Context, r call, read func(io.Reader, time.Time) error) error {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.timeout, c.timeout))
+	defer cancel()
 	req, err := c.request(ctx, r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.op, err)
@@ -115,7 +118,7 @@ func (c *Client) do(ctx context.Context, r call, limit int64, read func(io.Reade
 		return fmt.Errorf("%s: %w", r.op, withoutURL(err))
 	}
 	received := time.Now()
-	body := http.MaxBytesReader(nil, resp.Body, limit)
+	body := http.MaxBytesReader(nil, resp.Body, cmp.Or(r.limit, maxResponse))
 	defer func() {
 		// Read the rest, up to a limit, so that the connection can be reused.
 		io.CopyN(io.Discard, body, maxErrorBody)
@@ -135,8 +138,9 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	for i, segment := range r.path {
 		segments[i] = url.PathEscape(segment)
 	}
-	var body io.Reader
+	method, body := http.MethodGet, io.Reader(nil)
 	if r.body != nil {
+		method = http.MethodPost
 		text, err := json.Marshal(r.body)
 		if err != nil {
 			return nil, err
@@ -145,7 +149,7 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 		// closed an idle connection.
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base.JoinPath(segments...).String(), body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(segments...).String(), body)
 	if err != nil {
 		return nil, withoutURL(err)
 	}

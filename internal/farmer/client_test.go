@@ -266,9 +266,7 @@ func TestClientLimitsAResponse(t *testing.T) {
 	}
 	defer client.Close()
 	var response any
-	err = client.do(t.Context(), call{op: "status list", method: http.MethodGet}, 1<<20, func(body io.Reader, _ time.Time) error {
-		return decodeObject(body, &response)
-	})
+	err = client.object(t.Context(), call{op: "status list", limit: 1 << 20}, &response)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
 		t.Errorf("endless response: %v", err)
 	}

@@ -81,11 +81,6 @@ func (c *contract) setChallenge(challenge []byte, due time.Time, accepted bool) 
 	c.challenge, c.due, c.accepted = challenge, due, accepted
 }
 
-// setAccepted records that the node has accepted the proof.
-func (c *contract) setAccepted() {
-	c.accepted, c.proof = true, nil
-}
-
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -105,15 +100,16 @@ func earlier(a, b time.Time) time.Time {
 // does not receive are lost.
 const takeGrace = 5 * time.Second
 
-// startTake starts a request for contracts if there is room for more. If it is
-// too early for that, wait is true and at is the time of the next request.
-func (l *loop) startTake(ctx context.Context, now time.Time) (at time.Time, wait bool) {
+// startTake starts a request for contracts if there is room for more, and if it
+// is not too early for that.
+func (l *loop) startTake(ctx context.Context, now time.Time) {
 	room := l.cfg.Size - l.held
 	if l.taking || room <= 0 {
-		return time.Time{}, false
+		return
 	}
 	if now.Before(l.takeAt) {
-		return l.takeAt, true
+		l.wake = earlier(l.wake, l.takeAt)
+		return
 	}
 	l.taking = true
 	l.start(func() func() {
@@ -126,7 +122,6 @@ func (l *loop) startTake(ctx context.Context, now time.Time) (at time.Time, wait
 			l.addTaken(taken, refused, err)
 		}
 	})
-	return time.Time{}, false
 }
 
 // take asks for contracts whose sizes add up to at most room bytes, and saves
@@ -186,14 +181,13 @@ func (l *loop) addTaken(taken []*contract, refused int, err error) {
 		l.log.Info("contracts taken", "contracts", len(taken), "bytes", bytes, "held", l.held)
 	}
 	now := time.Now()
+	if err != nil {
+		l.retryLater(err)
+	}
 	switch {
-	case err != nil && Temporary(err):
-		l.retryLater(nil, err)
+	case Temporary(err):
 		l.takeAt = now.Add(l.waitAfter(err))
-	case err != nil:
-		l.retryLater(nil, err)
-		l.delayTake(now)
-	case bytes == 0, refused > 0:
+	case err != nil, bytes == 0, refused > 0:
 		l.delayTake(now)
 	}
 }

@@ -182,27 +182,24 @@ type Snapshot struct {
 
 // Plus returns the sum of both.
 func (s Snapshot) Plus(o Snapshot) Snapshot {
-	sum := Snapshot{
-		Joined:     s.Joined + o.Joined,
-		Contracts:  s.Contracts + o.Contracts,
-		Bytes:      s.Bytes + o.Bytes,
-		Heartbeats: s.Heartbeats + o.Heartbeats,
-		Rejected:   s.Rejected + o.Rejected,
-		Retries:    s.Retries + o.Retries,
-		Early:      s.Early + o.Early,
-		Taken:      s.Taken + o.Taken,
-		Refused:    s.Refused + o.Refused,
-		Dropped:    s.Dropped + o.Dropped,
-		NextDue:    s.NextDue,
-		LastError:  s.LastError, LastErrorAt: s.LastErrorAt,
-	}
+	s.FarmerID = ""
+	s.Joined += o.Joined
+	s.Contracts += o.Contracts
+	s.Bytes += o.Bytes
+	s.Heartbeats += o.Heartbeats
+	s.Rejected += o.Rejected
+	s.Retries += o.Retries
+	s.Early += o.Early
+	s.Taken += o.Taken
+	s.Refused += o.Refused
+	s.Dropped += o.Dropped
 	if s.NextDue.IsZero() || (!o.NextDue.IsZero() && o.NextDue.Before(s.NextDue)) {
-		sum.NextDue = o.NextDue
+		s.NextDue = o.NextDue
 	}
 	if o.LastErrorAt.After(s.LastErrorAt) {
-		sum.LastError, sum.LastErrorAt = o.LastError, o.LastErrorAt
+		s.LastError, s.LastErrorAt = o.LastError, o.LastErrorAt
 	}
-	return sum
+	return s
 }
 
 // stats guards a Snapshot with a lock.

@@ -36,6 +36,7 @@ type loop struct {
 	taking   bool        // one of those is a request for contracts
 	removing bool        // one of those removes contracts from the disk
 	takeAt   time.Time   // no request for contracts before this time
+	wake     time.Time   // of the next step, unless a result comes first
 	ended    []record    // dropped contracts, still on the disk
 
 	askBatch, proofBatch int // current limits; smaller lowers them
@@ -75,8 +76,8 @@ func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil && l.fatal == nil {
-		wake := l.startSteps(ctx, time.Now())
-		timer.Reset(time.Until(wake))
+		l.startSteps(ctx, time.Now())
+		timer.Reset(time.Until(l.wake))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -119,16 +120,16 @@ func (l *loop) applyPending() {
 	}
 }
 
-// startSteps starts the steps that are due at now, within the limits, and
-// returns the time of the next one. A step that had to wait for a limit starts
-// after the next result.
-func (l *loop) startSteps(ctx context.Context, now time.Time) (wake time.Time) {
+// startSteps starts the steps that are due at now, within the limits, and sets
+// the time of the next one. A step that had to wait for a limit starts after the
+// next result.
+func (l *loop) startSteps(ctx context.Context, now time.Time) {
 	var todo [stepsCount][]*contract
-	wake = now.Add(time.Hour)
+	l.wake = now.Add(time.Hour)
 	for _, c := range l.contracts {
 		s, at := c.next(now)
 		if s == stepWait {
-			wake = earlier(wake, at)
+			l.wake = earlier(l.wake, at)
 			continue
 		}
 		todo[s] = append(todo[s], c)
@@ -143,14 +144,9 @@ func (l *loop) startSteps(ctx context.Context, now time.Time) (wake time.Time) {
 	l.startRemove()
 	l.startAsk(ctx, todo[stepAsk])
 	waiting := l.startEach(ctx, todo[stepProve], l.startProve) + l.startEach(ctx, todo[stepStore], l.startStore)
-	if at, ok := l.startSend(ctx, todo[stepSend], waiting, now); ok {
-		wake = earlier(wake, at)
-	}
-	if at, ok := l.startTake(ctx, now); ok {
-		wake = earlier(wake, at)
-	}
+	l.startSend(ctx, todo[stepSend], waiting, now)
+	l.startTake(ctx, now)
 	l.publish()
-	return wake
 }
 
 // startEach calls start for as many contracts as there are free processors,
@@ -213,7 +209,7 @@ func (l *loop) remove(records []record) {
 }
 
 // retryLater delays the contracts of a request, proof or write that failed.
-func (l *loop) retryLater(contracts []*contract, err error) {
+func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, context.Canceled) {
 		return // the loop is ending
 	}

@@ -31,23 +31,18 @@ func (l *loop) startAsk(ctx context.Context, contracts []*contract) {
 		for i, c := range batch {
 			hashes[i] = c.FileHash
 		}
-		startBatch(ctx, l, "challenge", &l.askBatch, batch, l.applyChallenge, func() (map[string]Challenge, error) {
-			challenges, err := l.client.Challenges(ctx, l.token, hashes)
-			byHash := make(map[string]Challenge, len(challenges))
-			for _, challenge := range challenges {
-				byHash[challenge.FileHash] = challenge
-			}
-			return byHash, err
+		startBatch(ctx, l, "challenge", &l.askBatch, batch, l.applyChallenge, func() ([]Challenge, error) {
+			return l.client.Challenges(ctx, l.token, hashes)
 		})
 	}
 }
 
 // startBatch starts a request about a batch of contracts. The request returns
-// the items of its response by file hash, and apply applies each contract's
-// item. Contracts without an item are retried. If the request fails as a whole,
-// smaller adjusts limit.
-func startBatch[T any](ctx context.Context, l *loop, op string, limit *int, batch []*contract,
-	apply func(*contract, T), request func() (map[string]T, error),
+// the items of its response, and apply applies each contract's item. Contracts
+// without an item are retried. If the request fails as a whole, smaller adjusts
+// limit.
+func startBatch[T interface{ file() string }](ctx context.Context, l *loop, op string, limit *int, batch []*contract,
+	apply func(*contract, T), request func() ([]T, error),
 ) {
 	l.requests++
 	for _, c := range batch {
@@ -58,13 +53,17 @@ func startBatch[T any](ctx context.Context, l *loop, op string, limit *int, batc
 		err = l.checkToken(ctx, err)
 		return func() {
 			l.requests--
+			byFile := make(map[string]T, len(items))
+			for _, item := range items {
+				byFile[item.file()] = item
+			}
 			var missing []*contract
 			for _, c := range batch {
 				c.busy = false
 				if c.dropped || err != nil {
 					continue
 				}
-				if item, ok := items[c.FileHash]; ok {
+				if item, ok := byFile[c.FileHash]; ok {
 					apply(c, item)
 				} else {
 					missing = append(missing, c)
@@ -72,10 +71,10 @@ func startBatch[T any](ctx context.Context, l *loop, op string, limit *int, batc
 			}
 			if err != nil {
 				*limit = smaller(*limit, len(batch), err)
-				l.retryLater(batch, err)
+				l.retryLater(err, batch...)
 			}
 			if len(missing) > 0 {
-				l.retryLater(missing, fmt.Errorf("%s: the node's response leaves out %d of %d contracts", op, len(missing), len(batch)))
+				l.retryLater(fmt.Errorf("%s: the node's response leaves out %d of %d contracts", op, len(missing), len(batch)), missing...)
 			}
 		}
 	})
@@ -99,7 +98,7 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	}
 	challenge, err := l.prover.ParseChallenge(current.Challenge)
 	if err != nil {
-		l.retryLater([]*contract{c}, fmt.Errorf("challenge: file %s: %w", c.FileHash, err))
+		l.retryLater(fmt.Errorf("challenge: file %s: %w", c.FileHash, err), c)
 		return
 	}
 	c.setChallenge(challenge, current.DueAt(), current.Answered)
@@ -110,48 +109,53 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	}
 }
 
-// startStore starts to write the contract's file.
-func (l *loop) startStore(ctx context.Context, c *contract) {
+// startWork starts work on one contract. If the contract has not ended
+// meanwhile, done applies the result.
+func (l *loop) startWork(c *contract, work func() error, done func(error)) {
 	c.busy = true
 	l.proving++
 	l.start(func() func() {
-		err := l.disk.writeFile(ctx, c.record)
+		err := work()
 		return func() {
 			l.proving--
 			c.busy = false
-			switch {
-			case err == nil:
-				c.stored = true
-			case c.dropped:
-			case errors.Is(err, errContent):
-				l.countRefused(err)
-				l.drop(c)
-				l.delayTake(time.Now())
-			default:
-				l.retryLater([]*contract{c}, fmt.Errorf("writing file %s: %w", c.FileHash, err))
+			if !c.dropped {
+				done(err)
 			}
+		}
+	})
+}
+
+// startStore starts to write the contract's file.
+func (l *loop) startStore(ctx context.Context, c *contract) {
+	l.startWork(c, func() error { return l.disk.writeFile(ctx, c.record) }, func(err error) {
+		switch {
+		case err == nil:
+			c.stored = true
+		case errors.Is(err, errContent):
+			l.countRefused(err)
+			l.drop(c)
+			l.delayTake(time.Now())
+		default:
+			l.retryLater(fmt.Errorf("writing file %s: %w", c.FileHash, err), c)
 		}
 	})
 }
 
 // startProve starts to make the proof for the contract's challenge.
 func (l *loop) startProve(ctx context.Context, c *contract) {
-	c.busy = true
-	l.proving++
 	challenge, due := c.challenge, c.due
-	l.start(func() func() {
-		proof, err := l.disk.prove(ctx, l.prover, c.record, challenge, due)
-		return func() {
-			l.proving--
-			c.busy = false
-			switch {
-			case c.dropped:
-			case err != nil:
-				l.retryLater([]*contract{c}, fmt.Errorf("proving file %s: %w", c.FileHash, err))
-			default:
-				c.proof, c.notBefore = proof, time.Now()
-			}
+	var proof json.RawMessage
+	work := func() (err error) {
+		proof, err = l.disk.prove(ctx, l.prover, c.record, challenge, due)
+		return err
+	}
+	l.startWork(c, work, func(err error) {
+		if err != nil {
+			l.retryLater(fmt.Errorf("proving file %s: %w", c.FileHash, err), c)
+			return
 		}
+		c.proof, c.notBefore = proof, time.Now()
 	})
 }
 
@@ -178,47 +182,32 @@ func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challeng
 
 // startSend starts to send the proofs that are ready, in batches. A batch that
 // is not full waits up to maxBatchWait if more proofs are to come; unproved is
-// the number of contracts without a proof. If a batch waits, wait is true and
-// at is the end of the wait.
-func (l *loop) startSend(ctx context.Context, ready []*contract, unproved int, now time.Time) (at time.Time, wait bool) {
+// the number of contracts without a proof. The farmer sends proofs that a report
+// leaves out again: the node counts the same proof once.
+func (l *loop) startSend(ctx context.Context, ready []*contract, unproved int, now time.Time) {
 	for len(ready) > 0 && l.requests < maxRequests {
 		batch := ready[:min(len(ready), l.proofBatch)]
-		if len(batch) < l.proofBatch && l.proving+unproved > 0 {
-			oldest := batch[0].notBefore
-			for _, c := range batch {
-				oldest = earlier(oldest, c.notBefore)
-			}
-			if at = oldest.Add(maxBatchWait); now.Before(at) {
-				return at, true
-			}
+		oldest := batch[0].notBefore
+		proofs := make([]Proof, len(batch))
+		for i, c := range batch {
+			oldest = earlier(oldest, c.notBefore)
+			proofs[i] = Proof{c.FileHash, c.proof}
+		}
+		if len(batch) < l.proofBatch && l.proving+unproved > 0 && now.Before(oldest.Add(maxBatchWait)) {
+			l.wake = earlier(l.wake, oldest.Add(maxBatchWait))
+			return
 		}
 		ready = ready[len(batch):]
-		l.send(ctx, batch)
+		startBatch(ctx, l, "answer", &l.proofBatch, batch, l.applyVerdict, func() ([]Verdict, error) {
+			return l.client.Answers(ctx, l.token, proofs)
+		})
 	}
-	return time.Time{}, false
-}
-
-// send starts to send one batch. The farmer sends proofs that the report leaves
-// out again: the node counts the same proof once.
-func (l *loop) send(ctx context.Context, batch []*contract) {
-	proofs := make([]Proof, len(batch))
-	for i, c := range batch {
-		proofs[i] = Proof{c.FileHash, c.proof}
-	}
-	startBatch(ctx, l, "answer", &l.proofBatch, batch, l.applyVerdict, func() (map[string]Verdict, error) {
-		report, err := l.client.Answers(ctx, l.token, proofs)
-		byHash := make(map[string]Verdict, len(report))
-		for _, verdict := range report {
-			byHash[verdict.FileHash] = verdict
-		}
-		return byHash, err
-	})
 }
 
 // applyVerdict applies the verdict on one proof. A rejection is final.
 func (l *loop) applyVerdict(c *contract, verdict Verdict) {
 	if verdict.OK() {
-		c.setAccepted()
+		c.accepted, c.proof = true, nil
 		l.stats.update(func(s *Snapshot) { s.Heartbeats++ })
 	} else {
 		err := fmt.Errorf("answer: file %s: %s", c.FileHash, verdict.Error)

@@ -2,6 +2,7 @@ package farmer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +14,8 @@ import (
 
 // object makes a call and decodes its response, one small JSON object.
 func (c *Client) object(ctx context.Context, r call, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	return c.do(ctx, r, maxResponse, func(body io.Reader, _ time.Time) error {
-		return decodeObject(body, into)
+	return c.do(ctx, r, func(body io.Reader, _ time.Time) error {
+		return json.NewDecoder(body).Decode(into)
 	})
 }
 
@@ -29,16 +28,16 @@ type Ownership struct {
 // NewToken asks for a token for an SJCX address. If own is not nil, it proves
 // ownership of the address.
 func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (Registration, error) {
-	r := call{op: "new token", method: http.MethodGet, path: []string{"new", address}}
+	r := call{op: "new token", path: []string{"new", address}}
 	if own != nil {
-		r.method, r.body = http.MethodPost, own
+		r.body = own
 	}
 	return c.register(ctx, r)
 }
 
 // Heartbeat asks again for the registration that NewToken returned.
 func (c *Client) Heartbeat(ctx context.Context, token string) (Registration, error) {
-	return c.register(ctx, call{op: "heartbeat", method: http.MethodGet, path: []string{"heartbeat", token}})
+	return c.register(ctx, call{op: "heartbeat", path: []string{"heartbeat", token}})
 }
 
 func (c *Client) register(ctx context.Context, r call) (Registration, error) {
@@ -59,25 +58,21 @@ var errStopped = errors.New("stopped")
 // node's default if size is 0. It yields each contract as it arrives. The node
 // has made all of them before it sends the first. An error ends the sequence.
 func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2[Chunk, error] {
-	r := call{op: "chunk", method: http.MethodGet, path: []string{"chunk", token}}
+	r := call{op: "chunk", path: []string{"chunk", token}, timeout: chunkTimeout}
 	if size > 0 {
 		r.path = append(r.path, strconv.FormatInt(size, 10))
-	}
-	return func(yield func(Chunk, error) bool) {
-		ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
-		defer cancel()
 		// A tag is a small fraction of its file. Twice the size leaves room for
 		// schemes with larger tags.
-		err := c.do(ctx, r, maxResponse+2*max(size, 0), func(body io.Reader, received time.Time) error {
-			for chunk, err := range decodeChunks(body, received) {
-				if err != nil {
-					return err
-				}
+		r.limit = maxResponse + 2*size
+	}
+	return func(yield func(Chunk, error) bool) {
+		err := c.do(ctx, r, func(body io.Reader, received time.Time) error {
+			return decodeChunks(body, received, func(chunk Chunk) error {
 				if !yield(chunk, nil) {
 					return errStopped
 				}
-			}
-			return nil
+				return nil
+			})
 		})
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(Chunk{}, err)
@@ -87,16 +82,12 @@ func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2
 
 // Challenges asks for the current challenges of the named contracts, in that
 // order, or of all contracts of the token if hashes is nil.
-func (c *Client) Challenges(ctx context.Context, token string, hashes []string) ([]Challenge, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	r := call{op: "challenge", method: http.MethodGet, path: []string{"challenge", token}}
+func (c *Client) Challenges(ctx context.Context, token string, hashes []string) (challenges []Challenge, err error) {
+	r := call{op: "challenge", path: []string{"challenge", token}}
 	if hashes != nil {
-		r.method = http.MethodPost
 		r.body = map[string][]string{"hashes": hashes}
 	}
-	var challenges []Challenge
-	err := c.do(ctx, r, maxResponse, func(body io.Reader, received time.Time) (err error) {
+	err = c.do(ctx, r, func(body io.Reader, received time.Time) (err error) {
 		challenges, err = decodeChallenges(body, received)
 		return err
 	})
@@ -105,16 +96,13 @@ func (c *Client) Challenges(ctx context.Context, token string, hashes []string) 
 
 // Answers sends a batch of proofs and returns the report on it. Like the
 // farmers in the field, it sends a plain body with "Content-Encoding: gzip".
-func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) ([]Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) (report []Verdict, err error) {
 	r := call{
-		op: "answer", method: http.MethodPost, path: []string{"answer", token},
+		op: "answer", path: []string{"answer", token},
 		body:   map[string][]Proof{"proofs": proofs},
 		header: http.Header{"Content-Encoding": {"gzip"}},
 	}
-	var report []Verdict
-	err := c.do(ctx, r, maxResponse, func(body io.Reader, _ time.Time) (err error) {
+	err = c.do(ctx, r, func(body io.Reader, _ time.Time) (err error) {
 		report, err = collect[Verdict](body, "report")
 		return err
 	})
@@ -156,6 +144,6 @@ func (c *Client) StatusList(ctx context.Context, q StatusQuery) ([]FarmerStatus,
 	var list struct {
 		Farmers []FarmerStatus `json:"farmers"`
 	}
-	err := c.object(ctx, call{op: "status list", method: http.MethodGet, path: q.path()}, &list)
+	err := c.object(ctx, call{op: "status list", path: q.path()}, &list)
 	return list.Farmers, err
 }

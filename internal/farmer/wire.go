@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
 // NoMoreChallenges is the status of a contract whose challenges have all been
@@ -87,34 +87,26 @@ type Verdict struct {
 	Error    string `json:"error"`
 }
 
+func (c Challenge) file() string { return c.FileHash }
+func (v Verdict) file() string   { return v.FileHash }
+
 // OK reports whether the node accepted the proof.
 func (v Verdict) OK() bool { return v.Error == "" && v.Status == "ok" }
 
-// FarmerStatus is one farmer in the status API.
+// FarmerStatus is one farmer in the status API, without what no caller needs.
 type FarmerStatus struct {
-	ID       string   `json:"id"`
-	Address  string   `json:"address"`
-	Location Location `json:"location"`
-	// Uptime is in percent.
-	Uptime     float64 `json:"uptime"`
+	ID         string  `json:"id"`
+	Address    string  `json:"address"`
+	Uptime     float64 `json:"uptime"` // percent
 	Heartbeats int64   `json:"heartbeats"`
 	Contracts  int64   `json:"contracts"`
 	Size       int64   `json:"size"`
 	Online     bool    `json:"online"`
-	IPHash     string  `json:"ip_hash"`
 	// LastDue is not parsed: the protocol does not fix its format.
-	LastDue json.RawMessage `json:"last_due"`
-}
-
-// Location is the estimated place of a farmer's IP address. Unknown fields are
-// nil.
-type Location struct {
-	Country *string  `json:"country"`
-	State   *string  `json:"state"`
-	City    *string  `json:"city"`
-	Zip     *string  `json:"zip"`
-	Lat     *float64 `json:"lat"`
-	Lon     *float64 `json:"lon"`
+	LastDue  json.RawMessage `json:"last_due"`
+	Location struct {
+		Country *string `json:"country"` // nil if unknown
+	} `json:"location"`
 }
 
 // check rejects values that are not safe to use on the disk: the file hash
@@ -145,117 +137,64 @@ func (r *Registration) check() error {
 	return nil
 }
 
-// elements yields the items of the array that the JSON object in r holds under
-// name. It decodes one item at a time, so its memory is proportional to the
-// largest item. It skips other members. An error ends the sequence; the items
-// before it are valid.
-func elements[T any](r io.Reader, name string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
-		dec := json.NewDecoder(r)
-		if err := seekArray(dec, name); err != nil {
-			yield(zero, err)
-			return
+// decodeArray reads the array that the JSON object in body holds under name, and
+// passes each item to use. It holds one item at a time. It skips other members.
+func decodeArray[T any](body io.Reader, name string, use func(T) error) error {
+	found := false
+	var in wirejson.Reader
+	in.Reset(body)
+	err := in.Object(func(member []byte) error {
+		if string(member) != name {
+			return in.Skip()
 		}
-		for dec.More() {
+		found = true
+		_, err := in.Array(func(i int) error {
+			text, err := in.Value()
+			if err != nil {
+				return err
+			}
 			var item T
-			if err := dec.Decode(&item); err != nil {
-				yield(zero, fmt.Errorf("item of %q: %w", name, unexpectedEOF(err)))
-				return
+			if err := json.Unmarshal(text, &item); err != nil {
+				return fmt.Errorf("item %d of %q: %w", i, name, err)
 			}
-			if !yield(item, nil) {
-				return
-			}
-		}
-		// A response can be cut off between two items.
-		if err := expect(dec, json.Delim(']')); err != nil {
-			yield(zero, fmt.Errorf("end of %q: %w", name, err))
-		}
-	}
-}
-
-// collect returns all items of such an array.
-func collect[T any](r io.Reader, name string) ([]T, error) {
-	var items []T
-	for item, err := range elements[T](r, name) {
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, item)
-	}
-	return items, nil
-}
-
-// seekArray reads up to and including the opening bracket of the array.
-func seekArray(dec *json.Decoder, name string) error {
-	if err := expect(dec, json.Delim('{')); err != nil {
+			return use(item)
+		})
 		return err
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return unexpectedEOF(err)
-		}
-		if key == name {
-			return expect(dec, json.Delim('['))
-		}
-		var skipped json.RawMessage
-		if err := dec.Decode(&skipped); err != nil {
-			return fmt.Errorf("member %q: %w", key, unexpectedEOF(err))
-		}
-	}
-	return fmt.Errorf("no member %q", name)
-}
-
-func expect(dec *json.Decoder, want json.Delim) error {
-	got, err := dec.Token()
-	if err != nil {
-		return unexpectedEOF(err)
-	}
-	if got != want {
-		return fmt.Errorf("%v instead of %v", got, want)
-	}
-	return nil
-}
-
-// unexpectedEOF replaces io.EOF, which here means the end of input inside an
-// object.
-func unexpectedEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no member %q", name)
 	}
 	return err
 }
 
-// decodeChunks decodes a response with contracts.
-func decodeChunks(r io.Reader, received time.Time) iter.Seq2[Chunk, error] {
-	return func(yield func(Chunk, error) bool) {
-		for chunk, err := range elements[Chunk](r, "chunks") {
-			if err == nil {
-				err = chunk.check()
-			}
-			if err != nil {
-				yield(Chunk{}, err)
-				return
-			}
-			chunk.Received = received
-			if !yield(chunk, nil) {
-				return
-			}
-		}
+// collect returns all items of such an array.
+func collect[T any](body io.Reader, name string) (items []T, err error) {
+	err = decodeArray(body, name, func(item T) error {
+		items = append(items, item)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return items, nil
+}
+
+// decodeChunks passes the contracts of a response to use.
+func decodeChunks(body io.Reader, received time.Time, use func(Chunk) error) error {
+	return decodeArray(body, "chunks", func(chunk Chunk) error {
+		if err := chunk.check(); err != nil {
+			return err
+		}
+		chunk.Received = received
+		return use(chunk)
+	})
 }
 
 // decodeChallenges decodes a response with the challenges of many contracts.
-func decodeChallenges(r io.Reader, received time.Time) ([]Challenge, error) {
-	challenges, err := collect[Challenge](r, "challenges")
+func decodeChallenges(body io.Reader, received time.Time) ([]Challenge, error) {
+	challenges, err := collect[Challenge](body, "challenges")
 	for i := range challenges {
 		challenges[i].Received = received
 	}
 	return challenges, err
-}
-
-// decodeObject decodes a response that is one small object.
-func decodeObject(r io.Reader, v any) error {
-	return unexpectedEOF(json.NewDecoder(r).Decode(v))
 }
