@@ -12,10 +12,10 @@ import (
 
 const (
 	benchTokens = 100
-	benchBatch  = 200 // verdicts, as many as a token has contracts
+	benchBatch  = 200 // verdicts of a batch, and contracts of a token
 )
 
-// fill makes files, without tags, and returns their rows.
+// fill adds files without tags, and returns their rows.
 func (f *fixture) fill(b *testing.B, n int) []fileRow {
 	b.Helper()
 	files := make([]fileRow, n)
@@ -31,7 +31,7 @@ func (f *fixture) fill(b *testing.B, n int) []fileRow {
 }
 
 // fillContracts gives each of benchTokens tokens benchBatch contracts, and
-// returns a valid answer for each, spread over the tokens as they come in.
+// returns a valid verdict for each. A batch has verdicts of all tokens.
 func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	b.Helper()
 	tokens := make([]Token, benchTokens)
@@ -60,14 +60,15 @@ func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	return verdicts
 }
 
+// unanswer takes all verdicts back.
 func (f *fixture) unanswer(b *testing.B) {
 	b.StopTimer()
 	must(b, f.write.Exec("UPDATE contracts SET answered = 0, accepted = x'"+strings.Repeat("00", 16)+"'").Error)
 	b.StartTimer()
 }
 
-// BenchmarkCommit commits batches of valid verdicts, and for comparison runs
-// the bare UPDATE of such a batch.
+// BenchmarkCommit commits batches of valid verdicts. For comparison it runs only
+// the UPDATE of such a batch.
 func BenchmarkCommit(b *testing.B) {
 	f := newFixture(b, MySQL)
 	batches := slices.Collect(slices.Chunk(f.fillContracts(b), benchBatch))

@@ -120,6 +120,9 @@ func appendRows[R any](found []R, t *tx, addresses func(*R) []any, text string, 
 	return found, err
 }
 
+// addressOf is the address for appendRows of a query with one column.
+func addressOf[T any](v *T) []any { return []any{v} }
+
 // insert adds rows, except for their ids. end follows the values: an upsert
 // clause, or "".
 func insert[R any](t *tx, to table[R], rows []R, end string) error {

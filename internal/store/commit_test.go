@@ -22,7 +22,7 @@ func TestCommit(t *testing.T) {
 		old := answer(token, out[4], true, now)
 		old.Sequence = 7
 		foreign := answer(other, out[4], true, now)
-		gone := answer(token, held{ContractID: 1 << 40}, true, now)
+		deleted := answer(token, held{ContractID: 1 << 40}, true, now)
 		var wrongs []Verdict
 		for i := range 4 {
 			v := answer(token, out[3], false, now)
@@ -33,7 +33,7 @@ func TestCommit(t *testing.T) {
 			answer(token, out[2], true, late),
 			answer(token, out[1], false, now), answer(token, out[1], false, now), answer(token, out[1], true, now),
 			answer(token, out[0], true, now), answer(token, out[0], true, late), answer(token, out[0], false, now),
-			old, foreign, gone,
+			old, foreign, deleted,
 		}
 		batch = append(batch, wrongs...)
 		want := []node.Outcome{
@@ -53,12 +53,12 @@ func TestCommit(t *testing.T) {
 				t.Errorf("farmer %+v", farmer)
 			}
 			if n := f.count(t, "tokens", "wrong = 4"); n != 1 {
-				t.Error("wrong answers not counted")
+				t.Error("wrong proofs are not counted")
 			}
 			f.checkInvariant(t)
 		}
 		check()
-		// Whatever is delivered again counts nothing.
+		// A second delivery does not count.
 		f.commit(t, batch...)
 		slices.Reverse(batch)
 		f.commit(t, batch...)
@@ -66,8 +66,8 @@ func TestCommit(t *testing.T) {
 	})
 }
 
-// What Commit returns is what it stored.
-func TestCommitReturnsRows(t *testing.T) {
+// Commit returns the contracts as it stored them.
+func TestCommitReturnsStoredContracts(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		out := f.contracts(t, token, start, 2, 1)
@@ -96,8 +96,8 @@ func TestCommitNothing(t *testing.T) {
 	})
 }
 
-// An answer that came in time counts, though the sweeper was there before its
-// verdict.
+// A proof that arrived in time counts, even if the sweeper expired its contract
+// before the verdict.
 func TestCommitAfterSweep(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -118,9 +118,9 @@ func TestCommitAfterSweep(t *testing.T) {
 	})
 }
 
-// Verdicts for the same contracts, in batches that overlap and come in other
-// orders, from two processes: each counts once.
-func TestCommitAtOnce(t *testing.T) {
+// Two processes commit verdicts for the same contracts, in overlapping batches
+// and in different orders. Each verdict counts once.
+func TestConcurrentCommits(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		const tokens, each, workers = 6, 10, 8
 		var verdicts []Verdict

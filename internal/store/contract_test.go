@@ -73,12 +73,12 @@ func TestAdvance(t *testing.T) {
 		must(t, err)
 		for _, c := range early {
 			if c.Sequence != 0 {
-				t.Errorf("contract %d advanced before its due", c.ID)
+				t.Errorf("contract %d advanced before it was due", c.ID)
 			}
 		}
 
-		// The one that was not answered has expired, the next moves on; an
-		// error for one leaves all.
+		// The contract without an accepted proof has expired. An error for one
+		// contract leaves all unchanged.
 		broken := errors.New("broken state")
 		_, err = f.Advance(ctx, token.ID, ids, due, func(c *node.Contract) error {
 			if c.ID == out[0].ContractID {
@@ -88,17 +88,17 @@ func TestAdvance(t *testing.T) {
 		})
 		wantErr(t, err, broken)
 		if n := f.count(t, "contracts", "sequence > 0"); n != 0 {
-			t.Errorf("%d contracts advanced by what failed", n)
+			t.Errorf("%d contracts advanced although Advance failed", n)
 		}
 
-		for range 2 { // the second time, none awaits a challenge
+		for range 2 { // the second time no contract awaits a challenge
 			got, err := f.Advance(ctx, token.ID, ids, due, issue)
 			must(t, err)
 			if len(got) != 3 || got[0].ID != ids[0] || got[1].ID != ids[2] || got[2].ID != ids[4] {
 				t.Fatalf("advanced %+v, asked for %v", got, ids)
 			}
 			if got[0].Sequence != 0 {
-				t.Error("a contract that expired advanced")
+				t.Error("an expired contract advanced")
 			}
 			for _, c := range got[1:] {
 				if c.Sequence != 1 || c.Due != due.Add(interval) || c.Answered || string(c.State) != "state 1" {
@@ -135,13 +135,14 @@ func TestTag(t *testing.T) {
 			got, err := io.ReadAll(r)
 			must(t, err)
 			if !bytes.Equal(got, tag) || r.Size() != int64(size) {
-				t.Errorf("tag of %d bytes came back as %d, announced as %d", size, len(got), r.Size())
+				t.Errorf("read a tag of %d bytes as %d bytes, Size is %d", size, len(got), r.Size())
 			}
 		}
 	})
 }
 
-// The tags of one hand-out come in its order, whichever are read together.
+// Tags returns the tags in the order of the hand-out, even if it reads several
+// at once.
 func TestTags(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -158,7 +159,7 @@ func TestTags(t *testing.T) {
 		if len(out) != len(sizes) {
 			t.Fatalf("%d contracts, want %d", len(out), len(sizes))
 		}
-		for range 2 { // the second time in memory that the first gave back
+		for range 2 { // the second time it uses the memory of the first
 			reader := f.Tags(t.Context(), out)
 			for _, h := range out {
 				tag, err := reader.Next()
@@ -166,7 +167,7 @@ func TestTags(t *testing.T) {
 				got, err := io.ReadAll(tag)
 				must(t, err)
 				if !bytes.Equal(got, tags[h.FileHash]) || tag.Size() != int64(len(got)) {
-					t.Errorf("a tag of %d bytes, announced as %d, in place of one of %d", len(got), tag.Size(), len(tags[h.FileHash]))
+					t.Errorf("read %d bytes, Size is %d, want %d", len(got), tag.Size(), len(tags[h.FileHash]))
 				}
 			}
 			reader.Close()
@@ -174,8 +175,9 @@ func TestTags(t *testing.T) {
 	})
 }
 
-// A tag that disappears while it is read must not look like a shorter one.
-func TestTagGone(t *testing.T) {
+// If a tag is deleted while it is read, the reader must get an error. A tag must
+// not end early.
+func TestTagDeletedWhileRead(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		chunk := f.chunk(10)

@@ -42,11 +42,7 @@ var (
 	errTagRead = errors.New("the tag was read in part and cannot be read again")
 )
 
-// unavailable is an error that matches ErrUnavailable and its cause.
-type unavailable struct{ cause error }
-
-func (e unavailable) Error() string   { return ErrUnavailable.Error() + ": " + e.cause.Error() }
-func (e unavailable) Unwrap() []error { return []error{ErrUnavailable, e.cause} }
+func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
 
 // wrap adds what was being done to *err, and makes it match the errors above.
 func wrap(err *error, format string, args ...any) {
@@ -62,7 +58,7 @@ func classify(err error) error {
 	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
 	case isConnectionLost(err), kindOf(err) == refused, isTransient(err), errors.Is(err, context.DeadlineExceeded):
-		return unavailable{err}
+		return unavailable(err)
 	}
 	return err
 }

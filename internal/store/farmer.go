@@ -134,13 +134,9 @@ func (n *FarmerNews) readChanged(t *tx, since Mark) error {
 	}, "SELECT "+farmerColumns.list("t.")+", a.address FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.changed >= ?", since)
 }
 
-func (n *FarmerNews) readGone(t *tx, since Mark) error {
-	return t.query(func(rows *sql.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		n.Gone = append(n.Gone, id)
-		return err
-	}, "SELECT farmer_id FROM departures WHERE changed >= ?", since)
+func (n *FarmerNews) readGone(t *tx, since Mark) (err error) {
+	n.Gone, err = appendRows(nil, t, addressOf[string], "SELECT farmer_id FROM departures WHERE changed >= ?", since)
+	return err
 }
 
 // readOverdue reads contracts that expired since the last sweep. They are few,

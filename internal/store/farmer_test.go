@@ -12,21 +12,21 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-func TestFarmerExact(t *testing.T) {
+func TestFarmerWithoutExpiredContracts(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		_, err := f.Farmer(t.Context(), "no such farmer", start)
 		wantErr(t, err, ErrNotFound)
 		f.contracts(t, token, start, 7)
 		f.contracts(t, token, start.Add(interval/2), 8)
-		farmer := f.farmer(t, token, start.Add(interval)) // the first has expired, and was not swept
+		farmer := f.farmer(t, token, start.Add(interval)) // the first has expired but is not swept
 		if farmer.Contracts != 1 || farmer.Size != 8 {
 			t.Errorf("farmer %+v", farmer)
 		}
 	})
 }
 
-// follower keeps the farmers as the news tell of them.
+// follower holds the farmers as FarmersSince reports them.
 type follower struct {
 	mark    Mark
 	farmers map[string]FarmerRecord
@@ -50,8 +50,8 @@ func (r *follower) read(t testing.TB, s *Store, now time.Time) (news FarmerNews)
 	return news
 }
 
-// Every way to write a token is seen by those who follow.
-func TestFarmersFollowed(t *testing.T) {
+// FarmersSince reports every kind of change of a token.
+func TestFarmersSinceReportsEveryChange(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
 		var r, whole follower
@@ -63,12 +63,12 @@ func TestFarmersFollowed(t *testing.T) {
 			now  time.Time
 			do   func()
 		}{
-			{"two", start, func() {}},
+			{"two tokens", start, func() {}},
 			{"hand-out", start, func() { out = f.contracts(t, token, start, 30, 20, 10) }},
 			{"verdicts", start, func() {
 				f.commit(t, answer(token, out[0], true, start), answer(token, out[1], false, start))
 			}},
-			{"another", start, func() { f.token(t, "address") }},
+			{"another token", start, func() { f.token(t, "address") }},
 			{"challenge", due, func() {
 				_, err := f.Advance(ctx, token.ID, []int64{out[0].ContractID}, due, issue)
 				must(t, err)
@@ -84,7 +84,7 @@ func TestFarmersFollowed(t *testing.T) {
 				t.Fatal("not all farmers")
 			}
 			if !reflect.DeepEqual(r.farmers, whole.farmers) || !maps.Equal(r.overdue, whole.overdue) {
-				t.Errorf("%s: followed\n%+v %v, there are\n%+v %v", step.name, r.farmers, r.overdue, whole.farmers, whole.overdue)
+				t.Errorf("%s: reported changes lead to\n%+v %v, want\n%+v %v", step.name, r.farmers, r.overdue, whole.farmers, whole.overdue)
 			}
 			for id, got := range r.farmers {
 				want, err := f.Farmer(ctx, id, step.now)
@@ -92,7 +92,7 @@ func TestFarmersFollowed(t *testing.T) {
 				got.Contracts -= r.overdue[got.TokenID].Contracts
 				got.Size -= r.overdue[got.TokenID].Size
 				if !reflect.DeepEqual(got.Farmer, want) {
-					t.Errorf("%s: followed %+v, found %+v", step.name, got.Farmer, want)
+					t.Errorf("%s: reported %+v, Farmer returns %+v", step.name, got.Farmer, want)
 				}
 			}
 		}
@@ -103,8 +103,8 @@ func TestFarmersFollowed(t *testing.T) {
 	})
 }
 
-// What was not written is not read again, however many there are.
-func TestFarmersSinceIsAboutChanges(t *testing.T) {
+// FarmersSince does not read unchanged farmers again.
+func TestFarmersSinceReadsOnlyChanges(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		var r follower
 		var tokens []Token
@@ -125,9 +125,9 @@ func TestFarmersSinceIsAboutChanges(t *testing.T) {
 	})
 }
 
-// One reading is one state of the database: the sweeper must not take off
-// between two statements what the second then misses.
-func TestFarmersSinceIsOneState(t *testing.T) {
+// FarmersSince reads one state of the database. A sweeper that runs at the same
+// time must not change the result between two of its statements.
+func TestFarmersSinceReadsOneState(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		f.contracts(t, token, start, slices.Repeat([]int64{10}, 100)...)
@@ -146,7 +146,7 @@ func TestFarmersSinceIsOneState(t *testing.T) {
 			r.read(t, f.Store, due)
 			got, over := r.farmers[token.FarmerID], r.overdue[token.ID]
 			if got.Contracts != over.Contracts || got.Size != over.Size {
-				t.Fatalf("%d contracts of %d bytes, %+v over", got.Contracts, got.Size, over)
+				t.Fatalf("%d contracts of %d bytes, overdue %+v", got.Contracts, got.Size, over)
 			}
 			if got.Contracts == 0 {
 				break
@@ -156,8 +156,8 @@ func TestFarmersSinceIsOneState(t *testing.T) {
 	})
 }
 
-// Departures are kept for those who follow, and then forgotten.
-func TestDeparturesForgotten(t *testing.T) {
+// Clean deletes old departures.
+func TestCleanDeletesOldDepartures(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		for i, left := range []time.Duration{departuresKept / 2, 2 * departuresKept} {
 			token := f.token(t, "address")

@@ -19,14 +19,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// Two transactions that lock the same rows in opposite orders: the database
-// ends one, and it is run again.
-func TestDeadlockRetried(t *testing.T) {
+// Two transactions lock the same rows in opposite orders. The database ends one
+// of them, and the store repeats it.
+func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
 	a, b := f.token(t, "a"), f.token(t, "b")
 	var runs atomic.Int64
-	var both sync.WaitGroup // the first runs have one lock each
+	var both sync.WaitGroup // both first runs hold one lock
 	both.Add(2)
 	swap := func(first, second Token) error {
 		run := 0
@@ -75,7 +75,7 @@ func TestTransactionGivesUp(t *testing.T) {
 		wantErr(t, classify(err), ErrUnavailable)
 
 		runs = 0
-		other := errors.New("not the database's")
+		other := errors.New("not from the database")
 		err = f.transaction(t.Context(), func(*tx) error { runs++; return other })
 		if runs != 1 || err != other {
 			t.Errorf("%d runs, %v", runs, err)
@@ -90,8 +90,8 @@ func TestTransactionGivesUp(t *testing.T) {
 	})
 }
 
-// A panic within a transaction must not leave its locks behind.
-func TestTransactionPanics(t *testing.T) {
+// A panic in a transaction must release its locks.
+func TestPanicReleasesLocks(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		func() {
@@ -105,8 +105,8 @@ func TestTransactionPanics(t *testing.T) {
 	})
 }
 
-// SQLite refuses a second process's write for as long as another has the
-// database; that is no defect.
+// SQLite refuses a write if another process holds the database for too long. The
+// caller may retry.
 func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, SQLite)
@@ -150,13 +150,13 @@ func TestClassify(t *testing.T) {
 	for _, err := range []error{context.Canceled, &mysql.MySQLError{Number: 1064}, ErrFileExists} {
 		wrap(&err, "do this")
 		if errors.Is(err, ErrUnavailable) {
-			t.Errorf("%v counts as unavailable", err)
+			t.Errorf("%v matches ErrUnavailable", err)
 		}
 	}
 }
 
-// workUnderFaults commits while the server has faults, and checks that what
-// the store said is what it holds.
+// workUnderFaults commits verdicts while the server fails. It checks that every
+// verdict that Commit reported is stored once.
 func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	t.Helper()
 	t.Parallel()
@@ -168,12 +168,12 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	must(t, f.Migrate(t.Context()))
 	token := f.token(t, "address")
 	out := f.contracts(t, token, start, slices.Repeat([]int64{1}, contracts)...)
-	// From here on a fault is noticed soon.
+	// With these timeouts the store notices a fault soon.
 	cfg.DSN += "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"
 	f = &fixture{Store: openStore(t, cfg), key: 1}
 
 	over := make(chan struct{})
-	var told, refused int
+	var accepted, refused int
 	for i := 0; ; i++ {
 		if i == contracts/4 {
 			go func() {
@@ -184,16 +184,16 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 		select {
 		case <-over:
 			if i >= contracts {
-				f.checkTold(t, token, contracts, told, refused)
+				f.checkVerdicts(t, token, contracts, accepted, refused)
 				return
 			}
 		default:
 		}
-		// Before the end of the fault, the verdicts come round again.
+		// Until the fault ends, the verdicts are repeated.
 		for {
 			judged, err := f.Commit(t.Context(), []Verdict{answer(token, out[i%contracts], true, start)}, 3)
 			if err == nil && judged[0].Outcome.Accepted() {
-				told++
+				accepted++
 				break
 			}
 			if !errors.Is(err, ErrUnavailable) {
@@ -205,7 +205,7 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	}
 }
 
-func (f *fixture) checkTold(t *testing.T, token Token, contracts int64, told, refused int) {
+func (f *fixture) checkVerdicts(t *testing.T, token Token, contracts int64, accepted, refused int) {
 	t.Helper()
 	if n := f.farmer(t, token, start).Heartbeats; n != contracts {
 		t.Errorf("%d heartbeats for %d contracts", n, contracts)
@@ -214,12 +214,12 @@ func (f *fixture) checkTold(t *testing.T, token Token, contracts int64, told, re
 		t.Errorf("%d contracts answered once, of %d", n, contracts)
 	}
 	if refused == 0 {
-		t.Error("the fault was not noticed: the test shows nothing")
+		t.Error("no commit failed: the test proves nothing")
 	}
-	t.Logf("%d verdicts told, %d refused", told, refused)
+	t.Logf("%d verdicts accepted, %d refused", accepted, refused)
 }
 
-// outage is long enough to outlast the store's own attempts.
+// outage is longer than all attempts of the store.
 const outage = 700 * time.Millisecond
 
 func TestServerStopped(t *testing.T) {
@@ -254,7 +254,7 @@ func TestServerHangs(t *testing.T) {
 	})
 }
 
-// A database file that cannot be written is unavailable, not a defect.
+// If a database file cannot be written, the store returns ErrUnavailable.
 func TestSQLiteReadOnly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "node.db")

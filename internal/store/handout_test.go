@@ -27,14 +27,14 @@ func TestHandOut(t *testing.T) {
 		want   []int64
 	}{
 		"largest first":         {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 10}, []int64{8, 4, 2, 1}},
-		"of those that fit":     {[]int64{1, 8, 2, 4}, 7, HandOutLimits{Contracts: 10}, []int64{4, 2, 1}},
-		"to the last byte":      {[]int64{5, 5, 5, 3, 3, 1}, 14, HandOutLimits{Contracts: 10}, []int64{5, 5, 3, 1}},
-		"contracts at most":     {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 2}, []int64{8, 4}},
+		"largest that fit":      {[]int64{1, 8, 2, 4}, 7, HandOutLimits{Contracts: 10}, []int64{4, 2, 1}},
+		"all of the room":       {[]int64{5, 5, 5, 3, 3, 1}, 14, HandOutLimits{Contracts: 10}, []int64{5, 5, 3, 1}},
+		"contract limit":        {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 2}, []int64{8, 4}},
 		"no contracts":          {[]int64{1}, 100, HandOutLimits{}, nil},
 		"address limit":         {[]int64{1, 8, 2, 4}, 100, HandOutLimits{Contracts: 10, BytesPerAddress: 11}, []int64{8, 2, 1}},
-		"nothing waits":         {nil, 100, HandOutLimits{Contracts: 10}, nil},
+		"empty inventory":       {nil, 100, HandOutLimits{Contracts: 10}, nil},
 		"nothing fits":          {[]int64{8}, 7, HandOutLimits{Contracts: 10}, nil},
-		"a negative size":       {[]int64{8}, -1, HandOutLimits{Contracts: 10}, nil},
+		"negative room":         {[]int64{8}, -1, HandOutLimits{Contracts: 10}, nil},
 		"more than a statement": {slices.Repeat([]int64{3}, 250), 1 << 40, HandOutLimits{Contracts: 230}, slices.Repeat([]int64{3}, 230)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestHandOut(t *testing.T) {
 	}
 }
 
-// Wherever a hand-out begins among chunks of a size, it finds all of them.
-func TestHandOutGoesRound(t *testing.T) {
+// A hand-out starts at a random chunk, but finds all chunks of a size.
+func TestHandOutFindsAllChunks(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		for range 10 {
@@ -70,8 +70,8 @@ func TestHandOutGoesRound(t *testing.T) {
 	})
 }
 
-// Chunks that somebody has locked are passed over, and others taken instead.
-func TestHandOutPassesLockedChunks(t *testing.T) {
+// A hand-out skips chunks that another transaction has locked.
+func TestHandOutSkipsLockedChunks(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
 	token := f.token(t, "address")
@@ -93,7 +93,7 @@ func TestHandOutPassesLockedChunks(t *testing.T) {
 	out, err := f.HandOut(t.Context(), token, 16, HandOutLimits{Contracts: 2}, interval, start)
 	must(t, err)
 	if got := sizes(out); !slices.Equal(got, []int64{8}) {
-		t.Errorf("handed out %v when none was locked any more", got)
+		t.Errorf("handed out %v after the locks were released", got)
 	}
 }
 
@@ -144,7 +144,8 @@ func TestHandOutRefused(t *testing.T) {
 	})
 }
 
-// What has expired does not count against the address, swept or not.
+// Expired contracts do not count for the limit of the address, even if they are
+// not swept.
 func TestHandOutAfterExpiry(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -163,7 +164,7 @@ func TestHandOutAfterExpiry(t *testing.T) {
 	})
 }
 
-func TestHandOutAtOnce(t *testing.T) {
+func TestConcurrentHandOuts(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		const farmers, addresses, limit = 8, 3, 1000
 		random := rand.New(rand.NewPCG(1, 2))
@@ -212,8 +213,8 @@ func TestHandOutAtOnce(t *testing.T) {
 	})
 }
 
-// On a database that ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same
-// chunks. The later one must fail, whether or not it is pipelined.
+// If a database ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same
+// chunks. The second must fail, pipelined or not.
 func TestDeleteOfTakenChunksFails(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.stock(t, 8, 8)
@@ -225,10 +226,10 @@ func TestDeleteOfTakenChunksFails(t *testing.T) {
 			})
 		}
 		if err := remove(2, ids[0], 1<<40); err == nil {
-			t.Error("one row was deleted in place of two")
+			t.Error("one row of two was deleted without an error")
 		}
 		if n := f.count(t, "chunks", "1 = 1"); n != 2 {
-			t.Errorf("%d chunks after a transaction that failed, want 2", n)
+			t.Errorf("%d chunks after a failed transaction, want 2", n)
 		}
 		must(t, remove(2, ids...))
 		if n := f.count(t, "chunks", "1 = 1"); n != 0 {

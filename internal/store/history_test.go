@@ -13,19 +13,19 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// account is what happened, told by moments and lifetimes alone: the record is
-// held against what can be counted in it.
+// account holds all events as moments and lifetimes. The tests count in it what
+// the record should contain.
 type account struct {
 	farmers []*lifetime
 	beats   []moments
 	wrong   []moments
 }
 
-// lifetime is a farmer's, or a contract's.
+// lifetime is that of a farmer or a contract.
 type lifetime struct {
 	token       Token
 	from, until time.Time
-	left        bool // until is when it was deleted, and not an expiry
+	left        bool // until is the time of its deletion, not of its expiry
 	contract    *node.Contract
 	contracts   []*lifetime
 }
@@ -35,8 +35,8 @@ type moments struct {
 	at    time.Time
 }
 
-// lasts says whether it is there at the end of a span: what ends with the span
-// ends in the next.
+// lasts reports whether l exists at the end of a span. If it ends exactly then,
+// it still counts.
 func (l *lifetime) lasts(end time.Time) bool { return l.from.Before(end) && !l.until.Before(end) }
 
 func within(at, from, to time.Time) bool { return !at.Before(from) && at.Before(to) }
@@ -75,13 +75,13 @@ func (a *account) span(start time.Time, step time.Duration) node.Span {
 	return s
 }
 
-// day is the farmer's day, as of now: its time online is the union of its
-// contracts' lifetimes.
+// day returns the farmer's day, as of now. The time online is the union of the
+// lifetimes of its contracts.
 func (a *account) day(f *lifetime, start, now time.Time) node.Day {
 	end := earlier(start.Add(24*time.Hour), now)
 	d := node.Day{Start: start, Possible: end.Sub(later(start, f.contracts[0].from))}
 	reached := start
-	for _, c := range f.contracts { // in the order of their begins
+	for _, c := range f.contracts { // in the order of their starts
 		from, until := later(reached, c.from), earlier(end, c.until)
 		if until.After(from) {
 			d.Online += until.Sub(from)
@@ -105,8 +105,8 @@ func (a *account) day(f *lifetime, start, now time.Time) node.Day {
 	return d
 }
 
-// night is a play of farmers that come, answer in time or too late, rightly or
-// not, vanish and leave, over a midnight.
+// night runs random events around a midnight: farmers get contracts, send valid
+// and wrong proofs in time or too late, stop, and delete their tokens.
 type night struct {
 	account
 	random  *rand.Rand
@@ -146,7 +146,7 @@ func (n *night) step(t *testing.T, f *fixture) {
 	f.checkRecord(t, n.now)
 }
 
-// present are the farmers that have not left.
+// present returns the farmers whose tokens exist.
 func (n *night) present() []*lifetime {
 	return slices.DeleteFunc(slices.Clone(n.farmers), func(f *lifetime) bool { return f.left })
 }
@@ -164,7 +164,7 @@ func (n *night) leave(t *testing.T, f *fixture) {
 	if len(there) < 4 {
 		return
 	}
-	n.commit(t, f) // its verdicts would find no contract
+	n.commit(t, f) // later its verdicts would find no contract
 	leaver := there[n.random.IntN(len(there))]
 	must(t, f.DeleteToken(t.Context(), leaver.token.FarmerID, n.now))
 	leaver.left, leaver.until = true, n.now
@@ -180,7 +180,7 @@ func (n *night) handOut(t *testing.T, f *fixture) {
 	if len(there) == 0 {
 		return
 	}
-	// The end of a contract is known only when no answer is under way.
+	// The expiry of a contract is known only if no proof waits for its verdict.
 	n.commit(t, f)
 	farmer := there[n.random.IntN(len(there))]
 	for _, h := range f.contracts(t, farmer.token, n.now, 1+n.random.Int64N(50), 1+n.random.Int64N(50)) {
@@ -190,7 +190,7 @@ func (n *night) handOut(t *testing.T, f *fixture) {
 	}
 }
 
-// receive takes answers, right ones and others, of all who can answer.
+// receive adds valid and wrong proofs for contracts of all farmers.
 func (n *night) receive() {
 	for _, f := range n.present() {
 		for _, c := range f.contracts {
@@ -253,11 +253,12 @@ func (n *night) advance(t *testing.T, f *fixture) {
 	}
 }
 
-// settle commits and sweeps all, so that the record can know.
+// settle commits all verdicts and expires all due contracts, so that the record is
+// complete.
 func (n *night) settle(t *testing.T, f *fixture) {
 	t.Helper()
 	n.commit(t, f)
-	n.now = n.now.Add(time.Microsecond) // what happened now is before now
+	n.now = n.now.Add(time.Microsecond) // all events are before now
 	for got := int64(1000); got == 1000; {
 		var err error
 		got, err = f.Expire(t.Context(), n.now, 1000)
@@ -266,18 +267,18 @@ func (n *night) settle(t *testing.T, f *fixture) {
 	f.checkRecord(t, n.now)
 }
 
-// checkRecord fails where the record's sums are not those of the tokens.
+// checkRecord fails the test if the sums of the record differ from the tokens.
 func (f *fixture) checkRecord(t *testing.T, now time.Time) {
 	t.Helper()
 	corrected, err := f.BalanceRecord(t.Context(), now)
 	must(t, err)
 	if corrected {
-		t.Fatal("the record does not agree with the tokens")
+		t.Fatal("the record differs from the tokens")
 	}
 	f.checkInvariant(t)
 }
 
-// Over a midnight, the record says what can be counted.
+// The record contains every event, also around a midnight.
 func TestRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		n := &night{random: rand.New(rand.NewPCG(20260102, 5)), now: dusk}
@@ -286,10 +287,10 @@ func TestRecord(t *testing.T) {
 		}
 		n.settle(t, f)
 		if len(n.beats) < 50 || len(n.wrong) < 20 || len(n.farmers)-len(n.present()) < 3 {
-			t.Errorf("%d heartbeats, %d wrong: too few to show anything", len(n.beats), len(n.wrong))
+			t.Errorf("%d heartbeats, %d wrong: too few to prove anything", len(n.beats), len(n.wrong))
 		}
 		n.compare(t, f)
-		// All vanish; a few come back two days later.
+		// All farmers go offline. Some return two days later.
 		n.now = n.now.Add(50 * time.Hour)
 		n.settle(t, f)
 		n.compare(t, f)
@@ -339,13 +340,13 @@ func (n *night) compare(t *testing.T, f *fixture) {
 	}
 }
 
-// What was received before midnight counts for that day, though the next one
-// has begun for its farmer when it is committed.
-func TestLateForTheDay(t *testing.T) {
+// A proof that was received before midnight counts for that day, even if it is
+// committed after the farmer's next day has begun.
+func TestLateEventCountsForItsDay(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		at := func(seconds int) time.Time { return midnight.Add(time.Duration(seconds) * time.Second) }
-		out := f.contracts(t, token, at(-70), 40) // is over at -10
+		out := f.contracts(t, token, at(-70), 40) // expires at -10
 		out = append(out, f.contracts(t, token, at(-40), 30, 20)...)
 		f.contracts(t, token, at(5), 10)
 		f.commit(t, answer(token, out[1], true, at(-1)), answer(token, out[2], false, at(-2)), answer(token, out[2], true, at(6)))
@@ -380,14 +381,14 @@ func TestLateForTheDay(t *testing.T) {
 	})
 }
 
-// The sweeper came before the verdict on an answer in time: what it recorded
-// is taken back where it stands.
-func TestRecordOfAnExpiryUndone(t *testing.T) {
+// The sweeper expires a contract before the verdict on a proof that arrived in
+// time. The verdict undoes the expiry in the record.
+func TestVerdictUndoesRecordedExpiry(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		out := f.contracts(t, token, start, 30)
 		swept := start.Add(interval + time.Second)
-		look := func(what string, totals node.Totals) {
+		check := func(what string, totals node.Totals) {
 			t.Helper()
 			want := node.Span{Start: dayStart(dayOf(start)), Totals: totals}
 			spans, err := f.History(t.Context(), start, swept, 24*time.Hour)
@@ -399,13 +400,13 @@ func TestRecordOfAnExpiryUndone(t *testing.T) {
 		}
 		_, err := f.Expire(t.Context(), swept, 10)
 		must(t, err)
-		look("swept", node.Totals{Farmers: 1, Expired: 1})
+		check("swept", node.Totals{Farmers: 1, Expired: 1})
 		f.commit(t, answer(token, out[0], true, start.Add(interval-time.Second)))
-		look("regained", node.Totals{Farmers: 1, Online: 1, Contracts: 1, Size: 30, Heartbeats: 1})
+		check("after the verdict", node.Totals{Farmers: 1, Online: 1, Contracts: 1, Size: 30, Heartbeats: 1})
 	})
 }
 
-// What is folded keeps its sums, whoever folds, and however late it comes.
+// Folding keeps all sums, even if several processes fold and events come late.
 func TestFoldRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		stores := []*Store{f.Store, openStore(t, f.cfg)}
@@ -414,7 +415,7 @@ func TestFoldRecord(t *testing.T) {
 		out := f.contracts(t, token, start, 30, 20)
 		for hours := range 60 {
 			now := start.Add(time.Duration(hours) * time.Hour)
-			if hours == 40 { // the sweeper was away all the time
+			if hours == 40 { // no sweeper ran until now
 				if _, err := f.Expire(t.Context(), now, 10); err != nil {
 					t.Fatal(err)
 				}
@@ -427,26 +428,26 @@ func TestFoldRecord(t *testing.T) {
 					}
 				})
 			}
-			f.token(t, "address") // made at start, and told late
+			f.token(t, "address") // created at start, but recorded late
 			wg.Wait()
 			f.checkRecord(t, now)
 		}
 		now := start.Add(60 * time.Hour)
 		must(t, f.FoldRecord(t.Context(), now, keep))
 		if n := f.count(t, "spans", "start > 0"); n != 0 {
-			t.Errorf("%d rows left of the first hour, 60 hours later", n)
+			t.Errorf("%d rows of the first hour are left after 60 hours", n)
 		}
 		spans, err := f.History(t.Context(), now, now, time.Hour)
 		must(t, err)
 		if want := []node.Span{{Start: now.Truncate(time.Hour), Totals: node.Totals{Farmers: 61}}}; !reflect.DeepEqual(spans, want) {
 			t.Errorf("%+v, want %+v", spans, want)
 		}
-		f.commit(t, answer(token, out[0], true, start)) // later than any can be
+		f.commit(t, answer(token, out[0], true, start)) // later than possible in production
 		f.checkRecord(t, now)
 	})
 }
 
-// The record begins with what there is, and finds what somebody else changed.
+// BalanceRecord creates a missing record from the tokens, and then changes nothing.
 func TestBalanceRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.contracts(t, f.token(t, "address"), start, 30, 20)

@@ -120,7 +120,7 @@ func (s *Store) Stock(ctx context.Context, reservationID int64, c NewChunk, now 
 	return s.transaction(ctx, func(t *tx) error {
 		if again {
 			if !seekable {
-				return unavailable{errTagRead}
+				return unavailable(errTagRead)
 			}
 			if _, err := seeker.Seek(start, io.SeekStart); err != nil {
 				return err

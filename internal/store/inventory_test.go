@@ -15,7 +15,7 @@ var inventory = node.Inventory{MinSize: 1, MaxSize: 8, TotalSize: 150, Base: 2}
 
 const lease = time.Minute
 
-func TestReserveAtOnce(t *testing.T) {
+func TestConcurrentReservations(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		stores := []*Store{f.Store, openStore(t, f.cfg)}
 		var wg sync.WaitGroup
@@ -72,14 +72,14 @@ func TestReservation(t *testing.T) {
 		must(t, f.ExtendLease(ctx, first.ID, lease, start.Add(lease/2)))
 		reserve(start.Add(lease), false)
 
-		// The lease has run out: another takes the place, and the first is
-		// too late.
+		// The lease has ended. Another reservation replaces the first, which is now
+		// refused.
 		later := start.Add(2 * lease)
 		second := reserve(later, true)
 		wantErr(t, f.ExtendLease(ctx, first.ID, lease, later), ErrReservationGone)
 		wantErr(t, f.Stock(ctx, first.ID, f.chunk(8), later), ErrReservationGone)
 		if n := f.count(t, "files", "1 = 1") + f.count(t, "tags", "1 = 1") + f.count(t, "chunks", "1 = 1"); n != 0 {
-			t.Errorf("%d rows left behind by what failed", n)
+			t.Errorf("%d rows are left of a failed Stock", n)
 		}
 		must(t, f.ReleaseReservation(ctx, second.ID))
 		wantErr(t, f.Stock(ctx, second.ID, f.chunk(8), later), ErrReservationGone)
@@ -91,7 +91,7 @@ func TestReservation(t *testing.T) {
 		}
 		_, _, err := f.Reserve(ctx, f.key, node.Inventory{}, lease, later)
 		if err == nil {
-			t.Error("an inventory without sizes is taken")
+			t.Error("Reserve accepts an inventory without sizes")
 		}
 	})
 }
@@ -102,7 +102,7 @@ func TestStockFails(t *testing.T) {
 		must(t, f.Stock(t.Context(), 0, chunk, start))
 		wantErr(t, f.Stock(t.Context(), 0, chunk, start), ErrFileExists)
 
-		broken := errors.New("disk on fire")
+		broken := errors.New("broken disk")
 		chunk = f.chunk(8)
 		chunk.Tag = iotest.ErrReader(broken)
 		wantErr(t, f.Stock(t.Context(), 0, chunk, start), broken)
@@ -137,8 +137,8 @@ func TestListAndClearChunks(t *testing.T) {
 		if listed != stocked-1 {
 			t.Errorf("listed %d chunks, want %d", listed, stocked-1)
 		}
-		enough := errors.New("enough")
-		wantErr(t, f.ListChunks(ctx, func(Chunk) error { return enough }), enough)
+		stop := errors.New("stop")
+		wantErr(t, f.ListChunks(ctx, func(Chunk) error { return stop }), stop)
 
 		n, err := f.ClearChunks(ctx)
 		must(t, err)
@@ -146,7 +146,7 @@ func TestListAndClearChunks(t *testing.T) {
 			t.Errorf("cleared %d chunks", n)
 		}
 		if files, tags := f.count(t, "files", "1 = 1"), f.count(t, "tags", "1 = 1"); files != 1 || tags != 1 {
-			t.Errorf("%d files and %d tags left, want those of the contract", files, tags)
+			t.Errorf("%d files and %d tags left, want the one of the contract", files, tags)
 		}
 	})
 }

@@ -34,12 +34,12 @@ func TestMigrate(t *testing.T) {
 		must(t, f.Migrate(t.Context()))
 		version(latest)
 		if n := tables(); n != full {
-			t.Errorf("%d tables, %d before migrating down and up again", n, full)
+			t.Errorf("%d tables after migrating down and up again, %d before", n, full)
 		}
 	})
 }
 
-func TestMigrateAtOnce(t *testing.T) {
+func TestConcurrentMigrations(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		must(t, f.MigrateDown(t.Context(), 0))
 		stores := []*Store{f.Store, openStore(t, f.cfg), openStore(t, f.cfg)}

@@ -16,14 +16,14 @@ func (f *fixture) pipelined(ctx context.Context, fn func(*tx) error) error {
 	return err
 }
 
-// settings are the names of the rows that the tests here write.
+// settings returns the names of the rows that these tests write.
 func (f *fixture) settings(t *testing.T) (names []string) {
 	t.Helper()
 	must(t, f.read.Raw("SELECT name FROM settings WHERE name LIKE 'pipeline%' ORDER BY name").Scan(&names).Error)
 	return names
 }
 
-// A query sees what the statements before it did, and all is committed.
+// A query sees the effect of the statements before it, and all are committed.
 func TestPipeline(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		must(t, f.pipelined(t.Context(), func(tx *tx) error {
@@ -47,8 +47,7 @@ func TestPipeline(t *testing.T) {
 	})
 }
 
-// Whatever fails, and when, nothing is left of the transaction: no row, no lock,
-// no connection.
+// A failed transaction leaves no row, no lock and no connection.
 func TestPipelineFails(t *testing.T) {
 	wrong := errors.New("wrong")
 	for name, fn := range map[string]func(context.CancelFunc, *tx) error{
@@ -80,7 +79,7 @@ func TestPipelineFails(t *testing.T) {
 					return fn(cancel, tx)
 				})
 				if err == nil {
-					t.Error("it did not fail")
+					t.Error("the transaction did not fail")
 				}
 				must(t, f.pipelined(t.Context(), func(tx *tx) error { return insertSetting(tx, "pipeline 1") }))
 				if got, want := f.settings(t), []string{"pipeline 0", "pipeline 1"}; !slices.Equal(got, want) {
@@ -94,10 +93,10 @@ func TestPipelineFails(t *testing.T) {
 	}
 }
 
-// What is kept fits into a packet, however much it is together.
-func TestPipelineOfMuch(t *testing.T) {
+// Many kept statements are sent in packets that the server accepts.
+func TestPipelineOfManyBytes(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		const rows, size = 200, 100_000 // more than a packet, as MariaDB has it
+		const rows, size = 200, 100_000 // more than MariaDB's packets
 		must(t, f.pipelined(t.Context(), func(tx *tx) error {
 			for range rows {
 				if err := tx.exec("UPDATE settings SET value = ? WHERE name = 'none'", make([]byte, size)); err != nil {
@@ -112,9 +111,9 @@ func TestPipelineOfMuch(t *testing.T) {
 	})
 }
 
-// A connection that is lost before the commit is sent is replaced, and the
-// transaction run again. One lost at the commit may have committed.
-func TestPipelineLosesConnection(t *testing.T) {
+// If the connection breaks before the commit is sent, the transaction is repeated
+// on another. If it breaks at the commit, the outcome is unknown.
+func TestPipelineWithoutConnection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
 	other := openStore(t, f.cfg)

@@ -10,18 +10,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// model is what the store should hold: the contracts of each token, run by the
-// rules of package node alone.
+// model is the state that the store should have. It applies only the rules of
+// package node.
 type model struct {
 	contracts map[int64]*node.Contract // by contract id
-	copies    map[int64]*node.Contract // of which some are behind
+	copies    map[int64]*node.Contract // some are stale
 	tokens    []Token
 	beats     map[int64]int64       // by token id
 	uptime    map[int64]node.Uptime // by token id
 }
 
-// After any operations in any order, the store agrees with the rules applied
-// one by one, and the counts with the rows.
+// After random operations the store equals the model, and the counts of the
+// tokens equal those of their rows.
 func TestRandomOperations(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		random := rand.New(rand.NewPCG(20260102, 3))
@@ -61,7 +61,7 @@ func (m *model) handOut(t *testing.T, f *fixture, random *rand.Rand, now time.Ti
 	}
 }
 
-// pick gives some of the contracts' ids.
+// pick returns the ids of some contracts, in random order.
 func (m *model) pick(random *rand.Rand, tokenID int64) []int64 {
 	var ids []int64
 	for id := int64(1); id <= int64(len(m.contracts)); id++ {
@@ -73,9 +73,9 @@ func (m *model) pick(random *rand.Rand, tokenID int64) []int64 {
 	return ids
 }
 
-// look makes a copy of the contract as it is, where there is none, and mostly
-// also where there is.
-func (m *model) look(random *rand.Rand, c *node.Contract) {
+// copy makes a copy of the contract if there is none. Mostly it also replaces an
+// older copy.
+func (m *model) copy(random *rand.Rand, c *node.Contract) {
 	if m.copies[c.ID] == nil || random.IntN(20) > 0 {
 		now := *c
 		now.Wrong = slices.Clone(c.Wrong)
@@ -87,7 +87,7 @@ func (m *model) commit(t *testing.T, f *fixture, random *rand.Rand, now time.Tim
 	var verdicts []Verdict
 	for _, id := range m.pick(random, 0) {
 		c := m.contracts[id]
-		m.look(random, c)
+		m.copy(random, c)
 		valid := random.IntN(4) > 0
 		for range 1 + random.IntN(2) {
 			verdicts = append(verdicts, Verdict{
@@ -151,7 +151,7 @@ func (m *model) compare(t *testing.T, f *fixture, now time.Time) {
 		}
 	}
 	if len(live) == 0 || len(m.contracts) < 30 {
-		t.Errorf("%d contracts, of %d tokens live: too few to show anything", len(m.contracts), len(live))
+		t.Errorf("%d contracts, %d tokens with live ones: too few to prove anything", len(m.contracts), len(live))
 	}
 	for _, token := range m.tokens {
 		farmer := f.farmer(t, token, now)

@@ -70,11 +70,13 @@ type dialect struct {
 	name string
 
 	// forUpdate locks the rows that a SELECT finds; skipLocked locks only those
-	// that are free. SQLite needs neither: it has one writer at a time, which locks the database from its start.
+	// that are free. SQLite needs neither: it has one writer at a time, which
+	// locks the whole database.
 	forUpdate, skipLocked string
 
-	// byID and bySize follow a table's name and choose the index. Without them the database may
-	// scan the table, lock in another order, or lock rows that it sorts out later.
+	// byID and bySize follow a table's name and choose the index. Without them the
+	// database may scan the table, lock in another order, or lock rows that it does
+	// not return.
 	byID, bySize string
 
 	// updateRows limits the rows of one UPDATE; byInterval allows INTERVAL in

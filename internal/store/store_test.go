@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// start is when tests begin. Nothing here reads the clock.
+// start is the time at which tests begin. The store does not read a clock.
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
 const interval = time.Minute
@@ -32,7 +32,7 @@ func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
 	})
 }
 
-// fixture is a store with a heartbeat key, and short ways to fill it.
+// fixture is a store with a heartbeat key, and helpers to fill it.
 type fixture struct {
 	*Store
 	key  int64
@@ -54,7 +54,8 @@ func newFixture(t testing.TB, driver string) *fixture {
 	return f
 }
 
-// openStore opens one more store on the same database, as another process does.
+// openStore opens a store. A second store on the same database acts as another
+// process.
 func openStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	s, err := Open(cfg, slog.Default())
@@ -86,7 +87,7 @@ func (f *fixture) token(t testing.TB, address string) Token {
 	return token
 }
 
-// stock puts chunks of these sizes into the inventory.
+// stock adds chunks of these sizes to the inventory.
 func (f *fixture) stock(t testing.TB, sizes ...int64) {
 	t.Helper()
 	for _, size := range sizes {
@@ -107,7 +108,7 @@ func (f *fixture) chunk(size int64) NewChunk {
 	}
 }
 
-// held is a contract that was handed out, and its id.
+// held is a contract of a token, with its id.
 type held struct {
 	HandedOut
 	ContractID int64
@@ -164,13 +165,13 @@ func (f *fixture) commit(t testing.TB, verdicts ...Verdict) []node.Outcome {
 	return outcomes
 }
 
-// issue is the next challenge, as Advance is given it.
+// issue issues the next challenge of a contract.
 func issue(c *node.Contract) error {
 	c.Issue(fmt.Appendf(nil, "challenge %d", c.Sequence+1), fmt.Appendf(nil, "state %d", c.Sequence+1))
 	return nil
 }
 
-// farmer is the token as the status API has it.
+// farmer returns the token's farmer, as the status API gets it.
 func (f *fixture) farmer(t testing.TB, token Token, now time.Time) node.Farmer {
 	t.Helper()
 	farmer, err := f.Farmer(t.Context(), token.FarmerID, now)
@@ -184,7 +185,7 @@ func (f *fixture) count(t testing.TB, table, where string, args ...any) (n int64
 	return n
 }
 
-// checkInvariant fails where the counts on a token are not those of its rows.
+// checkInvariant fails the test if the counts of a token differ from its rows.
 func (f *fixture) checkInvariant(t testing.TB) {
 	t.Helper()
 	var wrong []struct{ FarmerID, Counts string }
@@ -193,7 +194,7 @@ func (f *fixture) checkInvariant(t testing.TB) {
 		" t.size <> (SELECT COALESCE(SUM(c.size), 0) FROM contracts c WHERE c.token_id = t.id AND c.live = 1)").
 		Scan(&wrong).Error)
 	if len(wrong) > 0 {
-		t.Errorf("counts differ from the rows on %d tokens: %v", len(wrong), wrong)
+		t.Errorf("the counts of %d tokens differ from their rows: %v", len(wrong), wrong)
 	}
 }
 
@@ -216,7 +217,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A node starts before its database does.
+// A node can start before its database.
 func TestOpenWithoutServer(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, Config{Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/node"})

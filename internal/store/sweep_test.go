@@ -32,12 +32,12 @@ func TestExpire(t *testing.T) {
 			t.Errorf("farmer %+v", farmer)
 		}
 		if n := f.count(t, "tokens", "expired = 2"); n != 1 {
-			t.Error("expired contracts not counted")
+			t.Error("expired contracts are not counted")
 		}
 	})
 }
 
-func TestExpireAtOnce(t *testing.T) {
+func TestConcurrentExpiry(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		var tokens []Token
 		for range 5 {
@@ -96,7 +96,7 @@ func TestClean(t *testing.T) {
 		}
 		clean(due, Cleaned{Expired: 1, Tags: 2, Files: 1, Reservations: 1, IPs: 1})
 		clean(due, Cleaned{})
-		// Until it is deleted, the farmer hears that it expired.
+		// Until the contract is deleted, its farmer learns that it expired.
 		c, err := f.Contract(ctx, token.ID, out[1].FileHash)
 		if err != nil || !c.Expired(due) {
 			t.Errorf("expired contract: %+v, %v", c, err)
@@ -104,16 +104,16 @@ func TestClean(t *testing.T) {
 		clean(due.Add(time.Hour), Cleaned{Expired: 1, Contracts: 1})
 		clean(due.Add(time.Hour+interval), Cleaned{Contracts: 1})
 		if n := f.count(t, "files", "1 = 1"); n != 1 {
-			t.Errorf("%d files left, want the chunk's", n)
+			t.Errorf("%d files left, want the file of the chunk", n)
 		}
 		if n := f.count(t, "tags", "1 = 1"); n != 1 {
-			t.Errorf("%d tags left, want the chunk's", n)
+			t.Errorf("%d tags left, want the tag of the chunk", n)
 		}
 	})
 }
 
-// Deleted contracts must not take a file with them that is still used.
-func TestDeleteFilesInUse(t *testing.T) {
+// deleteFiles must not delete a file that is in use.
+func TestDeleteFilesKeepsFilesInUse(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.stock(t, 1)
 		f.contracts(t, f.token(t, "address"), start, 8)
@@ -121,7 +121,7 @@ func TestDeleteFilesInUse(t *testing.T) {
 		must(t, f.read.Raw("SELECT id FROM files").Scan(&ids).Error)
 		must(t, f.transaction(t.Context(), func(t *tx) error { return deleteFiles(t, ids) }))
 		if n := f.count(t, "files", "1 = 1"); n != 2 {
-			t.Errorf("%d files left of 2 in use", n)
+			t.Errorf("%d files left, want the 2 in use", n)
 		}
 	})
 }

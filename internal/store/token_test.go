@@ -78,7 +78,7 @@ func TestTokensPerIP(t *testing.T) {
 		}
 		wg.Wait()
 		if made.Load() != limit || refused.Load() != tries-limit {
-			t.Errorf("%d made, %d refused; want %d and %d", made.Load(), refused.Load(), limit, tries-limit)
+			t.Errorf("%d created, %d refused; want %d and %d", made.Load(), refused.Load(), limit, tries-limit)
 		}
 	})
 }
@@ -111,7 +111,7 @@ func TestWhitelist(t *testing.T) {
 		stranger, stays := f.token(t, "stranger"), f.token(t, "stays")
 		f.contracts(t, stranger, start, 10)
 		f.contracts(t, stays, start, 10)
-		wantErr(t, create("stays"), ErrNotWhitelisted) // known is not whitelisted
+		wantErr(t, create("stays"), ErrNotWhitelisted) // the address is known but not whitelisted
 
 		load(WhitelistChange{Added: 2, Removed: 1, Tokens: 1}, "stays", "new", "new")
 		must(t, create("stays"))
@@ -120,7 +120,7 @@ func TestWhitelist(t *testing.T) {
 		_, err := f.Token(ctx, stranger.Hash)
 		wantErr(t, err, ErrNotFound)
 		if n := f.farmer(t, stays, start).Contracts; n != 1 {
-			t.Errorf("%d contracts of an address that stayed", n)
+			t.Errorf("%d contracts of an address that is still whitelisted", n)
 		}
 
 		must(t, f.AllowAddress(ctx, Allowed{Address: "one more"}))
@@ -131,7 +131,7 @@ func TestWhitelist(t *testing.T) {
 	})
 }
 
-func TestLoadWhitelistFailsWhole(t *testing.T) {
+func TestFailedLoadWhitelistChangesNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		broken := errors.New("line 7 is broken")
@@ -148,9 +148,9 @@ func TestLoadWhitelistFailsWhole(t *testing.T) {
 	})
 }
 
-// Loading must neither miss a token made meanwhile nor come in the way of
-// those at work.
-func TestLoadWhitelistAtWork(t *testing.T) {
+// LoadWhitelist must also delete tokens that are created while it runs, and it
+// must not make CreateToken fail.
+func TestLoadWhitelistWhileTokensAreCreated(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		many := make([]string, 450)
 		for i := range many {
@@ -175,7 +175,7 @@ func TestLoadWhitelistAtWork(t *testing.T) {
 		must(t, err)
 		wg.Wait()
 		if n := f.count(t, "tokens t JOIN addresses a ON a.id = t.address_id", "a.whitelisted = 0"); n != 0 {
-			t.Errorf("%d tokens of addresses off the whitelist", n)
+			t.Errorf("%d tokens of addresses that are not whitelisted", n)
 		}
 		if n := f.count(t, "addresses", "1 = 1"); n != 200 {
 			t.Errorf("%d addresses, want 200", n)

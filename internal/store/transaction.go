@@ -140,7 +140,7 @@ func (t *tx) number(text string, args ...any) (n int64, err error) {
 
 // numbers returns the numbers that a statement selects, one a row.
 func (t *tx) numbers(text string, args ...any) ([]int64, error) {
-	return appendRows(nil, t, func(n *int64) []any { return []any{n} }, text, args...)
+	return appendRows(nil, t, addressOf[int64], text, args...)
 }
 
 // takeKept joins what is kept and a last statement into one text.
@@ -170,26 +170,22 @@ const attempts = 6
 // before the commit. Once the commit is sent its outcome is unknown, so
 // transaction does not send it again.
 func (s *Store) transaction(ctx context.Context, fn func(*tx) error) error {
-	return s.repeat(ctx, s.begin, fn)
+	return s.repeat(ctx, false, fn)
 }
 
 // pipelined is transaction with fewer round trips, if the database accepts
 // several statements at once. It returns the result of fn.
 func pipelined[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
-	begin := s.begin
-	if s.dialect.pipelines {
-		begin = s.beginPipelined
-	}
-	return resultOf(ctx, s, begin, fn)
+	return resultOf(ctx, s, s.dialect.pipelines, fn)
 }
 
 // transact is transaction for a function with a result.
 func transact[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
-	return resultOf(ctx, s, s.begin, fn)
+	return resultOf(ctx, s, false, fn)
 }
 
-func resultOf[T any](ctx context.Context, s *Store, begin beginner, fn func(*tx) (T, error)) (result T, err error) {
-	err = s.repeat(ctx, begin, func(t *tx) (err error) {
+func resultOf[T any](ctx context.Context, s *Store, pipelined bool, fn func(*tx) (T, error)) (result T, err error) {
+	err = s.repeat(ctx, pipelined, func(t *tx) (err error) {
 		result, err = fn(t)
 		return err
 	})
@@ -199,9 +195,6 @@ func resultOf[T any](ctx context.Context, s *Store, begin beginner, fn func(*tx)
 	}
 	return result, nil
 }
-
-// beginner begins a transaction.
-type beginner func(context.Context) (*tx, error)
 
 func (s *Store) begin(ctx context.Context) (*tx, error) {
 	t, err := s.write.pool.BeginTx(ctx, nil)
@@ -250,14 +243,14 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	return fn(&tx{ctx: ctx, log: s.log, on: t})
 }
 
-func (s *Store) repeat(ctx context.Context, begin beginner, fn func(*tx) error) error {
+func (s *Store) repeat(ctx context.Context, pipelined bool, fn func(*tx) error) error {
 	for attempt := 1; ; attempt++ {
-		sent, err := s.try(ctx, begin, fn)
+		sent, err := s.try(ctx, pipelined, fn)
 		switch {
 		case err == nil:
 			return nil
 		case sent && !isTransient(err):
-			return unavailable{err}
+			return unavailable(err)
 		case attempt == attempts, !isTransient(err) && !isConnectionLost(err):
 			return err
 		}
@@ -268,7 +261,11 @@ func (s *Store) repeat(ctx context.Context, begin beginner, fn func(*tx) error) 
 }
 
 // try runs fn once. sent reports whether the commit was sent.
-func (s *Store) try(ctx context.Context, begin beginner, fn func(*tx) error) (sent bool, err error) {
+func (s *Store) try(ctx context.Context, pipelined bool, fn func(*tx) error) (sent bool, err error) {
+	begin := s.begin
+	if pipelined {
+		begin = s.beginPipelined
+	}
 	t, err := begin(ctx)
 	if err != nil {
 		return false, err

@@ -33,12 +33,12 @@ func TestTakeTurn(t *testing.T) {
 			now  time.Time
 			want int64
 		}{
-			{"the first", "sweep", start, 1},
+			{"first", "sweep", start, 1},
 			{"soon after", "sweep", start.Add(59 * time.Second), 0},
-			{"another thing", "clean", start.Add(59 * time.Second), 1},
-			{"in time", "sweep", start.Add(time.Minute), 1},
-			{"by a clock that is a little behind", "sweep", start.Add(30 * time.Second), 0},
-			{"by a clock that was set back", "sweep", start.Add(-time.Hour), 1},
+			{"other work", "clean", start.Add(59 * time.Second), 1},
+			{"after the interval", "sweep", start.Add(time.Minute), 1},
+			{"clock a little behind", "sweep", start.Add(30 * time.Second), 0},
+			{"clock set back", "sweep", start.Add(-time.Hour), 1},
 		} {
 			if n := take(c.what, c.now); n != c.want {
 				t.Errorf("%s: taken %d times, want %d", c.name, n, c.want)

@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// readCopy is the token's contract as it is now.
+// readCopy returns the token's contract as it is now.
 func (f *fixture) readCopy(t testing.TB, token Token, h held) *node.Contract {
 	t.Helper()
 	c, err := f.Contract(t.Context(), token.ID, h.FileHash)
@@ -25,8 +25,8 @@ func onCopy(c *node.Contract, valid bool, received time.Time) Verdict {
 	return v
 }
 
-// crowd is two farmers and their contracts, with copies, about which something
-// may then become otherwise.
+// crowd is two farmers with contracts, and copies of the contracts. A test may
+// change the contracts after the copies were made.
 type crowd struct {
 	*fixture
 	mine, other Token
@@ -45,26 +45,25 @@ func newCrowd(t *testing.T, f *fixture) *crowd {
 	return c
 }
 
-// What becomes of verdicts on copies that are as the rows are, or are not any
-// more. Either way it is what the rows say; and where a copy is behind, nothing
-// is left of the attempt that took it for true.
+// The outcomes are those of the rows, even if the copies are stale. If a copy is
+// stale, the optimistic attempt leaves no change.
 func TestCommitOnCopies(t *testing.T) {
 	now := start.Add(interval / 2)
 	var (
-		ok, again, otherwise = node.OK, node.OKAgain, node.AlreadyAnswered
-		wrong, wrongAgain    = node.Invalid, node.InvalidAgain
+		ok, again, answered = node.OK, node.OKAgain, node.AlreadyAnswered
+		wrong, wrongAgain   = node.Invalid, node.InvalidAgain
 	)
 	tests := []struct {
 		name       string
-		before     func(*testing.T, *crowd) // happens after the copies were made
+		before     func(*testing.T, *crowd) // runs after the copies were made
 		verdicts   func(*crowd) []Verdict
-		optimistic bool // whether the copies do
+		optimistic bool // whether the optimistic attempt succeeds
 		want       []node.Outcome
 	}{
-		{name: "as the rows are", optimistic: true, want: []node.Outcome{ok, ok, wrong}, verdicts: func(c *crowd) []Verdict {
+		{name: "equal to the rows", optimistic: true, want: []node.Outcome{ok, ok, wrong}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[1], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[2], false, now)}
 		}},
-		{name: "twice in a batch", optimistic: true, want: []node.Outcome{ok, again, otherwise}, verdicts: func(c *crowd) []Verdict {
+		{name: "twice in a batch", optimistic: true, want: []node.Outcome{ok, again, answered}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[0], true, now), onCopy(c.copies[0], false, now)}
 		}},
 		{name: "twice wrong, then right", optimistic: true, want: []node.Outcome{wrong, wrongAgain, ok}, verdicts: func(c *crowd) []Verdict {
@@ -73,10 +72,10 @@ func TestCommitOnCopies(t *testing.T) {
 		{name: "answered since", want: []node.Outcome{ok, again}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
 			c.commit(t, onCopy(c.copies[1], true, now))
 		}},
-		{name: "wrongly answered since", want: []node.Outcome{ok, ok}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+		{name: "wrong proof since", want: []node.Outcome{ok, ok}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
 			c.commit(t, onCopy(c.copies[1], false, now))
 		}},
-		{name: "challenged anew since", want: []node.Outcome{ok, node.Undecided}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
+		{name: "next challenge since", want: []node.Outcome{ok, node.Undecided}, verdicts: both(now), before: func(t *testing.T, c *crowd) {
 			c.commit(t, onCopy(c.copies[1], true, now))
 			_, err := c.Advance(t.Context(), c.mine.ID, []int64{c.copies[1].ID}, start.Add(interval), issue)
 			must(t, err)
@@ -85,7 +84,7 @@ func TestCommitOnCopies(t *testing.T) {
 			_, err := c.Expire(t.Context(), start.Add(interval), 10)
 			must(t, err)
 		}},
-		{name: "of copies of two times", want: []node.Outcome{ok, otherwise}, before: func(t *testing.T, c *crowd) {
+		{name: "two versions of a copy", want: []node.Outcome{ok, answered}, before: func(t *testing.T, c *crowd) {
 			c.commit(t, onCopy(c.copies[0], false, now))
 		}, verdicts: func(c *crowd) []Verdict {
 			later := *c.copies[0]
@@ -96,7 +95,7 @@ func TestCommitOnCopies(t *testing.T) {
 		{name: "too late by the copy", want: []node.Outcome{ok, node.ContractExpired}, verdicts: func(c *crowd) []Verdict {
 			return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[1], true, start.Add(interval))}
 		}},
-		{name: "of another token", want: []node.Outcome{ok, node.ContractNotFound}, verdicts: func(c *crowd) []Verdict {
+		{name: "another token", want: []node.Outcome{ok, node.ContractNotFound}, verdicts: func(c *crowd) []Verdict {
 			foreign := *c.copies[1]
 			foreign.TokenID = c.other.ID
 			return []Verdict{onCopy(c.copies[0], true, now), onCopy(&foreign, true, now)}
@@ -125,10 +124,10 @@ func TestCommitOnCopies(t *testing.T) {
 				if !tt.optimistic {
 					_, err := c.Store.commit(t.Context(), verdicts, 3, c.loadCopies)
 					if !errors.Is(err, errStaleCopy) {
-						t.Errorf("committed on the copies alone: %v", err)
+						t.Errorf("the optimistic attempt: %v, want errStaleCopy", err)
 					}
 					if now := c.state(t); !reflect.DeepEqual(now, was) {
-						t.Errorf("an attempt left\n %+v of\n %+v", now, was)
+						t.Errorf("after the failed attempt:\n %+v, before:\n %+v", now, was)
 					}
 				}
 				got := c.commit(t, verdicts...)
@@ -145,8 +144,8 @@ func TestCommitOnCopies(t *testing.T) {
 	})
 }
 
-// Judged on copies that are up to date, nothing is read of the contracts.
-func TestCommitOnCopiesAlone(t *testing.T) {
+// A commit on current copies needs no locked contracts.
+func TestOptimisticCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c := newCrowd(t, f)
 		_, err := c.Store.commit(t.Context(), both(start)(c), 3, c.loadCopies)
@@ -157,7 +156,7 @@ func TestCommitOnCopiesAlone(t *testing.T) {
 	})
 }
 
-// both are valid answers to my contracts.
+// both returns valid verdicts on the contracts of mine.
 func both(now time.Time) func(*crowd) []Verdict {
 	return func(c *crowd) []Verdict {
 		return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[1], true, now)}
@@ -174,7 +173,7 @@ func copiesOf(verdicts []Verdict) []node.Contract {
 	return copies
 }
 
-// crowdState is what the records say of a crowd.
+// crowdState is the records of a crowd.
 type crowdState struct {
 	Contracts  map[int64]node.Contract
 	Live       int64
@@ -203,8 +202,8 @@ func (c *crowd) state(t *testing.T) crowdState {
 	return s
 }
 
-// compare holds what was stored against the rules, applied one by one to what
-// was there before.
+// compare applies the rules to the earlier state, one verdict at a time, and
+// compares the result with the records.
 func (c *crowd) compare(t *testing.T, was crowdState, verdicts []Verdict, got []node.Outcome) {
 	t.Helper()
 	for i, v := range verdicts {
@@ -213,7 +212,7 @@ func (c *crowd) compare(t *testing.T, was crowdState, verdicts []Verdict, got []
 			continue
 		}
 		if want := contract.Judge(v.Sequence, v.Proof, v.Valid, v.Received, 3); got[i] != want {
-			t.Errorf("verdict %d: %v, by the rules %v", i, got[i], want)
+			t.Errorf("verdict %d: %v, want %v", i, got[i], want)
 		}
 		was.Contracts[v.ContractID] = contract
 		if got[i] == node.OK {
@@ -222,6 +221,6 @@ func (c *crowd) compare(t *testing.T, was crowdState, verdicts []Verdict, got []
 	}
 	is := c.state(t)
 	if !reflect.DeepEqual(is.Contracts, was.Contracts) || !reflect.DeepEqual(is.Heartbeats, was.Heartbeats) {
-		t.Errorf("stored\n %+v, by the rules\n %+v", is, was)
+		t.Errorf("stored\n %+v, want\n %+v", is, was)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// A commit that the server did, and whose answer was lost on the way: the
-// caller hears ErrUnavailable, and the same again counts nothing.
+// The server commits, but its response is lost. The caller gets ErrUnavailable,
+// and a repeated commit does not count again.
 func TestCommitOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
@@ -31,15 +31,15 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	wantErr(t, err, ErrUnavailable)
 	testenv.WaitFor(t, "two contracts at version 1", func() bool { return f.count(t, "contracts", "version = 1") == 2 })
 	if got := f.commit(t, verdicts...); got[0] != node.OKAgain || got[1] != node.InvalidAgain {
-		t.Errorf("outcomes %v of what was committed", got)
+		t.Errorf("outcomes %v of the repeated commit", got)
 	}
 	if n := f.farmer(t, token, start).Heartbeats; n != 1 {
 		t.Errorf("%d heartbeats, want 1", n)
 	}
 }
 
-// loseCommits is a proxy that passes on everything but the server's answer to
-// a COMMIT: there it breaks the connection.
+// loseCommits starts a proxy that breaks the connection instead of passing on
+// the server's response to a COMMIT.
 func loseCommits(t *testing.T, network, server string) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,7 +82,7 @@ func loseCommit(client net.Conn, network, server string) {
 			return
 		}
 		if commit {
-			_, _ = io.Copy(io.Discard, io.LimitReader(upstream, 1)) // until the server has answered
+			_, _ = io.Copy(io.Discard, io.LimitReader(upstream, 1)) // until the server has responded
 			return
 		}
 	}
