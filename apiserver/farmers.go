@@ -62,7 +62,7 @@ func (s *Server) farmer(r *http.Request) (farmer, error) {
 	if err := s.limit(ctx, "token:"+hash.FarmerID(), s.cfg.RateLimits.PerToken); err != nil {
 		return farmer{}, err
 	}
-	if ip := requestOf(ctx).ip; record.IP != ip.String() {
+	if ip := exchangeOf(r).ip; record.IP != ip.String() {
 		if err := s.Store.MoveToken(ctx, record.ID, ip.String(), s.Geo.Lookup(ip)); err != nil {
 			return farmer{}, err
 		}

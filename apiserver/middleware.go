@@ -18,21 +18,39 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// request is what the middleware knows about a request.
-type request struct {
+// exchange is a request and its response, as the middleware sees them.
+type exchange struct {
+	http.ResponseWriter
 	server *Server
 	id     string
-	ip     netip.Addr
-	route  string // its template; the router sets it
+	ip     netip.Addr // of the farmer
+	route  string     // its template; the router sets it
+	status int        // 0 before the response
+	bytes  int64      // of the response
 }
 
-type requestKey struct{}
+type exchangeKey struct{}
 
-func requestOf(ctx context.Context) *request {
-	return ctx.Value(requestKey{}).(*request)
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange)
 }
 
-func (r *request) log() *slog.Logger { return r.server.Log.With("request", r.id) }
+func (e *exchange) log() *slog.Logger { return e.server.Log.With("request", e.id) }
+
+func (e *exchange) WriteHeader(status int) {
+	e.status = cmp.Or(e.status, status)
+	e.ResponseWriter.WriteHeader(status)
+}
+
+func (e *exchange) Write(p []byte) (int, error) {
+	e.status = cmp.Or(e.status, http.StatusOK)
+	n, err := e.ResponseWriter.Write(p)
+	e.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 // handlerFunc is a handler that returns its error. Only handle responds to errors.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
@@ -48,7 +66,7 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 			case v == http.ErrAbortHandler:
 				panic(v)
 			default:
-				requestOf(r.Context()).log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
+				exchangeOf(r).log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
 				writeError(w, errInternal)
 			}
 		}()
@@ -58,89 +76,64 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 	})
 }
 
-// fail logs and writes the response to an error.
+// fail logs an error and responds to it.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
-	e, req := classify(err), requestOf(r.Context())
+	response, exchange := classify(err), exchangeOf(r)
 	switch {
-	case e.status == http.StatusInternalServerError:
-		req.log().Error("request failed", "error", err)
-	case e.status >= 500 && r.Context().Err() == nil:
-		req.log().Warn("request not decided", "error", err)
+	case response.status == http.StatusInternalServerError:
+		exchange.log().Error("request failed", "error", err)
+	case response.status >= 500 && r.Context().Err() == nil:
+		exchange.log().Warn("request not decided", "error", err)
 	}
-	if started, ok := w.(*recorder); ok && started.status != 0 {
+	if exchange.status != 0 {
 		// The response has begun. Cut the connection, so that the farmer does not
 		// take half a response for a whole one.
 		panic(http.ErrAbortHandler)
 	}
-	writeError(w, e)
+	writeError(w, response)
 }
-
-// recorder records the status and the length of a response.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (w *recorder) WriteHeader(status int) {
-	w.status = cmp.Or(w.status, status)
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	w.status = cmp.Or(w.status, http.StatusOK)
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // observe is the outermost layer. It names the request, finds the farmer's IP
 // address, limits the requests in flight, and records the result. The log has
 // the route in place of the path, because a path can contain a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := &request{server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
-		rec := &recorder{ResponseWriter: w}
-		rec.Header().Set("X-Request-Id", req.id)
+		e := &exchange{ResponseWriter: w, server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
+		e.Header().Set("X-Request-Id", e.id)
 		if s.draining.Load() {
-			rec.Header().Set("Connection", "close") // the next request reaches another replica
+			e.Header().Set("Connection", "close") // the next request reaches another replica
 		}
 		start := time.Now()
-		defer func() { s.record(r, rec, time.Since(start)) }()
+		defer func() { s.record(e, r, time.Since(start)) }()
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
-			next.ServeHTTP(rec, r)
+			next.ServeHTTP(e, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
 		default:
 			s.metrics.refused.Inc()
-			writeError(rec, errBusy)
+			writeError(e, errBusy)
 		}
 	})
 }
 
 // record counts and logs a request that has ended.
-func (s *Server) record(r *http.Request, rec *recorder, took time.Duration) {
-	req := requestOf(r.Context())
-	route := cmp.Or(req.route, "unmatched")
-	status := cmp.Or(rec.status, 499) // 499 if the connection broke before the response
+func (s *Server) record(e *exchange, r *http.Request, took time.Duration) {
+	route := cmp.Or(e.route, "unmatched")
+	status := cmp.Or(e.status, 499) // 499 if the connection broke before the response
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
 	if s.Log.Enabled(r.Context(), slog.LevelDebug) {
-		req.log().Debug("request",
-			"method", r.Method, "route", route, "status", status, "bytes", rec.bytes, "seconds", took.Seconds())
+		e.log().Debug("request",
+			"method", r.Method, "route", route, "status", status, "bytes", e.bytes, "seconds", took.Seconds())
 	}
 }
 
-// rememberRoute copies the route's template into the request for record, which
+// rememberRoute copies the route's template into the exchange for record, which
 // runs outside the router.
 func rememberRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := mux.CurrentRoute(r); route != nil {
-			requestOf(r.Context()).route, _ = route.GetPathTemplate()
+			exchangeOf(r).route, _ = route.GetPathTemplate()
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -215,7 +208,7 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := s.limit(r.Context(), key+requestOf(r.Context()).ip.String(), s.cfg.RateLimits.PerIP)
+		err := s.limit(r.Context(), key+exchangeOf(r).ip.String(), s.cfg.RateLimits.PerIP)
 		switch {
 		case err == nil:
 			next.ServeHTTP(w, r)

@@ -60,7 +60,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if onlyHead(w, r) {
 		return nil
 	}
-	token, key, ip := node.NewToken(), s.Keys.Current(), requestOf(r.Context()).ip
+	token, key, ip := node.NewToken(), s.Keys.Current(), exchangeOf(r).ip
 	err := s.Store.CreateToken(r.Context(), store.NewToken{
 		Hash:     token.Hash(),
 		Address:  address,

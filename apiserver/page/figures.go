@@ -35,14 +35,6 @@ func (p *Page) readFigures(ctx context.Context) (figures, error) {
 	return f, nil
 }
 
-func (p *Page) readHistory(ctx context.Context, of period) (timeline, error) {
-	now := p.opt.Now()
-	spans, err := p.records.History(ctx, now.Add(-of.Length), now, of.step)
-	return timelineOf(spans, of.step), err
-}
-
-func (f figures) clusters(zoom int) []cluster { return f.atZoom[zoom]() }
-
 // rounded cuts a coordinate to the two decimals that a screen can show.
 func rounded(v float64) float64 { return math.Round(v*100) / 100 }
 

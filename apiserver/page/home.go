@@ -74,7 +74,7 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	timeline := p.histories[v.Period].get(r.Context(), now).value
 	body := homePage{
 		Totals:    found.value.Totals,
-		Map:       worldMap{mapWidth, mapHeight, found.value.clusters(0), [2]int{minZoom, maxZoom}},
+		Map:       worldMap{mapWidth, mapHeight, found.value.atZoom[0](), [2]int{minZoom, maxZoom}},
 		Countries: found.value.Countries,
 		Period:    *periodNamed(v.Period),
 		Plots:     timeline.plots(),

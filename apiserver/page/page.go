@@ -84,7 +84,9 @@ func New(records Records, opt Options) *Page {
 	p.histories = map[string]*cached[timeline]{}
 	for _, of := range periods {
 		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
-			return p.readHistory(ctx, of)
+			now := p.opt.Now()
+			spans, err := p.records.History(ctx, now.Add(-of.Length), now, of.step)
+			return timelineOf(spans, of.step), err
 		}}
 	}
 	p.mux.HandleFunc("GET /{$}", p.home)
@@ -246,7 +248,7 @@ func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows := [][]any{}
-	for _, c := range found.value.clusters(zoom) {
+	for _, c := range found.value.atZoom[zoom]() {
 		rows = append(rows, []any{rounded(c.X), rounded(c.Y), rounded(c.Radius()), c.Online > 0, c.Label(), c.Title()})
 	}
 	body, err := json.Marshal(rows)

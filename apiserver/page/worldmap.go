@@ -282,21 +282,15 @@ func step(b *strings.Builder, n int) {
 
 // line returns the points of arc i as longitude and latitude. The complement of
 // a number means the arc in reverse.
-func (t *topology) line(i int) [][2]float64 {
-	backwards := i < 0
-	if backwards {
-		i = ^i
-	}
-	arc := t.Arcs[i]
-	points := make([][2]float64, len(arc))
+func (t *topology) line(i int) (points [][2]float64) {
 	var x, y float64
-	for k, p := range arc {
+	scale, origin := t.Transform.Scale, t.Transform.Translate
+	for _, p := range t.Arcs[max(i, ^i)] {
 		x, y = x+p[0], y+p[1]
-		at := k
-		if backwards {
-			at = len(arc) - 1 - k
-		}
-		points[at] = [2]float64{x*t.Transform.Scale[0] + t.Transform.Translate[0], y*t.Transform.Scale[1] + t.Transform.Translate[1]}
+		points = append(points, [2]float64{x*scale[0] + origin[0], y*scale[1] + origin[1]})
+	}
+	if i < 0 {
+		slices.Reverse(points)
 	}
 	return points
 }

@@ -63,38 +63,39 @@ type Roster struct {
 	fullRead time.Time // when all farmers were read
 	places   map[node.Location]*node.Location
 
-	mu    sync.Mutex // guards the next two fields
-	last  reading
-	asked time.Time // the last call of View
+	mu     sync.Mutex // guards the next three fields
+	last   reading
+	begun  int       // the number of readings that have begun
+	wanted time.Time // the last call of View
 }
 
 // reading is the result of reading the database once.
 type reading struct {
-	began time.Time // by time.Now, also in tests
-	cost  time.Duration
-	view  *View // if err is not nil, the view before
-	err   error
+	number int // the first one is 1
+	cost   time.Duration
+	view   *View // if err is not nil, the view before
+	err    error
 }
 
-// New makes a roster. now is the clock of its views.
+// New makes a roster. now is its clock.
 func New(st *store.Store, opt Options, log *slog.Logger, now func() time.Time) *Roster {
 	return &Roster{
-		opt: opt, store: st, log: log, now: now, asked: now(),
+		opt: opt, store: st, log: log, now: now, wanted: now(),
 		reader: make(chan struct{}, 1), places: map[node.Location]*node.Location{},
 	}
 }
 
 // View returns a view that is as fresh as the Options ask for.
 func (r *Roster) View(ctx context.Context) (*View, error) {
-	now, arrived := r.now(), time.Now()
+	now := r.now()
 	r.mu.Lock()
-	r.asked = now
-	last := r.last
+	r.wanted = now
+	last, begun := r.last, r.begun
 	r.mu.Unlock()
-	if last.fresh(r.opt, now) {
+	if last.fresh(r.opt.Age, now) {
 		return last.view, nil
 	}
-	last, err := r.read(ctx, now, arrived)
+	last, err := r.read(ctx, now, begun)
 	if err != nil {
 		return nil, err
 	}
@@ -104,14 +105,15 @@ func (r *Roster) View(ctx context.Context) (*View, error) {
 	return last.view, nil
 }
 
-// fresh reports whether the view is still fresh enough at now.
-func (l *reading) fresh(opt Options, now time.Time) bool {
-	return opt.Age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(opt.Age, min(oldestView, costFactor*l.cost))
+// fresh reports whether the view is fresh enough at now.
+func (l *reading) fresh(age time.Duration, now time.Time) bool {
+	return age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(age, min(oldestView, costFactor*l.cost))
 }
 
-// read reads the database, unless another goroutine has done so since arrived.
-// It fails only if ctx ends; an error of the database is in the reading.
-func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, error) {
+// read reads the database, unless another goroutine has begun and ended a reading
+// since begun. It fails only if ctx ends; an error of the database is in the
+// reading.
+func (r *Roster) read(ctx context.Context, now time.Time, begun int) (reading, error) {
 	select {
 	case r.reader <- struct{}{}:
 		defer func() { <-r.reader }()
@@ -120,12 +122,15 @@ func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, err
 	}
 	r.mu.Lock()
 	last := r.last
-	r.mu.Unlock()
-	if last.began.After(arrived) || last.fresh(r.opt, now) {
+	if last.number > begun || last.fresh(r.opt.Age, now) {
+		r.mu.Unlock()
 		return last, nil
 	}
-	next := reading{began: time.Now(), cost: last.cost}
-	full := r.now().Sub(r.fullRead) >= fullReadEach
+	r.begun++
+	next := reading{number: r.begun, cost: last.cost}
+	r.mu.Unlock()
+	began := r.now()
+	full := began.Sub(r.fullRead) >= fullReadEach
 	next.view, next.err = r.readStore(ctx, last.view, full)
 	if ctx.Err() != nil {
 		return reading{}, ctx.Err() // the caller gave up; the database may be well
@@ -133,7 +138,7 @@ func (r *Roster) read(ctx context.Context, now, arrived time.Time) (reading, err
 	if next.err != nil {
 		next.view = last.view
 	} else if !full {
-		next.cost = time.Since(next.began)
+		next.cost = r.now().Sub(began)
 	}
 	r.mu.Lock()
 	r.last = next
@@ -189,13 +194,11 @@ func (r *Roster) Run(ctx context.Context) {
 	for {
 		now := r.now()
 		r.mu.Lock()
-		last, wanted := r.last, now.Sub(r.asked) < idleAfter
+		last, begun, idle := r.last, r.begun, now.Sub(r.wanted) >= idleAfter
 		r.mu.Unlock()
 		// Replace a view after half of its age, before a caller finds it too old.
-		half := r.opt
-		half.Age /= 2
-		if wanted && !last.fresh(half, now) {
-			if last, err := r.read(ctx, now.Add(time.Hour), time.Now()); err == nil && last.err != nil {
+		if !idle && !last.fresh(r.opt.Age/2, now) {
+			if last, err := r.read(ctx, now.Add(time.Hour), begun); err == nil && last.err != nil {
 				r.log.Debug("cannot read the farmers", "error", last.err)
 			}
 		}
