@@ -13,57 +13,56 @@ import (
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/ops"
 	"github.com/driveshare/downstream-node/workers"
 )
 
 // ServeAPI runs an API replica until ctx ends.
 func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Private.Pprof})
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	private, err := a.private(ctx, cfg.API.Private.Listen)
-	if err != nil {
-		return err
-	}
-	return Run(ctx, private, Service{"api", func(ctx context.Context) error {
-		if err := a.Join(ctx); err != nil {
-			return err
-		}
+	return serve(ctx, cfg, log, "api", cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
 		ln, err := apiserver.Listen(ctx, cfg.API)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		services, err := a.api(ctx, ln)
-		if err != nil {
-			return err
+		if err == nil {
+			a.Log.Info("answering farmers", "address", ln.Addr().String())
 		}
-		a.Log.Info("answering farmers", "address", ln.Addr().String())
-		a.Ops.Serve()
-		return Run(ctx, services...)
-	}})
+		return services, err
+	})
 }
 
 // ServeWorker runs a worker until ctx ends.
 func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.Worker.Private.Pprof})
+	return serve(ctx, cfg, log, "worker", cfg.Worker.Private, func(_ context.Context, a *App) ([]Service, error) {
+		name, duties := workerName(), cfg.Worker.Duties
+		a.Log.Info("working", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
+		return a.Workers(name), nil
+	})
+}
+
+// serve runs a process, and its private port, until ctx ends. It calls start when
+// the database can be used.
+func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, private ops.Config, start func(context.Context, *App) ([]Service, error)) error {
+	a, err := Open(ctx, cfg, log, Options{Profiles: private.Pprof})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	private, err := a.private(ctx, cfg.Worker.Private.Listen)
+	listener, err := a.private(ctx, private.Listen)
 	if err != nil {
 		return err
 	}
-	return Run(ctx, private, Service{"worker", func(ctx context.Context) error {
+	return Run(ctx, listener, Service{name, func(ctx context.Context) error {
 		if err := a.Join(ctx); err != nil {
 			return err
 		}
-		name, duties := workerName(), cfg.Worker.Duties
-		a.Log.Info("working", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
+		services, err := start(ctx, a)
+		if err != nil {
+			return err
+		}
 		a.Ops.Serve()
-		return Run(ctx, a.Workers(name)...)
+		return Run(ctx, services...)
 	}})
 }
 
@@ -93,11 +92,11 @@ func (a *App) private(ctx context.Context, address string) (Service, error) {
 	}}, nil
 }
 
-// api returns the services of an API replica on ln.
+// api returns the services of an API replica on ln. If it fails, it closes ln.
 func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
 	srv, err := a.NewAPI(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, ln.Close())
 	}
 	return []Service{
 		{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }},

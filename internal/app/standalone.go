@@ -78,7 +78,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	}
 	api, err := a.api(ctx, ln)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return err
 	}
 	services := append([]Service{private}, a.Workers(workerName())...)
 	services = append(services, api...)
