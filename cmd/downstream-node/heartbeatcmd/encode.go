@@ -25,19 +25,16 @@ type encodeFlags struct {
 
 func newEncodeCommand() *cobra.Command {
 	var f encodeFlags
-	cmd := &cobra.Command{
-		Use:   "encode --heartbeat FILE (--file FILE | --seed SEED --size BYTES) --tag OUT --state OUT",
-		Short: "Encode a file: its tag for the farmer, its state for the node",
-		Args:  noArguments,
-	}
-	privateFlag(cmd, &f.private)
+	cmd := newCommand("encode --heartbeat FILE (--file FILE | --seed SEED --size BYTES) --tag OUT --state OUT",
+		"Encode a file: its tag for the farmer, its state for the node", "", f.run,
+		privateFlag(&f.private),
+		fileFlag{&f.tag, "tag", "where to write the tag, which the farmer proves with", true},
+		fileFlag{&f.state, "state", "where to write the state, which the node challenges and verifies with", true},
+	)
 	f.content.register(cmd)
-	cmd.Flags().StringVar(&f.tag, "tag", "", "where to write the tag, which the farmer proves with")
-	cmd.Flags().StringVar(&f.state, "state", "", "where to write the state, which the node challenges and verifies with")
 	cmd.Flags().IntVar(&f.challenges, "challenges", 256, "Merkle only: how many challenges the tag answers")
 	cmd.Flags().StringVar(&f.rootSeed, "root-seed", "", "Merkle only: the 32 bytes, in base64, that the seeds start from (default random)")
 	cmd.Flags().Int64Var(&f.chunkSize, "chunk-size", 0, "Merkle only: the bytes that one challenge covers (default by the check fraction)")
-	cmd.RunE = runWith(f.run, "heartbeat", "tag", "state")
 	return cmd
 }
 

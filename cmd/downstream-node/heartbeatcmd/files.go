@@ -30,36 +30,23 @@ func readInput(cmd *cobra.Command, path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// oneStandardInput fails if more than one path is standard input.
-func oneStandardInput(paths ...string) error {
-	seen := false
-	for _, path := range paths {
-		if path == standardInput && seen {
-			return errors.New(`only one input can be "-", standard input; give files for the others`)
-		}
-		seen = seen || path == standardInput
-	}
-	return nil
-}
-
-// readWire reads an input file and parses it as an object of the protocol.
-func readWire(cmd *cobra.Command, path string, parse func(json.RawMessage) ([]byte, error)) ([]byte, error) {
-	raw, err := readInput(cmd, path)
+// parseInput reads an input file and parses it.
+func parseInput[B ~[]byte, T any](cmd *cobra.Command, path string, parse func(B) (T, error)) (parsed T, err error) {
+	b, err := readInput(cmd, path)
 	if err != nil {
-		return nil, err
+		return parsed, err
 	}
-	object, err := parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if parsed, err = parse(b); err != nil {
+		return parsed, fmt.Errorf("%s: %w", path, err)
 	}
-	return object, nil
+	return parsed, nil
 }
 
 // readState reads a state file: a JSON string, the base64 of the binary state.
 func readState(cmd *cobra.Command, path string) ([]byte, error) {
-	return readWire(cmd, path, func(raw json.RawMessage) (state []byte, err error) {
+	return parseInput(cmd, path, func(b []byte) (state []byte, err error) {
 		var text *string
-		if err = json.Unmarshal(raw, &text); err == nil && text == nil {
+		if err = json.Unmarshal(b, &text); err == nil && text == nil {
 			err = errors.New("null")
 		}
 		if err == nil {

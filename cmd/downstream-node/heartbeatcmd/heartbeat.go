@@ -43,17 +43,39 @@ Any one input file can be "-", which is standard input.`,
 	return cmd
 }
 
-// runWith makes a command's RunE: it checks the required flags, and gives errors
-// without an exit status that of bad input.
-func runWith(run func(cmd *cobra.Command) error, required ...string) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) error {
-		for _, name := range required {
-			if !cmd.Flags().Changed(name) {
-				return badInput(fmt.Errorf("--%s is missing; `%s --help` tells what it is", name, cmd.CommandPath()))
+// fileFlag is a required flag that names a file. An output cannot be standard
+// input.
+type fileFlag struct {
+	path        *string
+	name, usage string
+	output      bool
+}
+
+// newCommand makes a command that runs run if all flags in files are given. An
+// error without an exit status gets that of bad input.
+func newCommand(use, short, long string, run func(cmd *cobra.Command) error, files ...fileFlag) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArguments}
+	for _, f := range files {
+		cmd.Flags().StringVar(f.path, f.name, "", f.usage)
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		for _, f := range files {
+			if !cmd.Flags().Changed(f.name) {
+				return badInput(fmt.Errorf("--%s is missing; `%s --help` tells what it is", f.name, cmd.CommandPath()))
 			}
+		}
+		inputs := 0
+		for _, f := range files {
+			if !f.output && *f.path == standardInput {
+				inputs++
+			}
+		}
+		if inputs > 1 {
+			return badInput(errors.New(`only one input can be "-", standard input; give files for the others`))
 		}
 		return badInput(run(cmd))
 	}
+	return cmd
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
