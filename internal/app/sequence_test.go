@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diary is a list of services that write down when they end.
+// diary records in which order services end.
 type diary struct {
 	mu    sync.Mutex
 	ended []string
@@ -30,7 +30,7 @@ func TestRunEndsTheLastFirst(t *testing.T) {
 	cancel()
 	var d diary
 	if err := Run(ctx, d.service("receiver", nil), d.service("router", context.Canceled), d.service("sender", nil)); err != nil {
-		t.Fatalf("an ordinary end is no error: %v", err)
+		t.Fatalf("Run: %v", err)
 	}
 	if want := []string{"sender", "router", "receiver"}; !slices.Equal(d.ended, want) {
 		t.Errorf("ended in the order %v, want %v", d.ended, want)

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// status is what the tests read of a farmer.
+// status is the part of a farmer's status that the tests read.
 type status struct {
 	ID                          string
 	Heartbeats, Contracts, Size int64
@@ -35,8 +35,8 @@ func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
 	cfg := StandaloneDefaults(dir, demo)
 	cfg.API.Listen, cfg.API.Private.Listen = freeAddress(t), freeAddress(t)
-	// Long enough for a stop and a start on a busy machine: what is down for
-	// an interval loses its contracts, as it must.
+	// Longer than a restart takes on a busy machine. A node that is down for an
+	// interval loses its contracts.
 	cfg.Contracts.Interval = 12 * time.Second
 	cfg.Inventory.MaxChunkSize = 64 << 10
 	cfg.Inventory.TotalSize = 4 << 20
@@ -70,7 +70,7 @@ func (n standalone) farmers(t *testing.T) map[string]status {
 	return byID
 }
 
-// until asks for the farmers until they are as wanted.
+// until polls the farmers until wanted returns true.
 func (n standalone) until(t *testing.T, what string, wanted func(map[string]status) bool) map[string]status {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -84,7 +84,7 @@ func (n standalone) until(t *testing.T, what string, wanted func(map[string]stat
 	return nil
 }
 
-func TestStandaloneDemoFarmsAndLosesNothingOverARestart(t *testing.T) {
+func TestStandaloneDemoKeepsContractsOverARestart(t *testing.T) {
 	t.Parallel()
 	const demo = 2
 	dir := filepath.Join(t.TempDir(), "data")

@@ -29,34 +29,31 @@ func (o Outcome) Valid() bool { return o < outcomes }
 // Accepted reports whether the response to the farmer is "ok".
 func (o Outcome) Accepted() bool { return o == OK || o == OKAgain }
 
+// texts are the name in metrics and logs, and the text of the response.
+var texts = [outcomes]struct{ name, message string }{
+	Undecided:        {"undecided", "undecided"},
+	OK:               {"ok", "ok"},
+	OKAgain:          {"ok_again", "ok"},
+	Invalid:          {"invalid", "proof invalid"},
+	InvalidAgain:     {"invalid_again", "proof invalid"},
+	AlreadyAnswered:  {"already_answered", "Challenge already answered"},
+	ContractExpired:  {"expired", "contract expired"},
+	ContractNotFound: {"not_found", "contract not found"},
+	TooManyWrong:     {"too_many_wrong", "too many wrong answers"},
+}
+
 // Message returns the text of the response.
 func (o Outcome) Message() string {
-	switch o {
-	case OK, OKAgain:
-		return "ok"
-	case Invalid, InvalidAgain:
-		return "proof invalid"
-	case AlreadyAnswered:
-		return "Challenge already answered"
-	case ContractExpired:
-		return "contract expired"
-	case ContractNotFound:
-		return "contract not found"
-	case TooManyWrong:
-		return "too many wrong answers"
-	default:
-		return "undecided"
+	if !o.Valid() {
+		return texts[Undecided].message
 	}
+	return texts[o].message
 }
 
 // String returns the outcome's name in metrics and logs.
 func (o Outcome) String() string {
-	names := [...]string{
-		"undecided", "ok", "ok_again", "invalid", "invalid_again",
-		"already_answered", "expired", "not_found", "too_many_wrong",
-	}
 	if !o.Valid() {
 		return "unknown"
 	}
-	return names[o]
+	return texts[o].name
 }

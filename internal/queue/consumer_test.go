@@ -14,11 +14,12 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// atOnce makes another worker's entry free as soon as a clock has moved.
+// atOnce lets a consumer reclaim the entries of another after a millisecond.
 var atOnce = ConsumerOptions{MinIdle: time.Millisecond, MaxDeliveries: 3}
 
-// reclaim reclaims exactly n jobs, all that are pending. It waits until all
-// have lain long enough: a second reclaim would take the first one's again.
+// reclaim reclaims exactly n jobs, which must be all pending ones. It waits until
+// all are idle for long enough, because a second call would reclaim the jobs of
+// the first again.
 func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	t.Helper()
 	testenv.WaitFor(t, "all have lain long enough", func() bool {
@@ -36,7 +37,7 @@ func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	return taken
 }
 
-// holders says which consumer has each pending entry.
+// holders returns the consumer of each pending entry.
 func holders(t testing.TB, q *Queue) map[string]string {
 	t.Helper()
 	pending, err := q.db.Client.XPendingExt(t.Context(), &redis.XPendingExtArgs{
@@ -77,7 +78,7 @@ func TestReclaimFromADeadConsumer(t *testing.T) {
 	})
 }
 
-func TestReclaimLeavesWhatIsBeingWorkedOn(t *testing.T) {
+func TestReclaimLeavesJobsInFlight(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		patient := ConsumerOptions{MinIdle: time.Hour}
@@ -85,13 +86,13 @@ func TestReclaimLeavesWhatIsBeingWorkedOn(t *testing.T) {
 		read(t, q.NewConsumer("a", patient), 3)
 		taken, err := q.NewConsumer("b", patient).Reclaim(t.Context(), 3)
 		if len(taken) > 0 || err != nil {
-			t.Errorf("took %d: %v", len(taken), err)
+			t.Errorf("reclaimed %d: %v", len(taken), err)
 		}
 	})
 }
 
-// A worker that was paused while others went on may do whatever it was about
-// to do: it changes nothing.
+// A worker resumes after a pause in which another worker took its jobs over. What
+// it then does with these jobs has no effect.
 func TestPausedConsumerResumes(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
@@ -114,7 +115,7 @@ func TestPausedConsumerResumes(t *testing.T) {
 	})
 }
 
-func TestPoisonAmongAThousand(t *testing.T) {
+func TestMalformedJobAmongAThousand(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		replies := listen(t, q)
@@ -141,7 +142,7 @@ func TestPoisonAmongAThousand(t *testing.T) {
 		must(t, c.Done(t.Context(), judged...))
 
 		if got := receive(t, reply).Outcomes; len(got) != 2 || got[0] != node.Undecided || got[1] != node.Undecided {
-			t.Errorf("told %v", got)
+			t.Errorf("replies %v", got)
 		}
 		got := stats(t, q)
 		if got != (Stats{Processed: 1000, Dead: 3, DeadLetters: 3}) {
@@ -155,12 +156,12 @@ func TestPoisonAmongAThousand(t *testing.T) {
 			}
 		}
 		if body := letters[2].Values[jobField].(string); body != string(appendJob(nil, &panics)) {
-			t.Error("the dead letter does not show the job")
+			t.Error("the dead letter does not contain the job")
 		}
 	})
 }
 
-func TestDeliveredTooOften(t *testing.T) {
+func TestJobDeliveredTooOften(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		replies := listen(t, q)
@@ -184,7 +185,7 @@ func TestDeliveredTooOften(t *testing.T) {
 			return stats(t, q).Dead == 1
 		})
 		if got := receive(t, reply); got.Outcomes[0] != node.Undecided {
-			t.Errorf("told %v", got.Outcomes)
+			t.Errorf("reply %v", got.Outcomes)
 		}
 		if got := stats(t, q); got.Length != 0 || got.DeadLetters != 1 {
 			t.Errorf("%+v", got)
@@ -225,7 +226,7 @@ func TestDeadline(t *testing.T) {
 		})
 		for i, n := range []int{1, 2} {
 			if got := receive(t, told[i]).Outcomes; len(got) != n || got[0] != node.Undecided {
-				t.Errorf("told %v", got)
+				t.Errorf("replies %v", got)
 			}
 		}
 		if got := stats(t, q); got != (Stats{Late: 2}) {
@@ -248,11 +249,11 @@ func TestHandBack(t *testing.T) {
 		taken, err := other.Reclaim(t.Context(), 100)
 		must(t, err)
 		if len(taken) != 15 {
-			t.Fatalf("took %d, not 15", len(taken))
+			t.Fatalf("reclaimed %d jobs, want 15", len(taken))
 		}
 		for _, d := range taken {
 			if d.Deliveries != 1 {
-				t.Errorf("delivery %d, for the first one that counts", d.Deliveries)
+				t.Errorf("delivery %d, want 1: a job that was handed back does not count", d.Deliveries)
 			}
 		}
 		must(t, other.Done(t.Context(), taken...))
@@ -266,7 +267,7 @@ func TestHandBack(t *testing.T) {
 	})
 }
 
-func TestCloseForgetsNothing(t *testing.T) {
+func TestCloseKeepsPendingJobs(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		a, b := q.NewConsumer("a", atOnce), q.NewConsumer("b", atOnce)
@@ -278,9 +279,9 @@ func TestCloseForgetsNothing(t *testing.T) {
 	})
 }
 
-// A worker that is told to end takes nothing more, and gets what it had
-// already asked for.
-func TestReadAndTheEndOfItsContext(t *testing.T) {
+// If its context ends during a read, Read returns the jobs of this read. The next
+// Read returns none.
+func TestReadAfterItsContextEnds(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		c := q.NewConsumer("a", ConsumerOptions{Block: 20 * time.Second})
@@ -312,7 +313,7 @@ func TestReadAndTheEndOfItsContext(t *testing.T) {
 	})
 }
 
-// onCommand tells when a command of that name is about to be sent.
+// onCommand signals that a command with this name is about to be sent.
 type onCommand struct {
 	name string
 	sent chan struct{}
@@ -336,7 +337,7 @@ func (h onCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// sent gives a channel that has something once such a command is on its way.
+// sent returns a channel that receives when such a command is being sent.
 func sent(q *Queue, name string) <-chan struct{} {
 	h := onCommand{name: name, sent: make(chan struct{}, 1)}
 	q.db.Client.AddHook(h)

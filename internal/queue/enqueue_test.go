@@ -7,7 +7,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-// Calls that go to Redis together are each refused or added by itself, whole.
+// Calls that share a round trip are refused or added one by one, each with all of
+// its jobs.
 func TestEnqueueTogether(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		const calls, room = 300, 200
@@ -28,27 +29,27 @@ func TestEnqueueTogether(t *testing.T) {
 				answers <- answer{call, q.Enqueue(t.Context(), jobs...)}
 			}()
 		}
-		told := map[int64]int{} // jobs that were said to be added, by call
+		added := map[int64]int{} // jobs that were said to be added, by call
 		sum := 0
 		for range calls {
 			a := <-answers
 			switch {
 			case a.err == nil:
-				told[int64(a.call)] = size(a.call)
+				added[int64(a.call)] = size(a.call)
 				sum += size(a.call)
 			case !errors.Is(a.err, ErrFull):
 				t.Error(a.err)
 			}
 		}
 		if sum <= room-3 || sum > room {
-			t.Errorf("%d jobs were added where there is room for %d", sum, room)
+			t.Errorf("%d jobs were added, there is room for %d", sum, room)
 		}
 		for _, d := range read(t, q.NewConsumer("a", ConsumerOptions{}), sum) {
-			told[d.Job.TokenID]--
+			added[d.Job.TokenID]--
 		}
-		for call, missing := range told {
+		for call, missing := range added {
 			if missing != 0 {
-				t.Errorf("of call %d, %d jobs are missing", call, missing)
+				t.Errorf("call %d: %d jobs are missing", call, missing)
 			}
 		}
 	})

@@ -124,9 +124,7 @@ func (db *DB) Close() error {
 
 // Ping returns nil if Redis responds.
 func (db *DB) Ping(ctx context.Context) error {
-	ctx, cancel := db.Bound(ctx)
-	defer cancel()
-	return Wrap("ping", db.Client.Ping(ctx).Err())
+	return db.do(ctx, "ping", func(ctx context.Context) error { return db.Client.Ping(ctx).Err() })
 }
 
 // Key returns a key of this node.
@@ -158,10 +156,11 @@ func (db *DB) Transaction(ctx context.Context, fn func(tx redis.Pipeliner) error
 	return err
 }
 
-func (db *DB) unlink(ctx context.Context, keys []string) error {
+// do makes a call with its time limit, and wraps its error.
+func (db *DB) do(ctx context.Context, doing string, call func(context.Context) error) error {
 	ctx, cancel := db.Bound(ctx)
 	defer cancel()
-	return db.Client.Unlink(ctx, keys...).Err()
+	return Wrap(doing, call(ctx))
 }
 
 // ErrUnavailable means that Redis cannot be reached or cannot work now: it is

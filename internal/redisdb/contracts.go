@@ -41,9 +41,13 @@ const (
 func (s Contracts) Get(ctx context.Context, names []node.ContractName) ([]*node.Contract, error) {
 	contracts := make([]*node.Contract, 0, len(names))
 	for batch := range slices.Chunk(names, contractBatch) {
-		values, err := s.get(ctx, batch)
+		var values []any
+		err := s.db.do(ctx, "get contracts", func(ctx context.Context) (err error) {
+			values, err = s.db.Client.MGet(ctx, s.keys(batch)...).Result()
+			return err
+		})
 		if err != nil {
-			return nil, Wrap("get contracts", err)
+			return nil, err
 		}
 		for i, v := range values {
 			text, _ := v.(string)
@@ -55,12 +59,6 @@ func (s Contracts) Get(ctx context.Context, names []node.ContractName) ([]*node.
 		}
 	}
 	return contracts, nil
-}
-
-func (s Contracts) get(ctx context.Context, names []node.ContractName) ([]any, error) {
-	ctx, cancel := s.db.Bound(ctx)
-	defer cancel()
-	return s.db.Client.MGet(ctx, s.keys(names)...).Result()
 }
 
 // putContracts writes each value unless the current one has a higher version.
@@ -95,24 +93,24 @@ func (s Contracts) Put(ctx context.Context, contracts []node.Contract) error {
 			keys = append(keys, s.key(c.Name()))
 			args = append(args, appendContract(make([]byte, 0, contractSize(c)), c), ttl.Milliseconds())
 		}
-		if err := s.put(ctx, keys, args); err != nil {
-			return Wrap("put contracts", err)
+		err := s.db.do(ctx, "put contracts", func(ctx context.Context) error {
+			return putContracts.Run(ctx, s.db.Client, keys, args...).Err()
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s Contracts) put(ctx context.Context, keys []string, args []any) error {
-	ctx, cancel := s.db.Bound(ctx)
-	defer cancel()
-	return putContracts.Run(ctx, s.db.Client, keys, args...).Err()
-}
-
 // Forget deletes copies, so that the next read uses MySQL.
 func (s Contracts) Forget(ctx context.Context, names ...node.ContractName) error {
 	for batch := range slices.Chunk(names, contractBatch) {
-		if err := s.db.unlink(ctx, s.keys(batch)); err != nil {
-			return Wrap("forget contracts", err)
+		err := s.db.do(ctx, "forget contracts", func(ctx context.Context) error {
+			return s.db.Client.Unlink(ctx, s.keys(batch)...).Err()
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func (t Tokens) Forget(ctx context.Context, tokens ...node.TokenHash) error {
 	for i, token := range tokens {
 		keys[i] = t.key(token)
 	}
-	return Wrap("forget tokens", t.db.unlink(ctx, keys))
+	return t.db.do(ctx, "forget tokens", func(ctx context.Context) error { return t.db.Client.Unlink(ctx, keys...).Err() })
 }
 
 // Allow takes one request from the bucket called name. The bucket refills at

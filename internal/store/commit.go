@@ -125,11 +125,7 @@ func (s *Store) loadLocked(t *tx, verdicts []Verdict) (*batch, error) {
 	if b.tokens, err = s.lockTokens(t, tokensOf(verdicts)); err != nil {
 		return nil, err
 	}
-	ids := make([]int64, len(verdicts))
-	for i := range verdicts {
-		ids[i] = verdicts[i].ContractID
-	}
-	rows, err := s.lockContracts(t, ids)
+	rows, err := s.lockContracts(t, idsOf(verdicts, func(v Verdict) int64 { return v.ContractID }))
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +136,7 @@ func (s *Store) loadLocked(t *tx, verdicts []Verdict) (*batch, error) {
 }
 
 func tokensOf(verdicts []Verdict) []int64 {
-	ids := make([]int64, len(verdicts))
-	for i := range verdicts {
-		ids[i] = verdicts[i].TokenID
-	}
-	return ids
+	return idsOf(verdicts, func(v Verdict) int64 { return v.TokenID })
 }
 
 func (b *batch) judge(v *Verdict, maxWrong int) Judged {

@@ -23,6 +23,15 @@ type tagRow struct {
 
 func (tagRow) TableName() string { return "tags" }
 
+type addressRow struct {
+	ID          int64
+	Address     string
+	Whitelisted bool
+	Balance     int64
+}
+
+var addressTable = tableOf[addressRow]("addresses")
+
 type fileRow struct {
 	ID         int64
 	Hash       []byte

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -43,27 +42,23 @@ func (s *Store) replaceWhitelist(t *tx, wanted map[string]int64, now time.Time) 
 	if err := s.lockSetting(t, whitelistLock); err != nil {
 		return WhitelistChange{}, err
 	}
-	var removed []int64
-	listed := map[string]int64{}
-	err := t.query(func(rows *sql.Rows) error {
-		var id int64
-		var known Allowed
-		var whitelisted bool
-		err := rows.Scan(&id, &known.Address, &whitelisted, &known.Balance)
-		if _, ok := wanted[known.Address]; !ok {
-			removed = append(removed, id)
-		} else if whitelisted {
-			listed[known.Address] = known.Balance
-		}
-		return err
-	}, "SELECT id, address, whitelisted, balance FROM addresses ORDER BY id")
+	known, err := selectRows(t, addressTable.columns, "FROM addresses ORDER BY id")
 	if err != nil {
 		return WhitelistChange{}, err
 	}
-	var write []Allowed
+	var removed []int64
+	listed := map[string]int64{}
+	for _, row := range known {
+		if _, ok := wanted[row.Address]; !ok {
+			removed = append(removed, row.ID)
+		} else if row.Whitelisted {
+			listed[row.Address] = row.Balance
+		}
+	}
+	var write []addressRow
 	for address, balance := range wanted {
 		if old, ok := listed[address]; !ok || old != balance {
-			write = append(write, Allowed{address, balance})
+			write = append(write, addressRow{Address: address, Whitelisted: true, Balance: balance})
 		}
 	}
 	if err := s.writeAddresses(t, write); err != nil {
@@ -88,25 +83,14 @@ func (s *Store) AllowAddress(ctx context.Context, entry Allowed) (err error) {
 		if err := s.lockSetting(t, whitelistLock); err != nil {
 			return err
 		}
-		return s.writeAddresses(t, []Allowed{entry})
+		return s.writeAddresses(t, []addressRow{{Address: entry.Address, Whitelisted: true, Balance: entry.Balance}})
 	})
 }
 
-// writeAddresses puts addresses on the whitelist, with these balances.
-func (s *Store) writeAddresses(t *tx, entries []Allowed) error {
-	slices.SortFunc(entries, func(a, b Allowed) int { return cmp.Compare(a.Address, b.Address) })
-	for batch := range slices.Chunk(entries, batchRows) {
-		var args []any
-		for _, entry := range batch {
-			args = append(args, entry.Address, true, entry.Balance)
-		}
-		err := t.exec("INSERT INTO addresses (address, whitelisted, balance) VALUES (?, ?, ?)"+
-			strings.Repeat(", (?, ?, ?)", len(batch)-1)+s.dialect.orSet("address", "whitelisted", "balance"), args...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// writeAddresses inserts or updates addresses.
+func (s *Store) writeAddresses(t *tx, rows []addressRow) error {
+	slices.SortFunc(rows, func(a, b addressRow) int { return cmp.Compare(a.Address, b.Address) })
+	return insert(t, addressTable, rows, s.dialect.orSet("address", "whitelisted", "balance"))
 }
 
 // deleteAddresses deletes addresses, their tokens and contracts, and returns how
