@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,25 +16,18 @@ import (
 // group is the consumer group of all workers.
 const group = "workers"
 
-// ConsumerOptions configure how a worker reads jobs.
+// ConsumerOptions configure how a worker reads jobs. 0 means the default.
 type ConsumerOptions struct {
-	// MinIdle is how long another worker must have held an entry before
-	// Reclaim takes it: more than twice a job's hard limit.
+	// MinIdle is how long another worker must have held an entry before Reclaim
+	// takes it: more than twice a job's hard limit. The default is a minute.
 	MinIdle time.Duration
 	// MaxDeliveries is how often an entry is delivered before it becomes a dead
-	// letter.
+	// letter. The default is 5.
 	MaxDeliveries int64
 	// Block is how long Read waits for the first job, and so how long a worker
-	// may take to notice a shutdown.
+	// may take to notice a shutdown. The default is a second.
 	Block time.Duration
 }
-
-// The defaults of ConsumerOptions.
-const (
-	DefaultMinIdle       = time.Minute
-	DefaultMaxDeliveries = 5
-	DefaultBlock         = time.Second
-)
 
 // Consumer is one worker's membership in the group. It is safe for concurrent
 // use.
@@ -53,15 +47,9 @@ type Delivery struct {
 
 // NewConsumer adds a worker to the group. The name must be unique.
 func (q *Queue) NewConsumer(name string, o ConsumerOptions) *Consumer {
-	if o.MinIdle <= 0 {
-		o.MinIdle = DefaultMinIdle
-	}
-	if o.MaxDeliveries <= 0 {
-		o.MaxDeliveries = DefaultMaxDeliveries
-	}
-	if o.Block < time.Millisecond {
-		o.Block = DefaultBlock // Redis takes 0 as no limit
-	}
+	o.MinIdle = cmp.Or(o.MinIdle, time.Minute)
+	o.MaxDeliveries = cmp.Or(o.MaxDeliveries, 5)
+	o.Block = cmp.Or(o.Block, time.Second)
 	return &Consumer{q: q, name: name, o: o}
 }
 

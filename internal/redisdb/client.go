@@ -1,6 +1,7 @@
 package redisdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,15 +20,12 @@ type Options struct {
 	// Namespace is the name of the node, part of every key. It must not
 	// contain braces.
 	Namespace string
-	// Timeout is the time limit of one call. A blocking read adds the time for
-	// which it blocks.
+	// Timeout is the time limit of one call; 0 means 3 seconds. A blocking read
+	// adds the time for which it blocks.
 	Timeout time.Duration
-	// Now is the clock for deadlines and lifetimes.
+	// Now is the clock for deadlines and lifetimes; nil means time.Now.
 	Now func() time.Time
 }
-
-// DefaultTimeout is used if Options.Timeout is 0.
-const DefaultTimeout = 3 * time.Second
 
 // DB is a node's part of a Redis. It is safe for concurrent use.
 type DB struct {
@@ -46,9 +44,7 @@ func Open(o Options) (*DB, error) {
 	if o.Namespace == "" || strings.ContainsAny(o.Namespace, "{}") {
 		return nil, fmt.Errorf("redis: namespace %q is empty or contains braces", o.Namespace)
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = DefaultTimeout
-	}
+	o.Timeout = cmp.Or(o.Timeout, 3*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

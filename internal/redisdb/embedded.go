@@ -20,12 +20,8 @@ func Embedded(o Options) (*DB, error) {
 	if err := server.Start(); err != nil {
 		return nil, fmt.Errorf("redis: start the embedded server: %w", err)
 	}
-	db, err := Open(Options{
-		Config:    Config{Addrs: []string{server.Addr()}, Password: config.Secret(password)},
-		Namespace: o.Namespace,
-		Timeout:   o.Timeout,
-		Now:       o.Now,
-	})
+	o.Config = Config{Addrs: []string{server.Addr()}, Password: config.Secret(password)}
+	db, err := Open(o)
 	if err != nil {
 		server.Close()
 		return nil, err

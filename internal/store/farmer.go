@@ -112,7 +112,9 @@ func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (ne
 			return err
 		}
 		if !news.Whole {
-			if err := news.readGone(t, since.before(lateDeparture)); err != nil {
+			news.Gone, err = appendRows(nil, t, addressOf[string],
+				"SELECT farmer_id FROM departures WHERE changed >= ?", since.before(lateDeparture))
+			if err != nil {
 				return err
 			}
 		}
@@ -132,11 +134,6 @@ func (n *FarmerNews) readChanged(t *tx, since Mark) error {
 		})
 		return err
 	}, "SELECT "+farmerColumns.list("t.")+", a.address FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.changed >= ?", since)
-}
-
-func (n *FarmerNews) readGone(t *tx, since Mark) (err error) {
-	n.Gone, err = appendRows(nil, t, addressOf[string], "SELECT farmer_id FROM departures WHERE changed >= ?", since)
-	return err
 }
 
 // readOverdue reads contracts that expired since the last sweep. They are few,

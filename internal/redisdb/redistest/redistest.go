@@ -28,13 +28,11 @@ type Kind struct {
 	Start func(testing.TB) *Server
 }
 
-// Kinds are all kinds. Their tests may share a server.
-var Kinds = []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"cluster", Cluster}}
-
-// OnEach runs the test on every kind of server.
+// OnEach runs the test on every kind of server. Other tests may use the server at
+// the same time.
 func OnEach(t *testing.T, test func(*testing.T, *Server)) {
 	t.Helper()
-	onEach(t, Kinds, test)
+	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"cluster", Cluster}}, test)
 }
 
 // OnEachOwn is OnEach for tests that flush or stop the server.
