@@ -1,6 +1,7 @@
 package wirejson
 
 import (
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -81,17 +82,8 @@ func appendDecoded(dst, text []byte) []byte {
 
 // escapedByte returns what a letter means after a backslash.
 func escapedByte(letter byte) byte {
-	switch letter {
-	case 'b':
-		return '\b'
-	case 'f':
-		return '\f'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
+	if i := strings.IndexByte("bfnrt", letter); i >= 0 {
+		return "\b\f\n\r\t"[i]
 	}
 	return letter
 }
