@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,6 +47,8 @@ func newFixture(t testing.TB, driver string) *fixture {
 	cfg.Driver, cfg.Path = driver, filepath.Join(t.TempDir(), "node #1?.db")
 	if driver == MySQL {
 		cfg.DSN = config.Secret(testenv.NewDatabase(t))
+	} else {
+		must(t, os.WriteFile(cfg.Path, migratedSQLite(), 0o600))
 	}
 	f := &fixture{Store: openStore(t, cfg)}
 	must(t, f.Migrate(t.Context()))
@@ -53,6 +57,29 @@ func newFixture(t testing.TB, driver string) *fixture {
 	f.key = keys[0]
 	return f
 }
+
+// migratedSQLite returns the file of an empty database with all tables. Under the
+// race detector, SQLite takes long to make the tables.
+var migratedSQLite = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "store-test-*")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	cfg := Config{Driver: SQLite, Path: filepath.Join(dir, "node.db")}
+	s, err := Open(cfg, slog.Default())
+	if err == nil {
+		err = errors.Join(s.Migrate(context.Background()), s.Close())
+	}
+	if err != nil {
+		panic(err)
+	}
+	file, err := os.ReadFile(cfg.Path)
+	if err != nil {
+		panic(err)
+	}
+	return file
+})
 
 // openStore opens a store. A second store on the same database acts as another
 // process.
