@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -23,15 +24,13 @@ type Sweeper struct {
 
 // NewSweeper makes a sweeper. It keeps expired contracts for retention.
 func NewSweeper(deps Deps, cfg SweepConfig, retention time.Duration) *Sweeper {
-	s := &Sweeper{
+	return &Sweeper{
 		cfg: cfg, retention: retention, store: deps.Store, log: deps.Log, now: deps.clock(),
-		expired: prometheus.NewCounter(prometheus.CounterOpts{
+		expired: promauto.With(deps.Registry).NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
 		}),
 	}
-	deps.Registry.MustRegister(s.expired)
-	return s
 }
 
 // Run sweeps until ctx ends.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
@@ -42,21 +43,20 @@ type Stocker struct {
 // NewStocker makes a stocker that encodes as many chunks at once as it has
 // encoders. A Merkle tag gets this number of challenges.
 func NewStocker(deps Deps, inventory node.Inventory, encoders, challenges int) *Stocker {
-	s := &Stocker{
+	metrics := promauto.With(deps.Registry)
+	return &Stocker{
 		Interval: time.Second, Lease: time.Minute,
 		inventory: inventory, encoders: encoders, challenges: challenges,
 		store: deps.Store, keys: deps.Keys, log: deps.Log, now: deps.clock(),
-		stocked: prometheus.NewCounter(prometheus.CounterOpts{
+		stocked: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_total",
 			Help: "Chunks encoded and added to the inventory.",
 		}),
-		bytes: prometheus.NewCounter(prometheus.CounterOpts{
+		bytes: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_chunks_stocked_bytes_total",
 			Help: "Bytes of the chunks encoded and added to the inventory.",
 		}),
 	}
-	deps.Registry.MustRegister(s.stocked, s.bytes)
-	return s
 }
 
 // Run keeps the inventory full until ctx ends.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -190,21 +191,22 @@ type verifierMetrics struct {
 }
 
 func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
-	stages := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	metrics := promauto.With(reg)
+	stages := metrics.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "downstream_worker_stage_seconds",
 		Help:    "Time of each stage: wait (from the arrival of the proofs until a worker verifies them) and verify per job, commit and reply per batch of jobs.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 3, 12),
 	}, []string{"stage"})
-	m := &verifierMetrics{
-		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+	return &verifierMetrics{
+		verdicts: metrics.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_worker_verdicts_total",
 			Help: "Proofs judged, by outcome.",
 		}, []string{"outcome"}),
-		late: prometheus.NewCounter(prometheus.CounterOpts{
+		late: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_late_jobs_total",
 			Help: "Jobs acknowledged without a verdict because their deadline had passed.",
 		}),
-		deadLetters: prometheus.NewCounter(prometheus.CounterOpts{
+		deadLetters: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_dead_letters_total",
 			Help: "Jobs moved to the dead letters because the worker cannot judge them.",
 		}),
@@ -213,6 +215,4 @@ func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
 		commit: stages.WithLabelValues("commit"),
 		reply:  stages.WithLabelValues("reply"),
 	}
-	reg.MustRegister(m.verdicts, m.late, m.deadLetters, stages)
-	return m
 }
