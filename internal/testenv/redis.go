@@ -1,16 +1,15 @@
 package testenv
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Redis is a Redis server.
@@ -30,10 +29,15 @@ var (
 // NewRedis returns the URL of an empty Redis database for the test.
 func NewRedis(t testing.TB) (redisURL string) {
 	t.Helper()
-	if redisURL := os.Getenv("TEST_REDIS_URL"); redisURL != "" {
-		return emptyRedis(t, redisURL)
+	redisURL = os.Getenv("TEST_REDIS_URL")
+	if redisURL == "" {
+		return sharedRedis(t).NewURL(t)
 	}
-	return sharedRedis(t).NewURL(t)
+	// Test processes that share it must run one after the other: `go test -p 1`.
+	if err := redisCommand(redisURL, "FLUSHDB"); err != nil {
+		t.Fatalf("TEST_REDIS_URL: %v", err)
+	}
+	return redisURL
 }
 
 // RedisCluster returns the address of a Redis Cluster of one node. Like a larger
@@ -86,8 +90,8 @@ func launchCluster() (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = r.command("CLUSTER ADDSLOTSRANGE 0 16383"); err == nil {
-		err = r.await(func() error { return r.command("SET ready yes") })
+	if err = r.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383); err == nil {
+		err = r.await(func() error { return r.command("SET", "ready", "yes") })
 	}
 	if err != nil {
 		r.close()
@@ -111,50 +115,20 @@ func (r *Redis) Flush(t testing.TB) { t.Helper(); Must(t, r.command("FLUSHALL"))
 
 func (r *Redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
-func (r *Redis) command(command string) error { return redisCommand(r.address(), 0, command) }
-
-// redisCommand sends a command as an inline command. The reply must be a simple
-// string.
-func redisCommand(address string, database int, command string) error {
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(conn, "SELECT %d\r\n%s\r\n", database, command); err != nil {
-		return err
-	}
-	replies := bufio.NewScanner(conn)
-	for range 2 {
-		if !replies.Scan() {
-			return fmt.Errorf("redis %s: no reply: %v", command, replies.Err())
-		}
-		if !strings.HasPrefix(replies.Text(), "+") {
-			return fmt.Errorf("redis %s: %s", command, replies.Text())
-		}
-	}
-	return nil
+func (r *Redis) command(command ...any) error {
+	return redisCommand("redis://"+r.address(), command...)
 }
 
-// emptyRedis empties the database at the URL. Test processes that share it must
-// run one after the other: `go test -p 1`.
-func emptyRedis(t testing.TB, redisURL string) string {
-	t.Helper()
-	u, err := url.Parse(redisURL)
+// redisCommand runs a command in the database at the URL.
+func redisCommand(redisURL string, command ...any) error {
+	opt, err := redis.ParseURL(redisURL)
 	if err != nil {
-		t.Fatalf("TEST_REDIS_URL: %v", err)
+		return err
 	}
-	database := 0
-	if path := strings.Trim(u.Path, "/"); path != "" {
-		if database, err = strconv.Atoi(path); err != nil {
-			t.Fatalf("TEST_REDIS_URL: database %q is not a number", path)
-		}
-	}
-	if err := redisCommand(u.Host, database, "FLUSHDB"); err != nil {
-		t.Fatalf("TEST_REDIS_URL: %v", err)
-	}
-	return redisURL
+	opt.Protocol, opt.MaxRetries, opt.DialerRetries = 2, -1, 1
+	client := redis.NewClient(opt)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return client.Do(ctx, command...).Err()
 }

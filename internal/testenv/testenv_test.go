@@ -93,7 +93,7 @@ func TestServersEndWithTheProcess(t *testing.T) {
 		t.Fatalf("the child printed %q, which is not an address", address)
 	}
 	for range 500 {
-		if redisCommand(address, 0, "PING") != nil {
+		if redisCommand("redis://"+address, "PING") != nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
