@@ -9,19 +9,33 @@ import (
 // Dot is the sum over j of a_j * b_j modulo p, with the same a for many b. It
 // is not safe for concurrent use.
 type Dot struct {
-	bSize    int
-	portable *portableDot
-	fast     *fastDot // nil if no kernel computes these sizes
+	columns columns // first, so that the allocator aligns it to a cache line
+	// If a kernel computes these sizes, lanes holds a_j * R mod p in all eight
+	// lanes, with R = 2^1040, by which reduce divides (P. L. Montgomery, "Modular
+	// multiplication without trial division", 1985).
+	lanes   []lanes
+	modulus *modulus // nil if math/big computes
+
+	p           *big.Int
+	a           []*big.Int
+	sum         sum
+	z           big.Int
+	size, bSize int // bytes of p and of b_j
 }
 
 // NewDot returns the function for an odd p and for b of bSize bytes.
 func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
-	size := (p.BitLen() + 7) / 8
-	d := &Dot{bSize: bSize}
-	if Kernels.InUse() == kernel.IFMA && size == numberSize && bSize == numberSize && len(a) <= maxTerms {
-		d.fast = newFastDot(p, a)
-	} else {
-		d.portable = &portableDot{p: p, a: a, size: size}
+	d := &Dot{p: p, a: a, size: (p.BitLen() + 7) / 8, bSize: bSize}
+	if Kernels.InUse() != kernel.IFMA || d.size != numberSize || bSize != numberSize || len(a) > maxTerms {
+		return d
+	}
+	d.modulus, d.lanes = newModulus(p), make([]lanes, len(a))
+	var scaled big.Int
+	var b [numberSize]byte
+	for j := range a {
+		scaled.Lsh(a[j], rBits)
+		scaled.Mod(&scaled, p).FillBytes(b[:])
+		pack(&d.lanes[j], &b[0], 0, first(laneCount))
 	}
 	return d
 }
@@ -30,69 +44,34 @@ func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
 // is below p and takes as many bytes as p. b holds a row for each i, with one
 // number per j.
 func (d *Dot) Add(z, b []byte) {
-	if d.fast != nil {
-		d.fast.add(z, b)
-	} else {
-		d.portable.add(z, b, d.bSize)
+	if d.modulus != nil {
+		d.addLanes(z, b)
+		return
 	}
-}
-
-// fastDot is Dot on lanes.
-type fastDot struct {
-	sum columns // first, so that the allocator aligns it to a cache line
-	p   *modulus
-	// a holds a_j * R mod p in all eight lanes, with R = 2^1040, by which reduce
-	// divides (P. L. Montgomery, "Modular multiplication without trial
-	// division", 1985).
-	a []lanes
-}
-
-func newFastDot(p *big.Int, a []*big.Int) *fastDot {
-	d := &fastDot{p: newModulus(p), a: make([]lanes, len(a))}
-	var scaled big.Int
-	var b [numberSize]byte
-	for j := range a {
-		scaled.Lsh(a[j], rBits)
-		scaled.Mod(&scaled, p).FillBytes(b[:])
-		pack(&d.a[j], &b[0], 0, first(laneCount))
-	}
-	return d
-}
-
-// add keeps the result of reduce below 3p, as reduce requires. There are at
-// most 100 a_j, all below p, and every b is below 2^1024, so that
-// sum/R < 100*p*2^1024/2^1040 < p. The division adds at most another p, and z is
-// below p.
-func (d *fastDot) add(z, b []byte) {
-	row := len(d.a) * numberSize
-	for len(z) > 0 {
-		count := min(laneCount, len(z)/numberSize)
-		clear(d.sum[:])
-		for j := range d.a {
-			mulAdd(&d.sum, &d.a[j], &b[j*numberSize], uint64(row), first(count))
-		}
-		reduce(&z[0], numberSize, first(count), &d.sum, d.p)
-		z, b = z[count*numberSize:], b[count*row:]
-	}
-}
-
-// portableDot is Dot on math/big.
-type portableDot struct {
-	p    *big.Int
-	a    []*big.Int
-	sum  sum
-	z    big.Int
-	size int // bytes of p
-}
-
-func (d *portableDot) add(z, b []byte, bSize int) {
 	for ; len(z) > 0; z = z[d.size:] {
 		d.sum.total.SetBytes(z[:d.size])
 		for _, a := range d.a {
-			d.sum.addMul(a, b[:bSize])
-			b = b[bSize:]
+			d.sum.addMul(a, b[:d.bSize])
+			b = b[d.bSize:]
 		}
 		d.sum.mod(&d.z, d.p)
 		d.z.FillBytes(z[:d.size])
+	}
+}
+
+// addLanes keeps the result of reduce below 3p, as reduce requires. There are at
+// most 100 a_j, all below p, and every b is below 2^1024, so that
+// sum/R < 100*p*2^1024/2^1040 < p. The division adds at most another p, and z is
+// below p.
+func (d *Dot) addLanes(z, b []byte) {
+	row := len(d.lanes) * numberSize
+	for len(z) > 0 {
+		count := min(laneCount, len(z)/numberSize)
+		clear(d.columns[:])
+		for j := range d.lanes {
+			mulAdd(&d.columns, &d.lanes[j], &b[j*numberSize], uint64(row), first(count))
+		}
+		reduce(&z[0], numberSize, first(count), &d.columns, d.modulus)
+		z, b = z[count*numberSize:], b[count*row:]
 	}
 }

@@ -27,9 +27,15 @@ var Kernels = kernel.Choose(kernel.IFMA)
 // Sums holds one sum over i of a_i * b_{i,j} for each column j. It is not safe
 // for concurrent use.
 type Sums struct {
-	fast         fastSums // first, so that the allocator aligns its lanes to cache lines
-	portable     portableSums
-	tuned        bool // whether fast is in use, or portable
+	// On lanes, each lane of a column sums over every eighth i; total adds the
+	// lanes, so it does not matter which.
+	a       lanes // first, so that the allocator aligns it to cache lines
+	columns []columns
+	terms   int // since the last carry
+
+	tuned        bool  // whether the sums are in columns, or in portable
+	portable     []sum // on math/big
+	factor       big.Int
 	aSize, bSize int
 }
 
@@ -46,9 +52,14 @@ func (s *Sums) Reset(count, aSize, bSize int) {
 	s.tuned = Kernels.InUse() == kernel.IFMA && aSize == numberSize && bSize == numberSize
 	s.aSize, s.bSize = aSize, bSize
 	if s.tuned {
-		s.fast.reset(count)
-	} else {
-		s.portable.reset(count)
+		s.columns = slices.Grow(s.columns[:0], count)[:count]
+		clear(s.columns)
+		s.terms = 0
+		return
+	}
+	s.portable = slices.Grow(s.portable[:0], count)[:count]
+	for j := range s.portable {
+		s.portable[j].total.SetInt64(0)
 	}
 }
 
@@ -56,38 +67,19 @@ func (s *Sums) Reset(count, aSize, bSize int) {
 // one number per column.
 func (s *Sums) Add(a, b []byte) {
 	if s.tuned {
-		s.fast.add(a, b)
-	} else {
-		s.portable.add(a, b, s.aSize, s.bSize)
+		s.addLanes(a, b)
+		return
+	}
+	for ; len(a) > 0; a = a[s.aSize:] {
+		s.factor.SetBytes(a[:s.aSize])
+		for j := range s.portable {
+			s.portable[j].addMul(&s.factor, b[:s.bSize])
+			b = b[s.bSize:]
+		}
 	}
 }
 
-// Mod returns the sum of column j modulo p.
-func (s *Sums) Mod(j int, p *big.Int) *big.Int {
-	var sum *big.Int
-	if s.tuned {
-		sum = total(&s.fast.columns[j])
-	} else {
-		sum = &s.portable.columns[j].total
-	}
-	return new(big.Int).Mod(sum, p)
-}
-
-// fastSums is Sums on lanes. Each lane of a column sums over every eighth i;
-// total adds the lanes, so it does not matter which.
-type fastSums struct {
-	a       lanes // first, so that the allocator aligns it to cache lines
-	columns []columns
-	terms   int // since the last carry
-}
-
-func (s *fastSums) reset(count int) {
-	s.columns = slices.Grow(s.columns[:0], count)[:count]
-	clear(s.columns)
-	s.terms = 0
-}
-
-func (s *fastSums) add(a, b []byte) {
+func (s *Sums) addLanes(a, b []byte) {
 	row := len(s.columns) * numberSize
 	for len(a) > 0 {
 		count := min(laneCount, len(a)/numberSize)
@@ -101,7 +93,7 @@ func (s *fastSums) add(a, b []byte) {
 }
 
 // makeRoom ensures that one more term does not overflow a column.
-func (s *fastSums) makeRoom() {
+func (s *Sums) makeRoom() {
 	if s.terms == maxTerms {
 		for j := range s.columns {
 			carry(&s.columns[j])
@@ -111,27 +103,15 @@ func (s *fastSums) makeRoom() {
 	s.terms++
 }
 
-// portableSums is Sums on math/big.
-type portableSums struct {
-	columns []sum
-	a       big.Int
-}
-
-func (s *portableSums) reset(count int) {
-	s.columns = slices.Grow(s.columns[:0], count)[:count]
-	for j := range s.columns {
-		s.columns[j].total.SetInt64(0)
+// Mod returns the sum of column j modulo p.
+func (s *Sums) Mod(j int, p *big.Int) *big.Int {
+	var sum *big.Int
+	if s.tuned {
+		sum = total(&s.columns[j])
+	} else {
+		sum = &s.portable[j].total
 	}
-}
-
-func (s *portableSums) add(a, b []byte, aSize, bSize int) {
-	for ; len(a) > 0; a = a[aSize:] {
-		s.a.SetBytes(a[:aSize])
-		for j := range s.columns {
-			s.columns[j].addMul(&s.a, b[:bSize])
-			b = b[bSize:]
-		}
-	}
+	return new(big.Int).Mod(sum, p)
 }
 
 // sum adds products and does not reduce them: the 2^32 terms that a proof can
