@@ -238,31 +238,26 @@ func parseTag(b []byte) (fileTag, error) {
 	return t, nil
 }
 
-// copyTag copies a binary tag from r to w, one sigma at a time. It returns
+// copyTag copies a binary tag from r to w, a part at a time. It returns
 // ErrMalformed if r does not hold exactly one tag.
 func copyTag(w io.Writer, r io.Reader) error {
-	in := bufio.NewReader(r)
-	var buffer [4 + maxInteger]byte
-	if _, err := io.ReadFull(in, buffer[:4]); err != nil {
-		return tagReadError(err)
-	}
-	if _, err := w.Write(buffer[:4]); err != nil {
-		return err
-	}
-	for range binary.LittleEndian.Uint32(buffer[:]) {
-		if _, err := io.ReadFull(in, buffer[:4]); err != nil {
-			return tagReadError(err)
+	in := bufio.NewReader(io.TeeReader(r, w))
+	n, err := readU32(in)
+	for ; n > 0 && err == nil; n-- {
+		var size uint32
+		if size, err = readU32(in); err != nil {
+			break
 		}
-		size := binary.LittleEndian.Uint32(buffer[:])
 		if err := checkIntegerSize(size); err != nil {
 			return malformed("tag", err)
 		}
-		if _, err := io.ReadFull(in, buffer[4:4+size]); err != nil {
-			return tagReadError(err)
-		}
-		if _, err := w.Write(buffer[:4+size]); err != nil {
-			return err
-		}
+		_, err = in.Discard(int(size))
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return malformed("tag", errShort)
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last sigma"))
@@ -270,9 +265,8 @@ func copyTag(w io.Writer, r io.Reader) error {
 	return nil
 }
 
-func tagReadError(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return malformed("tag", errShort)
-	}
-	return err
+func readU32(r io.Reader) (uint32, error) {
+	var b [4]byte
+	_, err := io.ReadFull(r, b[:])
+	return binary.LittleEndian.Uint32(b[:]), err
 }

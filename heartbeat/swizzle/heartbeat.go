@@ -80,13 +80,9 @@ func newHeartbeat(f field, kEnc, kMAC [keySize]byte) *Heartbeat {
 // Parse parses the wire form of a private heartbeat, which does not include the
 // check fraction. If it cannot, its error wraps heartbeat.ErrMalformed.
 func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
-	b, err := parseWire(private)
+	h, _, err := parse("private heartbeat", private, parsePrivate)
 	if err != nil {
-		return nil, malformed("private heartbeat", err)
-	}
-	h, err := parsePrivate(b)
-	if err != nil {
-		return nil, malformed("private heartbeat", err)
+		return nil, err
 	}
 	return h.WithCheckFraction(checkFraction)
 }
@@ -133,13 +129,9 @@ var _ heartbeat.Prover = (*Prover)(nil)
 // ParsePublic parses the wire form of a public heartbeat. Its errors wrap
 // heartbeat.ErrMalformed.
 func ParsePublic(public json.RawMessage) (*Prover, error) {
-	b, err := parseWire(public)
+	f, _, err := parse("public heartbeat", public, parsePublic)
 	if err != nil {
-		return nil, malformed("public heartbeat", err)
-	}
-	f, err := parsePublic(b)
-	if err != nil {
-		return nil, malformed("public heartbeat", err)
+		return nil, err
 	}
 	return &Prover{field: f}, nil
 }

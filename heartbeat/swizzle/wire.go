@@ -37,51 +37,52 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 
 // ParseTag parses the wire form of a tag.
 func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
-	return parse("tag", wire, parseTag)
+	_, b, err := parse("tag", wire, parseTag)
+	return b, err
 }
 
 // ChallengeJSON returns the wire form of a binary challenge.
 func (Wire) ChallengeJSON(challenge []byte) (json.RawMessage, error) {
-	if _, err := parseChallenge(challenge); err != nil {
-		return nil, malformed("challenge", err)
-	}
-	return marshalWire(challenge), nil
+	return write("challenge", challenge, parseChallenge)
 }
 
 // ParseChallenge parses the wire form of a challenge.
 func (Wire) ParseChallenge(wire json.RawMessage) ([]byte, error) {
-	return parse("challenge", wire, parseChallenge)
+	_, b, err := parse("challenge", wire, parseChallenge)
+	return b, err
 }
 
 // ProofJSON returns the wire form of a binary proof.
 func (Wire) ProofJSON(proof []byte) (json.RawMessage, error) {
-	if _, err := parseProof(proof); err != nil {
-		return nil, malformed("proof", err)
-	}
-	return marshalWire(proof), nil
+	return write("proof", proof, parseProof)
 }
 
 // ParseProof parses the wire form of a proof, of any number of sectors.
 func (Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
-	return parse("proof", wire, parseProof)
+	_, b, err := parse("proof", wire, parseProof)
+	return b, err
 }
 
-// parse returns the bytes of a wire form if parseBinary accepts them.
-func parse[T any](object string, wire json.RawMessage, parseBinary func([]byte) (T, error)) ([]byte, error) {
-	b, err := parseWire(wire)
-	if err == nil {
-		_, err = parseBinary(b)
+// parse parses the wire form of an object, and its binary form with parseBinary.
+// It returns the object and the binary form.
+func parse[T any](name string, wire json.RawMessage, parseBinary func([]byte) (T, error)) (object T, b []byte, err error) {
+	in := wirejson.Of(wire)
+	b, _ = in.AppendBase64(nil, len(wire))
+	if err = in.End(); err == nil {
+		object, err = parseBinary(b)
 	}
 	if err != nil {
-		return nil, malformed(object, err)
+		return object, nil, malformed(name, err)
 	}
-	return b, nil
+	return object, b, nil
 }
 
-func parseWire(wire json.RawMessage) ([]byte, error) {
-	in := wirejson.Of(wire)
-	b, _ := in.AppendBase64(nil, len(wire))
-	return b, in.End()
+// write returns the wire form of a binary object that parseBinary accepts.
+func write[T any](name string, b []byte, parseBinary func([]byte) (T, error)) (json.RawMessage, error) {
+	if _, err := parseBinary(b); err != nil {
+		return nil, malformed(name, err)
+	}
+	return marshalWire(b), nil
 }
 
 // marshalWire returns b as a JSON string of base64, in which nothing needs an
