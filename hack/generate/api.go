@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,11 +153,12 @@ func (p *page) schema(s node) {
 	}
 	if forms := s.at("oneOf").items(); len(forms) > 0 {
 		for _, form := range forms {
+			title := capital(cmp.Or(form.at("title").text(), "or"))
 			if form.at("properties").exists() {
-				fmt.Fprintf(p, "%s:\n\n", capital(title(form)))
+				fmt.Fprintf(p, "%s:\n\n", title)
 				p.schema(form)
 			} else {
-				fmt.Fprintf(p, "%s: %s\n\n", capital(title(form)), kind(form))
+				fmt.Fprintf(p, "%s: %s\n\n", title, kind(form))
 			}
 		}
 		return
@@ -166,13 +168,6 @@ func (p *page) schema(s node) {
 		fmt.Fprintf(p, "| `%s` | %s | %s |\n", m.name, cell(kind(m.node)), cell(m.description()))
 	}
 	p.WriteString("\n")
-}
-
-func title(form node) string {
-	if t := form.at("title").text(); t != "" {
-		return t
-	}
-	return "or"
 }
 
 // kind summarises the values that a schema allows.
@@ -191,11 +186,7 @@ func kind(s node) string {
 	case s.at("items").exists():
 		return "list of " + kind(s.at("items"))
 	case s.at("properties").exists():
-		var members []string
-		for _, m := range s.at("properties").fields() {
-			members = append(members, "`"+m.name+"`: "+kind(m.node))
-		}
-		return "{" + strings.Join(members, ", ") + "}"
+		return "{" + join(s.at("properties").fields(), ", ", func(m field) string { return "`" + m.name + "`: " + kind(m.node) }) + "}"
 	case len(s.at("type").items()) > 5:
 		return "any"
 	case len(s.at("type").items()) > 0:
@@ -208,7 +199,7 @@ func kind(s node) string {
 	return s.at("type").text()
 }
 
-func join(all []node, separator string, text func(node) string) string {
+func join[T any](all []T, separator string, text func(T) string) string {
 	words := make([]string, len(all))
 	for i, n := range all {
 		words[i] = text(n)

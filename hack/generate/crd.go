@@ -87,11 +87,7 @@ func object(s schema) (inner *schema, suffix string) {
 func fieldKind(s schema) string {
 	switch {
 	case len(s.Enum) > 0:
-		values := make([]string, len(s.Enum))
-		for i, value := range s.Enum {
-			values[i] = "`" + strings.Trim(string(value.Raw), `"`) + "`"
-		}
-		return strings.Join(values, ", ")
+		return join(s.Enum, ", ", func(value apiextensionsv1.JSON) string { return "`" + strings.Trim(string(value.Raw), `"`) + "`" })
 	case s.XIntOrString:
 		return "quantity"
 	case s.Type == "array" && s.Items != nil && s.Items.Schema != nil:

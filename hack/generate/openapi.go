@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,14 +72,18 @@ func (n node) items() []node {
 // at follows a path of names, and the references on it.
 func (n node) at(names ...string) node {
 	for _, name := range names {
-		all := n.followed().fields()
-		i := slices.IndexFunc(all, func(f field) bool { return f.name == name })
-		if i < 0 {
-			return node{}
-		}
-		n = all[i].node
+		n = n.followed().own(name)
 	}
 	return n
+}
+
+// own returns a member of n. It does not follow references.
+func (n node) own(name string) node {
+	all := n.fields()
+	if i := slices.IndexFunc(all, func(f field) bool { return f.name == name }); i >= 0 {
+		return all[i].node
+	}
+	return node{}
 }
 
 // text returns a scalar in one line.
@@ -92,16 +97,9 @@ func (n node) text() string {
 func (n node) exists() bool { return n.yaml != nil }
 
 // reference returns the target of a "$ref", or "" if n is not a reference.
-func (n node) reference() string {
-	for _, f := range n.fields() {
-		if f.name == "$ref" {
-			return f.text()
-		}
-	}
-	return ""
-}
+func (n node) reference() string { return n.own("$ref").text() }
 
-// followed returns the value that n refers to, or n itself.
+// followed returns the value that n refers to, or n.
 func (n node) followed() node {
 	ref := n.reference()
 	if ref == "" {
@@ -111,14 +109,7 @@ func (n node) followed() node {
 }
 
 // description returns n's own description, or the one of the value it refers to.
-func (n node) description() string {
-	for _, f := range n.fields() {
-		if f.name == "description" {
-			return f.text()
-		}
-	}
-	return n.at("description").text()
-}
+func (n node) description() string { return cmp.Or(n.own("description"), n.at("description")).text() }
 
 func plain(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {

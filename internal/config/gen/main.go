@@ -64,7 +64,7 @@ secrets masked.
 // that declare the fields. root is the module's directory.
 func render(root string) ([]byte, error) {
 	c := app.Default()
-	comments := comments{root: root, packages: make(map[string]map[string]string)}
+	comments := comments{}
 	rows := make(map[string][]config.Field)
 	for _, f := range config.Fields(&c) {
 		section := f.Key[:strings.LastIndexByte(f.Key, '.')]
@@ -73,7 +73,7 @@ func render(root string) ([]byte, error) {
 	var page bytes.Buffer
 	page.WriteString(head)
 	for _, section := range config.Sections(&c) {
-		comment, err := comments.of(section)
+		comment, err := comments.of(section, root)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func render(root string) ([]byte, error) {
 		}
 		page.WriteString("\n| key | variable | type | default | what it does |\n|---|---|---|---|---|\n")
 		for _, f := range rows[section.Key] {
-			comment, err := comments.of(f)
+			comment, err := comments.of(f, root)
 			if err != nil {
 				return nil, err
 			}
@@ -93,57 +93,54 @@ func render(root string) ([]byte, error) {
 	return page.Bytes(), nil
 }
 
-// comments finds the comments of struct fields.
-type comments struct {
-	root     string
-	packages map[string]map[string]string // by "Struct.Field", by import path
-}
+// comments holds the comments of struct fields on one line, by the package's
+// import path and "Struct.Field".
+type comments map[string]map[string]string
 
-// of returns the comment of a field, on one line.
-func (c comments) of(f config.Field) (string, error) {
-	path := f.Struct.PkgPath()
-	if c.packages[path] == nil {
-		found, err := fieldComments(filepath.Join(c.root, strings.TrimPrefix(path, module)))
-		if err != nil {
+// of returns the comment of a field.
+func (c comments) of(f config.Field, root string) (string, error) {
+	pkg := f.Struct.PkgPath()
+	if c[pkg] == nil {
+		c[pkg] = map[string]string{}
+		if err := c.read(pkg, filepath.Join(root, strings.TrimPrefix(pkg, module))); err != nil {
 			return "", err
 		}
-		c.packages[path] = found
 	}
-	comment := c.packages[path][f.Struct.Name()+"."+f.Name]
+	comment := c[pkg][f.Struct.Name()+"."+f.Name]
 	if comment == "" {
 		return "", fmt.Errorf("the field %v.%s has no comment", f.Struct, f.Name)
 	}
 	return comment, nil
 }
 
-// fieldComments returns the comments of all struct fields in the directory.
-func fieldComments(dir string) (map[string]string, error) {
+// read reads the comments of a package in a directory.
+func (c comments) read(pkg, dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := make(map[string]string)
 	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
+		for n := range ast.Preorder(file) {
 			spec, ok := n.(*ast.TypeSpec)
 			if !ok {
-				return true
+				continue
 			}
-			if structure, ok := spec.Type.(*ast.StructType); ok {
-				for _, field := range structure.Fields.List {
-					for _, name := range field.Names {
-						found[spec.Name.Name+"."+name.Name] = oneLine(field.Doc.Text())
-					}
+			structure, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				continue
+			}
+			for _, field := range structure.Fields.List {
+				for _, name := range field.Names {
+					c[pkg][spec.Name.Name+"."+name.Name] = oneLine(field.Doc.Text())
 				}
 			}
-			return false
-		})
+		}
 	}
-	return found, nil
+	return nil
 }
 
 // oneLine formats a comment for the cell of a table.
