@@ -17,26 +17,35 @@ import (
 // object is the part of an object that the operator sets.
 type object = runtime.ApplyConfiguration
 
-// ensure applies an object if it is wanted, and removes it if it is not. If an
-// optional kind is wanted but the cluster does not know it, the node runs
-// without the object and the status reports the kind.
-func (r *Reconciler) ensure(ctx context.Context, s *scope, wanted bool, kind schema.GroupVersionKind, name string, build func() object) error {
-	if optional(kind) {
-		known, err := r.knows(kind)
+// entry is an object that a phase applies if it is wanted, and else removes.
+type entry struct {
+	wanted bool
+	kind   schema.GroupVersionKind
+	name   string
+	build  func() object
+}
+
+// ensure applies or removes objects. If an optional kind is wanted but the
+// cluster does not know it, the node runs without the object and the status
+// reports the kind.
+func (r *Reconciler) ensure(ctx context.Context, s *scope, entries ...entry) error {
+	for _, e := range entries {
+		known, err := r.knows(e.kind)
+		switch {
+		case err != nil:
+		case !known && e.wanted:
+			s.facts.unknownKinds = append(s.facts.unknownKinds, e.kind.Kind)
+		case !known:
+		case e.wanted:
+			err = r.apply(ctx, s, e.kind, e.name, e.build())
+		default:
+			err = r.remove(ctx, s, e.kind, e.name)
+		}
 		if err != nil {
 			return err
 		}
-		if !known {
-			if wanted {
-				s.facts.unknownKinds = append(s.facts.unknownKinds, kind.Kind)
-			}
-			return nil
-		}
 	}
-	if !wanted {
-		return r.remove(ctx, s, kind, name)
-	}
-	return r.apply(ctx, s, kind, name, build())
+	return nil
 }
 
 // apply writes the fields of an object that the operator sets. Fields that
@@ -140,6 +149,9 @@ func optional(kind schema.GroupVersionKind) bool {
 
 // knows reports whether the cluster knows a kind.
 func (r *Reconciler) knows(kind schema.GroupVersionKind) (bool, error) {
+	if !optional(kind) {
+		return true, nil
+	}
 	_, err := r.Client.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	switch {
 	case meta.IsNoMatchError(err):

@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// The kinds of the objects that the operator applies.
+// The kinds of the objects that the operator applies, besides the optional ones.
 var (
 	deploymentKind    = appsv1.SchemeGroupVersion.WithKind("Deployment")
 	statefulSetKind   = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
@@ -29,39 +29,26 @@ var (
 	networkPolicyKind = networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy")
 	budgetKind        = policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	autoscalerKind    = autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler")
-)
 
-// entry is an object that a phase ensures.
-type entry struct {
-	wanted bool
-	kind   schema.GroupVersionKind
-	name   string
-	build  func() object
-}
-
-func (r *Reconciler) ensureAll(ctx context.Context, s *scope, entries []entry) error {
-	for _, e := range entries {
-		if err := r.ensure(ctx, s, e.wanted, e.kind, e.name, e.build); err != nil {
-			return err
-		}
+	ownedKinds = []schema.GroupVersionKind{
+		deploymentKind, statefulSetKind, jobKind, serviceKind, configMapKind, ingressKind, networkPolicyKind, budgetKind, autoscalerKind,
 	}
-	return nil
-}
+)
 
 // ensureEdges opens the node to farmers and to readers of metrics, and closes
 // it to everything else.
 func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
 	api, policies, monitored := s.Spec.API, s.policies(), s.Spec.Monitoring.ServiceMonitor.Enabled
-	return r.ensureAll(ctx, s, []entry{
+	return r.ensure(ctx, s, []entry{
 		{true, serviceKind, s.ObjectName(desired.API), func() object { return s.Service() }},
 		{api.Ingress != nil, ingressKind, s.ObjectName(desired.API), func() object { return s.Ingress() }},
-		{policies, networkPolicyKind, s.ObjectName(desired.API), func() object { return s.APINetworkPolicy() }},
-		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() object { return s.WorkersNetworkPolicy() }},
-		{policies, networkPolicyKind, s.ObjectName("jobs"), func() object { return s.JobsNetworkPolicy() }},
+		{policies, networkPolicyKind, s.ObjectName(desired.API), func() object { return s.NetworkPolicy(desired.API) }},
+		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() object { return s.NetworkPolicy(desired.Workers) }},
+		{policies, networkPolicyKind, s.ObjectName(desired.Jobs), func() object { return s.NetworkPolicy(desired.Jobs) }},
 		{monitored, serviceKind, s.ObjectName(desired.Metrics), func() object { return s.MetricsService() }},
 		{api.Gateway != nil, desired.HTTPRouteKind, s.ObjectName(desired.API), func() object { return client.ApplyConfigurationFromUnstructured(s.HTTPRoute()) }},
 		{monitored, desired.ServiceMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.ServiceMonitor()) }},
-	})
+	}...)
 }
 
 func (s *scope) policies() bool { return ptr.Deref(s.Spec.NetworkPolicy.Enabled, true) }
@@ -81,14 +68,14 @@ func (r *Reconciler) ensureDatabases(ctx context.Context, s *scope) error {
 		}
 	}
 	mysqlName, redisName, policies := s.ObjectName(desired.MySQL), s.ObjectName(desired.Redis), s.policies()
-	return r.ensureAll(ctx, s, []entry{
+	return r.ensure(ctx, s, []entry{
 		{mysql, serviceKind, mysqlName, func() object { return s.EvaluationService(desired.MySQL) }},
-		{mysql && policies, networkPolicyKind, mysqlName, func() object { return s.MySQLNetworkPolicy() }},
+		{mysql && policies, networkPolicyKind, mysqlName, func() object { return s.NetworkPolicy(desired.MySQL) }},
 		{mysql, statefulSetKind, mysqlName, func() object { return s.MySQLStatefulSet() }},
 		{redis, serviceKind, redisName, func() object { return s.EvaluationService(desired.Redis) }},
-		{redis && policies, networkPolicyKind, redisName, func() object { return s.RedisNetworkPolicy() }},
+		{redis && policies, networkPolicyKind, redisName, func() object { return s.NetworkPolicy(desired.Redis) }},
 		{redis, statefulSetKind, redisName, func() object { return s.RedisStatefulSet() }},
-	})
+	}...)
 }
 
 // ensureCredentials creates a database's passwords once. The data on the volume

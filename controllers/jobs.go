@@ -38,13 +38,9 @@ type jobState struct {
 
 // ensureSchema migrates the database to the schema of the image. Until the
 // migration completes, API and workers keep their template.
-func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) error {
-	var err error
-	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), s.status.Migration,
+func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
+	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), &s.status.Migration,
 		func() object { return s.MigrationJob() })
-	if s.facts.migration.phase == jobComplete {
-		s.status.Migration = s.MigrationName()
-	}
 	return err
 }
 
@@ -59,88 +55,69 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	if s.facts.migration.phase != jobComplete {
 		return nil
 	}
-	var err error
-	if s.Inputs.Whitelist, err = r.readWhitelist(ctx, s); err != nil {
+	ref := s.Spec.Whitelist.ConfigMapRef
+	configMap, err := find(ctx, r.Live, s, "ConfigMap", ref.Name, &corev1.ConfigMap{})
+	if err != nil {
 		return err
 	}
+	if configMap != nil {
+		s.Inputs.Whitelist = configMap.BinaryData[ref.Key]
+		if text, ok := configMap.Data[ref.Key]; ok {
+			s.Inputs.Whitelist = []byte(text)
+		}
+	}
 	if len(s.Inputs.Whitelist) == 0 {
-		ref := s.Spec.Whitelist.ConfigMapRef
 		s.facts.whitelist = jobState{phase: jobFailed, message: fmt.Sprintf("the ConfigMap %s does not exist or has no key %s", ref.Name, ref.Key)}
 		return nil
 	}
-	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, s.WhitelistName(), s.status.Whitelist,
+	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, s.WhitelistName(), &s.status.Whitelist,
 		func() object { return s.WhitelistJob() })
-	if s.facts.whitelist.phase == jobComplete {
-		s.status.Whitelist = s.WhitelistName()
-	}
 	return err
 }
 
-// readWhitelist reads the whitelist. It returns nil if there is none.
-func (r *Reconciler) readWhitelist(ctx context.Context, s *scope) ([]byte, error) {
-	ref := s.Spec.Whitelist.ConfigMapRef
-	configMap, err := find(ctx, r.Live, s, "ConfigMap", ref.Name, &corev1.ConfigMap{})
-	if configMap == nil || err != nil {
-		return nil, err
-	}
-	if text, ok := configMap.Data[ref.Key]; ok {
-		return []byte(text), nil
-	}
-	return configMap.BinaryData[ref.Key], nil
-}
-
-// ensureJob runs the Job of a role once. recorded is the name of the last Job
-// that completed, from the status.
+// ensureJob runs the Job of a role once. recorded is the part of the status with
+// the name of the last Job that completed.
 //
 // A role has at most one Job. The operator deletes a superseded Job before it
 // creates the next, for two reasons: two Jobs must not work on the database at
 // once, and if the spec returns to earlier inputs, an old Job of the same name
 // must not count as done.
-func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name, recorded string, build func() object) (jobState, error) {
-	state := jobState{name: name}
+func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name string, recorded *string, build func() object) (jobState, error) {
 	inTheWay, err := r.clearJobs(ctx, s, role, name)
-	if err != nil {
-		return state, err
-	}
-	if inTheWay != "" {
-		state.phase, state.message = jobWaiting, inTheWay
-		return state, nil
-	}
-	if recorded == name {
-		state.phase = jobComplete
-		return state, nil
+	switch {
+	case err != nil:
+		return jobState{name: name}, err
+	case inTheWay != "":
+		return jobState{name: name, phase: jobWaiting, message: inTheWay}, nil
+	case *recorded == name:
+		return jobState{name: name, phase: jobComplete}, nil
 	}
 	job, err := find(ctx, r.Live, s, "Job", name, &batchv1.Job{})
 	if err != nil {
-		return state, err
+		return jobState{name: name}, err
 	}
-	if job != nil && metav1.IsControlledBy(job, s.DownstreamNode) {
-		state.phase, state.message = progressOf(job)
-		state.refused = refusesKey(job)
-		return state, r.readAttempts(ctx, s, role, job, &state)
+	if job == nil || !metav1.IsControlledBy(job, s.DownstreamNode) {
+		state := jobState{name: name, phase: jobRunning}
+		if err := r.applyConfig(ctx, s, role); err != nil {
+			return state, err
+		}
+		return state, r.apply(ctx, s, jobKind, name, build())
 	}
-	state.phase = jobRunning
-	if err := r.applyConfig(ctx, s, role); err != nil {
-		return state, err
-	}
-	return state, r.apply(ctx, s, jobKind, name, build())
-}
-
-// readAttempts reads from a Job's pods why it has not completed.
-func (r *Reconciler) readAttempts(ctx context.Context, s *scope, role desired.Role, job *batchv1.Job, state *jobState) error {
+	state := stateOf(job)
 	if state.phase == jobComplete {
-		return nil
+		*recorded = name
+		return state, nil
 	}
 	pods, err := r.pods(ctx, s, role)
 	if err != nil {
-		return err
+		return state, err
 	}
 	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
 	state.failed, state.lastWords, state.unpulled = job.Status.Failed, lastWords(pods), unpulled(pods)
 	if state.phase == jobFailed && state.lastWords != "" {
 		state.message = state.lastWords + "; " + state.message
 	}
-	return nil
+	return state, nil
 }
 
 // clearJobs deletes the Jobs of a role except the one to keep. It returns what
@@ -153,11 +130,10 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
 		deleted := !job.DeletionTimestamp.IsZero()
-		phase, _ := progressOf(job)
 		switch {
 		case !metav1.IsControlledBy(job, s.DownstreamNode):
 		case !deleted && job.Name == keep:
-		case !deleted && phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
+		case !deleted && stateOf(job).phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
 			inTheWay = fmt.Sprintf("waiting for the Job %s to end, because its pod is running", job.Name)
 		default:
 			if !deleted {
@@ -171,26 +147,20 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 	return inTheWay, nil
 }
 
-// progressOf reads a Job's conditions.
-func progressOf(job *batchv1.Job) (jobPhase, string) {
+// stateOf reads a Job's conditions.
+func stateOf(job *batchv1.Job) jobState {
+	state := jobState{name: job.Name, phase: jobRunning}
 	for _, c := range job.Status.Conditions {
-		if c.Status != corev1.ConditionTrue {
-			continue
-		}
-		switch c.Type {
-		case batchv1.JobComplete:
-			return jobComplete, ""
-		case batchv1.JobFailed:
-			return jobFailed, fmt.Sprintf("%s; see `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
+		switch {
+		case c.Status != corev1.ConditionTrue:
+		case c.Type == batchv1.JobComplete:
+			return jobState{name: job.Name, phase: jobComplete}
+		case c.Type == batchv1.JobFailed:
+			state.phase = jobFailed
+			state.message = fmt.Sprintf("%s; see `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
+			// The Job's pod failure policy has only the rule for another key.
+			state.refused = c.Reason == batchv1.JobReasonPodFailurePolicy
 		}
 	}
-	return jobRunning, ""
-}
-
-// refusesKey reports whether a Job failed because the database has another
-// heartbeat key. The Job's pod failure policy has no other rule.
-func refusesKey(job *batchv1.Job) bool {
-	return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
-		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue && c.Reason == batchv1.JobReasonPodFailurePolicy
-	})
+	return state
 }

@@ -26,10 +26,9 @@ func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
 		count = live.Spec.Replicas
 	}
 	name := s.ObjectName(desired.API)
-	return r.ensureAll(ctx, s, []entry{
-		{count != nil && *count >= 2, budgetKind, name, func() object { return s.DisruptionBudget(desired.API) }},
-		{autoscaled, autoscalerKind, name, func() object { return s.APIAutoscaler() }},
-	})
+	return r.ensure(ctx, s,
+		entry{count != nil && *count >= 2, budgetKind, name, func() object { return s.DisruptionBudget(desired.API) }},
+		entry{autoscaled, autoscalerKind, name, func() object { return s.APIAutoscaler() }})
 }
 
 // apiReplicas returns the number of API replicas to apply.
@@ -81,7 +80,7 @@ func (r *Reconciler) ensureWorkers(ctx context.Context, s *scope) error {
 	if err := r.ensurePool(ctx, s, desired.Workers, live, &replicas, func() object { return s.WorkersDeployment(replicas) }); err != nil {
 		return err
 	}
-	return r.ensure(ctx, s, replicas >= 2, budgetKind, s.ObjectName(desired.Workers), func() object { return s.DisruptionBudget(desired.Workers) })
+	return r.ensure(ctx, s, entry{replicas >= 2, budgetKind, s.ObjectName(desired.Workers), func() object { return s.DisruptionBudget(desired.Workers) }})
 }
 
 // ensurePool applies a role's configuration and then its Deployment. Until the

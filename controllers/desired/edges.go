@@ -8,14 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
-
-	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
 // The kinds that a cluster has only after an administrator installed them.
@@ -77,10 +76,7 @@ func (n *Node) HTTPRoute() *unstructured.Unstructured {
 		hostnames = append(hostnames, name)
 	}
 	backend := map[string]any{"name": n.ObjectName(API), "port": int64(n.Spec.API.Service.Port)}
-	spec := map[string]any{
-		"parentRefs": parents,
-		"rules":      []any{map[string]any{"backendRefs": []any{backend}}},
-	}
+	spec := map[string]any{"parentRefs": parents, "rules": []any{map[string]any{"backendRefs": []any{backend}}}}
 	if hostnames != nil {
 		spec["hostnames"] = hostnames
 	}
@@ -154,13 +150,10 @@ func (n *Node) foreign(kind schema.GroupVersionKind, name string, labels map[str
 	u.SetNamespace(n.Namespace)
 	u.SetLabels(labels)
 	// SetOwnerReferences would write a form that cannot be applied.
-	u.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{
-		"apiVersion":         v1alpha1.GroupVersion.String(),
-		"kind":               "DownstreamNode",
-		"name":               n.Name,
-		"uid":                string(n.UID),
-		"controller":         true,
-		"blockOwnerDeletion": true,
-	}}
+	owner, err := runtime.DefaultUnstructuredConverter.ToUnstructured(n.owner())
+	if err != nil {
+		panic(fmt.Sprintf("desired: convert the owner reference: %v", err)) // impossible: it has only texts and booleans
+	}
+	u.Object["metadata"].(map[string]any)["ownerReferences"] = []any{owner}
 	return u
 }

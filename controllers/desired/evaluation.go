@@ -74,7 +74,7 @@ func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod 
 	open := corev1ac.TCPSocketAction().WithPort(intstr.FromInt32(port))
 	container.
 		WithSecurityContext(confined()).
-		WithPorts(corev1ac.ContainerPort().WithName(string(role)).WithContainerPort(port).WithProtocol(corev1.ProtocolTCP)).
+		WithPorts(containerPort(string(role), port)).
 		WithReadinessProbe(corev1ac.Probe().WithTCPSocket(open).WithPeriodSeconds(2))
 	claim := corev1ac.PersistentVolumeClaimSpec().
 		WithAccessModes(corev1.ReadWriteOnce).
@@ -98,10 +98,7 @@ func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod 
 
 // EvaluationService is the address of an evaluation database.
 func (n *Node) EvaluationService(role Role) *corev1ac.ServiceApplyConfiguration {
-	number := int32(mysqlPort)
-	if role == Redis {
-		number = redisPort
-	}
+	number := map[Role]int32{MySQL: mysqlPort, Redis: redisPort}[role]
 	return owned(n, role, corev1ac.Service(n.ObjectName(role), n.Namespace)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithClusterIP(corev1.ClusterIPNone).

@@ -52,15 +52,15 @@ func everything(n *Node) map[string]any {
 		"api-config":             n.ConfigMap(API),
 		"api-deployment":         n.APIDeployment(&two),
 		"api-disruptionbudget":   n.DisruptionBudget(API),
-		"api-networkpolicy":      n.APINetworkPolicy(),
+		"api-networkpolicy":      n.NetworkPolicy(API),
 		"api-service":            n.Service(),
 		"heartbeat-key":          n.HeartbeatKeySecret([]byte(`{"type":"Swizzle"}`), strings.Repeat("0f", 32)),
-		"jobs-networkpolicy":     n.JobsNetworkPolicy(),
+		"jobs-networkpolicy":     n.NetworkPolicy(Jobs),
 		"migration-config":       n.ConfigMap(Migration),
 		"migration-job":          n.MigrationJob(),
 		"workers-config":         n.ConfigMap(Workers),
 		"workers-deployment":     n.WorkersDeployment(3),
-		"workers-networkpolicy":  n.WorkersNetworkPolicy(),
+		"workers-networkpolicy":  n.NetworkPolicy(Workers),
 		"monitoring-service":     n.MetricsService(),
 		"monitoring-monitor":     n.ServiceMonitor(),
 		"workers-disruptbudget":  n.DisruptionBudget(Workers),
@@ -81,11 +81,11 @@ func everything(n *Node) map[string]any {
 	add(mysql, "mysql-secret", func() any { return n.MySQLEvaluationSecret("password", "root") })
 	add(mysql, "mysql-statefulset", func() any { return n.MySQLStatefulSet() })
 	add(mysql, "mysql-service", func() any { return n.EvaluationService(MySQL) })
-	add(mysql, "mysql-networkpolicy", func() any { return n.MySQLNetworkPolicy() })
+	add(mysql, "mysql-networkpolicy", func() any { return n.NetworkPolicy(MySQL) })
 	add(redis, "redis-secret", func() any { return n.RedisEvaluationSecret("password") })
 	add(redis, "redis-statefulset", func() any { return n.RedisStatefulSet() })
 	add(redis, "redis-service", func() any { return n.EvaluationService(Redis) })
-	add(redis, "redis-networkpolicy", func() any { return n.RedisNetworkPolicy() })
+	add(redis, "redis-networkpolicy", func() any { return n.NetworkPolicy(Redis) })
 	return objects
 }
 

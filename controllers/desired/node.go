@@ -43,7 +43,8 @@ type Inputs struct {
 // Role is a kind of pod of a node.
 type Role string
 
-// The roles. Metrics has no pods, only a Service.
+// The roles. Metrics and Jobs have no pods of their own, only a Service and a
+// network policy.
 const (
 	API       Role = "api"
 	Workers   Role = "workers"
@@ -52,6 +53,7 @@ const (
 	MySQL     Role = "mysql"
 	Redis     Role = "redis"
 	Metrics   Role = "metrics"
+	Jobs      Role = "jobs"
 )
 
 // The ports of API and workers.
@@ -160,13 +162,17 @@ func owned[T interface {
 	WithLabels(map[string]string) T
 	WithOwnerReferences(...*metav1ac.OwnerReferenceApplyConfiguration) T
 }](n *Node, role Role, object T) T {
-	return object.WithLabels(n.Labels(role)).WithOwnerReferences(metav1ac.OwnerReference().
+	return object.WithLabels(n.Labels(role)).WithOwnerReferences(n.owner())
+}
+
+func (n *Node) owner() *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).
 		WithKind("DownstreamNode").
 		WithName(n.Name).
 		WithUID(n.UID).
 		WithController(true).
-		WithBlockOwnerDeletion(true))
+		WithBlockOwnerDeletion(true)
 }
 
 // nameDigits is the number of hex digits of a hash in a name. It is enough to

@@ -12,52 +12,36 @@ import (
 // of an evaluation Redis admits them, so that the operator can read the backlog.
 const OperatorLabel = "downstream-operator"
 
-// APINetworkPolicy admits farmers from anywhere, and readers of metrics.
-func (n *Node) APINetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return n.networkPolicy(string(API), n.selector(API),
-		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(farmersPort)),
-		n.metricsRule())
-}
-
-// WorkersNetworkPolicy admits readers of metrics.
-func (n *Node) WorkersNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return n.networkPolicy(string(Workers), n.selector(Workers), n.metricsRule())
-}
-
-// JobsNetworkPolicy admits no connection.
-func (n *Node) JobsNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return n.networkPolicy("jobs", n.selectorOf(Migration, Whitelist))
-}
-
-// MySQLNetworkPolicy admits the node's own pods.
-func (n *Node) MySQLNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return n.networkPolicy(string(MySQL), n.selector(MySQL),
-		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(n.ownPods()))
-}
-
-// RedisNetworkPolicy admits the node's own pods and the operator.
-func (n *Node) RedisNetworkPolicy() *networkingv1ac.NetworkPolicyApplyConfiguration {
-	operator := networkingv1ac.NetworkPolicyPeer().
-		WithNamespaceSelector(metav1ac.LabelSelector()).
-		WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{labelName: OperatorLabel}))
-	return n.networkPolicy(string(Redis), n.selector(Redis),
-		networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(n.ownPods(), operator))
-}
-
-// networkPolicy restricts connections to pods. It does not restrict connections
-// from pods, because databases may be anywhere.
-func (n *Node) networkPolicy(name string, pods *metav1ac.LabelSelectorApplyConfiguration, rules ...*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration) *networkingv1ac.NetworkPolicyApplyConfiguration {
-	return owned(n, Role(name), networkingv1ac.NetworkPolicy(n.Name+"-"+name, n.Namespace)).
+// NetworkPolicy restricts the connections to the pods of a role. It does not
+// restrict connections from them, because databases may be anywhere. Everybody
+// may connect to the API's port for farmers, and no one to the pods of Jobs.
+func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	own := networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist))
+	pods := n.selector(role)
+	var rules []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration
+	switch role {
+	case API:
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(farmersPort)), n.metricsRule())
+	case Workers:
+		rules = append(rules, n.metricsRule())
+	case Jobs:
+		pods = n.selectorOf(Migration, Whitelist)
+	case MySQL:
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(own))
+	case Redis:
+		operator := networkingv1ac.NetworkPolicyPeer().
+			WithNamespaceSelector(metav1ac.LabelSelector()).
+			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{labelName: OperatorLabel}))
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(own, operator))
+	}
+	return owned(n, role, networkingv1ac.NetworkPolicy(n.ObjectName(role), n.Namespace)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(pods).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
 			WithIngress(rules...))
 }
 
-func (n *Node) ownPods() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
-	return networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist))
-}
-
+// metricsRule admits readers of metrics.
 func (n *Node) metricsRule() *networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration {
 	namespaces := metav1ac.LabelSelector()
 	if names := n.Spec.NetworkPolicy.MetricsNamespaces; len(names) > 0 {

@@ -25,10 +25,7 @@ const stopMargin = 10
 func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfiguration {
 	container := n.container(API, "api").
 		WithResources(resources(n.Spec.API.Resources)).
-		WithPorts(
-			corev1ac.ContainerPort().WithName("farmers").WithContainerPort(farmersPort).WithProtocol(corev1.ProtocolTCP),
-			corev1ac.ContainerPort().WithName("private").WithContainerPort(PrivatePort).WithProtocol(corev1.ProtocolTCP),
-		)
+		WithPorts(containerPort("farmers", farmersPort), containerPort("private", PrivatePort))
 	onVolume := n.Spec.GeoIP != nil && n.Spec.GeoIP.VolumeClaim != nil
 	if onVolume {
 		container.WithVolumeMounts(corev1ac.VolumeMount().WithName("geoip").WithMountPath(geoVolumeDir).WithReadOnly(true))
@@ -49,7 +46,7 @@ func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfigura
 func (n *Node) WorkersDeployment(replicas int32) *appsv1ac.DeploymentApplyConfiguration {
 	container := n.container(Workers, "worker").
 		WithResources(resources(n.Spec.Workers.Resources)).
-		WithPorts(corev1ac.ContainerPort().WithName("private").WithContainerPort(PrivatePort).WithProtocol(corev1.ProtocolTCP))
+		WithPorts(containerPort("private", PrivatePort))
 	deployment := n.deployment(Workers, &replicas, container)
 	deployment.Spec.Template.Spec.WithTerminationGracePeriodSeconds(int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin)
 	deployment.Spec.WithStrategy(rolling(intstr.FromString("25%"), intstr.FromString("25%")))
@@ -78,6 +75,10 @@ func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.Contai
 		spec.WithReplicas(*replicas)
 	}
 	return owned(n, role, appsv1ac.Deployment(n.ObjectName(role), n.Namespace)).WithSpec(spec)
+}
+
+func containerPort(name string, number int32) *corev1ac.ContainerPortApplyConfiguration {
+	return corev1ac.ContainerPort().WithName(name).WithContainerPort(number).WithProtocol(corev1.ProtocolTCP)
 }
 
 func rolling(maxUnavailable, maxSurge intstr.IntOrString) *appsv1ac.DeploymentStrategyApplyConfiguration {

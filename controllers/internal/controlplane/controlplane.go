@@ -11,7 +11,6 @@ import (
 	stdruntime "runtime"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -92,7 +91,7 @@ func Path(parts ...string) string {
 // ReadNode reads a manifest of a DownstreamNode and adds the defaults of the CRD,
 // for tests without an API server.
 func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
-	var object, crd map[string]any
+	var object map[string]any
 	if err := yaml.UnmarshalStrict(manifest, &object); err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}
@@ -100,18 +99,17 @@ func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
 	if err != nil {
 		return nil, err
 	}
+	var crd struct {
+		Spec struct {
+			Versions []struct {
+				Schema struct{ OpenAPIV3Schema map[string]any }
+			}
+		}
+	}
 	if err := yaml.Unmarshal(text, &crd); err != nil {
 		return nil, fmt.Errorf("read the CRD: %w", err)
 	}
-	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
-	if err != nil {
-		return nil, fmt.Errorf("read the CRD: %w", err)
-	}
-	schema, _, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema")
-	if err != nil {
-		return nil, fmt.Errorf("read the CRD: %w", err)
-	}
-	setDefaults(object, schema)
+	setDefaults(object, crd.Spec.Versions[0].Schema.OpenAPIV3Schema)
 	node := &v1alpha1.DownstreamNode{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object, node, true); err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
