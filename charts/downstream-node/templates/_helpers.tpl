@@ -11,12 +11,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Names of what belongs to no namespace must not meet those of another release. */}}
+{{/* Objects without a namespace need names that no other release uses. */}}
 {{- define "downstream-node.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "downstream-node.fullname" .) -}}
 {{- end -}}
 
-{{/* The name is the one by which an evaluation Redis lets the operator in. */}}
+{{/* The network policy of an evaluation Redis admits pods with this name. */}}
 {{- define "downstream-node.selectorLabels" -}}
 app.kubernetes.io/name: downstream-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -45,7 +45,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* What every pod of the chart meets: the restricted pod security standard. */}}
+{{/* Every pod of the chart meets the restricted pod security standard. */}}
 {{- define "downstream-node.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
