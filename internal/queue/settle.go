@@ -19,7 +19,7 @@ const (
 )
 
 // Done acknowledges and deletes jobs. It must come last, after the commit and
-// the reply: if a worker dies before it, the jobs are judged again, which
+// the reply: if a worker ends before it, the jobs are judged again, which
 // changes nothing.
 func (c *Consumer) Done(ctx context.Context, done ...Delivery) error {
 	return c.settle(ctx, "acknowledge jobs", countProcessed, done, nil)

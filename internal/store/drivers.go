@@ -43,8 +43,8 @@ const (
 	ioTimeout   = 30 * time.Second
 )
 
-// mysqlConfig reads the DSN and sets what the store depends on, whatever the
-// DSN says.
+// mysqlConfig reads the DSN. It sets what the store depends on, also if the DSN
+// sets it differently.
 func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 	cfg, err := mysql.ParseDSN(string(dsn))
 	if err != nil {

@@ -183,9 +183,9 @@ func (s *Store) fold(t *tx, f fold) (int, error) {
 }
 
 // BalanceRecord compares the record's sums of farmers, contracts and bytes with
-// the tokens, corrects the record at now if they differ, and reports whether they did. They
-// differ when the record starts on a node that already has farmers, and after tokens were
-// changed by an older version or by hand.
+// the tokens. If they differ, it corrects the record at now and returns true. They
+// differ when the record starts on a node that already has farmers, and after an
+// older version or a person has changed tokens.
 //
 // It does not correct what was counted within spans.
 func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected bool, err error) {

@@ -133,8 +133,8 @@ func (t *lockedToken) removeAll(now time.Time) {
 	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
 }
 
-// extendUptime adds a contract's lifetime to the token's uptime. In the record a farmer
-// comes online with its first contract, and goes offline at the end of its
+// extendUptime adds a contract's lifetime to the token's uptime. In the record a
+// farmer is online from its first contract on. It goes offline at the end of its
 // uptime when its last contract is removed.
 func (t *lockedToken) extendUptime(from, until time.Time) {
 	uptime := t.uptime()

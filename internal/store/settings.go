@@ -69,8 +69,8 @@ func (s *Store) lockIP(t *tx, ip string) error {
 }
 
 // TakeTurn reports whether the caller shall now do the work that one of all
-// processes does once in each interval. It holds no lock: if the process dies at
-// the work, another process takes the next turn.
+// processes does once in each interval. It holds no lock: if the process ends
+// during the work, another process takes the next turn.
 func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, now time.Time) (taken bool, err error) {
 	defer wrap(&err, "take the turn to %s", what)
 	name := "turn_" + what

@@ -64,9 +64,9 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 // their tokens' counts. It returns how many contracts it examined: fewer than
 // limit means that none is left. Several sweepers may run at once.
 //
-// before must lie some time in the past: the verdict on a proof that was
-// received in time may still come. A verdict that comes even later makes its contract
-// live again.
+// before must lie some time in the past, because a proof that was received in
+// time may still wait for its verdict. A later verdict makes the contract live
+// again.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int64, err error) {
 	defer wrap(&err, "expire contracts")
 	due, err := s.contractsUntil(ctx, true, before, limit)

@@ -93,8 +93,8 @@ func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, er
 	return token, err
 }
 
-// MoveToken records the farmer's new IP address. The token counts there from
-// then on, whatever the limit: HandOut enforces it.
+// MoveToken records the farmer's new IP address. The token counts at this address
+// from then on, also if there are too many: HandOut enforces the limit.
 func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *node.Location) (err error) {
 	defer wrap(&err, "move token %d to %s", id, ip)
 	return s.transaction(ctx, func(t *tx) error {

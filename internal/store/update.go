@@ -14,8 +14,8 @@ import (
 const batchRows = 100
 
 // updateBytes limits the values of an UPDATE, except for its last row: a
-// statement must fit into max_allowed_packet, whatever the server's setting
-// is, and into SQLite's megabyte.
+// statement must fit into the smallest usual max_allowed_packet, and into
+// SQLite's megabyte.
 const updateBytes = 256 << 10
 
 // updating describes an UPDATE of many rows of a table.

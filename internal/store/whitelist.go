@@ -24,8 +24,7 @@ type WhitelistChange struct {
 }
 
 // LoadWhitelist makes the whitelist equal to entries. It deletes every other
-// address with its tokens and contracts. On an error, also one from entries, nothing
-// changes.
+// address with its tokens and contracts. If it or entries fails, nothing changes.
 func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error], now time.Time) (change WhitelistChange, err error) {
 	defer wrap(&err, "load whitelist")
 	wanted := map[string]int64{}
