@@ -24,20 +24,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_api_requests_total",
-			Help: "Requests answered, by route and HTTP status (499: the connection was cut first).",
+			Help: "Responses, by route and HTTP status (499: the connection broke first).",
 		}, []string{"route", "status"}),
 		seconds: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "downstream_api_request_seconds",
-			Help:    "Time from a request's arrival to the end of its answer.",
+			Help:    "Time from a request's arrival to the end of its response.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 11),
 		}, []string{"route"}),
 		verdicts: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_api_verdicts_total",
-			Help: "Outcomes told to farmers, by outcome.",
+			Help: "Outcomes sent to farmers, by outcome.",
 		}, []string{"outcome"}),
-		limited:     counter("downstream_api_rate_limited_total", "Requests refused because an address or a token asked too often."),
+		limited:     counter("downstream_api_rate_limited_total", "Requests refused because an address or a token sent too many."),
 		refused:     counter("downstream_api_overload_refused_total", "Requests refused because api.maxInFlight others were running."),
-		lostReplies: counter("downstream_api_lost_replies_total", "Jobs whose reply did not come in time, so that the records were asked instead."),
+		lostReplies: counter("downstream_api_lost_replies_total", "Jobs whose reply did not arrive in time; the API read the records instead."),
 		contract:    counter("downstream_api_contracts_total", "Contracts handed out."),
 	}
 }

@@ -22,13 +22,9 @@ var periods = []period{
 	{"1y", "1 year", 365 * 24 * time.Hour, 24 * time.Hour},
 }
 
-// periodNamed returns nil if no period has that name.
+// periodNamed returns the default if no period has that name.
 func periodNamed(name string) *period {
-	i := slices.IndexFunc(periods, func(p period) bool { return p.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &periods[i]
+	return &periods[max(0, slices.IndexFunc(periods, func(p period) bool { return p.Name == name }))]
 }
 
 // maxPoints is about the number of points that a plot can show.
@@ -78,29 +74,31 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 
 // plots draws the timeline. Counts of a moment are shown as they are; events
 // are shown as a rate, without the last span, which may be incomplete.
-func (t timeline) plots() []plot {
-	of := func(title string, unit unit, value func(node.Span) int64) plot {
-		p := plot{Title: title, Unit: unit}
-		for _, s := range t.Spans {
-			p.add(s.Start, float64(value(s)))
+func (t timeline) plots() (plots []plot) {
+	for _, c := range []struct {
+		title string
+		unit  unit
+		rate  bool
+		value func(node.Span) int64
+	}{
+		{"Farmers online", inCounts, false, func(s node.Span) int64 { return s.Online }},
+		{"Contracts", inCounts, false, func(s node.Span) int64 { return s.Contracts }},
+		{"Stored", inBytes, false, func(s node.Span) int64 { return s.Size }},
+		{"Heartbeats an hour", inCounts, true, func(s node.Span) int64 { return s.Heartbeats }},
+		{"Wrong answers an hour", inCounts, true, func(s node.Span) int64 { return s.Wrong }},
+		{"Contracts expired an hour", inCounts, true, func(s node.Span) int64 { return s.Expired }},
+	} {
+		p := plot{Title: c.title, Unit: c.unit}
+		spans, scale := t.Spans, 1.0
+		if c.rate {
+			spans, scale = spans[:max(0, len(spans)-1)], t.Step.Hours()
 		}
-		return p
-	}
-	rate := func(title string, value func(node.Span) int64) plot {
-		p := plot{Title: title, Unit: inCounts}
-		for _, s := range t.Spans[:max(0, len(t.Spans)-1)] {
-			p.add(s.Start, float64(value(s))/t.Step.Hours())
+		for _, s := range spans {
+			p.add(s.Start, float64(c.value(s))/scale)
 		}
-		return p
+		plots = append(plots, p)
 	}
-	return []plot{
-		of("Farmers online", inCounts, func(s node.Span) int64 { return s.Online }),
-		of("Contracts", inCounts, func(s node.Span) int64 { return s.Contracts }),
-		of("Stored", inBytes, func(s node.Span) int64 { return s.Size }),
-		rate("Heartbeats an hour", func(s node.Span) int64 { return s.Heartbeats }),
-		rate("Wrong answers an hour", func(s node.Span) int64 { return s.Wrong }),
-		rate("Contracts expired an hour", func(s node.Span) int64 { return s.Expired }),
-	}
+	return plots
 }
 
 // stripLength is the number of days in a farmer's uptime strip.

@@ -19,7 +19,7 @@ type homePage struct {
 	Countries []country
 	Elsewhere int // the number of countries not shown
 	Periods   []choice
-	Period    period
+	Period    *period
 	Plots     []plot
 	Table     table
 	Node      string // this node's URL, for farmers that want to join
@@ -40,7 +40,7 @@ type choice struct {
 
 // table is a page of the list of farmers.
 type table struct {
-	view
+	selection
 	At          time.Time
 	Farmers     []node.Farmer
 	Total       int64
@@ -65,18 +65,18 @@ const countriesShown = 8
 
 func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	now := p.opt.Now()
-	v := parseView(r.URL.Query())
+	v := parseSelection(r.URL.Query())
 	found := p.figures.get(r.Context(), now)
 	if found.at.IsZero() {
 		p.away(w, r, found.err)
 		return
 	}
-	timeline := p.histories[v.Period].get(r.Context(), now).value
+	timeline := p.histories[v.Period.Name].get(r.Context(), now).value
 	body := homePage{
 		Totals:    found.value.Totals,
 		Map:       worldMap{mapWidth, mapHeight, found.value.atZoom[0](), [2]int{minZoom, maxZoom}},
 		Countries: found.value.Countries,
-		Period:    *periodNamed(v.Period),
+		Period:    v.Period,
 		Plots:     timeline.plots(),
 		Table:     p.table(r, v),
 		Node:      nodeAddress(r),
@@ -84,18 +84,19 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	if more := len(body.Countries) - countriesShown; more > 0 {
 		body.Countries, body.Elsewhere = body.Countries[:countriesShown], more
 	}
-	for _, of := range periods {
-		body.Periods = append(body.Periods, choice{of.Title, v.over(of.Name).link(), of.Name == v.Period})
+	for i := range periods {
+		of := &periods[i]
+		body.Periods = append(body.Periods, choice{of.Title, v.over(of).link(), of == v.Period})
 	}
 	p.respond(w, r, http.StatusOK, "home.html", frame{
 		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
 	}, now)
 }
 
-// table reads the farmers of a view. A page number beyond the last page shows
+// table reads the selected farmers. A page number beyond the last page shows
 // the last page.
-func (p *Page) table(r *http.Request, v view) table {
-	t := table{view: v, Columns: columnsOf(v)}
+func (p *Page) table(r *http.Request, v selection) table {
+	t := table{selection: v, Columns: columnsOf(v)}
 	farmers, err := p.records.View(r.Context())
 	if err != nil {
 		if r.Context().Err() == nil {
@@ -110,7 +111,7 @@ func (p *Page) table(r *http.Request, v view) table {
 		v.Page = pages - 1
 		found, _ = farmers.List(v.Query)
 	}
-	t.view, t.At, t.Farmers, t.Total, t.Pages = v, farmers.Time, slices.Collect(found), int64(total), pagesAround(v, pages)
+	t.selection, t.At, t.Farmers, t.Total, t.Pages = v, farmers.Time, slices.Collect(found), int64(total), pagesAround(v, pages)
 	if len(t.Farmers) > 0 {
 		t.First = int64(v.Page*pageLength + 1)
 		t.Last = t.First + int64(len(t.Farmers)) - 1
@@ -124,7 +125,7 @@ func (p *Page) table(r *http.Request, v view) table {
 	return t
 }
 
-func columnsOf(v view) []column {
+func columnsOf(v selection) []column {
 	var columns []column
 	for i, title := range []string{"Farmer", "Address", "Uptime", "Heartbeats", "Contracts", "Stored", "Status"} {
 		sort := roster.Sort(i)
@@ -139,7 +140,7 @@ func columnsOf(v view) []column {
 
 // pagesAround returns links to the first and last pages and the pages next to
 // the current one.
-func pagesAround(v view, pages int) []choice {
+func pagesAround(v selection, pages int) []choice {
 	var links []choice
 	for n := range pages {
 		near := n >= v.Page-1 && n <= v.Page+1
@@ -173,15 +174,15 @@ const (
 	defaultSort = roster.BySize
 )
 
-// view is the query of the front page's URL. Invalid values are ignored, so that
+// selection is the query of the front page's URL. Invalid values are ignored, so that
 // every link shows a page.
-type view struct {
+type selection struct {
 	roster.Query
-	Period string // the period of the plots
+	Period *period // of the plots
 }
 
-func parseView(v url.Values) view {
-	q := view{Query: roster.Query{Limit: pageLength}, Period: v.Get("period")}
+func parseSelection(v url.Values) selection {
+	q := selection{Query: roster.Query{Limit: pageLength}, Period: periodNamed(v.Get("period"))}
 	var ok bool
 	if q.Sort, ok = roster.ParseSort(v.Get("sort")); !ok {
 		q.Sort = defaultSort
@@ -196,9 +197,6 @@ func parseView(v url.Values) view {
 	if n, err := strconv.Atoi(v.Get("page")); err == nil && n > 1 {
 		q.Page = min(n, lastPage) - 1
 	}
-	if periodNamed(q.Period) == nil {
-		q.Period = periods[0].Name
-	}
 	return q
 }
 
@@ -206,8 +204,8 @@ func parseView(v url.Values) view {
 // figures are, names are not.
 func descendsFirst(sort roster.Sort) bool { return sort != roster.ByID && sort != roster.ByAddress }
 
-// link returns the shortest URL of the front page with this view.
-func (v view) link() string {
+// link returns the shortest URL of the front page with this selection.
+func (v selection) link() string {
 	q := url.Values{}
 	if v.Sort != defaultSort {
 		q.Set("sort", v.Sort.String())
@@ -224,8 +222,8 @@ func (v view) link() string {
 	if v.Page > 0 {
 		q.Set("page", strconv.Itoa(v.Page+1))
 	}
-	if v.Period != periods[0].Name {
-		q.Set("period", v.Period)
+	if v.Period != &periods[0] {
+		q.Set("period", v.Period.Name)
 	}
 	if len(q) == 0 {
 		return "/"
@@ -240,8 +238,8 @@ func direction(desc bool) string {
 	return "asc"
 }
 
-// sortedBy returns the view after a click on a column's head.
-func (v view) sortedBy(sort roster.Sort) view {
+// sortedBy returns the selection after a click on a column's head.
+func (v selection) sortedBy(sort roster.Sort) selection {
 	if v.Sort == sort {
 		v.Desc = !v.Desc
 	} else {
@@ -251,6 +249,6 @@ func (v view) sortedBy(sort roster.Sort) view {
 	return v
 }
 
-func (v view) onPage(n int) view { v.Page = n; return v }
+func (v selection) onPage(n int) selection { v.Page = n; return v }
 
-func (v view) over(name string) view { v.Period = name; return v }
+func (v selection) over(of *period) selection { v.Period = of; return v }

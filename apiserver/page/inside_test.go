@@ -17,7 +17,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/roster"
 )
 
-func TestViewLinks(t *testing.T) {
+func TestSelectionLinks(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{
 		"", "sort=id", "dir=desc&sort=id", "sort=uptime", "dir=asc&sort=uptime", "dir=asc", "online=1", "q=1abc", "page=3",
@@ -31,11 +31,11 @@ func TestViewLinks(t *testing.T) {
 		if query != "" {
 			want += "?" + query
 		}
-		if got := parseView(values).link(); got != want {
+		if got := parseSelection(values).link(); got != want {
 			t.Errorf("%q leads to %q", query, got)
 		}
 	}
-	v := parseView(url.Values{"q": {strings.Repeat("x", 1000)}, "page": {"-3"}, "sort": {"secret"}})
+	v := parseSelection(url.Values{"q": {strings.Repeat("x", 1000)}, "page": {"-3"}, "sort": {"secret"}})
 	if len(v.Search) != searchLength || v.Page != 0 || v.Sort != defaultSort || !v.Desc {
 		t.Errorf("nonsense is read as %+v", v)
 	}
@@ -44,8 +44,8 @@ func TestViewLinks(t *testing.T) {
 	}
 }
 
-// The shortest URL of a view shows the same view.
-func FuzzView(f *testing.F) {
+// The shortest URL of a selection has the same selection.
+func FuzzSelection(f *testing.F) {
 	f.Add("sort=id&dir=desc&online=1&page=7&q=1abc&period=1y")
 	f.Add("q=" + strings.Repeat("%20", 70) + "x&page=99999999&sort=q")
 	f.Fuzz(func(t *testing.T, query string) {
@@ -53,12 +53,12 @@ func FuzzView(f *testing.F) {
 		if err != nil {
 			return
 		}
-		v := parseView(values)
+		v := parseSelection(values)
 		short, err := url.Parse(v.link())
 		if err != nil || short.Path != "/" {
 			t.Fatalf("%q leads to %q: %v", query, v.link(), err)
 		}
-		if again := parseView(short.Query()); again != v {
+		if again := parseSelection(short.Query()); again != v {
 			t.Errorf("%q is %+v, and %q is %+v", query, v, short, again)
 		}
 		if v.Page < 0 || v.Page >= lastPage || len(v.Search) > searchLength {

@@ -214,14 +214,14 @@ func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f no
 
 // historyPage is the data of the page that shows the plots' figures as a table.
 type historyPage struct {
-	Period  period
+	Period  *period
 	Periods []period
 	Spans   []node.Span // newest first
 }
 
 func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 	began := p.opt.Now()
-	of := periodNamed(parseView(r.URL.Query()).Period)
+	of := periodNamed(r.URL.Query().Get("period"))
 	found := p.histories[of.Name].get(r.Context(), began)
 	if found.at.IsZero() {
 		p.away(w, r, found.err)
@@ -229,7 +229,7 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 	}
 	p.respond(w, r, http.StatusOK, "history.html", frame{
 		Title: "History of " + of.Title, At: found.at, Stale: found.err != nil,
-		Body: historyPage{Period: *of, Periods: periods, Spans: backwards(found.value.Spans)},
+		Body: historyPage{Period: of, Periods: periods, Spans: backwards(found.value.Spans)},
 	}, began)
 }
 
