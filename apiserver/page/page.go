@@ -95,10 +95,10 @@ func New(records Records, opt Options) *Page {
 	p.mux.HandleFunc("GET /map.json", p.mapJSON)
 	p.mux.HandleFunc("GET "+AssetPrefix+"{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !p.assets.serve(w, r) {
-			p.NotFound(w, r)
+			p.notFound(w, r)
 		}
 	})
-	p.mux.HandleFunc("GET /", p.NotFound)
+	p.mux.HandleFunc("GET /", p.notFound)
 	return p
 }
 
@@ -151,8 +151,8 @@ func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name 
 // message is a page with one message.
 type message struct{ Heading, Text string }
 
-// NotFound responds to an unknown path.
-func (p *Page) NotFound(w http.ResponseWriter, r *http.Request) {
+// notFound responds to an unknown path.
+func (p *Page) notFound(w http.ResponseWriter, r *http.Request) {
 	p.say(w, r, http.StatusNotFound, message{"There is nothing here", "The address may be mistyped, or the page no longer exists."})
 }
 
@@ -239,7 +239,7 @@ func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 	began := p.opt.Now()
 	zoom, err := strconv.Atoi(r.URL.Query().Get("zoom"))
 	if err != nil || zoom < minZoom || zoom > maxZoom {
-		p.NotFound(w, r)
+		p.notFound(w, r)
 		return
 	}
 	found := p.figures.get(r.Context(), began)
