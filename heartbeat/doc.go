@@ -4,9 +4,9 @@
 //
 // This package defines what a scheme is. [merkle] and [swizzle] are the schemes,
 // [schemes] finds a scheme by its name, [filestream] generates the files that
-// farmers store, and [wirejson] reads JSON that strangers sent. All of them only
-// compute: they use no clock, no network, no storage but the given io.ReaderAt, and
-// no other package of this project, so anyone can use them.
+// farmers store, and [wirejson] reads untrusted JSON. All of them only compute: they
+// use no clock, no network, no storage but the given io.ReaderAt, and no other
+// package of this project, so anyone can use them.
 //
 // Every object has two forms. The node stores the binary form and sends it
 // between its parts. The wire form is the JSON that PROTOCOL.md, sections 4 and 5,

@@ -9,8 +9,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// BenchmarkBody reads bodies of one length: that of 1000 honest proofs, which
-// is the first, and hostile ones.
+// BenchmarkBody reads a body of 1000 honest proofs, then hostile bodies of the
+// same length.
 func BenchmarkBody(b *testing.B) {
 	hash := base64.StdEncoding.EncodeToString(make([]byte, 32))
 	row := fmt.Sprintf(`["%s","%s"]`, hash, hash)

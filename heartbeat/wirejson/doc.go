@@ -1,6 +1,6 @@
-// Package wirejson reads JSON that strangers sent. A [Reader] reads a document in
-// one pass, value by value, from memory or from a stream. It holds no more of a
-// stream than the value that it reads, and what it skips takes no memory.
+// Package wirejson reads untrusted JSON. A [Reader] reads a document in one pass,
+// value by value, from memory or from a stream. It holds no more of a stream than
+// the value that it reads, and what it skips takes no memory.
 //
 // There are two ways to read an object. [Reader.Members] is strict: names match
 // exactly, each name must be there, and null is not a zero value. [Reader.Object]

@@ -235,8 +235,8 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// The second opinion is that of encoding/json: on what is JSON, and on where values
-// start and end.
+// encoding/json is the reference for what is JSON, and for where values start and
+// end.
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":[1,"\"",{"b":null}],"\u0061":"\\"}`, ` [ [ ] , { } , "]" , -1.5e3 , true ] `, `"\\\""`, `null`, `{"":{"":[]}}`,
@@ -268,7 +268,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// sameMembers compares what both read in the members of an object, and in its
+// sameMembers compares what a Reader and encoding/json read in the members of an object, and in its
 // member a as each kind. If there are several a, a Reader must accept all of them.
 func sameMembers(t *testing.T, document []byte, members map[string]json.RawMessage) {
 	t.Helper()
@@ -342,7 +342,8 @@ func optional[T any](p *T) any {
 	return *p
 }
 
-// sameElements compares what both read in an array; want is nil if there is none.
+// sameElements compares what a Reader and encoding/json read in an array. want is
+// nil if there is no array.
 func sameElements(t *testing.T, document []byte, want []json.RawMessage) {
 	t.Helper()
 	in := wirejson.Of(document)

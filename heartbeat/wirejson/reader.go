@@ -21,7 +21,7 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("byte %d: %v", e.offset, e.err) }
 func (e *Error) Unwrap() error { return e.err }
 
-// Strangers can send any number of wrong documents, so an error formats its message
+// A sender can send any number of wrong documents, so an error formats its message
 // only on demand.
 var (
 	errSyntax     = errors.New("not JSON")
@@ -174,7 +174,7 @@ func (r *Reader) AppendBase64(dst []byte, most int) ([]byte, error) {
 		return dst, err
 	case escaped:
 		text = r.content(text, escaped)
-	case len(text) == 0: // a stranger can send many of them in few bytes
+	case len(text) == 0: // a sender can send many of them in few bytes
 		return dst, nil
 	case len(text) > standard.EncodedLen(most):
 		return dst, r.refuse(errTooLong)

@@ -14,7 +14,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// item is what the tests read of an object; nil is what is not there.
+// item is what the tests read of an object. A member that is absent is nil.
 type item struct {
 	Text *string         `json:"a_text"`
 	Any  json.RawMessage `json:"any"`
@@ -55,8 +55,8 @@ func readList(in *wirejson.Reader) (list []item, err error) {
 	return list, err
 }
 
-// The second opinion: the same by way of encoding/json. Where that takes null
-// for an object, it is refused.
+// The reference functions read the same with encoding/json. They refuse null in
+// place of an object, which encoding/json accepts.
 
 func referenceItem(body io.Reader) (it item, err error) {
 	var raw json.RawMessage
@@ -118,14 +118,14 @@ func expect(dec *json.Decoder, want json.Delim) error {
 	return err
 }
 
-// arrivals are the ways in which a body may come in.
+// arrivals are the ways in which a stream can deliver a body.
 var arrivals = map[string]func(io.Reader) io.Reader{
 	"at once":           func(r io.Reader) io.Reader { return r },
 	"byte by byte":      iotest.OneByteReader,
 	"end with the data": iotest.DataErrReader,
 }
 
-// compare holds what is read of body against the second opinion.
+// compare compares what a Reader and the reference read in body.
 func compare(t *testing.T, body string) {
 	t.Helper()
 	wantItem, wantItemErr := referenceItem(strings.NewReader(body))
@@ -157,7 +157,7 @@ func same(t *testing.T, what, body string, got, want any, err, wantErr error) {
 	}
 }
 
-// shown tells apart what is nil and what is empty.
+// shown formats nil and empty values differently.
 func shown(v any) any {
 	if list, ok := v.([]item); ok {
 		lines := make([]any, len(list))
@@ -205,13 +205,13 @@ func FuzzReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		if strings.Count(body, "[")+strings.Count(body, "{") > 9_000 {
-			return // encoding/json counts the depth of each element by itself
+			return // encoding/json counts the depth of each element separately
 		}
 		compare(t, body)
 	})
 }
 
-// What the input says where it fails is what the caller is told.
+// The caller gets the error of an input that fails.
 func TestInputFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -224,7 +224,7 @@ func TestInputFails(t *testing.T) {
 	}
 }
 
-// Once something is wrong nothing more is read, whoever asks.
+// After the first error every method returns it.
 func TestErrorIsTheLast(t *testing.T) {
 	t.Parallel()
 	var in wirejson.Reader
@@ -241,8 +241,8 @@ func TestErrorIsTheLast(t *testing.T) {
 	}
 }
 
-// A value that is passed over takes no memory, and one that is read as much as
-// it is long. Not parallel: it looks at the memory of the whole process.
+// A value that is skipped takes no memory. One that is read takes memory in
+// proportion to its length. Not parallel: it measures the whole process.
 func TestMemory(t *testing.T) {
 	const length = 4 << 20
 	for name, most := range map[string]uint64{"more": 64 << 10, "any": 4 * length} {

@@ -169,7 +169,7 @@ func TestHeartbeatNoMoreChallenges(t *testing.T) {
 	d.bad("no more challenges", "challenge", "--heartbeat", d.path("private"), "--state", d.path("state"))
 }
 
-// Everything but a proof that was judged exits with 2, and says what to do.
+// Every failure but an invalid proof exits with 2, and the message says what to do.
 func TestHeartbeatBadInput(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -256,7 +256,7 @@ func TestHeartbeatStateFileIsBase64(t *testing.T) {
 	d.same("state", d.read("state"), []byte(`"`+base64.StdEncoding.EncodeToString(state)+`"`))
 }
 
-// folder is where a test's files are.
+// folder is the folder of a test's files.
 type folder struct {
 	t   *testing.T
 	dir string
@@ -349,7 +349,7 @@ func (d folder) same(what string, got, want []byte) {
 	}
 }
 
-// exitCode is what main makes of an error.
+// exitCode returns the exit code that main uses for an error.
 func exitCode(err error) int {
 	if err == nil {
 		return 0
