@@ -176,7 +176,7 @@ func (l *loop) addTaken(taken []*contract, refused int, err error) {
 		bytes += c.Size
 		l.add(c)
 	}
-	l.stats.update(func(s *Snapshot) { s.Taken += int64(len(taken)) })
+	l.update(func(s *Snapshot) { s.Taken += int64(len(taken)) })
 	if len(taken) > 0 {
 		l.log.Info("contracts taken", "contracts", len(taken), "bytes", bytes, "held", l.held)
 	}
@@ -202,8 +202,10 @@ func (l *loop) delayTake(now time.Time) {
 // the node.
 func (l *loop) countRefused(err error) {
 	l.log.Error("contract refused", "error", err)
-	l.stats.setError(err)
-	l.stats.update(func(s *Snapshot) { s.Refused++ })
+	l.update(func(s *Snapshot) {
+		s.setError(err)
+		s.Refused++
+	})
 }
 
 // withGrace returns a context that ends grace after its parent ends.

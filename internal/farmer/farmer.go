@@ -52,7 +52,9 @@ type Farmer struct {
 	client *Client
 	disk   *disk
 	log    *slog.Logger
-	stats  stats
+
+	mu       sync.Mutex
+	snapshot Snapshot
 }
 
 // New makes a farmer. If its directory already holds a token and contracts, Run
@@ -97,9 +99,6 @@ func (f *Farmer) Run(ctx context.Context) error {
 	}
 	return loop.run(ctx)
 }
-
-// Snapshot returns the farmer's current state. It is safe for concurrent use.
-func (f *Farmer) Snapshot() Snapshot { return f.stats.snapshot() }
 
 // maxRetryAfter limits the wait that a node can ask for. The farmer's contracts
 // expire during the wait, so a longer one can only be a mistake.
@@ -202,24 +201,18 @@ func (s Snapshot) Plus(o Snapshot) Snapshot {
 	return s
 }
 
-// stats guards a Snapshot with a lock.
-type stats struct {
-	mu  sync.Mutex
-	now Snapshot
+func (s *Snapshot) setError(err error) { s.LastError, s.LastErrorAt = err.Error(), time.Now() }
+
+// Snapshot returns the farmer's current state. It is safe for concurrent use.
+func (f *Farmer) Snapshot() Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshot
 }
 
-func (t *stats) update(change func(*Snapshot)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	change(&t.now)
-}
-
-func (t *stats) setError(err error) {
-	t.update(func(s *Snapshot) { s.LastError, s.LastErrorAt = err.Error(), time.Now() })
-}
-
-func (t *stats) snapshot() Snapshot {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.now
+// update changes the snapshot.
+func (f *Farmer) update(change func(*Snapshot)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.snapshot)
 }

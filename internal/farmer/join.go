@@ -48,7 +48,7 @@ func (f *Farmer) join(ctx context.Context) (session, error) {
 		return session{}, fmt.Errorf("the node's heartbeat: %w", err)
 	}
 	id := FarmerID(registration.Token)
-	f.stats.update(func(s *Snapshot) { s.FarmerID, s.Joined = id, 1 })
+	f.update(func(s *Snapshot) { s.FarmerID, s.Joined = id, 1 })
 	f.log = f.cfg.Logger.With("id", id)
 	f.log.Info("joined", "node", f.client.Node(), "type", registration.Type, "returning", saved != nil)
 	return session{registration.Token, prover}, nil
@@ -90,12 +90,12 @@ func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (
 		if err == nil || !Temporary(err) {
 			return registration, err
 		}
-		f.stats.setError(err)
+		f.update(func(s *Snapshot) { s.setError(err) })
 		wait := f.waitAfter(err)
 		if !deadline.IsZero() && time.Now().Add(wait).After(deadline) {
 			return Registration{}, err
 		}
-		f.stats.update(func(s *Snapshot) { s.Retries++ })
+		f.update(func(s *Snapshot) { s.Retries++ })
 		f.log.Warn("not joined yet; trying again", "node", f.client.Node(), "wait", wait, "error", err)
 		select {
 		case <-ctx.Done():

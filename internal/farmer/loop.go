@@ -182,7 +182,7 @@ func (l *loop) drop(c *contract) {
 	delete(l.contracts, c.FileHash)
 	l.held -= c.Size
 	l.ended = append(l.ended, c.record)
-	l.stats.update(func(s *Snapshot) { s.Dropped++ })
+	l.update(func(s *Snapshot) { s.Dropped++ })
 }
 
 // startRemove starts to remove dropped contracts from the disk.
@@ -202,7 +202,7 @@ func (l *loop) startRemove() {
 func (l *loop) remove(records []record) {
 	for _, r := range records {
 		if err := l.disk.remove(r); err != nil {
-			l.stats.setError(err)
+			l.update(func(s *Snapshot) { s.setError(err) })
 			l.log.Error("cannot remove an ended contract from the disk", "file", r.FileHash, "error", err)
 		}
 	}
@@ -216,8 +216,10 @@ func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, ErrTokenUnknown) {
 		l.fatal = err
 	}
-	l.stats.setError(err)
-	l.stats.update(func(s *Snapshot) { s.Retries++ })
+	l.update(func(s *Snapshot) {
+		s.setError(err)
+		s.Retries++
+	})
 	wait := l.waitAfter(err)
 	l.log.Warn("trying again", "contracts", len(contracts), "wait", wait, "error", err)
 	at := time.Now().Add(wait)
@@ -261,7 +263,7 @@ func (l *loop) publish() {
 			next = c.due
 		}
 	}
-	l.stats.update(func(s *Snapshot) {
+	l.update(func(s *Snapshot) {
 		s.Contracts, s.Bytes, s.NextDue = len(l.contracts), l.held, next
 	})
 }

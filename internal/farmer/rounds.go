@@ -86,7 +86,7 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	switch {
 	case current.Error != "":
 		l.log.Warn("the node ended a contract", "file", c.FileHash, "reason", current.Error)
-		l.stats.setError(fmt.Errorf("challenge: file %s: %s", c.FileHash, current.Error))
+		l.update(func(s *Snapshot) { s.setError(fmt.Errorf("challenge: file %s: %s", c.FileHash, current.Error)) })
 		l.drop(c)
 		return
 	case current.Status == NoMoreChallenges:
@@ -105,7 +105,7 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	c.notBefore = now
 	if c.accepted && !now.Before(c.due) {
 		c.notBefore = now.Add(earlyPause)
-		l.stats.update(func(s *Snapshot) { s.Early++ })
+		l.update(func(s *Snapshot) { s.Early++ })
 	}
 }
 
@@ -208,12 +208,14 @@ func (l *loop) startSend(ctx context.Context, ready []*contract, unproved int, n
 func (l *loop) applyVerdict(c *contract, verdict Verdict) {
 	if verdict.OK() {
 		c.accepted, c.proof = true, nil
-		l.stats.update(func(s *Snapshot) { s.Heartbeats++ })
+		l.update(func(s *Snapshot) { s.Heartbeats++ })
 	} else {
 		err := fmt.Errorf("answer: file %s: %s", c.FileHash, verdict.Error)
 		l.log.Warn("proof rejected", "file", c.FileHash, "reason", verdict.Error)
-		l.stats.setError(err)
-		l.stats.update(func(s *Snapshot) { s.Rejected++ })
+		l.update(func(s *Snapshot) {
+			s.setError(err)
+			s.Rejected++
+		})
 		l.drop(c)
 		l.delayTake(time.Now())
 	}

@@ -47,21 +47,24 @@ func (f *encodeFlags) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	file, size, err := f.content.open(cmd)
+	file, size, release, err := f.content.open(cmd)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() { err = errors.Join(err, release()) }()
 
-	var in io.ReaderAt = file
 	if size >= longEncode {
-		bar := program.NewProgressBar(cmd, bytesRead(h.Type(), size))
+		total := size
+		if h.Type() == heartbeat.Merkle {
+			total = -1 // not known, because challenges overlap
+		}
+		bar := program.NewProgressBar(cmd, total)
 		defer bar.Done()
-		in = progressReader{file, bar}
+		file = progressReader{file, bar}
 	}
 	var state []byte
 	err = replaceFile(f.tag, 0o644, func(w io.Writer) (err error) {
-		state, err = encodeJSON(cmd.Context(), h, in, size, w, options)
+		state, err = encodeJSON(cmd.Context(), h, file, size, w, options)
 		return err
 	})
 	if err != nil {
@@ -97,15 +100,6 @@ func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat
 
 // longEncode is the size in bytes from which encoding shows a progress bar.
 const longEncode = 64 << 20
-
-// bytesRead returns how many bytes an encoding reads, or -1 if that is not known:
-// the challenges of Merkle overlap.
-func bytesRead(t heartbeat.Type, size int64) int64 {
-	if t == heartbeat.Swizzle {
-		return size
-	}
-	return -1
-}
 
 // progressReader adds the bytes that are read to a progress bar.
 type progressReader struct {

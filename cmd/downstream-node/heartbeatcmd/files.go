@@ -125,44 +125,33 @@ func (c *contentFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&c.size, "size", 0, "with --seed, the size of the file in bytes")
 }
 
-// open returns the file and its size. The caller must close it.
-func (c *contentFlags) open(cmd *cobra.Command) (content, int64, error) {
+// open returns the file and its size. The caller must call release.
+func (c *contentFlags) open(cmd *cobra.Command) (file io.ReaderAt, size int64, release func() error, err error) {
 	given := cmd.Flags().Changed
 	switch {
 	case given("file") && !given("seed") && !given("size"):
 		return openFile(c.path)
 	case given("file") || given("seed") != given("size"):
-		return nil, 0, errors.New("the file is given by --file alone, or by --seed and --size together")
+		return nil, 0, nil, errors.New("the file is given by --file alone, or by --seed and --size together")
 	case !given("seed"):
-		return nil, 0, errors.New("the file is missing: give --file, or --seed and --size")
+		return nil, 0, nil, errors.New("the file is missing: give --file, or --seed and --size")
 	case c.size < 0:
-		return nil, 0, fmt.Errorf("--size is %d; give a size in bytes, from 0 up", c.size)
+		return nil, 0, nil, fmt.Errorf("--size is %d; give a size in bytes, from 0 up", c.size)
 	}
-	return streamed{filestream.New(c.seed, c.size)}, c.size, nil
+	return filestream.New(c.seed, c.size), c.size, func() error { return nil }, nil
 }
 
-// content is a file's bytes.
-type content interface {
-	io.ReaderAt
-	io.Closer
-}
-
-// streamed is the file of a seed. Close does nothing.
-type streamed struct{ io.ReaderAt }
-
-func (streamed) Close() error { return nil }
-
-func openFile(path string) (content, int64, error) {
+func openFile(path string) (_ io.ReaderAt, size int64, release func() error, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
 	status, err := file.Stat()
 	if err == nil && !status.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file, and its parts are read in any order", path)
 	}
 	if err != nil {
-		return nil, 0, errors.Join(err, file.Close())
+		return nil, 0, nil, errors.Join(err, file.Close())
 	}
-	return file, status.Size(), nil
+	return file, status.Size(), file.Close, nil
 }

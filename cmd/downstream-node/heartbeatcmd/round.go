@@ -68,11 +68,11 @@ func newProveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		file, size, err := flags.open(cmd)
+		file, size, release, err := flags.open(cmd)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, file.Close()) }()
+		defer func() { err = errors.Join(err, release()) }()
 
 		proof, err := prover.Prove(cmd.Context(), file, size, tag, challenge)
 		if err != nil {
