@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -17,17 +19,27 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const chart = "../../charts/downstream-node"
 
-// helm runs Helm: the program in HELM, or the one on the PATH, or one built
-// from its module. The first build takes minutes.
+// helmCommand starts Helm: the program in HELM, or the one on the PATH, or one
+// built from its module. The first build takes minutes.
+var helmCommand = sync.OnceValue(func() []string {
+	if named := os.Getenv("HELM"); named != "" {
+		return []string{named}
+	}
+	if path, err := exec.LookPath("helm"); err == nil {
+		return []string{path}
+	}
+	command := []string{"go", "run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}
+	// Build it once. Otherwise tests that run in parallel would each build it. If
+	// this fails, the next command fails too and says why.
+	_ = exec.Command(command[0], slices.Concat(command[1:], []string{"version"})...).Run()
+	return command
+})
+
+// helm runs Helm and returns what it prints.
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	command := []string{"go", "run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}
-	if named := os.Getenv("HELM"); named != "" {
-		command = []string{named}
-	} else if path, err := exec.LookPath("helm"); err == nil {
-		command = []string{path}
-	}
-	cmd := exec.Command(command[0], append(command[1:], args...)...)
+	command := slices.Concat(helmCommand(), args)
+	cmd := exec.Command(command[0], command[1:]...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
