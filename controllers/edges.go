@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -82,20 +81,11 @@ func (r *Reconciler) ensureDatabases(ctx context.Context, s *scope) error {
 // depends on them.
 func (r *Reconciler) ensureCredentials(ctx context.Context, s *scope, secret *corev1.Secret) error {
 	live, err := r.secret(ctx, s, secret.Name)
+	if err == nil && live == nil {
+		live, _, err = r.createSecret(ctx, s, secret)
+	}
 	if err != nil {
 		return err
-	}
-	if live == nil {
-		err := r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
-		if err == nil {
-			return nil
-		}
-		if !apierrors.IsAlreadyExists(err) {
-			return writeError("Secret", secret.Name, err)
-		}
-		if live, err = r.secret(ctx, s, secret.Name); err != nil || live == nil {
-			return err
-		}
 	}
 	if !s.Ours(live) {
 		return block(ReasonOwnershipConflict, "the Secret %s does not belong to this node; rename the node, or delete the Secret if it is not in use", secret.Name)

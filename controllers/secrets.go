@@ -18,6 +18,23 @@ func (r *Reconciler) secret(ctx context.Context, s *scope, name string) (*corev1
 	return find(ctx, r.Live, s, "Secret", name, &corev1.Secret{})
 }
 
+// createSecret creates a Secret. If another client has created it first, it
+// returns that one.
+func (r *Reconciler) createSecret(ctx context.Context, s *scope, secret *corev1.Secret) (live *corev1.Secret, created bool, err error) {
+	err = r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
+	switch {
+	case err == nil:
+		return secret, true, nil
+	case !apierrors.IsAlreadyExists(err):
+		return nil, false, writeError("Secret", secret.Name, err)
+	}
+	live, err = r.secret(ctx, s, secret.Name)
+	if err == nil && live == nil {
+		err = fmt.Errorf("the Secret %s was deleted while the operator read it", secret.Name)
+	}
+	return live, false, err
+}
+
 // readInputs reads the database Secrets that the spec refers to: pods are
 // replaced when their contents change. Pods cannot start without them, so a
 // missing one ends the run.
@@ -126,26 +143,16 @@ func (r *Reconciler) keySecret(ctx context.Context, s *scope) (*corev1.Secret, e
 	return r.makeKey(ctx, s)
 }
 
-// makeKey makes the key. If another client has created the Secret first, it
-// returns that one.
+// makeKey makes the key.
 func (r *Reconciler) makeKey(ctx context.Context, s *scope) (*corev1.Secret, error) {
 	fraction := s.Spec.Heartbeat.CheckFraction.Float64()
 	hb, err := schemes.New(heartbeat.Type(s.Spec.Heartbeat.Type), &fraction)
 	if err != nil {
 		return nil, fmt.Errorf("make a heartbeat key: %w", err)
 	}
-	secret := s.HeartbeatKeySecret(schemes.MarshalFile(hb), schemes.Fingerprint(hb))
-	err = r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
-	switch {
-	case apierrors.IsAlreadyExists(err):
-		theirs, err := r.secret(ctx, s, secret.Name)
-		if err == nil && theirs == nil {
-			err = fmt.Errorf("the Secret %s was deleted while the operator read it", secret.Name)
-		}
-		return theirs, err
-	case err != nil:
-		return nil, writeError("Secret", secret.Name, err)
+	secret, created, err := r.createSecret(ctx, s, s.HeartbeatKeySecret(schemes.MarshalFile(hb), schemes.Fingerprint(hb)))
+	if created {
+		s.note(corev1.EventTypeNormal, "HeartbeatKeyMade", "Made a heartbeat key in the Secret %s; back it up: contracts cannot be checked without it", secret.Name)
 	}
-	s.note(corev1.EventTypeNormal, "HeartbeatKeyMade", "Made a heartbeat key in the Secret %s; back it up: contracts cannot be checked without it", secret.Name)
-	return secret, nil
+	return secret, err
 }

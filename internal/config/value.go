@@ -9,13 +9,6 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Units of a ByteSize.
-const (
-	kib ByteSize = 1 << 10
-	mib ByteSize = 1 << 20
-	gib ByteSize = 1 << 30
-)
-
 // ByteSize is a number of bytes. Its text is a plain number or a number with a
 // unit: KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000).
 type ByteSize int64
@@ -43,15 +36,13 @@ func (b ByteSize) MarshalText() ([]byte, error) {
 
 // String returns the size in the largest binary unit that divides it.
 func (b ByteSize) String() string {
-	switch {
-	case b == 0:
-		return "0"
-	case b%gib == 0:
-		return strconv.FormatInt(int64(b/gib), 10) + "GiB"
-	case b%mib == 0:
-		return strconv.FormatInt(int64(b/mib), 10) + "MiB"
-	case b%kib == 0:
-		return strconv.FormatInt(int64(b/kib), 10) + "KiB"
+	for _, unit := range []struct {
+		size ByteSize
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if b != 0 && b%unit.size == 0 {
+			return strconv.FormatInt(int64(b/unit.size), 10) + unit.name
+		}
 	}
 	return strconv.FormatInt(int64(b), 10)
 }
