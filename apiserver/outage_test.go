@@ -48,7 +48,7 @@ func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	database := testenv.StartMariaDB(t, testenv.Fast)
 	h := openHarness(t, testnode.Embedded, func(p *plan) {
-		p.cfg.Database = store.Config{Driver: store.MySQL, DSN: config.Secret(database.NewDatabase(t))}
+		p.cfg.Database.Driver, p.cfg.Database.DSN = store.MySQL, config.Secret(database.NewDatabase(t))
 		p.cfg.API.AnswerTimeout = 500 * time.Millisecond
 	})
 	f := h.newFarmer(t, 1)

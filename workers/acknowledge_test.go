@@ -37,7 +37,7 @@ func TestJobIsAcknowledgedOnlyAfterItsCommit(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartMariaDB(t, testenv.Fast)
 	h := openHarness(t, testnode.Servers, func(c *app.Config) {
-		c.Database = store.Config{Driver: store.MySQL, DSN: config.Secret(server.NewDatabase(t))}
+		c.Database.Driver, c.Database.DSN = store.MySQL, config.Secret(server.NewDatabase(t))
 	})
 	c := h.takeOne(t, "seed")
 	refused := &lineWaiter{words: "cannot commit verdicts", heard: make(chan struct{})}
