@@ -31,7 +31,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestUsageErrorsPointToHelp holds that whoever mistypes is told where to look.
+// TestUsageErrorsPointToHelp checks that an error about arguments names the help.
 func TestUsageErrorsPointToHelp(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"standalone --dmo 3", "standalone --demo x", "farm", "chunks generate", "heartbeat new --typ Merkle"} {

@@ -50,7 +50,7 @@ var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, `{"token": "000102030405060708090a0b0c0d0e0f", "type": "Merkle", "heartbeat": {"key": "", "check_fraction": null}}`)
 })
 
-// TestFarmAlone holds that two farmers do not take the same contracts for theirs.
+// TestFarmAlone checks that two processes cannot use one directory.
 func TestFarmAlone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "farm")
@@ -120,11 +120,11 @@ func TestFarmSaysWhatToDo(t *testing.T) {
 				t.Fatal("no error")
 			}
 			if strings.Contains(log, "farming") {
-				t.Errorf("nobody joined, and the log says\n%s", log)
+				t.Errorf("no farmer joined, but the log has\n%s", log)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q does not tell of %q", err, want)
+					t.Errorf("error %q does not contain %q", err, want)
 				}
 			}
 		})
@@ -141,7 +141,7 @@ func TestFarmAdviceOnAnUnreachableNode(t *testing.T) {
 	err = farming{node: "http://127.0.0.1:1"}.advise(err)
 	for _, want := range []string{"http://127.0.0.1:1", "refused", "running"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not tell of %q", err, want)
+			t.Errorf("error %q does not contain %q", err, want)
 		}
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestFlagsAreTold holds that help names a flag's value by one word. A text in
-// backquotes would be taken for that name.
-func TestFlagsAreTold(t *testing.T) {
+// TestFlagsAreDescribed checks that the help names the value of each flag by one
+// word. pflag takes a text in backquotes for that name.
+func TestFlagsAreDescribed(t *testing.T) {
 	t.Parallel()
-	told := 0
+	flags := 0
 	var look func(*cobra.Command)
 	look = func(cmd *cobra.Command) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			told++
+			flags++
 			if value, usage := pflag.UnquoteUsage(f); strings.Contains(value, " ") || usage == "" {
 				t.Errorf("%s --%s %s: %q", cmd.CommandPath(), f.Name, value, usage)
 			}
@@ -26,7 +26,7 @@ func TestFlagsAreTold(t *testing.T) {
 		}
 	}
 	look(newRootCommand())
-	if told < 20 {
-		t.Errorf("only %d flags were looked at", told)
+	if flags < 20 {
+		t.Errorf("only %d flags were checked", flags)
 	}
 }

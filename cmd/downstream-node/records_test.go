@@ -44,7 +44,7 @@ func (o office) write(name, content string) string {
 	return path
 }
 
-// run gives a command, and returns its exit status and what it printed.
+// run runs a command, and returns its exit status and its output.
 func (o office) run(args ...string) (status int, printed string) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
@@ -74,7 +74,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		prints string
 	}{
 		{"chunks list", 1, "run `downstream-node db migrate`"},
-		// What is wrong with an argument is said before anything about the database.
+		// An error in an argument comes before one of the database.
 		{"whitelist load " + broken, 1, broken + `: whitelist: line 3: "nobody": `},
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"whitelist load " + o.dir, 1, o.dir + " is not a file"},
@@ -119,9 +119,9 @@ func TestCommandsOnTheRecords(t *testing.T) {
 	}
 }
 
-// TestMigrateHoldsTheKeyAgainstTheDatabase holds that a database with another
-// key's contracts is told of before anything starts on it.
-func TestMigrateHoldsTheKeyAgainstTheDatabase(t *testing.T) {
+// TestMigrateChecksTheKey checks that migrate fails if the database belongs to
+// another key, before any process uses it.
+func TestMigrateChecksTheKey(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t)
 	if status, printed := o.run("db", "migrate"); status != 0 {

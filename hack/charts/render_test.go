@@ -110,7 +110,7 @@ metrics: {enabled: false}
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s: what is rendered is not what %s holds; look at it and run the test with -update:\n%s", name, golden, got)
+			t.Errorf("%s: the rendered chart differs from %s; if it is right, run the test with -update:\n%s", name, golden, got)
 		}
 	}
 }

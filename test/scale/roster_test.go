@@ -92,7 +92,7 @@ func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	must(t, err)
 }
 
-// farmers asks for each farmer by itself.
+// farmers reads the farmers one by one.
 func (w *world) farmers(t *testing.T) []node.Farmer {
 	t.Helper()
 	farmers := make([]node.Farmer, len(w.tokens))
