@@ -84,7 +84,7 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := space(t)
-	n.applySpec(t, lively)
+	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	before := append(names(n, t, "api"), names(n, t, "workers")...)
@@ -102,16 +102,16 @@ func TestUpgrade(t *testing.T) {
 // chart is deleted, and that a new release manages them.
 func TestUninstall(t *testing.T) {
 	n := space(t)
-	n.applySpec(t, lively)
+	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	key := func() string {
 		return must(t, "kubectl", "-n", n.namespace, "get", "secret", n.name+"-heartbeat-key", "-o", "jsonpath={.metadata.uid}")
 	}
 	uid, pods := key(), names(n, t, "api")
-	crew, _ := startCrew(t, n.url(t), newAddress(t), 2)
+	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 2)
 	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
-	awaitHeartbeats(t, crew, 10)
+	awaitHeartbeats(t, farmers, 10)
 	if now := key(); now != uid || !slices.Equal(names(n, t, "api"), pods) {
 		t.Errorf("the key %s became %s, pods %v became %v", uid, now, pods, names(n, t, "api"))
 	}
@@ -120,7 +120,7 @@ func TestUninstall(t *testing.T) {
 	}
 	n.patch(t, `{"spec": {"workers": {"replicas": 2}}}`)
 	n.awaitSettled(t)
-	unharmed(t, crew, "uninstalling the chart and installing it again")
+	checkUnharmed(t, farmers, "uninstalling the chart and installing it again")
 	must(t, "kubectl", "-n", n.namespace, "delete", "dn", n.name)
 	if now := key(); now != uid {
 		t.Error("the key was deleted with the node")
@@ -153,11 +153,11 @@ func TestKustomize(t *testing.T) {
 	})
 	must(t, "kubectl", "-n", "downstream-system", "rollout", "status", "deploy/downstream-operator", "--timeout=2m")
 	n := space(t)
-	n.applySpec(t, lively)
+	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	if image := must(t, "kubectl", "-n", n.namespace, "get", "deploy", n.name+"-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"); image != repository+":"+tag {
 		t.Errorf("the node runs %s", image)
 	}
-	crew, _ := startCrew(t, n.url(t), newAddress(t), 1)
-	awaitHeartbeats(t, crew, 3)
+	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 1)
+	awaitHeartbeats(t, farmers, 3)
 }

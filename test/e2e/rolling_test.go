@@ -30,7 +30,7 @@ func checkUnharmed(t *testing.T, farmers farmer.Group, what string) {
 // number of workers changes.
 func TestRolling(t *testing.T) {
 	n := space(t)
-	n.applySpec(t, lively+"  workers: {replicas: 2}\n")
+	n.applySpec(t, busyNode+"  workers: {replicas: 2}\n")
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 5)
@@ -83,7 +83,7 @@ func leader(t *testing.T) string {
 // TestLeaderKilled checks that the other operator pod takes over.
 func TestLeaderKilled(t *testing.T) {
 	n := space(t)
-	n.applySpec(t, lively)
+	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	killed := leader(t)
@@ -105,7 +105,7 @@ func TestLeaderKilled(t *testing.T) {
 // replaces deleted pods.
 func TestOperatorAbsent(t *testing.T) {
 	n := space(t)
-	n.applySpec(t, lively)
+	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 3)

@@ -71,7 +71,7 @@ func TestScale(t *testing.T) {
 // down.
 func TestAutoscaling(t *testing.T) {
 	n, h := startSlowNode(t, 100, ", autoscaling: {min: 1, max: 3, targetBacklogPerWorker: 5, scaleDownDelaySeconds: 10}")
-	stop := h.pump(t)
+	stop := h.fillQueue(t)
 	defer stop()
 	up := eventually(t, 2*time.Minute, func() error { return n.workers(t, 3) })
 	stop()
