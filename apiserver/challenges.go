@@ -132,7 +132,7 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 }
 
 // challenges handles GET /challenge/{token}: all contracts of the token. After a
-// batch of answers all of them await a challenge, so the database works on the
+// batch of proofs all of them await a challenge, so the database works on the
 // next page while the farmer receives one.
 func (s *Server) challenges(w http.ResponseWriter, r *http.Request, f farmer) error {
 	out := s.newArray(w, "challenges")

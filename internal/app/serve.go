@@ -26,7 +26,7 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		services, err := a.api(ctx, ln)
 		if err == nil {
-			a.Log.Info("answering farmers", "address", ln.Addr().String())
+			a.Log.Info("serving farmers", "address", ln.Addr().String())
 		}
 		return services, err
 	})
