@@ -60,7 +60,9 @@ func (c contract) row(i int, t Terms) []any {
 	}
 	return []any{
 		c.farmer + 1, i + 1, hashed("file", i), t.KeyID, c.size, t.Interval.Microseconds(), c.sequence + 1, c.sequence,
-		t.Challenge, t.State, c.due.UnixMicro(), c.answered, accepted[:], []byte{}, c.expiry(t).UnixMicro(), c.live,
+		t.Challenge, t.State, c.due.UnixMicro(), c.answered, accepted[:],
+		[]byte{},
+		c.expiry(t).UnixMicro(), c.live,
 	}
 }
 

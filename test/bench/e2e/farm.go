@@ -125,7 +125,9 @@ func (f *farm) addContracts(keyID int64) {
 			})
 			rows = append(rows, []any{
 				next, h.id, e.id, e.hash[:], keyID, e.size, interval.Microseconds(), 0, 0,
-				e.challenge, e.state, due, false, unanswered, []byte{}, due, true,
+				e.challenge, e.state, due, false, unanswered,
+				[]byte{},
+				due, true,
 			})
 			next++
 		}
