@@ -1,4 +1,4 @@
 // Package farming tests a whole node as it is deployed: each part runs as its own
 // process, and farmers follow the protocol for several intervals.
-// docs/operations.md says how to run such a node.
+// docs/separate-processes.md says how to run such a node.
 package farming

@@ -1,5 +1,5 @@
-// Package faults tests the guarantees of DESIGN.md, section 5: it kills, stops and
-// pauses the processes and servers of a node under load, and then compares the
+// Package faults tests what docs/operations.md says about failures: it kills, stops
+// and pauses the processes and servers of a node under load, and then compares the
 // verdicts that farmers received with the records.
 //
 // The tests need the build tag "faults": `make test-faults`.
