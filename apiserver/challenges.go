@@ -163,10 +163,12 @@ func (s *Server) contractPages(ctx context.Context, f farmer) iter.Seq2[[]node.C
 			if len(contracts) == 0 && err == nil {
 				return
 			}
+			if err == nil {
+				after = contracts[len(contracts)-1].FileHash // yield may change contracts
+			}
 			if !yield(contracts, err) || err != nil {
 				return
 			}
-			after = contracts[len(contracts)-1].FileHash
 		}
 	}
 }
