@@ -12,7 +12,7 @@ import (
 
 const (
 	benchTokens = 100
-	benchBatch  = 200 // verdicts of a batch, and contracts of a token
+	benchBatch  = 200 // number of verdicts in a batch, and number of contracts of a token
 )
 
 // fill adds files without tags, and returns their rows.
@@ -60,7 +60,7 @@ func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	return verdicts
 }
 
-// unanswer takes all verdicts back.
+// unanswer removes the effect of all verdicts from the tables.
 func (f *fixture) unanswer(b *testing.B) {
 	b.StopTimer()
 	must(b, f.write.Exec("UPDATE contracts SET answered = 0, accepted = x'"+strings.Repeat("00", 16)+"'").Error)
