@@ -104,7 +104,7 @@ func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Other contracts have an accepted proof or were swept since the read.
+	// Leave out contracts that had a proof accepted, or were swept, after the read.
 	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
 	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
