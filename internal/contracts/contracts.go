@@ -70,7 +70,7 @@ func (r *Reader) Share(ctx context.Context, contracts []node.Contract) {
 	}
 }
 
-// Forget deletes contracts from the cache. It ignores errors, because a cached copy
+// Forget deletes contracts from the cache. It only logs errors, because a cached copy
 // may always be stale.
 func (r *Reader) Forget(ctx context.Context, names []node.ContractName) {
 	if err := r.cache.Forget(ctx, names...); err != nil {

@@ -48,10 +48,11 @@
 // # Shutdown
 //
 // An API replica stops accepting requests, waits for the requests in progress, ends
-// [Replies.Run], and closes Redis. A worker stops reading. (A read in progress ends
-// within Block, and its jobs are processed.) The worker then finishes its jobs with
-// contexts that are not canceled, hands back the unfinished jobs
-// ([Consumer.HandBack]), leaves the group ([Consumer.Close]), and closes Redis.
-// Close does not delete a consumer that has pending entries, because Redis would
-// drop these entries from the group.
+// [Replies.Run], and closes Redis.
+//
+// A worker stops reading. A read in progress ends within Block, and its jobs are
+// processed. The worker then finishes its jobs with contexts that are not canceled.
+// It hands back the jobs that it has not finished ([Consumer.HandBack]), leaves the
+// group ([Consumer.Close]), and closes Redis. Close does not delete a consumer that
+// has pending entries, because Redis would drop these entries from the group.
 package queue

@@ -128,7 +128,7 @@ end
 return given
 `)
 
-// HandBack returns jobs that the worker has not begun. The next Reclaim of any
+// HandBack returns jobs that the worker has not finished. The next Reclaim of any
 // worker takes these jobs immediately. This delivery does not count.
 func (c *Consumer) HandBack(ctx context.Context, back ...Delivery) error {
 	if len(back) == 0 {
