@@ -109,7 +109,7 @@ func usual() workers.Config {
 
 const wrongAnswers = 3
 
-// verify runs a verifier.
+// verify runs a verifier until the test ends or end is called.
 func (h *harness) verify(t *testing.T, name string, cfg workers.Config) (end func()) {
 	t.Helper()
 	return testnode.Background(t, func(ctx context.Context) {

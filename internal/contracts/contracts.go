@@ -62,7 +62,7 @@ func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects fu
 	return contracts, nil
 }
 
-// Share writes contracts to the cache as they were committed. It ignores errors,
+// Share writes contracts to the cache as they were committed. It only logs errors,
 // because readers then use MySQL.
 func (r *Reader) Share(ctx context.Context, contracts []node.Contract) {
 	if err := r.cache.Put(ctx, contracts); err != nil {

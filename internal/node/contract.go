@@ -18,8 +18,8 @@ type Contract struct {
 	Size     int64 // bytes
 	Interval time.Duration
 
-	// Version grows with every change of the row. It shows which of two copies is
-	// older.
+	// Version increases with every change of the row. The copy with the lower
+	// Version is the older copy.
 	Version int64
 
 	// Sequence is the number of the current challenge, starting at 0. A verdict

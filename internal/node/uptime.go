@@ -29,8 +29,8 @@ func (u *Uptime) Extend(now, expiry time.Time) {
 // Online reports whether any contract lives at now.
 func (u Uptime) Online(now time.Time) bool { return now.Before(u.End) }
 
-// Percent returns the percentage of the time since the first hand-out in which the
-// farmer had a live contract.
+// Percent returns the percentage of the time since the first hand-out during
+// which the farmer had a live contract.
 func (u Uptime) Percent(now time.Time) float64 {
 	if u.Since.IsZero() {
 		return 0

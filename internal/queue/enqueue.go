@@ -114,7 +114,7 @@ func (o *outgoing) add(c *enqueueCall, send func([]*enqueueCall)) {
 	}()
 }
 
-// next takes the next batch. If it is empty, the sender must stop.
+// next takes the next batch. If the batch is empty, the sender must stop.
 func (o *outgoing) next() []*enqueueCall {
 	o.mu.Lock()
 	defer o.mu.Unlock()

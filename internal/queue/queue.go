@@ -19,7 +19,7 @@ var (
 	ErrFull = errors.New("queue is full")
 
 	// ErrTooLarge is returned by Enqueue for a job of more than MaxJobBytes.
-	// The caller must split it.
+	// The caller must split the job.
 	ErrTooLarge = errors.New("job is too large")
 )
 

@@ -109,7 +109,7 @@ func TestConcurrentPutsKeepTheHighestVersion(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() { // Redis may forget the script at any moment
+		all.Go(func() { // Redis may lose the script at any moment
 			for range 20 {
 				if err := db.Client.ScriptFlush(t.Context()).Err(); err != nil {
 					t.Error(err)

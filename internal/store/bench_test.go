@@ -30,8 +30,8 @@ func (f *fixture) fill(b *testing.B, n int) []fileRow {
 	return stored
 }
 
-// fillContracts gives each of benchTokens tokens benchBatch contracts, and
-// returns a valid verdict for each. A batch has verdicts of all tokens.
+// fillContracts creates benchTokens tokens with benchBatch contracts each. It
+// returns a valid verdict for each contract. A batch has verdicts of all tokens.
 func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	b.Helper()
 	tokens := make([]Token, benchTokens)
@@ -67,8 +67,8 @@ func (f *fixture) unanswer(b *testing.B) {
 	b.StartTimer()
 }
 
-// BenchmarkCommit commits batches of valid verdicts. For comparison it runs only
-// the UPDATE of such a batch.
+// BenchmarkCommit measures the commit of batches of valid verdicts. For comparison
+// it also measures only the UPDATE of such a batch.
 func BenchmarkCommit(b *testing.B) {
 	f := newFixture(b, MySQL)
 	batches := slices.Collect(slices.Chunk(f.fillContracts(b), benchBatch))

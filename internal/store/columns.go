@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// column ties the name of a column to the field of R that holds its value.
+// column connects the name of a column with the field of R that holds its value.
 // SELECT, INSERT, UPDATE and scanning all use this one declaration.
 type column[R any] struct {
 	name  string

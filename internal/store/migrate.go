@@ -58,7 +58,8 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	return have, want, err
 }
 
-// migrate calls do with a provider that no other process uses at the same time.
+// migrate calls do with goose's provider. With MySQL, it holds a lock so that no
+// other process migrates at the same time.
 func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) error {
 	if s.cfg.Driver == SQLite {
 		return s.migrateSQLite(ctx, do)
