@@ -17,7 +17,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// herald closes heard when a line with the words is logged.
+// lineWaiter closes heard when a line that contains the words is logged.
 type lineWaiter struct {
 	words string
 	once  sync.Once
@@ -31,8 +31,8 @@ func (h *lineWaiter) Write(line []byte) (int, error) {
 	return io.Discard.Write(line)
 }
 
-// If a worker acknowledged a job before it committed the verdict, the verdict would
-// be lost with the worker.
+// A worker must not acknowledge a job before it commits the verdict. Otherwise the
+// verdict would be lost if the worker died between the two steps.
 func TestJobIsAcknowledgedOnlyAfterItsCommit(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartMariaDB(t, testenv.Fast)

@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// committers is the number of transactions at once: one collects jobs while
-	// another waits for the disk.
+	// committers is the maximum number of transactions at the same time: one
+	// committer collects jobs while the other waits for the disk.
 	committers = 2
-	// smallBatch is the number of verdicts that cost the database as much as
-	// their transaction. Smaller batches wait for more.
+	// smallBatch is the number of verdicts for which the database needs as much
+	// time as for the transaction itself. A batch with fewer verdicts waits for
+	// more verdicts.
 	smallBatch = 32
-	// smallCommitWait is how long a small batch waits for another small batch,
-	// whose transaction may wait for a lock.
+	// smallCommitWait is how long a small batch waits for the commit of another
+	// small batch. That commit may wait for a lock.
 	smallCommitWait = 50 * time.Millisecond
-	// quietPeriod is the time without a job after which a small batch stops
-	// waiting. Under load it rarely occurs.
+	// quietPeriod is the time without a new job after which a small batch stops
+	// waiting. Under load such a period is rare.
 	quietPeriod = time.Millisecond
 
-	firstRetry = 50 * time.Millisecond // after a failed commit; doubles
+	firstRetry = 50 * time.Millisecond // pause after a failed commit; doubles after each further failure
 	lastRetry  = time.Second
 )
 
@@ -39,7 +40,7 @@ func (v *Verifier) commitJobs(ctx context.Context) {
 	}
 }
 
-// batch is verified jobs for one transaction.
+// batch holds the verified jobs of one transaction.
 type batch struct {
 	jobs     []verifiedJob
 	verdicts int
@@ -49,17 +50,17 @@ func (b *batch) add(j verifiedJob) {
 	b.jobs, b.verdicts = append(b.jobs, j), b.verdicts+len(j.verdicts)
 }
 
-// nextBatch returns the jobs of the next transaction, none at the end. The
-// caller must call release after the transaction.
+// nextBatch returns the jobs of the next transaction. The batch is empty if no more
+// jobs will come. The caller must call release after the transaction.
 func (v *Verifier) nextBatch() (b batch, release func()) {
-	v.collecting.Lock() // so that each committer does not get a part of the jobs
+	v.collecting.Lock() // so that the committers do not share the jobs of one batch
 	defer v.collecting.Unlock()
 	v.collect(&b)
 	return b, v.waitForSmallCommit(&b)
 }
 
-// collect waits for a job and adds others until the batch has CommitBatch
-// verdicts. It waits up to CommitDelay for jobs that are being verified.
+// collect waits for a job and adds further jobs until the batch has CommitBatch
+// verdicts. It waits up to CommitDelay for jobs that are still being verified.
 func (v *Verifier) collect(b *batch) {
 	first, ok := <-v.verified
 	if !ok {
@@ -81,9 +82,9 @@ func (v *Verifier) collect(b *batch) {
 	}
 }
 
-// waitForSmallCommit makes a small batch wait until no other small batch is
-// being committed, and adds the jobs that arrive meanwhile. Under load this
-// makes fewer and larger transactions.
+// waitForSmallCommit is called before a batch is committed. If the batch is small,
+// it waits until no other small batch is being committed, and adds the jobs that
+// arrive during the wait. Under load this leads to fewer and larger transactions.
 func (v *Verifier) waitForSmallCommit(b *batch) (release func()) {
 	limit := time.NewTimer(smallCommitWait)
 	defer limit.Stop()
@@ -104,9 +105,9 @@ func (v *Verifier) waitForSmallCommit(b *batch) (release func()) {
 	return func() {}
 }
 
-// waitForQuiet adds jobs until none arrives for a quietPeriod or the batch is
-// no longer small, for at most CommitDelay. A single job does not wait, because
-// no other farmer is sending proofs.
+// waitForQuiet adds jobs until no job arrives for a quietPeriod or the batch is no
+// longer small, but for at most CommitDelay. A single job does not wait, because no
+// other farmer is sending proofs.
 func (v *Verifier) waitForQuiet(b *batch) {
 	if len(b.jobs) == 1 {
 		return
@@ -130,18 +131,19 @@ func (v *Verifier) waitForQuiet(b *batch) {
 	}
 }
 
-// committedBatch is jobs whose verdicts are stored, and the resulting changes
-// to the cached contracts. A contract whose proof was accepted is forgotten: its
-// copy is not needed before the next challenge, which replaces it.
+// committedBatch holds the jobs whose verdicts are stored, and the resulting
+// changes to the cached contracts. If a proof was accepted, its contract is deleted
+// from the cache, because nobody needs the copy before the next challenge, which
+// replaces the copy.
 type committedBatch struct {
 	jobs     []verifiedJob
 	accepted []node.ContractName
 	others   []node.Contract
 }
 
-// commit stores the verdicts of jobs and passes the jobs on. If the database is
-// unavailable, it retries until the jobs' deadlines. A second commit of the same
-// verdicts has no effect.
+// commit stores the verdicts of jobs, and then passes the jobs to finishJobs. If
+// the database is unavailable, commit retries until the jobs' deadlines. A repeated
+// commit of the same verdicts has no effect.
 func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		if ctx.Err() != nil {
@@ -168,7 +170,7 @@ func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 			v.deadLetter(ctx, jobs[0].delivery, err)
 			return
 		default:
-			// One job causes the error. Commit each alone to find it.
+			// One job causes the error. Commit each job alone to find that job.
 			for _, j := range jobs {
 				v.commit(ctx, []verifiedJob{j})
 			}
@@ -177,8 +179,8 @@ func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 	}
 }
 
-// dropLate settles the jobs whose deadline has passed, and returns the others.
-// A late job is not judged, because its farmer does not receive the verdict.
+// dropLate settles the jobs whose deadline has passed, and returns the other jobs.
+// A late job is not judged, because its farmer would not receive the verdict.
 func (v *Verifier) dropLate(ctx context.Context, jobs []verifiedJob) (inTime []verifiedJob) {
 	now := v.now()
 	var late []queue.Delivery
@@ -199,7 +201,8 @@ func (v *Verifier) dropLate(ctx context.Context, jobs []verifiedJob) (inTime []v
 	return inTime
 }
 
-// apply commits the verdicts of jobs in one transaction and sets the outcomes.
+// apply commits the verdicts of jobs in one transaction and sets the outcomes in
+// the jobs.
 func (v *Verifier) apply(ctx context.Context, jobs []verifiedJob) (committedBatch, error) {
 	c := committedBatch{jobs: jobs}
 	n := 0
@@ -238,17 +241,17 @@ func (c *committedBatch) add(j *store.Judged) {
 	}
 }
 
-// finishJobs updates the cached contracts, replies, and acknowledges, in this
-// order, while the next batch is committed.
+// finishJobs updates the cached contracts, sends the replies and acknowledges the
+// jobs, in this order. At the same time, the next batch is committed.
 func (v *Verifier) finishJobs(ctx context.Context) {
 	for c := range v.committed {
 		v.contracts.Share(ctx, c.others)
-		v.contracts.Forget(ctx, c.accepted) // after Share: others may hold older versions of these
+		v.contracts.Forget(ctx, c.accepted) // after Share, because c.others may contain older versions of these contracts
 		v.reply(ctx, c.jobs)
 	}
 }
 
-// reply sends the replies, then acknowledges the jobs. If a reply cannot be
+// reply sends the replies and then acknowledges the jobs. If a reply cannot be
 // sent, the API replica reads the verdict from the store.
 func (v *Verifier) reply(ctx context.Context, jobs []verifiedJob) {
 	replies := make([]queue.Reply, len(jobs))

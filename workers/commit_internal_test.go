@@ -17,7 +17,7 @@ func newCollector() *Verifier {
 	}
 }
 
-// verifyJobsOfOne adds verified jobs of one verdict each.
+// verifyJobsOfOne adds n verified jobs. Each job has one verdict.
 func (v *Verifier) verifyJobsOfOne(n int) {
 	for range n {
 		v.verified <- verifiedJob{verdicts: make([]store.Verdict, 1)}
@@ -54,7 +54,7 @@ func TestSmallBatchWaitsForAQuietPeriod(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
-		every   time.Duration // between jobs, after the first two
+		every   time.Duration // time between jobs, after the first two jobs
 		waiting time.Duration
 		want    int
 	}{

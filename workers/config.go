@@ -8,39 +8,40 @@ import (
 	"github.com/driveshare/downstream-node/internal/ops"
 )
 
-// Config is the section worker of the configuration.
+// Config is the section `worker` of the configuration.
 type Config struct {
 	Private ops.Config `yaml:",inline"`
 
-	// The number of jobs that are verified at once; 0 for the number of processors
-	// (GOMAXPROCS).
+	// The maximum number of jobs that are verified at the same time. 0 means the
+	// number of processors (GOMAXPROCS).
 	Concurrency int `yaml:"concurrency" range:"0..4096"`
-	// The most verdicts in one transaction.
+	// The maximum number of verdicts in one transaction.
 	CommitBatch int `yaml:"commitBatch" default:"1000" range:"1..10000"`
-	// How long a verdict waits for others to fill its transaction.
+	// The time for which a verdict waits for other verdicts to fill its
+	// transaction.
 	CommitDelay time.Duration `yaml:"commitDelay" default:"3ms" range:"0s..1s"`
-	// How long a job may take before the worker gives it up.
+	// The time after which the worker stops verifying a job.
 	JobHardLimit time.Duration `yaml:"jobHardLimit" default:"10s" range:"100ms..1h"`
-	// How long another worker must have had a job before this worker takes it
-	// over; more than twice `worker.jobHardLimit`, so that no worker loses a job
-	// that it still verifies.
+	// The time after which this worker takes over a job that another worker has
+	// read but not finished. It must be more than twice `worker.jobHardLimit`, so
+	// that no worker loses a job that it still verifies.
 	ClaimIdle time.Duration `yaml:"claimIdle" default:"30s" range:"0s..24h"`
-	// How often a job is delivered before it goes to the dead-letter stream.
+	// The number of deliveries after which a job goes to the dead-letter stream.
 	MaxDeliveries int `yaml:"maxDeliveries" default:"5" range:"1..1000"`
-	// How long, after SIGTERM, jobs in flight may take to finish. The worker then
-	// returns the rest to the queue.
+	// The time after SIGTERM in which the worker finishes its jobs in flight. After
+	// that it returns unfinished jobs to the queue.
 	DrainTimeout time.Duration `yaml:"drainTimeout" default:"20s" range:"0s..1h"`
-	// What this worker does.
+	// The kinds of work that this worker does.
 	Duties Duties `yaml:"duties"`
 }
 
 // Duties are the kinds of work of a worker.
 type Duties struct {
-	// Whether it verifies proofs.
+	// Whether the worker verifies proofs.
 	Verify bool `yaml:"verify" default:"true"`
-	// Whether it encodes files for the inventory.
+	// Whether the worker encodes files for the inventory.
 	Stock bool `yaml:"stock" default:"true"`
-	// Whether it sweeps.
+	// Whether the worker sweeps expired contracts.
 	Sweep bool `yaml:"sweep" default:"true"`
 }
 
@@ -51,7 +52,7 @@ func (c Config) Validate(p *config.Problems) {
 	}
 }
 
-// InventoryConfig is the section inventory of the configuration.
+// InventoryConfig is the section `inventory` of the configuration.
 type InventoryConfig struct {
 	// The size of the smallest chunks.
 	MinChunkSize config.ByteSize `yaml:"minChunkSize" default:"1KiB" range:"32..1024TiB"`
@@ -59,10 +60,10 @@ type InventoryConfig struct {
 	MaxChunkSize config.ByteSize `yaml:"maxChunkSize" default:"32MiB" range:"32..1024TiB"`
 	// The total size of all chunks of a full inventory.
 	TotalSize config.ByteSize `yaml:"totalSize" default:"1GiB" range:"0..1024TiB"`
-	// Chunk sizes are the powers of this number from the smallest to the largest
-	// size; at least 2.
+	// The ratio of each chunk size to the next smaller size. Chunk sizes are the
+	// powers of this number from the smallest to the largest size. At least 2.
 	Base int64 `yaml:"base" default:"2" range:"2..1024"`
-	// The number of files that a worker encodes at once.
+	// The maximum number of files that a worker encodes at the same time.
 	Encoders int `yaml:"encoders" default:"1" range:"1..1024"`
 }
 
@@ -77,18 +78,18 @@ func (c InventoryConfig) Validate(p *config.Problems) {
 	}
 }
 
-// Inventory returns the chunks to keep for each heartbeat key.
+// Inventory returns the inventory that a stocker maintains for each heartbeat key.
 func (c InventoryConfig) Inventory() node.Inventory {
 	return node.Inventory{MinSize: int64(c.MinChunkSize), MaxSize: int64(c.MaxChunkSize), TotalSize: int64(c.TotalSize), Base: c.Base}
 }
 
-// SweepConfig is the section sweep of the configuration.
+// SweepConfig is the section `sweep` of the configuration.
 type SweepConfig struct {
 	// The time between two sweeps.
 	Interval time.Duration `yaml:"interval" default:"5s" range:"100ms..24h"`
-	// How long after its end a contract is left unchanged, so that a proof that
-	// arrived in time is still committed.
+	// The time after its expiry in which the sweeper does not change a contract, so
+	// that the verdict on a proof that arrived in time can still be committed.
 	Grace time.Duration `yaml:"grace" default:"1m" range:"0s..24h"`
-	// The most rows that a sweep changes in one transaction.
+	// The maximum number of rows that a sweep changes in one transaction.
 	Batch int `yaml:"batch" default:"1000" range:"1..100000"`
 }

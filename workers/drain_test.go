@@ -29,8 +29,9 @@ func TestDrainFinishesItsJobs(t *testing.T) {
 	})
 }
 
-// The worker gives back what it cannot finish in time. Another worker reads it at
-// once, without waiting until the jobs have been idle for long.
+// At shutdown, the worker hands back a job that it cannot finish in time. Another
+// worker must read the job immediately, without waiting until the job has been idle
+// for long.
 func TestDrainGivesJobsBack(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		begun, release := make(chan struct{}, 10), make(chan struct{})
@@ -47,8 +48,9 @@ func TestDrainGivesJobsBack(t *testing.T) {
 		waitFor(t, "all jobs in hand", func() bool { return h.stats(t).Pending == 4 })
 		ended := make(chan struct{})
 		go func() { end(); close(ended) }()
-		// The worker reads no more jobs, waits a millisecond, and gives up. No
-		// signal says when, and an earlier verdict is no fault.
+		// The worker reads no more jobs, waits a millisecond, and stops verifying.
+		// No signal tells when this has happened. An earlier verdict is correct
+		// too.
 		time.AfterFunc(2*time.Second, func() { close(release) })
 		<-ended
 		if n := h.heartbeats(t); n != 0 {

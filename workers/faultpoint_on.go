@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// stopTime is longer than a process takes to stop after SIGSTOP. On a busy
-// machine its threads run on for a while.
+// stopTime is longer than a process needs to stop after SIGSTOP. On a busy machine
+// its threads continue to run for a short time.
 const stopTime = time.Second
 
-// DOWNSTREAM_FAULT_POINT=POINT:N:ACTION takes the action when the worker
-// reaches the point for the Nth time. The actions kill and stop send signals
-// that a process cannot catch; panic panics.
+// If DOWNSTREAM_FAULT_POINT is POINT:N:ACTION, the worker takes the action when it
+// reaches the point for the Nth time. The actions kill and stop send signals that a
+// process cannot catch. The action panic panics.
 func init() {
 	setting := os.Getenv("DOWNSTREAM_FAULT_POINT")
 	if setting == "" {
@@ -47,7 +47,7 @@ func breakProcess(point, action string) {
 	switch action {
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // the signal may take a moment
+		select {} // the signal may arrive a little later
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		time.Sleep(stopTime)

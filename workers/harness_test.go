@@ -69,7 +69,8 @@ func openHarness(t *testing.T, backend string, change func(*app.Config)) *harnes
 	return h
 }
 
-// watchedKey is a key. A test can see, block, or fail its work.
+// watchedKey is a heartbeat key. A test can observe or block its work, or make the
+// work fail.
 type watchedKey struct {
 	heartbeat.Heartbeat
 	verifying atomic.Pointer[func(proof []byte)]
@@ -108,7 +109,7 @@ func usual() workers.Config {
 
 const wrongAnswers = 3
 
-// verify runs a verifier.
+// verify runs a verifier until the test ends or end is called.
 func (h *harness) verify(t *testing.T, name string, cfg workers.Config) (end func()) {
 	t.Helper()
 	return testnode.Background(t, func(ctx context.Context) {
@@ -118,7 +119,7 @@ func (h *harness) verify(t *testing.T, name string, cfg workers.Config) (end fun
 	})
 }
 
-// contract is a contract of the farmer, and a valid proof for it.
+// contract holds a contract of the farmer, and a valid proof for the contract.
 type contract struct {
 	hash  node.FileHash
 	proof []byte
@@ -144,7 +145,7 @@ func (h *harness) takeOne(t *testing.T, seed string) contract {
 	return h.proveHanded(t, handed[0])
 }
 
-// proveHanded computes the proof for a contract from the tag in the records.
+// proveHanded computes the proof for a contract from the tag in the store.
 func (h *harness) proveHanded(t *testing.T, c store.HandedOut) contract {
 	t.Helper()
 	stored, err := h.Store.Tags(t.Context(), []store.HandedOut{c}).Next()
@@ -159,7 +160,7 @@ func (h *harness) proveHanded(t *testing.T, c store.HandedOut) contract {
 	return contract{c.FileHash, proof}
 }
 
-// waiting is a job without its reply.
+// waiting is a job that waits for its reply.
 type waiting struct {
 	job   queue.Job
 	reply <-chan queue.Reply
@@ -187,7 +188,7 @@ func (h *harness) enqueue(t *testing.T, job queue.Job) waiting {
 	return waiting{job, reply}
 }
 
-// want waits for the reply and compares it.
+// want waits for the reply and compares the outcomes.
 func (w waiting) want(t *testing.T, outcomes ...node.Outcome) {
 	t.Helper()
 	select {
@@ -220,7 +221,7 @@ func (h *harness) stats(t *testing.T) queue.Stats {
 	return stats
 }
 
-// empty waits until the queue has no job.
+// empty waits until the queue contains no job.
 func (h *harness) empty(t *testing.T) {
 	t.Helper()
 	waitFor(t, "an empty queue", func() bool { return h.stats(t).Length == 0 })

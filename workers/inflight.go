@@ -10,24 +10,25 @@ import (
 	"github.com/driveshare/downstream-node/internal/queue"
 )
 
-// inflight holds the jobs that this worker has read but not acknowledged. Two
-// limits apply. The proofs that are not verified yet are limited, so that a
-// worker does not hold jobs that another could verify. The jobs are limited,
-// including those that wait for a commit: a slow disk thus gets larger commits.
+// inflight holds the jobs that this worker has read but not acknowledged. It has
+// two limits. The first limits the proofs that are not verified yet, so that a
+// worker does not hold jobs that another worker could verify. The second limits all
+// jobs, including the jobs that wait for a commit. If the disk is slow, commits
+// therefore become larger.
 type inflight struct {
 	maxProofs, maxJobs int
-	verifiers          int // goroutines that share the proofs
+	verifiers          int // number of goroutines that verify the proofs
 
 	mu       sync.Mutex
-	jobs     map[string]queue.Delivery // by entry id
-	proofs   int                       // not verified yet
-	perJob   int                       // average proofs of a job, in the last read
+	jobs     map[string]queue.Delivery // jobs by entry id
+	proofs   int                       // number of proofs that are not verified yet
+	perJob   int                       // average number of proofs per job in the last read
 	perProof time.Duration             // moving average of the time to verify a proof; 0 before the first
-	freed    chan struct{}             // holds a signal that there may be room
+	freed    chan struct{}             // holds a signal if there may be room
 }
 
-// maxWait limits the time for which a proof waits for this worker's verifiers.
-// If proofs take long to verify, the worker leaves them to other workers.
+// maxWait limits how long a proof waits for this worker's verifiers. If verifying a
+// proof takes long, the worker leaves further proofs to other workers.
 const maxWait = 50 * time.Millisecond
 
 func newInflight(verifiers, maxProofs, maxJobs, perJob int) *inflight {
@@ -41,8 +42,8 @@ func newInflight(verifiers, maxProofs, maxJobs, perJob int) *inflight {
 	}
 }
 
-// waitForRoom waits until there is room, and returns for how many jobs of the
-// average size. It returns 0 when ctx ends.
+// waitForRoom waits until there is room. It returns the number of jobs of average
+// size for which there is room, or 0 if ctx ends.
 func (f *inflight) waitForRoom(ctx context.Context) int {
 	for ctx.Err() == nil {
 		if n := f.room(); n > 0 {
@@ -69,7 +70,7 @@ func (f *inflight) room() int {
 	return min(max(1, (limit-f.proofs)/f.perJob), f.maxJobs-len(f.jobs))
 }
 
-// measure adds the time that a job took to verify to the moving average.
+// measure adds the time in which a job was verified to the moving average.
 func (f *inflight) measure(d queue.Delivery, took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,8 +81,8 @@ func (f *inflight) measure(d queue.Delivery, took time.Duration) {
 	f.perProof = perProof
 }
 
-// add adds jobs that were read. They may exceed the room if they have more
-// proofs than earlier jobs.
+// add adds jobs that were read. If they have more proofs than earlier jobs, they
+// may exceed the room.
 func (f *inflight) add(deliveries []queue.Delivery) {
 	if len(deliveries) == 0 {
 		return
@@ -97,7 +98,8 @@ func (f *inflight) add(deliveries []queue.Delivery) {
 	f.perJob = (proofs + len(deliveries) - 1) / len(deliveries)
 }
 
-// verified makes room for the proofs of other jobs.
+// verified records that a job was verified. This makes room for the proofs of other
+// jobs.
 func (f *inflight) verified(d queue.Delivery) {
 	f.mu.Lock()
 	f.proofs -= weight(d)
@@ -136,5 +138,6 @@ func (f *inflight) rest() []queue.Delivery {
 	return slices.Collect(maps.Values(f.jobs))
 }
 
-// weight is what a job counts in proofs: a job without proofs counts as one.
+// weight is the number of proofs that a job counts as. A job without proofs counts
+// as one proof.
 func weight(d queue.Delivery) int { return max(1, len(d.Job.Proofs)) }

@@ -17,7 +17,7 @@ func deliveries(from, n, proofs int) []queue.Delivery {
 	return out
 }
 
-// Proofs take room until they are verified; jobs until they are released.
+// Proofs take room until they are verified. Jobs take room until they are released.
 func TestInflightRoom(t *testing.T) {
 	f := newInflight(2, 400, 8, 100)
 	want := func(room int) {
@@ -34,7 +34,7 @@ func TestInflightRoom(t *testing.T) {
 	want(1)
 	small := deliveries(4, 1, 1)
 	f.add(small)
-	want(3) // jobs are small now, so their number is the limit
+	want(3) // jobs are small now, so the limit of jobs applies
 	f.add(deliveries(5, 3, 0))
 	want(0)
 	f.release(large[0])
@@ -72,8 +72,8 @@ func TestWaitForRoomEndsWithRoomOrTheContext(t *testing.T) {
 	}
 }
 
-// The longer a proof takes to verify, the fewer a worker reads, so that other
-// workers read the rest.
+// The longer it takes to verify a proof, the fewer proofs a worker reads, so that
+// other workers read the rest.
 func TestInflightAdaptsToTheTimeOfAProof(t *testing.T) {
 	f := newInflight(2, 400, 1000, 1)
 	one := deliveries(0, 1, 1)[0]

@@ -11,18 +11,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Sweeper subtracts expired contracts from their farmers' totals and deletes
+// Sweeper subtracts expired contracts from the counts of their tokens, and deletes
 // old rows. Several sweepers share the work.
 type Sweeper struct {
 	cfg       SweepConfig
-	retention time.Duration // of expired contracts
+	retention time.Duration // how long expired contracts are kept
 	store     *store.Store
 	log       *slog.Logger
 	now       func() time.Time
 	expired   prometheus.Counter
 }
 
-// NewSweeper makes a sweeper. It keeps expired contracts for retention.
+// NewSweeper creates a sweeper that keeps expired contracts for retention.
 func NewSweeper(deps Deps, cfg SweepConfig, retention time.Duration) *Sweeper {
 	return &Sweeper{
 		cfg: cfg, retention: retention, store: deps.Store, log: deps.Log, now: deps.clock(),
@@ -36,7 +36,7 @@ func NewSweeper(deps Deps, cfg SweepConfig, retention time.Duration) *Sweeper {
 // Run sweeps until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	duties := []struct {
-		name string // also the name of its lock in the store
+		name string // name of the task, and of its lock in the store
 		each time.Duration
 		do   func(context.Context) error
 	}{
@@ -58,7 +58,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sweep subtracts expired contracts from the totals.
+// Sweep subtracts expired contracts from the counts of their tokens.
 func (s *Sweeper) Sweep(ctx context.Context) error {
 	now := s.now()
 	for {
@@ -74,7 +74,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 }
 
 // Clean deletes the tags of contracts with an accepted proof, contracts that
-// expired longer ago than the retention, and files without a contract.
+// expired longer ago than the retention, and files that no contract needs.
 func (s *Sweeper) Clean(ctx context.Context) error {
 	cleaned, err := s.store.CleanContracts(ctx, s.retention, s.now().Add(-s.cfg.Grace))
 	if err != nil {
@@ -84,17 +84,17 @@ func (s *Sweeper) Clean(ctx context.Context) error {
 	return nil
 }
 
-// Prune deletes the locks of IP addresses that have no token.
+// Prune deletes the lock rows of IP addresses that have no token.
 func (s *Sweeper) Prune(ctx context.Context) error {
 	pruned, err := s.store.PruneIPs(ctx)
 	s.log.Debug("pruned", "addresses", pruned)
 	return err
 }
 
-// Recorder maintains the node's record of its history. The transactions that
-// change farmers write the record; a recorder only folds old entries, and
-// creates the record on a node that is older than it. Several recorders may run,
-// and no entry is lost if none runs.
+// Recorder maintains the node's record of its history. The transactions that change
+// farmers write the record. A recorder only folds old entries, and creates the
+// record if the node existed before its record. Several recorders may run at the
+// same time. If no recorder runs, no entry is lost.
 type Recorder struct {
 	cfg   store.RecordConfig
 	store *store.Store
@@ -102,13 +102,13 @@ type Recorder struct {
 	now   func() time.Time
 }
 
-// NewRecorder makes a recorder.
+// NewRecorder creates a recorder.
 func NewRecorder(deps Deps, cfg store.RecordConfig) *Recorder {
 	return &Recorder{cfg: cfg, store: deps.Store, log: deps.Log, now: deps.clock()}
 }
 
-// Run maintains the record until ctx ends: it folds every minute and balances
-// every hour.
+// Run maintains the record until ctx ends: it folds the record every minute and
+// balances it every hour.
 func (r *Recorder) Run(ctx context.Context) error {
 	var balanced time.Time
 	for ; ctx.Err() == nil; pause(ctx, time.Minute) {
@@ -127,12 +127,13 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return nil
 }
 
-// Fold merges old entries into longer steps and deletes the oldest.
+// Fold merges old entries into entries with longer steps, and deletes the oldest
+// entries.
 func (r *Recorder) Fold(ctx context.Context) error {
 	return r.store.FoldRecord(ctx, r.now(), r.cfg)
 }
 
-// Balance corrects the record if it differs from the tokens.
+// Balance corrects the record if its sums differ from the tokens.
 func (r *Recorder) Balance(ctx context.Context) error {
 	corrected, err := r.store.BalanceRecord(ctx, r.now())
 	if corrected {

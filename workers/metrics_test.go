@@ -11,7 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// Dashboards and alerts use these names.
+// Dashboards and alerts use the names of these metrics, so the names must not
+// change.
 func TestMetrics(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		deps := h.deps()

@@ -18,7 +18,8 @@ import (
 
 var poison = []byte("poison")
 
-// One job among many makes the verifier panic.
+// One of many jobs makes the verifier panic. That job must become a dead letter,
+// and the other jobs must be judged.
 func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		choke := func(proof []byte) {
@@ -51,8 +52,8 @@ func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 	})
 }
 
-// A job that kills every worker that reads it becomes a dead letter after the last
-// delivery.
+// A job kills every worker that reads the job. After the last delivery, the job
+// must become a dead letter.
 func TestJobThatKillsWorkersBecomesADeadLetter(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		cfg := claiming()
@@ -74,7 +75,7 @@ func TestJobThatKillsWorkersBecomesADeadLetter(t *testing.T) {
 	})
 }
 
-// An entry of the stream cannot be decoded.
+// An entry of the stream cannot be parsed. The entry must become a dead letter.
 func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	url := testenv.NewRedis(t)
@@ -95,8 +96,9 @@ func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 	}
 }
 
-// The records of a contract are broken, or the worker lacks its key. Neither is the
-// farmer's fault, so the worker reaches no verdict.
+// The row of a contract is malformed, or the worker does not have the contract's
+// heartbeat key. The farmer is not at fault in either case, so the worker must
+// reach no verdict.
 func TestFaultOfTheNodeIsNoVerdict(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, "worker", usual())

@@ -16,7 +16,7 @@ import (
 
 var recording = store.RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 48 * time.Hour}
 
-// minutes returns how many points the record has in steps of a minute.
+// minutes returns how many spans the record has at the step of a minute.
 func (h *harness) minutes(t *testing.T) int {
 	t.Helper()
 	spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)
@@ -36,7 +36,8 @@ func TestRecorderRuns(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		// The first hour is one row by now. The minutes are those after it.
+		// The first hour is one row now. The minutes that remain are after that
+		// hour.
 		waitFor(t, "the folding", func() bool { return h.minutes(t) == 5*60+1-(60-start.Minute()) })
 		end()
 		spans, err := h.Store.History(t.Context(), start, start, time.Hour)
@@ -48,7 +49,8 @@ func TestRecorderRuns(t *testing.T) {
 	})
 }
 
-// The recorder finds and logs a change that something else made to the tokens.
+// Something other than the store changes the tokens. The recorder must find,
+// correct and log the difference.
 func TestRecorderBalances(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		var log bytes.Buffer
@@ -60,7 +62,7 @@ func TestRecorderBalances(t *testing.T) {
 		if log.Len() > 0 {
 			t.Errorf("the record is right, but the recorder logged: %s", &log)
 		}
-		must(t, h.Store.MigrateDown(t.Context(), 3)) // before the record existed
+		must(t, h.Store.MigrateDown(t.Context(), 3)) // version 3 has no record
 		must(t, h.Store.Migrate(t.Context()))
 		for range 2 {
 			must(t, recorder.Balance(t.Context()))

@@ -22,14 +22,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Stocker keeps the inventory full: it makes files, encodes them, and stores
-// them as chunks for farmers. Any number of stockers share the work: each
-// reserves a place in the inventory before it encodes.
+// Stocker keeps the inventory full: it generates files, encodes them, and stores
+// them as chunks for farmers. Any number of stockers share the work, because each
+// stocker makes a reservation in the inventory before it encodes a file.
 type Stocker struct {
-	Interval time.Duration // between checks of a full inventory
-	Lease    time.Duration // of a reservation that is not renewed
+	Interval time.Duration // time between two checks of a full inventory
+	Lease    time.Duration // time after which a reservation ends if its lease is not extended
 
-	inventory  node.Inventory // for each heartbeat key
+	inventory  node.Inventory // inventory of each heartbeat key
 	encoders   int
 	challenges int
 	store      *store.Store
@@ -40,8 +40,8 @@ type Stocker struct {
 	bytes      prometheus.Counter
 }
 
-// NewStocker makes a stocker that encodes as many chunks at once as it has
-// encoders. A Merkle tag gets this number of challenges.
+// NewStocker creates a stocker that encodes at most encoders chunks at the same
+// time. challenges is the number of challenges in a Merkle tag.
 func NewStocker(deps Deps, inventory node.Inventory, encoders, challenges int) *Stocker {
 	metrics := promauto.With(deps.Registry)
 	return &Stocker{
@@ -79,8 +79,8 @@ func (s *Stocker) Run(ctx context.Context) error {
 	return nil
 }
 
-// StockOne makes one chunk of the first key whose inventory is not full, and
-// returns its size; 0 if all are full.
+// StockOne makes one chunk for the first heartbeat key whose inventory is not full.
+// It returns the size of the chunk, or 0 if all inventories are full.
 func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	for _, key := range s.keys.All() {
 		place, ok, err := s.store.Reserve(ctx, key.ID, s.inventory, s.Lease, s.now())
@@ -94,7 +94,7 @@ func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	return 0, nil
 }
 
-// fill makes the chunk for a reserved place. It releases the place on an error.
+// fill makes the chunk for a reservation. On an error, it releases the reservation.
 func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reservation) error {
 	err := s.withLease(ctx, place, func(ctx context.Context) error {
 		return s.Make(ctx, key, place.Size, place.ID)
@@ -107,8 +107,8 @@ func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reserva
 	return err
 }
 
-// withLease renews the lease on place while work runs. If that fails, it
-// cancels work.
+// withLease runs work, and extends the lease of the reservation as long as work
+// runs. If the lease cannot be extended, it cancels work.
 func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -134,8 +134,8 @@ func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work f
 	return err
 }
 
-// Make makes one chunk of size bytes and adds it to the inventory, at the
-// reserved place unless that is 0.
+// Make makes one chunk of size bytes and adds the chunk to the inventory. place is
+// the id of the chunk's reservation, or 0 if there is none.
 func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) error {
 	chunk, err := s.encode(ctx, key, size)
 	if err != nil {
@@ -149,8 +149,9 @@ func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) 
 	return nil
 }
 
-// encode encodes a file from a random seed. It holds only the tag in memory:
-// about a tenth of the file with Swizzle, some kilobytes with Merkle.
+// encode encodes a file that it generates from a random seed. It holds only the tag
+// in memory: about a tenth of the file's size with Swizzle, a few kilobytes with
+// Merkle.
 func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (store.NewChunk, error) {
 	random := make([]byte, 16)
 	rand.Read(random)
@@ -174,6 +175,6 @@ func (s *Stocker) encode(ctx context.Context, key keyring.Key, size int64) (stor
 		KeyID:     key.ID,
 		Challenge: challenge,
 		State:     state,
-		Tag:       bytes.NewReader(tag.Bytes()), // a retried transaction reads it again
+		Tag:       bytes.NewReader(tag.Bytes()), // if the transaction is retried, it reads the tag again
 	}, nil
 }

@@ -35,8 +35,8 @@ func (h *harness) inventory(t *testing.T) map[int64]int64 {
 	return counts
 }
 
-// Several stockers share the work while farmers take chunks. They fill all sizes
-// equally, and never make a chunk too many.
+// Several stockers share the work, and at the same time farmers take chunks. The
+// stockers must fill all sizes equally, and must never make a chunk too many.
 func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		full := map[int64]int64{64: 10, 128: 10, 256: 10, 512: 10}
@@ -63,8 +63,8 @@ func TestStockersFillEquallyAndNeverOvershoot(t *testing.T) {
 	})
 }
 
-// Farmers can prove the chunks that stockers make. Other tests use chunks that the
-// tests make.
+// Farmers must be able to prove chunks that stockers make. In the other tests, the
+// tests themselves make the chunks.
 func TestStockedChunkCanBeProven(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		size, err := newStocker(h.deps()).StockOne(t.Context())
@@ -79,8 +79,8 @@ func TestStockedChunkCanBeProven(t *testing.T) {
 	})
 }
 
-// A stocker was paused so long that its reservation ended and another stocker took
-// it. It must not add its chunk.
+// A stocker pauses until its reservation has ended and another stocker has made a
+// new reservation. The first stocker must not add its chunk.
 func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		var once sync.Once
@@ -94,7 +94,7 @@ func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 		}
 		h.key.encoding.Store(&sleepy)
 		stocker := workers.NewStocker(h.deps(), node.Inventory{MinSize: 64, MaxSize: 64, TotalSize: 64, Base: 2}, 2, 4)
-		stocker.Lease = 50 * time.Millisecond // checked after every third of it
+		stocker.Lease = 50 * time.Millisecond // the stocker extends the lease after each third of it
 		if _, err := stocker.StockOne(t.Context()); !errors.Is(err, store.ErrReservationGone) {
 			t.Errorf("%v, want ErrReservationGone", err)
 		}
@@ -111,7 +111,8 @@ func TestStockerWithoutReservationAddsNothing(t *testing.T) {
 	})
 }
 
-// A stocker finishes in time by its own clock, but too late by the database's.
+// The lease ends during the encoding, before the stocker extends the lease. The chunk
+// must not be added.
 func TestChunkAfterTheLeaseIsNotAdded(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		slow := func(context.Context) error { h.Clock.Advance(time.Hour); return nil }
@@ -125,7 +126,7 @@ func TestChunkAfterTheLeaseIsNotAdded(t *testing.T) {
 	})
 }
 
-// A stocker releases its reservation at once if the encoder fails.
+// If the encoder fails, the stocker must release its reservation immediately.
 func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		fail := func(context.Context) error { return errEncoder }
@@ -133,7 +134,7 @@ func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 		if _, err := newStocker(h.deps()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
 			t.Errorf("%v, want %v", err, errEncoder)
 		}
-		cleaned, err := h.Store.Clean(t.Context(), retention, h.Now().Add(time.Hour)) // after every lease
+		cleaned, err := h.Store.Clean(t.Context(), retention, h.Now().Add(time.Hour)) // a time after the end of every lease
 		if err != nil || cleaned.Reservations != 0 || len(h.inventory(t)) != 0 {
 			t.Errorf("%d places are reserved, %v", cleaned.Reservations, err)
 		}

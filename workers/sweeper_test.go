@@ -15,15 +15,15 @@ var sweeping = workers.SweepConfig{Interval: time.Millisecond, Grace: time.Minut
 
 const retention = 24 * time.Hour
 
-// swept is what a sweep changes.
+// swept holds the values that a sweep changes.
 type swept struct {
-	contracts, size int64 // of the token
+	contracts, size int64 // counts of the token
 	files           bool  // whether the file of its first contract exists
 }
 
 func (h *harness) swept(t *testing.T, first contract) swept {
 	t.Helper()
-	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // the stored counts
+	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // no contract is overdue at start, so these are the stored counts
 	must(t, err)
 	s := swept{contracts: f.Contracts, size: f.Size}
 	known, err := h.Store.Contracts(t.Context(), []node.ContractName{h.named(first.hash)})
@@ -64,7 +64,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// The proof arrived in time, but the sweeper ran before the verdict.
+// A proof arrives in time, but the sweeper runs before the verdict. The verdict
+// must make the contract live again.
 func TestVerdictAfterTheSweep(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")

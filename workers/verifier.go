@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	// proofsPerCPU and jobsPerCPU are the limits of inflight for each verifying
-	// goroutine.
+	// proofsPerCPU and jobsPerCPU limit the number of proofs and jobs in inflight,
+	// for each goroutine that verifies.
 	proofsPerCPU = 400
 	jobsPerCPU   = 128
-	// usualJob is the assumed number of proofs in a job before the first is read.
+	// usualJob is the number of proofs that a job is assumed to have before the
+	// first job is read.
 	usualJob = 100
 	// lookupProofs is the maximum number of proofs whose contracts are read
 	// together.
@@ -47,13 +48,14 @@ type Verifier struct {
 	inflight        *inflight
 	jobs            chan []queue.Delivery // lookup batches
 	verified        chan verifiedJob
-	collecting      sync.Mutex    // held while jobs are collected into a batch
-	smallCommitSlot chan struct{} // a semaphore: holds one while a small batch is committed
+	collecting      sync.Mutex    // held by the committer that collects jobs into a batch
+	smallCommitSlot chan struct{} // a semaphore: holds one value as long as a small batch is being committed
 	committed       chan committedBatch
 }
 
-// NewVerifier makes a verifier. It reads jobs while Run runs. name is that of its
-// consumer; wrongAnswers is how many a contract allows.
+// NewVerifier creates a verifier. The verifier reads jobs only if Run runs. name is
+// the name of its consumer. wrongAnswers is the maximum number of wrong proofs to
+// one challenge.
 func NewVerifier(deps Deps, name string, cfg Config, wrongAnswers int) *Verifier {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = runtime.GOMAXPROCS(0)
@@ -81,8 +83,8 @@ func NewVerifier(deps Deps, name string, cfg Config, wrongAnswers int) *Verifier
 	}
 }
 
-// Run judges proofs until ctx ends. Then it finishes the jobs in flight, for at
-// most DrainTimeout.
+// Run judges proofs until ctx ends. Then it finishes the jobs in flight, which may
+// take at most DrainTimeout.
 func (v *Verifier) Run(ctx context.Context) error {
 	// The jobs in flight continue after ctx ends, until the drain timeout.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
@@ -114,7 +116,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 func (v *Verifier) read(ctx context.Context) {
 	claimTicker := time.NewTicker(v.cfg.ClaimIdle / 2)
 	defer claimTicker.Stop()
-	claim := true // at the start: an earlier worker may have died
+	claim := true // claim jobs at the start, because an earlier worker may have died
 	for {
 		room := v.inflight.waitForRoom(ctx)
 		if room == 0 {
@@ -148,9 +150,9 @@ func (v *Verifier) read(ctx context.Context) {
 	}
 }
 
-// lookupBatches splits jobs into batches whose contracts are read together:
-// about equal shares for the verifying goroutines, of at most lookupProofs
-// proofs unless a single job has more.
+// lookupBatches splits jobs into batches. The contracts of a batch are read
+// together. The batches are about equal shares for the goroutines that verify. A
+// batch has at most lookupProofs proofs, unless a single job has more.
 func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue.Delivery) {
 	proofs := 0
 	for _, d := range deliveries {
@@ -169,8 +171,8 @@ func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue
 	return batches
 }
 
-// handBack returns unfinished jobs to the queue, so that another worker takes
-// them at once instead of after ClaimIdle.
+// handBack returns unfinished jobs to the queue, so that another worker takes these
+// jobs immediately and not only after ClaimIdle.
 func (v *Verifier) handBack() error {
 	ctx, cancel := context.WithTimeout(context.Background(), handBackTimeout)
 	defer cancel()
@@ -186,7 +188,7 @@ type verifierMetrics struct {
 	late        prometheus.Counter
 	deadLetters prometheus.Counter
 
-	// The stages of a job, in seconds.
+	// The duration of each stage of a job, in seconds.
 	wait, verify, commit, reply prometheus.Observer
 }
 

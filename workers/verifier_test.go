@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// readJobs reads the jobs of the queue as a worker that then dies.
+// readJobs reads n jobs of the queue, as a worker does that then dies.
 func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	t.Helper()
 	var taken []queue.Delivery
@@ -27,8 +27,8 @@ func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	return taken
 }
 
-// claiming returns options of a verifier that takes over the jobs of other workers
-// at once.
+// claiming returns the options of a verifier that takes over the jobs of other
+// workers immediately.
 func claiming() workers.Config {
 	cfg := usual()
 	cfg.ClaimIdle = time.Millisecond
@@ -57,8 +57,8 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
-// A worker died after the commit and before its reply. The job is delivered again,
-// counts once, and the farmer gets the verdict.
+// A worker dies after the commit and before its reply. The job is delivered again.
+// It must count once, and the farmer must get the verdict.
 func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -74,7 +74,7 @@ func TestRedeliveryAfterTheCommitCountsOnce(t *testing.T) {
 	})
 }
 
-// The worker died before the commit, so the second worker judges the job.
+// A worker dies before the commit. The second worker must judge the job.
 func TestRedeliveryBeforeTheCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -82,7 +82,8 @@ func TestRedeliveryBeforeTheCommit(t *testing.T) {
 		h.readJobs(t, 1)
 		h.verify(t, "second", claiming())
 		w.want(t, node.OK)
-		// The first worker was only paused. It commits its verdict late.
+		// The first worker was only paused. It now commits its verdict, after the
+		// second worker.
 		if outcome := h.tryCommit(t, c); outcome != node.OKAgain {
 			t.Errorf("the late commit returned %v", outcome)
 		}
@@ -123,8 +124,8 @@ func (h *harness) tryCommit(t *testing.T, c contract) node.Outcome {
 	return judged[0].Outcome
 }
 
-// No request waits for a job after its deadline. The worker does not judge it, and
-// it is not a wrong proof.
+// After a job's deadline no request waits for the job. The worker must not judge
+// the job, and the proof must not count as wrong.
 func TestLateJobsAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -146,7 +147,8 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 	})
 }
 
-// Verification takes longer than any request waits.
+// Verification takes longer than any request waits. The worker must not judge the
+// job.
 func TestJobsThatBecomeLateInFlightAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -162,7 +164,8 @@ func TestJobsThatBecomeLateInFlightAreNeverJudged(t *testing.T) {
 	})
 }
 
-// A proof that arrived in time is in time, however long the queue is.
+// A proof that arrives in time must be accepted, even if its job waits in the queue
+// until after the contract's expiry.
 func TestProofReceivedInTimeIsAccepted(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -174,7 +177,7 @@ func TestProofReceivedInTimeIsAccepted(t *testing.T) {
 	})
 }
 
-// An old copy in Redis must not make a farmer lose its contract.
+// A stale copy in Redis must not make a farmer lose its contract.
 func TestStaleCopyDoesNotReject(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		c := h.takeOne(t, "seed")
@@ -204,8 +207,9 @@ func TestStaleCopyDoesNotReject(t *testing.T) {
 	})
 }
 
-// After a verdict the cache has no copy of an answered contract, until a request
-// reads it again. A copy of another contract equals its record.
+// After a verdict, the cache must not contain a copy of an answered contract until
+// a request reads the contract again. A copy of any other contract must equal its
+// row.
 func TestCopiesAfterVerdicts(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, "worker", usual())
@@ -228,7 +232,7 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 		if got := copies(); got[0] == nil || !got[0].Answered {
 			t.Errorf("after a repeated proof: %+v", got)
 		}
-		// The wrong proof comes first. Both are in one commit.
+		// The wrong proof comes first. Both proofs are in one commit.
 		both := h.takeOne(t, "both")
 		h.submit(t, contract{both.hash, wrong.proof}, both).want(t, node.Invalid, node.OK)
 		held, err := h.Redis.Contracts().Get(t.Context(), []node.ContractName{{TokenID: h.token.ID, FileHash: both.hash}})
@@ -239,8 +243,8 @@ func TestCopiesAfterVerdicts(t *testing.T) {
 	})
 }
 
-// Several workers share the jobs. No job is lost or judged twice, and each reply
-// reaches its sender.
+// Several workers share the jobs. No job may be lost or judged twice, and each
+// reply must reach the sender of its job.
 func TestWorkersShareTheQueue(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		const n = 60

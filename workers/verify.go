@@ -11,14 +11,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// verifiedJob is a job whose proofs were checked: the outcomes that are already
-// decided, and the verdicts that the commit must decide.
+// verifiedJob is a job whose proofs were checked. It holds the outcomes that are
+// already decided, and the verdicts that the commit decides.
 type verifiedJob struct {
 	delivery queue.Delivery
 	outcomes []node.Outcome
 	verdicts []store.Verdict
-	at       []int // the index in outcomes of each verdict
-	late     bool  // past its deadline: no request waits for it
+	at       []int // for each verdict, the index of its outcome in outcomes
+	late     bool  // the deadline has passed, so no request waits for the job
 }
 
 func (v *Verifier) verifyJobs(ctx context.Context) {
@@ -30,7 +30,7 @@ func (v *Verifier) verifyJobs(ctx context.Context) {
 	}
 }
 
-// verifyBatch verifies jobs whose contracts are read together.
+// verifyBatch verifies several jobs, and reads their contracts together.
 func (v *Verifier) verifyBatch(ctx context.Context, jobs []queue.Delivery) {
 	for _, d := range jobs {
 		v.metrics.wait.Observe(v.now().Sub(d.Job.Received).Seconds())
@@ -69,7 +69,7 @@ func (v *Verifier) deadLetter(ctx context.Context, d queue.Delivery, reason erro
 	v.inflight.release(d)
 }
 
-// proof is a proof to verify.
+// proof is a proof that the worker must verify.
 type proof struct {
 	contract node.ContractName
 	digest   node.Digest
@@ -110,9 +110,10 @@ func (v *Verifier) readContracts(ctx context.Context, proofs []proof) ([]*node.C
 	})
 }
 
-// verify checks every proof of a job against its contract. It changes nothing.
-// A proof stays undecided if the node cannot verify it or the time is up; all
-// do if contracts is nil, because they could not be read. The error is a panic.
+// verify checks every proof of a job against its contract. It changes nothing. A
+// proof stays undecided if the node cannot verify it or if the time limit is
+// reached. If the contracts could not be read, contracts is nil and all proofs stay
+// undecided. verify returns an error if the verification panics.
 func (v *Verifier) verify(ctx context.Context, d queue.Delivery, proofs []proof, contracts []*node.Contract) (job verifiedJob, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -138,7 +139,8 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery, proofs []proof,
 	return job, nil
 }
 
-// verifyProof decides proof i, or adds a verdict for the commit to decide.
+// verifyProof sets the outcome of proof i, or adds a verdict that the commit
+// decides.
 func (v *Verifier) verifyProof(job *verifiedJob, i int, p proof, c *node.Contract) {
 	if c == nil {
 		job.outcomes[i] = node.ContractNotFound

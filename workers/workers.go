@@ -1,20 +1,20 @@
-// Package workers is the background part of a node: it verifies proofs, keeps
+// Package workers contains the background work of a node: it verifies proofs, keeps
 // the inventory stocked, sweeps expired contracts and maintains the record.
 //
-// A [Verifier] reads jobs from the queue, as many as inflight has room for. It
+// A [Verifier] reads as many jobs from the queue as inflight has room for. It
 // verifies each proof against a copy of its contract, and reads the copies for
-// several jobs at once. It collects the verdicts of many jobs into one
-// transaction, which applies them to the rows. Then it replies, and then it
-// acknowledges the jobs. A worker may die or pause between any two steps: the
-// job is delivered again, and by the rules of package node the second time
-// changes nothing.
+// several jobs together. It collects the verdicts of many jobs into one
+// transaction, which applies the verdicts to the rows. Then it sends the replies,
+// and then it acknowledges the jobs. A worker may die or pause between any two
+// steps. The job is then delivered again, and by the rules of package node the
+// second delivery changes nothing.
 //
 // The invariant: a worker commits before it replies, and replies before it
 // acknowledges.
 //
-// A shutdown follows the path of a job: the worker stops reading, verifies the
-// jobs in flight, commits them, replies, and hands back to the queue the jobs
-// that it could not finish within the drain timeout.
+// A shutdown follows the path of a job. The worker stops reading, verifies the jobs
+// in flight, commits them and sends the replies. Then it hands back to the queue
+// the jobs that it could not finish within the drain timeout.
 package workers
 
 import (

@@ -1,9 +1,9 @@
-// Package app wires a node together: it opens the parts that a configuration
-// names, and starts and stops the services of an API replica, a worker or a
-// standalone node. Programs and tests share it.
+// Package app wires a node together: it opens the parts that a configuration names,
+// and starts and stops the services of an API replica, a worker or a standalone
+// node. The programs and the tests use the same wiring.
 //
 // The invariant: when a function of this package returns, every service that it
-// started has ended, the last one first.
+// started has ended. The service that it started last ends first.
 package app
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// App is the parts of a node in one process.
+// App holds the parts of a node in one process.
 type App struct {
 	Config Config
 	Log    *slog.Logger
@@ -39,20 +39,20 @@ type App struct {
 	Queue  *queue.Queue
 	Geo    *geo.Reader
 	Ops    *ops.Ops
-	Keys   *keyring.Ring // set by Join
+	Keys   *keyring.Ring // nil until Join sets it
 
 	joined atomic.Bool
 }
 
-// Options are what the configuration does not choose.
+// Options are settings that are not part of the configuration.
 type Options struct {
-	// Profiles serves pprof on the private port.
+	// If Profiles is set, the private port serves pprof.
 	Profiles bool
 	// Now is the clock of all parts. Nil means time.Now.
 	Now func() time.Time
 }
 
-// Open opens the parts. It does not wait for the database: see Join.
+// Open opens the parts. It does not wait for the database; Join does.
 func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
 	redis.SetLogger(redisLog{log})
@@ -83,22 +83,22 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	return a, nil
 }
 
-// heapFloor is the least that a process allocates between two garbage
-// collections, in bytes. Without it, a process with a few live megabytes would
-// collect after every few megabytes.
+// heapFloor is the minimum number of bytes that a process allocates between two
+// garbage collections. Without it, a process with a few megabytes of live memory
+// would run a collection after every few megabytes.
 //
-// Measured with 5 MB live and 20 kB of small objects for each operation: 23
-// collections and 4.6 s of processor time, against 237 and 5.4 s without it.
-// GOGC=400 takes as little time, but then a large heap grows to five times what
-// is live; this adds a constant.
+// Measured with 5 MB of live memory and 20 kB of small objects for each operation:
+// 23 collections and 4.6 s of processor time with heapFloor, 237 collections and
+// 5.4 s without it. GOGC=400 takes as little time, but then a large heap grows to
+// five times the live memory. heapFloor adds a constant.
 const heapFloor = 64 << 20
 
-// raiseHeap allocates memory that is never touched, so the operating system
-// backs it with no pages. The garbage collector counts it as live when it decides
-// how far the heap may grow.
+// raiseHeap allocates memory that the process never touches, so the operating
+// system provides no pages for it. The garbage collector counts this memory as live
+// when it decides how far the heap may grow.
 var raiseHeap = sync.OnceValue(func() []byte { return make([]byte, heapFloor) })
 
-// Close closes the parts. No service may run any more.
+// Close closes the parts. The caller must first stop all services.
 func (a *App) Close() {
 	if err := errors.Join(a.Geo.Close(), a.Redis.Close(), a.Store.Close()); err != nil {
 		a.Log.Warn("closing", "error", err)
@@ -113,19 +113,19 @@ func (a *App) openRedis() (*redisdb.DB, error) {
 	return redisdb.Open(opt)
 }
 
-// redisLog writes what the Redis client logs at debug level: callers get the
-// same as errors.
+// redisLog writes the messages of the Redis client at debug level, because callers
+// get the same information as errors.
 type redisLog struct{ log *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
 	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
 }
 
-// joinRetry is how often Join tries again.
+// joinRetry is the time between two attempts of Join.
 const joinRetry = 2 * time.Second
 
-// Join waits until the database answers and has the tables that this version
-// needs, and then registers the configured heartbeat keys there.
+// Join waits until the database responds and has the tables that this version
+// needs. Then it registers the configured heartbeat keys in the database.
 func (a *App) Join(ctx context.Context) error {
 	heartbeats, err := keyring.Load(a.Config.Heartbeat.KeyFiles)
 	if err != nil {
@@ -134,7 +134,8 @@ func (a *App) Join(ctx context.Context) error {
 	return a.JoinWith(ctx, heartbeats)
 }
 
-// JoinWith is Join with keys that are loaded already, the current one first.
+// JoinWith is like Join, but uses the given heartbeat keys. The current key comes
+// first.
 func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) error {
 	for {
 		err := CheckSchema(ctx, a.Store)
@@ -149,7 +150,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 			return err
 		}
 		if a.Config.Database.Driver == store.SQLite {
-			return err // waiting does not repair a file
+			return err // a wrong file stays wrong, so waiting is useless
 		}
 		a.Log.Warn("waiting for the database", "error", err)
 		select {
@@ -169,7 +170,8 @@ func RegisterKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.H
 	return keys, err
 }
 
-// CheckSchema fails if the tables do not have the version of this program.
+// CheckSchema returns an error if the tables do not have the version that this
+// program needs.
 func CheckSchema(ctx context.Context, st *store.Store) error {
 	have, want, err := st.SchemaVersion(ctx)
 	if err == nil && have != want {
@@ -178,8 +180,8 @@ func CheckSchema(ctx context.Context, st *store.Store) error {
 	return err
 }
 
-// checkSchema is the readiness check. It reads the version only until the
-// process has joined: the version does not change after that, and a slow
+// checkSchema is the readiness check. It reads the version of the tables only until
+// the process has joined. After that the version does not change, and a slow
 // database must not make a working process look unready.
 func (a *App) checkSchema(ctx context.Context) error {
 	if a.joined.Load() {
@@ -188,7 +190,7 @@ func (a *App) checkSchema(ctx context.Context) error {
 	return CheckSchema(ctx, a.Store)
 }
 
-// WorkerDeps are the parts that a worker needs.
+// WorkerDeps returns the parts that a worker needs.
 func (a *App) WorkerDeps() workers.Deps {
 	return workers.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// Config is the configuration of a node. Each component declares its own keys.
-// docs/configuration.md is made from the comments on the fields.
+// Config is the configuration of a node. Each component declares its own
+// configuration keys. docs/configuration.md is generated from the comments on the
+// fields.
 type Config struct {
-	// The node as a whole.
+	// Settings of the node as a whole.
 	Node NodeConfig `yaml:"node"`
 	// The HTTP server that farmers call.
 	API apiserver.Config `yaml:"api"`
@@ -26,37 +27,40 @@ type Config struct {
 	Worker workers.Config `yaml:"worker"`
 	// The proof-of-storage scheme and its keys.
 	Heartbeat keyring.Config `yaml:"heartbeat"`
-	// What farmers get, and the limits on it.
+	// The contracts that farmers get, and the limits on them.
 	Contracts apiserver.ContractsConfig `yaml:"contracts"`
-	// Who may have a token.
+	// The farmers that may have a token.
 	Access apiserver.AccessConfig `yaml:"access"`
-	// The chunks that are kept ready for farmers. There are about as many of one
-	// size as of another.
+	// The chunks that are kept ready for farmers. There are about equally many
+	// chunks of each size.
 	Inventory workers.InventoryConfig `yaml:"inventory"`
-	// The records, in MySQL or SQLite.
+	// The database with the records: MySQL or SQLite.
 	Database store.Config `yaml:"database"`
-	// The queue and the state that API and workers share. Without `url` and
-	// `addrs` there is no Redis, and the node must be a single process.
+	// The queue and the state that the API and the workers share. Without `url` and
+	// `addrs` the process has its own embedded Redis, and the node must be a single
+	// process.
 	Redis RedisConfig `yaml:"redis"`
 	// The locations of farmers, by their IP addresses.
 	Geo geo.Config `yaml:"geo"`
 	// The periodic clean-up.
 	Sweep workers.SweepConfig `yaml:"sweep"`
-	// The history behind the plots of the status page: what there was and what
-	// happened, for the node and for each farmer. Older records have longer steps.
+	// The history that the plots of the status page show: levels and events, for
+	// the node and for each farmer. Older records have longer steps.
 	Record store.RecordConfig `yaml:"record"`
 	// The log, on standard error.
 	Log program.LogConfig `yaml:"log"`
 }
 
-// NodeConfig is the section node of the configuration.
+// NodeConfig is the section `node` of the configuration.
 type NodeConfig struct {
-	// The name of this node, which is part of its keys in Redis. Nodes on one Redis
-	// need different names. Lower-case letters, digits, dots and dashes.
+	// The name of this node, which is part of its keys in Redis. Nodes that share a
+	// Redis need different names. A name has lower-case letters, digits, dots and
+	// dashes.
 	Name string `yaml:"name" default:"downstream"`
 }
 
-// nodeName has no braces, which would break the hash tag of a Redis key.
+// nodeName allows no braces, because braces would break the hash tag of a Redis
+// key.
 var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$`)
 
 // Validate implements [config.Validator].
@@ -66,12 +70,14 @@ func (c NodeConfig) Validate(p *config.Problems) {
 	}
 }
 
-// Default returns the configuration of a node without a file and variables.
+// Default returns the configuration of a node that has no configuration file and no
+// environment variables.
 func Default() Config { return config.Default[Config]() }
 
-// Replicable returns the reasons why several processes cannot be one node with
-// c: they must share a database, a Redis and the heartbeat keys. The commands
-// api and worker need that, standalone does not.
+// Replicable returns the reasons why c is not suitable for a node of several
+// processes, or nil. The processes of a node must share a database, a Redis and the
+// heartbeat keys. The commands api and worker need this; the command standalone
+// does not.
 func (c Config) Replicable() error {
 	var errs []error
 	if c.Database.Driver != store.MySQL {
@@ -86,7 +92,7 @@ func (c Config) Replicable() error {
 	return errors.Join(errs...)
 }
 
-// RedisConfig is the section redis of the configuration.
+// RedisConfig is the section `redis` of the configuration.
 type RedisConfig struct {
 	Server redisdb.Config `yaml:",inline"`
 	Queue  queue.Config   `yaml:",inline"`

@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// TestEveryNumberHasARange sets every number to values that no key allows. It
-// finds keys without a range tag.
+// TestEveryNumberHasARange sets every number to values that no configuration key
+// allows. It finds configuration keys without a range tag.
 func TestEveryNumberHasARange(t *testing.T) {
 	t.Parallel()
 	defaults := Default()
@@ -128,7 +128,7 @@ func TestReplicable(t *testing.T) {
 	}
 }
 
-// wantError fails the test unless err holds each of the parts.
+// wantError fails the test unless the text of err contains every part.
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

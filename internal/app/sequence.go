@@ -12,9 +12,9 @@ type Service struct {
 	Run  func(context.Context) error
 }
 
-// Run starts the services in order, and runs them until ctx ends or one of them
-// does. Then it stops them one after the other, the last one first. List
-// receivers before senders, so that a sender can finish its work.
+// Run starts the services in order, and runs them until ctx ends or one of the
+// services ends. Then it stops the services one after the other, in the opposite
+// order. List receivers before senders, so that a sender can finish its work.
 func Run(ctx context.Context, services ...Service) error {
 	type running struct {
 		stop  context.CancelFunc
@@ -23,7 +23,7 @@ func Run(ctx context.Context, services ...Service) error {
 	anyEnded := make(chan struct{}, len(services))
 	started := make([]running, len(services))
 	for i, s := range services {
-		// Each service has its own context, so that they end in order.
+		// Each service has its own context, so that the services end in order.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		r := running{stop: stop, ended: make(chan error, 1)}
 		go func() {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// diary records in which order services end.
+// diary records the order in which services end.
 type diary struct {
 	mu    sync.Mutex
 	ended []string

@@ -41,8 +41,8 @@ func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
 	})
 }
 
-// serve runs a process, and its private port, until ctx ends. It calls start when
-// the database can be used.
+// serve runs a process and its private port until ctx ends. It calls start as soon
+// as the process can use the database.
 func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, private ops.Config, start func(context.Context, *App) ([]Service, error)) error {
 	a, err := Open(ctx, cfg, log, Options{Profiles: private.Pprof})
 	if err != nil {
@@ -66,7 +66,8 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 	}})
 }
 
-// workerName is the host's name, made unique for several workers on one host.
+// workerName returns the host's name with a suffix, so that several workers on one
+// host have different names.
 func workerName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -104,7 +105,7 @@ func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
 	}, nil
 }
 
-// NewAPI makes the server of an API replica.
+// NewAPI creates the server of an API replica.
 func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := a.Config
 	return apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
@@ -113,7 +114,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	})
 }
 
-// Workers returns the services of a worker: those of its configured duties.
+// Workers returns the services of a worker, one for each configured duty.
 func (a *App) Workers(name string) []Service {
 	c, deps := a.Config, a.WorkerDeps()
 	var services []Service
@@ -131,7 +132,7 @@ func (a *App) Workers(name string) []Service {
 	return services
 }
 
-// NewStocker makes the stocker of an inventory.
+// NewStocker creates the stocker of an inventory.
 func (a *App) NewStocker(inventory node.Inventory) *workers.Stocker {
 	return workers.NewStocker(a.WorkerDeps(), inventory, a.Config.Inventory.Encoders, a.Config.Heartbeat.Challenges)
 }

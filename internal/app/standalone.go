@@ -23,8 +23,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/sjcx"
 )
 
-// StandaloneDefaults is the configuration of a standalone node before the file
-// and the environment change it. demo is the number of its demo farmers.
+// StandaloneDefaults returns the configuration of a standalone node, before the
+// configuration file and the environment change it. demo is the number of demo
+// farmers.
 func StandaloneDefaults(dir string, demo int) Config {
 	c := Default()
 	c.Access.Whitelist = false
@@ -36,16 +37,17 @@ func StandaloneDefaults(dir string, demo int) Config {
 	c.Database.Path = filepath.Join(dir, "downstream.db")
 	if demo > 0 {
 		c.Contracts.Interval = 30 * time.Second
-		c.Contracts.TokensPerIP += demo // the demo farmers share one address
+		c.Contracts.TokensPerIP += demo // the demo farmers share one IP address
 		c.Inventory.MaxChunkSize = 1 << 20
 		c.Inventory.TotalSize = 64 << 20
-		c.Log.Level = slog.LevelWarn // so that the URL of the page stays visible
+		c.Log.Level = slog.LevelWarn // so that the URL of the page stays visible in the terminal
 	}
 	return c
 }
 
-// ServeStandalone runs a whole node until ctx ends, with its data in dir and a
-// number of demo farmers. It prints the URL of its page to out.
+// ServeStandalone runs a whole node, with demo farmers, until ctx ends. Its data is
+// in dir, and demo is the number of demo farmers. It prints the URL of the node's
+// page to out.
 func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir string, demo int, out io.Writer) error {
 	unlock, err := LockDir(dir)
 	if err != nil {
@@ -91,11 +93,12 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	return Run(ctx, services...)
 }
 
-// StandaloneKeyFile is the path of a standalone node's key, beside its database.
+// StandaloneKeyFile returns the path of a standalone node's heartbeat key, in the
+// directory of its database.
 func StandaloneKeyFile(dir string) string { return filepath.Join(dir, "heartbeat.json") }
 
-// makeKey returns the key file in dir. It makes the key for a new node, and
-// fails if there is a database but no key.
+// makeKey returns the heartbeat key file in dir. It creates the heartbeat key of a
+// new node. It returns an error if there is a database but no heartbeat key.
 func makeKey(cfg Config, dir string) ([]string, error) {
 	key := StandaloneKeyFile(dir)
 	_, noKey := os.Stat(key)
@@ -107,7 +110,7 @@ func makeKey(cfg Config, dir string) ([]string, error) {
 	return []string{key}, err
 }
 
-// localAddress is the address at which this machine reaches ln.
+// localAddress returns the host and port at which this machine reaches ln.
 func localAddress(ln net.Listener) string {
 	host, port, _ := net.SplitHostPort(ln.Addr().String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
@@ -116,8 +119,8 @@ func localAddress(ln net.Listener) string {
 	return net.JoinHostPort(host, port)
 }
 
-// LockDir makes a directory if it does not exist, and keeps other processes from
-// using it until unlock is called or this process ends.
+// LockDir creates a directory if it does not exist. Other processes cannot use the
+// directory until the caller calls unlock or this process ends.
 func LockDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -136,8 +139,8 @@ func LockDir(dir string) (unlock func(), err error) {
 // demoSize is the number of bytes that each demo farmer stores.
 const demoSize = 2 << 20
 
-// demoFarmers runs farmers against the node at url, each with an address of its
-// own. They keep their tokens and chunks in dir.
+// demoFarmers runs farmers against the node at url. Each farmer has its own SJCX
+// address. The farmers keep their tokens and chunks in dir.
 func demoFarmers(log *slog.Logger, url, dir string, number int) Service {
 	return Service{"demo farmers", func(ctx context.Context) error {
 		client, err := farmer.NewClient(url, farmer.ClientConfig{})
@@ -153,7 +156,7 @@ func demoFarmers(log *slog.Logger, url, dir string, number int) Service {
 			}
 			f, err := farmer.New(farmer.Config{
 				Client:    client,
-				Address:   sjcx.Address(key.PubKey(), true), // for its first run; later it has a token
+				Address:   sjcx.Address(key.PubKey(), true), // used in its first run; later the farmer has a token
 				Dir:       filepath.Join(dir, strconv.Itoa(i+1)),
 				Size:      demoSize,
 				TakeEvery: 2 * time.Second,

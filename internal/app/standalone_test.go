@@ -35,8 +35,8 @@ func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
 	cfg := StandaloneDefaults(dir, demo)
 	cfg.API.Listen, cfg.API.Private.Listen = freeAddress(t), freeAddress(t)
-	// Longer than a restart takes on a busy machine. A node that is down for an
-	// interval loses its contracts.
+	// The interval is longer than a restart takes on a busy machine. If a node is
+	// down for an interval, its contracts expire.
 	cfg.Contracts.Interval = 12 * time.Second
 	cfg.Inventory.MaxChunkSize = 64 << 10
 	cfg.Inventory.TotalSize = 4 << 20
@@ -56,7 +56,7 @@ func (n standalone) farmers(t *testing.T) map[string]status {
 	t.Helper()
 	resp, err := http.Get(n.url + "/api/downstream/status/list")
 	if err != nil {
-		return nil // not up yet
+		return nil // the node does not respond yet
 	}
 	defer resp.Body.Close()
 	var list struct{ Farmers []status }

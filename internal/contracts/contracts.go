@@ -1,10 +1,10 @@
-// Package contracts reads contracts through the cache in Redis, which API
-// replicas and workers share. MySQL holds the contracts; the cache saves reads.
+// Package contracts reads contracts through the cache in Redis, which API replicas
+// and workers share. MySQL is the source of truth; the cache saves reads.
 //
-// The rule: a cached contract may confirm an accepted proof. It must not be
-// used to reject one; read MySQL first. A copy may be old, so a rejection by it
-// could be wrong. An accepted proof stays accepted, and a challenge that is
-// taken from a copy is checked again by the commit, through its sequence number.
+// The rule: a cached contract may confirm an accepted proof. It must not be used to
+// reject a proof; read MySQL first. A copy may be stale, so a rejection based on a
+// copy could be wrong. An accepted proof stays accepted. If a challenge is taken
+// from a copy, the commit checks the challenge again through its sequence number.
 package contracts
 
 import (
@@ -25,19 +25,19 @@ type Reader struct {
 	log   *slog.Logger
 }
 
-// NewReader returns a reader of the contracts in st, with the cache in db.
+// NewReader returns a reader of the contracts in st, with db as the cache.
 func NewReader(db *redisdb.DB, st *store.Store, log *slog.Logger) *Reader {
 	return &Reader{cache: db.Contracts(), store: st, log: log}
 }
 
-// Read returns the contracts in the order of names, which may repeat; nil for a
-// contract that does not exist. The caller must say with rejects whether it
-// would reject the farmer's request i if c were the contract. Read then takes
-// the contract from MySQL, and updates the cache.
+// Read returns the contracts in the order of names. A name may occur several times.
+// For a contract that does not exist, the element is nil. rejects must report
+// whether the caller would reject the farmer's request i on the basis of the copy
+// c. If it returns true, Read reads the contract from MySQL and updates the cache.
 func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects func(i int, c *node.Contract) bool) ([]*node.Contract, error) {
 	contracts, err := r.cache.Get(ctx, names)
 	if err != nil {
-		contracts = make([]*node.Contract, len(names)) // without Redis, MySQL has them all
+		contracts = make([]*node.Contract, len(names)) // without Redis, all contracts come from MySQL
 	}
 	var missing []node.ContractName
 	for i, c := range contracts {
@@ -62,16 +62,16 @@ func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects fu
 	return contracts, nil
 }
 
-// Share writes contracts as they were committed to the cache. It may fail: the
-// next reader then takes them from MySQL.
+// Share writes contracts to the cache as they were committed. It only logs errors,
+// because readers then use MySQL.
 func (r *Reader) Share(ctx context.Context, contracts []node.Contract) {
 	if err := r.cache.Put(ctx, contracts); err != nil {
 		r.log.Debug("cannot cache contracts", "contracts", len(contracts), "error", err)
 	}
 }
 
-// Forget deletes contracts from the cache. It may fail, because a cached copy
-// may always be old.
+// Forget deletes contracts from the cache. It only logs errors, because a cached copy
+// may always be stale.
 func (r *Reader) Forget(ctx context.Context, names []node.ContractName) {
 	if err := r.cache.Forget(ctx, names...); err != nil {
 		r.log.Debug("cannot delete cached contracts", "contracts", len(names), "error", err)

@@ -84,7 +84,7 @@ func accept(int, *node.Contract) bool { return false }
 // rejectOld rejects a contract whose State is "old".
 func rejectOld(_ int, c *node.Contract) bool { return string(c.State) == "old" }
 
-// cache puts a copy of a contract into the cache whose State is "old".
+// cache puts a copy of a contract into the cache. The State of the copy is "old".
 func (n *aNode) cache(t *testing.T, name node.ContractName) {
 	t.Helper()
 	found, err := n.store.Contracts(t.Context(), []node.ContractName{name})
@@ -94,7 +94,8 @@ func (n *aNode) cache(t *testing.T, name node.ContractName) {
 	must(t, n.redis.Contracts().Put(t.Context(), []node.Contract{c}))
 }
 
-// want reads contracts and compares their State; "" is no contract.
+// want reads contracts and compares their State. "" means that there is no
+// contract.
 func (n *aNode) want(t *testing.T, names []node.ContractName, rejects func(int, *node.Contract) bool, states ...string) {
 	t.Helper()
 	found, err := n.reader.Read(t.Context(), names, rejects)
@@ -116,8 +117,8 @@ func (n *aNode) want(t *testing.T, names []node.ContractName, rejects func(int, 
 	}
 }
 
-// A cached contract may confirm an accepted proof. It must not be used to reject
-// one; read MySQL first.
+// A cached contract may confirm an accepted proof. It must not be used to reject a
+// proof; read MySQL first.
 func TestCachedContractConfirmsButDoesNotReject(t *testing.T) {
 	onEach(t, func(t *testing.T, n *aNode) {
 		a, b := n.names[0], n.names[1]
@@ -137,7 +138,7 @@ func TestCachedContractConfirmsButDoesNotReject(t *testing.T) {
 		n.want(t, all, rejectOld, "", "state", "state")
 		n.want(t, all, accept, "", "state", "state") // the read updated the cache
 
-		// Of two proofs for one contract, the copy confirms only the first.
+		// Two proofs are for one contract. The copy confirms only the first proof.
 		n.cache(t, a)
 		second := func(i int, _ *node.Contract) bool { return i == 1 }
 		n.want(t, []node.ContractName{a, a, b}, second, "state", "state", "state")
@@ -148,7 +149,7 @@ func TestCachedContractConfirmsButDoesNotReject(t *testing.T) {
 
 		must(t, n.redis.Close())
 		n.want(t, all, rejectOld, "", "state", "state")
-		n.reader.Share(t.Context(), []node.Contract{{}}) // fails silently
+		n.reader.Share(t.Context(), []node.Contract{{}}) // the write fails, but Share returns no error
 		n.reader.Forget(t.Context(), all)
 	})
 }

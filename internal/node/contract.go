@@ -8,43 +8,44 @@ import (
 	"time"
 )
 
-// Contract is one file handed to one token, with its current challenge. Times are
-// UTC with microsecond precision, as in the store.
+// Contract is one file that was handed out to one token, with its current
+// challenge. Times are in UTC with microsecond precision, as in the store.
 type Contract struct {
 	ID       int64
 	TokenID  int64
-	KeyID    int64 // the heartbeat key that encoded its file
+	KeyID    int64 // id of the heartbeat key that encoded its file
 	FileHash FileHash
 	Size     int64 // bytes
 	Interval time.Duration
 
-	// Version grows with every change of the row. It shows which of two copies is
-	// older.
+	// Version increases with every change of the row. The copy with the lower
+	// Version is the older copy.
 	Version int64
 
-	// Sequence numbers the challenges from 0. A verdict counts once per
-	// (contract, sequence).
+	// Sequence is the number of the current challenge, starting at 0. A verdict
+	// counts once for each pair of contract and sequence.
 	Sequence  int64
-	Challenge []byte // binary form, see package heartbeat
-	State     []byte // binary form, after Challenge was issued
+	Challenge []byte // binary encoding, see package heartbeat
+	State     []byte // the state after Challenge was issued, in binary encoding
 	Due       time.Time
 	Answered  bool
-	Accepted  Digest   // of the accepted proof, once answered
-	Wrong     []Digest // of the distinct wrong proofs to this challenge
+	Accepted  Digest   // digest of the accepted proof, if Answered is true
+	Wrong     []Digest // digests of the distinct wrong proofs to this challenge
 }
 
 // Digest identifies a proof: the first 16 bytes of the SHA-256 of its binary
-// form. That is enough: two proofs with the same digest would not help a farmer.
+// encoding. 16 bytes are enough, because a farmer gains nothing from two proofs
+// with the same digest.
 type Digest [16]byte
 
-// DigestOf returns the digest of a proof in binary form.
+// DigestOf returns the digest of a proof in binary encoding.
 func DigestOf(proof []byte) Digest {
 	sum := sha256.Sum256(proof)
 	return Digest(sum[:len(Digest{})])
 }
 
-// ContractName is how a farmer names a contract. A token has at most one contract
-// for a file.
+// ContractName is the name that farmers use for a contract. A token has at most one
+// contract for a file.
 type ContractName struct {
 	TokenID  int64
 	FileHash FileHash
@@ -58,8 +59,8 @@ func (n ContractName) Compare(o ContractName) int {
 // Name returns the contract's name.
 func (c *Contract) Name() ContractName { return ContractName{c.TokenID, c.FileHash} }
 
-// Expiry returns when the contract ends. An accepted proof moves it by one
-// interval.
+// Expiry returns the time when the contract expires. An accepted proof moves this
+// time by one interval.
 func (c *Contract) Expiry() time.Time {
 	if c.Answered {
 		return c.Due.Add(c.Interval)
@@ -67,18 +68,18 @@ func (c *Contract) Expiry() time.Time {
 	return c.Due
 }
 
-// Expired reports whether the contract has ended at now.
+// Expired reports whether the contract has expired at now.
 func (c *Contract) Expired(now time.Time) bool { return !now.Before(c.Expiry()) }
 
 // AwaitsChallenge reports whether the next challenge may be issued at now: the
-// current one is answered and its due has passed.
+// current challenge is answered and its due time has passed.
 func (c *Contract) AwaitsChallenge(now time.Time) bool {
 	return c.Answered && !now.Before(c.Due) && !c.Expired(now)
 }
 
-// Issue sets the next challenge and the state after it. Its due is one interval
-// after the previous due, however late it is issued. The caller must check
-// AwaitsChallenge first.
+// Issue sets the next challenge and the state after it. The new due time is one
+// interval after the previous due time, however late the challenge is issued. The
+// caller must check AwaitsChallenge first.
 func (c *Contract) Issue(challenge, state []byte) {
 	c.Due = c.Expiry()
 	c.Sequence++
@@ -89,9 +90,9 @@ func (c *Contract) Issue(challenge, state []byte) {
 	c.Wrong = nil
 }
 
-// Decided returns the outcome of a proof received at now, if the proof need not be
-// verified: it is a repetition, or it comes too late or too often. maxWrong limits
-// the distinct wrong proofs to a challenge.
+// Decided returns the outcome of a proof received at now if the proof need not be
+// verified: it is a repetition, it arrives too late, or there are too many wrong
+// proofs. maxWrong limits the number of distinct wrong proofs to a challenge.
 func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, bool) {
 	switch {
 	case c.Answered && proof == c.Accepted:
@@ -109,8 +110,9 @@ func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, 
 }
 
 // Judge applies the verdict on a proof that was received at now and verified
-// against the challenge with this sequence number. Only OK and Invalid change the
-// contract. If that challenge is not the current one, the outcome is Undecided.
+// against the challenge with this sequence number. Only the outcomes OK and Invalid
+// change the contract. If that challenge is not the current challenge, the outcome
+// is Undecided.
 func (c *Contract) Judge(sequence int64, proof Digest, valid bool, now time.Time, maxWrong int) Outcome {
 	if sequence != c.Sequence {
 		return Undecided

@@ -42,7 +42,7 @@ func TestContractLife(t *testing.T) {
 	tests := []struct {
 		name     string
 		contract *Contract
-		at       time.Duration // after hand-out
+		at       time.Duration // time after the hand-out
 		expired  bool
 		awaits   bool
 	}{
@@ -69,7 +69,7 @@ func TestContractLife(t *testing.T) {
 	}
 }
 
-// The next due does not depend on when the challenge is issued.
+// The next due time must not depend on the time when the challenge is issued.
 func TestIssueContinuesFromTheLastDue(t *testing.T) {
 	t.Parallel()
 	c := withWrong(answered(), 2)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Location is where a farmer's IP address probably is.
+// Location is the probable place of a farmer's IP address.
 type Location struct {
 	Country, State, City, Zip string
 	Lat, Lon                  float64
@@ -20,14 +20,15 @@ type Farmer struct {
 	Location   *Location // nil if unknown
 	Uptime     Uptime
 	Heartbeats int64
-	Contracts  int64 // that have not expired
-	Size       int64 // bytes of those
+	Contracts  int64 // number of contracts that have not expired
+	Size       int64 // bytes of these contracts
 	IP         string
-	LastDue    time.Time // the latest due of its contracts; zero if it never had one
+	LastDue    time.Time // the latest due time of its contracts; zero if it never had a contract
 }
 
-// IPHash is equal for two farmers at the same IP address and hides the address: it
-// is keyed, so trying all addresses does not reveal it.
+// IPHash is equal for two farmers at the same IP address, and it hides the IP
+// address. It needs a secret key, so nobody without the key can find the IP address
+// by trying all of them.
 func IPHash(key []byte, ip string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(ip))

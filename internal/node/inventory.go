@@ -2,15 +2,15 @@ package node
 
 import "fmt"
 
-// Inventory describes the chunks that should wait for farmers: about equal
-// numbers of every power of Base from MinSize to MaxSize, of at most TotalSize
-// bytes together.
+// Inventory describes the chunks that should wait for farmers: chunks whose sizes
+// are the powers of Base from MinSize to MaxSize, about the same number of each
+// size, and at most TotalSize bytes together.
 type Inventory struct {
 	MinSize, MaxSize, TotalSize int64 // bytes
 	Base                        int64
 }
 
-// Sizes returns the powers of Base from MinSize to MaxSize, ascending.
+// Sizes returns the powers of Base from MinSize to MaxSize, in ascending order.
 func (v Inventory) Sizes() ([]int64, error) {
 	if v.Base < 2 {
 		return nil, fmt.Errorf("base %d: must be at least 2", v.Base)
@@ -34,15 +34,16 @@ func (v Inventory) Sizes() ([]int64, error) {
 }
 
 // Missing returns the size of the chunk to make next: the size with the fewest
-// chunks, the smaller one first. have counts the chunks of each size that wait or
-// are being made. ok is false if the inventory is full. The new chunk never
-// exceeds TotalSize.
+// chunks. If several sizes have the fewest chunks, it returns the smallest. have
+// holds the number of chunks of each size that wait or are being made. ok is false
+// if the inventory is full. With the new chunk, the inventory never exceeds
+// TotalSize.
 func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error) {
 	sizes, err := v.Sizes()
 	if err != nil {
 		return 0, false, err
 	}
-	var round int64 // bytes of one chunk of every size
+	var round int64 // total bytes of one chunk of every size
 	for _, s := range sizes {
 		round += s
 	}

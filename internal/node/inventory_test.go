@@ -11,7 +11,7 @@ func TestInventorySizes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		min, max, base int64
-		want           []int64 // nil if it must fail
+		want           []int64 // nil if Sizes must fail
 	}{
 		{1, 8, 2, []int64{1, 2, 4, 8}},
 		{3, 9, 2, []int64{4, 8}},
@@ -41,9 +41,9 @@ func TestInventoryMissing(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		total int64 // of sizes 1, 2 and 4
+		total int64 // bytes of the inventory with sizes 1, 2 and 4
 		have  map[int64]int64
-		want  int64 // 0 if full
+		want  int64 // 0 if the inventory is full
 	}{
 		{"empty, so the smallest", 14, nil, 1},
 		{"the size with the fewest chunks", 14, map[int64]int64{1: 2, 2: 1, 4: 1}, 2},
@@ -73,7 +73,8 @@ func TestInventoryMissing(t *testing.T) {
 	}
 }
 
-// Farmers take random chunks while the inventory is filled.
+// Farmers take random chunks during the filling. In the end, the inventory must
+// have the same number of chunks of every size, within its total.
 func TestInventoryFillsEquallyWithinItsTotal(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(9, 10))
@@ -81,7 +82,7 @@ func TestInventoryFillsEquallyWithinItsTotal(t *testing.T) {
 		v := Inventory{MinSize: 1 + rng.Int64N(64), MaxSize: 64 + rng.Int64N(4096), Base: 2 + rng.Int64N(3)}
 		sizes, err := v.Sizes()
 		if err != nil {
-			continue // no power in between
+			continue // no power lies between MinSize and MaxSize
 		}
 		v.TotalSize = rng.Int64N(20 * v.MaxSize)
 		have := map[int64]int64{}
@@ -118,7 +119,7 @@ func fill(t *testing.T, v Inventory, have map[int64]int64, n int) {
 	}
 }
 
-// checkEqual expects the same number of every size.
+// checkEqual fails the test unless there are equally many chunks of every size.
 func checkEqual(t *testing.T, v Inventory, sizes []int64, have map[int64]int64) {
 	t.Helper()
 	var round int64
@@ -126,7 +127,7 @@ func checkEqual(t *testing.T, v Inventory, sizes []int64, have map[int64]int64) 
 		round += s
 	}
 	if v.TotalSize < round {
-		return // one of each size does not fit
+		return // one chunk of each size does not fit
 	}
 	for _, s := range sizes {
 		if have[s] != v.TotalSize/round {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// verdict is the arguments of Judge.
+// verdict holds the arguments of Judge.
 type verdict struct {
 	sequence int64
 	proof    Digest
@@ -16,8 +16,8 @@ type verdict struct {
 	received time.Time
 }
 
-// randomVerdicts has few distinct proofs, so that repetitions are common. Whether a
-// proof is valid depends only on its number.
+// randomVerdicts uses few distinct proofs, so that repetitions are common. The
+// number of a proof alone determines whether the proof is valid.
 func randomVerdicts(rng *rand.Rand, n int) []verdict {
 	verdicts := make([]verdict, n)
 	for i := range verdicts {
@@ -33,7 +33,8 @@ func randomVerdicts(rng *rand.Rand, n int) []verdict {
 }
 
 // The invariant of the package: the same verdict, any number of times and mixed
-// with others, changes the contract once, and the response is always the same.
+// with other verdicts, changes the contract once and always gives the same
+// response.
 func TestJudgingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -56,7 +57,7 @@ func TestJudgingAgainChangesNothing(t *testing.T) {
 	}
 }
 
-// A challenge has at most one OK and maxWrong wrong proofs, in any order of
+// A challenge has at most one OK and at most maxWrong wrong proofs, in any order of
 // verdicts.
 func TestCountedOutcomesAreLimited(t *testing.T) {
 	t.Parallel()
@@ -80,7 +81,7 @@ func TestCountedOutcomesAreLimited(t *testing.T) {
 	}
 }
 
-// Decided, before the verification, and Judge, after it, agree.
+// Decided (before the verification) and Judge (after it) must agree.
 func TestDecidedAgreesWithJudge(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(5, 6))

@@ -3,17 +3,19 @@ package node
 // Outcome is the result of one proof.
 type Outcome uint8
 
-// The outcomes. Their numbers travel in replies between processes of
-// different versions: add at the end, never renumber.
+// The outcomes. Replies carry these numbers between processes of different
+// versions: add new outcomes at the end, and never renumber.
 const (
-	// Undecided is the zero value: the node reached no verdict and the farmer
-	// must send the proof again. It is not an error of the proof.
+	// Undecided is the zero value: the node reached no verdict, and the farmer must
+	// send the proof again. The proof is not at fault.
 	Undecided Outcome = iota
 	OK
-	// OKAgain is an accepted proof sent again. It changes nothing.
+	// OKAgain is the outcome of an accepted proof that is sent again. It changes
+	// nothing.
 	OKAgain
 	Invalid
-	// InvalidAgain is a wrong proof sent again. It changes nothing.
+	// InvalidAgain is the outcome of a wrong proof that is sent again. It changes
+	// nothing.
 	InvalidAgain
 	AlreadyAnswered
 	ContractExpired
@@ -29,7 +31,7 @@ func (o Outcome) Valid() bool { return o < outcomes }
 // Accepted reports whether the response to the farmer is "ok".
 func (o Outcome) Accepted() bool { return o == OK || o == OKAgain }
 
-// texts are the name in metrics and logs, and the text of the response.
+// texts holds the name for metrics and logs, and the text for the response.
 var texts = [outcomes]struct{ name, message string }{
 	Undecided:        {"undecided", "undecided"},
 	OK:               {"ok", "ok"},
@@ -42,7 +44,7 @@ var texts = [outcomes]struct{ name, message string }{
 	TooManyWrong:     {"too_many_wrong", "too many wrong answers"},
 }
 
-// Message returns the text of the response.
+// Message returns the text for the response.
 func (o Outcome) Message() string {
 	if !o.Valid() {
 		return texts[Undecided].message

@@ -9,7 +9,7 @@ import (
 func counts(o Outcome) bool { return o == OK || o == Invalid }
 
 // Processes of different versions exchange the numbers, and farmers read the
-// messages: neither may change.
+// messages. So neither the numbers nor the messages may change.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

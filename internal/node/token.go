@@ -13,7 +13,7 @@ import (
 // hash.
 type Token [16]byte
 
-// TokenHash is SHA-256 over a token's 16 bytes.
+// TokenHash is the SHA-256 of a token's 16 bytes.
 type TokenHash [sha256.Size]byte
 
 // ErrTokenMalformed is returned for a token that is not 32 hex digits.
@@ -26,7 +26,7 @@ func NewToken() Token {
 	return t
 }
 
-// ParseToken reads a token in the form of Hex.
+// ParseToken parses the text that Hex returns.
 func ParseToken(s string) (Token, error) {
 	var t Token
 	if len(s) != hex.EncodedLen(len(t)) {
@@ -38,29 +38,29 @@ func ParseToken(s string) (Token, error) {
 	return t, nil
 }
 
-// Hex returns the form that farmers get. It is not called String, so that no
-// format verb prints the secret by accident.
+// Hex returns the text that farmers get. The method is not called String, so that
+// no format verb prints the secret by accident.
 func (t Token) Hex() string { return hex.EncodeToString(t[:]) }
 
-// String hides the secret and names the farmer, for logs.
+// String returns a text for logs. It names the farmer and hides the secret.
 func (t Token) String() string { return "token of farmer " + t.Hash().FarmerID() }
 
-// Format hides the secret from every verb, also from %x.
+// Format hides the secret from every format verb, including %x.
 func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
 
-// MarshalText hides the secret in JSON, and so in JSON logs.
+// MarshalText hides the secret in JSON, and therefore in JSON logs.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Hash returns the hash under which the store finds the token.
 func (t Token) Hash() TokenHash { return sha256.Sum256(t[:]) }
 
-// farmerIDBytes is how much of the token's hash is public.
+// farmerIDBytes is the number of bytes of the token's hash that are public.
 const farmerIDBytes = 10
 
 // FarmerID returns the public name of the token's farmer: 20 hex digits.
 func (h TokenHash) FarmerID() string { return hex.EncodeToString(h[:farmerIDBytes]) }
 
-// ParseFarmerID returns s in lower case; ok is false if it is no farmer id.
+// ParseFarmerID returns s in lower case. ok is false if s is not a farmer id.
 func ParseFarmerID(s string) (id string, ok bool) {
 	if len(s) != 2*farmerIDBytes {
 		return "", false

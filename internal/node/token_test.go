@@ -14,7 +14,7 @@ import (
 
 const (
 	tokenHex = "000102030405060708090a0b0c0d0e0f"
-	// The first 20 digits of SHA-256 over the bytes 00 to 0f.
+	// The first 20 hex digits of the SHA-256 of the bytes 00 to 0f.
 	farmerID = "be45cb2605bf36bebde6"
 )
 
@@ -36,7 +36,7 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// The farmer id is the hash of the token's bytes, not of its digits.
+// The farmer id is computed from the token's bytes, not from its hex digits.
 func TestFarmerID(t *testing.T) {
 	t.Parallel()
 	token, err := ParseToken(tokenHex)
@@ -74,7 +74,8 @@ func TestNewTokensDiffer(t *testing.T) {
 	}
 }
 
-// A token that is logged by mistake shows the farmer id and not the secret.
+// If a token is logged by mistake, the log must show the farmer id and not the
+// secret.
 func TestTokenHidesItsSecret(t *testing.T) {
 	t.Parallel()
 	token, err := ParseToken(tokenHex)

@@ -2,10 +2,10 @@ package node
 
 import "time"
 
-// Totals are sums over all farmers, or the change that an event makes to them.
+// Totals are sums over all farmers, or the change of these sums by an event.
 type Totals struct {
 	Farmers, Online            int64
-	Contracts, Size            int64 // of contracts that have not expired; Size in bytes
+	Contracts, Size            int64 // contracts that have not expired; Size in bytes
 	Heartbeats, Wrong, Expired int64
 }
 
@@ -22,16 +22,17 @@ func (t Totals) Plus(o Totals) Totals {
 	}
 }
 
-// Span is the node's record of a span of time. Farmers, Online, Contracts and
-// Size are the levels at its end. Heartbeats, Wrong and Expired count the events
-// within it: a proof counts when it is received, an expiry when it is due.
+// Span is the node's record of a span of time. Farmers, Online, Contracts and Size
+// are the levels at the end of the span. Heartbeats, Wrong and Expired count the
+// events within the span: a proof counts at the time when it was received, an
+// expiry at the time when the contract expired.
 type Span struct {
 	Start time.Time
 	Totals
 }
 
-// Day is one farmer's record of a UTC day. Contracts and Size are the levels at
-// its end, or now if the day is not over.
+// Day is one farmer's record of a UTC day. Contracts and Size are the levels at the
+// end of the day, or the current levels if the day is not over.
 type Day struct {
 	Start             time.Time
 	Online            time.Duration
@@ -48,8 +49,8 @@ func (d Day) Uptime() float64 {
 	return 100 * float64(d.Online) / float64(d.Possible)
 }
 
-// Place counts the farmers at one place on the map. If close places were
-// merged, its names are those of the place with the most farmers.
+// Place counts the farmers at one place on the map. If nearby places were merged,
+// the names are those of the place with the most farmers.
 type Place struct {
 	Lat, Lon        float64
 	Country, City   string // "" if unknown

@@ -3,17 +3,17 @@ package node
 import "time"
 
 // Uptime is the union of the lifetimes of a farmer's contracts. It holds the
-// current online stretch and the length of the stretches before it, so that a new
-// contract or heartbeat needs no scan. The zero value is a farmer that never had a
-// contract.
+// current online stretch and the total length of the earlier stretches, so that a
+// new contract or heartbeat needs no scan. The zero value is the uptime of a farmer
+// that never had a contract.
 type Uptime struct {
-	Since  time.Time     // the first hand-out
-	Start  time.Time     // of the current stretch
-	End    time.Time     // of the current stretch: the latest expiry known
-	Before time.Duration // the length of the earlier stretches
+	Since  time.Time     // the time of the first hand-out
+	Start  time.Time     // start of the current stretch
+	End    time.Time     // end of the current stretch: the latest known expiry
+	Before time.Duration // total length of the earlier stretches
 }
 
-// Extend adds a contract that lives from now until expiry.
+// Extend adds the lifetime of a contract that lives from now until expiry.
 func (u *Uptime) Extend(now, expiry time.Time) {
 	switch {
 	case u.Since.IsZero():
@@ -29,8 +29,8 @@ func (u *Uptime) Extend(now, expiry time.Time) {
 // Online reports whether any contract lives at now.
 func (u Uptime) Online(now time.Time) bool { return now.Before(u.End) }
 
-// Percent returns the percentage of the time since the first hand-out in which the
-// farmer had a live contract.
+// Percent returns the percentage of the time since the first hand-out during
+// which the farmer had a live contract.
 func (u Uptime) Percent(now time.Time) float64 {
 	if u.Since.IsZero() {
 		return 0
@@ -42,8 +42,8 @@ func (u Uptime) Percent(now time.Time) float64 {
 	return 100 * float64(u.Sum(now)) / float64(total)
 }
 
-// Sum returns the time online until now, which must not be in an earlier stretch
-// than the current one.
+// Sum returns the time online until now. now must not be before the current
+// stretch.
 func (u Uptime) Sum(now time.Time) time.Duration {
 	end := u.End
 	if now.Before(end) {

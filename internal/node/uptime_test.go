@@ -49,7 +49,7 @@ func TestUptime(t *testing.T) {
 
 func second(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 
-// Compares Uptime with a list of all seconds.
+// The test compares Uptime with a list of all seconds.
 func TestUptimeIsTheUnionOfLifetimes(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(7, 8))

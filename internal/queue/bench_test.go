@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-// benchProof has the size of a Swizzle proof.
+// benchProof is as long as a Swizzle proof.
 var benchProof = make([]byte, 1500)
 
 func onBoth(b *testing.B, bench func(*testing.B, *Queue, int)) {
@@ -53,8 +53,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkBare is the lower bound of Redis and its client: it adds and reads
-// the same bytes without a limit, a reply or an acknowledgement.
+// BenchmarkBare measures the lower bound, which is Redis and its client. It adds
+// and reads the same bytes without a limit, a reply or an acknowledgement.
 func BenchmarkBare(b *testing.B) {
 	onBoth(b, func(b *testing.B, q *Queue, batch int) {
 		c := q.NewConsumer("a", ConsumerOptions{})

@@ -16,16 +16,18 @@ import (
 // group is the consumer group of all workers.
 const group = "workers"
 
-// ConsumerOptions configure how a worker reads jobs. 0 means the default.
+// ConsumerOptions configure how a worker reads jobs. In each field, 0 means the
+// default.
 type ConsumerOptions struct {
-	// MinIdle is how long another worker must have held an entry before Reclaim
-	// takes it: more than twice a job's hard limit. The default is a minute.
+	// MinIdle is the time for which another worker must have held an entry before
+	// Reclaim takes it. It must be more than twice a job's hard limit. The default
+	// is a minute.
 	MinIdle time.Duration
-	// MaxDeliveries is how often an entry is delivered before it becomes a dead
+	// MaxDeliveries is the number of deliveries after which an entry becomes a dead
 	// letter. The default is 5.
 	MaxDeliveries int64
-	// Block is how long Read waits for the first job, and so how long a worker
-	// may take to notice a shutdown. The default is a second.
+	// Block is how long Read waits for the first job. A worker therefore needs up
+	// to Block to notice a shutdown. The default is one second.
 	Block time.Duration
 }
 
@@ -37,12 +39,12 @@ type Consumer struct {
 	o    ConsumerOptions
 }
 
-// Delivery is a job that a worker has read. The worker holds it until Done,
-// Expire, HandBack or DeadLetter, or until another worker reclaims it.
+// Delivery is a job that a worker has read. The worker holds the job until it calls
+// Done, Expire, HandBack or DeadLetter, or until another worker reclaims the job.
 type Delivery struct {
 	Job        Job
 	EntryID    string
-	Deliveries int64 // including this one
+	Deliveries int64 // number of deliveries of the job, including this delivery
 }
 
 // NewConsumer adds a worker to the group. The name must be unique.
@@ -54,9 +56,9 @@ func (q *Queue) NewConsumer(name string, o ConsumerOptions) *Consumer {
 }
 
 // Read returns up to n new jobs. If there are none, it waits for at most Block.
-// If ctx ends during a read, the read continues and its jobs are returned, so
-// that no delivered job is lost. Read settles entries that must not be judged
-// (malformed or late) and does not return them.
+// If ctx ends during a read, the read continues and its jobs are returned, so that
+// no delivered job is lost. Some entries must not be judged, because they are
+// malformed or late. Read settles these entries and does not return them.
 func (c *Consumer) Read(ctx context.Context, n int) ([]Delivery, error) {
 	if err := ctx.Err(); err != nil || n < 1 {
 		return nil, err
@@ -65,8 +67,8 @@ func (c *Consumer) Read(ctx context.Context, n int) ([]Delivery, error) {
 	defer cancel()
 	messages, err := c.readNew(ctx, n)
 	if noGroup(err) {
-		// Redis is new or was flushed. The group starts at 0, so that it
-		// includes jobs that were added before the group.
+		// Redis is new or was flushed. The group starts at 0, so that it includes
+		// jobs that were added before the group was created.
 		if err := c.createGroup(ctx); err != nil {
 			return nil, err
 		}
@@ -108,10 +110,10 @@ func (c *Consumer) createGroup(ctx context.Context) error {
 	return redisdb.Wrap("create the consumer group", err)
 }
 
-// Reclaim returns up to n jobs that some worker has held for MinIdle or has
-// handed back. It scans all pending entries. Like Read it settles entries that
-// must not be judged, and also those that were delivered too often; and it does
-// not stop when ctx ends.
+// Reclaim returns up to n jobs that a worker has held for MinIdle or has handed
+// back. It scans all pending entries. Like Read, it settles entries that must not
+// be judged. It also settles entries that were delivered too often. It does not
+// stop when ctx ends.
 func (c *Consumer) Reclaim(ctx context.Context, n int) ([]Delivery, error) {
 	if err := ctx.Err(); err != nil || n < 1 {
 		return nil, err
@@ -126,14 +128,14 @@ func (c *Consumer) Reclaim(ctx context.Context, n int) ([]Delivery, error) {
 		}
 		claimed = append(claimed, more...)
 		if cursor = next; err != nil || cursor == "0-0" {
-			break // after an error, return what was claimed before it
+			break // after an error, return the jobs that were claimed before the error
 		}
 	}
 	return claimed, nil
 }
 
-// reclaim does one step of the scan, from cursor to next. 0-0 is both the start
-// and the end.
+// reclaim does one step of the scan, from cursor to next. The cursor 0-0 is both
+// the start and the end.
 func (c *Consumer) reclaim(ctx context.Context, cursor string, n int) (claimed []Delivery, next string, err error) {
 	messages, next, err := c.q.db.Client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 		Stream:   c.q.jobsKey(),
@@ -144,13 +146,13 @@ func (c *Consumer) reclaim(ctx context.Context, cursor string, n int) (claimed [
 		Count:    int64(n),
 	}).Result()
 	if noGroup(err) {
-		return nil, "0-0", nil // no job was ever delivered
+		return nil, "0-0", nil // no job has ever been delivered
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	// If this fails, this consumer has claimed the entries but does not know
-	// them. They are reclaimed again after MinIdle.
+	// If this call fails, the consumer has claimed entries that it does not return.
+	// They are reclaimed again after MinIdle.
 	deliveries, err := c.deliveries(ctx, messages)
 	if err != nil {
 		return nil, "", err
@@ -158,8 +160,8 @@ func (c *Consumer) reclaim(ctx context.Context, cursor string, n int) (claimed [
 	return c.accept(ctx, messages, func(i int) int64 { return deliveries[i] }), next, nil
 }
 
-// deliveries reads how often each message was delivered. XAUTOCLAIM counts this
-// but does not return it.
+// deliveries reads how often each message was delivered. XAUTOCLAIM counts the
+// deliveries but does not return the count.
 func (c *Consumer) deliveries(ctx context.Context, messages []redis.XMessage) ([]int64, error) {
 	if len(messages) == 0 {
 		return nil, nil
@@ -185,8 +187,8 @@ func (c *Consumer) deliveries(ctx context.Context, messages []redis.XMessage) ([
 	return counts, nil
 }
 
-// accept parses delivered messages and settles those that must not be judged.
-// If settling fails, the entry stays pending and Reclaim finds it again.
+// accept parses delivered messages and settles the messages that must not be
+// judged. If settling fails, the entry stays pending and Reclaim finds it again.
 func (c *Consumer) accept(ctx context.Context, messages []redis.XMessage, deliveries func(int) int64) []Delivery {
 	accepted := make([]Delivery, 0, len(messages))
 	for i, m := range messages {
@@ -194,7 +196,7 @@ func (c *Consumer) accept(ctx context.Context, messages []redis.XMessage, delive
 		d := Delivery{EntryID: m.ID, Deliveries: deliveries(i)}
 		var err error
 		if d.Job, err = parseJob([]byte(payload)); err != nil {
-			_ = c.deadLetter(ctx, d, []byte(payload), err.Error()) // settled counts errors
+			_ = c.deadLetter(ctx, d, []byte(payload), err.Error()) // errors are counted by settle
 			continue
 		}
 		switch {

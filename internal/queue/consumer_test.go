@@ -14,12 +14,13 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// atOnce lets a consumer reclaim the entries of another after a millisecond.
+// atOnce lets a consumer reclaim the entries of another consumer after a
+// millisecond.
 var atOnce = ConsumerOptions{MinIdle: time.Millisecond, MaxDeliveries: 3}
 
-// reclaim reclaims exactly n jobs, which must be all pending ones. It waits until
-// all are idle for long enough, because a second call would reclaim the jobs of
-// the first again.
+// reclaim reclaims exactly n jobs. They must be all the pending jobs. It first
+// waits until all jobs have been idle for long enough, because a second call would
+// reclaim the jobs of the first call again.
 func reclaim(t testing.TB, c *Consumer, n int) []Delivery {
 	t.Helper()
 	testenv.WaitFor(t, "all have lain long enough", func() bool {
@@ -55,7 +56,7 @@ func TestReclaimFromADeadConsumer(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		dead, alive := q.NewConsumer("dead", atOnce), q.NewConsumer("alive", atOnce)
-		jobs := enqueueJobs(t, q, 250) // more than XAUTOCLAIM looks at in one step
+		jobs := enqueueJobs(t, q, 250) // more than XAUTOCLAIM scans in one step
 		read(t, dead, len(jobs))
 
 		taken := reclaim(t, alive, len(jobs))
@@ -91,8 +92,8 @@ func TestReclaimLeavesJobsInFlight(t *testing.T) {
 	})
 }
 
-// A worker resumes after a pause in which another worker took its jobs over. What
-// it then does with these jobs has no effect.
+// A worker pauses, and another worker takes over its jobs. Calls of the first
+// worker for these jobs must then have no effect.
 func TestPausedConsumerResumes(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
@@ -106,7 +107,7 @@ func TestPausedConsumerResumes(t *testing.T) {
 		if got := holders(t, q); len(got) != 1 || got[taken[1].EntryID] != "other" {
 			t.Errorf("held by %v", got)
 		}
-		must(t, paused.Done(t.Context(), old...)) // its verdicts are committed, once
+		must(t, paused.Done(t.Context(), old...)) // the worker's verdicts are committed, and count once
 		must(t, other.Done(t.Context(), taken[1]))
 		if got := stats(t, q); got.Length != 0 || got.Pending != 0 {
 			t.Errorf("%+v", got)
@@ -271,7 +272,7 @@ func TestCloseKeepsPendingJobs(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		a, b := q.NewConsumer("a", atOnce), q.NewConsumer("b", atOnce)
-		must(t, a.Close(t.Context())) // before there is a group
+		must(t, a.Close(t.Context())) // before the group exists
 		enqueueJobs(t, q, 2)
 		read(t, a, 2)
 		must(t, a.Close(t.Context()))
@@ -279,14 +280,14 @@ func TestCloseKeepsPendingJobs(t *testing.T) {
 	})
 }
 
-// If its context ends during a read, Read returns the jobs of this read. The next
-// Read returns none.
+// If its context ends during a read, Read must return the jobs of this read. The
+// next Read must return none.
 func TestReadAfterItsContextEnds(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		c := q.NewConsumer("a", ConsumerOptions{Block: 20 * time.Second})
 		enqueueJobs(t, q, 1)
-		must(t, c.Done(t.Context(), read(t, c, 1)...)) // the group is there
+		must(t, c.Done(t.Context(), read(t, c, 1)...)) // the group exists now
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		reading := sent(q, "xreadgroup")
@@ -313,7 +314,7 @@ func TestReadAfterItsContextEnds(t *testing.T) {
 	})
 }
 
-// onCommand signals that a command with this name is about to be sent.
+// onCommand signals that a command with this name is about to be sent to Redis.
 type onCommand struct {
 	name string
 	sent chan struct{}

@@ -10,14 +10,15 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// admit runs in one transaction, after the XADDs of the jobs of several calls.
-// Its arguments are the limit and the number of jobs of each call. It deletes
-// all jobs of a call for which there is no room, and returns 1 (admitted) or 0
-// for each call. Jobs in flight count: an entry leaves the stream only when it
-// is done. MAXLEN would make room by dropping the oldest job silently.
+// admit runs in one transaction, after the XADDs of the jobs of several calls. Its
+// arguments are the limit of the queue and the number of jobs of each call. If
+// there is no room for the jobs of a call, it deletes all of them. For each call it
+// returns 1 (admitted) or 0. Jobs in flight count towards the limit, because an
+// entry leaves the stream only when it is done. MAXLEN is no alternative, because
+// it drops the oldest job silently.
 //
-// The jobs are not arguments of the script: Lua hashes every byte of its
-// arguments, which costs more than everything else Redis does with a job.
+// The jobs are not arguments of the script, because Lua hashes every byte of its
+// arguments. That costs more than all other work of Redis for a job.
 const admit = `
 local sum = 0
 for i = 2, #ARGV do
@@ -43,10 +44,10 @@ return admitted
 `
 
 // Enqueue adds all jobs or none. It returns [ErrFull] if there is no room, and
-// [ErrTooLarge] if a job must be split. After any other error the jobs may have
-// been added; a second Enqueue is harmless because a verdict counts once.
+// [ErrTooLarge] if the caller must split a job. After any other error the jobs may
+// have been added. A second Enqueue is harmless, because a verdict counts once.
 //
-// Calls that arrive while others are being sent wait and share one round trip.
+// If batches are being sent, further calls wait and then share one round trip.
 func (q *Queue) Enqueue(ctx context.Context, jobs ...Job) error {
 	if len(jobs) == 0 {
 		return nil
@@ -74,7 +75,7 @@ func (q *Queue) Enqueue(ctx context.Context, jobs ...Job) error {
 
 // enqueueCall is one call of Enqueue.
 type enqueueCall struct {
-	jobs   [][]byte // the binary form of each
+	jobs   [][]byte // the binary encoding of each job
 	bytes  int
 	result chan error // buffered
 }
@@ -87,15 +88,17 @@ type outgoing struct {
 }
 
 const (
-	// maxSenders is the maximum number of batches in flight: while Redis
-	// processes one, the next is written.
+	// maxSenders is the maximum number of batches in flight: while Redis processes
+	// one batch, the client writes the next batch.
 	maxSenders = 2
-	// The limits of a batch: Redis does nothing else while it adds one.
+	// The limits of a batch. Redis runs no other command during the transaction of
+	// a batch.
 	maxBatchCalls = 200
 	maxBatchBytes = 1 << 20
 )
 
-// add queues a call. It starts a sender, which runs until no call waits.
+// add queues a call. If there are fewer than maxSenders senders, it starts another,
+// which runs until no call waits.
 func (o *outgoing) add(c *enqueueCall, send func([]*enqueueCall)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,7 +114,7 @@ func (o *outgoing) add(c *enqueueCall, send func([]*enqueueCall)) {
 	}()
 }
 
-// next takes the next batch. If it is empty, the sender must stop.
+// next takes the next batch. If the batch is empty, the sender must stop.
 func (o *outgoing) next() []*enqueueCall {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -149,8 +152,8 @@ func (q *Queue) send(calls []*enqueueCall) {
 	}
 }
 
-// addAll adds the jobs of the calls for which there is room, and returns 1
-// (added) or 0 for each call.
+// addAll adds the jobs of the calls for which there is room. It returns 1 (added)
+// or 0 for each call.
 func (q *Queue) addAll(ctx context.Context, calls []*enqueueCall) ([]int64, error) {
 	counts := make([]any, 1, 1+len(calls))
 	counts[0] = q.maxQueue
@@ -162,8 +165,8 @@ func (q *Queue) addAll(ctx context.Context, calls []*enqueueCall) ([]int64, erro
 			}
 			counts = append(counts, len(c.jobs))
 		}
-		// EVAL, not EVALSHA: if the server did not know the digest, the
-		// transaction would still add the jobs.
+		// EVAL, not EVALSHA: if the server did not have the script, EVALSHA would
+		// fail, but the transaction would still add the jobs.
 		admitted = tx.Eval(ctx, admit, []string{q.jobsKey()}, counts...)
 		return nil
 	})

@@ -7,8 +7,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-// Calls that share a round trip are refused or added one by one, each with all of
-// its jobs.
+// Several calls share a round trip. Each call must be added or refused as a whole.
 func TestEnqueueTogether(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		const calls, room = 300, 200
@@ -29,7 +28,7 @@ func TestEnqueueTogether(t *testing.T) {
 				answers <- answer{call, q.Enqueue(t.Context(), jobs...)}
 			}()
 		}
-		added := map[int64]int{} // jobs that were said to be added, by call
+		added := map[int64]int{} // number of jobs whose call returned success, by call
 		sum := 0
 		for range calls {
 			a := <-answers

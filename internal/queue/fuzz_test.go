@@ -7,8 +7,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Malformed bytes must return an error. Well-formed bytes must survive parsing
-// and writing unchanged.
+// Malformed bytes must return an error. Parsing and writing valid bytes must return
+// the same bytes.
 
 func FuzzJob(f *testing.F) {
 	for _, j := range []Job{{}, aJob(NewID(), 1), aJob(ID{}, 40)} {
@@ -45,7 +45,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Only an outcome that this version does not know may change.
+		// Parsing may change only an outcome that this version does not have.
 		again := appendReply(nil, &r)
 		if len(again) != len(b) {
 			t.Fatalf("%x became %x", b, again)

@@ -44,7 +44,7 @@ func runWorker(ctx context.Context, t testing.TB, q *Queue) (ended chan struct{}
 	return ended
 }
 
-// request retries a farmer's request until it has a verdict.
+// request sends a farmer's request again until it gets a verdict.
 func request(t testing.TB, q *Queue, r *Replies) {
 	t.Helper()
 	testenv.WaitFor(t, "the request has a verdict", func() bool {
@@ -74,7 +74,7 @@ func TestQueueWorksAfterAFlush(t *testing.T) {
 		enqueueJobs(t, q, 10)
 		lost := read(t, c, 5)
 		flush(t, q)
-		// The worker settles the jobs it has read, without an effect.
+		// The worker settles the jobs it has read. This must have no effect.
 		must(t, c.Done(t.Context(), lost[0]))
 		must(t, c.HandBack(t.Context(), lost[1]))
 		must(t, c.DeadLetter(t.Context(), lost[2], "test"))
@@ -94,8 +94,8 @@ func TestQueueWorksAfterAFlush(t *testing.T) {
 	})
 }
 
-// A read must not keep waiting for a stream that a flush has deleted: it returns
-// within Block.
+// A flush deletes the stream during a read. The read must not keep waiting for the
+// stream: it must return within Block.
 func TestFlushDuringARead(t *testing.T) {
 	redistest.OnEachOwn(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)

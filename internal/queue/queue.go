@@ -19,15 +19,15 @@ var (
 	ErrFull = errors.New("queue is full")
 
 	// ErrTooLarge is returned by Enqueue for a job of more than MaxJobBytes.
-	// The caller must split it.
+	// The caller must split the job.
 	ErrTooLarge = errors.New("job is too large")
 )
 
-// Config is the part of the section redis of the configuration that limits the
+// Config is the part of the section `redis` of the configuration that limits the
 // queue.
 type Config struct {
-	// The most jobs that wait or are in flight. Beyond it farmers get 503 and
-	// `Retry-After`.
+	// The maximum number of jobs that wait or are in flight. If the queue is full,
+	// farmers get a 503 with `Retry-After`.
 	MaxQueue int `yaml:"maxQueue" default:"10000" range:"1..100000000"`
 }
 
@@ -40,8 +40,8 @@ type Queue struct {
 	unsettled atomic.Int64
 }
 
-// New returns the queue in the node's Redis, which the caller closes. log
-// receives errors in reading replies.
+// New returns the queue in the node's Redis. The caller must close the Redis. log
+// receives errors that occur when replies are read.
 func New(db *redisdb.DB, cfg Config, log *slog.Logger) *Queue {
 	return &Queue{db: db, maxQueue: cfg.MaxQueue, log: log}
 }
@@ -51,53 +51,54 @@ func (q *Queue) deadKey() string         { return q.db.Key("dead") }
 func (q *Queue) countersKey() string     { return q.db.Key("counters") }
 func (q *Queue) repliesKey(to ID) string { return q.db.Key("replies:" + to.String()) }
 
-// ID is 16 random bytes that name a job, or the stream from which an API
-// replica reads its replies. The zero ID names nothing.
+// ID is 16 random bytes. It names a job, or the stream from which an API replica
+// reads its replies. The zero ID names nothing.
 type ID [16]byte
 
-// NewID makes a random ID.
+// NewID creates a random ID.
 func NewID() ID {
 	var id ID
-	rand.Read(id[:]) // does not fail: crypto/rand ends the process instead
+	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	return id
 }
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// MarshalText returns String, for logs in JSON.
+// MarshalText returns the same text as String, for logs in JSON.
 func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
-// Job is the proofs of one request, or of a part of it. All belong to one token
-// and one heartbeat key. Times have microsecond precision.
+// Job is the proofs of one request, or of a part of one request. All proofs belong
+// to one token and one heartbeat key. Times have microsecond precision.
 type Job struct {
 	ID       ID
 	ReplyTo  ID // the stream for the reply; zero if no reply is wanted
 	KeyID    int64
 	TokenID  int64
 	Received time.Time // when the proofs arrived; verdicts use this time
-	Deadline time.Time // from then on no request waits, and the job is not judged
+	Deadline time.Time // after this time no request waits, and the job is not judged
 	Proofs   []Proof
 }
 
-// Proof is a farmer's proof for the contract of the job's token and this file.
+// Proof is a farmer's proof for one contract: the contract of the job's token for
+// this file.
 type Proof struct {
 	FileHash node.FileHash
-	Proof    []byte // binary form, see package heartbeat
+	Proof    []byte // binary encoding, see package heartbeat
 }
 
-// Late reports whether the deadline has passed at now.
+// Late reports whether the job's deadline has passed at now.
 func (j *Job) Late(now time.Time) bool { return !now.Before(j.Deadline) }
 
-// MaxJobBytes is the maximum length of a job's binary form.
+// MaxJobBytes is the maximum length of a job's binary encoding.
 const MaxJobBytes = 4 << 20
 
 const (
 	jobVersion = 1
 	jobField   = "job"
-	proofSize  = len(node.FileHash{}) + 4 // of an empty proof
+	proofSize  = len(node.FileHash{}) + 4 // length of an empty proof
 )
 
-// jobSize is the length of the job's binary form.
+// jobSize returns the length of the job's binary encoding.
 func jobSize(j *Job) int {
 	size := 1 + 2*len(ID{}) + 4*8 + 4
 	for _, p := range j.Proofs {
@@ -122,7 +123,7 @@ func appendJob(b []byte, j *Job) []byte {
 	return b
 }
 
-// parseJob reads what appendJob wrote. The proofs are slices of b.
+// parseJob parses an encoding that appendJob wrote. The proofs are slices of b.
 func parseJob(b []byte) (Job, error) {
 	if len(b) > MaxJobBytes {
 		return Job{}, fmt.Errorf("job: %w: %d bytes", codec.ErrMalformed, len(b))

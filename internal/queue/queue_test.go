@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-// aJob is a job of n proofs with a deadline in a minute.
+// aJob returns a job of n proofs with a deadline in one minute.
 func aJob(replyTo ID, n int) Job {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	j := Job{

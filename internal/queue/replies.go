@@ -15,10 +15,10 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/codec"
 )
 
-// Reply holds the outcomes of a job's proofs, in the job's order. The worker
-// must have committed them.
+// Reply holds the outcomes of a job's proofs, in the order of the proofs. The
+// worker must have committed the outcomes.
 type Reply struct {
-	To       ID // the Job's ReplyTo; not part of the binary form
+	To       ID // the Job's ReplyTo; not part of the binary encoding
 	Job      ID
 	Outcomes []node.Outcome
 }
@@ -27,11 +27,11 @@ const (
 	replyVersion = 1
 	replyField   = "reply"
 
-	// maxReplies bounds a stream that its replica does not read. A replica has
-	// fewer requests in flight.
+	// maxReplies limits the length of a stream that its replica does not read. A
+	// replica always has fewer requests in flight.
 	maxReplies = 20_000
-	// repliesTTL is how long a stream outlives its last reply: longer than any
-	// request waits.
+	// repliesTTL is how long a stream is kept after its last reply. It is longer
+	// than any request waits.
 	repliesTTL = 5 * time.Minute
 )
 
@@ -45,8 +45,9 @@ func appendReply(b []byte, r *Reply) []byte {
 	return b
 }
 
-// parseReply reads what appendReply wrote. It takes an outcome that this version
-// does not know as undecided, so that the farmer sends its proof again.
+// parseReply parses an encoding that appendReply wrote. If this version does not
+// have an outcome, parseReply returns Undecided instead, so that the farmer sends
+// its proof again.
 func parseReply(b []byte) (Reply, error) {
 	var reply Reply
 	r := codec.NewReader(b)
@@ -64,8 +65,8 @@ func parseReply(b []byte) (Reply, error) {
 	return reply, nil
 }
 
-// Reply sends replies in one round trip. It skips replies to the zero ID. A
-// reply to a replica that has ended expires with its stream.
+// Reply sends replies in one round trip. It skips replies to the zero ID. If a
+// replica has ended, its replies expire with its stream.
 func (q *Queue) Reply(ctx context.Context, replies ...Reply) error {
 	if len(replies) == 0 {
 		return nil
@@ -100,13 +101,13 @@ func (q *Queue) addReplies(ctx context.Context, pipe redis.Pipeliner, replies ..
 }
 
 const (
-	repliesBlock = time.Second // after it, the cursor is checked
-	repliesCount = 1000        // maximum of one read
+	repliesBlock = time.Second // time after which the cursor is checked
+	repliesCount = 1000        // maximum number of replies in one read
 	repliesStart = "0-0"       // the cursor before the first reply
-	repliesTrim  = 500         // replies to read before they are deleted
+	repliesTrim  = 500         // number of replies to read before they are deleted
 	wakeField    = "wake"
 
-	repliesPause    = 20 * time.Millisecond // after a failed read; doubles
+	repliesPause    = 20 * time.Millisecond // after a failed read; doubles after each further failure
 	repliesPauseMax = time.Second
 )
 
@@ -120,18 +121,20 @@ type Replies struct {
 	waiting map[ID]chan Reply
 }
 
-// NewReplies makes a receiver with a new address. Replies arrive while Run runs.
+// NewReplies creates a receiver with a new stream ID. Replies arrive only if Run
+// runs.
 func (q *Queue) NewReplies() *Replies {
 	address := NewID()
 	return &Replies{q: q, address: address, key: q.repliesKey(address), waiting: make(map[ID]chan Reply)}
 }
 
-// Address is the ReplyTo of the jobs whose replies arrive here.
+// Address is the stream ID of this receiver. A job whose reply must arrive here has
+// this ID as its ReplyTo.
 func (r *Replies) Address() ID { return r.address }
 
-// Expect returns the channel for the job's first reply. Call it before the job
-// is added to the queue. A reply may never arrive: the caller must also wait for
-// the job's deadline, and must always call cancel.
+// Expect returns the channel for the job's first reply. Call Expect before you add
+// the job to the queue. A reply may never arrive, so the caller must also wait for
+// the job's deadline. The caller must always call cancel.
 func (r *Replies) Expect(job ID) (reply <-chan Reply, cancel func()) {
 	ch := make(chan Reply, 1) // so that Run never blocks
 	r.mu.Lock()
@@ -191,16 +194,16 @@ func (r *Replies) Run(ctx context.Context) {
 }
 
 // trim deletes entries before the cursor, because a read of miniredis scans all
-// entries. The last one remains for rewind. If trim fails, maxReplies still
-// bounds the stream.
+// entries. It keeps the last entry, because rewind needs it. If trim fails, the
+// stream is still limited by maxReplies.
 func (r *Replies) trim(ctx context.Context, cursor string) {
 	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
 	_ = r.q.db.Client.XTrimMinID(ctx, r.key, cursor).Err()
 }
 
-// wake adds an entry that is not a reply, to end a blocked read: the client
-// cannot cancel one. If wake fails, the read ends after repliesBlock.
+// wake adds an entry that is not a reply. This ends a blocked read, which the
+// client cannot cancel. If wake fails, the read ends after repliesBlock.
 func (r *Replies) wake(ctx context.Context) {
 	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
@@ -225,9 +228,10 @@ func (r *Replies) read(ctx context.Context, cursor string) ([]redis.XMessage, er
 	return streams[0].Messages, nil
 }
 
-// rewind returns the cursor for the next read after an empty one. Ids contain
-// the server's clock. After a flush, or on a server whose clock is behind, new
-// ids may be below the cursor and would never be read.
+// rewind returns the cursor for the next read after a read without replies. Ids
+// contain the server's clock. After a flush, or on a server whose clock is behind,
+// new ids may be below the cursor. Without rewind, such replies would never be
+// read.
 func (r *Replies) rewind(ctx context.Context, cursor string) (string, error) {
 	ctx, cancel := r.q.db.Bound(ctx)
 	defer cancel()
@@ -241,8 +245,8 @@ func (r *Replies) rewind(ctx context.Context, cursor string) (string, error) {
 	return cursor, nil
 }
 
-// dispatch passes a reply to the caller that expects it. It drops a reply that
-// no caller expects, or that cannot be parsed.
+// dispatch passes a reply to the caller that expects it. It drops a reply that no
+// caller expects, and an entry that cannot be parsed.
 func (r *Replies) dispatch(m redis.XMessage) {
 	payload, _ := m.Values[replyField].(string)
 	reply, err := parseReply([]byte(payload))

@@ -17,7 +17,8 @@ func TestRepliesReachTheirJobs(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
 		a, b := listen(t, q), listen(t, q)
-		// Replies that no caller expects, and one that is malformed, come first.
+		// The first entries are replies that no caller expects, and a malformed
+		// reply.
 		canceled, cancel := a.Expect(NewID())
 		cancel()
 		must(t, q.Reply(t.Context(), Reply{To: a.Address(), Job: NewID()}, Reply{Job: NewID()}))
@@ -59,7 +60,8 @@ func (r *Replies) expected() int {
 	return len(r.waiting)
 }
 
-// A job that is judged twice has two replies.
+// A job that is judged twice has two replies. The caller must receive only the
+// first.
 func TestSecondReplyIsDropped(t *testing.T) {
 	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)
@@ -72,7 +74,7 @@ func TestSecondReplyIsDropped(t *testing.T) {
 		twice := Reply{To: r.Address(), Job: first, Outcomes: []node.Outcome{node.OK}}
 		must(t, q.Reply(t.Context(), twice, twice, Reply{To: r.Address(), Job: last}))
 		receive(t, firstReply)
-		receive(t, lastReply) // the second reply came before it
+		receive(t, lastReply) // the second reply was sent before the last reply
 		if len(firstReply) > 0 || r.expected() > 0 {
 			t.Error("the second reply was not dropped")
 		}
@@ -99,7 +101,8 @@ func TestRepliesAreDeletedAfterTheyAreRead(t *testing.T) {
 	})
 }
 
-// After a flush, or on another server, ids may start below the cursor.
+// After a flush, or on another server, ids may start below the cursor. Replies with
+// such ids must still arrive.
 func TestRepliesAreReadAfterTheClockOfRedisGoesBack(t *testing.T) {
 	redistest.OnEachOwn(t, func(t *testing.T, s *redistest.Server) {
 		q := open(t, s)

@@ -20,7 +20,7 @@ type options struct {
 	MaxQueue int
 }
 
-// open opens the queue of a new namespace.
+// open opens a queue in a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*options)) *Queue {
 	t.Helper()
 	o := options{

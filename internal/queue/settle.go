@@ -11,16 +11,16 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// The fields of the counters, which all processes share.
+// The names of the counters, which all processes share.
 const (
 	countProcessed = "processed"
 	countLate      = "late"
 	countDead      = "dead"
 )
 
-// Done acknowledges and deletes jobs. It must come last, after the commit and
-// the reply: if a worker ends before it, the jobs are judged again, which
-// changes nothing.
+// Done acknowledges and deletes jobs. The caller must call it last, after the
+// commit and the reply. If a worker dies before Done, the jobs are judged again,
+// which changes nothing.
 func (c *Consumer) Done(ctx context.Context, done ...Delivery) error {
 	return c.settle(ctx, "acknowledge jobs", countProcessed, done, nil)
 }
@@ -33,11 +33,11 @@ func (c *Consumer) Expire(ctx context.Context, late ...Delivery) error {
 }
 
 const (
-	maxDead        = 1000     // entries in the dead-letter stream, approximately
-	maxDeadPayload = 64 << 10 // bytes of each
+	maxDead        = 1000     // maximum number of entries in the dead-letter stream, approximately
+	maxDeadPayload = 64 << 10 // maximum number of bytes of each dead letter
 )
 
-// DeadLetter settles a job that cannot be judged: the worker panicked, or the
+// DeadLetter settles a job that cannot be judged because the worker panicked or the
 // job was delivered too often. Its reply is "undecided".
 func (c *Consumer) DeadLetter(ctx context.Context, d Delivery, reason string) error {
 	return c.deadLetter(ctx, d, appendJob(nil, &d.Job), reason)
@@ -62,10 +62,10 @@ func (c *Consumer) deadLetter(ctx context.Context, d Delivery, payload []byte, r
 	})
 }
 
-// settle acknowledges and deletes jobs in one transaction, after the commands
-// of before. An entry that is acknowledged but not deleted would never be
-// delivered again, and would take up room forever. Jobs whose settling fails
-// are counted; they are delivered again.
+// settle acknowledges and deletes jobs in one transaction, after the commands that
+// before adds. If an entry were acknowledged but not deleted, it would never be
+// delivered again and would take up room forever. If settling fails, the jobs are
+// delivered again. settle counts such failures.
 func (c *Consumer) settle(ctx context.Context, doing, counter string, jobs []Delivery, before func(context.Context, redis.Pipeliner)) error {
 	if len(jobs) == 0 {
 		return nil
@@ -91,7 +91,8 @@ func (c *Consumer) settle(ctx context.Context, doing, counter string, jobs []Del
 	return redisdb.Wrap(doing, err)
 }
 
-// replyUndecided makes the farmers of the jobs send their proofs again.
+// replyUndecided replies "undecided" to the jobs, so that their farmers send the
+// proofs again.
 func (q *Queue) replyUndecided(ctx context.Context, tx redis.Pipeliner, jobs []Delivery) {
 	for i := range jobs {
 		j := &jobs[i].Job
@@ -100,18 +101,19 @@ func (q *Queue) replyUndecided(ctx context.Context, tx redis.Pipeliner, jobs []D
 }
 
 const (
-	// handedBack is the consumer that receives entries that are handed back. It
-	// never reads, so the next Reclaim takes them, and a worker that ends has
-	// nothing pending and can leave the group.
+	// handedBack is the name of a consumer that receives the entries that workers
+	// hand back. This consumer never reads, so the next Reclaim takes its entries.
+	// A worker that ends then has no pending entries and can leave the group.
 	handedBack = "handed-back"
-	// handedBackIdle is longer than any worker's MinIdle.
+	// handedBackIdle is the idle time of these entries. It is longer than any
+	// worker's MinIdle.
 	handedBackIdle = 24 * time.Hour
 )
 
-// handBack gives entries to another consumer with a long idle time. It takes
-// only entries that are still pending with the caller, and does not count the
-// delivery. (XCLAIM with JUSTID does not count it either, but in miniredis it
-// does; RETRYCOUNT works on both.)
+// handBack gives entries to another consumer and sets a long idle time. It takes
+// only entries that are still pending for the caller, and does not count the
+// delivery. (In Redis, XCLAIM with JUSTID does not count the delivery either, but
+// in miniredis it does. RETRYCOUNT works in both.)
 var handBack = redis.NewScript(`
 local given = 0
 for i = 5, #ARGV do
@@ -126,8 +128,8 @@ end
 return given
 `)
 
-// HandBack returns jobs that the worker has not begun. The next Reclaim of any
-// worker takes them at once. This delivery does not count.
+// HandBack returns jobs that the worker has not finished. The next Reclaim of any
+// worker takes these jobs immediately. This delivery does not count.
 func (c *Consumer) HandBack(ctx context.Context, back ...Delivery) error {
 	if len(back) == 0 {
 		return nil
@@ -152,8 +154,8 @@ end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 `)
 
-// Close leaves the group. If this worker has pending jobs, it stays in the group
-// and others reclaim them after MinIdle.
+// Close leaves the group. If this worker has pending jobs, it stays in the group,
+// and other workers reclaim the jobs after MinIdle.
 func (c *Consumer) Close(ctx context.Context) error {
 	ctx, cancel := c.q.db.Bound(ctx)
 	defer cancel()

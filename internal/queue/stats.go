@@ -15,20 +15,20 @@ import (
 type Stats struct {
 	Length      int64 // jobs that wait or are in flight: the backlog
 	Pending     int64 // jobs in flight: delivered to a worker
-	DeadLetters int64 // in the dead-letter stream
+	DeadLetters int64 // number of dead letters in the dead-letter stream
 
 	// OldestWaiting is the age of the oldest job in the backlog.
 	OldestWaiting time.Duration
 
-	// Totals of all workers since Redis was last empty. A transaction that was
-	// retried may count twice.
+	// Totals of all workers since Redis was last empty. If a transaction was
+	// retried, its jobs may count twice.
 	Processed int64
 	Late      int64
 	Dead      int64
 }
 
-// Stats reads the state of the queue. The values are read one after the other,
-// so they may be slightly inconsistent.
+// Stats reads the state of the queue. It reads the values one after the other, so
+// they may be slightly inconsistent.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	ctx, cancel := q.db.Bound(ctx)
 	defer cancel()
@@ -62,9 +62,9 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-// Collector exports metrics of the queue and reads them at each scrape. Every
-// process of a node registers one, so that the backlog is visible even if no
-// worker runs.
+// Collector exports metrics of the queue and reads the values at each scrape. Every
+// process of a node registers a Collector, so that the backlog is visible even if
+// no worker runs.
 type Collector struct{ q *Queue }
 
 var _ prometheus.Collector = Collector{}
@@ -92,11 +92,11 @@ func (c Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// collectTimeout bounds the time that a scrape waits for Redis.
+// collectTimeout limits the time that a scrape waits for Redis.
 const collectTimeout = 2 * time.Second
 
-// Collect omits the gauges if Redis is unavailable, because a missing value is
-// not a zero.
+// Collect sends the metrics. It omits the gauges if Redis is unavailable, because a
+// missing value is not zero.
 func (c Collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(unsettledDesc, prometheus.CounterValue, float64(c.q.unsettled.Load()))
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)

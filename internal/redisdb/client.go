@@ -13,21 +13,22 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Options name a Redis and the node that uses it.
+// Options name a Redis and the node that uses the Redis.
 type Options struct {
 	Config
 
-	// Namespace is the name of the node, part of every key. It must not
-	// contain braces.
+	// Namespace is the name of the node, which is part of every key in Redis. It
+	// must not contain braces.
 	Namespace string
-	// Timeout is the time limit of one call; 0 means 3 seconds. A blocking read
-	// adds the time for which it blocks.
+	// Timeout is the time limit of one call; 0 means 3 seconds. The limit of a
+	// blocking read is longer by the time for which the read may block.
 	Timeout time.Duration
 	// Now is the clock for deadlines and lifetimes; nil means time.Now.
 	Now func() time.Time
 }
 
-// DB is a node's part of a Redis. It is safe for concurrent use.
+// DB is the part of a Redis that belongs to one node. It is safe for concurrent
+// use.
 type DB struct {
 	Client redis.UniversalClient // for package queue
 
@@ -35,11 +36,12 @@ type DB struct {
 	prefix  string // "{namespace}:"
 	timeout time.Duration
 	now     func() time.Time
-	stop    func() // stops the embedded server; nil without one
+	stop    func() // stops the embedded server; nil if there is none
 }
 
-// Open makes a client. It does not connect: a process starts, and reports that
-// it is not ready, while Redis is down. An error means that an option is wrong.
+// Open creates a client. It does not connect, so a process can start if Redis is
+// down, and then reports that it is not ready. Open returns an error if an option
+// is wrong.
 func Open(o Options) (*DB, error) {
 	if o.Namespace == "" || strings.ContainsAny(o.Namespace, "{}") {
 		return nil, fmt.Errorf("redis: namespace %q is empty or contains braces", o.Namespace)
@@ -76,10 +78,10 @@ func newClient(o Options) (redis.UniversalClient, error) {
 		SentinelUsername: o.SentinelUsername,
 		SentinelPassword: string(o.SentinelPassword),
 		TLSConfig:        tlsConfig,
-		Protocol:         2, // nothing here needs RESP 3
+		Protocol:         2, // no command here needs RESP 3
 
-		// One retry covers a connection that a restart broke. More retries
-		// would only delay the 503.
+		// One retry is enough for a connection that a restart of Redis broke. More
+		// retries would only delay the 503.
 		MaxRetries:            1,
 		DialerRetries:         1,
 		DialTimeout:           o.Timeout,
@@ -88,12 +90,13 @@ func newClient(o Options) (redis.UniversalClient, error) {
 		PoolTimeout:           o.Timeout,
 		ContextTimeoutEnabled: true,
 
-		// Some supported servers know neither of these commands.
+		// Some supported servers have neither of the commands that these options
+		// disable.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if o.URL != "" {
-		// The parser's error may contain the URL and with it the password.
+		// The parser's error may contain the URL, and therefore the password.
 		one, err := redis.ParseURL(string(o.URL))
 		if err != nil {
 			return nil, errors.New("redis: the URL is malformed")
@@ -123,7 +126,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.do(ctx, "ping", func(ctx context.Context) error { return db.Client.Ping(ctx).Err() })
 }
 
-// Key returns a key of this node.
+// Key returns the full Redis key for a name, with the prefix of this node.
 func (db *DB) Key(name string) string { return db.prefix + name }
 
 // Now returns the time of the clock in Options.
@@ -132,13 +135,14 @@ func (db *DB) Now() time.Time { return db.now() }
 // Timeout returns the time limit of one call.
 func (db *DB) Timeout() time.Duration { return db.timeout }
 
-// Bound gives a call its time limit.
+// Bound limits ctx to the time limit of one call.
 func (db *DB) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, db.timeout)
 }
 
-// Transaction sends the commands of fn as one MULTI and EXEC. If Redis refuses
-// the transaction because of one command, the error is that command's.
+// Transaction sends the commands of fn as one MULTI and EXEC. If Redis refuses the
+// transaction because of one command, Transaction returns the error of that
+// command.
 func (db *DB) Transaction(ctx context.Context, fn func(tx redis.Pipeliner) error) error {
 	cmds, err := db.Client.TxPipelined(ctx, fn)
 	if !redis.HasErrorPrefix(err, "EXECABORT") {
@@ -152,19 +156,20 @@ func (db *DB) Transaction(ctx context.Context, fn func(tx redis.Pipeliner) error
 	return err
 }
 
-// do makes a call with its time limit, and wraps its error.
+// do makes a call with the time limit, and wraps the error of the call.
 func (db *DB) do(ctx context.Context, doing string, call func(context.Context) error) error {
 	ctx, cancel := db.Bound(ctx)
 	defer cancel()
 	return Wrap(doing, call(ctx))
 }
 
-// ErrUnavailable means that Redis cannot be reached or cannot work now: it is
-// loading, a read-only replica, or out of memory. A later retry may succeed.
+// ErrUnavailable means that Redis cannot be reached or cannot do the work now: it
+// is loading, is a read-only replica, or is out of memory. A retry may succeed
+// later.
 var ErrUnavailable = errors.New("redis is unavailable")
 
-// Wrap adds to err what was being done, and [ErrUnavailable] if a retry may
-// succeed.
+// Wrap adds the description of the operation to err, and also wraps
+// [ErrUnavailable] if a retry may succeed.
 func Wrap(doing string, err error) error {
 	switch {
 	case err == nil:
@@ -176,15 +181,15 @@ func Wrap(doing string, err error) error {
 	}
 }
 
-// unavailable reports whether Redis could not do its work, as opposed to a
-// command that is wrong or a caller that canceled.
+// unavailable reports whether Redis could not do its work. It returns false if the
+// command is wrong or the caller canceled the call.
 func unavailable(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
 	}
 	var reply redis.Error
 	if !errors.As(err, &reply) {
-		return true // no reply: the connection failed or the time was up
+		return true // no reply: the connection failed, or the time limit was reached
 	}
 	for _, state := range [...]string{
 		"LOADING ", "READONLY ", "OOM ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ",

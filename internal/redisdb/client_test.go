@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var must = testenv.Must
 
-// open opens a new namespace.
+// open opens a DB in a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
 	t.Helper()
 	o := Options{Config: Config{URL: config.Secret(s.URL), Cluster: s.Cluster}}

@@ -12,38 +12,40 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// Config is the part of the section redis that names the servers. Either a URL
+// Config is the part of the section `redis` that names the servers. Either a URL
 // names one server, or addrs name a server, Sentinels or Cluster nodes.
 type Config struct {
-	// One server: `redis://user:password@host:6379/0`, or `rediss://` for TLS.
+	// The URL of one server: `redis://user:password@host:6379/0`, or `rediss://`
+	// for TLS.
 	URL config.Secret `yaml:"url,omitempty"`
-	// The file with the URL.
+	// The file that contains the URL.
 	URLFile string `yaml:"urlFile"`
-	// Instead of a URL: the server, the Sentinels or some nodes of the Cluster,
-	// each `host:port`. In the environment, separated by commas.
+	// The addresses to use instead of a URL: one server, the Sentinels, or some
+	// nodes of the Cluster. Each is `host:port`. In the environment, separate them
+	// with commas.
 	Addrs []string `yaml:"addrs"`
 	// The name of the master that the Sentinels at `redis.addrs` watch.
 	MasterName string `yaml:"masterName"`
 	// Whether the servers at `redis.addrs` are a Redis Cluster.
 	Cluster bool `yaml:"cluster"`
-	// The number of the database at `redis.addrs`; a Cluster has only 0.
+	// The number of the database at `redis.addrs`. A Cluster has only database 0.
 	DB int `yaml:"db" range:"0..65536"`
 	// Whether connections to `redis.addrs` use TLS.
 	TLS bool `yaml:"tls"`
-	// The file with the certificates, PEM, that verify the servers instead of the
-	// system's certificates.
+	// The PEM file with the certificates that verify the servers. Without it the
+	// certificates of the system are used.
 	CAFile string `yaml:"caFile"`
-	// The user at `redis.addrs`.
+	// The user name for the servers at `redis.addrs`.
 	Username string `yaml:"username"`
-	// The user's password.
+	// The password of that user.
 	Password config.Secret `yaml:"password,omitempty"`
-	// The file with the user's password.
+	// The file that contains the password.
 	PasswordFile string `yaml:"passwordFile"`
-	// The user at the Sentinels, if they require one.
+	// The user name for the Sentinels, if they require one.
 	SentinelUsername string `yaml:"sentinelUsername"`
 	// The password for the Sentinels.
 	SentinelPassword config.Secret `yaml:"sentinelPassword,omitempty"`
-	// The file with the password for the Sentinels.
+	// The file that contains the password for the Sentinels.
 	SentinelPasswordFile string `yaml:"sentinelPasswordFile"`
 }
 
@@ -76,7 +78,8 @@ func (c Config) Validate(p *config.Problems) {
 	}
 }
 
-// checkURL never returns the URL in an error: it may hold a password.
+// checkURL never returns the URL in an error, because the URL may contain a
+// password.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -88,7 +91,7 @@ func checkURL(text string) error {
 	return nil
 }
 
-// tlsConfig returns nil if connections do not use TLS.
+// tlsConfig returns the TLS configuration, or nil if connections do not use TLS.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	if !c.TLS && c.CAFile == "" {
 		return nil, nil

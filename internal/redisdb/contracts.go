@@ -14,30 +14,31 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/codec"
 )
 
-// Contracts caches contracts, with their current challenges, for API replicas
-// and workers. A copy may be missing or older than its row in MySQL; read it
-// through package contracts.
+// Contracts caches contracts, with their current challenges, for API replicas and
+// workers. A copy may be missing, or may be older than its row in MySQL, so read
+// copies through package contracts.
 //
-// [Contracts.Put] does not replace a copy by an older one. But after a loss, or
-// a Forget, a slow writer may put an old copy where there is none.
+// [Contracts.Put] does not replace a copy by an older copy. But if Redis loses its
+// data, or after a Forget, a slow writer may write an old copy because no newer
+// copy exists.
 type Contracts struct{ db *DB }
 
 // Contracts returns the node's cached contracts.
 func (db *DB) Contracts() Contracts { return Contracts{db} }
 
 const (
-	// contractLinger is how long a copy outlives its contract, so that a late
-	// proof is refused without reading MySQL.
+	// contractLinger is how long a copy is kept after its contract has expired, so
+	// that a late proof is refused without reading MySQL.
 	contractLinger = 10 * time.Minute
-	// contractMaxTTL bounds the memory for contracts with a long interval.
+	// contractMaxTTL limits the memory for contracts with a long interval.
 	contractMaxTTL = 24 * time.Hour
-	// contractBatch is the maximum number of copies in one command: Redis runs
-	// one command at a time.
+	// contractBatch is the maximum number of copies in one command, because Redis
+	// runs one command at a time.
 	contractBatch = 500
 )
 
-// Get returns the copies of the contracts, in the order of names. A copy that
-// is missing or cannot be parsed is nil.
+// Get returns the copies of the contracts, in the order of names. If a copy is
+// missing or cannot be parsed, its element is nil.
 func (s Contracts) Get(ctx context.Context, names []node.ContractName) ([]*node.Contract, error) {
 	contracts := make([]*node.Contract, 0, len(names))
 	for batch := range slices.Chunk(names, contractBatch) {
@@ -61,8 +62,8 @@ func (s Contracts) Get(ctx context.Context, names []node.ContractName) ([]*node.
 	return contracts, nil
 }
 
-// putContracts writes each value unless the current one has a higher version.
-// The version is in the 8 bytes after the first; Lua's numbers are exact up to
+// putContracts writes each value unless the current value has a higher version. The
+// version is in the 8 bytes after the first byte. Lua's numbers are exact up to
 // 2^53, which no version reaches.
 var putContracts = redis.NewScript(`
 local byte = string.byte
@@ -80,8 +81,8 @@ end
 return #KEYS
 `)
 
-// Put writes copies of contracts as they were committed. It leaves a copy of a
-// higher version in place.
+// Put writes copies of contracts as they were committed. It does not replace a copy
+// that has a higher version.
 func (s Contracts) Put(ctx context.Context, contracts []node.Contract) error {
 	now := s.db.now()
 	for batch := range slices.Chunk(contracts, contractBatch) {
@@ -125,19 +126,20 @@ func (s Contracts) keys(names []node.ContractName) []string {
 }
 
 func (s Contracts) key(n node.ContractName) string {
-	var buf [128]byte // on the stack: every proof needs a key
+	var buf [128]byte // on the stack, because every proof needs a cache key
 	key := append(append(buf[:0], s.db.prefix...), "state:"...)
 	key = append(strconv.AppendInt(key, n.TokenID, 10), ':')
 	return string(hex.AppendEncode(key, n.FileHash[:]))
 }
 
-// contractVersion is the version of the binary form. In every version of the
-// form the contract's Version must be the next 8 bytes: putContracts reads it.
+// contractVersion is the version of the binary encoding. In every version of the
+// encoding, the contract's Version must be in the 8 bytes after the first byte,
+// because putContracts reads it there.
 const contractVersion = 1
 
-// contractSize is at least the length of a contract's form.
+// contractSize returns at least the length of a contract's encoding.
 func contractSize(c *node.Contract) int {
-	const fixed = 192 // more than the fields of fixed length need
+	const fixed = 192 // more than the length of the fixed fields
 	return fixed + len(c.Wrong)*len(node.Digest{}) + len(c.Challenge) + len(c.State)
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb/redistest"
 )
 
-// aContract is the contract of token 7 for file 9, at a version.
+// aContract returns a contract of token 7 for file 9, with a version.
 func aContract(version int64) node.Contract {
 	return node.Contract{
 		ID: 11, TokenID: 7, KeyID: 3, FileHash: node.FileHash{9}, Size: 1 << 40,
@@ -37,7 +37,7 @@ func TestContractsAreReadAsTheyWereWritten(t *testing.T) {
 		contracts := open(t, s).Contracts()
 		const n = contractBatch + 10
 		var put []node.Contract
-		names := []node.ContractName{{TokenID: 7, FileHash: node.FileHash{0xff}}} // no contract has it
+		names := []node.ContractName{{TokenID: 7, FileHash: node.FileHash{0xff}}} // no contract has this name
 		for i := range n {
 			c := aContract(int64(i))
 			c.FileHash = node.FileHash{byte(i), byte(i >> 8), 1}
@@ -79,7 +79,8 @@ func TestPutKeepsTheHighestVersion(t *testing.T) {
 				t.Errorf("after Put of version %d, the cache has version %d", step.put.Version, got.Version)
 			}
 		}
-		// A malformed value is a miss, and any version replaces it.
+		// A malformed value counts as missing, and a copy of any version replaces
+		// it.
 		key := db.Contracts().key(newer.Name())
 		for _, malformed := range []string{"", "x", "\x02aaaaaaaaaaaaaaaaaa"[:1]} {
 			must(t, db.Client.Set(t.Context(), key, malformed, 0).Err())
@@ -108,7 +109,7 @@ func TestConcurrentPutsKeepTheHighestVersion(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() { // Redis may forget the script at any moment
+		all.Go(func() { // Redis may lose the script at any moment
 			for range 20 {
 				if err := db.Client.ScriptFlush(t.Context()).Err(); err != nil {
 					t.Error(err)
@@ -160,8 +161,8 @@ func TestCachedContractsExpire(t *testing.T) {
 	})
 }
 
-// A malformed form must return an error; a well-formed one must survive parsing
-// and writing unchanged.
+// A malformed encoding must return an error. Parsing and writing a valid encoding
+// must return the same bytes.
 func FuzzContract(f *testing.F) {
 	full, empty := aContract(3), node.Contract{}
 	for _, c := range []node.Contract{full, empty} {
@@ -183,8 +184,8 @@ func FuzzContract(f *testing.F) {
 
 func TestContractFormKeepsEveryField(t *testing.T) {
 	t.Parallel()
-	// A field that the form lacks would be zero after parsing, so no field of
-	// the test's contract may be zero.
+	// A field that is not in the encoding would be zero after parsing. So no field
+	// of the test's contract may be zero.
 	c := aContract(2)
 	for i, v := 0, reflect.ValueOf(c); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -201,8 +202,8 @@ func TestContractFormKeepsEveryField(t *testing.T) {
 	}
 }
 
-// BenchmarkPut replaces copies of more contracts than the processor's caches
-// hold, and reports the time that Redis itself spends on each.
+// BenchmarkPut replaces copies of more contracts than fit into the processor's
+// caches. It reports the time that Redis itself spends on each contract.
 func BenchmarkPut(b *testing.B) {
 	db := open(b, redistest.Shared(b))
 	contracts := make([]node.Contract, 50_000)
@@ -228,7 +229,7 @@ func BenchmarkPut(b *testing.B) {
 	b.ReportMetric(float64(b.N*contractBatch)/b.Elapsed().Seconds(), "copies/s")
 }
 
-// serverMicroseconds is the time that Redis reports for a command.
+// serverMicroseconds returns the time that Redis reports for a command.
 func serverMicroseconds(b *testing.B, db *DB, command string) float64 {
 	b.Helper()
 	stats, err := db.Client.Info(b.Context(), "commandstats").Result()

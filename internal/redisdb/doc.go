@@ -1,23 +1,25 @@
-// Package redisdb is a node's Redis: the client, its errors, the embedded
-// server, and the hot state that API replicas and workers share: cached
-// contracts, cached tokens and rate limits. Package queue keeps its streams in
-// the same Redis. This package does not use MySQL; package contracts joins both.
+// Package redisdb is a node's access to Redis. It contains the client, its errors,
+// the embedded server, and the state that API replicas and workers share: cached
+// contracts, cached tokens and rate limits. Package queue keeps its streams in the
+// same Redis. This package does not use MySQL; package contracts combines Redis and
+// MySQL.
 //
-// The invariant: Redis may lose everything at any moment, and a cached copy may
-// be older than its row in MySQL, without making any response wrong.
+// The invariant: no response becomes wrong if Redis loses all its data at any
+// moment, or if a cached copy is older than its row in MySQL.
 //
 // # Keys
 //
-// Every key starts with the node's hash tag. On a Redis Cluster all keys of a
-// node therefore share a slot, and a script may use several of them. (Rate
-// limits have their library's "rate:" before the tag, which does not change
-// the slot.)
+// Every key starts with the node's hash tag. On a Redis Cluster all keys of a node
+// are therefore in the same slot, and a script may use several of them. (In the
+// keys of rate limits, the library's prefix "rate:" comes before the tag. This does
+// not change the slot.)
 //
 //	{node}:state:TOKEN:FILE   a contract with its challenge; kept until 10 minutes after its expiry, at most a day
 //	{node}:token:HASH         a cached token
 //	rate:{node}:NAME          a rate limit
 //	{node}:jobs, :dead, :counters, :replies:ID   see package queue
 //
-// Redis must not evict keys: set maxmemory-policy to noeviction. A full Redis
-// then refuses writes, which is [ErrUnavailable] here and a 503 for the farmer.
+// Redis must not evict keys: set maxmemory-policy to noeviction. If Redis is full,
+// it then refuses writes. This package returns [ErrUnavailable], and the farmer
+// receives a 503.
 package redisdb

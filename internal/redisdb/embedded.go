@@ -11,11 +11,11 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// Embedded starts a Redis inside this process and opens it. It ignores the
-// options that locate a Redis. The server's data ends with the process.
+// Embedded starts a Redis inside this process and opens it. It ignores the options
+// that say where a Redis is. The server's data is lost when the process ends.
 func Embedded(o Options) (*DB, error) {
 	server := miniredis.NewMiniRedis()
-	password := rand.Text() // other users of this machine can reach the port
+	password := rand.Text() // because other users of this machine can reach the port
 	server.RequireAuth(password)
 	if err := server.Start(); err != nil {
 		return nil, fmt.Errorf("redis: start the embedded server: %w", err)
@@ -41,7 +41,8 @@ func Embedded(o Options) (*DB, error) {
 }
 
 // expireKeys advances the server's clock every second, so that keys expire. The
-// server could do this at every command, but each would then check all keys.
+// server could also advance its clock at every command, but then each command would
+// check all keys.
 func expireKeys(ctx context.Context, server *miniredis.Miniredis) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Tokens caches tokens for the API replicas, which choose the form of a value.
-// A value may be older than its row in MySQL by up to its lifetime.
+// Tokens caches tokens for the API replicas, which choose the encoding of a value.
+// A value may be older than its row in MySQL by at most its lifetime.
 type Tokens struct{ db *DB }
 
 // Tokens returns the node's cached tokens.
@@ -21,7 +21,7 @@ func (t Tokens) key(token node.TokenHash) string {
 	return t.db.Key("token:" + hex.EncodeToString(token[:]))
 }
 
-// Get returns the cached value, or nil.
+// Get returns the cached value, or nil if there is none.
 func (t Tokens) Get(ctx context.Context, token node.TokenHash) ([]byte, error) {
 	ctx, cancel := t.db.Bound(ctx)
 	defer cancel()
@@ -48,10 +48,11 @@ func (t Tokens) Forget(ctx context.Context, tokens ...node.TokenHash) error {
 	return t.db.do(ctx, "forget tokens", func(ctx context.Context) error { return t.db.Client.Unlink(ctx, keys...).Err() })
 }
 
-// Allow takes one request from the bucket called name. The bucket refills at
-// perSecond and holds at most burst requests. If it is empty, ok is false and
-// retryAfter is the time until the next request is allowed. A perSecond or
-// burst of 0 means no limit. On an error the caller decides.
+// Allow takes one request from the bucket called name. perSecond requests per
+// second are added to the bucket, up to burst requests. If the bucket is empty, ok
+// is false and retryAfter is the time until the next request is allowed. A
+// perSecond or burst of 0 means no limit. On an error the caller decides whether to
+// allow the request.
 //
 // The name must not contain a secret: use a token's farmer id, not the token.
 func (db *DB) Allow(ctx context.Context, name string, perSecond float64, burst int) (retryAfter time.Duration, ok bool, err error) {
@@ -60,8 +61,8 @@ func (db *DB) Allow(ctx context.Context, name string, perSecond float64, burst i
 	}
 	ctx, cancel := db.Bound(ctx)
 	defer cancel()
-	// The library's rates are whole numbers per period, so a fraction becomes
-	// one request in a longer period.
+	// The library's rates are whole numbers per period. So the limit is always one
+	// request, and the period is 1/perSecond.
 	limit := redis_rate.Limit{Rate: 1, Burst: burst, Period: time.Duration(float64(time.Second) / perSecond)}
 	result, err := db.limiter.Allow(ctx, db.Key(name), limit)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 const (
 	benchTokens = 100
-	benchBatch  = 200 // verdicts of a batch, and contracts of a token
+	benchBatch  = 200 // number of verdicts in a batch, and number of contracts of a token
 )
 
 // fill adds files without tags, and returns their rows.
@@ -30,8 +30,8 @@ func (f *fixture) fill(b *testing.B, n int) []fileRow {
 	return stored
 }
 
-// fillContracts gives each of benchTokens tokens benchBatch contracts, and
-// returns a valid verdict for each. A batch has verdicts of all tokens.
+// fillContracts creates benchTokens tokens with benchBatch contracts each. It
+// returns a valid verdict for each contract. A batch has verdicts of all tokens.
 func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	b.Helper()
 	tokens := make([]Token, benchTokens)
@@ -60,15 +60,15 @@ func (f *fixture) fillContracts(b *testing.B) []Verdict {
 	return verdicts
 }
 
-// unanswer takes all verdicts back.
+// unanswer removes the effect of all verdicts from the tables.
 func (f *fixture) unanswer(b *testing.B) {
 	b.StopTimer()
 	must(b, f.write.Exec("UPDATE contracts SET answered = 0, accepted = x'"+strings.Repeat("00", 16)+"'").Error)
 	b.StartTimer()
 }
 
-// BenchmarkCommit commits batches of valid verdicts. For comparison it runs only
-// the UPDATE of such a batch.
+// BenchmarkCommit measures the commit of batches of valid verdicts. For comparison
+// it also measures only the UPDATE of such a batch.
 func BenchmarkCommit(b *testing.B) {
 	f := newFixture(b, MySQL)
 	batches := slices.Collect(slices.Chunk(f.fillContracts(b), benchBatch))

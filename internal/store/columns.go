@@ -11,15 +11,15 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// column ties the name of a column to the field of R that holds its value.
+// column connects the name of a column with the field of R that holds its value.
 // SELECT, INSERT, UPDATE and scanning all use this one declaration.
 type column[R any] struct {
 	name  string
-	field func(*R) any // returns the address of the field
+	field func(*R) any // returns a pointer to the field
 
 	// relative columns are updated as "name = name + difference". The rows of a
-	// batch often share the difference but not the value, and a statement
-	// holds a shared value only once.
+	// batch often have the same difference but not the same value, and a statement
+	// contains a shared difference only once.
 	relative bool
 }
 
@@ -32,8 +32,8 @@ type table[R any] struct {
 }
 
 // tableOf returns the table whose columns are the fields of R and of the structs
-// that R embeds. FileID is the column file_id. The tag `update:"relative"` sets
-// relative.
+// that R embeds. The field FileID is the column file_id. The tag
+// `update:"relative"` makes a column relative.
 func tableOf[R any](name string) table[R] {
 	t := table[R]{name: name}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[R]()) {
@@ -78,7 +78,7 @@ func (cs columns[R]) list(prefix string) string {
 	return prefix + strings.Join(cs.names(), ", "+prefix)
 }
 
-// addresses returns where a scan stores the columns.
+// addresses returns pointers to the fields into which a scan stores the columns.
 func (cs columns[R]) addresses(r *R) []any {
 	all := make([]any, len(cs))
 	for i, c := range cs {
@@ -102,13 +102,15 @@ func (cs columns[R]) appendArgs(args []any, r *R) []any {
 	return args
 }
 
-// selectRows reads rows of these columns. rest is the statement from FROM on.
+// selectRows reads rows of these columns. rest is the part of the statement that
+// starts at FROM.
 func selectRows[R any](t *tx, cs columns[R], rest string, args ...any) ([]R, error) {
 	return appendRows(nil, t, cs.addresses, "SELECT "+cs.list("")+" "+rest, args...)
 }
 
-// appendRows runs a query and appends an R for each row that it finds. addresses
-// returns where a scan stores the columns of an R.
+// appendRows runs a query and appends an R for each row that the query finds.
+// addresses returns pointers to the fields of an R into which the scan stores the
+// columns.
 func appendRows[R any](found []R, t *tx, addresses func(*R) []any, text string, args ...any) ([]R, error) {
 	var row R
 	into := addresses(&row)
@@ -120,7 +122,7 @@ func appendRows[R any](found []R, t *tx, addresses func(*R) []any, text string, 
 	return found, err
 }
 
-// addressOf is the address for appendRows of a query with one column.
+// addressOf is the argument addresses of appendRows for a query with one column.
 func addressOf[T any](v *T) []any { return []any{v} }
 
 // insert adds rows, except for their ids. end follows the values: an upsert
@@ -141,7 +143,7 @@ func insert[R any](t *tx, to table[R], rows []R, end string) error {
 	return nil
 }
 
-// placeholders returns n of them, separated by commas.
+// placeholders returns n placeholders, separated by commas.
 func placeholders(n int) string { return "?" + strings.Repeat(",?", n-1) }
 
 // idList writes ids as a list for IN. The list must not be empty.
@@ -156,13 +158,13 @@ func idList(ids []int64) string {
 	return string(append(text, ')'))
 }
 
-// distinct sorts ids and drops repetitions. Rows are locked in this order.
+// distinct sorts ids and removes duplicates. Transactions lock rows in this order.
 func distinct(ids []int64) []int64 {
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
 
-// Tables hold times as microseconds since the Unix epoch and lengths of time as
+// The tables hold times as microseconds since the Unix epoch, and durations as
 // microseconds.
 
 func micros(t time.Time) int64 {
@@ -179,7 +181,7 @@ func moment(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// cut rounds t down to what a table can hold.
+// cut rounds t down to the precision of the tables.
 func cut(t time.Time) time.Time { return moment(micros(t)) }
 
 func span(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

@@ -10,28 +10,28 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// MaxWrong is the most wrong proofs to one challenge that a contract can
-// remember. Commit lowers a larger limit to this one.
+// MaxWrong is the maximum number of wrong proofs to one challenge that a contract
+// can record. Commit replaces a larger limit by MaxWrong.
 const MaxWrong = 256
 
 // Verdict is what a worker decided about a proof.
 type Verdict struct {
 	ContractID int64
 	TokenID    int64
-	Sequence   int64 // of the challenge that the proof was verified against
+	Sequence   int64 // the sequence number of the challenge that the proof was verified against
 	Proof      node.Digest
 	Valid      bool
 	Received   time.Time // when the API received the proof
 
-	// Copy is the contract as the worker knew it, read from the database at some
-	// earlier time, or nil.
+	// Copy is the contract that the worker used, or nil. The worker read it from
+	// the database or the cache before, so it may be stale.
 	Copy *node.Contract
 }
 
 // Judged is the result of a verdict.
 type Judged struct {
 	Outcome  node.Outcome
-	Contract node.Contract // after the verdict; the zero value if it does not exist
+	Contract node.Contract // the contract after the verdict; the zero value if the contract does not exist
 }
 
 // Commit applies verdicts in the given order, in one transaction, and returns
@@ -39,8 +39,8 @@ type Judged struct {
 // updates each row only if its version still equals the copy's. If any row has
 // changed, it rolls back and repeats the work under row locks.
 //
-// The rule is node.Contract.Judge, so a verdict counts once however often it is
-// committed. On ErrUnavailable the caller may retry.
+// A verdict counts once, however often it is committed, because the rule is
+// node.Contract.Judge. On ErrUnavailable the caller may retry.
 func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (judged []Judged, err error) {
 	defer wrap(&err, "commit %d verdicts", len(verdicts))
 	maxWrong = min(maxWrong, MaxWrong)
@@ -70,16 +70,17 @@ func (s *Store) commit(
 // errStaleCopy is returned if a copy differs from its row, or may differ.
 var errStaleCopy = errors.New("the copy of a contract is stale")
 
-// batch is the contracts that verdicts are about, and their tokens. The tokens
-// are locked. The contracts are locked too, or optimistic: taken from copies.
+// batch is the contracts that verdicts are about, and their tokens. The tokens are
+// locked. The contracts either are locked too, or come from copies (an optimistic
+// batch).
 type batch struct {
 	tokens     map[int64]*lockedToken
 	contracts  map[int64]*judging
-	inOrder    []*judging // as loaded
+	inOrder    []*judging // in the order in which they were loaded
 	optimistic bool
 }
 
-// judging is a contract while verdicts are applied to it.
+// judging is the state of a contract to which verdicts are being applied.
 type judging struct {
 	old, new contractRow
 	contract node.Contract
@@ -95,8 +96,8 @@ func (b *batch) add(row contractRow, c node.Contract) {
 	b.inOrder = append(b.inOrder, j)
 }
 
-// loadCopies takes the contracts from the verdicts' copies and assumes that they
-// are live. save checks both.
+// loadCopies takes the contracts from the verdicts' copies. It assumes that the
+// copies are current and the contracts live; save checks both.
 func (s *Store) loadCopies(t *tx, verdicts []Verdict) (*batch, error) {
 	b := newBatch(verdicts)
 	b.optimistic = true
@@ -149,8 +150,9 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 	switch outcome {
 	case node.OK:
 		if !j.old.Live {
-			// The proof came in time, but the sweeper came before its verdict. A
-			// challenge has one OK, so this happens once.
+			// The proof arrived in time, but the sweeper expired the contract
+			// before the verdict. This happens at most once for a challenge,
+			// because a challenge has one OK.
 			token.undoExpiry(moment(j.old.Expiry), c.Size)
 		}
 		token.addHeartbeat(received, c.Expiry())
@@ -160,9 +162,9 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 	return Judged{Outcome: outcome, Contract: *c}
 }
 
-// save writes the changed contracts and their tokens. An optimistic contract
-// that no verdict changed is not compared with its row, so its copy counts as
-// stale.
+// save writes the changed contracts and their tokens. In an optimistic batch, save
+// compares only changed contracts with their rows. If no verdict changed a
+// contract, its copy therefore counts as stale.
 //
 // Every writer increments version. The sweeper is the exception: it clears
 // live.

@@ -58,7 +58,7 @@ func TestCommit(t *testing.T) {
 			f.checkInvariant(t)
 		}
 		check()
-		// A second delivery does not count.
+		// If the verdicts are committed again, they must not count again.
 		f.commit(t, batch...)
 		slices.Reverse(batch)
 		f.commit(t, batch...)

@@ -6,23 +6,24 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// Config is the section database of the configuration.
+// Config is the section `database` of the configuration.
 type Config struct {
-	// `mysql` (MySQL 8 or MariaDB), or `sqlite`, which is for a single process.
+	// The kind of database: `mysql` (MySQL 8 or MariaDB), or `sqlite`, which only a
+	// node of one process can use.
 	Driver string `yaml:"driver" default:"sqlite" oneof:"mysql sqlite"`
 	// The MySQL data source name, such as
 	// `user:password@tcp(host:3306)/downstream`.
 	DSN config.Secret `yaml:"dsn,omitempty"`
-	// The file with the data source name.
+	// The file that contains the data source name.
 	DSNFile string `yaml:"dsnFile"`
-	// The SQLite file. The node makes it if it does not exist.
+	// The SQLite file. The node creates the file if it does not exist.
 	Path string `yaml:"path" default:"data/downstream.db"`
-	// The most open connections of a process.
+	// The maximum number of open connections of a process.
 	MaxOpen int `yaml:"maxOpen" default:"32" range:"1..10000"`
-	// The most idle connections of a process.
+	// The maximum number of idle connections of a process.
 	MaxIdle int `yaml:"maxIdle" default:"16" range:"0..10000"`
-	// How long a connection is used before a new one replaces it, so that the node
-	// follows a failover; 0 for no limit.
+	// The time after which a new connection replaces an old one. New connections go
+	// to the new primary after a failover. 0 means no limit.
 	ConnLifetime time.Duration `yaml:"connLifetime" default:"5m" range:"0s..24h"`
 }
 
@@ -39,14 +40,14 @@ func (c Config) Validate(p *config.Problems) {
 	}
 }
 
-// RecordConfig is the section record of the configuration.
+// RecordConfig is the section `record` of the configuration.
 type RecordConfig struct {
-	// How long the totals of each minute are kept; at least an hour.
+	// The time for which the totals of each minute are kept; at least an hour.
 	Minutes time.Duration `yaml:"minutes" default:"48h" range:"1h..8784h"`
-	// How long the totals of each hour are kept.
+	// The time for which the totals of each hour are kept.
 	Hours time.Duration `yaml:"hours" default:"17520h" range:"24h..876000h"`
-	// How long the days of each farmer are kept. A farmer needs a row of about 60
-	// bytes for each day.
+	// The time for which the days of each farmer are kept. Each day of a farmer
+	// takes a row of about 60 bytes.
 	FarmerDays time.Duration `yaml:"farmerDays" default:"9600h" range:"24h..876000h"`
 }
 

@@ -35,8 +35,8 @@ func (s *Store) Contracts(ctx context.Context, names []node.ContractName) (found
 	return found, nil
 }
 
-// namedIn returns the condition that a contract is one of these, which are
-// sorted by token: an OR of ranges of the unique index.
+// namedIn returns a condition that is true for the contracts with these names. The
+// names are sorted by token. The condition is an OR of ranges of the unique index.
 func namedIn(names []node.ContractName) (where string, args []any) {
 	var or []string
 	for len(names) > 0 {
@@ -53,9 +53,10 @@ func namedIn(names []node.ContractName) (where string, args []any) {
 }
 
 // ContractsAfter lists at most limit of the token's contracts, in the order of
-// their file hashes, starting after the given hash. Start with the zero hash and
-// continue with the last one listed. The order is that of an index: a page costs
-// the same however many contracts the token has.
+// their file hashes, starting after the given hash. Pass the zero hash for the
+// first page, and the hash of the last listed contract for the next page. The order
+// is the order of an index, so the cost of a page does not depend on the number of
+// the token's contracts.
 func (s *Store) ContractsAfter(ctx context.Context, tokenID int64, after node.FileHash, limit int) (page []node.Contract, err error) {
 	defer wrap(&err, "list contracts of token %d", tokenID)
 	rows, err := selectRows(s.reader(ctx), contractTable.columns,
@@ -87,14 +88,14 @@ func (s *Store) lockContracts(t *tx, ids []int64) (map[int64]*contractRow, error
 	return found, nil
 }
 
-// Advance issues the next challenge of those of the token's contracts that await
-// one at now. It returns all contracts with these ids, in the given order; it
-// leaves out those that do not exist.
+// Advance issues the next challenge of each of these contracts that awaits a
+// challenge at now. It returns all contracts with these ids, in the given order.
+// Ids of contracts that do not exist are left out.
 //
-// next is called with each contract that awaits a challenge and must call its
-// Issue; a contract that it does not change stays as it is. If next returns an
-// error, no contract changes. next runs within the transaction, and again if
-// that is repeated.
+// Advance calls next with each contract that awaits a challenge. next must call the
+// contract's Issue; if it does not change the contract, the row stays unchanged. If
+// next returns an error, no contract changes. next runs within the transaction, and
+// runs again if the transaction is repeated.
 func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now time.Time, next func(*node.Contract) error) (current []node.Contract, err error) {
 	defer wrap(&err, "advance %d contracts of token %d", len(ids), tokenID)
 	return pipelined(ctx, s, func(t *tx) ([]node.Contract, error) {

@@ -77,8 +77,8 @@ func TestAdvance(t *testing.T) {
 			}
 		}
 
-		// The contract without an accepted proof has expired. An error for one
-		// contract leaves all unchanged.
+		// The contract without an accepted proof has expired. If next fails for one
+		// contract, all contracts stay unchanged.
 		broken := errors.New("broken state")
 		_, err = f.Advance(ctx, token.ID, ids, due, func(c *node.Contract) error {
 			if c.ID == out[0].ContractID {
@@ -141,8 +141,8 @@ func TestTag(t *testing.T) {
 	})
 }
 
-// Tags returns the tags in the order of the hand-out, even if it reads several
-// at once.
+// Tags returns the tags in the order of the hand-out, even if it reads several tags
+// with one query.
 func TestTags(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -159,7 +159,7 @@ func TestTags(t *testing.T) {
 		if len(out) != len(sizes) {
 			t.Fatalf("%d contracts, want %d", len(out), len(sizes))
 		}
-		for range 2 { // the second time it uses the memory of the first
+		for range 2 { // the second run reuses the memory of the first run
 			reader := f.Tags(t.Context(), out)
 			for _, h := range out {
 				tag, err := reader.Next()
@@ -175,8 +175,8 @@ func TestTags(t *testing.T) {
 	})
 }
 
-// If a tag is deleted while it is read, the reader must get an error. A tag must
-// not end early.
+// If a tag is deleted during a read, the reader must get an error. The tag must not
+// look like a shorter tag.
 func TestTagDeletedWhileRead(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")

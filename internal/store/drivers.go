@@ -32,19 +32,19 @@ var mysqlDialect = dialect{
 	snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 	onConflict:  func(string) string { return " ON DUPLICATE KEY UPDATE " },
-	// MySQL deprecates VALUES(), but MariaDB has nothing else.
+	// MySQL deprecates VALUES(), but MariaDB has no replacement for it.
 	inserted: func(column string) string { return "VALUES(" + column + ")" },
 }
 
-// Timeouts that apply if the DSN sets none. A server that hangs must be noticed
-// within the time that a farmer waits.
+// Timeouts that apply if the DSN sets none. The node must notice a server that does
+// not respond before the farmer's request times out.
 const (
 	dialTimeout = 5 * time.Second
 	ioTimeout   = 30 * time.Second
 )
 
-// mysqlConfig reads the DSN. It sets what the store depends on, also if the DSN
-// sets it differently.
+// mysqlConfig reads the DSN. It sets the options that the store depends on, even if
+// the DSN sets them differently.
 func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 	cfg, err := mysql.ParseDSN(string(dsn))
 	if err != nil {
@@ -63,16 +63,16 @@ func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 		cfg.WriteTimeout = ioTimeout
 	}
 	cfg.Loc = time.UTC
-	cfg.ClientFoundRows = true   // an UPDATE counts the rows it found, not those it changed
-	cfg.RejectReadOnly = true    // after a failover, leave the old primary
-	cfg.InterpolateParams = true // one round trip a statement; safe in utf8mb4
+	cfg.ClientFoundRows = true   // an UPDATE counts the rows it found, not the rows it changed
+	cfg.RejectReadOnly = true    // after a failover, drop connections to the old primary
+	cfg.InterpolateParams = true // one round trip per statement; safe in utf8mb4
 	cfg.MultiStatements = true   // for pipelined transactions; no input is ever part of a statement's text
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Logger = log
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
-	// Strict: a value that does not fit is an error. The list also leaves out the
+	// Strict mode: a value that does not fit is an error. The list leaves out the
 	// modes that change how quoted text is read.
 	cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 	if _, ok := cfg.Params["innodb_lock_wait_timeout"]; !ok {
@@ -81,7 +81,7 @@ func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// openMySQL does not connect yet: a node can start before its database.
+// openMySQL does not connect, because a node can start before its database.
 func openMySQL(cfg Config, log slowLog) (database, error) {
 	driverConfig, err := mysqlConfig(cfg.DSN, log)
 	if err != nil {
@@ -97,8 +97,8 @@ func openMySQL(cfg Config, log slowLog) (database, error) {
 	pool.SetConnMaxLifetime(cfg.ConnLifetime)
 	return withGorm(pool, log, gormmysql.New(gormmysql.Config{
 		Conn: pool,
-		// Otherwise gorm would ask for the version, and use RETURNING if
-		// MariaDB has it.
+		// Otherwise gorm would query the server's version, and use RETURNING on
+		// MariaDB.
 		SkipInitializeWithVersion: true,
 	}))
 }
@@ -112,10 +112,10 @@ func withGorm(pool *sql.DB, log slowLog, dialector gorm.Dialector) (database, er
 	return database{db, pool}, nil
 }
 
-// readCommitted makes connections whose transactions run at READ COMMITTED.
-// Setting this once a connection saves a round trip a transaction. It is a
-// statement and not a variable in the DSN because the variable has different
-// names in MySQL 8 and MariaDB 10.
+// readCommitted opens connections whose transactions run at READ COMMITTED. Setting
+// the level once per connection saves a round trip per transaction. The level is
+// set by a statement, not by a variable in the DSN, because the variable has
+// different names in MySQL 8 and MariaDB 10.
 type readCommitted struct{ driver.Connector }
 
 func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
@@ -140,9 +140,9 @@ var sqliteDialect = dialect{
 	inserted:    func(column string) string { return "excluded." + column },
 }
 
-// openSQLite opens one connection that writes and a pool that reads. SQLite has
-// one writer at a time. Waiting for it in this process is fair and cheap, and
-// leaves the busy timeout for other processes.
+// openSQLite opens one connection for writing and a pool for reading. SQLite allows
+// one writer at a time. Writers in this process wait for the connection, which is
+// fair and cheap. The busy timeout is then needed only for other processes.
 func openSQLite(cfg Config, log slowLog) (write, read database, err error) {
 	if cfg.Path == "" || strings.Contains(cfg.Path, ":memory:") {
 		return write, read, fmt.Errorf("SQLite path %q: must name a file", cfg.Path)
@@ -160,13 +160,13 @@ func openSQLite(cfg Config, log slowLog) (write, read database, err error) {
 
 func openSQLitePool(path string, log slowLog, lock string, conns int) (database, error) {
 	query := url.Values{
-		// A transaction that will write takes the write lock at its start: if it read
-		// first, it could no longer wait for the lock.
+		// A transaction that writes takes the write lock at its start. If it read
+		// first, SQLite would not let it wait for the lock later.
 		"_txlock": {lock},
 		"_pragma": {
 			"busy_timeout(5000)",
 			"journal_mode(WAL)",
-			"synchronous(FULL)", // a verdict that was sent survives a power cut
+			"synchronous(FULL)", // after a power cut, no verdict that was sent to a farmer is lost
 			"foreign_keys(1)",
 			"temp_store(MEMORY)",
 		},

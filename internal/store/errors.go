@@ -15,18 +15,20 @@ import (
 )
 
 var (
-	// ErrUnavailable is wrapped if the database cannot be reached, refuses to
-	// write, is too busy, or the outcome of a commit is unknown. The caller may retry.
+	// ErrUnavailable is wrapped if the database cannot be reached, refuses to write
+	// or is too busy, or if the outcome of a commit is unknown. The caller may
+	// retry.
 	ErrUnavailable = errors.New("database unavailable")
 
 	// ErrNotFound is returned if the row does not exist.
 	ErrNotFound = errors.New("not found")
 
-	// ErrKeyMissing is wrapped by RegisterKeys if a heartbeat key that the
-	// database knows was not given.
+	// ErrKeyMissing is wrapped by RegisterKeys if the database contains a heartbeat
+	// key that is not among the given keys.
 	ErrKeyMissing = errors.New("heartbeat key missing")
 
-	// ErrNotWhitelisted is returned if there is a whitelist and the address is not on it.
+	// ErrNotWhitelisted is returned if there is a whitelist and the SJCX address is
+	// not on it.
 	ErrNotWhitelisted = errors.New("address not whitelisted")
 
 	// ErrTooManyTokens is returned if an IP address has reached its limit of tokens.
@@ -36,7 +38,7 @@ var (
 	// has ended or was released.
 	ErrReservationGone = errors.New("reservation gone")
 
-	// ErrFileExists is returned by Stock if the node has the file already.
+	// ErrFileExists is returned by Stock if the store already contains the file.
 	ErrFileExists = errors.New("file exists")
 
 	errTagRead = errors.New("the tag was read in part and cannot be read again")
@@ -44,7 +46,8 @@ var (
 
 func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
 
-// wrap adds what was being done to *err, and makes it match the errors above.
+// wrap adds the description of the operation to *err, and makes *err match the
+// errors above.
 func wrap(err *error, format string, args ...any) {
 	if *err != nil {
 		*err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), classify(*err))
@@ -63,7 +66,7 @@ func classify(err error) error {
 	return err
 }
 
-// isConnectionLost reports whether the connection broke or could not be made.
+// isConnectionLost reports whether the connection broke or could not be opened.
 func isConnectionLost(err error) bool {
 	var network net.Error
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
@@ -74,17 +77,17 @@ func isConnectionLost(err error) bool {
 // isTransient reports whether a repetition of the whole transaction may succeed.
 func isTransient(err error) bool { return kindOf(err) == transient }
 
-// isDuplicate reports whether a unique index refused the row.
+// isDuplicate reports whether the row violates a unique index.
 func isDuplicate(err error) bool { return kindOf(err) == duplicate }
 
-// errorKind is what an error of the server means for a transaction.
+// errorKind is the meaning of a database error for a transaction.
 type errorKind int
 
 const (
 	other     errorKind = iota
 	transient           // a repetition may succeed
-	lost                // the connection
-	refused             // the server runs, but is read-only, full, or does not admit the node now
+	lost                // the connection is lost
+	refused             // the server runs, but is read-only or full, or rejects the node's login for now
 	duplicate           // a unique index refused a row
 )
 
@@ -104,7 +107,7 @@ func kindOf(err error) errorKind {
 var mysqlKinds = map[uint16]errorKind{
 	1205: transient, // lock wait timeout
 	1213: transient, // deadlock
-	1048: transient, // NULL in a NOT NULL column: from execExactly, because another transaction took rows
+	1048: transient, // NULL in a NOT NULL column: execExactly causes it if another transaction took rows
 	1020: transient, // record has changed since last read (MariaDB's snapshot isolation)
 
 	1053: lost, // server shutdown in progress

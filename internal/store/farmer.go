@@ -8,7 +8,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// farmerColumns describe a farmer, together with its address.
+// farmerColumns describe a farmer. The farmer's SJCX address is in another table.
 var farmerColumns = tokenTable.only(
 	"id", "farmer_id", "country", "state", "city", "zip", "lat", "lon", "ip", "heartbeats", "wrong", "expired",
 	"contracts", "size", "up_since", "up_start", "up_end", "up_before", "last_due",
@@ -28,11 +28,13 @@ func (t *tokenRow) farmer(address string) node.Farmer {
 	}
 }
 
-// overdueOf selects a token's contracts that expired since the last sweep. They
-// are few and have an index; counting the live contracts would read many rows.
+// overdueOf selects a token's contracts that have expired but are not swept yet.
+// These contracts are few and have an index. Counting the live contracts instead
+// would read many rows.
 const overdueOf = "FROM contracts c WHERE c.token_id = t.id AND c.live = 1 AND c.expiry <= ?"
 
-// Farmer finds one farmer by its id, as of now, or returns ErrNotFound.
+// Farmer finds a farmer by its id and returns its state at now. It returns
+// ErrNotFound if the farmer does not exist.
 func (s *Store) Farmer(ctx context.Context, id string, now time.Time) (f node.Farmer, err error) {
 	defer wrap(&err, "find farmer %s", id)
 	var row tokenRow
@@ -58,45 +60,47 @@ type Mark int64
 
 func (m Mark) before(d time.Duration) Mark { return max(0, m-Mark(d.Microseconds())) }
 
-// FarmerRecord is a farmer as its token counts it: Contracts and Size include
-// expired contracts that the sweeper has not removed yet, and Expired does not.
+// FarmerRecord is a farmer with the counts of its token. Contracts and Size include
+// expired contracts that the sweeper has not removed yet. Expired does not include
+// them.
 type FarmerRecord struct {
 	node.Farmer
 	TokenID        int64
 	Wrong, Expired int64
 }
 
-// Overdue counts a farmer's contracts that expired and are still in its counts.
+// Overdue counts a farmer's contracts that have expired but are still in the
+// token's counts.
 type Overdue struct {
 	Contracts, Size int64
 }
 
 // FarmerNews is the changes of the farmers, read from one state of the database.
 type FarmerNews struct {
-	Mark    Mark              // of this state
-	Whole   bool              // whether Changed is all farmers
-	Changed []*FarmerRecord   // in no order
+	Mark    Mark              // the time of this state
+	Whole   bool              // whether Changed contains all farmers
+	Changed []*FarmerRecord   // in no particular order
 	Gone    []string          // ids of deleted farmers
 	Overdue map[int64]Overdue // by token id
 }
 
 const (
-	// lateCommit is how long after its stamp a change may become visible. A token
-	// is stamped when it is written, shortly before the commit.
+	// lateCommit is the maximum time between the time stamp of a change and its
+	// commit. A token gets its time stamp when it is written, shortly before the
+	// commit.
 	lateCommit = 2 * time.Second
-	// lateDeparture is the same for tokens that are deleted together with many
-	// others.
+	// lateDeparture is the same maximum for transactions that delete many tokens.
 	lateDeparture = time.Minute
-	// markGood is how long FarmersSince can continue from a mark. The sweeper
-	// keeps departures longer.
+	// markGood is how long after a mark FarmersSince can continue from that mark.
+	// The sweeper keeps departures for longer than this.
 	markGood       = 30 * time.Minute
 	departuresKept = time.Hour
 )
 
-// FarmersSince reads the changes since a mark, as of now. It may report a change
-// again. If the mark is too old, it reads all farmers. It misses a change whose
-// commit took longer than lateCommit, so the caller must read all farmers
-// regularly, by passing 0.
+// FarmersSince reads the changes between a mark and now. It may report a change
+// twice. If the mark is too old, it reads all farmers. It misses a change whose
+// commit took longer than lateCommit, so the caller must regularly pass 0 to read
+// all farmers.
 func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (news FarmerNews, err error) {
 	defer wrap(&err, "read farmers")
 	err = s.snapshot(ctx, func(t *tx) error {
@@ -136,8 +140,8 @@ func (n *FarmerNews) readChanged(t *tx, since Mark) error {
 	}, "SELECT "+farmerColumns.list("t.")+", a.address FROM tokens t JOIN addresses a ON a.id = t.address_id WHERE t.changed >= ?", since)
 }
 
-// readOverdue reads contracts that expired since the last sweep. They are few,
-// and one index holds all that it reads.
+// readOverdue reads contracts that have expired but are not swept yet. These
+// contracts are few, and one index contains all columns that the query needs.
 func (n *FarmerNews) readOverdue(t *tx, now time.Time) error {
 	var token, size int64
 	return t.query(func(rows *sql.Rows) error {

@@ -19,14 +19,14 @@ func TestFarmerWithoutExpiredContracts(t *testing.T) {
 		wantErr(t, err, ErrNotFound)
 		f.contracts(t, token, start, 7)
 		f.contracts(t, token, start.Add(interval/2), 8)
-		farmer := f.farmer(t, token, start.Add(interval)) // the first has expired but is not swept
+		farmer := f.farmer(t, token, start.Add(interval)) // the first contract has expired but is not swept
 		if farmer.Contracts != 1 || farmer.Size != 8 {
 			t.Errorf("farmer %+v", farmer)
 		}
 	})
 }
 
-// follower holds the farmers as FarmersSince reports them.
+// follower holds the farmers that FarmersSince has reported.
 type follower struct {
 	mark    Mark
 	farmers map[string]FarmerRecord
@@ -50,7 +50,7 @@ func (r *follower) read(t testing.TB, s *Store, now time.Time) (news FarmerNews)
 	return news
 }
 
-// FarmersSince reports every kind of change of a token.
+// FarmersSince reports every kind of change to a token.
 func TestFarmersSinceReportsEveryChange(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
@@ -126,7 +126,7 @@ func TestFarmersSinceReadsOnlyChanges(t *testing.T) {
 }
 
 // FarmersSince reads one state of the database. A sweeper that runs at the same
-// time must not change the result between two of its statements.
+// time must not change the data between two statements of FarmersSince.
 func TestFarmersSinceReadsOneState(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")

@@ -20,13 +20,13 @@ import (
 )
 
 // Two transactions lock the same rows in opposite orders. The database ends one
-// of them, and the store repeats it.
+// transaction, and the store repeats that transaction.
 func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
 	a, b := f.token(t, "a"), f.token(t, "b")
 	var runs atomic.Int64
-	var both sync.WaitGroup // both first runs hold one lock
+	var both sync.WaitGroup // until the first run of both transactions holds one lock
 	both.Add(2)
 	swap := func(first, second Token) error {
 		run := 0
@@ -105,8 +105,8 @@ func TestPanicReleasesLocks(t *testing.T) {
 	})
 }
 
-// SQLite refuses a write if another process holds the database for too long. The
-// caller may retry.
+// SQLite refuses a write if another process holds the write lock for too long. The
+// store must return ErrUnavailable, so that the caller may retry.
 func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, SQLite)
@@ -155,8 +155,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// workUnderFaults commits verdicts while the server fails. It checks that every
-// verdict that Commit reported is stored once.
+// workUnderFaults commits verdicts during faults of the server. It checks that
+// every verdict that Commit reported is stored once.
 func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	t.Helper()
 	t.Parallel()
@@ -168,7 +168,7 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 	must(t, f.Migrate(t.Context()))
 	token := f.token(t, "address")
 	out := f.contracts(t, token, start, slices.Repeat([]int64{1}, contracts)...)
-	// With these timeouts the store notices a fault soon.
+	// With these timeouts the store notices a fault quickly.
 	cfg.DSN += "?timeout=500ms&readTimeout=500ms&writeTimeout=500ms"
 	f = &fixture{Store: openStore(t, cfg), key: 1}
 
@@ -189,7 +189,7 @@ func workUnderFaults(t *testing.T, fault func(m *testenv.MariaDB)) {
 			}
 		default:
 		}
-		// Until the fault ends, the verdicts are repeated.
+		// The test repeats the verdicts until the fault ends.
 		for {
 			judged, err := f.Commit(t.Context(), []Verdict{answer(token, out[i%contracts], true, start)}, 3)
 			if err == nil && judged[0].Outcome.Accepted() {
@@ -219,7 +219,7 @@ func (f *fixture) checkVerdicts(t *testing.T, token Token, contracts int64, acce
 	t.Logf("%d verdicts accepted, %d refused", accepted, refused)
 }
 
-// outage is longer than all attempts of the store.
+// outage is longer than all attempts of the store together.
 const outage = 700 * time.Millisecond
 
 func TestServerStopped(t *testing.T) {

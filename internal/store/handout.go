@@ -11,13 +11,13 @@ import (
 
 // HandOutLimits limit one hand-out.
 type HandOutLimits struct {
-	Contracts       int   // new contracts
-	BytesPerAddress int64 // bytes of contracts of all tokens of the address; 0 means no limit
-	TokensPerIP     int   // tokens of one IP address that get contracts; 0 means no limit
+	Contracts       int   // maximum number of new contracts
+	BytesPerAddress int64 // maximum bytes of the contracts of all tokens of an SJCX address; 0 means no limit
+	TokensPerIP     int   // maximum number of tokens at one IP address that get contracts; 0 means no limit
 }
 
-// HandedOut is a new contract, with what the farmer needs besides the tag, which
-// Tags reads.
+// HandedOut is a new contract, with everything that the farmer needs except the
+// tag. Tags reads the tag.
 type HandedOut struct {
 	FileID    int64
 	FileHash  node.FileHash
@@ -28,13 +28,13 @@ type HandedOut struct {
 	Due       time.Time
 }
 
-// HandOut turns chunks of the inventory into contracts for the token, the
-// largest that fit first, of at most maxBytes together. It is no error if no
-// chunk fits.
+// HandOut turns chunks of the inventory into contracts for the token. It starts
+// with the largest chunks that fit, and hands out at most maxBytes in total. If no
+// chunk fits, it returns no contracts and no error.
 //
-// It returns ErrTooManyTokens if the limit of tokens at the token's IP address
-// was reached before this one: a farmer behind a shared address does not lose to
-// tokens that move there after it.
+// HandOut returns ErrTooManyTokens if older tokens at the token's IP address
+// already reach the limit. A farmer therefore keeps its right to contracts if other
+// tokens move to its IP address later.
 func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits HandOutLimits, interval time.Duration, now time.Time) (out []HandedOut, err error) {
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
@@ -55,8 +55,8 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 	})
 }
 
-// lockTokenOfAddress locks the token's address and then the token. Hand-outs that
-// count against the same limit all lock that address.
+// lockTokenOfAddress locks the token's SJCX address and then the token. All
+// hand-outs that count against the same limit lock the same SJCX address.
 func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
 	rows, err := appendRows(nil, t, lockedColumns.addresses, "SELECT "+lockedColumns.list("t.")+" FROM addresses a"+s.dialect.byID+s.dialect.joinInOrder+
 		"tokens t"+s.dialect.byID+" ON t.address_id = a.id WHERE a.id = ? AND t.id = ?"+s.dialect.forUpdate,
@@ -70,10 +70,10 @@ func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
 	return locked(rows[0]), nil
 }
 
-// roomFor returns how many bytes the token may get: maxBytes, or what is left
-// of its address's limit.
+// roomFor returns how many bytes the token may get: maxBytes, or less if the limit
+// of its SJCX address leaves less.
 func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, now time.Time) (int64, error) {
-	// The token's rank among those of its IP address, by age.
+	// The token's rank by age among the tokens of its IP address.
 	var rank, held int64
 	err := t.query(func(rows *sql.Rows) error { return rows.Scan(&rank, &held) },
 		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip = ? AND id <= ?),"+
@@ -87,8 +87,8 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	if limits.BytesPerAddress <= 0 || held+maxBytes <= limits.BytesPerAddress {
 		return maxBytes, nil
 	}
-	// The tokens' counts include contracts that expired since the last sweep. Only
-	// near the limit is it worth reading the contracts themselves.
+	// The tokens' counts include contracts that have expired but are not swept yet.
+	// Reading the contracts themselves is only useful near the limit.
 	held, err = t.number("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
 		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", owner.AddressID, micros(now))
 	return min(maxBytes, limits.BytesPerAddress-held), err
@@ -97,27 +97,27 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 // chunkAndFile is a chunk of the inventory and its file.
 type chunkAndFile struct {
 	chunkRow
-	file fileRow // the fileColumns
+	file fileRow // only the fileColumns are set
 }
 
 var fileColumns = fileTable.only("hash", "seed", "tag_size")
 
-// appendChunks appends the chunks that a query finds. from is the query from FROM
-// on; it must call the tables c and f.
+// appendChunks appends the chunks that a query finds. from is the part of the query
+// that starts at FROM. It must name the tables c and f.
 func appendChunks(found []chunkAndFile, t *tx, from string, args ...any) ([]chunkAndFile, error) {
 	return appendRows(found, t, func(c *chunkAndFile) []any {
 		return append(chunkTable.addresses(&c.chunkRow), fileColumns.addresses(&c.file)...)
 	}, "SELECT "+chunkTable.list("c.")+", "+fileColumns.list("f.")+" "+from, args...)
 }
 
-// takeChunks removes chunks from the inventory: at most limit, of at most room
-// bytes together, the largest first. It takes no chunk that it does not use and
-// does not wait for concurrent hand-outs.
+// takeChunks removes the largest chunks from the inventory: at most limit chunks,
+// with at most room bytes together. It removes no chunk that it does not return,
+// and does not wait for concurrent hand-outs.
 func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile, error) {
 	var taken []chunkAndFile
 	for most := room; most > 0 && len(taken) < limit; {
-		// If another hand-out takes some of these chunks first, this one only
-		// gets smaller.
+		// If another hand-out takes some of these chunks first, this hand-out
+		// returns fewer chunks.
 		largest, err := s.largestChunks(t, keyID, most)
 		if err != nil || largest.size == 0 {
 			return taken, err
@@ -128,7 +128,8 @@ func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile,
 			return nil, err
 		}
 		if len(batch) > 0 {
-			// Not all databases that accept SKIP LOCKED lock the rows; TiDB does not.
+			// Some databases accept SKIP LOCKED but do not lock the rows; TiDB is
+			// one.
 			ids := idsOf(batch, func(c chunkAndFile) int64 { return c.ID })
 			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)); err != nil {
 				return nil, err
@@ -136,15 +137,16 @@ func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile,
 		}
 		taken = append(taken, batch...)
 		room -= largest.size * int64(len(batch))
-		most = min(room, largest.size-1) // other hand-outs hold the rest of this size
+		most = min(room, largest.size-1) // other hand-outs hold the remaining chunks of this size
 	}
 	return taken, nil
 }
 
-// equalChunks are the chunks of a key and a size, with ids from first to last.
+// equalChunks are the chunks of one heartbeat key and one size, with ids from first
+// to last.
 type equalChunks struct{ keyID, size, first, last int64 }
 
-// largestChunks finds the largest chunks that fit. size is 0 if none does.
+// largestChunks finds the largest chunks that fit. size is 0 if no chunk fits.
 func (s *Store) largestChunks(t *tx, keyID, room int64) (c equalChunks, err error) {
 	c.keyID = keyID
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&c.size, &c.first, &c.last) },
@@ -154,17 +156,17 @@ func (s *Store) largestChunks(t *tx, keyID, room int64) (c equalChunks, err erro
 	return c, err
 }
 
-// lockChunks finds and locks up to n of the chunks.
+// lockChunks finds and locks up to n of these chunks.
 //
 // It starts at a random id and wraps around. If all hand-outs started at the same
-// end, each would pass the rows that the others have locked, and all rows that were deleted
-// lately, which the database keeps for a while. It searches towards smaller ids:
-// if it starts in a gap, it finds the rows before the gap.
+// end, each would scan the rows that the others have locked. It would also scan
+// recently deleted rows, which the database keeps for some time. The search goes
+// towards smaller ids: if it starts in a gap, it finds the rows before the gap.
 func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []chunkAndFile, err error) {
 	begin := c.first + rand.N(c.last-c.first+1)
 	found = make([]chunkAndFile, 0, n)
 	for _, ids := range [][2]int64{{c.first, begin}, {begin + 1, c.last}} {
-		// This also locks the files, which no other transaction needs.
+		// This also locks the rows of the files, which no other transaction needs.
 		found, err = appendChunks(found, t,
 			"FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
 				" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,

@@ -144,8 +144,8 @@ func TestHandOutRefused(t *testing.T) {
 	})
 }
 
-// Expired contracts do not count for the limit of the address, even if they are
-// not swept.
+// Expired contracts do not count towards the limit of the SJCX address, even if
+// they are not swept.
 func TestHandOutAfterExpiry(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -213,8 +213,8 @@ func TestConcurrentHandOuts(t *testing.T) {
 	})
 }
 
-// If a database ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same
-// chunks. The second must fail, pipelined or not.
+// If a database ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same chunks.
+// The second hand-out must fail, with and without pipelining.
 func TestDeleteOfTakenChunksFails(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.stock(t, 8, 8)

@@ -12,13 +12,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// shards is how many transactions can add to the same minute without waiting for
-// each other, at best.
+// shards is the maximum number of transactions that can add to the same minute
+// without waiting for each other.
 const shards = 16
 
-// record adds events to the rows of their minutes. The caller is the transaction
-// in which they happen, so that what is committed is recorded once. It must call
-// record last, because others may wait for the same rows.
+// record adds events to the rows of their minutes. The caller must run record in
+// the transaction that commits the events, so that every committed event is
+// recorded once. The caller must run it last, because other transactions may wait
+// for the same rows.
 func (s *Store) record(t *tx, events []event) error {
 	minutes := map[int64]node.Totals{}
 	for _, e := range events {
@@ -41,20 +42,20 @@ func (s *Store) addSpans(t *tx, rows []spanRow) error {
 	return insert(t, spanTable, rows, s.dialect.orAdd(spanKey.names(), spanTotals.names()))
 }
 
-// spanSum sums up the record's rows of one step within one span. start is 0 for
-// all rows before the first span that was asked for.
+// spanSum is the sum of the record's rows of one step within one span. start is 0
+// for the sum of all rows before the first requested span.
 type spanSum struct {
 	spanRow
-	oldest, newest int64 // starts of the rows
+	oldest, newest int64 // earliest and latest start of the rows
 }
 
-// History lists the spans from the one that contains from to the one that
-// contains to. step is a minute, an hour or 24 hours, UTC. It also lists spans
-// without events. It starts where the record starts, or the part of it that is
-// kept at this step.
+// History lists the spans from the one that contains from to the one that contains
+// to. step is a minute, an hour or 24 hours; spans begin at whole steps in UTC. The
+// list includes spans without events. It does not include spans before the record
+// starts, or spans that are too old to be kept at this step.
 //
-// An event reaches the record when it is committed: a heartbeat within seconds,
-// an expiry after the next sweep.
+// An event is recorded when it is committed: a heartbeat within seconds, an expiry
+// at the next sweep.
 func (s *Store) History(ctx context.Context, from, to time.Time, step time.Duration) (spans []node.Span, err error) {
 	defer wrap(&err, "read history")
 	from, to = from.UTC().Truncate(step), to.UTC().Truncate(step).Add(step)
@@ -81,8 +82,9 @@ func (s *Store) History(ctx context.Context, from, to time.Time, step time.Durat
 	return spans, nil
 }
 
-// sumSpans uses one statement, which sees one state: rows move to coarser steps
-// meanwhile. Most rows are those before from; an index groups them.
+// sumSpans uses one statement, because one statement sees one state: at the same
+// time rows may move to coarser steps. Most rows are before from, and an index
+// groups them.
 func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Duration) ([]spanSum, error) {
 	aggregates := ", MIN(start), MAX(start), SUM(" + strings.Join(spanTotals.names(), "), SUM(") + ") FROM spans"
 	addresses := func(sum *spanSum) []any {
@@ -93,7 +95,7 @@ func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Dura
 		micros(from), step.Microseconds(), micros(from), micros(to))
 }
 
-// began returns the start of the first span that the record still has at this
+// began returns the start of the first span that the record still contains at this
 // step.
 func began(sums []spanSum, step time.Duration) time.Time {
 	var oldest, folded time.Time
@@ -113,17 +115,17 @@ func began(sums []spanSum, step time.Duration) time.Time {
 }
 
 const (
-	// settled is the age at which a minute's shards are joined: hardly any
-	// transaction adds to it any more.
+	// settled is the age at which the shards of a minute are joined. Few
+	// transactions still add to a minute of this age.
 	settled = 5 * time.Minute
-	// foldRows is how many rows of the record one transaction moves.
+	// foldRows is the number of rows of the record that one transaction moves.
 	foldRows = 500
 )
 
 // FoldRecord moves old rows to the next coarser step, and deletes old days of
-// farmers. It moves rows by adding them to others: every sum stays the same, and
-// a late event is added to its span. It may run in several processes at once and
-// may be interrupted.
+// farmers. It moves a row by adding it to another row, so every sum stays the same,
+// and a late event is added to its own span. Several processes may run it at the
+// same time, and it may be interrupted.
 func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep RecordConfig) (err error) {
 	defer wrap(&err, "fold the record")
 	minutes := now.Add(-keep.Minutes).Truncate(time.Hour) // whole hours
@@ -147,8 +149,8 @@ func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep RecordConfig
 	return nil
 }
 
-// fold moves rows of a step that start before a time, from a shard on, to
-// another step. Width 0 moves all to one row.
+// fold moves rows of one step to another step: the rows that start before a time
+// and whose shard is at least a minimum. Width 0 moves all rows to one row.
 type fold struct {
 	from, shard int
 	before      time.Time
@@ -169,7 +171,8 @@ func (s *Store) fold(t *tx, f fold) (int, error) {
 			start = r.Start - r.Start%f.width.Microseconds()
 		}
 		sums[start] = sums[start].Plus(r.Totals)
-		// One by one: a range would also delete rows that were inserted since.
+		// Delete the rows one by one: a range would also delete rows that were
+		// inserted after the read.
 		err := t.exec("DELETE FROM spans WHERE step = ? AND start = ? AND shard = ?", r.Step, r.Start, r.Shard)
 		if err != nil {
 			return 0, err
@@ -182,12 +185,12 @@ func (s *Store) fold(t *tx, f fold) (int, error) {
 	return len(rows), s.addSpans(t, folded)
 }
 
-// BalanceRecord compares the record's sums of farmers, contracts and bytes with
-// the tokens. If they differ, it corrects the record at now and returns true. They
-// differ when the record starts on a node that already has farmers, and after an
-// older version or a person has changed tokens.
+// BalanceRecord compares the record's sums of farmers, contracts and bytes with the
+// tokens. If they differ, it corrects the record at now and returns true. They
+// differ if the record starts on a node that already has farmers, or if an older
+// version or a person has changed tokens.
 //
-// It does not correct what was counted within spans.
+// It does not correct the counts of events, such as heartbeats.
 func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected bool, err error) {
 	defer wrap(&err, "balance the record")
 	return transact(ctx, s, func(t *tx) (bool, error) {
@@ -196,7 +199,7 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 			return false, err
 		}
 		var missing node.Totals
-		// One statement sees no transaction half done.
+		// Use one statement, so that it does not see a part of a transaction.
 		err := t.query(func(rows *sql.Rows) error {
 			return rows.Scan(&missing.Farmers, &missing.Online, &missing.Contracts, &missing.Size)
 		}, "SELECT t.farmers - r.farmers, t.online - r.online, t.contracts - r.contracts, t.size - r.size FROM"+
@@ -211,12 +214,14 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 	})
 }
 
-// FarmerDays lists a farmer's days up to now, from its first but not from before
-// since. It returns ErrNotFound if there is no such farmer.
+// FarmerDays lists a farmer's days up to now. The first listed day is the farmer's
+// first day, or the day of since if that is later. It returns ErrNotFound if there
+// is no such farmer.
 func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time.Time) (days []node.Day, err error) {
 	defer wrap(&err, "list the days of farmer %s", farmerID)
-	// The token is read first. If its day is closed in between, the new row is for
-	// a day that the token has reported already, and the second query skips it.
+	// Read the token first. If its day is closed before the second query, the new
+	// row is for a day that the token has already reported, and the second query
+	// skips that row.
 	tokens, err := selectRows(s.reader(ctx), lockedColumns, "FROM tokens WHERE farmer_id = ?", farmerID)
 	if err != nil {
 		return nil, err
@@ -254,7 +259,7 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	return days, nil
 }
 
-// pruneDays deletes days before the given one, of up to limit farmers.
+// pruneDays deletes the days before the given day, for up to limit farmers.
 func (s *Store) pruneDays(ctx context.Context, before int64, limit int) (n int64, err error) {
 	tokens, err := s.reader(ctx).numbers("SELECT DISTINCT token_id FROM farmer_days WHERE day < ? LIMIT ?", before, limit)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// account holds all events as moments and lifetimes. The tests count in it what
-// the record should contain.
+// account holds the times of all events, and the lifetimes of farmers and
+// contracts. The tests compute from it what the record should contain.
 type account struct {
 	farmers []*lifetime
 	beats   []moments
 	wrong   []moments
 }
 
-// lifetime is that of a farmer or a contract.
+// lifetime is the lifetime of a farmer or a contract.
 type lifetime struct {
 	token       Token
 	from, until time.Time
-	left        bool // until is the time of its deletion, not of its expiry
+	left        bool // until is the time of the deletion, not of the expiry
 	contract    *node.Contract
 	contracts   []*lifetime
 }
@@ -35,8 +35,8 @@ type moments struct {
 	at    time.Time
 }
 
-// lasts reports whether l exists at the end of a span. If it ends exactly then,
-// it still counts.
+// lasts reports whether l exists at the end of a span. If l ends exactly at that
+// time, it still counts.
 func (l *lifetime) lasts(end time.Time) bool { return l.from.Before(end) && !l.until.Before(end) }
 
 func within(at, from, to time.Time) bool { return !at.Before(from) && at.Before(to) }
@@ -76,7 +76,7 @@ func (a *account) span(start time.Time, step time.Duration) node.Span {
 }
 
 // day returns the farmer's day, as of now. The time online is the union of the
-// lifetimes of its contracts.
+// lifetimes of the farmer's contracts.
 func (a *account) day(f *lifetime, start, now time.Time) node.Day {
 	end := earlier(start.Add(24*time.Hour), now)
 	d := node.Day{Start: start, Possible: end.Sub(later(start, f.contracts[0].from))}
@@ -111,7 +111,7 @@ type night struct {
 	account
 	random  *rand.Rand
 	now     time.Time
-	pending []Verdict // received, not yet committed
+	pending []Verdict // verdicts on proofs that were received, not yet committed
 }
 
 var (
@@ -164,7 +164,7 @@ func (n *night) leave(t *testing.T, f *fixture) {
 	if len(there) < 4 {
 		return
 	}
-	n.commit(t, f) // later its verdicts would find no contract
+	n.commit(t, f) // after the deletion these verdicts would find no contract
 	leaver := there[n.random.IntN(len(there))]
 	must(t, f.DeleteToken(t.Context(), leaver.token.FarmerID, n.now))
 	leaver.left, leaver.until = true, n.now
@@ -180,7 +180,7 @@ func (n *night) handOut(t *testing.T, f *fixture) {
 	if len(there) == 0 {
 		return
 	}
-	// The expiry of a contract is known only if no proof waits for its verdict.
+	// The expiry of a contract is certain only if no proof waits for its verdict.
 	n.commit(t, f)
 	farmer := there[n.random.IntN(len(there))]
 	for _, h := range f.contracts(t, farmer.token, n.now, 1+n.random.Int64N(50), 1+n.random.Int64N(50)) {
@@ -278,7 +278,7 @@ func (f *fixture) checkRecord(t *testing.T, now time.Time) {
 	f.checkInvariant(t)
 }
 
-// The record contains every event, also around a midnight.
+// The test runs random events around midnight. The record must contain every event.
 func TestRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		n := &night{random: rand.New(rand.NewPCG(20260102, 5)), now: dusk}
@@ -340,13 +340,13 @@ func (n *night) compare(t *testing.T, f *fixture) {
 	}
 }
 
-// A proof that was received before midnight counts for that day, even if it is
-// committed after the farmer's next day has begun.
+// A proof that was received before midnight counts for that day, even if the proof
+// is committed after the farmer's next day has begun.
 func TestLateEventCountsForItsDay(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
 		at := func(seconds int) time.Time { return midnight.Add(time.Duration(seconds) * time.Second) }
-		out := f.contracts(t, token, at(-70), 40) // expires at -10
+		out := f.contracts(t, token, at(-70), 40) // expires at minute -10
 		out = append(out, f.contracts(t, token, at(-40), 30, 20)...)
 		f.contracts(t, token, at(5), 10)
 		f.commit(t, answer(token, out[1], true, at(-1)), answer(token, out[2], false, at(-2)), answer(token, out[2], true, at(6)))
@@ -382,7 +382,7 @@ func TestLateEventCountsForItsDay(t *testing.T) {
 }
 
 // The sweeper expires a contract before the verdict on a proof that arrived in
-// time. The verdict undoes the expiry in the record.
+// time. The verdict must undo the expiry in the record.
 func TestVerdictUndoesRecordedExpiry(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -406,7 +406,8 @@ func TestVerdictUndoesRecordedExpiry(t *testing.T) {
 	})
 }
 
-// Folding keeps all sums, even if several processes fold and events come late.
+// Folding must keep all sums, even if several processes fold at the same time and
+// events arrive late.
 func TestFoldRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		stores := []*Store{f.Store, openStore(t, f.cfg)}
@@ -415,7 +416,7 @@ func TestFoldRecord(t *testing.T) {
 		out := f.contracts(t, token, start, 30, 20)
 		for hours := range 60 {
 			now := start.Add(time.Duration(hours) * time.Hour)
-			if hours == 40 { // no sweeper ran until now
+			if hours == 40 { // no sweeper has run until now
 				if _, err := f.Expire(t.Context(), now, 10); err != nil {
 					t.Fatal(err)
 				}
@@ -428,7 +429,7 @@ func TestFoldRecord(t *testing.T) {
 					}
 				})
 			}
-			f.token(t, "address") // created at start, but recorded late
+			f.token(t, "address") // the token was created at start, but is recorded late
 			wg.Wait()
 			f.checkRecord(t, now)
 		}
@@ -442,12 +443,13 @@ func TestFoldRecord(t *testing.T) {
 		if want := []node.Span{{Start: now.Truncate(time.Hour), Totals: node.Totals{Farmers: 61}}}; !reflect.DeepEqual(spans, want) {
 			t.Errorf("%+v, want %+v", spans, want)
 		}
-		f.commit(t, answer(token, out[0], true, start)) // later than possible in production
+		f.commit(t, answer(token, out[0], true, start)) // later than is possible in production
 		f.checkRecord(t, now)
 	})
 }
 
-// BalanceRecord creates a missing record from the tokens, and then changes nothing.
+// The first BalanceRecord creates a missing record from the tokens. The second must
+// change nothing.
 func TestBalanceRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.contracts(t, f.token(t, "address"), start, 30, 20)

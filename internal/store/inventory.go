@@ -9,17 +9,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Reservation is the right to make one chunk, until its lease ends.
+// Reservation is the right to add one chunk to the inventory. It ends with its
+// lease.
 type Reservation struct {
 	ID    int64
 	KeyID int64
-	Size  int64 // bytes, of the chunk to make
+	Size  int64 // size of the reserved chunk in bytes
 	Until time.Time
 }
 
-// inventoryCounts counts the key's chunks of each size that wait or are being
-// made, as node.Inventory.Missing needs it. It uses one statement, so that a
-// reservation that becomes a chunk at this moment counts once.
+// inventoryCounts counts the heartbeat key's chunks of each size that wait or are
+// being made. node.Inventory.Missing needs these counts. One statement reads both,
+// so that a reservation that becomes a chunk at the same time counts once.
 func inventoryCounts(t *tx, keyID int64, now time.Time) (map[int64]int64, error) {
 	counts := map[int64]int64{}
 	var size, n int64
@@ -33,8 +34,9 @@ func inventoryCounts(t *tx, keyID int64, now time.Time) (map[int64]int64, error)
 	return counts, err
 }
 
-// Reserve reserves the chunk that the inventory needs most; ok is false if the
-// inventory is full. However many workers call it, they make no chunk too many.
+// Reserve reserves the chunk that the inventory needs most. ok is false if the
+// inventory is full. However many workers call Reserve, the inventory never exceeds
+// its total size.
 func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Inventory, lease time.Duration, now time.Time) (r Reservation, ok bool, err error) {
 	defer wrap(&err, "reserve a chunk to make")
 	err = s.transaction(ctx, func(t *tx) error {
@@ -58,8 +60,9 @@ func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Invento
 	return r, true, nil
 }
 
-// ExtendLease extends the reservation to now plus lease. If it has ended, another
-// may have taken its place, and ExtendLease returns ErrReservationGone.
+// ExtendLease sets the end of the reservation's lease to now plus lease. It returns
+// ErrReservationGone if the reservation has ended, because another reservation may
+// have replaced it.
 func (s *Store) ExtendLease(ctx context.Context, reservationID int64, lease time.Duration, now time.Time) (err error) {
 	defer wrap(&err, "extend reservation %d", reservationID)
 	res := s.write.WithContext(ctx).Model(&reservationRow{}).Where("id = ? AND lease_until > ?", reservationID, micros(now)).
@@ -70,21 +73,21 @@ func (s *Store) ExtendLease(ctx context.Context, reservationID int64, lease time
 	return res.Error
 }
 
-// ReleaseReservation deletes a reservation that is not needed any more.
+// ReleaseReservation deletes a reservation that is no longer needed.
 func (s *Store) ReleaseReservation(ctx context.Context, reservationID int64) (err error) {
 	defer wrap(&err, "release reservation %d", reservationID)
 	return s.write.WithContext(ctx).Delete(&reservationRow{}, reservationID).Error
 }
 
-// NewChunk is an encoded file for the inventory. Its first challenge is ready, so
-// that a hand-out computes nothing.
+// NewChunk is an encoded file for the inventory. Its first challenge has already
+// been issued, so that a hand-out computes nothing.
 type NewChunk struct {
 	Seed      string
 	Hash      node.FileHash
 	Size      int64
 	KeyID     int64
 	Challenge []byte
-	State     []byte // after Challenge was issued
+	State     []byte // the state after Challenge was issued
 	Tag       io.Reader
 }
 
@@ -100,10 +103,11 @@ type Chunk struct {
 	Created  time.Time
 }
 
-// Stock adds a chunk to the inventory and deletes its reservation; id 0 means
-// that there is none. It returns ErrReservationGone if the reservation has ended
-// and ErrFileExists if the file is known. If the transaction must be repeated, a
-// Tag that is an io.Seeker is read again; with any other Tag, Stock fails.
+// Stock adds a chunk to the inventory and deletes the chunk's reservation; id 0
+// means that there is no reservation. It returns ErrReservationGone if the
+// reservation has ended, and ErrFileExists if the store already contains the file.
+// If the transaction must be repeated, Stock reads a Tag that is an io.Seeker
+// again. With any other Tag, Stock then fails.
 func (s *Store) Stock(ctx context.Context, reservationID int64, c NewChunk, now time.Time) (err error) {
 	defer wrap(&err, "stock a chunk of %d bytes", c.Size)
 	var start int64
@@ -164,7 +168,7 @@ func insertChunk(t *tx, c NewChunk, now time.Time) error {
 	}}, "")
 }
 
-// ListChunks calls yield for every waiting chunk, in id order, until yield
+// ListChunks calls yield for every waiting chunk, in id order. It stops if yield
 // returns an error.
 func (s *Store) ListChunks(ctx context.Context, yield func(Chunk) error) (err error) {
 	defer wrap(&err, "list chunks")

@@ -72,8 +72,8 @@ func TestReservation(t *testing.T) {
 		must(t, f.ExtendLease(ctx, first.ID, lease, start.Add(lease/2)))
 		reserve(start.Add(lease), false)
 
-		// The lease has ended. Another reservation replaces the first, which is now
-		// refused.
+		// The lease has ended. Another reservation replaces the first reservation,
+		// and the store must refuse the first one.
 		later := start.Add(2 * lease)
 		second := reserve(later, true)
 		wantErr(t, f.ExtendLease(ctx, first.ID, lease, later), ErrReservationGone)

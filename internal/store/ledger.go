@@ -7,12 +7,12 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// lockedToken is a token's row, locked by the transaction that changes its
-// contracts. Only the methods here change its counts and its uptime. Each also
-// notes what to add to the record; saveTokens writes all of it.
+// lockedToken is a token's row, locked by the transaction that changes the token's
+// contracts. Only the methods in this file change the token's counts and uptime.
+// Each method also notes what to add to the record. saveTokens writes all of this.
 type lockedToken struct {
-	tokenRow          // the lockedColumns
-	old      tokenRow // when it was locked
+	tokenRow          // only the lockedColumns are set
+	old      tokenRow // the row when it was locked
 
 	events  []event
 	closed  []dayRow
@@ -25,7 +25,7 @@ type event struct {
 	node.Totals
 }
 
-// amendment is a late change of a day that is over.
+// amendment is a late change to a day that is over.
 type amendment struct {
 	day int64
 	node.Totals
@@ -61,8 +61,8 @@ func (s *Store) lockToken(t *tx, id int64) (*lockedToken, error) {
 	return nil, ErrNotFound
 }
 
-// saveTokens writes the changed columns of locked tokens, their days and their
-// events.
+// saveTokens writes the changed columns of locked tokens, and adds their days and
+// their events.
 func (s *Store) saveTokens(t *tx, tokens []*lockedToken) error {
 	changes := make([]change[tokenRow], len(tokens))
 	for i, token := range tokens {
@@ -86,7 +86,7 @@ func eventsOf(tokens []*lockedToken) []event {
 	return events
 }
 
-// addContracts counts new contracts that live from now until due.
+// addContracts counts new contracts that are live from now until due.
 func (t *lockedToken) addContracts(now, due time.Time, contracts, size int64) {
 	t.rollDay(now)
 	t.extendUptime(now, due)
@@ -94,7 +94,7 @@ func (t *lockedToken) addContracts(now, due time.Time, contracts, size int64) {
 	t.LastDue = max(t.LastDue, micros(due))
 }
 
-// addHeartbeat counts a heartbeat that extends its contract until expiry.
+// addHeartbeat counts a heartbeat that extends its contract to expiry.
 func (t *lockedToken) addHeartbeat(received, expiry time.Time) {
 	t.rollDay(received)
 	t.extendUptime(received, expiry)
@@ -107,7 +107,7 @@ func (t *lockedToken) addWrong(received time.Time) {
 	t.count(received, node.Totals{Wrong: 1})
 }
 
-// expireContract removes a contract that expired.
+// expireContract removes an expired contract from the counts.
 func (t *lockedToken) expireContract(expiry time.Time, size int64) {
 	t.rollDay(expiry)
 	t.count(expiry, node.Totals{Contracts: -1, Size: -size, Expired: 1})
@@ -116,8 +116,8 @@ func (t *lockedToken) expireContract(expiry time.Time, size int64) {
 	}
 }
 
-// undoExpiry adds a contract again that the sweeper expired before the verdict
-// on a proof that was received in time.
+// undoExpiry adds an expired contract to the counts again. The sweeper expired it
+// before the verdict on a proof that was received in time.
 func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
 	if t.Contracts == 0 {
 		t.note(moment(t.UpEnd), node.Totals{Online: 1})
@@ -125,7 +125,8 @@ func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
 	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
 }
 
-// removeAll subtracts the token, which is being deleted, from the record.
+// removeAll subtracts the token's counts from the record, because the token is
+// being deleted.
 func (t *lockedToken) removeAll(now time.Time) {
 	if t.Contracts > 0 {
 		t.note(earlier(now, moment(t.UpEnd)), node.Totals{Online: -1})
@@ -133,19 +134,20 @@ func (t *lockedToken) removeAll(now time.Time) {
 	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
 }
 
-// extendUptime adds a contract's lifetime to the token's uptime. In the record a
-// farmer is online from its first contract on. It goes offline at the end of its
-// uptime when its last contract is removed.
+// extendUptime adds a contract's lifetime to the token's uptime. In the record, a
+// farmer is online from the start of its first contract. When its last contract is
+// removed, the farmer goes offline at the end of its uptime.
 func (t *lockedToken) extendUptime(from, until time.Time) {
 	uptime := t.uptime()
 	if t.Contracts == 0 || from.After(uptime.End) {
-		if t.Contracts > 0 { // they have expired, but are not removed yet
+		if t.Contracts > 0 { // the contracts have expired, but are not removed yet
 			t.note(uptime.End, node.Totals{Online: -1})
 		}
 		t.note(later(from, uptime.End), node.Totals{Online: 1})
 	}
-	// A late extension does not change an earlier day: had the farmer been
-	// offline then, the event that rolled the day would have begun a new stretch.
+	// A late extension does not change an earlier day. If the farmer had been
+	// offline on that day, the event that rolled the day would have begun a new
+	// stretch.
 	uptime.Extend(from, until)
 	t.uptimeRow = uptimeOf(uptime)
 }
@@ -158,7 +160,7 @@ func (t *lockedToken) count(at time.Time, c node.Totals) {
 	t.Wrong += c.Wrong
 	t.Expired += c.Expired
 	if day := dayOf(at); day < t.Day {
-		// It belongs to a day that is over, not to the current one.
+		// The event belongs to a day that is over, not to the current day.
 		t.amended = append(t.amended, amendment{day, c})
 		t.DayHeartbeats += c.Heartbeats
 		t.DayWrong += c.Wrong
@@ -168,8 +170,9 @@ func (t *lockedToken) count(at time.Time, c node.Totals) {
 
 func (t *lockedToken) note(at time.Time, c node.Totals) { t.events = append(t.events, event{at, c}) }
 
-// rollDay starts the day of at, if it is later than the token's current day. It
-// must run before an event of that day changes the counts.
+// rollDay starts the day that contains at, if that day is later than the token's
+// current day. The caller must run rollDay before an event of that day changes the
+// counts.
 func (t *lockedToken) rollDay(at time.Time) {
 	day := dayOf(at)
 	if day <= t.Day {
@@ -182,7 +185,7 @@ func (t *lockedToken) rollDay(at time.Time) {
 	t.openDay = openDay{Day: day, DayHeartbeats: t.Heartbeats, DayWrong: t.Wrong, DayOnline: online}
 }
 
-// days returns the token's days from the current one until a moment. It stops
+// days returns the token's days from the current day to the day of until. It stops
 // at the first later day on which the farmer was not online.
 func (t *tokenRow) days(until time.Time) []dayRow {
 	uptime := t.uptime()
@@ -205,7 +208,8 @@ func (t *tokenRow) days(until time.Time) []dayRow {
 	return rows
 }
 
-// saveDays writes the tokens' days that are over, and the amendments of earlier ones.
+// saveDays writes the tokens' days that are over, and the amendments to earlier
+// days.
 func saveDays(t *tx, tokens []*lockedToken) error {
 	var closed []dayRow
 	for _, token := range tokens {
@@ -216,7 +220,7 @@ func saveDays(t *tx, tokens []*lockedToken) error {
 	}
 	for _, token := range tokens {
 		for _, a := range token.amended {
-			// Later days end with the changed levels too.
+			// The levels at the ends of later days change too.
 			err := t.exec("UPDATE farmer_days SET contracts = contracts + ?, size = size + ? WHERE token_id = ? AND day >= ?",
 				a.Contracts, a.Size, token.ID, a.day)
 			if err != nil {
@@ -234,7 +238,7 @@ func saveDays(t *tx, tokens []*lockedToken) error {
 
 const dayLength = 24 * time.Hour
 
-// dayOf numbers the UTC days from the Unix epoch.
+// dayOf returns the number of UTC days since the Unix epoch.
 func dayOf(t time.Time) int64 { return t.Unix() / int64(dayLength/time.Second) }
 
 func dayStart(day int64) time.Time { return time.Unix(day*int64(dayLength/time.Second), 0).UTC() }

@@ -17,7 +17,7 @@ var migrations embed.FS
 const versionTable = "goose_db_version" // goose's default
 
 // Migrate brings the tables to the version that this program needs. If several
-// processes call it, they migrate one after the other.
+// processes call it, the migrations run one after the other.
 func (s *Store) Migrate(ctx context.Context) (err error) {
 	defer wrap(&err, "migrate")
 	return s.migrate(ctx, func(p *goose.Provider) error {
@@ -26,8 +26,8 @@ func (s *Store) Migrate(ctx context.Context) (err error) {
 	})
 }
 
-// MigrateDown takes the tables back to the given version; 0 deletes them all. The
-// data of later versions is lost.
+// MigrateDown takes the tables back to the given version. Version 0 deletes all
+// tables. The data of later versions is lost.
 func (s *Store) MigrateDown(ctx context.Context, version int64) (err error) {
 	defer wrap(&err, "migrate down to version %d", version)
 	return s.migrate(ctx, func(p *goose.Provider) error {
@@ -36,8 +36,8 @@ func (s *Store) MigrateDown(ctx context.Context, version int64) (err error) {
 	})
 }
 
-// SchemaVersion returns the version of the tables, 0 if there are none, and the
-// version that this program needs. It writes nothing.
+// SchemaVersion returns the version of the tables and the version that this program
+// needs. have is 0 if there are no tables. SchemaVersion writes nothing.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
 	defer wrap(&err, "read schema version")
 	p, err := s.provider(s.read.pool)
@@ -49,7 +49,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	}
 	db := s.read.WithContext(ctx)
 	if err := s.read.pool.PingContext(ctx); err != nil {
-		return 0, want, err // HasTable would report an error as false
+		return 0, want, err // HasTable would return false on an error
 	}
 	if !db.Migrator().HasTable(versionTable) {
 		return 0, want, nil
@@ -58,7 +58,8 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	return have, want, err
 }
 
-// migrate calls do with a provider that no other process uses at the same time.
+// migrate calls do with goose's provider. With MySQL, it holds a lock so that no
+// other process migrates at the same time.
 func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) error {
 	if s.cfg.Driver == SQLite {
 		return s.migrateSQLite(ctx, do)
@@ -75,9 +76,9 @@ func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) err
 	return do(p)
 }
 
-// migrateSQLite has no lock that spans several transactions, but each migration
-// is one transaction. Of two processes one fails at the first table; it then
-// finds the other's work done.
+// migrateSQLite has no lock that spans several transactions, but each migration is
+// one transaction. If two processes migrate, one of them fails at the first table.
+// It then tries again and finds that the other process has done the work.
 func (s *Store) migrateSQLite(ctx context.Context, do func(*goose.Provider) error) error {
 	p, err := s.provider(s.write.pool)
 	if err != nil {
@@ -111,8 +112,8 @@ func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.
 	return goose.NewProvider(dialect, pool, files, append(options, goose.WithDisableGlobalRegistry(true))...)
 }
 
-// openForMigration opens a pool without a limit of time, because changes of large
-// tables are slow.
+// openForMigration opens a pool without timeouts, because changes of large tables
+// are slow.
 func (s *Store) openForMigration() (*sql.DB, error) {
 	cfg, err := mysqlConfig(s.cfg.DSN, s.log)
 	if err != nil {
@@ -126,17 +127,18 @@ func (s *Store) openForMigration() (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-// namedLock excludes other migrations of the same database with MySQL's GET_LOCK,
-// which the server releases when the connection ends.
+// namedLock uses MySQL's GET_LOCK to exclude other migrations of the same database.
+// The server releases the lock when the connection ends.
 type namedLock struct{}
 
-// lockName contains the database's name, because the lock belongs to the whole
-// server. It is hashed, because a lock's name has at most 64 characters.
+// lockName contains the name of the database, because locks are shared by the whole
+// server. The database name is hashed, because a lock's name has at most 64
+// characters.
 const lockName = "CONCAT('downstream.migrate.', MD5(DATABASE()))"
 
 // SessionLock waits for the lock until ctx ends.
 func (namedLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	const seconds = 5 // to wait before ctx is checked again
+	const seconds = 5 // how long to wait before ctx is checked again
 	for {
 		var got sql.NullInt64
 		err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", seconds).Scan(&got)

@@ -27,7 +27,7 @@ func TestMigrate(t *testing.T) {
 		full := tables()
 		must(t, f.MigrateDown(t.Context(), 0))
 		version(0)
-		if n := tables(); n > 2 { // goose's and SQLite's own
+		if n := tables(); n > 2 { // more than the tables of goose and SQLite
 			t.Errorf("%d tables after migrating down", n)
 		}
 		must(t, f.Migrate(t.Context()))

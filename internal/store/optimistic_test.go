@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// readCopy returns the token's contract as it is now.
+// readCopy returns the token's contract in its current state.
 func (f *fixture) readCopy(t testing.TB, token Token, h held) *node.Contract {
 	t.Helper()
 	c, err := f.Contract(t.Context(), token.ID, h.FileHash)
@@ -18,7 +18,7 @@ func (f *fixture) readCopy(t testing.TB, token Token, h held) *node.Contract {
 	return &c
 }
 
-// onCopy is a verdict that was reached on a copy of the contract.
+// onCopy returns a verdict that was reached on a copy of the contract.
 func onCopy(c *node.Contract, valid bool, received time.Time) Verdict {
 	v := answer(Token{ID: c.TokenID}, held{ContractID: c.ID}, valid, received)
 	v.Sequence, v.Copy = c.Sequence, c
@@ -26,11 +26,11 @@ func onCopy(c *node.Contract, valid bool, received time.Time) Verdict {
 }
 
 // crowd is two farmers with contracts, and copies of the contracts. A test may
-// change the contracts after the copies were made.
+// change the contracts after it made the copies.
 type crowd struct {
 	*fixture
 	mine, other Token
-	copies      []*node.Contract // mine[0], mine[1], other[0]
+	copies      []*node.Contract // copies of mine[0], mine[1], other[0]
 }
 
 func newCrowd(t *testing.T, f *fixture) *crowd {
@@ -45,8 +45,8 @@ func newCrowd(t *testing.T, f *fixture) *crowd {
 	return c
 }
 
-// The outcomes are those of the rows, even if the copies are stale. If a copy is
-// stale, the optimistic attempt leaves no change.
+// The outcomes must follow from the rows, even if the copies are stale. If a copy
+// is stale, the optimistic attempt must leave no change.
 func TestCommitOnCopies(t *testing.T) {
 	now := start.Add(interval / 2)
 	var (
@@ -144,7 +144,7 @@ func TestCommitOnCopies(t *testing.T) {
 	})
 }
 
-// A commit on current copies needs no locked contracts.
+// A commit on current copies must not lock contracts.
 func TestOptimisticCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c := newCrowd(t, f)
@@ -156,7 +156,7 @@ func TestOptimisticCommit(t *testing.T) {
 	})
 }
 
-// both returns valid verdicts on the contracts of mine.
+// both returns valid verdicts on both contracts of mine.
 func both(now time.Time) func(*crowd) []Verdict {
 	return func(c *crowd) []Verdict {
 		return []Verdict{onCopy(c.copies[0], true, now), onCopy(c.copies[1], true, now)}
@@ -173,11 +173,11 @@ func copiesOf(verdicts []Verdict) []node.Contract {
 	return copies
 }
 
-// crowdState is the records of a crowd.
+// crowdState is the stored state of a crowd.
 type crowdState struct {
 	Contracts  map[int64]node.Contract
 	Live       int64
-	Heartbeats map[int64]int64 // by token
+	Heartbeats map[int64]int64 // by token id
 }
 
 func (c *crowd) state(t *testing.T) crowdState {
@@ -203,7 +203,7 @@ func (c *crowd) state(t *testing.T) crowdState {
 }
 
 // compare applies the rules to the earlier state, one verdict at a time, and
-// compares the result with the records.
+// compares the result with the stored state.
 func (c *crowd) compare(t *testing.T, was crowdState, verdicts []Verdict, got []node.Outcome) {
 	t.Helper()
 	for i, v := range verdicts {

@@ -23,7 +23,8 @@ func (f *fixture) settings(t *testing.T) (names []string) {
 	return names
 }
 
-// A query sees the effect of the statements before it, and all are committed.
+// A query must see the effect of the statements before it, and all statements must
+// be committed.
 func TestPipeline(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		must(t, f.pipelined(t.Context(), func(tx *tx) error {
@@ -47,7 +48,7 @@ func TestPipeline(t *testing.T) {
 	})
 }
 
-// A failed transaction leaves no row, no lock and no connection.
+// A failed transaction must leave no row, no lock and no open connection.
 func TestPipelineFails(t *testing.T) {
 	wrong := errors.New("wrong")
 	for name, fn := range map[string]func(context.CancelFunc, *tx) error{
@@ -93,10 +94,11 @@ func TestPipelineFails(t *testing.T) {
 	}
 }
 
-// Many kept statements are sent in packets that the server accepts.
+// Statements that wait in the pipeline must be sent in packets that the server
+// accepts.
 func TestPipelineOfManyBytes(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		const rows, size = 200, 100_000 // more than MariaDB's packets
+		const rows, size = 200, 100_000 // more than one packet of MariaDB can hold
 		must(t, f.pipelined(t.Context(), func(tx *tx) error {
 			for range rows {
 				if err := tx.exec("UPDATE settings SET value = ? WHERE name = 'none'", make([]byte, size)); err != nil {
@@ -111,8 +113,9 @@ func TestPipelineOfManyBytes(t *testing.T) {
 	})
 }
 
-// If the connection breaks before the commit is sent, the transaction is repeated
-// on another. If it breaks at the commit, the outcome is unknown.
+// If the connection breaks before the commit is sent, the transaction must be
+// repeated on another connection. If the connection breaks at the commit, the
+// outcome is unknown.
 func TestPipelineWithoutConnection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)

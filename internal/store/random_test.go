@@ -10,18 +10,18 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// model is the state that the store should have. It applies only the rules of
-// package node.
+// model is the state that the store should have. It is computed only with the rules
+// of package node.
 type model struct {
 	contracts map[int64]*node.Contract // by contract id
-	copies    map[int64]*node.Contract // some are stale
+	copies    map[int64]*node.Contract // copies of contracts by contract id; some are stale
 	tokens    []Token
 	beats     map[int64]int64       // by token id
 	uptime    map[int64]node.Uptime // by token id
 }
 
-// After random operations the store equals the model, and the counts of the
-// tokens equal those of their rows.
+// After random operations, the store must equal the model. The counts of the tokens
+// must equal those of their rows.
 func TestRandomOperations(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		random := rand.New(rand.NewPCG(20260102, 3))
@@ -73,7 +73,7 @@ func (m *model) pick(random *rand.Rand, tokenID int64) []int64 {
 	return ids
 }
 
-// copy makes a copy of the contract if there is none. Mostly it also replaces an
+// copy makes a copy of the contract if there is none. Usually it also replaces an
 // older copy.
 func (m *model) copy(random *rand.Rand, c *node.Contract) {
 	if m.copies[c.ID] == nil || random.IntN(20) > 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The rows of settings: values, and locks that have no row of their own.
+// The names of the rows in settings. Some rows hold a value, some are only locks.
 const (
 	ipHashKeySetting = "ip_hash_key"
 	keysLock         = "lock_heartbeat_keys"
@@ -31,7 +31,8 @@ func (s *Store) IPHashKey(ctx context.Context) (key []byte, err error) {
 	fresh := make([]byte, ipHashKeyBytes)
 	rand.Read(fresh)
 	return transact(ctx, s, func(t *tx) ([]byte, error) {
-		// If another process was first, this waits for it and leaves its key.
+		// If another process was first, this statement waits for that process and
+		// leaves its key unchanged.
 		if err := s.insertOrLockSetting(t, ipHashKeySetting, fresh); err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func ipHashKey(t *tx) ([]byte, error) {
 	return key, err
 }
 
-// setting returns the value with this name, or nil.
+// setting returns the value with this name, or nil if there is none.
 func setting(t *tx, name string) (value []byte, err error) {
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&value) }, "SELECT value FROM settings WHERE name = ?", name)
 	return value, err
@@ -68,9 +69,9 @@ func (s *Store) lockIP(t *tx, ip string) error {
 	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), ip)
 }
 
-// TakeTurn reports whether the caller shall now do the work that one of all
-// processes does once in each interval. It holds no lock: if the process ends
-// during the work, another process takes the next turn.
+// TakeTurn is for work that one of all processes must do once in each interval. It
+// reports whether the caller must do the work now. It holds no lock: if the process
+// ends during the work, another process does the work in the next interval.
 func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, now time.Time) (taken bool, err error) {
 	defer wrap(&err, "take the turn to %s", what)
 	name := "turn_" + what
@@ -90,31 +91,32 @@ func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, n
 	})
 }
 
-// turnDue reports whether the last turn is long enough ago, or so far in the
-// future that a clock must have been set back.
+// turnDue reports whether the last turn is at least one interval ago. It also
+// returns true if the last turn is so far in the future that a clock must have been
+// set back.
 func turnDue(t *tx, name string, each time.Duration, now time.Time) (bool, error) {
 	value, err := setting(t, name)
 	if err != nil {
 		return false, err
 	}
 	if len(value) != 8 {
-		return true, nil // never taken
+		return true, nil // no process has taken a turn
 	}
 	since := now.Sub(moment(int64(binary.BigEndian.Uint64(value))))
 	return since >= each || since < -each, nil
 }
 
-// Key identifies a heartbeat key by its fingerprint; the database does not hold
-// its secret.
+// Key identifies a heartbeat key by its fingerprint. The database does not contain
+// the secret of the heartbeat key.
 type Key struct {
 	Fingerprint string
 	Type        string
 }
 
-// RegisterKeys records the node's heartbeat keys and returns their ids in the
-// same order. It adds new ones. If the database knows a key that the node does
-// not have, it returns ErrKeyMissing: without the key its contracts could not
-// be verified.
+// RegisterKeys adds the node's heartbeat keys to the database and returns their ids
+// in the same order. It returns ErrKeyMissing if the database contains a heartbeat
+// key that the node does not have, because the contracts of that key could not be
+// verified.
 func (s *Store) RegisterKeys(ctx context.Context, keys []Key, now time.Time) (ids []int64, err error) {
 	defer wrap(&err, "register heartbeat keys")
 	return transact(ctx, s, func(t *tx) ([]int64, error) {
@@ -141,8 +143,8 @@ func (s *Store) RegisterKeys(ctx context.Context, keys []Key, now time.Time) (id
 	})
 }
 
-// knownKeys maps the fingerprints in the database to their ids. Each must be
-// among the given keys.
+// knownKeys maps the fingerprints in the database to their ids. Each fingerprint
+// must be among the given keys.
 func knownKeys(t *tx, given []Key) (map[string]int64, error) {
 	known := map[string]int64{}
 	err := t.query(func(rows *sql.Rows) error {

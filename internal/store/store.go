@@ -22,20 +22,20 @@ type Store struct {
 	cfg         Config
 	dialect     dialect
 	log         slowLog
-	write, read database // the same for MySQL
+	write, read database // the same pool for MySQL
 }
 
-// database is a connection pool, and gorm on top of it. gorm runs single
-// statements on models; transactions use the pool, see tx.
+// database is a connection pool, with gorm on top of the pool. gorm runs single
+// statements on models. Transactions use the pool; see tx.
 type database struct {
 	*gorm.DB
 	pool *sql.DB
 }
 
-// Open opens the database. It creates no tables: see Migrate. With MySQL it does
-// not wait for the server either: see Ping.
+// Open opens the database. It creates no tables; Migrate does. With MySQL, Open
+// does not wait for the server; Ping checks whether the server responds.
 //
-// log gets slow statements and failures, but no values of statements.
+// log receives slow statements and failures, but not the values in statements.
 func Open(cfg Config, log *slog.Logger) (s *Store, err error) {
 	defer wrap(&err, "open store")
 	s = &Store{cfg: cfg, log: newSlowLog(log)}
@@ -65,54 +65,56 @@ func (s *Store) Ping(ctx context.Context) (err error) {
 	return s.read.pool.PingContext(ctx)
 }
 
-// dialect holds the SQL and the abilities that differ between the databases.
+// dialect holds the SQL and the features that differ between the databases.
 type dialect struct {
 	name string
 
-	// forUpdate locks the rows that a SELECT finds; skipLocked locks only those
-	// that are free. SQLite needs neither: it has one writer at a time, which
-	// locks the whole database.
+	// forUpdate locks the rows that a SELECT finds. skipLocked locks only the rows
+	// that no other transaction has locked. SQLite needs neither, because it has
+	// one writer at a time, which locks the whole database.
 	forUpdate, skipLocked string
 
-	// byID and bySize follow a table's name and choose the index. Without them the
-	// database may scan the table, lock in another order, or lock rows that it does
-	// not return.
+	// byID and bySize follow the name of a table and choose the index. Without them
+	// the database may scan the table, lock rows in another order, or lock rows
+	// that it does not return.
 	byID, bySize string
 
-	// updateRows limits the rows of one UPDATE; byInterval allows INTERVAL in
-	// it, see updateText.
+	// updateRows limits the rows of one UPDATE. byInterval allows INTERVAL in an
+	// UPDATE; see updateText.
 	updateRows int
 	byInterval bool
 
-	// joinInOrder joins the table that follows to the one before, and makes the
-	// database read them in this order.
+	// joinInOrder joins the next table to the previous table, and makes the
+	// database read the tables in this order.
 	joinInOrder string
 
-	// pipelines reports whether the database accepts several statements at once.
+	// pipelines reports whether the database accepts several statements in one
+	// request.
 	pipelines bool
 
-	// snapshot lets a transaction that reads see one state of the database, as
-	// SQLite's always do.
+	// snapshot holds the options for a read-only transaction that sees one state of
+	// the database. In SQLite every transaction sees one state.
 	snapshot *sql.TxOptions
 
-	// clock is the database's own time, in microseconds since the Unix epoch.
+	// clock is an SQL expression for the database's own time, in microseconds since
+	// the Unix epoch.
 	clock string
 
-	// onConflict begins the end of an INSERT that, if a row with this key exists,
-	// updates that row. inserted is the value that the INSERT has for a column.
+	// onConflict begins the end of an INSERT that updates the existing row if a row
+	// with this key exists. inserted is the value that the INSERT has for a column.
 	onConflict func(key string) string
 	inserted   func(column string) string
 }
 
-// orLock ends an INSERT that, if a row with this unique key exists, locks that
-// row and leaves it unchanged. INSERT IGNORE would take a shared lock, and two
+// orLock ends an INSERT that locks the existing row, and leaves it unchanged, if a
+// row with this unique key exists. INSERT IGNORE would take a shared lock, and two
 // transactions that then write the row would deadlock.
 func (d dialect) orLock(key string) string {
 	return d.onConflict(key) + key + " = " + key
 }
 
-// orSet ends an INSERT that, if a row with this key exists, sets the columns of
-// that row.
+// orSet ends an INSERT that sets the columns of the existing row if a row with this
+// key exists.
 func (d dialect) orSet(key string, columns ...string) string {
 	var set []string
 	for _, c := range columns {
@@ -121,8 +123,8 @@ func (d dialect) orSet(key string, columns ...string) string {
 	return d.onConflict(key) + strings.Join(set, ", ")
 }
 
-// orAdd ends an INSERT that, if a row with this key exists, adds the columns to
-// that row.
+// orAdd ends an INSERT that adds the columns to the existing row if a row with this
+// key exists.
 func (d dialect) orAdd(key, columns []string) string {
 	var set []string
 	for _, c := range columns {

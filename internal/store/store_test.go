@@ -38,7 +38,7 @@ func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
 type fixture struct {
 	*Store
 	key  int64
-	made atomic.Int64 // chunks and tokens
+	made atomic.Int64 // number of chunks and tokens that the fixture has created
 }
 
 func newFixture(t testing.TB, driver string) *fixture {
@@ -58,8 +58,8 @@ func newFixture(t testing.TB, driver string) *fixture {
 	return f
 }
 
-// migratedSQLite returns the file of an empty database with all tables. Under the
-// race detector, SQLite takes long to make the tables.
+// migratedSQLite returns the content of an empty SQLite file with all tables. Under
+// the race detector, SQLite takes long to create the tables.
 var migratedSQLite = sync.OnceValue(func() []byte {
 	dir, err := os.MkdirTemp("", "store-test-*")
 	if err != nil {
@@ -88,7 +88,7 @@ func openStore(t testing.TB, cfg Config) *Store {
 	s, err := Open(cfg, slog.Default())
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	if cfg.Driver == SQLite { // no test cuts the power
+	if cfg.Driver == SQLite { // no test needs the data after a power cut
 		must(t, s.write.Exec("PRAGMA synchronous = OFF").Error)
 	}
 	return s
@@ -103,7 +103,7 @@ func wantErr(t testing.TB, err, want error) {
 	}
 }
 
-// token makes a token for the address.
+// token creates a token for the SJCX address.
 func (f *fixture) token(t testing.TB, address string) Token {
 	t.Helper()
 	hash := node.NewToken().Hash()
@@ -141,7 +141,8 @@ type held struct {
 	ContractID int64
 }
 
-// contracts stocks chunks of these sizes and hands them to the token.
+// contracts adds chunks of these sizes to the inventory and hands them out to the
+// token.
 func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...int64) []held {
 	t.Helper()
 	f.stock(t, sizes...)
@@ -169,7 +170,7 @@ func (f *fixture) Contract(ctx context.Context, tokenID int64, hash node.FileHas
 	return node.Contract{}, ErrNotFound
 }
 
-// answer is a verdict on the first challenge of a contract.
+// answer returns a verdict on the first challenge of a contract.
 func answer(token Token, h held, valid bool, received time.Time) Verdict {
 	return Verdict{
 		ContractID: h.ContractID,
@@ -180,7 +181,7 @@ func answer(token Token, h held, valid bool, received time.Time) Verdict {
 	}
 }
 
-// commit commits and returns the outcomes.
+// commit commits the verdicts and returns their outcomes.
 func (f *fixture) commit(t testing.TB, verdicts ...Verdict) []node.Outcome {
 	t.Helper()
 	judged, err := f.Commit(t.Context(), verdicts, 3)
@@ -198,7 +199,7 @@ func issue(c *node.Contract) error {
 	return nil
 }
 
-// farmer returns the token's farmer, as the status API gets it.
+// farmer returns the token's farmer as the status API reads it.
 func (f *fixture) farmer(t testing.TB, token Token, now time.Time) node.Farmer {
 	t.Helper()
 	farmer, err := f.Farmer(t.Context(), token.FarmerID, now)
@@ -244,7 +245,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A node can start before its database.
+// A node can start before its database, so Open must not need the server.
 func TestOpenWithoutServer(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, Config{Driver: MySQL, DSN: "node@tcp(127.0.0.1:1)/node"})

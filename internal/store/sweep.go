@@ -12,7 +12,7 @@ import (
 type Cleaned struct {
 	Expired      int64 // contracts marked as expired
 	Contracts    int64 // contracts deleted
-	Tags         int64 // tags deleted whose files remain
+	Tags         int64 // tags deleted although their files remain
 	Files        int64 // files deleted
 	Reservations int64
 	IPs          int64
@@ -21,7 +21,7 @@ type Cleaned struct {
 // cleanRows limits the rows of one step of Clean.
 const cleanRows = 1000
 
-// Clean does all of the sweeper's work at once.
+// Clean does all of the sweeper's work in one call.
 func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
 	defer wrap(&err, "clean")
 	if done, err = s.CleanContracts(ctx, keep, now); err != nil {
@@ -31,9 +31,10 @@ func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (d
 	return done, err
 }
 
-// CleanContracts marks contracts that expired before now, deletes contracts that
-// expired longer than keep ago, and then deletes what nothing refers to any
-// more. Its cost depends on what there is to do, not on the size of the tables.
+// CleanContracts marks contracts that expired before now, and deletes contracts
+// that expired more than keep ago. Then it deletes the files and tags that no row
+// refers to any more. Its cost depends on the number of rows to change, not on the
+// size of the tables.
 func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
 	defer wrap(&err, "clean contracts")
 	for _, step := range []struct {
@@ -60,13 +61,14 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 	return done, err
 }
 
-// Expire marks contracts that expired before a time and subtracts them from
-// their tokens' counts. It returns how many contracts it examined: fewer than
-// limit means that none is left. Several sweepers may run at once.
+// Expire marks contracts that expired before the given time, and subtracts them
+// from the counts of their tokens. It returns how many contracts it examined: fewer
+// than limit means that no such contract is left. Several sweepers may run Expire
+// at the same time.
 //
-// before must lie some time in the past, because a proof that was received in
-// time may still wait for its verdict. A later verdict makes the contract live
-// again.
+// before must be some time in the past, because a proof that was received in time
+// may still wait for its verdict. If Expire comes before that verdict, the verdict
+// makes the contract live again.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int64, err error) {
 	defer wrap(&err, "expire contracts")
 	due, err := s.contractsUntil(ctx, true, before, limit)
@@ -76,8 +78,8 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int6
 	return inBatches(ctx, s, due, func(t *tx, batch []contractRow) error { return s.expire(t, batch, before) })
 }
 
-// contractsUntil finds contracts that expired until a time, the oldest first,
-// and sorts them by token.
+// contractsUntil finds contracts that expired at or before a time. It takes the
+// oldest first, and returns them sorted by token.
 func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) ([]contractRow, error) {
 	found, err := selectRows(s.reader(ctx), contractTable.only("id", "token_id", "file_id"),
 		"FROM contracts WHERE live = ? AND expiry <= ? ORDER BY expiry LIMIT ?", live, micros(until), limit)
@@ -85,8 +87,8 @@ func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, 
 	return found, err
 }
 
-// inBatches calls do with some of the rows at a time, in a transaction each, and
-// returns how many rows were done.
+// inBatches calls do with one batch of rows at a time. Each batch has its own
+// transaction. inBatches returns how many rows were done.
 func inBatches[R any](ctx context.Context, s *Store, rows []R, do func(*tx, []R) error) (n int64, err error) {
 	for batch := range slices.Chunk(rows, batchRows) {
 		if err := s.transaction(ctx, func(t *tx) error { return do(t, batch) }); err != nil {
@@ -102,7 +104,7 @@ func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Others were answered or swept in the meantime.
+	// Leave out contracts that had a proof accepted, or were swept, after the read.
 	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
 	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
@@ -130,11 +132,12 @@ func idsOf[R any](rows []R, id func(R) int64) []int64 {
 	return ids
 }
 
-// deleteTags deletes the tags, of up to limit files, that nobody needs: the
-// farmer has sent a proof and so has the tag, or the contract expired.
+// deleteTags deletes tags, of up to limit files, that are no longer needed. A tag
+// is not needed if the farmer has sent a proof, and so must have the tag, or if the
+// contract has expired.
 func (s *Store) deleteTags(ctx context.Context, limit int) (n int64, err error) {
-	// There are far fewer tags than contracts: those of the inventory and of
-	// hand-outs since the last sweep.
+	// There are far fewer tags than contracts: only the tags of the inventory and
+	// of hand-outs since the last sweep.
 	files, err := s.reader(ctx).numbers("SELECT DISTINCT t.file_id FROM tags t JOIN contracts c ON c.file_id = t.file_id"+
 		" WHERE t.part = 0 AND (c.sequence > 0 OR c.answered = 1 OR c.live = 0) LIMIT ?", limit)
 	if err != nil {
@@ -145,9 +148,9 @@ func (s *Store) deleteTags(ctx context.Context, limit int) (n int64, err error) 
 	})
 }
 
-// deleteExpired deletes up to limit contracts that are marked as expired and
-// expired before olderThan, with their files. Until then a farmer's proof gets the
-// outcome "contract expired".
+// deleteExpired deletes up to limit contracts, with their files, that are marked as
+// expired and expired before olderThan. Until the deletion, a farmer's proof gets
+// the outcome "contract expired".
 func (s *Store) deleteExpired(ctx context.Context, olderThan time.Time, limit int) (n int64, err error) {
 	expired, err := s.contractsUntil(ctx, false, olderThan, limit)
 	if err != nil {
@@ -165,8 +168,8 @@ func (s *Store) deleteExpired(ctx context.Context, olderThan time.Time, limit in
 	})
 }
 
-// deleteOrphanFiles deletes files of deleted tokens. It examines up to limit
-// files and returns how many.
+// deleteOrphanFiles deletes the files that deleted tokens have left. It examines up
+// to limit files and returns how many it examined.
 func (s *Store) deleteOrphanFiles(ctx context.Context, limit int) (n int64, err error) {
 	type orphan struct{ ID, FileID int64 }
 	var orphans []orphan
@@ -182,9 +185,9 @@ func (s *Store) deleteOrphanFiles(ctx context.Context, limit int) (n int64, err 
 	})
 }
 
-// deleteFiles deletes those of the files, with their tags, that no chunk or
-// contract refers to. A new reference to an existing file is never made, so this
-// needs no lock.
+// deleteFiles deletes the files, with their tags, that no chunk or contract refers
+// to. It keeps the others. No transaction adds a reference to an existing file, so
+// deleteFiles needs no lock.
 func deleteFiles(t *tx, ids []int64) error {
 	unused := distinct(slices.Clone(ids))
 	list := idList(unused)
@@ -209,7 +212,7 @@ func (s *Store) dropStaleReservations(ctx context.Context, now time.Time) (n int
 	return res.RowsAffected, res.Error
 }
 
-// PruneIPs deletes the rows of IP addresses without tokens.
+// PruneIPs deletes the rows of IP addresses that have no token.
 func (s *Store) PruneIPs(ctx context.Context) (n int64, err error) {
 	defer wrap(&err, "prune IP addresses")
 	return transact(ctx, s, func(t *tx) (int64, error) {

@@ -96,7 +96,8 @@ func TestClean(t *testing.T) {
 		}
 		clean(due, Cleaned{Expired: 1, Tags: 2, Files: 1, Reservations: 1, IPs: 1})
 		clean(due, Cleaned{})
-		// Until the contract is deleted, its farmer learns that it expired.
+		// Until the contract is deleted, its farmer gets the outcome "contract
+		// expired".
 		c, err := f.Contract(ctx, token.ID, out[1].FileHash)
 		if err != nil || !c.Expired(due) {
 			t.Errorf("expired contract: %+v, %v", c, err)

@@ -2,9 +2,9 @@ package store
 
 import "github.com/driveshare/downstream-node/internal/node"
 
-// The rows of the tables; tableOf names the columns. migrations/mysql explains
-// them. The types with a TableName are models of gorm, which runs single
-// statements on them.
+// The rows of the tables. tableOf derives the column names from the fields, and
+// migrations/mysql explains the columns. The types with a method TableName are
+// models for gorm, which runs single statements on them.
 
 type reservationRow struct {
 	ID         int64
@@ -73,12 +73,13 @@ type tokenRow struct {
 	openDay
 }
 
-// tokenTable lacks the column changed, the database's time of the last write.
-// Every transaction that writes a token sets it; FarmersSince reads by it.
+// tokenTable does not contain the column `changed`, the database's time of the last
+// write. Every transaction that writes a token sets this column, and FarmersSince
+// selects tokens by it.
 var tokenTable = tableOf[tokenRow]("tokens")
 
-// tokenCounts are the columns that change when something happens to a token's
-// contracts, lockedColumns those that such a transaction reads.
+// tokenCounts are the columns that change if an event happens to a token's
+// contracts. lockedColumns are the columns that such a transaction reads.
 var (
 	tokenCounts = tokenTable.only(
 		"heartbeats", "wrong", "expired", "contracts", "size", "last_due", "up_since", "up_start", "up_end", "up_before",
@@ -92,8 +93,8 @@ type locationRow struct {
 	Lat, Lon                  *float64
 }
 
-// locationOf cuts texts to the width of their columns: a long place name is no
-// reason to refuse a farmer.
+// locationOf cuts texts to the width of their columns, because a long place name
+// must not cause an error for the farmer.
 func locationOf(l *node.Location) locationRow {
 	if l == nil {
 		return locationRow{}
@@ -122,7 +123,7 @@ func (r locationRow) location() *node.Location {
 	return &node.Location{Country: *r.Country, State: *r.State, City: *r.City, Zip: *r.Zip, Lat: *r.Lat, Lon: *r.Lon}
 }
 
-// uptimeRow is node.Uptime in columns.
+// uptimeRow holds the fields of node.Uptime as columns.
 type uptimeRow struct {
 	UpSince, UpStart, UpEnd, UpBefore int64
 }
@@ -140,8 +141,8 @@ func (r uptimeRow) uptime() node.Uptime {
 	}
 }
 
-// openDay is a token's current day, 0 before its first, and the token's totals
-// when that day began.
+// openDay is a token's current day, and the token's totals when that day began. The
+// day is 0 before the token's first day.
 type openDay struct {
 	Day, DayHeartbeats, DayWrong, DayOnline int64
 }
@@ -160,26 +161,27 @@ type contractRow struct {
 	State     []byte
 	Due       int64 `update:"relative"`
 	Answered  bool
-	Accepted  []byte // valid if Answered
-	Wrong     []byte // digests, one after the other
+	Accepted  []byte // valid if Answered is true
+	Wrong     []byte // digests, concatenated
 	Expiry    int64  `update:"relative"`
 	Live      bool
 }
 
 var contractTable = tableOf[contractRow]("contracts")
 
-// contractOf returns the row of a live contract, without its file's id.
+// contractOf returns the row of a live contract. The id of the contract's file is
+// not set.
 func contractOf(c *node.Contract) contractRow {
 	return contractRow{
 		ID: c.ID, TokenID: c.TokenID, FileHash: c.FileHash[:], KeyID: c.KeyID, Size: c.Size, Period: c.Interval.Microseconds(), Live: true,
 	}.with(c)
 }
 
-// with returns the row after its contract has become c.
+// with returns a copy of the row with the new state of its contract, c.
 //
-// Accepted has its full length also if the contract is not answered: a row whose
-// columns keep their lengths is updated in place, at a third of the cost of a
-// row that moves.
+// Accepted has its full length even if the contract is not answered. If the columns
+// of a row keep their lengths, the database updates the row without moving it, at a
+// third of the cost.
 func (r contractRow) with(c *node.Contract) contractRow {
 	r.Version, r.Sequence = c.Version, c.Sequence
 	r.Challenge, r.State = c.Challenge, c.State
@@ -217,7 +219,7 @@ func (r *contractRow) contract() node.Contract {
 	return c
 }
 
-// dayRow is one of a farmer's days that are over.
+// dayRow is one day of a farmer. The day is over.
 type dayRow struct {
 	TokenID, Day      int64
 	Online            int64
@@ -237,7 +239,7 @@ type spanRow struct {
 
 // The values of spanRow.Step.
 const (
-	stepBefore = 0 // the sum of everything too old for an hour's row
+	stepBefore = 0 // the sum of all rows that are too old for a row per hour
 	stepMinute = 1
 	stepHour   = 2
 )

@@ -9,36 +9,37 @@ import (
 	"sync"
 )
 
-// tagPart is the bytes of a tag in one row, 1 MiB. A tag has no maximum size, but
-// a server refuses statements larger than its max_allowed_packet.
+// tagPart is the maximum number of bytes of a tag in one row, 1 MiB. A tag has no
+// maximum size, but a server refuses statements that are larger than its
+// max_allowed_packet.
 const tagPart = 1 << 20
 
-// Tag reads a file's binary tag, one row at a time. While its reader is slow it
-// holds one row at most, and no connection.
+// Tag reads a file's binary tag, one row at a time. If the caller reads slowly, Tag
+// holds at most one row in memory, and no connection.
 type Tag struct {
 	ctx    context.Context
 	store  *Store
 	fileID int64
 	size   int64
-	read   int64  // bytes fetched so far
-	part   int    // the next one
-	buf    []byte // fetched, not yet read
+	read   int64  // number of bytes fetched so far
+	part   int    // number of the next part
+	buf    []byte // bytes that were fetched, but not read yet
 }
 
-// Tags reads the tags of new contracts in order. It fetches small tags together,
-// up to tagPart bytes.
+// Tags reads the tags of new contracts in order. It fetches several small tags
+// together, up to tagPart bytes.
 type Tags struct {
 	ctx   context.Context
 	store *Store
 	left  []HandedOut
-	parts map[int64][]byte // the first parts of the fetched tags, by file id
-	held  *[]byte          // the memory of the parts
+	parts map[int64][]byte // the first part of each fetched tag, by file id
+	held  *[]byte          // the memory that holds the parts
 }
 
 var tagBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// Tags starts to read the tags of contracts. The caller must call Close. ctx
-// limits all reading.
+// Tags starts to read the tags of contracts. The caller must call Close. If ctx
+// ends, all reads fail.
 func (s *Store) Tags(ctx context.Context, contracts []HandedOut) *Tags {
 	return &Tags{ctx: ctx, store: s, left: contracts, held: tagBuffers.Get().(*[]byte)}
 }
@@ -49,8 +50,9 @@ func (t *Tags) Close() {
 	tagBuffers.Put(t.held)
 }
 
-// Next opens the tag of the next contract, or returns ErrNotFound. The Tag before
-// it becomes invalid. It must not be called more often than there are contracts.
+// Next opens the tag of the next contract, or returns ErrNotFound. The previous Tag
+// becomes invalid. The caller must not call Next more often than there are
+// contracts.
 func (t *Tags) Next() (tag *Tag, err error) {
 	h := t.left[0]
 	defer wrap(&err, "read the tag of file %d", h.FileID)
@@ -70,7 +72,7 @@ func (t *Tags) Next() (tag *Tag, err error) {
 	}, nil
 }
 
-// fetch reads the first parts of the next tags.
+// fetch reads the first part of each of the next tags.
 func (t *Tags) fetch() error {
 	var files []int64
 	total := int64(0)

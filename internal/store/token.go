@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// NewToken is a token to create.
+// NewToken describes a token to create.
 type NewToken struct {
 	Hash     node.TokenHash
 	Address  string
@@ -19,13 +19,13 @@ type NewToken struct {
 	KeyID    int64          // the heartbeat key of the chunks that the token gets
 }
 
-// TokenLimits limit who may have a token.
+// TokenLimits limit which farmers may have a token.
 type TokenLimits struct {
-	TokensPerIP int  // 0 means no limit
-	Whitelist   bool // whether the address must be on the whitelist
+	TokensPerIP int  // maximum number of tokens at one IP address; 0 means no limit
+	Whitelist   bool // whether the SJCX address must be on the whitelist
 }
 
-// Token is what a request needs to know about its token.
+// Token is the data of a token that a request needs.
 type Token struct {
 	ID        int64
 	Hash      node.TokenHash
@@ -93,8 +93,9 @@ func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, er
 	return token, err
 }
 
-// MoveToken records the farmer's new IP address. The token counts at this address
-// from then on, also if there are too many: HandOut enforces the limit.
+// MoveToken records the farmer's new IP address. The token counts at the new IP
+// address from then on, even if that exceeds the limit, because HandOut enforces
+// the limit.
 func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *node.Location) (err error) {
 	defer wrap(&err, "move token %d to %s", id, ip)
 	return s.transaction(ctx, func(t *tx) error {
@@ -131,8 +132,8 @@ func (s *Store) DeleteToken(ctx context.Context, farmerID string, now time.Time)
 }
 
 // deleteTokens deletes tokens, their contracts and their days. It returns the
-// events that the caller must record at the end of the transaction.
-// Clean deletes the files later.
+// events that the caller must record at the end of the transaction. Clean deletes
+// the files later.
 func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error) {
 	tokens, err := s.lockTokens(t, ids)
 	if err != nil {
@@ -149,7 +150,7 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 			tokens[c.TokenID].expireContract(moment(c.Expiry), c.Size)
 		}
 		for _, statement := range []string{
-			// FarmersSince reports the farmers that were deleted.
+			// FarmersSince reads these rows to report deleted farmers.
 			"INSERT INTO departures (farmer_id, changed) SELECT farmer_id, " + s.dialect.clock + " FROM tokens WHERE id IN " + list,
 			"INSERT INTO orphans (file_id) SELECT file_id FROM contracts WHERE token_id IN " + list,
 			"DELETE FROM contracts WHERE token_id IN " + list,

@@ -111,7 +111,7 @@ func TestWhitelist(t *testing.T) {
 		stranger, stays := f.token(t, "stranger"), f.token(t, "stays")
 		f.contracts(t, stranger, start, 10)
 		f.contracts(t, stays, start, 10)
-		wantErr(t, create("stays"), ErrNotWhitelisted) // the address is known but not whitelisted
+		wantErr(t, create("stays"), ErrNotWhitelisted) // the SJCX address is in the table but not whitelisted
 
 		load(WhitelistChange{Added: 2, Removed: 1, Tokens: 1}, "stays", "new", "new")
 		must(t, create("stays"))
@@ -148,7 +148,7 @@ func TestFailedLoadWhitelistChangesNothing(t *testing.T) {
 	})
 }
 
-// LoadWhitelist must also delete tokens that are created while it runs, and it
+// LoadWhitelist must also delete tokens that are created during its run, and it
 // must not make CreateToken fail.
 func TestLoadWhitelistWhileTokensAreCreated(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {

@@ -16,21 +16,22 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 )
 
-// tx runs statements in a transaction or, with a reader, each on its own. It
-// bypasses gorm, which parses every statement again and scans rows by
-// reflection: for a commit or a hand-out that takes longer than the database's part.
+// tx runs statements in a transaction. A reader is a tx that runs each statement on
+// its own. tx bypasses gorm, because gorm parses every statement again and scans
+// rows by reflection. For a commit or a hand-out, that takes longer than the
+// database's part.
 type tx struct {
 	ctx              context.Context
 	log              slowLog
 	on               executor
 	commit, rollback func() error
 
-	// A pipelined transaction keeps statements that return no rows, and sends
-	// them together with the next statement that does, or with the commit. The
-	// database does not run a statement after one that failed.
+	// A pipelined transaction keeps statements that return no rows. It sends them
+	// together with the next statement that returns rows, or with the commit. If a
+	// statement fails, the database does not run the statements after it.
 	pipelined bool
 	kept      []statement
-	size      int // bytes of what is kept, approximately
+	size      int // approximate size of the kept statements in bytes
 }
 
 // executor is a pool, a connection or a transaction of database/sql.
@@ -42,7 +43,7 @@ type executor interface {
 type statement struct {
 	text   string
 	args   []any
-	logged string // replaces a text that contains values in the log
+	logged string // text for the log, if the statement's text contains values
 }
 
 func (s statement) size() int {
@@ -54,8 +55,9 @@ func (s statement) size() int {
 	return n
 }
 
-// exec runs a statement whose result the caller does not need. A pipelined
-// transaction may report its error later, or only at the commit.
+// exec runs a statement whose result the caller does not need. In a pipelined
+// transaction, an error of the statement may be returned by a later statement or by
+// the commit.
 func (t *tx) exec(text string, args ...any) error { return t.defers(statement{text: text, args: args}) }
 
 func (t *tx) defers(s statement) error {
@@ -68,7 +70,7 @@ func (t *tx) defers(s statement) error {
 	return err
 }
 
-// execCount runs a statement now and returns how many rows it found.
+// execCount runs a statement immediately and returns how many rows it found.
 func (t *tx) execCount(text string, args ...any) (int64, error) {
 	return t.count(statement{text: text, args: args})
 }
@@ -81,9 +83,10 @@ func (t *tx) count(s statement) (int64, error) {
 	return result.RowsAffected()
 }
 
-// execExactly runs a statement that must find n rows: if it does not, the
-// transaction fails. A pipelined transaction does not learn the number, so a
-// second statement violates NOT NULL if it is wrong.
+// execExactly runs a statement that must find n rows. If it finds another number,
+// the transaction fails. A pipelined transaction does not learn the number before
+// its commit, so it adds a second statement that violates NOT NULL if the number is
+// wrong.
 func (t *tx) execExactly(n int, text string) error {
 	if t.pipelined {
 		if err := t.exec(text); err != nil {
@@ -98,7 +101,7 @@ func (t *tx) execExactly(n int, text string) error {
 	return err
 }
 
-// insertID runs an INSERT of one row now and returns the row's id.
+// insertID runs an INSERT of one row immediately and returns the row's id.
 func (t *tx) insertID(text string, args ...any) (int64, error) {
 	result, err := t.send(statement{text: text, args: args})
 	if err != nil {
@@ -107,14 +110,14 @@ func (t *tx) insertID(text string, args ...any) (int64, error) {
 	return result.LastInsertId()
 }
 
-// send sends what is kept and then s. The result is that of s.
+// send sends the kept statements and then s. It returns the result of s.
 func (t *tx) send(s statement) (result sql.Result, err error) {
 	all, text, args := t.takeKept(s)
 	defer t.log.slow(t.ctx, time.Now(), all, nil)
 	return t.on.ExecContext(t.ctx, text, args...)
 }
 
-// query sends what is kept and then a statement, and calls scan for each row.
+// query sends the kept statements and then a query. It calls scan for each row.
 func (t *tx) query(scan func(*sql.Rows) error, text string, args ...any) error {
 	all, text, args := t.takeKept(statement{text: text, args: args})
 	found := 0
@@ -132,18 +135,18 @@ func (t *tx) query(scan func(*sql.Rows) error, text string, args ...any) error {
 	return rows.Err()
 }
 
-// number returns the one number that a statement selects, or 0.
+// number returns the single number that a query selects, or 0 if there is no row.
 func (t *tx) number(text string, args ...any) (n int64, err error) {
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&n) }, text, args...)
 	return n, err
 }
 
-// numbers returns the numbers that a statement selects, one a row.
+// numbers returns the numbers that a query selects, one number per row.
 func (t *tx) numbers(text string, args ...any) ([]int64, error) {
 	return appendRows(nil, t, addressOf[int64], text, args...)
 }
 
-// takeKept joins what is kept and a last statement into one text.
+// takeKept joins the kept statements and a last statement into one text.
 func (t *tx) takeKept(last statement) (all []statement, text string, args []any) {
 	if len(t.kept) == 0 {
 		return []statement{last}, last.text, last.args
@@ -161,25 +164,26 @@ func (t *tx) takeKept(last statement) (all []statement, text string, args []any)
 	return all, joined.String(), args
 }
 
-// attempts limits how often a transaction runs: often enough to get past a queue
-// of deadlocks, not longer than a farmer waits.
+// attempts limits how often a transaction runs. It is large enough for a queue of
+// deadlocks, and small enough that all attempts end before the farmer's request
+// times out.
 const attempts = 6
 
-// transaction runs fn in a transaction. It repeats it if the database ended it
-// for a temporary reason: a deadlock, a lock timeout, or a connection lost
-// before the commit. Once the commit is sent its outcome is unknown, so
-// transaction does not send it again.
+// transaction runs fn in a transaction. It repeats the transaction if the database
+// ended it for a temporary reason: a deadlock, a lock timeout, or a connection lost
+// before the commit. After the commit is sent, the outcome is unknown if the
+// connection is lost, so transaction does not repeat it.
 func (s *Store) transaction(ctx context.Context, fn func(*tx) error) error {
 	return s.repeat(ctx, false, fn)
 }
 
-// pipelined is transaction with fewer round trips, if the database accepts
-// several statements at once. It returns the result of fn.
+// pipelined is like transaction, but needs fewer round trips if the database
+// accepts several statements in one request. It returns the result of fn.
 func pipelined[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
 	return resultOf(ctx, s, s.dialect.pipelines, fn)
 }
 
-// transact is transaction for a function with a result.
+// transact is like transaction, for a function with a result.
 func transact[T any](ctx context.Context, s *Store, fn func(*tx) (T, error)) (T, error) {
 	return resultOf(ctx, s, false, fn)
 }
@@ -219,7 +223,7 @@ func (s *Store) beginPipelined(ctx context.Context) (*tx, error) {
 	}
 	t.commit = func() error {
 		if _, err := t.send(statement{text: "COMMIT"}); err != nil {
-			_ = t.rollback() // part of it may have run
+			_ = t.rollback() // part of the transaction may have run
 			return err
 		}
 		return conn.Close()
@@ -227,7 +231,7 @@ func (s *Store) beginPipelined(ctx context.Context) (*tx, error) {
 	return t, t.exec("START TRANSACTION")
 }
 
-// reader runs single statements that only read.
+// reader returns a tx for single statements that only read.
 func (s *Store) reader(ctx context.Context) *tx {
 	return &tx{ctx: ctx, log: s.log, on: s.read.pool}
 }
@@ -239,7 +243,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer t.Rollback() // it wrote nothing
+	defer t.Rollback() // the transaction wrote nothing
 	return fn(&tx{ctx: ctx, log: s.log, on: t})
 }
 
@@ -286,13 +290,13 @@ func (s *Store) try(ctx context.Context, pipelined bool, fn func(*tx) error) (se
 			// connection that writes.
 			_, _ = s.write.pool.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
-		// On a connection that the driver calls bad, nothing was run.
+		// If the driver reports a bad connection, the server has run nothing.
 		return !errors.Is(err, driver.ErrBadConn), err
 	}
 	return true, nil
 }
 
-// backoff returns a random time that grows with the attempts, so that
+// backoff returns a random duration that grows with the number of attempts, so that
 // transactions that collided do not collide again.
 func backoff(attempt int) time.Duration {
 	return time.Millisecond + rand.N(5*time.Millisecond<<attempt)
@@ -309,27 +313,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// slowLog logs statements that take long, without their values: token hashes and
-// challenge states do not belong in a log. It does not log errors, which are
-// returned.
+// slowLog logs slow statements without their values, because token hashes and
+// challenge states must not appear in a log. It does not log errors, because the
+// store returns them.
 type slowLog struct {
-	gormlogger.Interface // discards what gorm says itself
+	gormlogger.Interface // discards gorm's own messages
 	to                   *slog.Logger
 }
 
 func newSlowLog(to *slog.Logger) slowLog { return slowLog{gormlogger.Discard, to} }
 
-// Print is what the MySQL driver calls for broken connections, never for
-// statements.
+// Print receives the MySQL driver's messages about broken connections. The driver
+// never passes statements to it.
 func (l slowLog) Print(v ...any) { l.to.Debug("mysql driver: " + fmt.Sprint(v...)) }
 
 const (
 	slowThreshold = time.Second
-	loggedBytes   = 300 // of a statement
+	loggedBytes   = 300 // maximum number of logged bytes of a statement
 )
 
-// slow logs statements if they took long since they began. rows is nil if it is
-// unknown.
+// slow logs statements if they took long since they began. rows is the number of
+// rows, or nil if it is unknown.
 func (l slowLog) slow(ctx context.Context, began time.Time, all []statement, rows *int) {
 	l.Trace(ctx, began, func() (string, int64) {
 		var logged []string
@@ -344,7 +348,7 @@ func (l slowLog) slow(ctx context.Context, began time.Time, all []statement, row
 	}, nil)
 }
 
-// Trace is what gorm calls after each of its statements.
+// Trace is called by gorm after each of its statements.
 func (l slowLog) Trace(ctx context.Context, began time.Time, statement func() (string, int64), _ error) {
 	took := time.Since(began)
 	if took < slowThreshold {
@@ -357,7 +361,7 @@ func (l slowLog) Trace(ctx context.Context, began time.Time, statement func() (s
 	l.to.WarnContext(ctx, "slow statement", "took", took, "rows", rows, "sql", text)
 }
 
-// ParamsFilter removes the values from what gorm passes to Trace.
+// ParamsFilter removes the values from the statements that gorm passes to Trace.
 func (slowLog) ParamsFilter(_ context.Context, text string, _ ...any) (string, []any) {
 	return text, nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// The server commits, but its response is lost. The caller gets ErrUnavailable,
-// and a repeated commit does not count again.
+// The server commits, but its response is lost. The caller must get ErrUnavailable,
+// and a repeated commit must not count again.
 func TestCommitOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, MySQL)
@@ -38,8 +38,8 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	}
 }
 
-// loseCommits starts a proxy that breaks the connection instead of passing on
-// the server's response to a COMMIT.
+// loseCommits starts a proxy that breaks the connection when the server responds to
+// a COMMIT.
 func loseCommits(t *testing.T, network, server string) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,7 +82,7 @@ func loseCommit(client net.Conn, network, server string) {
 			return
 		}
 		if commit {
-			_, _ = io.Copy(io.Discard, io.LimitReader(upstream, 1)) // until the server has responded
+			_, _ = io.Copy(io.Discard, io.LimitReader(upstream, 1)) // wait until the server has responded
 			return
 		}
 	}

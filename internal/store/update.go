@@ -10,37 +10,38 @@ import (
 	"strconv"
 )
 
-// batchRows limits the rows of a statement: SQLite accepts 32766 placeholders.
+// batchRows limits the rows of a statement, because SQLite accepts at most 32766
+// placeholders.
 const batchRows = 100
 
-// updateBytes limits the values of an UPDATE, except for its last row: a
-// statement must fit into the smallest usual max_allowed_packet, and into
-// SQLite's megabyte.
+// updateBytes limits the bytes of the values in an UPDATE, without its last row. A
+// statement must fit into the smallest usual max_allowed_packet, and into SQLite's
+// limit of one megabyte.
 const updateBytes = 256 << 10
 
-// updating describes an UPDATE of many rows of a table.
+// updating describes an UPDATE of many rows of one table.
 type updating[R any] struct {
 	table   string
-	columns columns[R] // that may change
-	always  string     // an assignment added to each UPDATE, if not ""
+	columns columns[R] // columns that may change
+	always  string     // an assignment that is added to each UPDATE, if not ""
 
 	// guards make the update optimistic: a row is changed only if these columns
-	// still have the old values.
+	// still have their old values.
 	guards columns[R]
 }
 
-// change is a row before and after.
+// change is a row before and after a change.
 type change[R any] struct {
 	id       int64
 	old, new *R
 }
 
-// update writes the changed columns, many rows a statement and in id order. If
-// there are guards, it returns how many rows it found. A column that gets the
-// same value in every row is written once, and a column that changes in no row
-// is not written.
+// update writes the changed columns, in id order and with many rows per statement.
+// If there are guards, it returns how many rows it found. If a column gets the same
+// value in every row, the statement contains the value once. If a column changes in
+// no row, the statement does not contain the column.
 //
-// Values are part of the statement text, as numbers and hexadecimal bytes:
+// The statement text contains the values as numbers and hexadecimal bytes, because
 // passing them as arguments costs more than writing them.
 func update[R any](t *tx, d dialect, u updating[R], changes []change[R]) (found int64, err error) {
 	slices.SortFunc(changes, func(a, b change[R]) int { return cmp.Compare(a.id, b.id) })
@@ -65,7 +66,7 @@ func update[R any](t *tx, d dialect, u updating[R], changes []change[R]) (found 
 	return found, nil
 }
 
-// statements divides changes into the rows of one statement each.
+// statements divides changes into groups, one group for each statement.
 func (u updating[R]) statements(changes []change[R], rows int) iter.Seq[[]change[R]] {
 	return func(yield func([]change[R]) bool) {
 		for len(changes) > 0 {
@@ -88,12 +89,12 @@ type updateText[R any] struct {
 	dialect dialect
 	updating[R]
 	batch  []change[R]
-	ids    []byte  // of the batch, separated by commas
-	values []value // of the batch, for the column being written
+	ids    []byte  // ids of the batch, separated by commas
+	values []value // values of the batch for the column that is being written
 	text   []byte
 }
 
-// write returns "" if no column changes.
+// write returns the text, or "" if no column changes.
 func (w *updateText[R]) write() string {
 	for i := range w.batch {
 		if i > 0 {
@@ -133,8 +134,8 @@ func (w *updateText[R]) write() string {
 	return string(w.text)
 }
 
-// loadNew reads the values to write, and reports whether any differs from the
-// old one.
+// loadNew reads the new values of a column, and reports whether any value differs
+// from the old value.
 func (w *updateText[R]) loadNew(c column[R]) (changed bool) {
 	for i := range w.batch {
 		was, is := valueOf(c.field(w.batch[i].old)), valueOf(c.field(w.batch[i].new))
@@ -147,14 +148,14 @@ func (w *updateText[R]) loadNew(c column[R]) (changed bool) {
 	return changed
 }
 
-// writeValues writes the value, if it is the same in all rows, or else an
-// expression that chooses it by the row's id.
+// writeValues writes the value, if it is the same in all rows. Otherwise it writes
+// an expression that chooses the value by the row's id.
 //
-// A CASE is searched from its start for every row. MySQL and MariaDB use binary
-// search for an INTERVAL of constants. INTERVAL returns the position of the
-// row; bytes of equal length are cut out of one hexadecimal text at that position,
-// which is the least to parse, and ELT chooses among the others. ELT returns
-// text, which is exact for numbers up to 2^53.
+// The database searches a CASE from its start for every row, but it uses binary
+// search for an INTERVAL of constants. INTERVAL returns the position of the row. If
+// the values are bytes of equal length, the expression cuts the value out of one
+// hexadecimal text at that position, which is the fastest to parse. Otherwise ELT
+// chooses the value. ELT returns text, which is exact for numbers up to 2^53.
 func (w *updateText[R]) writeValues() {
 	same, length := w.compareValues()
 	switch {
@@ -185,13 +186,14 @@ func (w *updateText[R]) writeValues() {
 	}
 }
 
-// writeInterval writes an expression for the row's position in the batch, from 1.
+// writeInterval writes an expression for the row's position in the batch, starting
+// at 1.
 func (w *updateText[R]) writeInterval() {
 	w.text = append(append(append(w.text, "INTERVAL(id,"...), w.ids...), ')')
 }
 
 // compareValues reports whether all values are the same, and how many bytes each
-// has: 0 if that differs or they are numbers.
+// value has. The length is 0 if the lengths differ or the values are numbers.
 func (w *updateText[R]) compareValues() (same bool, length int) {
 	first := w.values[0]
 	same, length = true, len(first.bytes)
@@ -211,7 +213,7 @@ type value struct {
 	isBytes bool
 }
 
-// valueOf reads the field of a row at this address.
+// valueOf reads the field that the pointer field points to.
 func valueOf(field any) value {
 	switch p := field.(type) {
 	case *int64:
@@ -232,7 +234,7 @@ func (v value) equal(o value) bool {
 	return v.number == o.number && v.isBytes == o.isBytes && bytes.Equal(v.bytes, o.bytes)
 }
 
-// append writes the value as SQL.
+// append appends the value as SQL.
 func (v value) append(text []byte) []byte {
 	if !v.isBytes {
 		return strconv.AppendInt(text, v.number, 10)

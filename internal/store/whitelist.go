@@ -12,19 +12,20 @@ import (
 // Allowed is an entry of the whitelist.
 type Allowed struct {
 	Address string
-	Balance int64 // SJCX, as listed; kept for operators, no rule reads it
+	Balance int64 // SJCX, as listed; stored for operators, no rule uses it
 }
 
-// WhitelistChange counts what LoadWhitelist did.
+// WhitelistChange counts the changes that LoadWhitelist made.
 type WhitelistChange struct {
-	Added   int // addresses that were not on the whitelist
-	Kept    int // addresses that were
-	Removed int // addresses that were known before
-	Tokens  int // tokens of the removed addresses
+	Added   int // number of SJCX addresses that were not on the whitelist before
+	Kept    int // number of SJCX addresses that were on the whitelist before
+	Removed int // number of SJCX addresses that were deleted
+	Tokens  int // number of tokens that the deleted SJCX addresses had
 }
 
-// LoadWhitelist makes the whitelist equal to entries. It deletes every other
-// address with its tokens and contracts. If it or entries fails, nothing changes.
+// LoadWhitelist makes the whitelist equal to entries. It deletes every other SJCX
+// address with its tokens and contracts. If LoadWhitelist or entries fails, nothing
+// changes.
 func (s *Store) LoadWhitelist(ctx context.Context, entries iter.Seq2[Allowed, error], now time.Time) (change WhitelistChange, err error) {
 	defer wrap(&err, "load whitelist")
 	wanted := map[string]int64{}
@@ -75,7 +76,7 @@ func (s *Store) replaceWhitelist(t *tx, wanted map[string]int64, now time.Time) 
 	}, nil
 }
 
-// AllowAddress adds one address to the whitelist, or changes its balance.
+// AllowAddress adds one SJCX address to the whitelist, or changes its balance.
 func (s *Store) AllowAddress(ctx context.Context, entry Allowed) (err error) {
 	defer wrap(&err, "allow address %s", entry.Address)
 	return s.transaction(ctx, func(t *tx) error {
@@ -86,14 +87,14 @@ func (s *Store) AllowAddress(ctx context.Context, entry Allowed) (err error) {
 	})
 }
 
-// writeAddresses inserts or updates addresses.
+// writeAddresses inserts or updates SJCX addresses.
 func (s *Store) writeAddresses(t *tx, rows []addressRow) error {
 	slices.SortFunc(rows, func(a, b addressRow) int { return cmp.Compare(a.Address, b.Address) })
 	return insert(t, addressTable, rows, s.dialect.orSet("address", "whitelisted", "balance"))
 }
 
-// deleteAddresses deletes addresses, their tokens and contracts, and returns how
-// many tokens that were.
+// deleteAddresses deletes SJCX addresses, their tokens and their contracts. It
+// returns how many tokens it deleted.
 func (s *Store) deleteAddresses(t *tx, ids []int64, now time.Time) (tokens int, err error) {
 	var left []event
 	for batch := range slices.Chunk(ids, batchRows) {
@@ -118,7 +119,8 @@ func (s *Store) deleteAddresses(t *tx, ids []int64, now time.Time) (tokens int, 
 	return tokens, s.record(t, left)
 }
 
-// lockAddress locks the address's row. Without a whitelist it creates the row.
+// lockAddress locks the row of the SJCX address. Without a whitelist, it first
+// creates the row if the row does not exist.
 func (s *Store) lockAddress(t *tx, address string, whitelist bool) (id int64, err error) {
 	if !whitelist {
 		err := t.exec("INSERT INTO addresses (address) VALUES (?)"+s.dialect.orLock("address"), address)

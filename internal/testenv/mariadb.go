@@ -19,8 +19,8 @@ import (
 // MariaDB is a MariaDB server.
 type MariaDB struct{ server }
 
-// Tests connect as this user. It owns the test databases and has no other
-// rights: a user with all rights may write to a read-only server.
+// Tests connect as this user. The user owns the test databases and has no other
+// rights, because a user with all rights may write to a read-only server.
 const (
 	testUser     = "node"
 	testPassword = "node"
@@ -29,8 +29,8 @@ const (
 
 var sharedMariaDB = shared(func() (*MariaDB, error) { return launchMariaDB(Fast) })
 
-// NewDatabase makes an empty database for the test and returns its DSN. The
-// database is dropped when the test ends.
+// NewDatabase creates an empty database for the test and returns the DSN of the
+// database. The database is dropped when the test ends.
 func NewDatabase(t testing.TB) (dsn string) {
 	t.Helper()
 	dsn = os.Getenv("TEST_MYSQL_DSN")
@@ -46,7 +46,8 @@ func NewDatabase(t testing.TB) (dsn string) {
 	return newDatabase(t, admin, cfg)
 }
 
-// NewDatabase makes an empty database for the test and returns its DSN.
+// NewDatabase creates an empty database for the test and returns the DSN of the
+// database.
 func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
 	t.Helper()
 	return newDatabase(t, m.admin(), m.user())
@@ -54,7 +55,7 @@ func (m *MariaDB) NewDatabase(t testing.TB) (dsn string) {
 
 var databases atomic.Int64
 
-// newDatabase gives the database a name that no other test process uses.
+// newDatabase creates a database with a name that no other test process uses.
 func newDatabase(t testing.TB, admin, user *mysql.Config) (dsn string) {
 	t.Helper()
 	user.DBName = fmt.Sprintf("%s%d_%d", testDatabase, os.Getpid(), databases.Add(1))
@@ -118,11 +119,11 @@ func (m *MariaDB) arguments(mode Mode) []string {
 	return args
 }
 
-// socket returns a short path: the path of a socket has about 100 characters at
-// most.
+// socket returns the path of the server's socket. The path is short, because it may
+// have at most about 100 characters.
 func (m *MariaDB) socket() string { return filepath.Join(m.dir, "s") }
 
-// prepare fills the server's directory.
+// prepare fills the server's directory with the files that the server needs.
 func (m *MariaDB) prepare() error {
 	template, err := mariaDBTemplate(m.path)
 	if err != nil {
@@ -136,12 +137,13 @@ func (m *MariaDB) prepare() error {
 	return os.WriteFile(filepath.Join(m.dir, "init.sql"), []byte(grants), 0o600)
 }
 
-// logFileSize is the size of InnoDB's log. The template has the same: a server
-// that finds another size rebuilds its log first.
+// logFileSize is the size of InnoDB's log. The template has a log of the same size,
+// because a server that finds another size first rebuilds its log.
 const logFileSize = "32M"
 
-// mariaDBTemplate returns a directory with the files of a new server, to copy.
-// Making it takes seconds, so the user's cache holds one for each version.
+// mariaDBTemplate returns a directory with the files of a new server; tests copy
+// these files. Making the files takes seconds, so the user's cache directory
+// contains a template for each version of the server.
 func mariaDBTemplate(server string) (string, error) {
 	version, err := exec.Command(server, "--no-defaults", "--version").Output()
 	if err != nil {
@@ -167,7 +169,7 @@ func mariaDBTemplate(server string) (string, error) {
 	if err := install(dir); err != nil {
 		return "", err
 	}
-	// If another test process was faster, its files are as good.
+	// If another test process was faster, its template is equally good.
 	if err := os.Rename(dir, template); err != nil {
 		if _, missing := os.Stat(template); missing != nil {
 			return "", err
@@ -197,8 +199,8 @@ func install(dir string) error {
 	return nil
 }
 
-// SetReadOnly makes the server refuse writes, as a demoted server does, or accept
-// them again.
+// SetReadOnly makes the server refuse writes, as a demoted server does, or makes it
+// accept writes again.
 func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
 	t.Helper()
 	m.SetGlobal(t, "read_only", strconv.FormatBool(readOnly))
@@ -210,7 +212,7 @@ func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
 	Must(t, execute(m.admin(), "SET GLOBAL "+variable+" = "+value))
 }
 
-// user is how tests connect.
+// user returns the connection settings of the tests.
 func (m *MariaDB) user() *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd = testUser, testPassword
@@ -218,7 +220,8 @@ func (m *MariaDB) user() *mysql.Config {
 	return cfg
 }
 
-// admin is how root connects: the socket admits it without a password.
+// admin returns the connection settings of root: the socket admits root without a
+// password.
 func (m *MariaDB) admin() *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr = "root", "unix", m.socket()

@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second // until a server responds
-	stopTimeout  = 60 * time.Second // after SIGTERM
+	startTimeout = 60 * time.Second // maximum time until a server responds
+	stopTimeout  = 60 * time.Second // maximum time from SIGTERM to the end
 )
 
-// Process is a program that a test runs. It ends with the process of the test.
+// Process is a program that a test runs. It ends at the latest when the test
+// process ends.
 type Process struct {
-	Name string // for messages
+	Name string // name for messages
 
 	cmd    *exec.Cmd
-	log    string        // path
+	log    string        // path of the log file
 	exited chan struct{} // closed when the process has ended
 }
 
@@ -40,8 +41,8 @@ func StartProcess(name, log string, cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// run starts the process and waits for its end on one thread, because the
-// kernel sends the parent-death signal when the thread that started it ends.
+// run starts the process and waits for its end on one thread, because the kernel
+// sends the parent-death signal when the thread that started the process ends.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -65,10 +66,10 @@ func (p *Process) run(started chan<- error) {
 // PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Exited is closed when the process has ended.
+// Exited returns a channel that is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Running reports whether the process has not ended.
+// Running reports whether the process is still running.
 func (p *Process) Running() bool {
 	select {
 	case <-p.exited:
@@ -88,7 +89,7 @@ func (p *Process) KilledBy() syscall.Signal {
 	return status.Signal()
 }
 
-// Kill ends the process at once, also if it is paused.
+// Kill ends the process immediately, even if it is paused.
 func (p *Process) Kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
@@ -142,13 +143,13 @@ func (p *Process) PeakMemory(t testing.TB) int64 {
 	return kib << 10
 }
 
-// Paused reports whether a signal has stopped the process.
+// Paused reports whether the process is stopped by a signal.
 func (p *Process) Paused(t testing.TB) bool {
 	t.Helper()
 	return strings.HasPrefix(p.status(t, "State"), "T")
 }
 
-// status returns one value of /proc/PID/status.
+// status returns one field of /proc/PID/status.
 func (p *Process) status(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
@@ -170,11 +171,11 @@ type server struct {
 	args  []string
 	dir   string
 	port  int
-	ready func() error // nil when the server responds
+	ready func() error // returns nil if the server responds
 }
 
-// newServer finds the program, and reserves a port and a directory. pkg is the
-// Debian package that has the program.
+// newServer finds the program, and reserves a port and a directory. pkg is the name
+// of the Debian package that contains the program.
 func newServer(mode Mode, name, program, pkg string) (s server, err error) {
 	s = server{name: name}
 	if s.path, err = find(program, pkg); err != nil {
@@ -187,7 +188,7 @@ func newServer(mode Mode, name, program, pkg string) (s server, err error) {
 	return s, err
 }
 
-// Start restarts the server after its end, and returns when it responds.
+// Start restarts a server that has ended. It returns when the server responds.
 func (s *server) Start(t testing.TB) { t.Helper(); Must(t, s.start()) }
 
 func (s *server) start() (err error) {
@@ -199,7 +200,8 @@ func (s *server) start() (err error) {
 	return s.await(s.ready)
 }
 
-// await waits until check succeeds. If it does not, the server is killed.
+// await waits until check returns nil. If that takes too long or the server ends,
+// await kills the server and returns an error.
 func (s *server) await(check func() error) error {
 	for deadline := time.Now().Add(startTimeout); ; {
 		err := check()
@@ -223,8 +225,8 @@ func (s *server) close() {
 
 const dirPrefix = "downstream-node-test-"
 
-// newDir makes a directory whose name has this process's id. It first removes
-// the directories of processes that have ended.
+// newDir creates a directory whose name contains the id of this process. It first
+// removes the directories of processes that have ended.
 func newDir(mode Mode) (string, error) {
 	parent := os.TempDir()
 	if mode == Fast {
@@ -244,8 +246,8 @@ func newDir(mode Mode) (string, error) {
 	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
 }
 
-// FreePort returns a port without a listener. Another process may still take it
-// before the caller's listens.
+// FreePort returns a port that has no listener. Another process may still take the
+// port before the caller listens on it.
 func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -255,8 +257,8 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// find returns the path of a server's program. Daemons are often in directories
-// that are not on a user's PATH.
+// find returns the path of a server's program. Such programs are often in
+// directories that are not on a user's PATH.
 func find(program, pkg string) (string, error) {
 	for _, candidate := range []string{program, "/usr/sbin/" + program, "/usr/local/sbin/" + program} {
 		if path, err := exec.LookPath(candidate); err == nil {

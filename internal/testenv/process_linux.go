@@ -5,14 +5,14 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes the kernel kill the process when this one ends, also if it
-// panics or is killed.
+// dieWithParent makes the kernel kill the process when the test process ends, even
+// if the test process panics or is killed.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
-// memoryDir returns a directory in memory, if it has room for several servers:
-// there MariaDB makes a database in a third of the time.
+// memoryDir returns a directory in memory, if there is room for several servers. In
+// memory, MariaDB creates a database in a third of the time.
 func memoryDir() string {
 	const dir, room = "/dev/shm", 2 << 30
 	var free syscall.Statfs_t

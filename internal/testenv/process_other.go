@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent has an effect on Linux only. Elsewhere a killed test leaves its
-// processes running.
+// dieWithParent has an effect on Linux only. On other systems, a test that is
+// killed leaves its processes running.
 func dieWithParent() *syscall.SysProcAttr { return nil }
 
 func memoryDir() string { return os.TempDir() }

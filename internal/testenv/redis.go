@@ -15,10 +15,11 @@ import (
 // Redis is a Redis server.
 type Redis struct {
 	server
-	n atomic.Int64 // databases that tests have
+	n atomic.Int64 // number of databases that tests have received
 }
 
-// redisDatabases is the number of databases of a server, one for each test.
+// redisDatabases is the number of databases of a server. Each test gets its own
+// database.
 const redisDatabases = 4096
 
 var (
@@ -33,17 +34,18 @@ func NewRedis(t testing.TB) (redisURL string) {
 	if redisURL == "" {
 		return sharedRedis(t).NewURL(t)
 	}
-	// Test processes that share it must run one after the other: `go test -p 1`.
+	// Test processes that share the server must run one after the other: `go test
+	// -p 1`.
 	if err := redisCommand(redisURL, "FLUSHDB"); err != nil {
 		t.Fatalf("TEST_REDIS_URL: %v", err)
 	}
 	return redisURL
 }
 
-// RedisCluster returns the address of a Redis Cluster of one node. Like a larger
-// one it refuses commands and scripts whose keys are in different slots. All
-// tests of the process share it and its keys, because it takes two seconds until
-// it accepts writes.
+// RedisCluster returns the host and port of a Redis Cluster that has one node. Like
+// a larger Cluster, it refuses commands and scripts whose keys are in different
+// slots. All tests of the process share the Cluster and its keys, because it takes
+// two seconds until the Cluster accepts writes.
 func RedisCluster(t testing.TB) (address string) {
 	t.Helper()
 	return sharedCluster(t).address()
@@ -110,7 +112,7 @@ func (r *Redis) NewURL(t testing.TB) string {
 	return fmt.Sprintf("redis://%s/%d", r.address(), n)
 }
 
-// Flush empties all databases of the server.
+// Flush deletes the data in all databases of the server.
 func (r *Redis) Flush(t testing.TB) { t.Helper(); Must(t, r.command("FLUSHALL")) }
 
 func (r *Redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }

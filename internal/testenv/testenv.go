@@ -1,17 +1,18 @@
-// Package testenv is for tests: it runs private database and Redis servers, and
-// holds the helpers that tests of several packages need.
+// Package testenv is for tests only. It runs private database and Redis servers,
+// and contains the helpers that the tests of several packages need.
 //
-// NewDatabase and NewRedis return a new, empty database on a server that all
-// tests of the process share. The first call starts the server. StartMariaDB and
+// NewDatabase and NewRedis return a new, empty database on a server that all tests
+// of the process share. The first call starts the server. StartMariaDB and
 // StartRedis start a server for one test, which may stop, kill, pause and restart
-// it. A package that uses any of them must call Main from its TestMain.
+// this server. A package that uses any of these functions must call Main from its
+// TestMain.
 //
 // TEST_MYSQL_DSN and TEST_REDIS_URL name servers to use instead of the shared
-// ones, such as a MySQL 8. The user of the DSN must be allowed to create
+// servers, for example a MySQL 8. The user in the DSN must have the right to create
 // databases.
 //
-// The invariant: no server outlives the process that started it, however that
-// process ends.
+// The invariant: when the test process ends, its servers end too, even if the
+// process is killed (on Linux).
 package testenv
 
 import (
@@ -22,8 +23,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests, stops the shared servers and fails if a goroutine
-// is left.
+// Main runs a package's tests and then stops the shared servers. It fails if a
+// goroutine is still running.
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
 func Main(m *testing.M, options ...goleak.Option) {
@@ -41,25 +42,25 @@ func (m thenStop) Run() int {
 	return m.M.Run()
 }
 
-// Mode is whether a server survives a power cut.
+// Mode determines whether a server's data survives a power cut.
 type Mode int
 
 const (
-	// Fast never waits for the disk. A MariaDB keeps its data if it is killed,
-	// because the operating system writes it; a Redis keeps nothing.
+	// Fast never waits for the disk. If a MariaDB is killed, it keeps its data,
+	// because the operating system still writes the data. A Redis keeps nothing.
 	Fast Mode = iota
-	// Durable waits for the disk at every commit, as in production.
+	// Durable waits for the disk at every commit, as a server in production does.
 	Durable
 )
 
-// sharedServers are what closes the servers that all tests share.
+// sharedServers contains the functions that close the shared servers.
 var (
 	sharedServers []func()
 	sharing       sync.Mutex
 )
 
-// shared returns a function that launches a server when it is first called. Main
-// closes the server.
+// shared returns a function that launches a server at its first call. Main closes
+// the server.
 func shared[S interface{ close() }](launch func() (S, error)) func(testing.TB) S {
 	once := sync.OnceValues(func() (S, error) {
 		s, err := launch()
@@ -94,7 +95,7 @@ func Must(t testing.TB, err error) {
 	}
 }
 
-// Patience is how long a test waits for an event that usually happens at once.
+// Patience is how long a test waits for an event that usually happens immediately.
 const Patience = 30 * time.Second
 
 // WaitFor polls until happened returns true. It fails the test after Patience.
@@ -107,7 +108,8 @@ func WaitFor(t testing.TB, what string, happened func() bool) {
 	}
 }
 
-// OnEach runs a test in parallel for each name, such as those of databases.
+// OnEach runs a test in parallel for each name, for example for each kind of
+// database.
 func OnEach(t *testing.T, names []string, test func(t *testing.T, name string)) {
 	t.Helper()
 	t.Parallel()
@@ -126,7 +128,7 @@ type Clock struct {
 	step time.Duration
 }
 
-// NewClock returns a clock that shows now.
+// NewClock returns a clock whose time is now.
 func NewClock(now time.Time) *Clock { return &Clock{now: now} }
 
 // Now returns the time.
@@ -137,14 +139,14 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Advance moves the clock.
+// Advance moves the clock forward by d.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// AdvanceOnRead moves the clock by step at each call of Now from here on.
+// AdvanceOnRead makes every later call of Now move the clock forward by step.
 func (c *Clock) AdvanceOnRead(step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -101,7 +101,7 @@ func TestServersEndWithTheProcess(t *testing.T) {
 	t.Errorf("the server at %q outlived its process", address)
 }
 
-// child starts a server, prints its address, and kills itself.
+// child starts a server, prints the server's address, and kills its own process.
 func child() {
 	r, err := launchRedis(Fast)
 	if err != nil {

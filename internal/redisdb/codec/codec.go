@@ -1,10 +1,10 @@
-// Package codec reads and writes the binary forms of what is in Redis: jobs,
+// Package codec reads and writes the binary encodings of the values in Redis: jobs,
 // replies and cached contracts.
 //
-// A form starts with a version byte. Numbers are big-endian and of fixed width,
-// times are microseconds since 1970, and data of variable length follows its
-// length as u32. A value has exactly one form: parsing and writing it again
-// returns the same bytes.
+// An encoding starts with a version byte. Numbers are big-endian and have a fixed
+// width. Times are microseconds since 1970. Before data of variable length there is
+// its length as u32. Each value has exactly one encoding: parsing an encoding and
+// writing the value again returns the same bytes.
 package codec
 
 import (
@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// ErrMalformed means that the bytes are not of the expected form.
+// ErrMalformed means that the bytes do not have the expected encoding.
 var ErrMalformed = errors.New("malformed")
 
-// Reader reads fields from bytes that another process wrote, perhaps one of
-// another version. After the first error every read returns zero; End returns
+// Reader reads fields from bytes that another process wrote, perhaps a process of
+// another version. After the first error every read returns zero, and End returns
 // that error.
 type Reader struct {
 	rest []byte
@@ -35,7 +35,7 @@ func (r *Reader) fail(format string, args ...any) {
 	r.rest = nil
 }
 
-// Bytes reads n bytes, as a slice of the input.
+// Bytes reads n bytes. It returns a slice of the input.
 func (r *Reader) Bytes(n int) []byte {
 	if r.err != nil {
 		return nil
@@ -81,7 +81,8 @@ func (r *Reader) Int64() int64 {
 func (r *Reader) Time() time.Time { return time.UnixMicro(r.Int64()).UTC() }
 
 // Count reads the number of the items that follow. Each item has at least size
-// bytes; a count of more items than the rest can hold is malformed.
+// bytes. If the remaining bytes cannot hold that number of items, the input is
+// malformed.
 func (r *Reader) Count(size int) int {
 	b := r.Bytes(4)
 	if b == nil {
@@ -95,10 +96,11 @@ func (r *Reader) Count(size int) int {
 	return int(n)
 }
 
-// Blob reads bytes after their length, as a slice of the input.
+// Blob reads a length and then that number of bytes. It returns a slice of the
+// input.
 func (r *Reader) Blob() []byte { return r.Bytes(r.Count(1)) }
 
-// End returns the first error. Bytes that are left are an error too.
+// End returns the first error. If bytes are left, that is an error too.
 func (r *Reader) End() error {
 	if r.err == nil && len(r.rest) > 0 {
 		r.fail("%d bytes too many", len(r.rest))
@@ -115,7 +117,7 @@ func AppendTime(b []byte, t time.Time) []byte { return AppendInt64(b, t.UnixMicr
 // AppendCount appends the number of the items that follow.
 func AppendCount(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }
 
-// AppendBlob appends bytes after their length.
+// AppendBlob appends the length of blob and then blob.
 func AppendBlob(b, blob []byte) []byte { return append(AppendCount(b, len(blob)), blob...) }
 
 // AppendBool appends 0 or 1.

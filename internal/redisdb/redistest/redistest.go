@@ -16,10 +16,10 @@ type Server struct {
 	URL     string
 	Cluster bool
 
-	// These are nil if other tests share the server.
-	Down  func() // stops it; all its data is lost
-	Up    func() // starts it again, at the same address
-	Pause func() // makes it stop responding
+	// The functions are nil if other tests share the server.
+	Down  func() // stops the server; all its data is lost
+	Up    func() // starts the server again, at the same IP address and port
+	Pause func() // makes the server stop responding
 }
 
 // Kind is a kind of Redis.
@@ -35,7 +35,7 @@ func OnEach(t *testing.T, test func(*testing.T, *Server)) {
 	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"cluster", Cluster}}, test)
 }
 
-// OnEachOwn is OnEach for tests that flush or stop the server.
+// OnEachOwn is like OnEach, for tests that flush or stop the server.
 func OnEachOwn(t *testing.T, test func(*testing.T, *Server)) {
 	t.Helper()
 	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Own}}, test)
@@ -65,7 +65,8 @@ func Miniredis(t testing.TB) *Server {
 		Addr: addr,
 		Down: func() { m.Close() },
 		Up: func() {
-			// A new server: after Restart, blocking commands get no reply.
+			// Create a new server, because after Restart blocking commands get no
+			// reply.
 			m = miniredis.NewMiniRedis()
 			if err := m.StartAddr(addr); err != nil {
 				t.Error(err)

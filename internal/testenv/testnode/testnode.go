@@ -1,6 +1,5 @@
-// Package testnode runs a node in the process of a test. It is wired by
-// internal/app, like a node in production; only the clock and the log belong to
-// the test.
+// Package testnode runs a node in the process of a test. internal/app wires the
+// node as in production; only the clock and the log belong to the test.
 package testnode
 
 import (
@@ -29,10 +28,10 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// Start is the time of a node's clock when it is opened.
+// Start is the time that a node's clock shows when the node is opened.
 var Start = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
-// Interval is the challenge interval of a node.
+// Interval is the challenge interval of a test node.
 const Interval = 300 * time.Second
 
 // The backends of a node.
@@ -51,8 +50,8 @@ type Node struct {
 	Logs  *Logs
 }
 
-// Config is the configuration of a node before the test changes it. Tests play
-// farmers at many addresses behind one proxy.
+// Config returns the configuration of a node before the test changes it. In tests,
+// farmers at many IP addresses are simulated behind one proxy.
 func Config() app.Config {
 	c := app.Default()
 	c.Access.Whitelist, c.Access.Signatures = false, false
@@ -71,8 +70,9 @@ func Config() app.Config {
 	return c
 }
 
-// Open opens a node on a backend, unless cfg names a database or a Redis. keys
-// are its heartbeat keys, the current one first. No service runs.
+// Open opens a node on a backend. If cfg names a database or a Redis, the node uses
+// that instead. keys are the node's heartbeat keys, the current key first. Open
+// starts no service.
 func Open(t testing.TB, backend string, cfg app.Config, keys []heartbeat.Heartbeat) *Node {
 	t.Helper()
 	n := &Node{Clock: testenv.NewClock(Start), Logs: &Logs{}}
@@ -90,7 +90,7 @@ func Open(t testing.TB, backend string, cfg app.Config, keys []heartbeat.Heartbe
 	n.App, err = app.Open(t.Context(), cfg, log, app.Options{Now: n.Clock.Now})
 	testenv.Must(t, err)
 	t.Cleanup(n.Close)
-	n.Roster = roster.Options{} // the clock stands still, so a cached view would never expire
+	n.Roster = roster.Options{} // the test's clock stands still, so a cached view would never expire
 	testenv.Must(t, n.Store.Migrate(t.Context()))
 	testenv.Must(t, n.JoinWith(t.Context(), keys))
 	return n
@@ -115,7 +115,7 @@ func (n *Node) StartWorker(t testing.TB) {
 	t.Helper()
 	services := n.Workers("worker-" + rand.Text())
 	Background(t, func(ctx context.Context) {
-		_ = app.Run(ctx, services...) // it fails if the test stops Redis first
+		_ = app.Run(ctx, services...) // app.Run fails if the test stops Redis first
 	})
 }
 
@@ -140,12 +140,13 @@ func (n *Node) Serve(t testing.TB, change func(*app.Config)) *Replica {
 	Background(t, api.Run)
 	web := httptest.NewServer(api.Handler())
 	t.Cleanup(web.Close)
-	// On a slow machine the server may take long to ask for a body.
+	// On a slow machine, the server may need long until it asks for the request
+	// body.
 	web.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	return &Replica{api, web, own.Ops.Registry}
 }
 
-// Logs keeps the text of a log. It is safe for concurrent use.
+// Logs collects the text of a log. It is safe for concurrent use.
 type Logs struct {
 	mu   sync.Mutex
 	text strings.Builder
