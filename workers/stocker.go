@@ -83,33 +83,33 @@ func (s *Stocker) Run(ctx context.Context) error {
 // It returns the size of the chunk, or 0 if all inventories are full.
 func (s *Stocker) StockOne(ctx context.Context) (size int64, err error) {
 	for _, key := range s.keys.All() {
-		place, ok, err := s.store.Reserve(ctx, key.ID, s.inventory, s.Lease, s.now())
+		reservation, ok, err := s.store.Reserve(ctx, key.ID, s.inventory, s.Lease, s.now())
 		if err != nil {
 			return 0, err
 		}
 		if ok {
-			return place.Size, s.fill(ctx, key, place)
+			return reservation.Size, s.fill(ctx, key, reservation)
 		}
 	}
 	return 0, nil
 }
 
 // fill makes the chunk for a reservation. On an error, it releases the reservation.
-func (s *Stocker) fill(ctx context.Context, key keyring.Key, place store.Reservation) error {
-	err := s.withLease(ctx, place, func(ctx context.Context) error {
-		return s.Make(ctx, key, place.Size, place.ID)
+func (s *Stocker) fill(ctx context.Context, key keyring.Key, reservation store.Reservation) error {
+	err := s.withLease(ctx, reservation, func(ctx context.Context) error {
+		return s.Make(ctx, key, reservation.Size, reservation.ID)
 	})
 	if err != nil {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		err = errors.Join(err, s.store.ReleaseReservation(release, place.ID))
+		err = errors.Join(err, s.store.ReleaseReservation(release, reservation.ID))
 	}
 	return err
 }
 
 // withLease runs work, and extends the lease of the reservation as long as work
 // runs. If the lease cannot be extended, it cancels work.
-func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work func(context.Context) error) error {
+func (s *Stocker) withLease(ctx context.Context, reservation store.Reservation, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var renewing sync.WaitGroup
@@ -120,8 +120,8 @@ func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work f
 			if ctx.Err() != nil {
 				return
 			}
-			if err := s.store.ExtendLease(ctx, place.ID, s.Lease, s.now()); err != nil {
-				cancel(fmt.Errorf("lost the place in the inventory: %w", err))
+			if err := s.store.ExtendLease(ctx, reservation.ID, s.Lease, s.now()); err != nil {
+				cancel(fmt.Errorf("the reservation ended, so the chunk is dropped: %w", err))
 				return
 			}
 		}
@@ -134,14 +134,14 @@ func (s *Stocker) withLease(ctx context.Context, place store.Reservation, work f
 	return err
 }
 
-// Make makes one chunk of size bytes and adds the chunk to the inventory. place is
-// the id of the chunk's reservation, or 0 if there is none.
-func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, place int64) error {
+// Make makes one chunk of size bytes and adds the chunk to the inventory.
+// reservationID is the id of the chunk's reservation, or 0 if there is none.
+func (s *Stocker) Make(ctx context.Context, key keyring.Key, size, reservationID int64) error {
 	chunk, err := s.encode(ctx, key, size)
 	if err != nil {
 		return fmt.Errorf("encode a chunk of %d bytes: %w", size, err)
 	}
-	if err := s.store.Stock(ctx, place, chunk, s.now()); err != nil {
+	if err := s.store.Stock(ctx, reservationID, chunk, s.now()); err != nil {
 		return err
 	}
 	s.stocked.Inc()

@@ -136,7 +136,7 @@ func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 		}
 		cleaned, err := h.Store.Clean(t.Context(), retention, h.Now().Add(time.Hour)) // a time after the end of every lease
 		if err != nil || cleaned.Reservations != 0 || len(h.inventory(t)) != 0 {
-			t.Errorf("%d places are reserved, %v", cleaned.Reservations, err)
+			t.Errorf("%d reservations are left, %v", cleaned.Reservations, err)
 		}
 	})
 }

@@ -101,7 +101,7 @@ var raiseHeap = sync.OnceValue(func() []byte { return make([]byte, heapFloor) })
 // Close closes the parts. The caller must first stop all services.
 func (a *App) Close() {
 	if err := errors.Join(a.Geo.Close(), a.Redis.Close(), a.Store.Close()); err != nil {
-		a.Log.Warn("closing", "error", err)
+		a.Log.Warn("cannot close a part of the node", "error", err)
 	}
 }
 
@@ -152,7 +152,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 		if a.Config.Database.Driver == store.SQLite {
 			return err // a wrong file stays wrong, so waiting is useless
 		}
-		a.Log.Warn("waiting for the database", "error", err)
+		a.Log.Warn("cannot use the database yet, retrying", "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -165,7 +165,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 func RegisterKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*keyring.Ring, error) {
 	keys, err := keyring.New(ctx, st, heartbeats, now)
 	if errors.Is(err, store.ErrKeyMissing) {
-		err = fmt.Errorf("%w: this database belongs to it; restore its file from a backup (heartbeat.keyFiles, or the node's Secret): contracts cannot be checked with another", err)
+		err = fmt.Errorf("%w: the contracts in this database need this heartbeat key, and no other key can verify them; restore the key file from a backup (heartbeat.keyFiles, or the node's Secret)", err)
 	}
 	return keys, err
 }

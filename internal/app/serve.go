@@ -36,7 +36,7 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return serve(ctx, cfg, log, "worker", cfg.Worker.Private, func(_ context.Context, a *App) ([]Service, error) {
 		name, duties := workerName(), cfg.Worker.Duties
-		a.Log.Info("working", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
+		a.Log.Info("worker started", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
 		return a.Workers(name), nil
 	})
 }

@@ -51,7 +51,7 @@ func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 		return nil, fmt.Errorf("MySQL DSN: %w", err)
 	}
 	if cfg.DBName == "" {
-		return nil, fmt.Errorf("MySQL DSN: names no database")
+		return nil, errors.New("the MySQL DSN names no database; write it after the slash: user:password@tcp(host:3306)/downstream")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = dialTimeout

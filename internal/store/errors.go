@@ -36,7 +36,7 @@ var (
 
 	// ErrReservationGone is returned by Stock and ExtendLease if the reservation
 	// has ended or was released.
-	ErrReservationGone = errors.New("reservation gone")
+	ErrReservationGone = errors.New("the reservation has ended")
 
 	// ErrFileExists is returned by Stock if the store already contains the file.
 	ErrFileExists = errors.New("file exists")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"fmt"
+	"errors"
 	"io/fs"
 
 	"github.com/go-sql-driver/mysql"
@@ -146,7 +146,7 @@ func (namedLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 		case err != nil:
 			return err
 		case !got.Valid:
-			return fmt.Errorf("GET_LOCK failed")
+			return errors.New("wait for the migration lock: GET_LOCK returned NULL")
 		case got.Int64 == 1:
 			return nil
 		}
