@@ -6,7 +6,8 @@ import (
 	"github.com/driveshare/downstream-node/test/scale"
 )
 
-// What is made must be what the store itself could have made.
+// The store itself could have written the records that Fill makes: the test checks
+// that they are consistent.
 func TestFill(t *testing.T) {
 	onEach(t, scale.Size{Farmers: 300, Contracts: 4000, Largest: 500}, func(t *testing.T, r *records) {
 		for name, c := range map[string]struct {
