@@ -112,7 +112,7 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 		delete(ok, id)
 		delete(wrong, id)
 	}
-	for _, told := range []map[string]int64{ok, wrong} { // told holds only tokens that the records lack
+	for _, told := range []map[string]int64{ok, wrong} { // only tokens that the records lack remain
 		for _, n := range told {
 			count.Lost += int(n)
 		}
