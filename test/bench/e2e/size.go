@@ -114,8 +114,8 @@ func (n *running) measureDueChallenges(b *bench, title string, size scale.Size) 
 }
 
 // requestChallenges requests all challenges of the farmer that has the most
-// contracts. It returns the time in seconds. The response must contain the text
-// text the given number of times.
+// contracts. It returns the time in seconds. The response must contain text the
+// given number of times.
 func (n *running) requestChallenges(b *bench, text string, times int) float64 {
 	requests := [][]request{{get("/challenge/" + scale.Token(0).Hex())}}
 	return b.send(n.api.URL, 1, requests, counts(text, times)).all.Seconds()
