@@ -68,7 +68,7 @@ func (w *world) change(t *testing.T) {
 	}
 }
 
-// answer commits verdicts on some contracts of the farmer. It also issues the next
+// answer commits verdicts on the farmer's first contracts. It also issues the next
 // challenges of contracts that wait for them.
 func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	t.Helper()
