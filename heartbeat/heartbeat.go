@@ -10,7 +10,7 @@ import (
 // Type is the name of a scheme on the wire.
 type Type string
 
-// The schemes that farmers in the field support.
+// These are the schemes that the clients of farmers support.
 const (
 	Merkle  Type = "Merkle"
 	Swizzle Type = "Swizzle"
@@ -22,7 +22,7 @@ var (
 	ErrNoMoreChallenges = errors.New("no more challenges")
 
 	// ErrMalformed is wrapped by every error about bytes that are not a valid
-	// object. The sender of the bytes is at fault.
+	// object. Such an error is the fault of the sender of the bytes.
 	ErrMalformed = errors.New("malformed")
 )
 
@@ -42,40 +42,40 @@ type Heartbeat interface {
 	Private() json.RawMessage
 
 	// Encode reads the size bytes of file and writes the binary tag to tag. It
-	// returns the state that Challenge and Verify need. The memory that it uses
-	// does not depend on size.
+	// returns the state that Challenge and Verify need. The amount of memory that
+	// Encode uses does not depend on size.
 	Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt EncodeOptions) (state []byte, err error)
 
-	// Challenge returns the next challenge, and the state to store in place of
-	// the given one. Every later state still verifies earlier challenges.
+	// Challenge returns the next challenge, and the state that replaces the given
+	// state. Every later state can still verify earlier challenges.
 	Challenge(state []byte) (challenge, next []byte, err error)
 
 	// Verify reports whether proof is a valid proof for challenge. An error means
-	// that the node's own state or challenge is malformed. It says nothing about
-	// the proof.
+	// that the node's own state or challenge is malformed. An error says nothing
+	// about the proof.
 	Verify(state, challenge, proof []byte) (valid bool, err error)
 }
 
-// EncodeOptions are the options of Encode. The zero value means the protocol's
-// defaults and random seeds.
+// EncodeOptions are the options of Encode. The zero value stands for the protocol's
+// defaults and for random seeds.
 type EncodeOptions struct {
 	// Challenges is the number of challenges of a Merkle tag. 0 means 256.
 	Challenges int
-	// RootSeed is the seed, of 32 bytes, from which the seeds of a Merkle file
-	// follow. nil means a random one.
+	// RootSeed is the seed of 32 bytes from which all seeds of a Merkle file
+	// follow. nil means a random seed.
 	RootSeed []byte
 	// ChunkSize is the number of bytes that a Merkle challenge covers. nil means
 	// the number that follows from the check fraction. 0 is valid, because tags of
-	// the old node can have it; such a challenge proves nothing.
+	// the old node can have this size. A challenge of 0 bytes proves nothing.
 	ChunkSize *int64
-	// Content, unless nil, receives the whole file once and in order while it is
-	// encoded. It can be a hash that names the file. Swizzle reads the file only
-	// once for both.
+	// Content receives the whole file, once and in order, during the encoding. nil
+	// means that no writer receives the file. Content can be a hash that names the
+	// file. Swizzle then reads the file only once for the tag and for Content.
 	Content io.Writer
 }
 
-// Prover is the farmer's side of a scheme, made from a public heartbeat. It is
-// safe for concurrent use.
+// Prover is the farmer's side of a scheme. It is made from a public heartbeat, and
+// it is safe for concurrent use.
 type Prover interface {
 	Wire
 
@@ -90,9 +90,9 @@ type Prover interface {
 // Wire converts objects between their binary form and JSON. The errors of its
 // Parse methods wrap ErrMalformed.
 type Wire interface {
-	// WriteTagJSON writes the wire form of the binary tag that it reads from tag.
-	// It holds only a small part of the tag at a time. If w is a bufio.Writer, the
-	// caller must flush it.
+	// WriteTagJSON reads a binary tag from tag and writes its wire form. It holds
+	// only a small part of the tag at a time. If w is a bufio.Writer, the caller
+	// must flush it.
 	WriteTagJSON(w io.Writer, tag io.Reader) error
 	ParseTag(wire json.RawMessage) (tag []byte, err error)
 

@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// Reads of a chunk at random offsets, as for a Swizzle proof, and reads of one pass
-// over the file. Counter mode alone is the upper limit.
+// The benchmark reads chunks at random offsets, as a Swizzle proof does, and also
+// reads the whole file once. The speed of counter mode alone is the upper limit.
 func BenchmarkReadAt(b *testing.B) {
 	const fileSize = 32 << 20
 	file := filestream.New(seed, fileSize)

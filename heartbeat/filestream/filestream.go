@@ -2,9 +2,9 @@
 // a size. Its content is a pseudorandom stream that the node and the farmer both
 // can compute (PROTOCOL.md, section 3), so the node stores none of it.
 //
-// The content is not secret: it follows from the seed. The invariant: byte i of
-// a seed's stream is always the same, whatever the size of the file, and the
-// order and size of reads.
+// The content is not secret, because it follows from the seed. The invariant: byte
+// i of a seed's stream is always the same. It does not depend on the size of the
+// file, or on the order and the size of reads.
 package filestream
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 )
 
-// Reader reads one file. ReadAt is safe for concurrent use. Read and Seek share
-// an offset and are not.
+// Reader reads one file. ReadAt is safe for concurrent use. Read and Seek share an
+// offset, so they are not safe for concurrent use.
 type Reader struct {
 	cipher  aes256.Cipher
-	section *io.SectionReader // of the whole file, for Read and Seek
+	section *io.SectionReader // the whole file, for Read and Seek
 }
 
 var (
@@ -63,12 +63,13 @@ func (r *Reader) ReadAt(p []byte, offset int64) (int, error) {
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) { return r.section.Read(p) }
 
-// Seek implements io.Seeker. An offset beyond the end is valid; reads at it
-// return io.EOF.
+// Seek implements io.Seeker. An offset beyond the end is valid. A read at such an
+// offset returns io.EOF.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) { return r.section.Seek(offset, whence) }
 
-// Hash returns the SHA-256 of the first size bytes of seed's stream. In hex, it
-// is the file_hash that names the file. The only error is that of ctx.
+// Hash returns the SHA-256 of the first size bytes of seed's stream. In
+// hexadecimal, this hash is the file_hash that names the file. Hash returns an
+// error only if ctx ends.
 func Hash(ctx context.Context, seed string, size int64) ([sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
 	file := New(seed, size)

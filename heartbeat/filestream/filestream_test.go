@@ -70,7 +70,8 @@ func TestReaderImplementsIOInterfaces(t *testing.T) {
 	}
 }
 
-// Reads of any part of the file must return the same bytes as one pass over it.
+// A read of any part of the file must return the same bytes as one pass over the
+// file.
 func TestReadAtAnyOffset(t *testing.T) {
 	t.Parallel()
 	const size = 10000

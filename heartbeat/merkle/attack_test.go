@@ -10,7 +10,7 @@ import (
 )
 
 // naiveVerify is the verifier of the old node. It accepts a branch of any length,
-// and a node on either side.
+// and it does not check on which side a tree node is.
 func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
 	node := leafHash(p.blob, index)
 	for _, row := range p.rows {
@@ -22,10 +22,10 @@ func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
 	return p.index == index && node == root
 }
 
-// This is the first attack of PROTOCOL.md, section 7. An inner node is
-// H(left || right), and a leaf is H(blob || index). If right happens to end with
-// the index, then left || right without that end is a blob. So the tag alone is
-// enough for a proof.
+// This test makes the first attack of PROTOCOL.md, section 7. An inner tree node is
+// H(left || right), and a leaf is H(blob || index). If the bytes of right end with
+// the index, the rest of left || right can be used as a blob. So a farmer needs
+// only the tag to make such a proof.
 func TestShortBranchAttackFails(t *testing.T) {
 	t.Parallel()
 	found := 0
@@ -54,8 +54,8 @@ func TestShortBranchAttackFails(t *testing.T) {
 			}
 		}
 	}
-	// Each of 255 nodes allows the attack with a probability of 1/256, in each of 80
-	// challenges.
+	// Each of 255 tree nodes allows the attack with a probability of 1/256, in each
+	// of 80 challenges.
 	if found == 0 {
 		t.Fatal("the attack works on none of the files")
 	}
@@ -110,15 +110,15 @@ func TestBranchOfWrongShapeIsInvalid(t *testing.T) {
 		t.Error("a branch that continues above the root is valid")
 	}
 
-	// A sibling has another length, and the root fits.
+	// One sibling has the wrong length, but the branch leads to the root.
 	odd := [2][]byte{leaves[0][:], make([]byte, 31)}
 	if validBranch(sha256.Sum256(bytes.Join(odd[:], nil)), 1, 0, leaves[0], [][2][]byte{odd}) {
 		t.Error("a sibling of 31 bytes is valid")
 	}
 }
 
-// A blob of another length is invalid even if it hashes to the leaf. Digits of the
-// index could otherwise be part of the blob, as in "1" || "2" for "12".
+// A blob of the wrong length is invalid even if its hash equals the leaf. Otherwise
+// digits of the index could be part of the blob: "1" || "2" equals "12".
 func TestBlobOfWrongLengthIsInvalid(t *testing.T) {
 	t.Parallel()
 	h, err := New(nil)
@@ -138,8 +138,9 @@ func TestBlobOfWrongLengthIsInvalid(t *testing.T) {
 	}
 }
 
-// This is the second attack of PROTOCOL.md, section 7: 1% of a small file rounds
-// down to no bytes, whose hash needs no file.
+// This test makes the second attack of PROTOCOL.md, section 7. 1% of a small file
+// is rounded down to no bytes. A farmer can compute the hash of no bytes without
+// the file.
 func TestNothingChallengedAttackFails(t *testing.T) {
 	t.Parallel()
 	const size = 50

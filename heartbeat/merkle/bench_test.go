@@ -15,8 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// benchmarkSize is the size of the file of the benchmarks. A challenge covers 1%
-// of it.
+// benchmarkSize is the size of the file in the benchmarks. A challenge covers 1% of
+// the file.
 const benchmarkSize = 32 << 20
 
 func benchmarkHeartbeat(b *testing.B) *Heartbeat {
@@ -29,10 +29,10 @@ func benchmarkHeartbeat(b *testing.B) *Heartbeat {
 	return h
 }
 
-// BenchmarkEncode counts the bytes of the file; its challenges hash 2.56 times as
-// many. /limit hashes as many bytes from memory with crypto/sha256, which is the
-// limit of one lane. /file-hash includes the hash of the file, which a node also
-// computes. With -cpu 1 all of them use one core.
+// BenchmarkEncode counts the bytes of the file. The challenges hash 2.56 times as
+// many bytes. /limit hashes the same number of bytes from memory with
+// crypto/sha256, which is the limit of one lane. /file-hash also computes the hash
+// of the file, as a node does. With -cpu 1 all parts of the benchmark use one core.
 func BenchmarkEncode(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	encode := func(b *testing.B, also func(ctx context.Context)) {
@@ -67,8 +67,8 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-// BenchmarkEncodeSmall measures a file whose windows are so small that everything
-// but hashing them counts.
+// BenchmarkEncodeSmall measures a file with very small windows. The time to hash
+// them is negligible, so the benchmark measures all other work.
 func BenchmarkEncodeSmall(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	const size = 10 << 10
@@ -99,9 +99,9 @@ func BenchmarkProve(b *testing.B) {
 	})
 }
 
-// BenchmarkVerify measures from the binary form of a proof to the verdict, /wire
-// from its wire form, and /wire/reference from its wire form with the decoder that
-// the tests compare with.
+// BenchmarkVerify measures the time from the binary form of a proof to the verdict.
+// /wire starts with the wire form of the proof. /wire/reference also starts with
+// the wire form, but decodes it with the reference decoder of the tests.
 func BenchmarkVerify(b *testing.B) {
 	f := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{})
 	challenge := f.Challenge(b)
@@ -137,8 +137,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkHostileProof decodes an honest proof, then malformed bodies of the same
-// length.
+// BenchmarkHostileProof decodes an honest proof, and then malformed bodies of the
+// same length.
 func BenchmarkHostileProof(b *testing.B) {
 	f := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{})
 	honest, err := Wire{}.ProofJSON(f.Prove(b, f.Challenge(b)))
@@ -169,13 +169,14 @@ func BenchmarkHostileProof(b *testing.B) {
 			buffer := make([]byte, 0, usualProof)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = Wire{}.appendProof(buffer, body.wire) // fails for all but the first
+				_, _ = Wire{}.appendProof(buffer, body.wire) // fails for all bodies except for the first
 			}
 		})
 	}
 }
 
-// BenchmarkWriteTag writes a tag to a buffer of the caller, like the API.
+// BenchmarkWriteTag writes a tag to a buffer that the caller provides, as the API
+// does.
 func BenchmarkWriteTag(b *testing.B) {
 	tag := encode(b, new(0.01), benchmarkSize, heartbeat.EncodeOptions{}).Tag
 	out := bufio.NewWriterSize(io.Discard, 32<<10)

@@ -21,22 +21,24 @@ const (
 	// fixedChunk is the number of bytes that a challenge covers if there is no
 	// check fraction.
 	fixedChunk = 8192
-	// leastChunk is the least number of bytes that a check fraction stands for.
-	// Without it a small file has challenges of no bytes, which need no file to
-	// prove (PROTOCOL.md, section 7), or of few bytes, which can be guessed.
+	// leastChunk is the smallest number of bytes that a check fraction can result
+	// in. Without this minimum, a small file would have challenges of no bytes or
+	// of few bytes. A proof about no bytes does not need the file (PROTOCOL.md,
+	// section 7), and few bytes can be guessed.
 	leastChunk = 32
 
-	// A batch of windows is hashed together, on one core. A batch of fewer than
-	// leastBatch windows has too few for each lane, and reads more of the file
-	// twice. One of more than mostBatch is no faster and takes more memory.
+	// A batch is a number of windows that are hashed together, on one core. A batch
+	// with fewer than leastBatch windows has too few windows for each lane, and it
+	// reads more of the file twice. A batch with more than mostBatch windows is no
+	// faster and takes more memory.
 	leastBatch = 64
 	mostBatch  = 1024
 )
 
-// Encode implements heartbeat.Heartbeat. It reads only the parts of the file
-// that challenges cover, most of them once, even if challenges overlap. It uses
-// all cores, and holds about 150 bytes per challenge and 1 MiB of the file per
-// core. If file has fewer than size bytes, it returns io.ErrUnexpectedEOF.
+// Encode implements heartbeat.Heartbeat. It reads only the parts of the file that
+// challenges cover. It reads most of these parts once, even if challenges overlap.
+// It uses all cores. It holds about 150 bytes per challenge, and 1 MiB of the file
+// per core. If file has fewer than size bytes, it returns io.ErrUnexpectedEOF.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("merkle: encode a file of %d bytes", size)
@@ -99,14 +101,14 @@ func rootSeed(given []byte) (seed [seedSize]byte, err error) {
 	return seed, err
 }
 
-// newWindows returns the windows of all challenges, sorted by position, so that
-// overlapping windows are read together.
+// newWindows returns the windows of all challenges, sorted by position. The order
+// ensures that overlapping windows are read together.
 func newWindows(key, rootSeed [seedSize]byte, challenges int, size, chunk int64) []window {
 	windows := make([]window, challenges)
 	seed := rootSeed
 	mac := hmac.New(sha256.New, key[:])
 	for i := range windows {
-		// This is nextSeed, with one hmac.Hash for all seeds.
+		// The loop does what nextSeed does, but with one hmac.Hash for all seeds.
 		mac.Reset()
 		mac.Write(seed[:])
 		mac.Sum(seed[:0])
@@ -128,7 +130,7 @@ func hashWindows(ctx context.Context, file io.ReaderAt, chunk int64, windows []w
 	return group.Wait()
 }
 
-// hashBatch is hashWindows for one batch.
+// hashBatch does what hashWindows does, for one batch.
 func hashBatch(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, leaves [][hashSize]byte) error {
 	seeds := make([][seedSize]byte, len(windows))
 	for i := range windows {
@@ -138,7 +140,7 @@ func hashBatch(ctx context.Context, file io.ReaderAt, chunk int64, windows []win
 	if err := sweepAll(ctx, file, chunk, windows, macs); err != nil {
 		return err
 	}
-	blobs := seeds // in the same memory, because the MACs no longer need their keys
+	blobs := seeds // blobs reuses the memory of seeds, because the MACs no longer need their keys
 	sha256x.SumMACs(blobs, macs)
 
 	messages := make([][]byte, len(windows))

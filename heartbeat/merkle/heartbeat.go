@@ -14,11 +14,11 @@ const (
 	hashSize = 32 // bytes of a SHA-256 or HMAC-SHA256
 	seedSize = 32 // bytes of a heartbeat's key, a root seed or a seed
 
-	// DefaultChallenges is the number of challenges of a tag if EncodeOptions
-	// does not set it.
+	// DefaultChallenges is the number of challenges of a tag if EncodeOptions sets
+	// no number.
 	DefaultChallenges = 256
-	// MaxChallenges is the greatest number of challenges of a tag. Its tree then
-	// has 64 MiB.
+	// MaxChallenges is the maximum number of challenges of a tag. The tree of such
+	// a tag has 64 MiB.
 	MaxChallenges = 1 << maxOrder
 
 	maxOrder = 20
@@ -34,9 +34,10 @@ type Heartbeat struct {
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
 
-// New returns a heartbeat with a random key. Each of its challenges covers
-// checkFraction of a file, from 0 to 1 and at least 32 bytes. If checkFraction is
-// nil, a challenge covers 8192 bytes. No challenge covers more than the file.
+// New returns a heartbeat with a random key. checkFraction is the fraction of a
+// file that a challenge covers, from 0 to 1. A challenge covers at least 32 bytes.
+// If checkFraction is nil, a challenge covers 8192 bytes. No challenge covers more
+// than the file.
 func New(checkFraction *float64) (*Heartbeat, error) {
 	h := new(Heartbeat)
 	rand.Read(h.key[:])
@@ -59,8 +60,8 @@ func Parse(private json.RawMessage) (*Heartbeat, error) {
 }
 
 // WithCheckFraction returns a heartbeat with the same key and another check
-// fraction, as in New. Each of the two verifies proofs for files that the other
-// has encoded.
+// fraction, as in New. Each of the two heartbeats can verify proofs for files that
+// the other heartbeat has encoded.
 func (h *Heartbeat) WithCheckFraction(checkFraction *float64) (*Heartbeat, error) {
 	if err := checkRange(checkFraction); err != nil {
 		return nil, fmt.Errorf("merkle: %w", err)
@@ -76,14 +77,15 @@ func (h *Heartbeat) WithCheckFraction(checkFraction *float64) (*Heartbeat, error
 // Type returns heartbeat.Merkle.
 func (h *Heartbeat) Type() heartbeat.Type { return heartbeat.Merkle }
 
-// Public returns the public wire form: everything but the key.
+// Public returns the public wire form, which contains everything except for the
+// key.
 func (h *Heartbeat) Public() json.RawMessage { return marshalHeartbeat([]byte{}, h.fraction) }
 
 // Private returns the private wire form, which includes the key.
 func (h *Heartbeat) Private() json.RawMessage { return marshalHeartbeat(h.key[:], h.fraction) }
 
-// Prover is the farmer's side of the scheme. It holds no data, because the tag
-// and the challenge hold all that a farmer needs.
+// Prover is the farmer's side of the scheme. It holds no data, because the tag and
+// the challenge contain all data that a farmer needs.
 type Prover struct {
 	Wire
 }
@@ -142,8 +144,8 @@ func malformed(object string, err error) error {
 	return &malformedError{object, err}
 }
 
-// malformedError formats its message only on demand, because a node rejects many
-// proofs and does not read why.
+// malformedError formats its message only when the message is read. A node rejects
+// many proofs and does not read these messages.
 type malformedError struct {
 	object string
 	err    error
@@ -155,7 +157,7 @@ func (e *malformedError) Error() string {
 
 func (e *malformedError) Unwrap() []error { return []error{heartbeat.ErrMalformed, e.err} }
 
-// mustMarshal is json.Marshal for types that always have a JSON form.
+// mustMarshal is json.Marshal for types that can always be encoded as JSON.
 func mustMarshal(v any) json.RawMessage {
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// A proof of the wrong shape is an invalid proof, but only within these
-	// bounds; otherwise it is malformed. maxRows is greater than the order of any
-	// tree, and maxEntry greater than the size of a hash in bytes.
+	// A proof of the wrong shape is an invalid proof if it is within these limits.
+	// If it exceeds a limit, it is malformed. maxRows is greater than the order of
+	// any tree. maxEntry is greater than the size of a hash in bytes.
 	maxRows  = 32
 	maxEntry = 1024
 )
 
-// proof is a proof of any shape that the wire form allows, valid or not. Its
-// binary form is the index as big-endian i64, the blob, the number of rows as one
-// byte, and the left and right entry of each row. The blob and each entry are
-// preceded by their length as big-endian u16.
+// proof is a proof of any shape that the wire form allows, valid or not. Its binary
+// form is the index as big-endian i64, the blob, the number of rows as one byte,
+// and the left and right entry of each row. The length of the blob and of each
+// entry comes before it, as big-endian u16.
 type proof struct {
 	index int64
 	blob  []byte
@@ -40,8 +40,8 @@ func (p proof) marshal() []byte {
 	return b
 }
 
-// parseProof parses the binary form. The proof shares the memory of b, and its
-// rows are appended to memory.
+// parseProof parses the binary form. The proof shares the memory of b. parseProof
+// appends the proof's rows to memory.
 func parseProof(b []byte, memory [][2][]byte) (p proof, err error) {
 	if len(b) < 8 {
 		return proof{}, malformed("proof", errors.New("cut short"))
@@ -101,15 +101,15 @@ func checkEntry(size int) error {
 	return nil
 }
 
-// ParseProof parses the wire form of a proof, of any shape: if the blob has the
-// wrong length or the branch the wrong number of rows, the proof is not valid, but
-// not malformed.
+// ParseProof parses the wire form of a proof of any shape. If the blob has the
+// wrong length or the branch has the wrong number of rows, the proof is invalid,
+// but it is not malformed.
 func (w Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
 	return w.appendProof(make([]byte, 0, min(len(wire), usualProof)), wire)
 }
 
-// appendProof is ParseProof, but appends the proof to dst. It allocates no memory
-// if dst has room for usualProof bytes.
+// appendProof does what ParseProof does, but appends the proof to dst. It allocates
+// no memory if dst has room for usualProof bytes.
 func (Wire) appendProof(dst []byte, wire json.RawMessage) ([]byte, error) {
 	d := proofDecoder{in: wirejson.Of(wire), out: dst, start: len(dst)}
 	if err := d.decode(); err != nil {
@@ -120,17 +120,19 @@ func (Wire) appendProof(dst []byte, wire json.RawMessage) ([]byte, error) {
 
 const (
 	indexPart = 8
-	// headSize is the most bytes of a binary proof before its rows.
+	// headSize is the maximum number of bytes before the rows of a binary proof.
 	headSize = indexPart + 2 + maxEntry + 1
-	// usualProof is more than the bytes of a proof of a tree of 65536 leaves.
+	// usualProof is more than the number of bytes in a proof for a tree of 65536
+	// leaves.
 	usualProof = indexPart + 2 + hashSize + 1 + 17*2*(2+hashSize)
 )
 
-// proofDecoder converts the wire form into the binary form. Members come in any
-// order, and can be repeated, so it inserts the part before the rows at the end.
+// proofDecoder converts the wire form into the binary form. Members can be in any
+// order and can be repeated. So proofDecoder inserts the part before the rows at
+// the end.
 type proofDecoder struct {
 	in    wirejson.Reader
-	out   []byte // from start: the rows
+	out   []byte // the output; the rows begin at start
 	start int
 	rows  int
 	head  [headSize + 2]byte // base64 needs up to 2 more bytes to decode the blob

@@ -13,8 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
-// oddProofs returns JSON on which two decoders could disagree. About half of it
-// is a proof.
+// oddProofs returns JSON that two decoders could decode differently. About half of
+// the texts are proofs.
 func oddProofs() []string {
 	const (
 		leaf   = `"leaf":{"index":3,"blob":"` + zeros + `"}`
@@ -82,7 +82,7 @@ func TestOddProofsDecodeLikeReference(t *testing.T) {
 	}
 }
 
-// Each byte of a proof is changed or left out.
+// The test changes or removes each byte of a proof.
 func TestChangedProofsDecodeLikeReference(t *testing.T) {
 	t.Parallel()
 	wire := []byte(oddProofs()[0])
@@ -109,8 +109,8 @@ func FuzzProofDecoders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) { sameAsReference(t, wire) })
 }
 
-// From wire bytes to verdict nothing is allocated if there is a buffer, whether the
-// proof is valid or not.
+// If the caller provides a buffer, the way from wire bytes to the verdict must
+// allocate nothing, whether the proof is valid or not.
 func TestVerifyWireDoesNotAllocate(t *testing.T) {
 	f := encode(t, new(0.01), 50_000, heartbeat.EncodeOptions{})
 	challenge := f.Challenge(t)
@@ -153,8 +153,8 @@ func TestAppendProofKeepsItsPrefix(t *testing.T) {
 }
 
 // sameAsReference compares ParseProof with the reference decoder, and reports
-// whether ParseProof accepts the wire. If a member is repeated, the reference
-// reads only the last one, but ParseProof checks all of them.
+// whether ParseProof accepts the wire form. If a member is repeated, the reference
+// decoder reads only the last occurrence, but ParseProof checks all occurrences.
 func sameAsReference(t *testing.T, wire []byte) bool {
 	t.Helper()
 	got, err := Wire{}.ParseProof(wire)
@@ -230,7 +230,7 @@ func parseProofJSON(wire json.RawMessage) (p proof, err error) {
 	return p, nil
 }
 
-// membersOf returns the members of an object, which must have those names.
+// membersOf returns the members of an object, which must have exactly these names.
 func membersOf(wire json.RawMessage, names ...string) (members map[string]json.RawMessage, err error) {
 	if err := json.Unmarshal(wire, &members); err != nil {
 		return nil, err

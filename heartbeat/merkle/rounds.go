@@ -52,8 +52,8 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 }
 
 // Verify implements heartbeat.Heartbeat. A proof is valid if it consists of the
-// leaf that challenge names and the complete branch from there to the state's
-// root. Bytes that cannot be parsed as a proof are not valid.
+// leaf that challenge names and of the complete branch from this leaf to the
+// state's root. Bytes that cannot be parsed as a proof are an invalid proof.
 func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 	s, err := parseState(state)
 	if err != nil {
@@ -80,15 +80,15 @@ const (
 	challengeSize = 4 + seedSize
 )
 
-// fileState is what the node stores of an encoded file. Its binary form is a
-// version byte, next and challenges as big-endian u32, previous, and root.
+// fileState is the data that the node stores about an encoded file. Its binary form
+// is a version byte, next and challenges as big-endian u32, previous, and root.
 type fileState struct {
-	// next is the index of the next challenge. After the last challenge it equals
-	// challenges, their number.
+	// next is the index of the next challenge. challenges is the number of
+	// challenges. After the last challenge, next equals challenges.
 	next, challenges int
-	// previous is the seed before the next challenge's, at first the root seed.
-	// The next seed follows from it with the heartbeat's key only, so a leaked
-	// state does not disclose future challenges.
+	// previous is the seed before the seed of the next challenge. At first it is
+	// the root seed. Only the owner of the heartbeat's key can compute the next
+	// seed from previous, so a leaked state does not disclose future challenges.
 	previous [seedSize]byte
 	root     [hashSize]byte
 }
@@ -121,8 +121,8 @@ func parseState(b []byte) (fileState, error) {
 	}, nil
 }
 
-// fileChallenge is one challenge. Its binary form is the index as big-endian
-// u32, then the seed.
+// fileChallenge is one challenge. Its binary form is the index as big-endian u32,
+// and then the seed.
 type fileChallenge struct {
 	index int
 	seed  [seedSize]byte

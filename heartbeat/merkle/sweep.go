@@ -11,11 +11,11 @@ import (
 // segments of all sixteen lanes fit into a core's L2 cache.
 const segmentSize = 64 << 10
 
-// sweepAll adds each window's part of the file to the window's MAC. Each lane
-// gets the same number of consecutive windows, and reads the strip of the file
-// that they cover, segment by segment. It adds a segment to the MACs of all its
-// windows before it reads the next one. So the file is read twice only where
-// windows of two lanes overlap.
+// sweepAll adds each window's part of the file to the window's MAC. Each lane gets
+// the same number of consecutive windows. The lane reads the strip of the file that
+// its windows cover, segment by segment. It adds a segment to the MACs of all its
+// windows before it reads the next segment. So a byte of the file is read twice
+// only if windows of two lanes overlap there.
 func sweepAll(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, macs []sha256x.MAC) error {
 	if chunk == 0 {
 		return nil
@@ -51,20 +51,21 @@ func sweepAll(ctx context.Context, file io.ReaderAt, chunk int64, windows []wind
 type sweep struct {
 	file    io.ReaderAt
 	chunk   int64
-	windows []window // by position
+	windows []window // sorted by position
 	macs    []sha256x.MAC
 
-	// held is the file from base on. The bytes before swept have been added to
-	// all windows that cover them, except for an incomplete block per window.
+	// held is the part of the file that starts at base. The bytes before swept have
+	// been added to all windows that cover them, except for one incomplete block
+	// per window.
 	held        []byte
 	base, swept int64
-	// first is the first window that is not complete, and at the next one to add
-	// held bytes to.
+	// first is the index of the first window that is not complete. at is the index
+	// of the next window that gets held bytes.
 	first, at int
 }
 
-// next returns the MAC of the next window and the held bytes to add to it, or
-// nil if all windows have them.
+// next returns the MAC of the next window, and the held bytes to add to this MAC.
+// It returns nil if all windows already have the held bytes.
 func (s *sweep) next() (*sha256x.MAC, []byte) {
 	end := s.base + int64(len(s.held))
 	for s.at < len(s.windows) && s.windows[s.at].pos < end {
@@ -83,10 +84,10 @@ func (s *sweep) next() (*sha256x.MAC, []byte) {
 	return nil, nil
 }
 
-// wholeBlocks rounds down to whole blocks of the hash.
+// wholeBlocks rounds size down to whole blocks of the hash.
 func wholeBlocks(size int64) int64 { return size / sha256x.BlockSize * sha256x.BlockSize }
 
-// advance reads the next segment. It returns false if there is none.
+// advance reads the next segment. It returns false if there is no next segment.
 func (s *sweep) advance() (more bool, err error) {
 	s.swept = s.base + int64(len(s.held))
 	for s.first < len(s.windows) && s.windows[s.first].pos+s.chunk <= s.swept {
@@ -115,8 +116,8 @@ func (s *sweep) advance() (more bool, err error) {
 	return err == nil, err
 }
 
-// reach returns the end of the windows that follow each other without a gap. It
-// looks no further than limit.
+// reach returns the end of a series of windows that has no gap. It does not search
+// beyond limit.
 func (s *sweep) reach(limit int64) int64 {
 	end := s.windows[s.first].pos + s.chunk
 	for _, w := range s.windows[s.first+1:] {

@@ -12,12 +12,13 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// tree is a Merkle tree in heap order: the root is node 0, and the children of
-// node k are 2k+1 and 2k+2. It has width = 1<<order places for leaves, of which
-// the first are in use. The wire form has 2*width nodes; the last is unused.
+// tree is a Merkle tree in heap order. The root is tree node 0, and the children of
+// tree node k are 2k+1 and 2k+2. The tree has room for width = 1<<order leaves, and
+// the first of these are in use. The wire form has 2*width tree nodes. The last one
+// is unused.
 //
-// nodes holds the nodes that are not empty. They come first, because inner nodes
-// never are empty.
+// nodes holds the tree nodes that are not empty. They come before the empty ones,
+// because inner nodes are never empty.
 type tree struct {
 	order int
 	nodes []byte
@@ -34,7 +35,7 @@ func newTree(leaves [][hashSize]byte) tree {
 	for i := range leaves {
 		copy(t.nodes[(inner+i)*hashSize:], leaves[i][:])
 	}
-	// The nodes of one level do not depend on each other.
+	// The tree nodes of one level do not depend on each other.
 	pairs := make([][]byte, 0, (inner+1)/2)
 	hashes := make([][hashSize]byte, cap(pairs))
 	for width := (inner + 1) / 2; width > 0; width /= 2 {
@@ -50,26 +51,26 @@ func newTree(leaves [][hashSize]byte) tree {
 	return t
 }
 
-// width returns the number of places for leaves.
+// width returns the number of leaves for which the tree has room.
 func (t tree) width() int { return 1 << t.order }
 
-// count returns the number of nodes that are not empty.
+// count returns the number of tree nodes that are not empty.
 func (t tree) count() int { return len(t.nodes) / hashSize }
 
 func (t tree) leaves() int { return t.count() - (t.width() - 1) }
 
 func (t tree) root() [hashSize]byte { return [hashSize]byte(t.nodes[:hashSize]) }
 
-// node returns node k, which has no bytes if it is empty.
+// node returns tree node k. It returns no bytes if that node is empty.
 func (t tree) node(k int) []byte { return t.span(k, k+1) }
 
-// span returns the nodes in [from, to) that are not empty.
+// span returns the tree nodes in [from, to) that are not empty.
 func (t tree) span(from, to int) []byte {
 	from, to = min(from, t.count()), min(to, t.count())
 	return t.nodes[from*hashSize : to*hashSize]
 }
 
-// branch returns the pairs of siblings from leaf i up to the root's children.
+// branch returns the pairs of siblings from leaf i up to the children of the root.
 func (t tree) branch(i int) [][2][]byte {
 	rows := make([][2][]byte, 0, t.order)
 	for k := t.width() - 1 + i; k > 0; k = (k - 1) / 2 {
@@ -80,12 +81,13 @@ func (t tree) branch(i int) [][2][]byte {
 }
 
 // validBranch reports whether rows is the branch from leaf i, with the hash leaf,
-// up to the root of a tree of that order.
+// up to the root of a tree of this order.
 //
-// Only its place distinguishes a leaf hash from the hash of an inner node. So
-// validBranch checks the whole place: there must be one row per level, and on
-// each level the node must be on the side that i requires. Otherwise a shorter
-// branch, or one through the other child, could present an inner node as a leaf.
+// Only the position of a hash shows whether it is a leaf or an inner node. So
+// validBranch checks the whole position. There must be one row per level, and on
+// each level the hash must be on the side that i requires. Otherwise a farmer could
+// present an inner node as a leaf, with a shorter branch or with a branch through
+// the other child.
 func validBranch(root [hashSize]byte, order int, i int64, leaf [hashSize]byte, rows [][2][]byte) bool {
 	if len(rows) != order {
 		return false
@@ -109,11 +111,11 @@ func leafHash(blob []byte, i int64) [hashSize]byte {
 	return sha256.Sum256(appendLeaf(make([]byte, 0, leafSize), blob, i))
 }
 
-// leafSize is the size in bytes of the longest message that a leaf hash is of: a
-// blob and a number.
+// leafSize is the maximum size in bytes of a message whose hash is a leaf. The
+// message consists of a blob and a number.
 const leafSize = hashSize + 20
 
-// appendLeaf appends the message that a leaf hash is of: blob || i.
+// appendLeaf appends the message whose hash is the leaf: blob || i.
 func appendLeaf(b, blob []byte, i int64) []byte {
 	return strconv.AppendInt(append(b, blob...), i, 10)
 }
@@ -128,10 +130,10 @@ const (
 	tagHeaderSize = 1 + 8 + 8 + 1 + 4
 )
 
-// fileTag is a tag. Its binary form is a version byte, the sizes of the file and
-// of the part that a challenge covers as big-endian i64, the order of the tree as
-// one byte, the number of nodes that are not empty as big-endian u32, and those
-// nodes, of 32 bytes each.
+// fileTag is a tag. Its binary form is a version byte, the size of the file and the
+// size of the part that a challenge covers as big-endian i64, the order of the tree
+// as one byte, the number of tree nodes that are not empty as big-endian u32, and
+// these tree nodes. Each tree node has 32 bytes.
 type fileTag struct {
 	size, chunk int64
 	tree        tree
@@ -154,7 +156,7 @@ func (t fileTag) header() []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(t.tree.count()))
 }
 
-// tagHeader is a tag without its nodes.
+// tagHeader is a tag without its tree nodes.
 type tagHeader struct {
 	size, chunk  int64
 	order, count int
@@ -183,8 +185,8 @@ func (h tagHeader) check() error {
 	case h.order < 0 || h.order > maxOrder:
 		return fmt.Errorf("order %d is not from 0 to %d", h.order, maxOrder)
 	}
-	// There are all inner nodes and at least one leaf, at most all nodes but the
-	// unused last one.
+	// All inner nodes and at least one leaf must exist. At most, all tree nodes
+	// exist except for the unused last one.
 	if width := 1 << h.order; h.count < width || h.count > 2*width-1 {
 		return fmt.Errorf("%d nodes in a tree of order %d", h.count, h.order)
 	}

@@ -18,7 +18,7 @@ func readVectors(t testing.TB) []heartbeattest.Vector {
 	return heartbeattest.ReadVectors[heartbeattest.Vector](t, "testdata/merkle.json")
 }
 
-// encodeVector returns the tag and the state of a case.
+// encodeVector returns the tag and the state of a test vector.
 func encodeVector(t testing.TB, v heartbeattest.Vector) (h *Heartbeat, tag, state []byte) {
 	t.Helper()
 	h, err := Parse(v.Heartbeat)

@@ -29,8 +29,8 @@ func nextSeed(key, seed [seedSize]byte) [seedSize]byte {
 	return [seedSize]byte(mac.Sum(nil))
 }
 
-// positionOf returns the position of a seed's window, of chunk bytes, in a file
-// of size bytes.
+// positionOf returns the position of the window that belongs to seed. The window
+// has chunk bytes, in a file of size bytes.
 func positionOf(seed [seedSize]byte, size, chunk int64) int64 {
 	var limit, pos [8]byte
 	binary.BigEndian.PutUint64(limit[:], uint64(size-chunk+1))
@@ -39,13 +39,13 @@ func positionOf(seed [seedSize]byte, size, chunk int64) int64 {
 	return int64(binary.BigEndian.Uint64(pos[:]))
 }
 
-// keyedPRF returns KeyedPRF(key, limit)(x) of PROTOCOL.md, section 4: a
-// pseudorandom number below limit. Numbers are big-endian. limit must be
-// positive and as short as possible; the result is as long as limit.
+// keyedPRF returns KeyedPRF(key, limit)(x) of PROTOCOL.md, section 4, a
+// pseudorandom number below limit. Numbers are big-endian. limit must be positive
+// and as short as possible. The result has the same length as limit.
 func keyedPRF(key, limit []byte, x uint64) []byte {
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err) // not possible: seeds are 32 bytes
+		panic(err) // impossible: seeds are 32 bytes
 	}
 	input := make([]byte, len(limit))
 	digest := sha256.Sum256(strconv.AppendUint(nil, x, 10))

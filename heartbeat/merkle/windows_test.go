@@ -14,9 +14,10 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// Each leaf must equal the one of the farmer's side, which hashes one window at a
-// time with crypto/sha256. The windows are smaller and larger than a segment, they
-// overlap, touch and leave gaps, and they are in one batch and in many.
+// Each leaf must equal the leaf that the farmer's side computes. The farmer's side
+// hashes one window at a time with crypto/sha256. The windows are smaller and
+// larger than a segment. They overlap, touch and leave gaps, and they are in one
+// batch and in many batches.
 func TestLeavesEqualThoseOfTheFarmer(t *testing.T) {
 	const mib = 1 << 20
 	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
@@ -65,7 +66,8 @@ func TestLeavesEqualThoseOfTheFarmer(t *testing.T) {
 	})
 }
 
-// countingFile counts the bytes that are read. before may make a read fail.
+// countingFile counts the bytes that are read. The function before can make a read
+// fail.
 type countingFile struct {
 	io.ReaderAt
 	read   atomic.Int64
@@ -83,8 +85,8 @@ func (f *countingFile) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// Overlapping windows are read once, except at the ends of the lanes' strips.
-// Nothing is read between windows.
+// Overlapping windows must be read only once, except at the ends of the lanes'
+// strips. Bytes between windows must not be read.
 func TestEncodeReadsLittleTwice(t *testing.T) {
 	t.Parallel()
 	h := &Heartbeat{}

@@ -13,14 +13,14 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// Wire converts tags, challenges and proofs between their binary form and JSON,
-// which needs no keys.
+// Wire converts tags, challenges and proofs between their binary form and JSON. The
+// conversion needs no keys.
 type Wire struct{}
 
 var _ heartbeat.Wire = Wire{}
 
-// WriteTagJSON writes the wire form of a binary tag. It writes as many nodes at a
-// time as its buffers hold.
+// WriteTagJSON writes the wire form of a binary tag. At any time it holds only the
+// tree nodes that fit into its buffers.
 func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	in := bufio.NewReader(tag)
 	var start [tagHeaderSize]byte
@@ -47,7 +47,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		in.Discard(n * hashSize)
 		left -= n
 	}
-	// The nodes that are empty.
+	// Write the empty tree nodes.
 	for range 2<<header.order - header.count - 1 {
 		out.WriteString(`"",`)
 	}
@@ -56,17 +56,18 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last node"))
 	}
-	if out == w { // the caller's, which may write more before it flushes
+	if out == w { // the writer belongs to the caller, who may write more before a flush
 		return nil
 	}
 	return out.Flush()
 }
 
-// nodeText is the length of a node on the wire: base64 in quotes, and a comma.
+// nodeText is the length of a tree node in the wire form: base64 in quotes, and a
+// comma.
 const nodeText = len(`"",`) + (hashSize+2)/3*4
 
-// sextets holds the two base64 characters of every 12 bits, the first one in the
-// lower byte.
+// sextets holds the two base64 characters for every value of 12 bits. The first
+// character is in the lower byte.
 var sextets = func() (pairs [1 << 12]uint16) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	for i := range pairs {
@@ -75,9 +76,9 @@ var sextets = func() (pairs [1 << 12]uint16) {
 	return pairs
 }()
 
-// appendNodes appends the wire form of whole nodes, each with a comma after it.
-// Nodes are most of what a hand-out writes, and encoding/base64 would take 2.3
-// times as long to write a tag.
+// appendNodes appends the wire form of whole tree nodes, each with a comma after
+// it. A hand-out consists mostly of tree nodes, and with encoding/base64 it would
+// take 2.3 times as long to write a tag.
 func appendNodes(text, nodes []byte) []byte {
 	at, size := len(text), len(nodes)/hashSize*nodeText
 	text = slices.Grow(text, size)[:at+size]
@@ -99,8 +100,8 @@ func putNode(text *[nodeText]byte, node *[hashSize]byte) {
 	text[44], text[45], text[46] = '=', '"', ','
 }
 
-// eightChars returns the base64 of the upper 6 bytes of b, the first character in
-// the lowest byte.
+// eightChars returns the base64 of the upper 6 bytes of b. The first character is
+// in the lowest byte.
 func eightChars(b uint64) uint64 {
 	return uint64(sextets[b>>52]) | uint64(sextets[b>>40&0xfff])<<16 |
 		uint64(sextets[b>>28&0xfff])<<32 | uint64(sextets[b>>16&0xfff])<<48
@@ -125,7 +126,7 @@ func (Wire) ParseTag(wire json.RawMessage) ([]byte, error) {
 func parseTagJSON(wire json.RawMessage) (t fileTag, err error) {
 	t.tree.nodes = make([]byte, 0, len(wire)*3/4)
 	var order int64
-	var all int // nodes, with the empty ones
+	var all int // number of all tree nodes, including the empty ones
 	in := wirejson.Of(wire)
 	in.Members(func(i int) (err error) {
 		switch i {
@@ -158,8 +159,8 @@ func parseTagJSON(wire json.RawMessage) (t fileTag, err error) {
 	return t, tagHeader{size: t.size, chunk: t.chunk, order: t.tree.order, count: t.tree.count()}.check()
 }
 
-// readNodes reads the nodes of a tree, of which the empty ones must be last, and
-// appends them to nodes. all is their number.
+// readNodes reads the nodes of a tree and appends those that are not empty to
+// nodes. The empty tree nodes must come last. all is the number of all tree nodes.
 func readNodes(in *wirejson.Reader, nodes []byte) (_ []byte, all int, err error) {
 	all, err = in.Array(func(i int) (err error) {
 		before := len(nodes)
@@ -172,8 +173,8 @@ func readNodes(in *wirejson.Reader, nodes []byte) (_ []byte, all int, err error)
 	return nodes, all, err
 }
 
-// wireChallenge and wireProof are written, never read: encoding/json is too
-// lenient a reader.
+// wireChallenge and wireProof are only used to write JSON. Reads do not use them,
+// because encoding/json accepts too much.
 type wireChallenge struct {
 	Seed  []byte `json:"seed"`
 	Index int    `json:"index"`

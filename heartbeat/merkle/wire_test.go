@@ -13,8 +13,9 @@ import (
 
 const zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
-// A proof of any shape has one binary form, independent of the order of members
-// and of white space. Written from that form, it is the same JSON.
+// A proof of any shape has one binary form. This form does not depend on the order
+// of members or on white space. If the binary form is converted back, the JSON must
+// be the same.
 func TestParseProofOfAnyShape(t *testing.T) {
 	t.Parallel()
 	for name, wires := range map[string][]string{
@@ -248,8 +249,8 @@ func FuzzParseHeartbeat(f *testing.F) {
 	})
 }
 
-// Every object that can be parsed is written as the same bytes. Other bytes cause
-// no panic, and Verify returns no error for them.
+// If bytes can be parsed as an object, writing that object must produce the same
+// bytes. Other bytes must cause no panic, and Verify must return no error for them.
 func FuzzBinary(f *testing.F) {
 	file := encode(f, new(0.01), 5000, heartbeat.EncodeOptions{Challenges: 5})
 	state := file.State
@@ -279,8 +280,8 @@ func FuzzBinary(f *testing.F) {
 	})
 }
 
-// identity checks that an object that can be parsed, when written, is parsed to
-// the same object again.
+// identity checks an object that can be parsed. If it is written and parsed again,
+// the result must be the same object.
 func identity(t *testing.T, wire []byte, parse func(json.RawMessage) ([]byte, error), write func([]byte) (json.RawMessage, error)) {
 	t.Helper()
 	object, err := parse(wire)
@@ -299,7 +300,7 @@ func identity(t *testing.T, wire []byte, parse func(json.RawMessage) ([]byte, er
 	}
 }
 
-// The nodes contain every value of every byte.
+// The tree nodes contain every value of a byte.
 func TestAppendNodesEqualsBase64(t *testing.T) {
 	t.Parallel()
 	var nodes []byte

@@ -21,8 +21,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
 
-// eachScheme runs a test over every scheme, with tuned and with portable code.
-// Such tests must not be parallel.
+// eachScheme runs a test with every scheme, with tuned code and with portable code.
+// A test that uses eachScheme must not be parallel.
 func eachScheme(t *testing.T, run func(t *testing.T, scheme heartbeat.Type)) {
 	choices := []*kernel.Choice{wide.Kernels, sha256x.Kernels, aes256.Kernels}
 	heartbeattest.EachPath(t, choices, func(t *testing.T) {
@@ -32,11 +32,11 @@ func eachScheme(t *testing.T, run func(t *testing.T, scheme heartbeat.Type)) {
 	})
 }
 
-// sharedSwizzle is one heartbeat for all tests, because a prime takes long to
-// find.
+// sharedSwizzle is one heartbeat for all tests, because it takes long to find a
+// prime.
 var sharedSwizzle = sync.OnceValues(func() (heartbeat.Heartbeat, error) { return schemes.New(heartbeat.Swizzle, nil) })
 
-// encode encodes a file with a heartbeat of that check fraction.
+// encode encodes a file with a heartbeat that has the given check fraction.
 func encode(t *testing.T, scheme heartbeat.Type, fraction *float64, size int64, opt heartbeat.EncodeOptions) *heartbeattest.File {
 	t.Helper()
 	var node heartbeat.Heartbeat
@@ -55,8 +55,8 @@ func encode(t *testing.T, scheme heartbeat.Type, fraction *float64, size int64, 
 }
 
 func TestHonestProofsOfOddFilesAreValid(t *testing.T) {
-	// In Merkle, 3200 bytes is the size of which 1% is 32 bytes, and 8192 the
-	// chunk size without a fraction. In Swizzle, a chunk is 1280 bytes.
+	// For Merkle, 1% of 3200 bytes is 32 bytes, and the chunk size without a check
+	// fraction is 8192 bytes. For Swizzle, a chunk is 1280 bytes.
 	sizes := []int64{
 		0, 1, 31, 32, 33, 127, 128, 129, 1279, 1280, 1281, 3199, 3200, 3201, 8191, 8192, 8193,
 		20*1280 - 1, 20 * 1280, 20*1280 + 1, 65537, 100 * 1280,
@@ -140,7 +140,8 @@ func TestProofOfAnotherChallengeIsInvalid(t *testing.T) {
 	})
 }
 
-// The challenges cover the whole file, so every byte of it counts.
+// The challenges cover the whole file, so a change of any byte must make the proof
+// invalid.
 func TestProofOfAChangedFileIsInvalid(t *testing.T) {
 	const size = 5000
 	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
@@ -158,8 +159,8 @@ func TestProofOfAChangedFileIsInvalid(t *testing.T) {
 	})
 }
 
-// A malformed state or challenge is the node's fault, so Verify returns an error and
-// no verdict.
+// A malformed state or challenge is the node's fault. Verify must return an error
+// and no verdict.
 func TestVerifyRefusesBrokenStatesAndChallenges(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
 		f := encode(t, scheme, new(0.01), 5000, heartbeat.EncodeOptions{})
@@ -245,8 +246,8 @@ func TestCheckFractionOutOfRange(t *testing.T) {
 	})
 }
 
-// Each round passes through the wire forms on both sides. A case lists its first
-// rounds in order, then invalid ones.
+// Each round converts objects to the wire form and back on both sides. A test
+// vector lists its first rounds in order, and then invalid rounds.
 func TestRoundVectors(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
 		path := map[heartbeat.Type]string{
@@ -305,7 +306,7 @@ func testRounds(t *testing.T, scheme heartbeat.Type, v heartbeattest.Vector) {
 		}
 		proof, err := node.ParseProof(round.Proof)
 		check(t, err)
-		// Every later state still verifies this challenge.
+		// Every later state must still verify this challenge.
 		for _, s := range [][]byte{first, state} {
 			valid, err := node.Verify(s, challenge, proof)
 			check(t, err)

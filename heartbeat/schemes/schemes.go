@@ -15,8 +15,8 @@ import (
 
 // New returns a heartbeat with random keys. A challenge covers checkFraction of a
 // file, from 0 to 1. nil means 8192 bytes for Merkle and
-// swizzle.DefaultCheckFraction for Swizzle. To find Swizzle's prime takes some
-// tenths of a second.
+// swizzle.DefaultCheckFraction for Swizzle. It takes some tenths of a second to
+// find the prime for Swizzle.
 func New(t heartbeat.Type, checkFraction *float64) (heartbeat.Heartbeat, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -27,10 +27,10 @@ func New(t heartbeat.Type, checkFraction *float64) (heartbeat.Heartbeat, error) 
 	return nil, unknown(t)
 }
 
-// ParsePrivate parses the wire form of a private heartbeat. checkFraction, unless
-// nil, replaces the one in Merkle's wire form. Swizzle's has none, and nil means
-// swizzle.DefaultCheckFraction. If wire cannot be parsed or t is unknown, the error
-// wraps heartbeat.ErrMalformed.
+// ParsePrivate parses the wire form of a private heartbeat. If checkFraction is not
+// nil, it replaces the check fraction in Merkle's wire form. Swizzle's wire form
+// has no check fraction, so nil means swizzle.DefaultCheckFraction. If wire cannot
+// be parsed or t is unknown, the error wraps heartbeat.ErrMalformed.
 func ParsePrivate(t heartbeat.Type, wire json.RawMessage, checkFraction *float64) (heartbeat.Heartbeat, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -65,15 +65,16 @@ func ParsePublic(t heartbeat.Type, wire json.RawMessage) (heartbeat.Prover, erro
 	return nil, unknown(t)
 }
 
-// Fingerprint returns a name for a heartbeat's keys that does not disclose them:
-// the SHA-256, in hex, of the type, a line feed, and the private wire form. A check
-// fraction is not a key, so Merkle's wire form is the one without it.
+// Fingerprint returns a name for the keys of a heartbeat. The name does not
+// disclose the keys. It is the SHA-256, in hexadecimal, of the type, a line feed,
+// and the private wire form. A check fraction is not a key, so for Merkle the wire
+// form without a check fraction is used.
 func Fingerprint(h heartbeat.Heartbeat) string {
 	private := h.Private()
 	if m, ok := h.(*merkle.Heartbeat); ok {
 		bare, err := m.WithCheckFraction(nil)
 		if err != nil {
-			panic(err) // not possible: nil is a check fraction
+			panic(err) // impossible: nil is a valid check fraction
 		}
 		private = bare.Private()
 	}
@@ -81,7 +82,8 @@ func Fingerprint(h heartbeat.Heartbeat) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// orError returns a nil interface if there is an error, not a nil pointer in it.
+// orError returns a nil interface if there is an error. It never returns an
+// interface that holds a nil pointer.
 func orError[H heartbeat.Heartbeat](h H, err error) (heartbeat.Heartbeat, error) {
 	if err != nil {
 		return nil, err
@@ -116,13 +118,14 @@ func MarshalFile(h heartbeat.Heartbeat) []byte {
 	return mustMarshal(f)
 }
 
-// MarshalPublicFile returns the public heartbeat file, with which a farmer proves.
+// MarshalPublicFile returns the public heartbeat file. A farmer needs it to make
+// proofs.
 func MarshalPublicFile(h heartbeat.Heartbeat) []byte {
 	return mustMarshal(file{Type: h.Type(), Heartbeat: h.Public()})
 }
 
-// ParseFile parses a private heartbeat file. Its member "check_fraction" is the
-// checkFraction of ParsePrivate.
+// ParseFile parses a private heartbeat file. It passes the member "check_fraction"
+// to ParsePrivate as checkFraction.
 func ParseFile(b []byte) (heartbeat.Heartbeat, error) {
 	f, err := parseFile(b)
 	if err != nil {
@@ -174,7 +177,7 @@ func parseFile(b []byte) (f file, err error) {
 func mustMarshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // not possible: a heartbeat's wire form is JSON
+		panic(err) // impossible: the wire form of a heartbeat is JSON
 	}
 	return b
 }

@@ -17,8 +17,8 @@ import (
 
 var all = []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle}
 
-// Both sides read their keys from files, and every object passes through its wire
-// form.
+// Both sides read their keys from files. Every object is converted to its wire form
+// and back.
 func TestRoundThroughTheWire(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {
@@ -50,7 +50,7 @@ func TestRoundThroughTheWire(t *testing.T) {
 				t.Error("the wire form changes the tag")
 			}
 
-			// The node may restart after encoding.
+			// The node can restart after the encoding.
 			node, err = schemes.ParseFile(schemes.MarshalFile(node))
 			check(t, err)
 			for range 3 {
@@ -78,7 +78,8 @@ func TestRoundThroughTheWire(t *testing.T) {
 	}
 }
 
-// Encode writes all of the content in order, and returns the writer's errors.
+// Encode must write the whole content in order, and must return the errors of the
+// writer.
 func TestEncodeWritesContent(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {
@@ -141,7 +142,7 @@ func TestHeartbeatFiles(t *testing.T) {
 		if _, err := schemes.ParsePublicFile(private); !errors.Is(err, heartbeat.ErrMalformed) {
 			t.Errorf("%s: private file as public: %v", scheme, err)
 		}
-		// The response to /new has one more member.
+		// The response to /new has one additional member.
 		response := strings.Replace(string(schemes.MarshalPublicFile(h)), "{", `{"token":"00",`, 1)
 		if _, err := schemes.ParsePublicFile([]byte(response)); err != nil {
 			t.Errorf("%s: %v", response, err)
@@ -235,7 +236,8 @@ func TestUnknownTypeIsAnError(t *testing.T) {
 	}
 }
 
-// On failure the interface must be nil, and not hold a nil pointer.
+// If a function fails, it must return a nil interface, and not an interface that
+// holds a nil pointer.
 func TestNilOnError(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range all {

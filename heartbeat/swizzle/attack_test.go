@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// naiveVerify checks nothing but the equation of PROTOCOL.md, section 5.
+// naiveVerify checks only the equation of PROTOCOL.md, section 5.
 func naiveVerify(t *testing.T, h *Heartbeat, state, challenge, proofBytes []byte) bool {
 	t.Helper()
 	s, err := h.openState(state)
@@ -38,8 +38,8 @@ func naiveVerify(t *testing.T, h *Heartbeat, state, challenge, proofBytes []byte
 	return len(p.mu) == h.sectors && right.Mod(right, h.p).Cmp(sigma) == 0
 }
 
-// This is the second attack of PROTOCOL.md, section 7: 1% of fewer than 100 chunks
-// is no chunk, for which zeros are a valid proof.
+// This test makes the second attack of PROTOCOL.md, section 7. 1% of fewer than 100
+// chunks is no chunk. For a challenge of no chunks, zeros are a valid proof.
 func TestNothingChallengedAttackFails(t *testing.T) {
 	t.Parallel()
 	h, err := sharedHeartbeat(t).WithCheckFraction(0.01)
@@ -70,7 +70,8 @@ func TestNothingChallengedAttackFails(t *testing.T) {
 	}
 }
 
-// If a challenge covers all chunks, a farmer who has lost one has no valid proof.
+// If a challenge covers all chunks, a farmer who has lost one chunk must have no
+// valid proof.
 func TestProofWithoutAChunkIsInvalid(t *testing.T) {
 	t.Parallel()
 	f := encode(t, sharedHeartbeat(t), 16*1280-1)

@@ -11,11 +11,11 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 )
 
-// benchmarkSize is the size of the file of the benchmarks. A challenge covers 1%
-// of it.
+// benchmarkSize is the size of the file in the benchmarks. A challenge covers 1% of
+// the file.
 const benchmarkSize = 32 << 20
 
-// BenchmarkBigMul1024 is the yardstick for a challenged chunk.
+// BenchmarkBigMul1024 is the reference for the time of a challenged chunk.
 func BenchmarkBigMul1024(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	x, y := new(big.Int).Sub(h.p, big.NewInt(1)), new(big.Int).Sub(h.p, big.NewInt(2))
@@ -26,7 +26,7 @@ func BenchmarkBigMul1024(b *testing.B) {
 	perBlock(b, 1)
 }
 
-// BenchmarkSHA256 is the yardstick for encoding.
+// BenchmarkSHA256 is the reference for the time of encoding.
 func BenchmarkSHA256(b *testing.B) {
 	content := make([]byte, 1<<20)
 	b.SetBytes(int64(len(content)))
@@ -35,7 +35,7 @@ func BenchmarkSHA256(b *testing.B) {
 	}
 }
 
-// BenchmarkStream measures the file alone, which is AES-256-CTR.
+// BenchmarkStream measures only the generation of the file, which is AES-256-CTR.
 func BenchmarkStream(b *testing.B) {
 	file, content := filestream.New("benchmark", benchmarkSize), make([]byte, 64<<10)
 	b.SetBytes(int64(len(content)))
@@ -46,7 +46,8 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkEncode measures from the seed to the tag and the hash of the file.
+// BenchmarkEncode measures the time from the seed to the tag and to the hash of the
+// file.
 func BenchmarkEncode(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	eachPath(b, func(b *testing.B) {
@@ -69,7 +70,7 @@ func BenchmarkProve(b *testing.B) {
 	f := encode(b, h, benchmarkSize)
 	challenge := f.Challenge(b)
 	eachPath(b, func(b *testing.B) {
-		file := filestream.New(f.Seed, benchmarkSize) // with the kernel in use
+		file := filestream.New(f.Seed, benchmarkSize) // with the kernel that is in use
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := f.Farmer.Prove(b.Context(), file, benchmarkSize, f.Tag, challenge); err != nil {

@@ -17,23 +17,25 @@ import (
 )
 
 const (
-	// partSize is the most bytes of a part, few enough to stay in a core's cache
-	// from reading to writing.
+	// partSize is the maximum number of bytes in a part. A part of this size stays
+	// in a core's cache from the read to the write.
 	partSize = 80 << 10
 	// maxParts is the number of parts in memory. run queues new parts when
-	// queueParts of them are free, because to wake a tagger takes as long as to
-	// write a tenth of a part. The other parts keep the taggers busy until then.
+	// queueParts of them are free. To wake a tagger takes as long as to write a
+	// tenth of a part, so run does not wake taggers for every part. The other parts
+	// keep the taggers busy until then.
 	maxParts   = 16
 	queueParts = 10
-	// maxTaggers is the most taggers that help. More of them would wait for the
-	// goroutine that hashes the file.
+	// maxTaggers is the maximum number of taggers. With more taggers, some would
+	// wait for the goroutine that hashes the file.
 	maxTaggers = 3
 )
 
 // Encode implements heartbeat.Heartbeat. It reads the whole file once, on several
-// cores, and writes the tag meanwhile. With the primes and sectors of New, the
-// tag is a tenth of the size of the file. Encode uses no option but Content. If
-// file has fewer than size bytes, it returns io.ErrUnexpectedEOF.
+// cores, and writes the tag during the read. With the primes and sectors of New,
+// the tag is a tenth of the size of the file. Content is the only option that
+// Encode uses. If file has fewer than size bytes, Encode returns
+// io.ErrUnexpectedEOF.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	n, err := h.checkSize(size)
 	if err != nil {
@@ -48,8 +50,8 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 	return h.sealState(s), nil
 }
 
-// checkSize returns the number of chunks of a file of size bytes. It must fit
-// into a u32.
+// checkSize returns the number of chunks of a file of size bytes. It returns an
+// error if the number does not fit into a u32.
 func (f field) checkSize(size int64) (uint32, error) {
 	if size < 0 {
 		return 0, fmt.Errorf("swizzle: a file of %d bytes", size)
@@ -61,8 +63,8 @@ func (f field) checkSize(size int64) (uint32, error) {
 	return uint32(n), nil
 }
 
-// writeTag writes sigma_c = f(c) + sum_j alpha_j * m_{c,j} mod p for each chunk c
-// of the file to tag, and the file to content unless that is nil.
+// writeTag writes sigma_c = f(c) + sum_j alpha_j * m_{c,j} mod p to tag, for each
+// chunk c of the file. It also writes the file to content, unless content is nil.
 func (h *Heartbeat) writeTag(ctx context.Context, file io.ReaderAt, size int64, tag, content io.Writer, s fileState) error {
 	if _, err := tag.Write(appendU32(nil, s.n)); err != nil {
 		return fmt.Errorf("swizzle: write the tag: %w", err)
@@ -94,20 +96,20 @@ type encoding struct {
 
 // part is a few consecutive chunks of a file.
 type part struct {
-	first, count uint32 // chunks
-	size         int64  // bytes of the file
-	*memory             // set by the first tagger that gets the part
+	first, count uint32 // numbers of chunks
+	size         int64  // number of file bytes in the part
+	*memory             // set by the tagger that first gets the part
 	done         chan error
 }
 
 // memory holds the content of a part.
 type memory struct {
-	data []byte // of the file
+	data []byte // content of the file
 	tag  []byte // the sigmas in the binary form of a tag
 }
 
-// memories holds the memory of earlier encodings, because a node encodes file
-// after file, and allocating memory takes longer than hashing it.
+// memories holds the memory of earlier encodings. A node encodes one file after
+// another, and it takes longer to allocate the memory than to hash the file.
 var memories = sync.Pool{New: func() any { return new(memory) }}
 
 func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *encoding {
@@ -119,8 +121,8 @@ func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *enco
 	}
 }
 
-// taggers returns how many taggers should run beside the caller. A caller that
-// hashes the file needs a core of its own.
+// taggers returns how many taggers should run in addition to the caller. If the
+// caller hashes the file, it needs a core of its own.
 func (e *encoding) taggers(hashing bool) int {
 	free := runtime.GOMAXPROCS(0)
 	if hashing {
@@ -129,10 +131,10 @@ func (e *encoding) taggers(hashing bool) int {
 	return int(min(int64(max(free, 1)), maxTaggers, e.parts))
 }
 
-// run starts the taggers and passes the parts to write in order.
+// run starts the taggers, and calls write with each part in order.
 func (e *encoding) run(ctx context.Context, taggers int, write func(*part) error) error {
 	held := make([]part, min(maxParts, e.parts))
-	defer releaseMemory(held) // after the taggers have ended
+	defer releaseMemory(held) // runs after the taggers have ended
 	ctx, cancel := context.WithCancel(ctx)
 	work := make(chan *part, maxParts)
 	var running sync.WaitGroup
@@ -175,7 +177,7 @@ func releaseMemory(parts []part) {
 	}
 }
 
-// set makes p the part with that index.
+// set sets p to the part that has this index.
 func (e *encoding) set(p *part, index int64) {
 	first := index * e.perPart
 	count := min(e.perPart, int64(e.state.n)-first)
@@ -193,7 +195,7 @@ type tagger struct {
 	dot     *wide.Dot
 	digests [batch][sha256x.Size]byte
 	sigmas  []byte
-	last    []byte // the last chunk of the file, aligned
+	last    []byte // the last chunk of the file, in aligned form
 }
 
 func (e *encoding) newTagger() *tagger {
@@ -214,7 +216,7 @@ func (e *encoding) newTagger() *tagger {
 	return t
 }
 
-// work reads a part and computes its tag.
+// work reads a part and computes the part's tag.
 func (t *tagger) work(ctx context.Context, p *part) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("swizzle: encode chunk %d: %w", p.first, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat"
 )
 
-// maxInteger is the size in bytes of the longest integer that is accepted.
+// maxInteger is the maximum size in bytes of an integer that is accepted.
 const maxInteger = 1024
 
 // malformed returns the error about bytes that are not a valid object.
@@ -21,7 +21,7 @@ func malformed(object string, err error) error {
 
 func appendU32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }
 
-// appendBlock appends the length of block, then block.
+// appendBlock appends the length of block, and then block.
 func appendBlock(b, block []byte) []byte {
 	return append(appendU32(b, uint32(len(block))), block...)
 }
@@ -38,7 +38,7 @@ func appendInteger(b, v []byte) []byte {
 }
 
 // decoder parses the objects of PROTOCOL.md, section 5, from the front of rest.
-// After the first error its methods return zeros, and end returns the error.
+// After the first error, its methods return zeros, and end returns the error.
 type decoder struct {
 	rest []byte
 	err  error
@@ -73,7 +73,7 @@ func (d *decoder) u32() uint32 {
 	return 0
 }
 
-// block parses a length, which must be size, and that many bytes.
+// block parses a length, which must equal size, and then size bytes.
 func (d *decoder) block(size uint32) []byte {
 	if got := d.u32(); d.err == nil && got != size {
 		d.err = fmt.Errorf("a field of %d bytes, want %d", got, size)
@@ -96,7 +96,7 @@ func (d *decoder) integer() []byte {
 	return d.cut(size)
 }
 
-// end returns the first error. Remaining bytes are an error.
+// end returns the first error. If bytes remain, end returns an error.
 func (d *decoder) end() error {
 	if d.err == nil && len(d.rest) != 0 {
 		d.err = fmt.Errorf("%d bytes too many", len(d.rest))
@@ -104,8 +104,8 @@ func (d *decoder) end() error {
 	return d.err
 }
 
-// checkInteger checks an integer of size bytes at the front of b, which must be
-// as short as possible.
+// checkInteger checks an integer of size bytes at the front of b. The integer must
+// be as short as possible.
 func checkInteger(size uint32, b []byte) error {
 	if err := checkIntegerSize(size); err != nil {
 		return err
@@ -130,11 +130,11 @@ func checkIntegerSize(size uint32) error {
 }
 
 // fileChallenge is a challenge of l chunks. key determines the chunks and their
-// coefficients, which are in [0, limit).
+// coefficients. The coefficients are in [0, limit).
 type fileChallenge struct {
 	l     uint32
 	key   [keySize]byte
-	limit *big.Int // B in section 5
+	limit *big.Int // the limit that section 5 calls B
 }
 
 func (c fileChallenge) marshal() []byte {
@@ -156,8 +156,8 @@ func parseChallenge(b []byte) (fileChallenge, error) {
 	return c, nil
 }
 
-// proof holds mu_j for each sector, and sigma, as big-endian numbers. In a parsed
-// proof they can be larger than p.
+// proof holds mu_j for each sector, and sigma, as big-endian numbers. In a proof
+// that was parsed, these numbers can be larger than p.
 type proof struct {
 	mu    [][]byte
 	sigma []byte
@@ -192,8 +192,8 @@ func parseProof(b []byte) (proof, error) {
 // fileTag is a parsed tag.
 type fileTag struct {
 	b []byte
-	// offsets[i] is the offset in b of the bytes of sigma i. There is one more
-	// offset than there are sigmas.
+	// offsets[i] is the offset in b of the bytes of sigma i. offsets has one
+	// element more than the number of sigmas.
 	offsets []int
 }
 
@@ -205,8 +205,8 @@ func (t fileTag) sigma(index uint32) []byte {
 	return t.b[t.offsets[index] : t.offsets[index+1]-4]
 }
 
-// parseTag parses the binary form. The tag shares the memory of b. Without a
-// decoder it makes Prove 5 % faster.
+// parseTag parses the binary form. The tag shares the memory of b. parseTag does
+// not use a decoder, which makes Prove 5 % faster.
 func parseTag(b []byte) (fileTag, error) {
 	if len(b) < 4 {
 		return fileTag{}, errShort
@@ -238,8 +238,8 @@ func parseTag(b []byte) (fileTag, error) {
 	return t, nil
 }
 
-// copyTag copies a binary tag from r to w, a part at a time. It returns
-// ErrMalformed if r does not hold exactly one tag.
+// copyTag copies a binary tag from r to w, in small parts. It returns ErrMalformed
+// if r does not hold exactly one tag.
 func copyTag(w io.Writer, r io.Reader) error {
 	in := bufio.NewReader(io.TeeReader(r, w))
 	n, err := readU32(in)

@@ -15,24 +15,24 @@ const (
 
 	primeBits      = 1024
 	defaultSectors = 10
-	// maxSectors limits the memory that an untrusted public heartbeat can make a
-	// prover use. With the largest sectors, a chunk is 128 KiB.
+	// maxSectors limits the memory of a prover that uses an untrusted public
+	// heartbeat. With the largest sectors, a chunk is 128 KiB.
 	maxSectors = 1024
 
 	flagPrivate = 0
 	flagPublic  = 1
 
-	// DefaultCheckFraction is the part of a file that a challenge covers by
+	// DefaultCheckFraction is the fraction of a file that a challenge covers by
 	// default.
 	DefaultCheckFraction = 0.01
 )
 
-// field holds what both sides know: the prime modulus, and how a file is divided
-// into chunks of sectors.
+// field holds the values that both sides have: the prime modulus, and how a file is
+// divided into chunks of sectors.
 type field struct {
 	p          *big.Int
 	sectors    int
-	sectorSize int // bytes
+	sectorSize int // number of bytes in a sector
 }
 
 // pSize returns the size in bytes of p and of numbers modulo p.
@@ -42,7 +42,8 @@ func (f field) pSize() int { return byteLen(f.p) }
 func (f field) chunkSize() int64 { return int64(f.sectors) * int64(f.sectorSize) }
 
 // chunks returns the number of chunks of a file of size bytes. The last chunk is
-// not full. If size is a whole number of chunks, the last chunk is empty.
+// not full. If the file fills a whole number of chunks, an empty last chunk
+// follows.
 func (f field) chunks(size int64) int64 { return size/f.chunkSize() + 1 }
 
 // Heartbeat is the node's side of the scheme. It is immutable.
@@ -57,10 +58,10 @@ type Heartbeat struct {
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
 
-// New returns a heartbeat with random keys, a random prime of 1024 bits, and
-// chunks of 10 sectors of 128 bytes. Each of its challenges covers checkFraction
-// of a file's chunks, from 0 to 1, but at least 16 chunks, or all if the file has
-// fewer.
+// New returns a heartbeat with random keys, a random prime of 1024 bits, and chunks
+// of 10 sectors of 128 bytes. checkFraction is the fraction of a file's chunks that
+// a challenge covers, from 0 to 1. A challenge covers at least 16 chunks, or all
+// chunks if the file has fewer.
 func New(checkFraction float64) (*Heartbeat, error) {
 	p, err := rand.Prime(rand.Reader, primeBits)
 	if err != nil {
@@ -78,7 +79,8 @@ func newHeartbeat(f field, kEnc, kMAC [keySize]byte) *Heartbeat {
 }
 
 // Parse parses the wire form of a private heartbeat, which does not include the
-// check fraction. If it cannot, its error wraps heartbeat.ErrMalformed.
+// check fraction. If the wire form cannot be parsed, the error wraps
+// heartbeat.ErrMalformed.
 func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
 	h, _, err := parse("private heartbeat", private, parsePrivate)
 	if err != nil {
@@ -88,8 +90,8 @@ func Parse(private json.RawMessage, checkFraction float64) (*Heartbeat, error) {
 }
 
 // WithCheckFraction returns a heartbeat with the same keys and another check
-// fraction, from 0 to 1. Each of the two verifies proofs for files that the other
-// has encoded.
+// fraction, from 0 to 1. Each of the two heartbeats can verify proofs for files
+// that the other heartbeat has encoded.
 func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error) {
 	// The condition is negated so that NaN is out of range too.
 	if !(checkFraction >= 0 && checkFraction <= 1) {
@@ -100,13 +102,14 @@ func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error)
 	return &other, nil
 }
 
-// CheckFraction returns the part of a file's chunks that a challenge covers.
+// CheckFraction returns the fraction of a file's chunks that a challenge covers.
 func (h *Heartbeat) CheckFraction() float64 { return h.fraction }
 
 // Type returns heartbeat.Swizzle.
 func (h *Heartbeat) Type() heartbeat.Type { return heartbeat.Swizzle }
 
-// Public returns the public wire form: everything but the keys.
+// Public returns the public wire form, which contains everything except for the
+// keys.
 func (h *Heartbeat) Public() json.RawMessage {
 	return marshalWire(appendField([]byte{flagPublic}, h.field))
 }

@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// maxDraws is the most draws of one number. Each draw is below the limit with
-	// a probability of at least one half.
+	// maxDraws is the maximum number of draws for one number. Each draw is below
+	// the limit with a probability of at least one half.
 	maxDraws = 81
-	// batch is how many numbers are drawn at once. The numbers that must be drawn
-	// again should fill a kernel's lanes, and all of them should fit into a core's
-	// L1 cache.
+	// batch is how many numbers are drawn at the same time. In a batch, enough
+	// numbers must be drawn again to fill a kernel's lanes. All numbers of a batch
+	// should fit into a core's L1 cache.
 	batch = 128
 )
 
-// prf is the function PRF(key, limit) of PROTOCOL.md, section 5. Its values are
-// pseudorandom numbers in [0, limit), one for each u32. It is not safe for
-// concurrent use.
+// prf is the function PRF(key, limit) of PROTOCOL.md, section 5. It has one value
+// for each u32. The values are pseudorandom numbers in [0, limit). A prf is not
+// safe for concurrent use.
 type prf struct {
 	chains  aes256.Chains
 	limit   []byte // big-endian
-	mask    byte   // of the bits in limit's first byte
+	mask    byte   // mask of the bits in limit's first byte
 	pending []uint32
 }
 
-// set makes f the function for key and limit, which must be positive.
+// set sets f to the function for key and limit. limit must be positive.
 func (f *prf) set(key *[keySize]byte, limit *big.Int) {
 	f.chains = *aes256.NewChains(key)
 	f.limit = limit.FillBytes(sized(f.limit, byteLen(limit)))
@@ -47,8 +47,8 @@ func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }
 // size returns the size of a value in bytes.
 func (f *prf) size() int { return len(f.limit) }
 
-// draw fills dst with the values, as big-endian numbers, for the u32s that have
-// these digests.
+// draw fills dst with the function's values as big-endian numbers. digests are the
+// digests of the u32s whose values are drawn.
 func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 	f.chains.Expand(dst, f.size(), digests)
 	f.pending = f.pending[:0]
@@ -67,8 +67,8 @@ func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 		}
 		f.pending = left
 	}
-	// A number fails every draw with a probability of 2^-81. Callers still need
-	// values below the limit.
+	// A number fails every draw with a probability of 2^-81. Even then, callers
+	// need a value below the limit.
 	for _, i := range f.pending {
 		f.reduce(f.at(dst, int(i)))
 	}
@@ -76,10 +76,10 @@ func (f *prf) draw(dst []byte, digests [][sha256x.Size]byte) {
 
 func (f *prf) at(dst []byte, i int) []byte { return dst[i*f.size():][:f.size()] }
 
-// accept masks a drawn number if that makes it a value. Otherwise it leaves the
-// number unchanged, because the next draw continues from it.
+// accept masks a drawn number if the masked number is a value. Otherwise it does
+// not change the number, because the next draw needs the unchanged number.
 func (f *prf) accept(number []byte) bool {
-	// The first byte nearly always decides.
+	// The first byte is almost always enough to decide.
 	top := number[0] & f.mask
 	if top > f.limit[0] || top == f.limit[0] && bytes.Compare(number[1:], f.limit[1:]) >= 0 {
 		return false
@@ -106,8 +106,8 @@ var firstDigests = sync.OnceValue(func() [][sha256x.Size]byte {
 	return digests
 })
 
-// digestsFrom returns the digests of len(buffer) consecutive u32s. They may be in
-// buffer or in shared memory, so callers must not change them.
+// digestsFrom returns the digests of len(buffer) consecutive u32s. The digests can
+// be in buffer or in shared memory, so callers must not change them.
 func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte {
 	if all := firstDigests(); int64(first)+int64(len(buffer)) <= int64(len(all)) {
 		return all[first:][:len(buffer)]
@@ -120,27 +120,28 @@ func digestsFrom(first uint32, buffer [][sha256x.Size]byte) [][sha256x.Size]byte
 	return buffer
 }
 
-// scratch is the memory that proving or verifying needs. scratches holds it for
+// scratch is the memory that Prove or Verify needs. scratches keeps this memory for
 // the next challenge.
 type scratch struct {
-	sums    wide.Sums // first, so that the allocator aligns it to cache lines
+	sums    wide.Sums // the first field, so that the allocator aligns it to cache lines
 	digests [batch][sha256x.Size]byte
 
 	coefficients, positions prf
 	indices                 [batch]uint32
-	numbers                 [batch * 4]byte // the positions as drawn
+	numbers                 [batch * 4]byte // the drawn positions
 	v                       []byte
 
-	// For Verify only.
+	// Only Verify uses these fields.
 	f, alpha             prf
 	secrets, alphas, mus []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// chosen iterates over the chunks, out of n, that a challenge covers, in batches.
-// It yields their positions index(i) and as many coefficients v_i, each of the
-// size of the limit. Both are in s and valid until the next batch.
+// chosen iterates, in batches, over the chunks that a challenge covers. The file
+// has n chunks. chosen yields the positions index(i) of the chunks, and one
+// coefficient v_i for each position. Each coefficient has the size of the limit.
+// Positions and coefficients are in s and are valid until the next batch.
 func (c fileChallenge) chosen(n uint32, s *scratch) iter.Seq2[[]uint32, []byte] {
 	return func(yield func([]uint32, []byte) bool) {
 		s.coefficients.set(&c.key, c.limit)
@@ -171,7 +172,7 @@ func (c fileChallenge) chosen(n uint32, s *scratch) iter.Seq2[[]uint32, []byte] 
 	}
 }
 
-// readPositions converts big-endian numbers of size bytes.
+// readPositions converts big-endian numbers of size bytes to positions.
 func readPositions(at []uint32, numbers []byte, size int) {
 	for i := range at {
 		at[i] = 0

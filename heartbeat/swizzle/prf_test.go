@@ -33,12 +33,12 @@ func naivePRF(key [keySize]byte, limit *big.Int, i uint32) *big.Int {
 	}
 }
 
-// The limits have all lengths in bytes. Just above a power of two, half of the
-// draws fail; just below, nearly none does.
+// The limits have all lengths in bytes. If a limit is just above a power of two,
+// half of the draws fail. If it is just below, nearly no draw fails.
 func TestPRFEqualsDefinition(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	var f prf // set must replace the earlier function
+	var f prf // set must replace the previous function
 	for _, bits := range []uint{1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 63, 127, 128, 129, 136, 255, 256, 257, 1000, 1016, 1017, 1023, 1024} {
 		power := new(big.Int).Lsh(big.NewInt(1), bits-1)
 		for _, limit := range []*big.Int{power, new(big.Int).Add(power, big.NewInt(1)), new(big.Int).Sub(new(big.Int).Lsh(power, 1), big.NewInt(1))} {

@@ -14,7 +14,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/heartbeattest"
 )
 
-// testHeartbeat is one for all tests, because a prime takes long to find.
+// testHeartbeat is one heartbeat for all tests, because it takes long to find a
+// prime.
 var testHeartbeat = sync.OnceValues(func() (*Heartbeat, error) { return New(0.5) })
 
 func sharedHeartbeat(t testing.TB) *Heartbeat {
@@ -27,7 +28,7 @@ func sharedHeartbeat(t testing.TB) *Heartbeat {
 }
 
 // smallHeartbeat returns a heartbeat with chunks of 2 sectors of 1 byte, so that a
-// small file has many.
+// small file has many chunks.
 func smallHeartbeat(t testing.TB, fraction float64) *Heartbeat {
 	t.Helper()
 	h := &Heartbeat{field: field{p: big.NewInt(257), sectors: 2, sectorSize: 1}, fraction: fraction}
@@ -73,7 +74,7 @@ func TestHonestProofsWithSmallPrimeAreValid(t *testing.T) {
 	}
 }
 
-// The primes have odd lengths, and the kernels do not support the numbers of
+// The primes have odd lengths, and the kernels do not support these numbers of
 // sectors.
 func TestHonestProofsWithOddHeartbeatsAreValid(t *testing.T) {
 	t.Parallel()
@@ -100,7 +101,8 @@ func TestHonestProofsWithOddHeartbeatsAreValid(t *testing.T) {
 	}
 }
 
-// A mu that is not below p stands for its remainder. A sigma must be below p.
+// A mu that is p or more stands for its remainder modulo p. A sigma must be below
+// p.
 func TestNumbersAboveP(t *testing.T) {
 	t.Parallel()
 	h := sharedHeartbeat(t)
@@ -146,7 +148,7 @@ func TestChallenged(t *testing.T) {
 	}
 }
 
-// The equation holds, but the number of mu is wrong.
+// The equation holds, but the proof has the wrong number of mu.
 func TestProofWithWrongNumberOfSectorsIsInvalid(t *testing.T) {
 	t.Parallel()
 	f := encode(t, sharedHeartbeat(t), 3000)
@@ -179,7 +181,8 @@ func TestVerifyRefusesChallenges(t *testing.T) {
 	}
 }
 
-// A state is signed, so no bit of it can change, and no other key opens it.
+// A state is signed. If any bit of it changes, or if it is opened with another key,
+// it must be malformed.
 func TestTamperedStateIsMalformed(t *testing.T) {
 	t.Parallel()
 	h := sharedHeartbeat(t)

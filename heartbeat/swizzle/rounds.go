@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// leastChunks is the least number of chunks in a challenge, unless the file
-	// has fewer. A challenge of no chunks needs no file to prove (PROTOCOL.md,
-	// section 7).
+	// leastChunks is the minimum number of chunks in a challenge, unless the file
+	// has fewer chunks. A proof about no chunks does not need the file
+	// (PROTOCOL.md, section 7).
 	leastChunks = 16
-	// readChunks is the number of chunks that Prove holds.
+	// readChunks is the number of chunks that Prove holds at a time.
 	readChunks = 8
 )
 
 // Challenge implements heartbeat.Heartbeat. It draws a random key for the
-// challenge. The state does not change, and the number of challenges is not
-// limited.
+// challenge. It does not change the state, and the number of challenges has no
+// limit.
 func (h *Heartbeat) Challenge(state []byte) (challenge, next []byte, err error) {
 	s, err := h.openState(state)
 	if err != nil {
@@ -62,7 +62,8 @@ func (p *Prover) Prove(ctx context.Context, file io.ReaderAt, size int64, tag, c
 	return p.prove(ctx, file, size, t, c)
 }
 
-// prove sums over the chunks that c covers. It reads a few of them at a time.
+// prove computes the sums over the chunks that c covers. It reads a few chunks at a
+// time.
 func (p *Prover) prove(ctx context.Context, file io.ReaderAt, size int64, t fileTag, c fileChallenge) ([]byte, error) {
 	vSize := byteLen(c.limit)
 	mu := wide.NewSums(p.sectors, vSize, p.sectorSize)
@@ -121,9 +122,9 @@ func readAt(file io.ReaderAt, b []byte, offset int64) error {
 	return err
 }
 
-// align turns the first size bytes of a chunk into whole sectors. If the last of
-// these sectors is incomplete, align moves its bytes to the sector's end, so that
-// it is a big-endian number. It sets all other bytes to zero.
+// align changes the first size bytes of a chunk into whole sectors. If the last
+// sector is incomplete, align moves its bytes to the end of the sector, so that the
+// sector is a big-endian number. It sets all other bytes to zero.
 func (f field) align(chunk []byte, size int) {
 	cut := size % f.sectorSize
 	last := chunk[size-cut:]
@@ -136,12 +137,12 @@ func (f field) align(chunk []byte, size int) {
 	clear(last[:f.sectorSize-cut])
 }
 
-// Verify implements heartbeat.Heartbeat. A proof is valid if it has as many mu as
-// there are sectors and
+// Verify implements heartbeat.Heartbeat. A proof is valid if it has one mu for each
+// sector and if
 //
 //	sigma = sum_i v_i * f(index(i)) + sum_j alpha_j * mu_j mod p.
 //
-// Bytes that cannot be parsed as a proof are not valid.
+// Bytes that cannot be parsed as a proof are an invalid proof.
 func (h *Heartbeat) Verify(state, challenge, proofBytes []byte) (bool, error) {
 	s, err := h.openState(state)
 	if err != nil {
@@ -189,8 +190,8 @@ func (h *Heartbeat) rightSide(s fileState, c fileChallenge, p proof, work *scrat
 	return work.sums.Mod(0, h.p)
 }
 
-// fit sets dst to the big-endian number b, or to b modulo p if b is longer than
-// dst. dst must be at least as long as p.
+// fit sets dst to the big-endian number b. If b is longer than dst, fit sets dst to
+// b modulo p. dst must be at least as long as p.
 func fit(dst, b []byte, p *big.Int) {
 	if len(b) > len(dst) {
 		n := new(big.Int).SetBytes(b)

@@ -13,15 +13,15 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/aes256"
 )
 
-// fileState is what the node stores of an encoded file. Challenges do not change
-// it.
+// fileState is the data that the node stores about an encoded file. Challenges do
+// not change it.
 type fileState struct {
-	n        uint32 // chunks
+	n        uint32 // number of chunks
 	f, alpha [keySize]byte
 }
 
-// sealState returns the binary form of the state. Its keys are encrypted with
-// kEnc, and all of it is signed with kMAC.
+// sealState returns the binary form of the state. Its keys are encrypted with kEnc,
+// and the whole state is signed with kMAC.
 func (h *Heartbeat) sealState(s fileState) []byte {
 	keys := appendBlock(nil, s.f[:])
 	keys = appendBlock(keys, s.alpha[:])
@@ -39,7 +39,7 @@ func (h *Heartbeat) sealState(s fileState) []byte {
 }
 
 // openState parses the binary form. It returns ErrMalformed if this heartbeat has
-// not sealed it.
+// not sealed the state.
 func (h *Heartbeat) openState(b []byte) (fileState, error) {
 	s, err := h.parseState(b)
 	if err != nil {
@@ -82,13 +82,13 @@ func (h *Heartbeat) parseState(b []byte) (s fileState, err error) {
 // seal holds the cipher and the MACs of kEnc and kMAC, for all states.
 type seal struct {
 	block cipher.Block
-	macs  sync.Pool // of hash.Hash
+	macs  sync.Pool // pool of hash.Hash
 }
 
 func newSeal(kEnc, kMAC [keySize]byte) *seal {
 	block, err := aes.NewCipher(kEnc[:])
 	if err != nil {
-		panic(err) // not possible: the key is 32 bytes
+		panic(err) // impossible: the key is 32 bytes
 	}
 	s := &seal{block: block}
 	s.macs.New = func() any { return hmac.New(sha256.New, kMAC[:]) }

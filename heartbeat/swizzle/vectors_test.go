@@ -13,14 +13,14 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/wide"
 )
 
-// choices are the kernels that the package computes with.
+// choices are the kernel choices of the packages that this package uses.
 var choices = []*kernel.Choice{wide.Kernels, sha256x.Kernels, aes256.Kernels}
 
-// The other tests run with the best kernels. This test runs those that compute
-// with portable code too.
+// The other tests run with the best kernels. This test runs the tests that use
+// kernels again, with portable code.
 func TestPortablePath(t *testing.T) {
 	heartbeattest.EachPath(t, choices, func(t *testing.T) {
-		// This group ends when its parallel tests have ended.
+		// The group ends after all of its parallel tests have ended.
 		t.Run("all", func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T){
 				"PRF":               TestPRFEqualsDefinition,
@@ -99,8 +99,8 @@ func TestEncodeVectors(t *testing.T) {
 	}
 }
 
-// A file that this package has encoded, with keys that it has drawn, has valid
-// proofs.
+// This package encodes a file with keys that it draws. The proofs for this file
+// must be valid.
 func TestRoundTripWithVectorHeartbeats(t *testing.T) {
 	t.Parallel()
 	for _, v := range readVectors(t) {

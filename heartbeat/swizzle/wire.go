@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// Wire converts tags, challenges and proofs between their binary form and JSON,
-// which needs no keys.
+// Wire converts tags, challenges and proofs between their binary form and JSON. The
+// conversion needs no keys.
 type Wire struct{}
 
 var _ heartbeat.Wire = Wire{}
@@ -29,7 +29,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		return err
 	}
 	out.WriteByte('"')
-	if out == w { // the caller's, which may write more before it flushes
+	if out == w { // the writer belongs to the caller, who may write more before a flush
 		return nil
 	}
 	return out.Flush()
@@ -63,8 +63,8 @@ func (Wire) ParseProof(wire json.RawMessage) ([]byte, error) {
 	return b, err
 }
 
-// parse parses the wire form of an object, and its binary form with parseBinary.
-// It returns the object and the binary form.
+// parse parses the wire form of an object, and then parses the binary form with
+// parseBinary. It returns the object and the binary form.
 func parse[T any](name string, wire json.RawMessage, parseBinary func([]byte) (T, error)) (object T, b []byte, err error) {
 	in := wirejson.Of(wire)
 	b, _ = in.AppendBase64(nil, len(wire))
@@ -77,7 +77,8 @@ func parse[T any](name string, wire json.RawMessage, parseBinary func([]byte) (T
 	return object, b, nil
 }
 
-// write returns the wire form of a binary object that parseBinary accepts.
+// write returns the wire form of a binary object. parseBinary must accept the
+// object.
 func write[T any](name string, b []byte, parseBinary func([]byte) (T, error)) (json.RawMessage, error) {
 	if _, err := parseBinary(b); err != nil {
 		return nil, malformed(name, err)
@@ -85,8 +86,8 @@ func write[T any](name string, b []byte, parseBinary func([]byte) (T, error)) (j
 	return marshalWire(b), nil
 }
 
-// marshalWire returns b as a JSON string of base64, in which nothing needs an
-// escape.
+// marshalWire returns the base64 of b as a JSON string. No character of base64
+// needs an escape.
 func marshalWire(b []byte) json.RawMessage {
 	raw := make([]byte, 0, base64.StdEncoding.EncodedLen(len(b))+2)
 	raw = append(raw, '"')

@@ -42,8 +42,8 @@ func TestIntegersHaveOneForm(t *testing.T) {
 	}
 }
 
-// A length beyond the input must not cause an allocation. This test is not
-// parallel, because it counts what the process allocates.
+// A length that is greater than the input must not cause an allocation. This test
+// is not parallel, because it counts the allocations of the process.
 func TestLengthsBeyondTheInputAllocateNothing(t *testing.T) {
 	huge := make([]byte, 64)
 	binary.LittleEndian.PutUint32(huge, 1<<32-1)
@@ -211,8 +211,8 @@ func FuzzParseProof(f *testing.F) {
 	})
 }
 
-// openState parses what is signed only if the signature matches. So the input is
-// opened as a state, and once more as the signed part of a state.
+// openState parses the signed part of a state only if the signature is correct. So
+// the test opens the input as a state, and also as the signed part of a state.
 func FuzzParseState(f *testing.F) {
 	v := readVectors(f)[3]
 	h, _ := parseVector(f, v)
@@ -228,7 +228,7 @@ func FuzzParseState(f *testing.F) {
 	})
 }
 
-// The JSON form of all objects.
+// The test parses the input as the JSON form of each object.
 func FuzzWire(f *testing.F) {
 	v := readVectors(f)[3]
 	for _, wire := range []json.RawMessage{v.Tag, v.Rounds[0].Challenge, v.Rounds[0].Proof} {

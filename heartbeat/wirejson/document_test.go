@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// readA reads an object in memory, of which only the member a counts.
+// readA reads an object in memory. It passes the member a to read.
 func readA(document string, read func(in *wirejson.Reader) error) error {
 	in := wirejson.Of([]byte(document))
 	if err := in.Members(func(int) error { return read(&in) }, "a"); err != nil {
@@ -32,7 +32,7 @@ func valueOfA(document string) (v json.RawMessage, err error) {
 	return v, err
 }
 
-// readWhole reads a document that is one value.
+// readWhole reads a document that consists of one value.
 func readWhole(document []byte) (json.RawMessage, error) {
 	in := wirejson.Of(document)
 	v, err := in.Value()
@@ -82,7 +82,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// The first error ends the reading, whatever follows it.
+// After the first error, nothing more is read, whatever follows the error.
 func TestMembersStopsAtAnError(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]bool{
@@ -235,8 +235,8 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// encoding/json is the reference for what is JSON, and for where values start and
-// end.
+// encoding/json is the reference. It defines what is JSON, and where values start
+// and end.
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":[1,"\"",{"b":null}],"\u0061":"\\"}`, ` [ [ ] , { } , "]" , -1.5e3 , true ] `, `"\\\""`, `null`, `{"":{"":[]}}`,
@@ -252,7 +252,7 @@ func FuzzDocument(f *testing.F) {
 		if trimmed := bytes.Trim(document, " \t\r\n"); err == nil && !bytes.Equal(whole, trimmed) {
 			t.Errorf("%q: read %q", document, whole)
 		}
-		// No method may accept what is not JSON.
+		// No method may accept input that is not JSON.
 		var members map[string]json.RawMessage
 		var elements []json.RawMessage
 		switch {
@@ -268,8 +268,9 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// sameMembers compares what a Reader and encoding/json read in the members of an object, and in its
-// member a as each kind. If there are several a, a Reader must accept all of them.
+// sameMembers reads the members of an object with a Reader and with encoding/json,
+// and compares the results. It reads the member a as each kind of value. If there
+// are several members a, a Reader must accept all of them.
 func sameMembers(t *testing.T, document []byte, members map[string]json.RawMessage) {
 	t.Helper()
 	for name, want := range members {
@@ -342,8 +343,8 @@ func optional[T any](p *T) any {
 	return *p
 }
 
-// sameElements compares what a Reader and encoding/json read in an array. want is
-// nil if there is no array.
+// sameElements reads an array with a Reader and with encoding/json, and compares
+// the results. want is nil if there is no array.
 func sameElements(t *testing.T, document []byte, want []json.RawMessage) {
 	t.Helper()
 	in := wirejson.Of(document)

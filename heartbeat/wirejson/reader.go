@@ -11,8 +11,9 @@ import (
 	"strconv"
 )
 
-// Error says where a document is not what it should be, or where its input failed.
-// It wraps io.EOF if there was only white space, and the error of a failed input.
+// Error says where a document is wrong, or where its input failed. It wraps io.EOF
+// if the document has only white space. If the input failed, it wraps the input's
+// error.
 type Error struct {
 	offset int64
 	err    error
@@ -22,7 +23,7 @@ func (e *Error) Error() string { return fmt.Sprintf("byte %d: %v", e.offset, e.e
 func (e *Error) Unwrap() error { return e.err }
 
 // A sender can send any number of wrong documents, so an error formats its message
-// only on demand.
+// only when the message is read.
 var (
 	errSyntax     = errors.New("not JSON")
 	errNotObject  = errors.New("not an object")
@@ -38,22 +39,22 @@ type missingError string
 
 func (name missingError) Error() string { return fmt.Sprintf("%q is missing", string(name)) }
 
-// Reader reads one document. Every method reads one value. After the first error
-// there is nothing to read, and every method returns that error.
+// Reader reads one document. Every method reads one value. After the first error,
+// the Reader reads nothing more, and every method returns that error.
 type Reader struct {
 	in      io.Reader // nil if window is the whole document
-	failed  error     // of in
-	window  []byte    // of the document: what is kept, and what was not read yet
-	at      int       // in window: the next byte
-	kept    int       // in window: the start of what must stay; -1 if nothing must
-	dropped int64     // bytes of the document before window
-	begun   bool      // there is a value
-	text    []byte    // of the last string that had to be decoded
+	failed  error     // error of in
+	window  []byte    // the part of the document that is kept or that was not read yet
+	at      int       // offset in window of the next byte
+	kept    int       // offset in window of the first byte that must be kept; -1 if no byte must be kept
+	dropped int64     // number of document bytes before window
+	begun   bool      // whether a value has begun
+	text    []byte    // content of the last string that had to be decoded
 	broken  error
 
-	// depth is the number of open objects and arrays. kinds has a bit for each of
-	// the innermost, the lowest for the last: 1 for an object. outer has the bits of
-	// the others, 64 at a time.
+	// depth is the number of open objects and arrays. kinds has one bit for each of
+	// the innermost ones: 1 for an object, 0 for an array. The lowest bit belongs
+	// to the innermost one. outer has the bits of the others, 64 in each element.
 	depth int
 	kinds uint64
 	outer []uint64
@@ -61,18 +62,20 @@ type Reader struct {
 
 const (
 	windowSize = 16 << 10
-	// windowKept is the most memory that a Reader keeps for its next document.
+	// windowKept is the maximum amount of memory that a Reader keeps for its next
+	// document.
 	windowKept = 256 << 10
 )
 
-// Of returns a Reader of a document in memory, which must not change. The Reader
-// allocates memory only for errors, strings with escapes, and deep nesting.
+// Of returns a Reader of a document in memory. The document must not change. The
+// Reader allocates memory only for errors, for strings with escapes, and for deep
+// nesting.
 func Of(document []byte) Reader { return Reader{window: document, kept: -1} }
 
-// Reset makes r read the document in, with the memory that r has.
+// Reset prepares r to read the document in. It reuses the memory of r.
 func (r *Reader) Reset(in io.Reader) {
 	window, text := r.window, r.text
-	if r.in == nil || cap(window) > windowKept { // the window is not r's, or too large
+	if r.in == nil || cap(window) > windowKept { // the window does not belong to r, or it is too large
 		window = make([]byte, 0, windowSize)
 	}
 	if cap(text) > windowKept {
@@ -81,8 +84,8 @@ func (r *Reader) Reset(in io.Reader) {
 	*r = Reader{in: in, window: window[:0], kept: -1, text: text[:0], outer: r.outer[:0]}
 }
 
-// End returns an error unless the document, which must be in memory, was one value
-// without any error.
+// End returns an error unless the document was one value without errors. The
+// document must be in memory.
 func (r *Reader) End() error {
 	if r.space(); r.at < len(r.window) {
 		r.fail()
@@ -90,8 +93,8 @@ func (r *Reader) End() error {
 	return r.broken
 }
 
-// Object reads an object. It calls member with the name of each member, and member
-// must read the value. The name is valid until then.
+// Object reads an object. For each member it calls member with the name, and member
+// must read the value. The name is valid until the value is read.
 func (r *Reader) Object(member func(name []byte) error) error {
 	if !r.enter('{') {
 		return r.unexpected(errNotObject)
@@ -108,15 +111,15 @@ func (r *Reader) Object(member func(name []byte) error) error {
 	return r.broken
 }
 
-// IsName reports whether encoding/json takes the member called name for the field
-// with this tag.
+// IsName reports whether encoding/json would decode a member with this name into
+// the struct field with this tag.
 func IsName(name []byte, field string) bool {
 	return string(name) == field || bytes.EqualFold(name, []byte(field))
 }
 
-// Members reads an object that has all of names, of which there can be at most 64.
-// It calls read(i) for the member names[i], and read must read the value. If there
-// are several members with a name the last counts, but read must accept all of
+// Members reads an object that has all of names. There can be at most 64 names. It
+// calls read(i) for the member names[i], and read must read the value. If several
+// members have the same name, the last one counts, but read must accept all of
 // them.
 func (r *Reader) Members(read func(i int) error, names ...string) error {
 	missing := uint64(1)<<len(names) - 1
@@ -162,11 +165,11 @@ func (r *Reader) String() (s string, ok bool, err error) {
 	return string(r.content(text, escaped)), true, nil
 }
 
-// standard rejects bits of the last character that are in no byte.
+// standard rejects a last character with unused bits that are not zero.
 var standard = base64.StdEncoding.Strict()
 
-// AppendBase64 reads a string of standard base64, of at most that many bytes, and
-// appends the bytes to dst.
+// AppendBase64 reads a string of standard base64 and appends the decoded bytes to
+// dst. It returns an error if there are more than most bytes.
 func (r *Reader) AppendBase64(dst []byte, most int) ([]byte, error) {
 	text, escaped, err := r.readString()
 	switch {
@@ -174,7 +177,7 @@ func (r *Reader) AppendBase64(dst []byte, most int) ([]byte, error) {
 		return dst, err
 	case escaped:
 		text = r.content(text, escaped)
-	case len(text) == 0: // a sender can send many of them in few bytes
+	case len(text) == 0: // checked first because a sender can send many empty strings in few bytes
 		return dst, nil
 	case len(text) > standard.EncodedLen(most):
 		return dst, r.refuse(errTooLong)
@@ -217,8 +220,8 @@ func (r *Reader) OptionalFloat64() (*float64, error) {
 	return &number, nil
 }
 
-// Value reads a value of any kind. If it comes from a stream, it is valid until the
-// next read.
+// Value reads a value of any kind. If the value comes from a stream, it is valid
+// until the next read.
 func (r *Reader) Value() (json.RawMessage, error) {
 	r.space()
 	r.kept = r.at
@@ -231,14 +234,14 @@ func (r *Reader) Value() (json.RawMessage, error) {
 	return v, nil
 }
 
-// Skip reads a value of any kind and keeps nothing of it.
+// Skip reads a value of any kind and discards it.
 func (r *Reader) Skip() error {
 	r.skip()
 	return r.broken
 }
 
-// unexpected stops at a value of the wrong kind. An error of the input matters
-// more, so it reads the value of a stream.
+// unexpected stops at a value of the wrong kind. In a stream it first reads the
+// whole value, because an error of the input is more important than the wrong kind.
 func (r *Reader) unexpected(why error) error {
 	if r.in != nil {
 		r.skip()
@@ -246,7 +249,7 @@ func (r *Reader) unexpected(why error) error {
 	return r.refuse(why)
 }
 
-// fail stops because the next byte is not JSON, or there is none.
+// fail stops because the next byte is not JSON or because there is no next byte.
 func (r *Reader) fail() {
 	switch {
 	case r.at < len(r.window) || r.failed == nil:
@@ -265,7 +268,7 @@ func (r *Reader) refuse(why error) error {
 	return r.stop(&Error{r.dropped + int64(r.at), why})
 }
 
-// stop ends the reading.
+// stop records the error that ends the reading.
 func (r *Reader) stop(err error) error {
 	if r.broken == nil {
 		r.broken = err

@@ -14,7 +14,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// item is what the tests read of an object. A member that is absent is nil.
+// item holds the values that the tests read from an object. A member that is absent
+// is nil.
 type item struct {
 	Text *string         `json:"a_text"`
 	Any  json.RawMessage `json:"any"`
@@ -55,8 +56,8 @@ func readList(in *wirejson.Reader) (list []item, err error) {
 	return list, err
 }
 
-// The reference functions read the same with encoding/json. They refuse null in
-// place of an object, which encoding/json accepts.
+// The reference functions read the same values with encoding/json. They reject null
+// instead of an object, which encoding/json accepts.
 
 func referenceItem(body io.Reader) (it item, err error) {
 	var raw json.RawMessage
@@ -125,7 +126,8 @@ var arrivals = map[string]func(io.Reader) io.Reader{
 	"end with the data": iotest.DataErrReader,
 }
 
-// compare compares what a Reader and the reference read in body.
+// compare reads body with a Reader and with the reference, and compares the
+// results.
 func compare(t *testing.T, body string) {
 	t.Helper()
 	wantItem, wantItemErr := referenceItem(strings.NewReader(body))
@@ -157,7 +159,7 @@ func same(t *testing.T, what, body string, got, want any, err, wantErr error) {
 	}
 }
 
-// shown formats nil and empty values differently.
+// shown formats v so that nil and empty values look different.
 func shown(v any) any {
 	if list, ok := v.([]item); ok {
 		lines := make([]any, len(list))
@@ -211,7 +213,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// The caller gets the error of an input that fails.
+// If the input fails, the caller must get the error of the input.
 func TestInputFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -224,7 +226,7 @@ func TestInputFails(t *testing.T) {
 	}
 }
 
-// After the first error every method returns it.
+// After the first error, every method must return that error.
 func TestErrorIsTheLast(t *testing.T) {
 	t.Parallel()
 	var in wirejson.Reader
@@ -241,8 +243,9 @@ func TestErrorIsTheLast(t *testing.T) {
 	}
 }
 
-// A value that is skipped takes no memory. One that is read takes memory in
-// proportion to its length. Not parallel: it measures the whole process.
+// A value that is skipped must take no memory. A value that is read must take
+// memory in proportion to its length. This test is not parallel, because it
+// measures the whole process.
 func TestMemory(t *testing.T) {
 	const length = 4 << 20
 	for name, most := range map[string]uint64{"more": 64 << 10, "any": 4 * length} {
@@ -265,7 +268,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// endless is the letter x.
+// endless is an input that never ends. It consists of the letter x.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {

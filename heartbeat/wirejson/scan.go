@@ -6,10 +6,11 @@ import (
 	"math/bits"
 )
 
-// maxDepth limits how deeply objects and arrays can be nested, like encoding/json.
+// maxDepth limits how deeply objects and arrays can be nested. It is the limit of
+// encoding/json.
 const maxDepth = 10_000
 
-// fill reads more of the input, and reports whether there is more.
+// fill reads more of the input, and reports whether it got more bytes.
 func (r *Reader) fill() bool {
 	if r.in == nil || r.failed != nil || r.broken != nil {
 		return false
@@ -35,7 +36,7 @@ func (r *Reader) fill() bool {
 	return false
 }
 
-// peek returns the next byte, or 0, which is no part of JSON, at the end.
+// peek returns the next byte. At the end it returns 0, which is never part of JSON.
 func (r *Reader) peek() byte {
 	if r.at < len(r.window) || r.fill() {
 		return r.window[r.at]
@@ -43,8 +44,8 @@ func (r *Reader) peek() byte {
 	return 0
 }
 
-// space skips white space and returns the byte after it. The compiler inlines it
-// just so, which makes a proof 5 % faster to read.
+// space skips white space and returns the byte after it. The function is just small
+// enough for the compiler to inline it, which makes a proof 5 % faster to read.
 func (r *Reader) space() (b byte) {
 	if r.at < len(r.window) {
 		b = r.window[r.at]
@@ -65,12 +66,12 @@ func (r *Reader) skipSpace() byte {
 		}
 		r.at = len(r.window)
 		if !r.fill() {
-			return 0 // no part of JSON
+			return 0 // never part of JSON
 		}
 	}
 }
 
-// take reads the byte want, which must be there.
+// take reads the byte want. If the next byte is another byte, take fails.
 func (r *Reader) take(want byte) {
 	if r.space() != want {
 		r.fail()
@@ -79,7 +80,7 @@ func (r *Reader) take(want byte) {
 	r.at++
 }
 
-// enter opens an object or an array, if there is one.
+// enter opens an object or an array if the next value is one.
 func (r *Reader) enter(bracket byte) bool {
 	if r.space() != bracket || r.depth == maxDepth {
 		return false
@@ -115,8 +116,9 @@ func (r *Reader) closing() byte {
 	return ']'
 }
 
-// first reports whether there is an element before the closing bracket, and
-// another whether there is one more. If not, they read the bracket.
+// first reports whether there is an element before the closing bracket. another
+// reports whether there is one more element. If there is none, the function reads
+// the bracket.
 func (r *Reader) first() bool {
 	return r.space() != r.closing() || r.another()
 }
@@ -135,7 +137,7 @@ func (r *Reader) another() bool {
 	return false
 }
 
-// skip reads one value of any kind, and all that is in it.
+// skip reads one value of any kind, with everything inside it.
 func (r *Reader) skip() {
 	outside := r.depth
 	for {
@@ -194,8 +196,8 @@ func (r *Reader) skipWord(word string) {
 	}
 }
 
-// plainBytes returns the number of bytes at the start of b that stand for
-// themselves in a string.
+// plainBytes returns the number of bytes at the start of b that need no escape in a
+// string.
 func plainBytes(b []byte) int {
 	n := 0
 	for ; len(b)-n >= 8; n += 8 {
@@ -209,23 +211,24 @@ func plainBytes(b []byte) int {
 	return n
 }
 
-// specialBytes sets the highest bit of each of eight bytes that is a quote, a
-// backslash or a control character. It may also set the bit of a byte above such a
-// byte, so only the lowest one counts.
+// specialBytes finds quotes, backslashes and control characters in eight bytes. It
+// sets the highest bit of each such byte. It may also set the bit of a byte above
+// such a byte, so only the lowest bit that is set counts.
 func specialBytes(b uint64) uint64 {
 	const (
 		each    = 0x0101010101010101
 		highest = 0x80 * each
 	)
-	quote, backslash := b^'"'*each, b^'\\'*each // their bytes are 0 if b's are equal
-	// A subtraction sets the highest bit of a byte that is less, or was set before.
+	quote, backslash := b^'"'*each, b^'\\'*each // a byte is 0 if the byte of b is a quote or a backslash
+	// The subtraction sets the highest bit of a byte that is less than the
+	// subtracted byte. The bit can also be set before the subtraction.
 	return ((b - ' '*each) | (quote - each) | (backslash - each)) &^ b & highest
 }
 
-// skipString reads a string, and reports whether there are escapes in it. Every
-// string, also a name, is read here.
+// skipString reads a string, and reports whether the string has escapes. It reads
+// every string, including names.
 func (r *Reader) skipString() (escaped bool) {
-	r.at++ // the quote
+	r.at++ // skip the quote
 	for r.broken == nil {
 		switch b := r.peek(); {
 		case b == '"':

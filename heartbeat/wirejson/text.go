@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// name reads the name of a member and the colon. It is valid until the next read.
+// name reads the name of a member and the colon. The name is valid until the next
+// read.
 func (r *Reader) name() []byte {
 	if r.space() != '"' {
 		r.fail()
@@ -15,7 +16,7 @@ func (r *Reader) name() []byte {
 	r.kept = r.at
 	escaped := r.skipString()
 	length := r.at - r.kept
-	r.take(':') // which may move the window
+	r.take(':') // may move the window
 	if r.broken != nil {
 		return nil
 	}
@@ -24,8 +25,8 @@ func (r *Reader) name() []byte {
 	return r.content(text, escaped)
 }
 
-// readString reads a string and returns what is between its quotes, which is valid
-// until the next read, and whether there are escapes in it.
+// readString reads a string. It returns the text between the quotes, which is valid
+// until the next read, and whether the text has escapes.
 func (r *Reader) readString() (text []byte, escaped bool, err error) {
 	if r.space() != '"' {
 		return nil, false, r.unexpected(errNotString)
@@ -41,7 +42,8 @@ func (r *Reader) readString() (text []byte, escaped bool, err error) {
 	return text, escaped, nil
 }
 
-// content returns the content of a string, valid until the next string is decoded.
+// content returns the content of a string. It is valid until the next string is
+// decoded.
 func (r *Reader) content(text []byte, escaped bool) []byte {
 	if !escaped && utf8.Valid(text) {
 		return text
@@ -50,9 +52,9 @@ func (r *Reader) content(text []byte, escaped bool) []byte {
 	return r.text
 }
 
-// appendDecoded appends the content of a string whose escapes are valid. Like
-// encoding/json, it writes U+FFFD for bytes that are not UTF-8 and for half a pair
-// of surrogates.
+// appendDecoded appends the content of a string whose escapes are valid. It writes
+// U+FFFD for bytes that are not UTF-8 and for half of a surrogate pair, as
+// encoding/json does.
 func appendDecoded(dst, text []byte) []byte {
 	for len(text) > 0 {
 		if text[0] != '\\' {
@@ -80,7 +82,7 @@ func appendDecoded(dst, text []byte) []byte {
 	return dst
 }
 
-// escapedByte returns what a letter means after a backslash.
+// escapedByte returns the byte that a letter after a backslash stands for.
 func escapedByte(letter byte) byte {
 	if i := strings.IndexByte("bfnrt", letter); i >= 0 {
 		return "\b\f\n\r\t"[i]
@@ -88,7 +90,7 @@ func escapedByte(letter byte) byte {
 	return letter
 }
 
-// codeUnit returns the number in \uXXXX.
+// codeUnit returns the number that \uXXXX stands for.
 func codeUnit(escape []byte) (c rune) {
 	for _, b := range escape[2:6] {
 		if c = c<<4 + rune(b&0x0f); b > '9' {

@@ -19,12 +19,13 @@ import (
 
 // ClientConfig configures a Client. The zero value is valid.
 type ClientConfig struct {
-	// HTTP makes the requests. If it is nil, the Client makes one.
+	// HTTP makes the requests. If it is nil, NewClient makes an HTTP client.
 	HTTP *http.Client
-	// LocalAddr is the address to call from. It is used only if HTTP is nil.
+	// LocalAddr is the local IP address of the connections. It is used only if HTTP
+	// is nil.
 	LocalAddr netip.Addr
-	// Timeout limits a request; 0 means 30 s. Requests for contracts have a
-	// limit of 10 min instead, because their tags can have many megabytes.
+	// Timeout limits a request. 0 means 30 s. Requests for contracts have a limit
+	// of 10 min instead, because their tags can have many megabytes.
 	Timeout time.Duration
 }
 
@@ -37,11 +38,11 @@ type Client struct {
 }
 
 const (
-	// apiPath is the path of the API that farmers in the field use.
+	// apiPath is the path of the API that the clients of farmers use.
 	apiPath = "/api/downstream/v1"
 	// chunkTimeout limits a request for contracts.
 	chunkTimeout = 10 * time.Minute
-	// maxResponse limits a response that holds no tags, in bytes.
+	// maxResponse limits a response without tags, in bytes.
 	maxResponse = 64 << 20
 	// maxErrorBody limits how much of an error response is read, in bytes.
 	maxErrorBody = 64 << 10
@@ -49,11 +50,11 @@ const (
 	maxMessage = 300
 )
 
-// ErrNodeURL is returned for a text that is not the URL of a node.
+// ErrNodeURL is returned if a text is not the URL of a node.
 var ErrNodeURL = errors.New("a node's address looks like http://host:port")
 
-// NewClient makes a client of the node at nodeURL, with or without the path of
-// the API.
+// NewClient makes a client of the node at nodeURL. The URL can include or omit the
+// path of the API.
 func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 	base, err := url.Parse(nodeURL)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
@@ -71,12 +72,12 @@ func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 	return c, nil
 }
 
-// transportFrom copies the default transport and sets the local address, if it
-// is valid.
+// transportFrom copies the default transport. If local is valid, it becomes the
+// local IP address of the connections.
 func transportFrom(local netip.Addr) http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// More than the requests that a farmer runs at once. The default of 2
-	// would open a new connection for most of them.
+	// This is more than the number of requests that a farmer runs at the same time.
+	// The default of 2 would open a new connection for most of the requests.
 	transport.MaxIdleConnsPerHost = 16
 	if local.IsValid() {
 		dialer := &net.Dialer{
@@ -88,24 +89,25 @@ func transportFrom(local netip.Addr) http.RoundTripper {
 	return transport
 }
 
-// Node returns the node's address, for messages.
+// Node returns the URL of the node, for messages.
 func (c *Client) Node() string { return c.base.Scheme + "://" + c.base.Host }
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// call is one request of the protocol: a POST if it has a body, else a GET.
+// call is one request of the protocol. It is a POST if it has a body, and otherwise
+// a GET.
 type call struct {
 	op      string   // for errors
 	path    []string // segments after the API's path, not yet escaped
 	body    any      // sent as JSON; nil for no body
 	header  http.Header
-	timeout time.Duration // 0 for the client's
-	limit   int64         // of the response in bytes; 0 for maxResponse
+	timeout time.Duration // 0 for the client's timeout
+	limit   int64         // maximum response in bytes; 0 for maxResponse
 }
 
-// do makes the call and passes the body of a successful response to read, with
-// the time at which it began to arrive.
+// do makes the call. If it succeeds, do passes the body of the response to read,
+// with the time at which the body began to arrive.
 func (c *Client) do(ctx context.Context, r call, read func(io.Reader, time.Time) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.timeout, c.timeout))
 	defer cancel()
@@ -145,8 +147,8 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		// net/http can rewind this reader. It repeats a request if the node has
-		// closed an idle connection.
+		// net/http can rewind this reader. So it can repeat a request if the node
+		// has closed an idle connection.
 		body = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(segments...).String(), body)
@@ -167,10 +169,11 @@ type Error struct {
 	Op      string // the operation that failed
 	Status  int    // HTTP status
 	Message string // may be empty
-	// FromNode reports whether the body is an error in the protocol's format:
-	// the response then comes from the node and not from a proxy.
+	// FromNode reports whether the body is an error in the protocol's format. Such
+	// a response comes from the node and not from a proxy.
 	FromNode bool
-	// RetryAfter is how long the node asks to wait; 0 if it does not say.
+	// RetryAfter is how long the node asks the client to wait. It is 0 if the node
+	// does not say.
 	RetryAfter time.Duration
 }
 
@@ -187,8 +190,8 @@ func (e *Error) Temporary() bool {
 	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
 
-// Temporary reports whether a request that failed with err is worth repeating.
-// A request without a complete response is.
+// Temporary reports whether a request that failed with err is worth repeating. A
+// request without a complete response is worth repeating.
 func Temporary(err error) bool {
 	if response, ok := errors.AsType[*Error](err); ok {
 		return response.Temporary()
@@ -230,7 +233,7 @@ func errorMessage(body []byte) (message string, fromNode bool) {
 	return message, fromNode
 }
 
-// retryAfter parses the header in either form that HTTP allows. It returns 0 if
+// retryAfter parses the header in both formats that HTTP allows. It returns 0 if
 // the header is missing or invalid.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseInt(header, 10, 32); err == nil {

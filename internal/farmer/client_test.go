@@ -199,8 +199,8 @@ func TestClientErrorsHoldNoToken(t *testing.T) {
 	check(t, "temporary", Temporary(err), true)
 }
 
-// The client yields each contract before the node sends the next one, so large
-// tags do not accumulate.
+// The client must yield each contract before the node sends the next contract, so
+// that large tags do not accumulate.
 func TestClientStreamsChunks(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("0", 64)
@@ -303,7 +303,7 @@ func TestNewClientAddress(t *testing.T) {
 
 func TestFarmerID(t *testing.T) {
 	t.Parallel()
-	// The first 10 bytes of the SHA-256 of 16 zero bytes.
+	// The id is the first 10 bytes of the SHA-256 of 16 zero bytes.
 	check(t, "id", FarmerID(strings.Repeat("00", 16)), "374708fff7719dd5979e")
 	check(t, "id of an invalid token", FarmerID("not hex"), "")
 }

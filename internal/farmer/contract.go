@@ -14,21 +14,21 @@ type contract struct {
 
 	stored    bool            // the file is on the disk
 	challenge []byte          // binary form; nil until the node has sent it
-	due       time.Time       // of the challenge, up to a second early
+	due       time.Time       // when the challenge is due; up to a second early
 	accepted  bool            // the node has accepted a proof for the challenge
 	finished  bool            // there are no more challenges
-	proof     json.RawMessage // for the challenge; nil until it is made
+	proof     json.RawMessage // proof for the challenge; nil until it is made
 
 	notBefore time.Time // no step before this time
 	busy      bool      // a step is running
 	dropped   bool      // the contract has ended, perhaps during a step
 }
 
-// step is what a contract needs next.
+// step is the next action that a contract needs.
 type step int
 
 const (
-	stepWait   step = iota // nothing before the returned time
+	stepWait   step = iota // do nothing before the returned time
 	stepAsk                // ask the node for the current challenge
 	stepStore              // write the file
 	stepProve              // make the proof
@@ -37,12 +37,12 @@ const (
 	stepsCount             // the number of steps
 )
 
-// rounding is how much a due can be too early: the node rounds it down to
-// whole seconds.
+// rounding is the maximum time by which a due can be too early. The node rounds a
+// due down to whole seconds.
 const rounding = time.Second
 
-// next returns the step that the contract needs and the time from which on it
-// needs it. Before that time the step is stepWait.
+// next returns the next step of the contract and the time of this step. Before that
+// time the step is stepWait.
 func (c *contract) next(now time.Time) (step, time.Time) {
 	var s step
 	from := c.notBefore
@@ -50,7 +50,8 @@ func (c *contract) next(now time.Time) (step, time.Time) {
 	case c.busy:
 		return stepWait, now.Add(maxDue) // the step's result wakes the loop
 	case c.finished:
-		// The interval and the due are both rounded down.
+		// The interval and the due are both rounded down, so the sum can be up to
+		// 2*rounding too early.
 		s, from = stepDrop, c.due.Add(c.Interval+2*rounding)
 	case c.challenge == nil:
 		s = stepAsk
@@ -95,13 +96,13 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// takeGrace is how long a request for contracts may continue after the farmer
-// was stopped. The node has already made the contracts; those that the farmer
-// does not receive are lost.
+// takeGrace is how long a request for contracts may continue after the farmer was
+// stopped. The node has already made the contracts. If the farmer does not receive
+// them, they are lost.
 const takeGrace = 5 * time.Second
 
-// startTake starts a request for contracts if there is room for more, and if it
-// is not too early for that.
+// startTake starts a request for contracts if the farmer has room for more
+// contracts and takeAt has passed.
 func (l *loop) startTake(ctx context.Context, now time.Time) {
 	room := l.cfg.Size - l.held
 	if l.taking || room <= 0 {
@@ -124,8 +125,9 @@ func (l *loop) startTake(ctx context.Context, now time.Time) {
 	})
 }
 
-// take asks for contracts whose sizes add up to at most room bytes, and saves
-// each as it arrives. Contracts returned with an error are valid.
+// take requests contracts whose sizes add up to at most room bytes. It saves each
+// contract when the contract arrives. If take returns contracts and an error, the
+// contracts are valid.
 func (l *loop) take(ctx context.Context, room int64) (taken []*contract, refused int, err error) {
 	for chunk, err := range l.client.Chunks(ctx, l.token, room) {
 		if err != nil {
@@ -192,14 +194,15 @@ func (l *loop) addTaken(taken []*contract, refused int, err error) {
 	}
 }
 
-// delayTake delays the next request for contracts: the node has none, or the
-// last contracts failed and the next may fail too.
+// delayTake delays the next request for contracts. It is called if the node has no
+// contracts, or if the last contracts failed, because the next contracts may fail
+// too.
 func (l *loop) delayTake(now time.Time) {
 	l.takeAt = later(l.takeAt, now.Add(l.cfg.TakeEvery))
 }
 
-// countRefused counts a contract whose content does not match. It expires at
-// the node.
+// countRefused counts a contract whose content does not match its hash. The farmer
+// does not prove this contract, so the contract expires at the node.
 func (l *loop) countRefused(err error) {
 	l.log.Error("contract refused", "error", err)
 	l.update(func(s *Snapshot) {
@@ -208,7 +211,7 @@ func (l *loop) countRefused(err error) {
 	})
 }
 
-// withGrace returns a context that ends grace after its parent ends.
+// withGrace returns a context that ends grace after its parent has ended.
 func withGrace(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() { time.AfterFunc(grace, cancel) })

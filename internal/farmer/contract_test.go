@@ -16,7 +16,7 @@ func TestContractNext(t *testing.T) {
 		name string
 		c    contract
 		want step
-		from time.Time // if want is stepWait
+		from time.Time // used if want is stepWait
 	}{
 		{"resumed", contract{}, stepAsk, time.Time{}},
 		{"resumed, delayed", contract{notBefore: at(3)}, stepWait, at(3)},

@@ -24,28 +24,29 @@ import (
 //	contracts/HASH-RANDOM/tag            binary
 //	contracts/HASH-RANDOM/file
 //
-// A contract exists if its record exists. The tag is written before the record.
-// The file is written after it, because the seed can always produce it again. A
-// directory without a record is incomplete and is removed. Every file is either
-// complete or absent.
+// A contract exists if its record exists. The tag is written before the record. The
+// file is written after the record, because the seed can always produce the file
+// again. A directory without a record is incomplete and is removed. Every file is
+// either complete or absent.
 type disk struct {
 	dir  string
 	sync bool // fsync after each write
 }
 
-// identity is the farmer's token and the address that it belongs to.
+// identity is the farmer's token and the SJCX address that the token belongs to.
 type identity struct {
 	Address string `json:"address"`
 	Token   string `json:"token"`
 }
 
-// record is the part of a contract that is kept on the disk. It does not hold
-// the state of the challenge: after a restart the farmer asks the node for it.
+// record is the part of a contract that is kept on the disk. It does not include
+// the current challenge. After a restart the farmer asks the node for the
+// challenge.
 type record struct {
 	FileHash string        `json:"file_hash"`
 	Seed     string        `json:"seed"`
 	Size     int64         `json:"size"`
-	Interval time.Duration `json:"interval"` // the first due, so rounded down
+	Interval time.Duration `json:"interval"` // from the first due, so it is rounded down
 	Taken    time.Time     `json:"taken"`
 
 	dir string
@@ -66,7 +67,8 @@ func openDisk(dir string, sync bool) (*disk, error) {
 	return &disk{dir: dir, sync: sync}, nil
 }
 
-// identity returns nil if the farmer has no token yet.
+// identity returns the saved identity. It returns nil if the farmer has no token
+// yet.
 func (d *disk) identity() (*identity, error) {
 	path := filepath.Join(d.dir, identityName)
 	text, err := os.ReadFile(path)
@@ -141,7 +143,7 @@ func (d *disk) add(r record, tag []byte) (record, error) {
 	return r, nil
 }
 
-// errContent is returned by writeFile if the seed's content does not have the
+// errContent is returned by writeFile if the content of the seed does not have the
 // contract's hash.
 var errContent = errors.New("the seed's content does not have the file's hash")
 
@@ -150,8 +152,8 @@ func (d *disk) writeFile(ctx context.Context, r record) error {
 	return d.write(filepath.Join(r.dir, fileName), func(w io.Writer) error {
 		sum := sha256.New()
 		content := contextReader{ctx, filestream.New(r.Seed, r.Size)}
-		// Larger than io.Copy's own buffer, so that the cost of the cipher's
-		// set-up in each read is negligible.
+		// This buffer is larger than the one of io.Copy. So the time to set up the
+		// cipher in each read is negligible.
 		buffer := make([]byte, min(max(r.Size, 1), 256<<10))
 		// io.CopyBuffer ignores the buffer if the writer is an io.ReaderFrom.
 		out := struct{ io.Writer }{io.MultiWriter(w, sum)}
@@ -165,7 +167,7 @@ func (d *disk) writeFile(ctx context.Context, r record) error {
 	})
 }
 
-// contextReader ends a long copy when its context ends.
+// contextReader stops a long copy when its context ends.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -184,8 +186,8 @@ func (d *disk) hasFile(r record) bool {
 	return err == nil
 }
 
-// remove removes the contract. It removes the record first: a crash then leaves
-// an incomplete directory, which records removes.
+// remove removes the contract. It removes the record first. A crash then leaves an
+// incomplete directory, and the method records removes that directory.
 func (d *disk) remove(r record) error {
 	err := os.Remove(filepath.Join(r.dir, recordName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -198,8 +200,8 @@ func (d *disk) writeJSON(path string, v any) error {
 	return d.write(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
 }
 
-// write writes a file in one step: it writes a temporary file and then renames
-// it to path.
+// write writes a file in one step. It writes a temporary file and then renames it
+// to path.
 func (d *disk) write(path string, fill func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-")
 	if err != nil {
@@ -223,7 +225,7 @@ func (d *disk) write(path string, fill func(io.Writer) error) (err error) {
 	return d.syncDir(filepath.Dir(path))
 }
 
-// syncDir flushes the entries of a directory, such as a renamed file's name.
+// syncDir flushes the entries of a directory, such as the name of a renamed file.
 func (d *disk) syncDir(dir string) error {
 	if !d.sync {
 		return nil

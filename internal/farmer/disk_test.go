@@ -96,7 +96,7 @@ func TestDiskWritesNoPartialFile(t *testing.T) {
 				t.Errorf("writeFile: %v, want %v", err, tt.want)
 			}
 			names, err := os.ReadDir(r.dir)
-			if err != nil || len(names) != 2 { // record and tag
+			if err != nil || len(names) != 2 { // the record and the tag
 				t.Errorf("files in the directory: %v, %v", names, err)
 			}
 		})

@@ -19,19 +19,19 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// fakeNode is a small honest node in memory with the real schemes. Tests use
-// intercept to make it fail.
+// fakeNode is a small honest node in memory that uses the real schemes. Tests use
+// intercept to cause failures.
 type fakeNode struct {
 	t          *testing.T
 	hb         heartbeat.Heartbeat
 	interval   time.Duration
-	challenges int // per Merkle file, 0 for the default
-	maxBatch   int // contracts in one request, 0 for no limit
+	challenges int // number for each Merkle file; 0 for the default
+	maxBatch   int // maximum number of contracts in one request; 0 for no limit
 
 	mu        sync.Mutex
 	token     string
-	seeds     []string // of files not handed out yet
-	size      int64    // of each file
+	seeds     []string // seeds of the files that were not handed out yet
+	size      int64    // size of each file
 	contracts map[string]*fakeContract
 	accepted  int
 	requests  []fakeRequest
@@ -40,7 +40,7 @@ type fakeNode struct {
 
 type fakeRequest struct {
 	at    time.Time
-	route string // the first segment
+	route string // first segment of the path
 }
 
 type fakeContract struct {
@@ -147,7 +147,7 @@ func (n *fakeNode) route(segments []string, body fakeBody) any {
 	return nil
 }
 
-// handOut returns at most ten contracts, like the protocol's default.
+// handOut returns at most ten contracts, which is the protocol's default.
 func (n *fakeNode) handOut(room int64) []map[string]any {
 	chunks := []map[string]any{}
 	for len(n.seeds) > 0 && n.size <= room && len(chunks) < 10 {
@@ -173,7 +173,7 @@ func (n *fakeNode) handOut(room int64) []map[string]any {
 	return chunks
 }
 
-// current returns one item of the response of /challenge.
+// current returns one item of the response to /challenge.
 func (n *fakeNode) current(hash string) map[string]any {
 	now := time.Now()
 	c := n.contracts[hash]
@@ -255,8 +255,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// serve runs the node on connections in memory and returns a client. In-memory
-// connections let a synctest bubble detect that all goroutines wait.
+// serve runs the node on connections in memory and returns a client. With these
+// connections, a synctest bubble can detect that all goroutines wait.
 func (n *fakeNode) serve(t *testing.T, cfg ClientConfig) *Client {
 	t.Helper()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -280,7 +280,7 @@ func (n *fakeNode) serve(t *testing.T, cfg ClientConfig) *Client {
 	return client
 }
 
-// pipeListener accepts the connections that its dial makes.
+// pipeListener accepts the connections that its dial method makes.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}

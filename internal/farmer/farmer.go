@@ -16,34 +16,33 @@ import (
 // Config configures a Farmer. Client, Address and Dir are required.
 type Config struct {
 	Client  *Client
-	Address string     // the SJCX address to get a token for, if Dir holds no token
+	Address string     // the SJCX address for a new token; used only if Dir holds no token
 	Own     *Ownership // proves that the farmer owns Address; may be nil
-	Dir     string     // used by this farmer only
-	Size    int64      // bytes to hold
+	Dir     string     // only this farmer may use it
+	Size    int64      // maximum number of bytes to hold
 
-	// Retry is the wait after a failed request if the node names none; 0 means
-	// 3 s.
+	// Retry is the wait after a failed request if the node does not say how long to
+	// wait. 0 means 3 s.
 	Retry time.Duration
-	// TakeEvery is the wait after the node had no contract to hand out; 0 means
-	// 30 s.
+	// TakeEvery is the wait after the node had no contract to hand out. 0 means 30
+	// s.
 	TakeEvery time.Duration
-	// Patience is how long a farmer without a token retries if the node does
-	// not respond; 0 means 15 s. A farmer with a token retries until its context
-	// ends.
+	// Patience is how long a farmer without a token retries if the node does not
+	// respond. 0 means 15 s. A farmer with a token retries until its context ends.
 	Patience time.Duration
-	// NoSync skips fsync. Writes are faster and survive the end of the process,
-	// but they may not survive a crash of the machine.
+	// NoSync skips fsync. Writes are then faster. They are not lost if the process
+	// ends, but they can be lost if the machine crashes.
 	NoSync bool
 
 	// Logger may be nil. The farmer never logs a token.
 	Logger *slog.Logger
-	// OnHeartbeat, if set, is called with each verdict. The farmer waits for
-	// it to return.
+	// OnHeartbeat, if it is set, is called with each verdict. The farmer waits
+	// until it returns.
 	OnHeartbeat func(Verdict)
 }
 
-// ErrTokenUnknown is returned by Run if the node does not know the farmer's
-// token, or no longer knows it.
+// ErrTokenUnknown is returned by Run if the node does not know the farmer's token
+// or has deleted it.
 var ErrTokenUnknown = errors.New("the node does not know this farmer's token")
 
 // Farmer holds contracts for one token and proves them.
@@ -57,8 +56,8 @@ type Farmer struct {
 	snapshot Snapshot
 }
 
-// New makes a farmer. If its directory already holds a token and contracts, Run
-// continues with them.
+// New makes a farmer. If the farmer's directory already holds a token and
+// contracts, Run continues with them.
 func New(cfg Config) (*Farmer, error) {
 	switch {
 	case cfg.Client == nil:
@@ -82,9 +81,9 @@ func New(cfg Config) (*Farmer, error) {
 	return &Farmer{cfg: cfg, client: cfg.Client, disk: disk, log: cfg.Logger}, nil
 }
 
-// Run farms until ctx ends, and then returns nil. It returns an error only if
-// retrying cannot help. When it returns, its goroutines have ended and all
-// contracts are on the disk. It may be called again, but not concurrently.
+// Run runs the farmer until ctx ends, and then returns nil. It returns an error
+// only if a retry cannot help. When Run returns, its goroutines have ended and all
+// contracts are on the disk. Run may be called again, but not concurrently.
 func (f *Farmer) Run(ctx context.Context) error {
 	session, err := f.join(ctx)
 	if err != nil {
@@ -101,7 +100,7 @@ func (f *Farmer) Run(ctx context.Context) error {
 }
 
 // maxRetryAfter limits the wait that a node can ask for. The farmer's contracts
-// expire during the wait, so a longer one can only be a mistake.
+// would expire during a longer wait, so a longer wait is probably a mistake.
 const maxRetryAfter = time.Minute
 
 // waitAfter returns how long to wait after a request failed with err.
@@ -113,11 +112,11 @@ func (f *Farmer) waitAfter(err error) time.Duration {
 	return min(response.RetryAfter, maxRetryAfter)
 }
 
-// Group is several farmers in one process. Each has its own token.
+// Group is a set of farmers in one process. Each farmer has its own token.
 type Group []*Farmer
 
-// NewGroup makes number farmers that differ only in their directories:
-// farmer-1, farmer-2 and so on, within cfg.Dir.
+// NewGroup makes number farmers that differ only in their directories. The
+// directories are farmer-1, farmer-2 and so on, inside cfg.Dir.
 func NewGroup(cfg Config, number int) (Group, error) {
 	if number < 1 {
 		return nil, fmt.Errorf("farmer: the number of farmers is %d; it must be at least 1", number)
@@ -144,7 +143,7 @@ func (g Group) Run(ctx context.Context) error {
 	return running.Wait()
 }
 
-// Snapshot returns the sum of all farmers.
+// Snapshot returns the sum of the snapshots of all farmers.
 func (g Group) Snapshot() Snapshot {
 	var sum Snapshot
 	for _, f := range g {
@@ -153,33 +152,37 @@ func (g Group) Snapshot() Snapshot {
 	return sum
 }
 
-// Snapshot is the state of a farmer. Counts start at zero with the process.
+// Snapshot is the state of a farmer. All counts are 0 when the process starts.
 type Snapshot struct {
 	FarmerID string // empty for a group
-	// Joined is the number of farmers that the node knows: 1, or 0 before Run
-	// has joined.
+	// Joined is the number of farmers that have joined the node. For a single
+	// farmer it is 1, or 0 before Run has joined.
 	Joined int
-	// Contracts and Bytes are what the farmer holds.
+	// Contracts and Bytes are the number and the total size of the contracts that
+	// the farmer holds.
 	Contracts int
 	Bytes     int64
-	// Heartbeats counts the proofs that the node accepted, Rejected those that
-	// it rejected.
+	// Heartbeats counts the proofs that the node accepted. Rejected counts the
+	// proofs that the node rejected.
 	Heartbeats, Rejected int64
-	// Retries counts the failed requests that the farmer repeats.
+	// Retries counts the failed requests that the farmer has to repeat.
 	Retries int64
-	// Early counts requests for a challenge that came before it was issued.
+	// Early counts requests for a challenge that arrived before the challenge was
+	// issued.
 	Early int64
-	// Taken counts contracts taken. Refused counts contracts whose content does
-	// not match. Dropped counts contracts that ended for any reason.
+	// Taken counts contracts that the farmer took. Refused counts contracts whose
+	// content does not match their hash. Dropped counts contracts that ended for
+	// any reason.
 	Taken, Refused, Dropped int64
-	// NextDue is the earliest due of the contracts; zero without contracts.
+	// NextDue is the earliest due of all contracts. It is zero if there are no
+	// contracts.
 	NextDue time.Time
-	// LastError is the latest failure, LastErrorAt its time.
+	// LastError is the latest failure. LastErrorAt is the time of that failure.
 	LastError   string
 	LastErrorAt time.Time
 }
 
-// Plus returns the sum of both.
+// Plus returns the sum of s and o.
 func (s Snapshot) Plus(o Snapshot) Snapshot {
 	s.FarmerID = ""
 	s.Joined += o.Joined
@@ -210,7 +213,7 @@ func (f *Farmer) Snapshot() Snapshot {
 	return f.snapshot
 }
 
-// update changes the snapshot.
+// update calls change with the snapshot, under the lock.
 func (f *Farmer) update(change func(*Snapshot)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

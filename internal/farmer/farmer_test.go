@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // heartbeatOf makes one heartbeat for each scheme and shares it among the tests,
-// because finding a Swizzle prime is slow.
+// because it is slow to find a prime for Swizzle.
 var heartbeatOf = func() func(heartbeat.Type) heartbeat.Heartbeat {
 	var made sync.Map
 	return func(t heartbeat.Type) heartbeat.Heartbeat {
@@ -41,7 +41,7 @@ var heartbeatOf = func() func(heartbeat.Type) heartbeat.Heartbeat {
 
 const address = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 
-// farm starts a farmer. stop stops it and waits for its end.
+// farm starts a farmer. stop stops the farmer and waits until it has ended.
 func farm(t *testing.T, cfg Config) (f *Farmer, stop func() error) {
 	t.Helper()
 	cfg.Address, cfg.NoSync = address, true
@@ -89,7 +89,7 @@ func TestFarmerKeepsItsContractsAlive(t *testing.T) {
 				got := f.Snapshot()
 				check(t, "contracts", got.Contracts, 3)
 				check(t, "bytes", got.Bytes, int64(3000))
-				check(t, "heartbeats", got.Heartbeats, int64(33)) // one at hand-out, then one a minute
+				check(t, "heartbeats", got.Heartbeats, int64(33)) // one at the hand-out, and then one per minute
 				check(t, "rejected", got.Rejected, int64(0))
 				check(t, "retries", got.Retries, int64(0))
 				check(t, "error", got.LastError, "")
@@ -171,8 +171,8 @@ func TestFarmerRepeatsFailedRequests(t *testing.T) {
 	}
 }
 
-// If the node is unreachable past the due, the farmer waits for it to decide
-// whether the contract expired.
+// The node is unreachable until after the due. The farmer must keep the contract
+// until the node reports whether the contract has expired.
 func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)

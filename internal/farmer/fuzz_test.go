@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A node can send anything. Decoding must not panic, and its results must be
-// safe to use.
+// A node can send any bytes. Decoding must not panic, and the decoded values must
+// be safe to use.
 
 func FuzzChunks(f *testing.F) {
 	hash := strings.Repeat("0f", 32)

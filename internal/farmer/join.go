@@ -11,15 +11,14 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
 
-// session is what a farmer that has joined its node needs.
+// session holds the values that a farmer needs after it has joined its node.
 type session struct {
 	token  string
 	prover heartbeat.Prover
 }
 
-// Address returns the address that the farmer's token belongs to: the one in
-// the farmer's directory, or the configured one if the directory holds no
-// token.
+// Address returns the SJCX address that the farmer's token belongs to. If the
+// farmer's directory holds no token, it returns the configured SJCX address.
 func (f *Farmer) Address() (string, error) {
 	saved, err := f.disk.identity()
 	if err != nil || saved == nil {
@@ -28,7 +27,8 @@ func (f *Farmer) Address() (string, error) {
 	return saved.Address, nil
 }
 
-// join uses the token in the farmer's directory, or gets a new one.
+// join uses the token in the farmer's directory. If there is no token, join gets a
+// new token.
 func (f *Farmer) join(ctx context.Context) (session, error) {
 	saved, err := f.disk.identity()
 	if err != nil {
@@ -54,7 +54,7 @@ func (f *Farmer) join(ctx context.Context) (session, error) {
 	return session{registration.Token, prover}, nil
 }
 
-// newToken gets a token and saves it before its first use.
+// newToken gets a token and saves the token before its first use.
 func (f *Farmer) newToken(ctx context.Context) (Registration, error) {
 	deadline := time.Now().Add(f.cfg.Patience)
 	registration, err := f.retry(ctx, deadline, func() (Registration, error) {
@@ -105,9 +105,10 @@ func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (
 	}
 }
 
-// deniesToken reports whether err, from a request for the heartbeat, is the
-// node's own statement that the token does not exist. A proxy without a node
-// behind it also sends 404; the token may still be valid then.
+// deniesToken reports whether err is a statement of the node itself that the token
+// does not exist. err must come from a request for the heartbeat. A proxy that
+// cannot reach its node can also send 404. The token may still be valid in that
+// case.
 func deniesToken(err error) bool {
 	response, ok := errors.AsType[*Error](err)
 	return ok && response.Status == http.StatusNotFound && response.FromNode

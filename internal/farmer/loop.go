@@ -10,38 +10,38 @@ import (
 )
 
 const (
-	// maxRequests limits the requests for challenges and with proofs that run
-	// at once.
+	// maxRequests is the maximum number of requests for challenges and requests
+	// with proofs that run at the same time.
 	maxRequests = 4
-	// proofBatch is the most proofs in one request.
+	// proofBatch is the maximum number of proofs in one request.
 	proofBatch = 100
-	// askBatch is the most contracts in one request for challenges.
+	// askBatch is the maximum number of contracts in one request for challenges.
 	askBatch = 500
 )
 
-// loop owns the contracts of a running farmer. Only its goroutine, the one that
-// calls run, reads or changes them. Slow work runs in other goroutines. Each
-// ends in a function that the loop then calls to apply the result.
+// loop owns the contracts of a running farmer. Only the goroutine that calls run
+// reads or changes the contracts. Slow work runs in other goroutines. Each of them
+// returns a function, and the loop calls this function to apply the result.
 type loop struct {
 	*Farmer
 	session
 
 	contracts map[string]*contract // by file hash
-	held      int64                // bytes
+	held      int64                // bytes of all contracts
 
-	results  chan func() // one from each goroutine
-	running  int         // goroutines whose result is still to come
-	requests int         // of those, requests for challenges and with proofs
-	proving  int         // of those, proofs and file writes
-	taking   bool        // one of those is a request for contracts
-	removing bool        // one of those removes contracts from the disk
+	results  chan func() // each goroutine sends one result
+	running  int         // number of goroutines that have not sent their result
+	requests int         // how many of them make requests for challenges or with proofs
+	proving  int         // how many of them make proofs or write files
+	taking   bool        // whether one of them requests contracts
+	removing bool        // whether one of them removes contracts from the disk
 	takeAt   time.Time   // no request for contracts before this time
-	wake     time.Time   // of the next step, unless a result comes first
-	ended    []record    // dropped contracts, still on the disk
+	wake     time.Time   // when the next step is due, unless a result comes first
+	ended    []record    // dropped contracts that are still on the disk
 
-	askBatch, proofBatch int // current limits; smaller lowers them
+	askBatch, proofBatch int // current limits; the function smaller lowers them
 
-	fatal error // why retrying cannot help
+	fatal error // why a retry cannot help
 }
 
 // newLoop loads the contracts on the disk. Only the node knows their current
@@ -68,8 +68,8 @@ func newLoop(f *Farmer, s session) (*loop, error) {
 	return l, nil
 }
 
-// run runs until ctx ends or an error is fatal. It returns after all its
-// goroutines have ended.
+// run runs until ctx ends or an error is fatal. All its goroutines have ended when
+// it returns.
 func (l *loop) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -107,8 +107,8 @@ func (l *loop) apply(result func()) {
 	result()
 }
 
-// applyPending applies the results that are already there, so that one pass
-// over all contracts serves many of them.
+// applyPending applies the results that have already arrived. So one pass over all
+// contracts is enough for many results.
 func (l *loop) applyPending() {
 	for {
 		select {
@@ -120,8 +120,8 @@ func (l *loop) applyPending() {
 	}
 }
 
-// startSteps starts the steps that are due at now, within the limits, and sets
-// the time of the next one. A step that had to wait for a limit starts after the
+// startSteps starts the steps that are due at now, within the limits. It also sets
+// the time of the next step. If a limit prevents a step, the step starts after the
 // next result.
 func (l *loop) startSteps(ctx context.Context, now time.Time) {
 	var todo [stepsCount][]*contract
@@ -149,8 +149,8 @@ func (l *loop) startSteps(ctx context.Context, now time.Time) {
 	l.publish()
 }
 
-// startEach calls start for as many contracts as there are free processors,
-// and returns how many are left.
+// startEach calls start for as many contracts as there are free processors. It
+// returns the number of contracts that remain.
 func (l *loop) startEach(ctx context.Context, contracts []*contract, start func(context.Context, *contract)) (left int) {
 	room := max(min(runtime.GOMAXPROCS(0)-l.proving, len(contracts)), 0)
 	for _, c := range contracts[:room] {
@@ -159,8 +159,9 @@ func (l *loop) startEach(ctx context.Context, contracts []*contract, start func(
 	return len(contracts) - room
 }
 
-// add adds a contract. A node has one contract for a token and a file. So if
-// there is another contract for the same file, the older of the two has ended.
+// add adds a contract. A node has only one contract for a token and a file. So if
+// the loop already holds a contract for the same file, the older contract has
+// ended.
 func (l *loop) add(c *contract) {
 	if other, ok := l.contracts[c.FileHash]; ok {
 		if other.Taken.After(c.Taken) {
@@ -208,10 +209,10 @@ func (l *loop) remove(records []record) {
 	}
 }
 
-// retryLater delays the contracts of a request, proof or write that failed.
+// retryLater delays contracts whose request, proof or write has failed.
 func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, context.Canceled) {
-		return // the loop is ending
+		return // the loop is ending, so there will be no retry
 	}
 	if errors.Is(err, ErrTokenUnknown) {
 		l.fatal = err
@@ -230,8 +231,8 @@ func (l *loop) retryLater(err error, contracts ...*contract) {
 
 // smaller returns the batch limit to use after a batch of size contracts failed
 // with err. If the node or a proxy refuses a whole batch, the batch may be too
-// large, or one contract in it may be at fault. Smaller batches help in both
-// cases.
+// large, or one contract in the batch may be the cause. Smaller batches help in
+// both cases.
 func smaller(limit, size int, err error) int {
 	response, ok := errors.AsType[*Error](err)
 	if !ok || response.Temporary() {
@@ -243,8 +244,8 @@ func smaller(limit, size int, err error) int {
 	return max(min(limit, size/2), 1)
 }
 
-// checkToken adds ErrTokenUnknown to err if the node refused a request as a
-// whole because it no longer knows the token. Other errors are worth a retry.
+// checkToken adds ErrTokenUnknown to err if the node refused a whole request
+// because it no longer knows the token. Other errors are worth a retry.
 func (l *loop) checkToken(ctx context.Context, err error) error {
 	if err == nil || Temporary(err) {
 		return err
@@ -255,7 +256,7 @@ func (l *loop) checkToken(ctx context.Context, err error) error {
 	return err
 }
 
-// publish updates the snapshot with what the farmer holds.
+// publish updates the snapshot with the contracts that the farmer holds.
 func (l *loop) publish() {
 	var next time.Time
 	for _, c := range l.contracts {

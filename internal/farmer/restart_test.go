@@ -24,8 +24,8 @@ func TestFarmerResumes(t *testing.T) {
 		must(t, stop())
 		token := node.token
 
-		// One file is lost while the farmer is stopped. The node is unavailable
-		// when the farmer returns.
+		// One file is deleted while the farmer is stopped. The node is unavailable
+		// when the farmer starts again.
 		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
 		must(t, err)
 		check(t, "files", len(held), 5)
@@ -51,8 +51,8 @@ func TestFarmerResumes(t *testing.T) {
 	})
 }
 
-// A farmer that is stopped still receives the contracts that the node has
-// handed out.
+// After a farmer is stopped, it must still receive the contracts that the node has
+// already handed out.
 func TestFarmerFinishesTakingContractsWhenStopped(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
@@ -88,7 +88,7 @@ func TestFarmerEndsIfTheNodeForgetsItsToken(t *testing.T) {
 		go func() { ended <- f.Run(t.Context()) }()
 		time.Sleep(time.Second)
 		node.set(func() { node.token = "another" })
-		for range 2 { // while it runs, and after a restart
+		for range 2 { // while the farmer runs, and after a restart
 			if err := <-ended; !errors.Is(err, ErrTokenUnknown) {
 				t.Errorf("Run: %v, want %v", err, ErrTokenUnknown)
 			}

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// earlyPause is the wait after the farmer asked for a challenge too early.
-	// Because due is rounded down, that can happen for up to a second.
+	// earlyPause is the wait after the farmer requested a challenge too early.
+	// Because due is rounded down, requests can be too early for up to a second.
 	earlyPause = 250 * time.Millisecond
-	// maxBatchWait is how long a proof waits for others to fill its batch.
+	// maxBatchWait is how long a proof waits for other proofs to fill its batch.
 	maxBatchWait = 200 * time.Millisecond
 )
 
@@ -37,10 +37,9 @@ func (l *loop) startAsk(ctx context.Context, contracts []*contract) {
 	}
 }
 
-// startBatch starts a request about a batch of contracts. The request returns
-// the items of its response, and apply applies each contract's item. Contracts
-// without an item are retried. If the request fails as a whole, smaller adjusts
-// limit.
+// startBatch starts a request about a batch of contracts. request returns the items
+// of the response, and apply applies the item of each contract. Contracts without
+// an item are retried. If the whole request fails, smaller adjusts limit.
 func startBatch[T interface{ file() string }](ctx context.Context, l *loop, op string, limit *int, batch []*contract,
 	apply func(*contract, T), request func() ([]T, error),
 ) {
@@ -80,7 +79,8 @@ func startBatch[T interface{ file() string }](ctx context.Context, l *loop, op s
 	})
 }
 
-// applyChallenge applies what the node sent about one contract's challenge.
+// applyChallenge applies the item of the node's response about one contract's
+// challenge.
 func (l *loop) applyChallenge(c *contract, current Challenge) {
 	now := time.Now()
 	switch {
@@ -91,7 +91,7 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 		return
 	case current.Status == NoMoreChallenges:
 		if c.challenge == nil {
-			c.due = now // the true due is earlier, but unknown
+			c.due = now // the true due is earlier, but the farmer does not know it
 		}
 		c.finished = true
 		return
@@ -109,8 +109,8 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	}
 }
 
-// startWork starts work on one contract. If the contract has not ended
-// meanwhile, done applies the result.
+// startWork starts work on one contract. done applies the result, unless the
+// contract has ended in the meantime.
 func (l *loop) startWork(c *contract, work func() error, done func(error)) {
 	c.busy = true
 	l.proving++
@@ -126,7 +126,7 @@ func (l *loop) startWork(c *contract, work func() error, done func(error)) {
 	})
 }
 
-// startStore starts to write the contract's file.
+// startStore starts a goroutine that writes the contract's file.
 func (l *loop) startStore(ctx context.Context, c *contract) {
 	l.startWork(c, func() error { return l.disk.writeFile(ctx, c.record) }, func(err error) {
 		switch {
@@ -142,7 +142,7 @@ func (l *loop) startStore(ctx context.Context, c *contract) {
 	})
 }
 
-// startProve starts to make the proof for the contract's challenge.
+// startProve starts a goroutine that makes the proof for the contract's challenge.
 func (l *loop) startProve(ctx context.Context, c *contract) {
 	challenge, due := c.challenge, c.due
 	var proof json.RawMessage
@@ -159,8 +159,8 @@ func (l *loop) startProve(ctx context.Context, c *contract) {
 	})
 }
 
-// prove makes the proof from the file and tag on the disk. It stops at the end
-// of the second in which the challenge is due.
+// prove makes the proof from the file and the tag on the disk. It stops one second
+// after the due, because the due is rounded down.
 func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challenge []byte, due time.Time) (json.RawMessage, error) {
 	ctx, cancel := context.WithDeadline(ctx, due.Add(rounding))
 	defer cancel()
@@ -180,10 +180,10 @@ func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challeng
 	return p.ProofJSON(proof)
 }
 
-// startSend starts to send the proofs that are ready, in batches. A batch that
-// is not full waits up to maxBatchWait if more proofs are to come; unproved is
-// the number of contracts without a proof. The farmer sends proofs that a report
-// leaves out again: the node counts the same proof once.
+// startSend starts to send the proofs that are ready, in batches. A batch that is
+// not full waits up to maxBatchWait if more proofs will follow. unproved is the
+// number of contracts without a proof. If a report omits a proof, the farmer sends
+// this proof again. The node counts the same proof only once.
 func (l *loop) startSend(ctx context.Context, ready []*contract, unproved int, now time.Time) {
 	for len(ready) > 0 && l.requests < maxRequests {
 		batch := ready[:min(len(ready), l.proofBatch)]

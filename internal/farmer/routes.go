@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// object makes a call and decodes its response, one small JSON object.
+// object makes a call and decodes its response, which is one small JSON object.
 func (c *Client) object(ctx context.Context, r call, into any) error {
 	return c.do(ctx, r, func(body io.Reader, _ time.Time) error {
 		return json.NewDecoder(body).Decode(into)
 	})
 }
 
-// Ownership proves that an address belongs to the farmer.
+// Ownership proves that an SJCX address belongs to the farmer.
 type Ownership struct {
 	Message   string `json:"message"`
 	Signature string `json:"signature"` // base64
 }
 
-// NewToken asks for a token for an SJCX address. If own is not nil, it proves
-// ownership of the address.
+// NewToken requests a token for an SJCX address. If own is not nil, it proves that
+// the farmer owns the SJCX address.
 func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (Registration, error) {
 	r := call{op: "new token", path: []string{"new", address}}
 	if own != nil {
@@ -35,7 +35,7 @@ func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (
 	return c.register(ctx, r)
 }
 
-// Heartbeat asks again for the registration that NewToken returned.
+// Heartbeat requests the registration that NewToken returned before.
 func (c *Client) Heartbeat(ctx context.Context, token string) (Registration, error) {
 	return c.register(ctx, call{op: "heartbeat", path: []string{"heartbeat", token}})
 }
@@ -51,12 +51,13 @@ func (c *Client) register(ctx context.Context, r call) (Registration, error) {
 	return registration, nil
 }
 
-// errStopped ends the reading of a response that the caller no longer wants.
+// errStopped ends the reading of a response that the caller no longer needs.
 var errStopped = errors.New("stopped")
 
-// Chunks takes contracts whose sizes add up to at most size bytes, or to the
-// node's default if size is 0. It yields each contract as it arrives. The node
-// has made all of them before it sends the first. An error ends the sequence.
+// Chunks takes contracts whose sizes add up to at most size bytes. If size is 0,
+// the node's default applies. Chunks yields each contract when it arrives. The node
+// has made all of the contracts before it sends the first contract. An error ends
+// the sequence.
 func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2[Chunk, error] {
 	r := call{op: "chunk", path: []string{"chunk", token}, timeout: chunkTimeout}
 	if size > 0 {
@@ -80,8 +81,8 @@ func (c *Client) Chunks(ctx context.Context, token string, size int64) iter.Seq2
 	}
 }
 
-// Challenges asks for the current challenges of the named contracts, in that
-// order, or of all contracts of the token if hashes is nil.
+// Challenges requests the current challenges of the named contracts, in that order.
+// If hashes is nil, it requests the challenges of all contracts of the token.
 func (c *Client) Challenges(ctx context.Context, token string, hashes []string) (challenges []Challenge, err error) {
 	r := call{op: "challenge", path: []string{"challenge", token}}
 	if hashes != nil {
@@ -94,8 +95,8 @@ func (c *Client) Challenges(ctx context.Context, token string, hashes []string) 
 	return challenges, err
 }
 
-// Answers sends a batch of proofs and returns the report on it. Like the
-// farmers in the field, it sends a plain body with "Content-Encoding: gzip".
+// Answers sends a batch of proofs and returns the report on the batch. It sends a
+// plain body with "Content-Encoding: gzip", as the clients of farmers do.
 func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) (report []Verdict, err error) {
 	r := call{
 		op: "answer", path: []string{"answer", token},
@@ -109,12 +110,12 @@ func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) (rep
 	return report, err
 }
 
-// StatusQuery selects and orders farmers. The zero value lists all.
+// StatusQuery selects and orders farmers. The zero value selects all farmers.
 type StatusQuery struct {
 	Online     bool
 	Sort       string // id, address, uptime, heartbeats, contracts, size, online
 	Descending bool   // used with Sort
-	Limit      int    // farmers in a page, 0 for no pages
+	Limit      int    // maximum number of farmers in a page; 0 for no pages
 	Page       int    // from 0; used with Limit
 }
 

@@ -36,20 +36,22 @@ func FarmerID(token string) string {
 	return hex.EncodeToString(sum[:10])
 }
 
-// Issued is a challenge and the time until it is due.
+// Issued is a challenge with the time that remains until it is due.
 type Issued struct {
 	Challenge json.RawMessage `json:"challenge"`
-	// Due is in whole seconds from the time of the response, rounded down.
+	// Due is in whole seconds after the response, rounded down.
 	Due int64 `json:"due"`
 	// Received is when the response began to arrive.
 	Received time.Time `json:"-"`
 }
 
-// maxDue limits the due that a node can send, so that no sum of times overflows.
+// maxDue is the maximum due that a node can send. It ensures that no sum of times
+// overflows.
 const maxDue = 10 * 365 * 24 * time.Hour
 
-// DueAt returns Due as a time. It is up to a second too early because of the
-// rounding, and too late by at most the response's time on the network.
+// DueAt returns Due as a time. The time is up to one second too early because of
+// the rounding. It is too late by at most the time that the response takes on the
+// network.
 func (i Issued) DueAt() time.Time {
 	seconds := min(max(i.Due, 0), int64(maxDue/time.Second))
 	return i.Received.Add(time.Duration(seconds) * time.Second)
@@ -93,7 +95,8 @@ func (v Verdict) file() string   { return v.FileHash }
 // OK reports whether the node accepted the proof.
 func (v Verdict) OK() bool { return v.Error == "" && v.Status == "ok" }
 
-// FarmerStatus is one farmer in the status API, without what no caller needs.
+// FarmerStatus is one farmer in the status API. It omits members that no caller
+// needs.
 type FarmerStatus struct {
 	ID         string  `json:"id"`
 	Address    string  `json:"address"`
@@ -109,8 +112,8 @@ type FarmerStatus struct {
 	} `json:"location"`
 }
 
-// check rejects values that are not safe to use on the disk: the file hash
-// becomes part of a path, and the size becomes the length of a file.
+// check rejects values that are not safe to use on the disk. The file hash becomes
+// part of a path, and the size becomes the length of a file.
 func (c *Chunk) check() error {
 	switch {
 	case !isFileHash(c.FileHash):
@@ -137,8 +140,8 @@ func (r *Registration) check() error {
 	return nil
 }
 
-// decodeArray reads the array that the JSON object in body holds under name, and
-// passes each item to use. It holds one item at a time. It skips other members.
+// decodeArray reads an array in the JSON object in body: the member called name. It
+// passes each item to use, and holds one item at a time. It skips other members.
 func decodeArray[T any](body io.Reader, name string, use func(T) error) error {
 	found := false
 	var in wirejson.Reader
@@ -167,7 +170,7 @@ func decodeArray[T any](body io.Reader, name string, use func(T) error) error {
 	return err
 }
 
-// collect returns all items of such an array.
+// collect returns all items of an array that decodeArray reads.
 func collect[T any](body io.Reader, name string) (items []T, err error) {
 	err = decodeArray(body, name, func(item T) error {
 		items = append(items, item)

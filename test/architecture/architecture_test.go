@@ -13,10 +13,10 @@ import (
 
 const module = "github.com/driveshare/downstream-node/"
 
-// graph has the direct imports of each package, without those of its tests.
+// graph maps each package to its direct imports, without the imports of its tests.
 type graph map[string][]string
 
-// reach returns pkg and all packages that it imports, directly or not.
+// reach returns pkg and all packages that it imports, directly or indirectly.
 func (g graph) reach(pkg string) []string {
 	seen := map[string]bool{}
 	var all []string
@@ -35,13 +35,14 @@ func (g graph) reach(pkg string) []string {
 	return all
 }
 
-// A rule forbids that a package below from imports a package below one of to.
+// rule forbids that a package below from imports a package below one of the roots
+// in to.
 type rule struct {
 	name   string
 	from   []string
 	to     []string
-	direct bool     // only direct imports count
-	except []string // packages below from that may
+	direct bool     // whether only direct imports count
+	except []string // packages below from that may import packages below to
 }
 
 var programs = []string{module + "cmd/downstream-node", module + "cmd/downstream-operator", module + "cmd/kubectl-downstream"}
@@ -101,7 +102,7 @@ func (r rule) broken(g graph) (list []string) {
 			imports = g.reach(pkg)[1:]
 		}
 		for _, to := range imports {
-			// A package and those below the same root may import one another.
+			// Packages below the same root may import one another.
 			if below(to, r.to) && !below(to, r.from) {
 				list = append(list, pkg+" -> "+to)
 			}
@@ -111,7 +112,7 @@ func (r rule) broken(g graph) (list []string) {
 	return list
 }
 
-// below reports whether pkg is one of the roots or inside one.
+// below reports whether pkg is one of the roots or is inside one of them.
 func below(pkg string, roots []string) bool {
 	return slices.ContainsFunc(roots, func(root string) bool {
 		return pkg == root || strings.HasPrefix(pkg, root+"/")

@@ -1,11 +1,11 @@
-// Package deployment runs a node for tests the way it is deployed: API
-// replicas and workers are processes of the real program, over a MariaDB and a
-// Redis that the test starts (package testenv). It also reads the node's
-// records from the database, so that tests can compare what the node said with
-// what it recorded.
+// Package deployment runs a node for tests as it is deployed. API replicas and
+// workers are processes of the real program. They use a MariaDB and a Redis that
+// the test starts (package testenv). The package also reads the node's records from
+// the database, so that tests can compare these records with what the node told the
+// farmers.
 //
-// The package signals only processes that it started, by their ids. Every
-// process ends with the test; on Linux also if the test itself is killed.
+// The package signals only processes that it started, by their ids. Every process
+// ends when the test ends. On Linux, it also ends if the test itself is killed.
 package deployment
 
 import (
@@ -35,15 +35,15 @@ func Build(dir string, tags ...string) (binary string, err error) {
 	binary = filepath.Join(dir, "downstream-node")
 	build := exec.Command("go", "build", "-tags", strings.Join(tags, ","), "-o", binary, program)
 	_, here, _, _ := runtime.Caller(0)
-	build.Dir = filepath.Dir(here) // the caller may be a test of another module
+	build.Dir = filepath.Dir(here) // the caller may be a test in another module
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the node: %w\n%s", err, out)
 	}
 	return binary, nil
 }
 
-// Main is testenv.Main for tests that need the program: it builds the program,
-// stores its path in *binary, and removes it after the tests.
+// Main does what testenv.Main does, for tests that need the program. It builds the
+// program, stores its path in *binary, and removes the program after the tests.
 func Main(m *testing.M, binary *string, tags ...string) {
 	dir, err := os.MkdirTemp("", "downstream-node-build-*")
 	if err == nil {
@@ -60,11 +60,12 @@ func Main(m *testing.M, binary *string, tags ...string) {
 	}))
 }
 
-// Settings are values of the configuration by their keys, such as
-// "contracts.interval", written as in the environment.
+// Settings maps configuration keys, such as "contracts.interval", to values. A
+// value is written as in an environment variable.
 type Settings map[string]string
 
-// and returns the settings with others added; others win.
+// and returns the settings together with others. If both have a key, the value in
+// others is used.
 func (s Settings) and(others Settings) Settings {
 	both := make(Settings, len(s)+len(others))
 	maps.Copy(both, s)
@@ -95,13 +96,13 @@ func (s Settings) environ(t testing.TB) []string {
 	return environ
 }
 
-// Node is a node's servers and the settings that its processes share.
+// Node holds the servers of a node, and the settings that its processes share.
 type Node struct {
 	MariaDB *testenv.MariaDB
 	Redis   *testenv.Redis
-	// MerkleKey and SwizzleKey are the files of the node's two keys. Every
-	// process holds both; an API replica gives new tokens the first one that
-	// it names.
+	// MerkleKey and SwizzleKey are the files of the node's two heartbeat keys.
+	// Every process holds both keys. An API replica uses the first key in its
+	// configuration for new tokens.
 	MerkleKey, SwizzleKey string
 
 	binary        string
@@ -112,8 +113,8 @@ type Node struct {
 }
 
 // Start starts the servers and makes keys and tables. mode sets MariaDB's
-// durability; Redis loses everything if it is killed, which is its worst case.
-// All processes get settings.
+// durability. Redis loses all data if it is killed, which is the worst case. All
+// processes get settings.
 func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *Node {
 	t.Helper()
 	n := &Node{
@@ -173,13 +174,13 @@ func (n *Node) Run(t testing.TB, own Settings, args ...string) []byte {
 // Replica is an API replica or a worker.
 type Replica struct {
 	*testenv.Process
-	// URL is the address for farmers; empty for a worker.
+	// URL is the URL for farmers. It is empty for a worker.
 	URL string
 	// Private is the URL of the private port.
 	Private string
 }
 
-// API starts an API replica and waits until it is ready.
+// API starts an API replica and waits until the replica is ready.
 func (n *Node) API(t testing.TB, own Settings) *Replica {
 	t.Helper()
 	r := n.LaunchAPI(t, own)
@@ -187,7 +188,7 @@ func (n *Node) API(t testing.TB, own Settings) *Replica {
 	return r
 }
 
-// LaunchAPI starts an API replica without waiting until it is ready.
+// LaunchAPI starts an API replica. It does not wait until the replica is ready.
 func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
 	t.Helper()
 	public, private := freeAddress(t), freeAddress(t)
@@ -196,8 +197,8 @@ func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
 	return r
 }
 
-// Worker starts a worker, with environ added to its environment, and waits
-// until it is ready.
+// Worker starts a worker and waits until the worker is ready. environ is added to
+// the worker's environment.
 func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
 	private := freeAddress(t)
@@ -241,7 +242,8 @@ func (r *Replica) awaitReady(t testing.TB) {
 	}
 }
 
-// probe keeps no idle connections: each would leave a goroutine behind.
+// probe keeps no idle connections, because each connection would leave a goroutine
+// behind.
 var probe = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
 	Timeout:   2 * time.Second,

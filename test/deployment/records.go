@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Records are the node's records, as the database has them.
+// Records holds the node's records as they are in the database.
 type Records struct {
 	Tokens    map[string]Token // by farmer id
 	Contracts []Contract
@@ -31,8 +31,9 @@ type Contract struct {
 	Scheme       string
 	Size         int64
 	Version      int64
-	// Heartbeats counts answered challenges: all before the current one, and
-	// the current one if it is answered.
+	// Heartbeats is the number of answered challenges. These are all challenges
+	// before the current challenge, and also the current challenge if it is
+	// answered.
 	Heartbeats int64
 }
 
@@ -90,8 +91,8 @@ func each(t testing.TB, db *sql.DB, read func(*sql.Rows) error, query string) {
 	}
 }
 
-// Metric reads one of the process's metrics by its name and labels, as in the
-// Prometheus text format. It returns 0 if there is none.
+// Metric reads one of the process's metrics. name contains the name and the labels,
+// as in the Prometheus text format. Metric returns 0 if the metric does not exist.
 func (r *Replica) Metric(t testing.TB, name string) float64 {
 	t.Helper()
 	resp, err := probe.Get(r.Private + "/metrics")
@@ -111,7 +112,7 @@ func (r *Replica) Metric(t testing.TB, name string) float64 {
 	return 0
 }
 
-// The node's keys in Redis; package queue documents them.
+// These are the node's keys in Redis. Package queue documents them.
 const (
 	Jobs        = "{downstream}:jobs"
 	DeadLetters = "{downstream}:dead"

@@ -25,14 +25,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/sjcx"
 )
 
-// preparedFarmer computes its proofs before it sends the first one, so that a test
-// measures only the node.
+// preparedFarmer computes all its proofs before it sends the first proof, so that a
+// test measures only the node.
 type preparedFarmer struct {
 	client *farmer.Client
 	token  string
 	prover heartbeat.Prover
-	proofs []farmer.Proof // valid, not sent yet
-	binary [][]byte       // the same proofs, in binary
+	proofs []farmer.Proof // valid proofs that were not sent yet
+	binary [][]byte       // the same proofs in binary form
 }
 
 func newAddress(t *testing.T) string {
@@ -44,8 +44,8 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// awaitService waits until the Service routes requests to its pods. Pods are ready
-// a moment before kube-proxy knows them.
+// awaitService waits until the Service routes requests to its pods. kube-proxy
+// learns a moment later than the API server that pods are ready.
 func awaitService(t *testing.T, url string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}
@@ -71,7 +71,8 @@ func join(t *testing.T, client *farmer.Client, address string) farmer.Registrati
 	return told
 }
 
-// gather takes contracts as the node encodes them, and computes a proof for each.
+// gather takes contracts when the node has encoded them, and computes a proof for
+// each contract.
 func gather(t *testing.T, url string, contracts int) *preparedFarmer {
 	t.Helper()
 	awaitService(t, url)
@@ -120,7 +121,8 @@ func (h *preparedFarmer) prove(chunk farmer.Chunk) error {
 	return err
 }
 
-// wrong returns an invalid proof for a contract: a different one for each number.
+// wrong returns an invalid proof for a contract. Each number gives a different
+// proof.
 func (h *preparedFarmer) wrong(contract int, number uint32) (farmer.Proof, error) {
 	proof := bytes.Clone(h.binary[contract])
 	tail := proof[len(proof)-4:]
@@ -130,12 +132,12 @@ func (h *preparedFarmer) wrong(contract int, number uint32) (farmer.Proof, error
 }
 
 const (
-	batch   = 10 // proofs in a request, which is one job
+	batch   = 10 // number of proofs in a request, which becomes one verification job
 	senders = 16
 )
 
-// send sends the first proofs, repeats those that the node could not judge, and
-// returns how many were accepted per second.
+// send sends the first number proofs. It repeats proofs on which the node reached
+// no verdict. It returns how many proofs the node accepted per second.
 func (h *preparedFarmer) send(t *testing.T, number int) float64 {
 	t.Helper()
 	batches := slices.Collect(slices.Chunk(h.proofs[:number], batch))
@@ -152,7 +154,8 @@ func (h *preparedFarmer) send(t *testing.T, number int) float64 {
 	return float64(number) / time.Since(start).Seconds()
 }
 
-// sendAll sends proofs until the node has judged them all. Each must be accepted.
+// sendAll sends proofs until the node has reached a verdict on every proof. The
+// node must accept each of them.
 func (h *preparedFarmer) sendAll(ctx context.Context, proofs []farmer.Proof) error {
 	for deadline := time.Now().Add(3 * time.Minute); ; {
 		report, err := h.client.Answers(ctx, h.token, proofs)
@@ -175,8 +178,7 @@ func (h *preparedFarmer) sendAll(ctx context.Context, proofs []farmer.Proof) err
 	}
 }
 
-// fillQueue sends wrong proofs, so that the queue stays full, until the caller
-// calls stop.
+// fillQueue sends wrong proofs to keep the queue full, until the caller calls stop.
 func (h *preparedFarmer) fillQueue(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -195,14 +197,14 @@ func (h *preparedFarmer) fillQueue(t *testing.T) (stop func()) {
 					}
 					proofs[i] = proof
 				}
-				_, _ = h.client.Answers(ctx, h.token, proofs) // a full queue refuses some
+				_, _ = h.client.Answers(ctx, h.token, proofs) // if the queue is full, the node refuses some of the proofs
 			}
 		})
 	}
 	return sync.OnceFunc(func() { cancel(); senders.Wait() })
 }
 
-// startFarmers starts farmers that hold little and prove it often.
+// startFarmers starts farmers that store few bytes and send proofs often.
 func startFarmers(t *testing.T, url, address string, number int) (farmer.Group, func()) {
 	t.Helper()
 	awaitService(t, url)
@@ -231,8 +233,8 @@ func startFarmers(t *testing.T, url, address string, number int) (farmer.Group, 
 	return farmers, stop
 }
 
-// awaitHeartbeats waits until the node has confirmed more heartbeats to the
-// farmers.
+// awaitHeartbeats waits until the node has confirmed that number of additional
+// heartbeats to the farmers.
 func awaitHeartbeats(t *testing.T, farmers farmer.Group, more int64) {
 	t.Helper()
 	goal := farmers.Snapshot().Heartbeats + more

@@ -1,10 +1,12 @@
-// Package e2e tests the operator and its chart on a real cluster: real kubelets, a
-// namespace that enforces the restricted pod security standard, and farmers that
-// send their requests to the Service.
+// Package e2e tests the operator and its chart on a real cluster. The cluster has
+// real kubelets and a namespace that enforces the restricted pod security standard.
+// Farmers send their requests to the Service.
 //
-// The tests need the build tag "e2e" and a cluster: hack/e2e starts both, and says
-// which environment variables must be set. The tests run one after another, because
-// the cluster has one operator. Each test has its own namespace and database.
+// The tests need the build tag "e2e" and a cluster. hack/e2e starts a cluster and
+// the tests, and documents the environment variables that must be set. The tests
+// run one after another, because the cluster has one operator. Each test has its
+// own namespace and database.
 //
-// What an API server without kubelets can show is tested in controllers/.
+// Behaviour that can be tested with an API server but without kubelets is tested in
+// controllers/.
 package e2e

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// TestEvaluation checks that one manifest on an empty cluster gives a node that
-// farmers can use, and that the records survive the loss of the database's pod.
+// TestEvaluation checks that one manifest on an empty cluster creates a node that
+// farmers can use. It also checks that the records still exist after the database's
+// pod is deleted.
 //
-// It needs images of MariaDB and Redis that the cluster can pull, and a folder on
-// this machine for the cluster's volumes. hack/e2e makes all three for a cluster
-// that it starts.
+// The test needs an image of MariaDB and an image of Redis that the cluster can
+// pull, and a directory on this machine for the cluster's volumes. If hack/e2e
+// starts the cluster, it provides all three.
 func TestEvaluation(t *testing.T) {
 	mariadb, redis, volumes := os.Getenv("E2E_MARIADB_IMAGE"), os.Getenv("E2E_REDIS_IMAGE"), os.Getenv("E2E_VOLUMES")
 	if mariadb == "" || redis == "" {
@@ -61,8 +62,8 @@ func (n *node) makeVolumes(t *testing.T, folder string) {
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		// The kubelet does not change the owner of a folder of the machine, so
-		// every user may write to it.
+		// The kubelet does not change the owner of a directory on the machine, so
+		// every user must be able to write to the directory.
 		if err := os.Chmod(path, 0o777|os.ModeSetgid); err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// busyNode is the spec of a node whose farmers store little and send many proofs.
+// busyNode is the spec of a node whose farmers store few bytes and send many
+// proofs.
 const busyNode = `
   imagePullPolicy: IfNotPresent
   access: {signatures: false}
@@ -19,8 +20,8 @@ const busyNode = `
   inventory: {minChunkSize: 1Ki, maxChunkSize: 4Ki, totalSize: 4Mi}
 `
 
-// TestMinimal checks that the sample is a complete node, and that the records hold
-// what the node confirmed to farmers.
+// TestMinimal checks that the sample is a complete node, and that the records
+// contain what the node confirmed to farmers.
 func TestMinimal(t *testing.T) {
 	n := space(t)
 	sample, err := os.ReadFile("../../config/samples/minimal.yaml")
@@ -31,7 +32,7 @@ func TestMinimal(t *testing.T) {
 	took := n.awaitReady(t, time.Minute)
 	t.Logf("the minimal sample was ready after %.1f s", took.Seconds())
 
-	// The sample requires signatures. These farmers have none.
+	// The sample requires signatures, but these farmers have no signatures.
 	n.applySpec(t, busyNode)
 	n.awaitSettled(t)
 	farmers, stop := startFarmers(t, n.url(t), newAddress(t), 3)
@@ -40,14 +41,15 @@ func TestMinimal(t *testing.T) {
 	told := farmers.Snapshot()
 	recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens")
 	t.Logf("the node confirmed %d heartbeats through the Service, MySQL holds %d", told.Heartbeats, recorded)
-	// A proof counts even if the stop cut off the response.
+	// A recorded proof counts even if the farmer was stopped before it received the
+	// response.
 	if recorded < told.Heartbeats || told.Rejected > 0 {
 		t.Errorf("confirmed %+v, recorded %d", told, recorded)
 	}
 }
 
-// TestWhitelist checks that an address that is removed from the list loses its
-// farmers, and that the other farmers see no error.
+// TestWhitelist checks that the farmers of an SJCX address are removed if this SJCX
+// address is removed from the list, and that the other farmers see no error.
 func TestWhitelist(t *testing.T) {
 	n := space(t)
 	stays, goes := newAddress(t), newAddress(t)

@@ -14,8 +14,8 @@ import (
 )
 
 // kill sends SIGKILL to the program in a pod. This works only if the test runs on
-// the pod's machine, as with hack/e2e. On other machines it deletes the pod by
-// force, and the program has two seconds to stop.
+// the pod's machine, as with hack/e2e. On another machine, kill force-deletes the
+// pod, and the program has two seconds to stop.
 func kill(pod *corev1.Pod) error {
 	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
@@ -48,8 +48,8 @@ func kill(pod *corev1.Pod) error {
 	return err
 }
 
-// ofPod reports whether a control group belongs to a pod. Runtimes write a pod's id
-// in two ways.
+// ofPod reports whether a control group belongs to a pod. Container runtimes write
+// a pod's id in two formats.
 func ofPod(group, uid string) bool {
 	return strings.Contains(group, "pod"+uid) || strings.Contains(group, "pod"+strings.ReplaceAll(uid, "-", "_"))
 }

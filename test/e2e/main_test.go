@@ -20,10 +20,10 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// Settings from the environment.
+// These settings come from the environment.
 var (
 	repository = os.Getenv("E2E_IMAGE_REPOSITORY") // the image, without its tag
-	tag        = os.Getenv("E2E_IMAGE_TAG")        // of the image under test
+	tag        = os.Getenv("E2E_IMAGE_TAG")        // tag of the image under test
 	otherTag   = os.Getenv("E2E_IMAGE_OTHER_TAG")  // another image with the same program, for rollouts
 	mysqlDSN   = os.Getenv("E2E_MYSQL_DSN")        // the user must have the right to create databases
 	redisURL   = os.Getenv("E2E_REDIS_URL")
@@ -36,7 +36,7 @@ const (
 	chart             = "../../charts/downstream-node"
 )
 
-// api reads and writes the cluster.
+// api is the client for the objects of the cluster.
 var api client.Client
 
 func TestMain(m *testing.M) {
@@ -86,7 +86,7 @@ func makeNamespace(name string) error {
 	return err
 }
 
-// installChart installs a chart, or upgrades its release.
+// installChart installs a chart, or upgrades the release of the chart.
 func installChart(path string, more ...string) error {
 	args := []string{
 		"upgrade", "--install", release, path, "--namespace", operatorNamespace, "--wait", "--timeout", "2m",
@@ -114,7 +114,7 @@ func must(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// eventually repeats try until it returns nil, and returns how long that took.
+// eventually repeats try until it returns nil. It returns how long that took.
 func eventually(t *testing.T, patience time.Duration, try func() error) time.Duration {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(200 * time.Millisecond) {

@@ -27,8 +27,8 @@ type node struct {
 	records   *sql.DB
 }
 
-// space makes the namespace, the database, and the Secret that holds the database's
-// DSN.
+// space makes the namespace, the database, and the Secret that holds the DSN of the
+// database.
 func space(t *testing.T) *node {
 	t.Helper()
 	id := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
@@ -59,7 +59,7 @@ func space(t *testing.T) *node {
 		if t.Failed() {
 			n.explain(t)
 		}
-		_, _ = run("kubectl", "delete", "namespace", n.namespace, "--wait=false") // the end of the cluster deletes the rest
+		_, _ = run("kubectl", "delete", "namespace", n.namespace, "--wait=false") // what remains is deleted with the cluster
 		_, _ = n.records.Exec("DROP DATABASE " + config.DBName)
 		_ = n.records.Close()
 	})
@@ -89,7 +89,7 @@ func (n *node) apply(t *testing.T, manifest string) {
 	must(t, "kubectl", "-n", n.namespace, "apply", "-f", file)
 }
 
-// applySpec applies a node with the given spec and its databases.
+// applySpec applies a DownstreamNode with the given spec, and its databases.
 func (n *node) applySpec(t *testing.T, spec string) {
 	t.Helper()
 	n.apply(t, `
@@ -116,7 +116,7 @@ func (n *node) get(t *testing.T) *v1alpha1.DownstreamNode {
 	return object
 }
 
-// awaitReady waits until farmers can farm, and returns how long that took.
+// awaitReady waits until farmers can use the node. It returns how long that took.
 func (n *node) awaitReady(t *testing.T, patience time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -124,7 +124,7 @@ func (n *node) awaitReady(t *testing.T, patience time.Duration) time.Duration {
 	return time.Since(start)
 }
 
-// awaitSettled waits until the operator has finished the change to the current
+// awaitSettled waits until the operator has applied all changes of the current
 // spec.
 func (n *node) awaitSettled(t *testing.T) {
 	t.Helper()
@@ -150,7 +150,7 @@ func (n *node) awaitSettled(t *testing.T) {
 	})
 }
 
-// pods returns the node's pods of a role that are not being deleted.
+// pods returns the pods of a role that are not being deleted.
 func (n *node) pods(t *testing.T, role string) []corev1.Pod {
 	t.Helper()
 	var alive []corev1.Pod
@@ -171,7 +171,7 @@ func (n *node) allPods(t *testing.T, labels client.MatchingLabels) []corev1.Pod 
 	return list.Items
 }
 
-// url returns the address of the Service within the cluster's network.
+// url returns the URL of the Service inside the cluster's network.
 func (n *node) url(t *testing.T) string {
 	t.Helper()
 	service := &corev1.Service{}
@@ -181,7 +181,7 @@ func (n *node) url(t *testing.T) string {
 	return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port)
 }
 
-// number returns the result of a query to the records.
+// number returns the result of a query on the records.
 func (n *node) number(t *testing.T, query string, args ...any) int64 {
 	t.Helper()
 	var number int64

@@ -20,9 +20,9 @@ func TestHelmTest(t *testing.T) {
 	}
 }
 
-// TestChartNode checks that a node made from the chart's values becomes ready, that
-// a chart upgrade keeps the fields that other clients have set, and that the plugin
-// shows the node.
+// TestChartNode checks that a DownstreamNode made from the chart's values becomes
+// ready. It also checks that a chart upgrade keeps the fields that other clients
+// have set, and that the kubectl plugin shows the DownstreamNode.
 func TestChartNode(t *testing.T) {
 	database := space(t)
 	n := &node{namespace: operatorNamespace, name: "fromvalues"}
@@ -58,8 +58,7 @@ func TestChartNode(t *testing.T) {
 	}
 }
 
-// TestUpgrade checks that an upgrade of the chart does not replace pods if it does
-// not change them.
+// TestUpgrade checks that a chart upgrade replaces pods only if it changes them.
 func TestUpgrade(t *testing.T) {
 	previous := filepath.Join(t.TempDir(), "chart")
 	if err := os.CopyFS(previous, os.DirFS(chart)); err != nil {
@@ -98,8 +97,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUninstall checks that nodes, their pods and their keys still exist after the
-// chart is deleted, and that a new release manages them.
+// TestUninstall checks that DownstreamNodes, their pods and their heartbeat keys
+// still exist after the chart is deleted. It also checks that a new release manages
+// them.
 func TestUninstall(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, busyNode)
@@ -127,7 +127,7 @@ func TestUninstall(t *testing.T) {
 	}
 }
 
-// TestKustomize checks that the kustomize tree installs an operator that works.
+// TestKustomize checks that the kustomize files install an operator that works.
 func TestKustomize(t *testing.T) {
 	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
 	t.Cleanup(func() {
@@ -138,7 +138,8 @@ func TestKustomize(t *testing.T) {
 	tree := func(folder string) string {
 		overlay := filepath.Join(t.TempDir(), folder)
 		must(t, "cp", "-r", "../../config", overlay)
-		// The tree names a released image. Replace it by the image under test.
+		// The files name a released image. Replace this image with the image under
+		// test.
 		kustomization := fmt.Sprintf("resources: [%s]\nimages: [{name: ghcr.io/driveshare/downstream-node, newName: %s, newTag: %s}]\n", folder, repository, tag)
 		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
 			t.Fatal(err)
@@ -147,7 +148,7 @@ func TestKustomize(t *testing.T) {
 	}
 	must(t, "kubectl", "apply", "--server-side", "--force-conflicts", "-k", tree("default"))
 	t.Cleanup(func() {
-		// Keep the CRD: if it is deleted, every node is deleted too.
+		// Keep the CRD. If the CRD is deleted, every DownstreamNode is deleted too.
 		must(t, "kubectl", "delete", "-k", tree("operator"))
 		must(t, "kubectl", "delete", "namespace", "downstream-system")
 	})

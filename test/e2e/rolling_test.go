@@ -16,7 +16,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// checkUnharmed fails the test if a request of the farmers failed.
+// checkUnharmed fails the test if any request of the farmers has failed.
 func checkUnharmed(t *testing.T, farmers farmer.Group, what string) {
 	t.Helper()
 	s := farmers.Snapshot()
@@ -80,7 +80,7 @@ func leader(t *testing.T) string {
 	return pod
 }
 
-// TestLeaderKilled checks that the other operator pod takes over.
+// TestLeaderKilled checks that the other operator pod becomes the leader.
 func TestLeaderKilled(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, busyNode)
@@ -101,8 +101,8 @@ func TestLeaderKilled(t *testing.T) {
 	t.Logf("an edit was reconciled %.1f s after the leader was killed", took.Seconds())
 }
 
-// TestOperatorAbsent checks that a node without its operator continues to work, and
-// replaces deleted pods.
+// TestOperatorAbsent checks that a DownstreamNode continues to work without its
+// operator, and that deleted pods are replaced.
 func TestOperatorAbsent(t *testing.T) {
 	n := space(t)
 	n.applySpec(t, busyNode)

@@ -9,9 +9,9 @@ import (
 )
 
 // slowNode is a node whose proofs take long to verify, so that the workers limit
-// its rate: each proof covers a whole file of 2 MiB. After the inventory is full,
-// the workers get a CPU limit and use slower kernels. With the fast kernels, the
-// farmer for four workers would need the whole machine.
+// the rate of proofs. Each proof covers a whole file of 2 MiB. After the inventory
+// is full, the workers get a CPU limit and use slower kernels. With the fast
+// kernels, the farmer that supplies four workers would need the whole machine.
 const slowNode = `
   access: {signatures: false}
   api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
@@ -30,22 +30,23 @@ const (
 `
 )
 
-// startSlowNode starts a slowNode, and a farmer that holds its contracts and has
-// computed their proofs.
+// startSlowNode starts a slowNode. It also makes a farmer that holds the node's
+// contracts and has computed their proofs.
 func startSlowNode(t *testing.T, contracts int, workers string) (*node, *preparedFarmer) {
 	t.Helper()
 	n := space(t)
 	n.applySpec(t, fmt.Sprintf(stocking, fmt.Sprintf("%dMi", 2*contracts)))
 	n.awaitReady(t, 2*time.Minute)
 	h := gather(t, n.url(t), contracts)
-	// The operator does not own this variable, so it keeps it.
+	// The operator does not own this variable, so the operator does not remove it.
 	must(t, "kubectl", "-n", n.namespace, "set", "env", "deployment/"+n.name+"-workers", "GODEBUG=cpu.avx512f=off")
 	n.applySpec(t, fmt.Sprintf(limited, workers))
 	n.awaitSettled(t)
 	return n, h
 }
 
-// TestScale checks that kubectl scale is enough to verify more proofs.
+// TestScale checks that "kubectl scale" is sufficient to verify more proofs per
+// second.
 func TestScale(t *testing.T) {
 	const few, many = 240, 1200
 	n, h := startSlowNode(t, 3*few+many, "")
@@ -67,8 +68,8 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestAutoscaling checks that the number of workers follows the backlog up and
-// down.
+// TestAutoscaling checks that the number of workers increases and decreases with
+// the backlog.
 func TestAutoscaling(t *testing.T) {
 	n, h := startSlowNode(t, 100, ", autoscaling: {min: 1, max: 3, targetBacklogPerWorker: 5, scaleDownDelaySeconds: 10}")
 	stop := h.fillQueue(t)
@@ -92,8 +93,8 @@ func (n *node) workers(t *testing.T, number int32) error {
 	return nil
 }
 
-// TestWorkerKilled checks that the jobs of a killed worker are judged, and only
-// once.
+// TestWorkerKilled checks that every verification job of a killed worker is judged,
+// and only once.
 func TestWorkerKilled(t *testing.T) {
 	const contracts = 400
 	n, h := startSlowNode(t, contracts, "")
@@ -102,7 +103,7 @@ func TestWorkerKilled(t *testing.T) {
 	victim := n.pods(t, "workers")[0]
 	killed := make(chan error, 1)
 	go func() {
-		time.Sleep(time.Second) // until the workers hold as many jobs as they may
+		time.Sleep(time.Second) // until the workers hold the maximum number of jobs
 		killed <- kill(&victim)
 	}()
 	start := time.Now()

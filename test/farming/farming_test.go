@@ -20,15 +20,15 @@ const (
 )
 
 // capacities are the bytes that farmers store. The first farmers take the largest
-// chunks, the later ones smaller chunks. Two farmers, one for each scheme, have
-// each capacity.
+// chunks, and the later farmers take smaller chunks. Two farmers have each
+// capacity, one for each scheme.
 var capacities = [farmers / 2]int64{
 	64 << 20, 16 << 20, 4 << 20, 2 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10, 4 << 10, 1 << 10,
 }
 
 // Two API replicas, three workers and twenty farmers run for three intervals. Every
-// heartbeat must count once, and a farmer that farmed all the time must have an
-// uptime of 100 %.
+// heartbeat must be counted once. A farmer that ran during the whole test must have
+// an uptime of 100 %.
 func TestSeparateProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes three intervals")
@@ -53,7 +53,7 @@ func TestSeparateProcesses(t *testing.T) {
 		members[i] = farm(t, apis[i%2].URL, i, capacities[i/2], &told)
 	}
 	began := time.Now()
-	stopped := members[farmers-1] // after its first proof, so it is online until the second due
+	stopped := members[farmers-1] // stopped after its first proof, so it is online until the second due
 	stopped.stopBetweenAnswers(t)
 	time.Sleep(time.Until(began.Add(intervals * interval)))
 
@@ -89,11 +89,11 @@ func awaitInventory(t *testing.T, n *deployment.Node) {
 	}
 }
 
-// audit compares the records and the status list with the ledger while farmers
-// continue. A heartbeat that is recorded and not yet confirmed looks like one too
-// many, but only for a moment. A lost or doubled heartbeat stays wrong, so audit
-// looks several times. heard maps each farmer to the heartbeats confirmed to it
-// when audit read the list.
+// audit compares the records and the status list with the ledger. The farmers
+// continue in the meantime. If a heartbeat is recorded but not yet confirmed to the
+// farmer, the records have one heartbeat too many for a moment. A lost or doubled
+// heartbeat stays wrong, so audit compares several times. heard maps each farmer to
+// the number of heartbeats that were confirmed to it when audit read the list.
 func audit(t *testing.T, n *deployment.Node, url string, told *ledger.Ledger) (
 	list map[string]farmer.FarmerStatus, heard map[string]int64, count ledger.Count,
 ) {
@@ -146,8 +146,8 @@ func checkFarmer(t *testing.T, number int, m *member, heard int64, status farmer
 	}
 }
 
-// checkVariety fails if the test missed a case that it is meant to test: both
-// schemes, from the smallest to the largest chunk.
+// checkVariety fails the test if a case was not tested. The test must cover both
+// schemes, and all chunk sizes from the smallest to the largest.
 func checkVariety(t *testing.T, contracts []deployment.Contract) {
 	t.Helper()
 	type kind struct {

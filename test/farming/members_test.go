@@ -19,16 +19,16 @@ import (
 // member is a running farmer.
 type member struct {
 	*farmer.Farmer
-	stop func() // stops the farmer and waits until it has stopped; may be called again
+	stop func() // stops the farmer and waits until it has ended; can be called again
 }
 
-// farm runs a farmer of size bytes against the API replica at url until it is
-// stopped or the test ends. The ledger records every verdict that the node sends to
-// it.
+// farm runs a farmer with size bytes against the API replica at url, until the
+// farmer is stopped or the test ends. The ledger records every verdict that the
+// node sends to the farmer.
 func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger) *member {
 	t.Helper()
 	client, err := farmer.NewClient(url, farmer.ClientConfig{
-		// Four farmers share an address. The node accepts five.
+		// Four farmers share an IP address. The node allows five.
 		LocalAddr: netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + number/4)}),
 	})
 	if err != nil {
@@ -49,8 +49,8 @@ func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger)
 				t.Errorf("farmer %d, file %s: %s", number, v.FileHash, v.Error)
 				return
 			}
-			// A farmer sends no second proof for a challenge that the node has
-			// confirmed, so each confirmation is about another challenge.
+			// After the node has confirmed a challenge, the farmer sends no second
+			// proof for it. So each confirmation belongs to another challenge.
 			told.Accepted(m.Snapshot().FarmerID, v.FileHash, strconv.FormatInt(verdicts.Add(1), 10))
 		},
 	})
@@ -83,9 +83,9 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// stopBetweenAnswers stops the farmer at a moment when it waits for no response.
-// Otherwise the records could hold a heartbeat whose response the farmer did not
-// read.
+// stopBetweenAnswers stops the farmer at a moment when it does not wait for a
+// response. Otherwise the records could contain a heartbeat whose response the
+// farmer did not read.
 func (m *member) stopBetweenAnswers(t *testing.T) {
 	t.Helper()
 	for range 1000 {

@@ -9,8 +9,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// An API replica is killed while a farmer waits for its verdicts. The records hold
-// them, and the farmer gets them from the other replica.
+// An API replica is killed while a farmer waits for its verdicts. The records
+// contain the verdicts. The farmer must get them from the other replica.
 func TestAPIKilledWhileWaiting(t *testing.T) {
 	const proofs = 5
 	n := start(t, deployment.Settings{"contracts.interval": "60s"}, "10")
@@ -29,7 +29,7 @@ func TestAPIKilledWhileWaiting(t *testing.T) {
 	if tally := audit(t, n, l, &told); tally.Broken != 1 {
 		t.Errorf("%d requests were cut off, want one", tally.Broken)
 	}
-	for _, outcome := range []string{"ok", "ok_again"} { // the first request and its retry
+	for _, outcome := range []string{"ok", "ok_again"} { // outcomes of the first request and of its retry
 		name := `downstream_worker_verdicts_total{outcome="` + outcome + `"}`
 		if got := worker.Metric(t, name); got != proofs {
 			t.Errorf("%s %v, want %d", name, got, proofs)
@@ -37,7 +37,8 @@ func TestAPIKilledWhileWaiting(t *testing.T) {
 	}
 }
 
-// API replicas are killed under load. Farmers use the remaining one.
+// API replicas are killed under load. Farmers continue with the replica that still
+// runs.
 func TestAPIsKilledUnderLoad(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := append(twoAPIs(t, n), n.API(t, nil))
@@ -52,8 +53,8 @@ func TestAPIsKilledUnderLoad(t *testing.T) {
 	audit(t, n, l, &told)
 }
 
-// All replicas are replaced one after the other behind a balancer that works as a
-// Service does. No request fails.
+// All replicas are replaced, one after the other, behind a balancer that works as a
+// Service does. No request may fail.
 func TestAPIRollout(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)

@@ -20,8 +20,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// No worker reads a job before its deadline has passed. Then no worker judges it,
-// so it is not recorded as a wrong proof.
+// No worker reads a job before the job's deadline has passed. Then no worker may
+// judge the job, and its proof must not be recorded as wrong.
 func TestDeadlinePassed(t *testing.T) {
 	n := start(t, deployment.Settings{"api.answerTimeout": "500ms"}, "200")
 	apis := twoAPIs(t, n)
@@ -30,15 +30,15 @@ func TestDeadlinePassed(t *testing.T) {
 	eventually(t, "jobs are late", func() bool { return l.tally().Unavailable >= 24 })
 	n.Worker(t, nil)
 	l.await(t, 300)
-	audit(t, n, l, &told) // some proofs are wrong; no more than the ledger's may count
+	audit(t, n, l, &told) // some proofs are wrong; the records must not have more wrong proofs than the ledger
 	late, err := n.OpenRedis(t).HGet(t.Context(), deployment.Counters, "late").Int()
 	if err != nil || late == 0 {
 		t.Errorf("%d jobs counted as late, %v", late, err)
 	}
 }
 
-// The queue is full. Farmers get a 503, and neither the queue nor the API's memory
-// grows.
+// The queue is full. Farmers must get a 503, and neither the queue nor the memory
+// of the API may grow.
 func TestQueueFull(t *testing.T) {
 	const room = 20
 	n := start(t, deployment.Settings{
@@ -80,8 +80,8 @@ func length(t *testing.T, queue *redis.Client) int64 {
 	return jobs
 }
 
-// flood posts large batches from many farmers at once for a few seconds. Each must
-// be refused. It calls look from time to time.
+// flood posts large batches from many farmers at the same time for a few seconds.
+// The node must refuse each batch. flood calls look from time to time.
 func flood(t *testing.T, url string, look func()) {
 	t.Helper()
 	const (

@@ -16,8 +16,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// Redis fails over to a replica that lacks the last writes of its primary. Workers
-// then read jobs again that they had acknowledged, and replies are lost.
+// Redis fails over to a replica that lacks the last writes of its primary. As a
+// result, workers read jobs again that they had acknowledged, and replies are lost.
 func TestRedisFailover(t *testing.T) {
 	address := startRedirect(t)
 	n := start(t, deployment.Settings{"redis.url": "redis://" + address.String() + "/0"}, "300")
@@ -37,7 +37,7 @@ func TestRedisFailover(t *testing.T) {
 		primary, next := i%2, (i+1)%2
 		servers[primary].Kill()
 		time.Sleep(outage / 2)
-		replicaOf(t, clients[next], "NO", "ONE") // promotes it
+		replicaOf(t, clients[next], "NO", "ONE") // makes it the primary
 		address.lead(clients[next].Options().Addr)
 		l.await(t, 60)
 		servers[primary].Start(t)
@@ -60,7 +60,8 @@ func open(t *testing.T, server *testenv.Redis) *redis.Client {
 	return client
 }
 
-// follow makes the server a replica of primary, and waits until it has all data.
+// follow makes the server a replica of primary, and waits until the server has all
+// data.
 func follow(t *testing.T, server, primary *redis.Client) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(primary.Options().Addr)
@@ -80,8 +81,8 @@ func replicaOf(t *testing.T, server *redis.Client, host, port string) {
 	}
 }
 
-// redirect is an address that leads to one of two servers, as the DNS name of a
-// Redis with failover does.
+// redirect is a network address that leads to one of two servers, as the DNS name
+// of a Redis with failover does.
 type redirect struct {
 	net.Listener
 
@@ -109,7 +110,7 @@ func startRedirect(t *testing.T) *redirect {
 
 func (r *redirect) String() string { return r.Addr().String() }
 
-// lead sends new connections to target, and closes the old ones.
+// lead sends new connections to target, and closes the existing connections.
 func (r *redirect) lead(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,7 +130,7 @@ func (r *redirect) accept() {
 	}
 }
 
-// join copies between a client and the server until one of them closes the
+// join copies data between a client and the server until one of them closes the
 // connection.
 func (r *redirect) join(client net.Conn) {
 	defer client.Close()
@@ -143,7 +144,7 @@ func (r *redirect) join(client net.Conn) {
 	r.mu.Unlock()
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		io.Copy(client, server) // ends with the connection, so the error does not matter
+		io.Copy(client, server) // always ends with an error when the connection is closed, so the error is ignored
 		client.Close()
 	})
 	io.Copy(server, client)

@@ -29,12 +29,13 @@ type client struct {
 	token, id string
 	prover    heartbeat.Prover
 	contracts []*contract
-	issued    int // number of challenges, to choose those that get a wrong proof
+	issued    int // number of challenges; it determines which challenges get a wrong proof
 }
 
 func (l *load) join(ctx context.Context, number int) (*client, error) {
 	c := &client{load: l, at: number % len(l.opt.URLs)}
-	// Each farmer has its own address, because the node limits the tokens of each.
+	// Each farmer has its own IP address, because the node limits the tokens of
+	// each IP address.
 	local, err := netip.ParseAddr(fmt.Sprintf("127.0.%d.%d", 1+number/200, 1+number%200))
 	if err != nil {
 		return nil, err
@@ -68,11 +69,11 @@ func (c *client) close() {
 }
 
 const (
-	// roundPause is the pause between two rounds, so that the node gets most of
-	// the processor.
+	// roundPause is the pause between two rounds. It leaves most of the processor
+	// to the node.
 	roundPause = 20 * time.Millisecond
-	// retryPause is the pause after a failed request: a tenth of a real farmer's,
-	// so that requests arrive during the fault.
+	// retryPause is the pause after a failed request. It is a tenth of a real
+	// farmer's pause, so that requests arrive during the fault.
 	retryPause = 300 * time.Millisecond
 )
 
@@ -91,7 +92,8 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-// done counts a request, and changes to the next replica if it got no response.
+// done counts a request. If the request got no response, done changes to the next
+// replica.
 func (c *client) done(err error) error {
 	c.countRequest(err)
 	if _, responded := errors.AsType[*farmer.Error](err); err != nil && !responded {
@@ -127,7 +129,7 @@ type contract struct {
 	size       int64
 	tag        []byte
 	challenge  json.RawMessage
-	due        time.Time // up to a second before the node's
+	due        time.Time // up to a second earlier than the node's due
 	answered   bool
 	proof      json.RawMessage // nil until it is made
 	wrong      bool            // the proof is wrong
@@ -135,7 +137,7 @@ type contract struct {
 	again      bool            // the accepted proof will be sent once more
 }
 
-// prove makes the proof from the file. It makes a wrong proof from another file.
+// prove makes the proof from the file. A wrong proof is made from another file.
 func (c *contract) prove(p heartbeat.Prover, wrong bool) error {
 	challenge, err := p.ParseChallenge(c.challenge)
 	if err != nil {
@@ -154,7 +156,8 @@ func (c *contract) prove(p heartbeat.Prover, wrong bool) error {
 	return err
 }
 
-// update sets the current challenge and whether it is answered.
+// update sets the current challenge and whether the node has accepted a proof for
+// it.
 func (c *contract) update(issued farmer.Issued, answered bool) {
 	if string(issued.Challenge) != string(c.challenge) {
 		c.proof, c.refused, c.again = nil, false, false
@@ -162,8 +165,8 @@ func (c *contract) update(issued farmer.Issued, answered bool) {
 	c.challenge, c.due, c.answered = issued.Challenge, issued.DueAt(), answered
 }
 
-// take requests contracts until the farmer has enough. It requests only a few at
-// a time, because hand-outs are part of the load.
+// take requests contracts until the farmer has enough contracts. It requests only a
+// few at a time, because hand-outs are part of the load.
 func (c *client) take() error {
 	const atOnce = 5
 	room := min(c.opt.Contracts-len(c.contracts), atOnce)
@@ -189,7 +192,7 @@ func (c *client) take() error {
 	return c.done(failure)
 }
 
-// ask requests the challenges that follow those that are answered and due.
+// ask requests the next challenges of the contracts that are answered and due.
 func (c *client) ask() error {
 	now := time.Now()
 	due := map[string]*contract{}
@@ -235,7 +238,7 @@ func (c *client) remove(held *contract) {
 // open reports whether the contract still needs a verdict.
 func (c *client) open(held *contract) bool { return !held.answered || held.again }
 
-// answer sends the proofs of open contracts, at most a batch.
+// answer sends the proofs of open contracts, at most one batch.
 func (c *client) answer() error {
 	batch := map[string]*contract{}
 	var proofs []farmer.Proof
@@ -270,7 +273,7 @@ func (c *client) answer() error {
 	return c.done(err)
 }
 
-// judged handles the verdict on a proof that was sent at that time.
+// judged handles the verdict on a proof that was sent at the time sent.
 func (c *client) judged(held *contract, verdict farmer.Verdict, sent time.Time) {
 	c.countVerdict()
 	switch {

@@ -18,17 +18,17 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// Two replicas register tokens and hand out chunks concurrently. No chunk is handed
-// out twice, and no limit is exceeded.
+// Two replicas register tokens and hand out chunks concurrently. No chunk may be
+// handed out twice, and no limit may be exceeded.
 func TestHandOutAtOnce(t *testing.T) {
 	const (
 		tokensPerIP  = 5
 		addresses    = 4
 		perRequest   = 7
-		perAddress   = 60 // chunks
+		perAddress   = 60 // chunks for each SJCX address
 		perKey       = 300
-		contenders   = 12 // concurrent requests for a token of each address
-		handOutTurns = 8  // enough to reach the limit of the address
+		contenders   = 12 // concurrent requests for a token, for each SJCX address
+		handOutTurns = 8  // enough to reach the limit of the SJCX address
 	)
 	n := start(t, deployment.Settings{
 		"contracts.interval":            "300s",
@@ -43,7 +43,7 @@ func TestHandOutAtOnce(t *testing.T) {
 		address := newAddress(t)
 		for j := range contenders {
 			asking.Go(func() {
-				// All tokens of an address come from one IP address.
+				// All tokens of an SJCX address come from one IP address.
 				s := newTaker(t, apis[j%2].URL, netip.AddrFrom4([4]byte{127, 0, 9, byte(i + 1)}))
 				defer s.client.Close()
 				if !s.join(t, address) {
@@ -80,7 +80,7 @@ func TestHandOutAtOnce(t *testing.T) {
 	}
 }
 
-// taker is a farmer that takes contracts and proves nothing.
+// taker is a farmer that takes contracts and makes no proofs.
 type taker struct {
 	client    *farmer.Client
 	token, id string
@@ -95,7 +95,7 @@ func newTaker(t *testing.T, url string, local netip.Addr) *taker {
 }
 
 // join returns false if the node refused a token because the IP address has too
-// many.
+// many tokens.
 func (s *taker) join(t *testing.T, address string) bool {
 	told, err := s.client.NewToken(t.Context(), address, nil)
 	if refused, ok := errors.AsType[*farmer.Error](err); ok && refused.Status == http.StatusBadRequest {

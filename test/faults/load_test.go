@@ -18,31 +18,32 @@ import (
 
 // loadOptions describe a load.
 type loadOptions struct {
-	// URLs are the API replicas. A farmer stays with one until a request to it
-	// gets no response, and then uses the next.
+	// URLs are the URLs of the API replicas. A farmer uses one replica until a
+	// request gets no response. Then it uses the next replica.
 	URLs []string
-	// Farmers is the number of farmers, and Contracts the number that each holds,
-	// of Size bytes.
+	// Farmers is the number of farmers. Contracts is the number of contracts that
+	// each farmer holds. Size is the number of bytes in each contract.
 	Farmers, Contracts int
 	Size               int64
-	// Batch is the most proofs in a request.
+	// Batch is the maximum number of proofs in a request.
 	Batch int
-	// WrongEach makes farmers send a wrong proof first for one in so many
-	// challenges. AgainEach makes them send the accepted proof once more. 0 means
-	// never.
+	// If WrongEach is n, farmers first send a wrong proof for one of every n
+	// challenges. If AgainEach is n, they send the accepted proof once more for one
+	// of every n challenges. 0 means never.
 	WrongEach, AgainEach int
-	// Timeout limits a request; 0 means that of farmer.ClientConfig.
+	// Timeout limits a request; 0 means the default of farmer.ClientConfig.
 	Timeout time.Duration
 
 	Ledger *ledger.Ledger
 }
 
-// load is a group of farmers without disks. They keep their chunks' tags in
-// memory, answer as fast as their challenges allow, retry sooner than real
-// farmers, and note in a ledger what the node tells them.
+// load is a group of farmers without disks. They keep the tags of their chunks in
+// memory, send proofs as soon as their challenges allow, and retry sooner than real
+// farmers. They record in a ledger what the node tells them.
 //
-// Sometimes they send a wrong proof first, or an accepted proof again. A response
-// that the protocol does not allow is kept as strange, and fails the test.
+// Sometimes they send a wrong proof first, or send an accepted proof again. A
+// response that the protocol does not allow is recorded as strange, and fails the
+// test.
 type load struct {
 	opt     loadOptions
 	farmers []*client
@@ -53,8 +54,8 @@ type load struct {
 	count tally
 }
 
-// startLoad gets a token for each farmer and starts them. The load ends with the
-// test.
+// startLoad gets a token for each farmer and starts the farmers. The load ends when
+// the test ends.
 func startLoad(t testing.TB, opt loadOptions) *load {
 	t.Helper()
 	l := &load{opt: opt}
@@ -74,7 +75,7 @@ func startLoad(t testing.TB, opt loadOptions) *load {
 	return l
 }
 
-// await waits until the farmers have got that many more verdicts.
+// await waits until the farmers have received that number of additional verdicts.
 func (l *load) await(t testing.TB, verdicts int) {
 	t.Helper()
 	const patience = time.Minute
@@ -87,7 +88,7 @@ func (l *load) await(t testing.TB, verdicts int) {
 	}
 }
 
-// halt ends the load at once.
+// halt ends the load immediately.
 func (l *load) halt() {
 	l.stop()
 	l.ended.Wait()
@@ -96,11 +97,11 @@ func (l *load) halt() {
 	}
 }
 
-// settlePatience is how long the last proofs may take to get a verdict.
+// settlePatience is how long it may take until the last proofs have a verdict.
 const settlePatience = time.Minute
 
-// settle ends the load after every proof has its verdict, and fails the test for
-// every strange response. After it no request is in flight.
+// settle ends the load after every proof has its verdict. It fails the test for
+// every strange response. When settle returns, no request is in flight.
 func (l *load) settle(t testing.TB) tally {
 	t.Helper()
 	l.stop()
@@ -132,7 +133,7 @@ type tally struct {
 	Broken      int // no response
 	Verdicts    int
 	Expired     int      // contracts that expired because an outage took too long
-	Strange     []string // what the protocol does not allow
+	Strange     []string // responses that the protocol does not allow
 }
 
 func (t tally) String() string {
@@ -148,7 +149,7 @@ func (l *load) tally() tally {
 	return t
 }
 
-// maxStrange limits the strange responses that are kept.
+// maxStrange is the maximum number of strange responses that are recorded.
 const maxStrange = 20
 
 func (l *load) strange(format string, args ...any) {

@@ -11,12 +11,13 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// binary is the program with fault points; see workers/faultpoint_on.go.
+// binary is the path of the program with fault points; see
+// workers/faultpoint_on.go.
 var binary string
 
 func TestMain(m *testing.M) { deployment.Main(m, &binary, "faultpoints") }
 
-// shortTimes are settings under which a fault and its effects take seconds.
+// shortTimes are settings with which a fault and its effects take only seconds.
 var shortTimes = deployment.Settings{
 	"contracts.interval":    "6s",
 	"contracts.tokensPerIP": "100",
@@ -47,7 +48,7 @@ func start(t *testing.T, settings deployment.Settings, chunks string) *deploymen
 	return n
 }
 
-// twoAPIs starts two replicas. Each registers tokens for one scheme.
+// twoAPIs starts two replicas. Each replica registers tokens for one scheme.
 func twoAPIs(t *testing.T, n *deployment.Node) []*deployment.Replica {
 	t.Helper()
 	return []*deployment.Replica{n.API(t, nil), n.API(t, n.SwizzleFirst())}
@@ -78,7 +79,7 @@ func begin(t *testing.T, apis []*deployment.Replica, told *ledger.Ledger) *load 
 }
 
 // audit ends the load and compares the ledger with the records. Every fault test
-// ends with its line.
+// ends with a call of audit.
 func audit(t *testing.T, n *deployment.Node, l *load, told *ledger.Ledger) tally {
 	t.Helper()
 	tally := l.settle(t)

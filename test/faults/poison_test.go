@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// Among thousands of jobs, one cannot be decoded and one makes the worker panic.
-// Both become dead letters, and the others are judged.
+// Among thousands of jobs, one job cannot be decoded and one job makes the worker
+// panic. Both must become dead letters, and the other jobs must be judged.
 func TestPoisonAmongThousands(t *testing.T) {
 	n := start(t, nil, "500")
 	apis := twoAPIs(t, n)
@@ -43,8 +43,8 @@ func TestPoisonAmongThousands(t *testing.T) {
 	checkDeadLetters(t, queue, "malformed", "panic: fault point read")
 }
 
-// A job kills every worker that reads it. It becomes a dead letter after too many
-// deliveries.
+// A job kills every worker that reads it. It must become a dead letter after too
+// many deliveries.
 func TestJobThatKillsWorkers(t *testing.T) {
 	n := start(t, deployment.Settings{"worker.maxDeliveries": "2", "api.answerTimeout": "20s"}, "10")
 	apis := twoAPIs(t, n)
@@ -62,7 +62,7 @@ func TestJobThatKillsWorkers(t *testing.T) {
 	checkDeadLetters(t, n.OpenRedis(t), "delivered 3 times")
 }
 
-// checkDeadLetters compares the beginnings of the reasons, in order.
+// checkDeadLetters compares the beginnings of the dead letters' reasons, in order.
 func checkDeadLetters(t *testing.T, queue *redis.Client, reasons ...string) {
 	t.Helper()
 	dead, err := queue.XRange(t.Context(), deployment.DeadLetters, "-", "+").Result()

@@ -15,8 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// balancer distributes requests as a Kubernetes Service does: to the replicas that
-// report that they are ready, in turn.
+// balancer distributes requests as a Kubernetes Service does. It sends them in turn
+// to the replicas that report that they are ready.
 type balancer struct {
 	*httptest.Server
 
@@ -26,8 +26,8 @@ type balancer struct {
 	turn     int
 }
 
-// probeEvery is shorter than the shortest period of Kubernetes, a second. The
-// replicas' drain delay is shorter here too.
+// probeEvery is shorter than one second, the shortest period that Kubernetes
+// allows. The drain delay of the replicas is also shorter in this test.
 const probeEvery = 20 * time.Millisecond
 
 func startBalancer(t *testing.T, replicas ...*deployment.Replica) *balancer {
@@ -52,8 +52,8 @@ func startBalancer(t *testing.T, replicas ...*deployment.Replica) *balancer {
 	return b
 }
 
-// transport keeps connections open, as load balancers do: if the replica closes one
-// at the wrong moment, a request fails.
+// transport keeps connections open, as load balancers do. If the replica closes a
+// connection at the wrong moment, a request fails.
 var transport = &http.Transport{MaxIdleConnsPerHost: 32}
 
 func (b *balancer) add(r *deployment.Replica) {

@@ -12,8 +12,9 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// A replica that starts slowly must not report that it is ready before it can serve
-// farmers: a load balancer would send requests to it that fail.
+// A replica starts slowly. It must not report that it is ready before it can serve
+// farmers. Otherwise a load balancer would send requests to it, and they would
+// fail.
 func TestReadyOnlyWhenAnswering(t *testing.T) {
 	n := deployment.Start(t, binary, testenv.Fast, shortTimes)
 	first := n.API(t, nil) // makes the rows that the next replica needs

@@ -13,9 +13,9 @@ import (
 // no contract expires.
 const outage = 2 * time.Second
 
-// Redis loses its data, is killed, and is restarted, under load. Farmers get 503s
-// at most. Workers must create the consumer group again each time: without it there
-// are no verdicts.
+// Redis loses its data, is killed, and is restarted, under load. Farmers may get a
+// 503, but no other error. Each time, the workers must create the consumer group
+// again, because without the group there are no verdicts.
 func TestRedisLost(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -44,7 +44,7 @@ func TestRedisLost(t *testing.T) {
 }
 
 // MariaDB is stopped, set to read-only, and killed during commits, under load. The
-// node confirms nothing that is not stored, and recovers without help.
+// node must confirm only what is stored, and must recover without help.
 func TestDatabaseLost(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -64,13 +64,13 @@ func TestDatabaseLost(t *testing.T) {
 		n.MariaDB.SetReadOnly(t, false)
 		l.await(t, 100)
 
-		for range 2 { // during different commits
+		for range 2 { // each time, MariaDB is killed during another commit
 			n.MariaDB.Kill()
 			n.MariaDB.Start(t)
 			l.await(t, 60)
 		}
 
-		n.MariaDB.Pause() // so that its commits have no response when it is killed
+		n.MariaDB.Pause() // so that commits are still in progress when MariaDB is killed
 		time.Sleep(200 * time.Millisecond)
 		n.MariaDB.Kill()
 		n.MariaDB.Start(t)

@@ -12,11 +12,11 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
-// deathPatience is the longest time until a worker reaches its fault point.
+// deathPatience is how long a worker may take to reach its fault point.
 const deathPatience = 30 * time.Second
 
-// A worker is killed at each step of a job. The job is judged once, and the farmer
-// gets its verdict, at the latest when it repeats its request.
+// A worker is killed at each step of a job. The job must be judged once. The farmer
+// must get its verdict, at the latest when it repeats its request.
 func TestWorkerKilledAtEachStep(t *testing.T) {
 	n := start(t, nil, "500")
 	apis := twoAPIs(t, n)
@@ -41,7 +41,7 @@ func TestWorkerKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// Workers are killed at random, several times.
+// Workers are killed several times, at random moments.
 func TestWorkersKilledAtRandom(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
@@ -58,7 +58,8 @@ func TestWorkersKilledAtRandom(t *testing.T) {
 	audit(t, n, l, &told)
 }
 
-// Workers are replaced as in a rollout. No verdict is lost and no request fails.
+// Workers are replaced as in a rollout. No verdict may be lost, and no request may
+// fail.
 func TestWorkerTerminatedUnderLoad(t *testing.T) {
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)

@@ -1,10 +1,10 @@
-// Package ledger records what a node tells farmers, without the node's help, and
-// compares that with the node's records.
+// Package ledger records what a node tells farmers, without help from the node, and
+// compares this with the node's records.
 //
-// The rule that it checks: what the node told a farmer is recorded exactly once.
-// Every challenge with an "ok" is one heartbeat of the token, however often the
-// node said it. Every "proof invalid" is one wrong proof. No two farmers get the
-// same chunk.
+// It checks the rule that everything the node told a farmer is recorded exactly
+// once. Every challenge with an "ok" is one heartbeat of the token, even if the
+// node said "ok" several times. Every "proof invalid" is one wrong proof. No two
+// farmers get the same chunk.
 package ledger
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// Ledger records what all farmers of a test were told. It is safe for concurrent
-// use; the zero value is empty.
+// Ledger records what the node told all farmers of a test. It is safe for
+// concurrent use. The zero value is an empty ledger.
 type Ledger struct {
 	mu       sync.Mutex
 	accepted map[verdict]bool
@@ -24,8 +24,8 @@ type Ledger struct {
 	twice    int             // files that were handed out again
 }
 
-// verdict identifies a verdict. proof is empty for an accepted one, because a
-// challenge has at most one.
+// verdict identifies a verdict. proof is empty for an accepted proof, because a
+// challenge has at most one accepted proof.
 type verdict struct{ farmer, file, challenge, proof string }
 
 // Took records that a farmer got the file.
@@ -38,14 +38,14 @@ func (l *Ledger) Took(file string) {
 	set(&l.files, file)
 }
 
-// Accepted records that the farmer was told "ok" for a challenge of the file.
+// Accepted records that the node told the farmer "ok" for a challenge of the file.
 func (l *Ledger) Accepted(farmer, file, challenge string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	set(&l.accepted, verdict{farmer: farmer, file: file, challenge: challenge})
 }
 
-// Refused records that the farmer was told that the proof is wrong.
+// Refused records that the node told the farmer that the proof is wrong.
 func (l *Ledger) Refused(farmer, file, challenge, proof string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,8 @@ func set[K comparable](m *map[K]bool, key K) {
 	(*m)[key] = true
 }
 
-// Heartbeats returns the number of challenges for which the farmer was told "ok".
+// Heartbeats returns the number of challenges for which the node told the farmer
+// "ok".
 func (l *Ledger) Heartbeats(farmer string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,11 +78,11 @@ func byFarmer(verdicts map[verdict]bool) map[string]int64 {
 
 // Count is the result of an audit.
 type Count struct {
-	Verdicts          int // told to farmers
+	Verdicts          int // number of verdicts that the node told farmers
 	Lost, Doubled     int
 	HandedOutTwice    int
-	ContractsAtOdds   int // the record has another number of heartbeats than the farmer was told
-	ChunksUnaccounted int // neither waiting nor under contract
+	ContractsAtOdds   int // contracts whose recorded number of heartbeats differs from what the node told the farmer
+	ChunksUnaccounted int // chunks that do not wait in the inventory and have no contract
 }
 
 // Clean reports whether the audit found no problem.
@@ -111,7 +112,7 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 		delete(ok, id)
 		delete(wrong, id)
 	}
-	for _, told := range []map[string]int64{ok, wrong} { // of tokens that the records lack
+	for _, told := range []map[string]int64{ok, wrong} { // only tokens that the records lack remain
 		for _, n := range told {
 			count.Lost += int(n)
 		}
@@ -125,8 +126,8 @@ func (c *Count) compare(told, recorded int64) {
 	c.Doubled += int(max(recorded-told, 0))
 }
 
-// contracts compares each contract. The farmer's sum does not show that one
-// contract lost a verdict and another doubled one.
+// contracts compares each contract. The sum of a farmer's contracts would not show
+// that one contract lost a verdict and another contract counted a verdict twice.
 func (c *Count) contracts(accepted map[verdict]bool, records deployment.Records) {
 	type contract struct{ farmer, file string }
 	told := map[contract]int64{}

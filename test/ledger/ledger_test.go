@@ -6,7 +6,8 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// An audit that finds nothing proves something only if it finds what is there.
+// An audit is useful only if it finds real differences. Every case except for
+// "fair" has a difference, and the audit must find it.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	fair := func() deployment.Records {
@@ -39,7 +40,7 @@ func TestAudit(t *testing.T) {
 			l.Took("a")
 			l.Took("b")
 			l.Accepted("f", "a", "0")
-			l.Accepted("f", "a", "0") // the same, told again
+			l.Accepted("f", "a", "0") // the node told the farmer the same verdict again
 			l.Accepted("f", "a", "1")
 			l.Accepted("f", "b", "0")
 			l.Refused("f", "b", "0", "x")

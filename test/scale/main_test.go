@@ -19,7 +19,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
 const interval = 5 * time.Minute
 
-// records are some in a database, and the store over it.
+// records holds test records in a database, and the store that reads this database.
 type records struct {
 	*store.Store
 	db    *sql.DB
@@ -27,7 +27,7 @@ type records struct {
 	size  scale.Size
 }
 
-// onEach runs a test with records of that size in each database.
+// onEach runs a test with records of this size in each kind of database.
 func onEach(t *testing.T, size scale.Size, test func(t *testing.T, r *records)) {
 	t.Helper()
 	testenv.OnEach(t, []string{store.MySQL, store.SQLite}, func(t *testing.T, driver string) {

@@ -17,18 +17,18 @@ type contract struct {
 	sequence int64
 	due      time.Time
 	answered bool
-	live     bool // not swept
+	live     bool // whether the contract was not swept
 }
 
-// contract returns the i-th contract. Of a hundred, two are expired and swept; of
-// ten thousand, two are expired and not swept. The others are live: unanswered,
-// answered, or answered and due for the next challenge.
+// contract returns the i-th contract. Of every hundred contracts, two are expired
+// and swept. Of every ten thousand, two are expired and not swept. The others are
+// live. They are unanswered, answered, or answered and due for the next challenge.
 func (t Terms) contract(size Size, i int) contract {
 	r := rand.New(rand.NewPCG(t.Seed, uint64(i)))
 	c := contract{size: 1 << (10 + r.IntN(12)), sequence: r.Int64N(1000), live: true}
 	if others := size.Farmers - size.Farmers/20 - 1; i >= size.Largest && others > 0 {
 		u := r.Float64()
-		c.farmer = 1 + int(float64(others)*u*u) // a few farmers have many
+		c.farmer = 1 + int(float64(others)*u*u) // a few farmers have many contracts
 	}
 	part := time.Duration(r.Int64N(t.Interval.Microseconds())) * time.Microsecond
 	c.due = t.Now.Add(part)
@@ -66,7 +66,7 @@ func (c contract) row(i int, t Terms) []any {
 	}
 }
 
-// farmer is a farmer to record, with the totals of its contracts.
+// farmer is a farmer to record, with the sums over its contracts.
 type farmer struct {
 	address                   string
 	place                     *node.Location
@@ -97,7 +97,7 @@ func newFarmers(size Size, t Terms) []farmer {
 	return farmers
 }
 
-// newPlaces makes a place for every twenty farmers.
+// newPlaces makes one place for every twenty farmers.
 func newPlaces(size Size, t Terms) []node.Location {
 	places := make([]node.Location, size.Farmers/20+1)
 	for i := range places {
@@ -141,7 +141,7 @@ func (f *farmer) row(i int, t Terms) []any {
 	}
 }
 
-// uptime returns two stretches with a gap between them. The second lasts until
+// uptime returns two periods with a gap between them. The second period lasts until
 // the latest expiry.
 func (f *farmer) uptime(t Terms) node.Uptime {
 	if f.first.IsZero() {

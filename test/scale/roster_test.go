@@ -19,7 +19,7 @@ import (
 	"github.com/driveshare/downstream-node/test/scale"
 )
 
-// world is records that change, and the farmers that there are.
+// world holds records that change, and the farmers in these records.
 type world struct {
 	*records
 	random *rand.Rand
@@ -42,7 +42,7 @@ func (w *world) know(t *testing.T, token node.Token) {
 	w.tokens = append(w.tokens, found)
 }
 
-// change does something that a node does.
+// change makes one random change that a node can make.
 func (w *world) change(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -68,8 +68,8 @@ func (w *world) change(t *testing.T) {
 	}
 }
 
-// answer commits verdicts on some contracts of the farmer, and moves on those
-// that wait for it.
+// answer commits verdicts on the farmer's first contracts. It also issues the next
+// challenges of contracts that wait for them.
 func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	t.Helper()
 	contracts, err := w.ContractsAfter(ctx, token.ID, node.FileHash{}, 100)
@@ -92,7 +92,7 @@ func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	must(t, err)
 }
 
-// farmers reads the farmers one by one.
+// farmers reads each farmer from the store.
 func (w *world) farmers(t *testing.T) []node.Farmer {
 	t.Helper()
 	farmers := make([]node.Farmer, len(w.tokens))
@@ -105,7 +105,7 @@ func (w *world) farmers(t *testing.T) []node.Farmer {
 	return farmers
 }
 
-// check holds a view against the farmers asked for one by one.
+// check compares a view with the farmers that are read one by one.
 func (w *world) check(t *testing.T, view *roster.View) {
 	t.Helper()
 	farmers := w.farmers(t)
@@ -182,7 +182,7 @@ func (w *world) checkTotals(t *testing.T, view *roster.View, farmers []node.Farm
 	}
 }
 
-// After any changes, in any order, a view says what the store says.
+// After any changes, in any order, a view must equal what the store returns.
 func TestRosterIsExact(t *testing.T) {
 	onEach(t, scale.Size{Farmers: 60, Contracts: 600, Largest: 100}, func(t *testing.T, r *records) {
 		w := newWorld(t, r, 1)
@@ -196,13 +196,14 @@ func TestRosterIsExact(t *testing.T) {
 			}
 			w.now = w.now.Add(time.Duration(w.random.Int64N(int64(interval / 6)))).Truncate(time.Microsecond)
 			if w.random.IntN(8) == 0 {
-				w.now = w.now.Add(11 * time.Minute) // time to read everything anew
+				w.now = w.now.Add(11 * time.Minute) // enough time to read all records again
 			}
 		}
 	})
 }
 
-// Views are read while the records change; when they have, the next is exact.
+// Views are read while the records change. After the changes have ended, the next
+// view must be exact.
 func TestRosterWhileRecordsChange(t *testing.T) {
 	onEach(t, scale.Size{Farmers: 50, Contracts: 500, Largest: 50}, func(t *testing.T, r *records) {
 		w := newWorld(t, r, 2)

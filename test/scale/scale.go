@@ -1,11 +1,12 @@
-// Package scale makes a node's records of any size, to measure and to try the
-// node: farmers at places all over the world, and contracts that are spread
-// unevenly over the farmers and over an interval. Some contracts are swept, and
-// some have just expired. The same size and seed make the same records.
+// Package scale makes records of any size for a node, to measure and to try the
+// node. It makes farmers at places all over the world. It makes contracts that are
+// distributed unevenly over the farmers and over an interval. Some contracts are
+// swept, and some have just expired. The same size and seed always make the same
+// records.
 //
-// Every contract has the same challenge and state, of a real file, so the node
-// can issue challenges for them. They have no tags, like contracts that were
-// answered once.
+// Every contract has the same challenge and state, which come from a real file. So
+// the node can issue challenges for the contracts. The contracts have no tags, like
+// contracts that were answered once.
 package scale
 
 import (
@@ -26,7 +27,7 @@ import (
 type Size struct {
 	Farmers   int
 	Contracts int
-	Largest   int // contracts of the first farmer
+	Largest   int // number of contracts of the first farmer
 }
 
 // The sizes that the benchmarks measure.
@@ -36,12 +37,12 @@ var (
 	Large  = Size{Farmers: 100_000, Contracts: 1_000_000, Largest: 10_000}
 )
 
-// Terms are what the contracts have in common.
+// Terms are the values that all contracts have in common.
 type Terms struct {
-	KeyID            int64 // of the heartbeat key in the database
+	KeyID            int64 // id of the heartbeat key in the database
 	Challenge, State []byte
 	Interval         time.Duration
-	Now              time.Time // when the records will be used
+	Now              time.Time // time at which the records will be used
 	Seed             uint64
 }
 
@@ -56,14 +57,14 @@ func NewTerms(ctx context.Context, key heartbeat.Heartbeat, keyID int64, interva
 	return Terms{KeyID: keyID, Challenge: challenge, State: state, Interval: interval, Now: now}, err
 }
 
-// Token is the secret of a farmer, counted from 0.
+// Token returns the secret of a farmer. Farmers are counted from 0.
 func Token(farmer int) node.Token {
 	return node.Token(hashed("token", farmer)[:16])
 }
 
-// Fill makes the records in a database that has its tables, a heartbeat key, and
-// nothing else. It calls progress, which may be nil, with the number of rows
-// written, and of all.
+// Fill makes the records in a database that has its tables and a heartbeat key, but
+// no other rows. It calls progress with the number of written rows and the number
+// of all rows. progress may be nil.
 func Fill(ctx context.Context, db *sql.DB, size Size, terms Terms, progress func(done, total int)) error {
 	var existing int
 	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM tokens").Scan(&existing); err != nil {
@@ -122,9 +123,9 @@ const (
 	transactionRows = 10_000
 )
 
-// Insert inserts n rows in order, in several transactions. row returns the
-// values of the i-th row. Insert calls written, which may be nil, with the
-// number of rows of each statement.
+// Insert inserts n rows in order, in several transactions. row returns the values
+// of the i-th row. After each statement, Insert calls written with the statement's
+// number of rows. written may be nil.
 func Insert(ctx context.Context, db *sql.DB, table, columns string, n int, row func(i int) []any, written func(rows int)) error {
 	for from := 0; from < n; from += transactionRows {
 		if err := insert(ctx, db, table, columns, from, min(n, from+transactionRows), row, written); err != nil {

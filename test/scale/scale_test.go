@@ -6,7 +6,7 @@ import (
 	"github.com/driveshare/downstream-node/test/scale"
 )
 
-// What is made must be what the store itself could have made.
+// Fill must make only records that the store itself could have written.
 func TestFill(t *testing.T) {
 	onEach(t, scale.Size{Farmers: 300, Contracts: 4000, Largest: 500}, func(t *testing.T, r *records) {
 		for name, c := range map[string]struct {

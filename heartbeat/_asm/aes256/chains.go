@@ -8,15 +8,15 @@ import (
 
 const digestSize = 32
 
-// draw is the loop of both kernels, over the registers of each. A block of the
-// output is the encryption of the block before it, plus the next block of the
-// digest as long as there is one.
+// draw emits the loop of both kernels, over the registers of each kernel. Each
+// block of the output is the encryption of the block before it. If the digest has
+// another block, that block is added.
 type draw struct {
 	first, size Register
 	load        func(at Register, offset int) // loads the last block of each output
-	spread      func()                        // loads first into each lane
+	spread      func()                        // loads the first block into each lane
 	encrypt     func()
-	feed        func(at Register) // adds a block of each digest
+	feed        func(at Register) // adds one block of each digest
 	store       func(at Register)
 }
 
@@ -44,7 +44,7 @@ func (d draw) emit() {
 	JLT(LabelRef("next"))
 }
 
-// A lane is a pointer to its output, then one to its digest.
+// A lane consists of a pointer to its output, and then a pointer to its digest.
 const (
 	laneSize = 16
 	output   = 0

@@ -18,9 +18,9 @@ func main() {
 	Generate()
 }
 
-// expandKeys computes the key schedule of FIPS 197, section 5.2, for Nk = 8.
-// Word i of a round key is the sum of words 0 to i of the round key two before
-// it, plus one word that is substituted from the round key before it.
+// expandKeys computes the key schedule of FIPS 197, section 5.2, for Nk = 8. Word i
+// of a round key is a sum. Its terms are words 0 to i of the round key two before
+// it, and one word that is substituted from the round key directly before it.
 func expandKeys() {
 	TEXT("expandKeys", NOSPLIT, "func(keys *[15][16]byte, key *[32]byte)")
 	Pragma("noescape")
@@ -35,11 +35,11 @@ func expandKeys() {
 	for i := 2; i < roundKeys; i++ {
 		word, sum := XMM(), XMM()
 		if i%2 == 0 {
-			// RotWord and SubWord with a round constant: the last word.
+			// The last word of the result is RotWord and SubWord with a round constant.
 			AESKEYGENASSIST(U8(1<<(i/2-1)), newer, word)
 			PSHUFD(U8(0b11_11_11_11), word, word)
 		} else {
-			// SubWord alone: the last but one.
+			// The last word but one of the result is SubWord alone.
 			AESKEYGENASSIST(U8(0), newer, word)
 			PSHUFD(U8(0b10_10_10_10), word, word)
 		}
@@ -55,9 +55,9 @@ func expandKeys() {
 	RET()
 }
 
-// swap returns the shuffle that turns a counter into its cipher block. The
-// counter is the second of two little-endian words of 64 bits, the block a
-// big-endian number of 128 bits.
+// swap returns the shuffle that turns a counter into its cipher block. The counter
+// is the second of two little-endian words of 64 bits. The block is a big-endian
+// number of 128 bits.
 func swap(name string, lanes int) Mem {
 	mask := GLOBL(name, RODATA|NOPTR)
 	for lane := range lanes {
@@ -67,7 +67,7 @@ func swap(name string, lanes int) Mem {
 	return mask
 }
 
-// steps returns one counter per lane, in the form that swap reads: first,
+// steps returns one counter per lane, in the encoding that swap reads: first,
 // first+by, first+2*by, ...
 func steps(name string, lanes int, first, by uint64) Mem {
 	table := GLOBL(name, RODATA|NOPTR)
@@ -79,13 +79,13 @@ func steps(name string, lanes int, first, by uint64) Mem {
 }
 
 const (
-	lanes = 4 // blocks in a register
-	width = 4 // registers
+	lanes = 4 // number of blocks in a register
+	width = 4 // number of registers
 	wide  = lanes * blockSize
 )
 
-// keyStreamVAES encrypts sixteen blocks at a time. Of the first and the last
-// block it writes only the requested bytes.
+// keyStreamVAES encrypts sixteen blocks at a time. It writes only the requested
+// bytes of the first block and of the last block.
 func keyStreamVAES() {
 	start, next, order := steps("countWide", lanes, 0, 1), steps("nextWide", lanes, lanes, 0), swap("swapWide", lanes)
 
@@ -100,8 +100,8 @@ func keyStreamVAES() {
 	batch := batchFrom(argument("counter"), start, next, order)
 	states := registers(width, ZMM)
 
-	// Each bit of a mask stands for one byte. From here on, dst and size include
-	// the skipped bytes, which head excludes.
+	// Each bit of a mask stands for one byte. From this point, dst and size also
+	// cover the skipped bytes. The mask head excludes these bytes.
 	ones, mask, head := GP64(), GP64(), K()
 	MOVQ(I32(-1), ones)
 	SHLXQ(skip, ones, mask)
@@ -134,8 +134,8 @@ func keyStreamVAES() {
 	RET()
 }
 
-// batchFrom returns a function that emits the loading of the next counters into
-// states.
+// batchFrom returns a function that emits the instructions to load the next
+// counters into states.
 func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) {
 	counters, next, order := ZMM(), ZMM(), ZMM()
 	VMOVDQU64(step, next)
@@ -153,7 +153,7 @@ func batchFrom(first Register, start, step, swap Mem) func(states []VecVirtual) 
 	}
 }
 
-// storeTail writes the last size bytes, except those that head excludes.
+// storeTail writes the last size bytes, without the bytes that head excludes.
 func storeTail(states []VecVirtual, dst, size, ones, head Register) {
 	none, mask, part := GP64(), GP64(), K()
 	XORQ(none, none)

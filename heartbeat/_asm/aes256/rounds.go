@@ -11,7 +11,7 @@ const (
 	blockSize = 16
 )
 
-// loadWide loads the round keys, each four times into one register.
+// loadWide loads the round keys. Each key is in its register four times.
 func loadWide(keys Register) [roundKeys]VecVirtual {
 	var wide [roundKeys]VecVirtual
 	for i := range wide {
@@ -21,9 +21,9 @@ func loadWide(keys Register) [roundKeys]VecVirtual {
 	return wide
 }
 
-// encryptWide encrypts the four blocks of each state in place. Like
-// encryptNarrow, it does each round on all states before the next round: the
-// instructions on one state hide the latency of those on another.
+// encryptWide encrypts the four blocks of each state in place. It does each round
+// on all states before the next round, as encryptNarrow does. The instructions on
+// one state then hide the latency of the instructions on another state.
 func encryptWide(keys [roundKeys]VecVirtual, states []VecVirtual) {
 	for i, key := range keys {
 		for _, state := range states {
@@ -39,8 +39,9 @@ func encryptWide(keys [roundKeys]VecVirtual, states []VecVirtual) {
 	}
 }
 
-// encryptNarrow encrypts each state, of one block, in place. It loads the round
-// keys again for each round, because there are too few registers for all.
+// encryptNarrow encrypts each state, which is one block, in place. It loads the
+// round keys again for each round, because there are too few registers for all
+// round keys.
 func encryptNarrow(keys Register, states []VecVirtual) {
 	key := XMM()
 	for i := range roundKeys {

@@ -12,7 +12,7 @@ import (
 const (
 	lanes     = 16
 	blockSize = 64
-	vector    = 64 // bytes of a register
+	vector    = 64 // bytes in a register
 )
 
 func main() {
@@ -23,7 +23,7 @@ func main() {
 	Generate()
 }
 
-// The use of the 32 registers.
+// These variables name the uses of the 32 registers.
 var (
 	words   = [16]VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
 	working = [8]VecPhysical{Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23}
@@ -81,7 +81,8 @@ func sumU32() {
 	end := GP64()
 	LEAQ(constants.Offset(4*48), end)
 
-	// The message, the one bit after it, and its length of 32 bits.
+	// The block holds the message, then a one bit, and then the message's length of
+	// 32 bits.
 	VBROADCASTI32X4(swapBytes(), scratch[7])
 	VMOVDQU32(Mem{Base: x}, words[0])
 	VPSHUFB(scratch[7], words[0], words[0])

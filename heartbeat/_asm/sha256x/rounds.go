@@ -6,20 +6,21 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Truth tables for VPTERNLOGD: its three inputs stand for 0xf0, 0xcc and 0xaa.
+// These are truth tables for VPTERNLOGD. Its three inputs stand for 0xf0, 0xcc and
+// 0xaa.
 const (
 	xor      = U8(0xf0 ^ 0xcc ^ 0xaa)
 	choose   = U8(0xf0&0xcc | ^0xf0&0xff&0xaa)
 	majority = U8(0xf0&0xcc | 0xf0&0xaa | 0xcc&0xaa)
 )
 
-// compress does the 64 rounds on the working variables, in four groups of
-// sixteen: after sixteen rounds each variable is back in its first register.
-// Each word, when a round has used it, is replaced by the word sixteen rounds
-// later.
+// compress does the 64 rounds on the working variables, in four groups of sixteen.
+// After sixteen rounds each variable is again in its first register. When a round
+// has used a word, compress replaces the word with the word that is needed sixteen
+// rounds later.
 //
-// constants must point to the round constants, and end to the last sixteen of
-// them. constants is changed and restored.
+// constants must point to the round constants, and end must point to the last
+// sixteen round constants. compress changes constants and restores it.
 func compress(constants, end Register) {
 	again := unique("rounds")
 	Label(again)
@@ -36,8 +37,9 @@ func compress(constants, end Register) {
 	SUBQ(U8(4*48), constants)
 }
 
-// round does round t (mod 16). The working variables stay in their registers and
-// change names instead: h becomes the next a, and d the next e.
+// round does round t (mod 16). The values of the working variables stay in their
+// registers, and the registers change their names: h becomes the next a, and d
+// becomes the next e.
 func round(t int, constant Mem) {
 	name := func(i int) VecPhysical { return working[(i+16-t)%8] }
 	a, b, c, d := name(0), name(1), name(2), name(3)
@@ -90,14 +92,15 @@ func schedule(t int) {
 	VPADDD(r0, w(0), w(0))
 }
 
-// transpose changes the words registers from the words of one message each to
-// one word of all messages each.
+// transpose changes what the registers in words hold. Before, each register holds
+// words of one message. Afterwards, each register holds the same word of all
+// messages.
 func transpose() {
 	for g := 0; g < lanes; g += 4 {
 		transpose4([4]VecPhysical(words[g : g+4]))
 	}
-	// Now quarter q of the j-th of each four registers holds word 4q+j of four
-	// messages. The rest is to transpose the quarters.
+	// Now quarter q of the j-th register in each group of four holds word 4q+j of
+	// four messages. The code below transposes the quarters.
 	for j := range 4 {
 		r := [4]VecPhysical{words[j], words[4+j], words[8+j], words[12+j]}
 		const (
@@ -118,7 +121,7 @@ func transpose() {
 	}
 }
 
-// transpose4 transposes the four by four words in each quarter of r.
+// transpose4 transposes the matrix of four by four words in each quarter of r.
 func transpose4(r [4]VecPhysical) {
 	t := scratch[:4]
 	VPUNPCKLDQ(r[1], r[0], t[0])
@@ -131,8 +134,8 @@ func transpose4(r [4]VecPhysical) {
 	VPUNPCKHQDQ(t[3], t[1], r[3])
 }
 
-// storeDigests writes the working variables of each lane to dst as a digest of
-// big-endian words.
+// storeDigests writes the working variables of each lane to dst. The result is a
+// digest of big-endian words.
 func storeDigests(dst Register) {
 	swap := scratch[7]
 	VBROADCASTI32X4(swapBytes(), swap)
@@ -141,7 +144,7 @@ func storeDigests(dst Register) {
 	}
 	transpose4([4]VecPhysical(working[:4]))
 	transpose4([4]VecPhysical(working[4:]))
-	// Quarter q of the j-th register is now half of the digest of lane 4q+j.
+	// Quarter q of the j-th register now holds half of the digest of lane 4q+j.
 	for j := range 4 {
 		for half, v := range []VecPhysical{working[j], working[4+j]} {
 			for q := range 4 {

@@ -8,7 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// Each table is emitted on its first use.
+// Each table is emitted when it is first used.
 var (
 	roundConstants = table("roundConstants", fractions(64, math.Cbrt))
 	initialState   = table("initialState", fractions(8, math.Sqrt))
@@ -30,9 +30,9 @@ func table(name string, words []uint32) func() Mem {
 	}
 }
 
-// fractions returns the first 32 fractional bits of the roots of the first n
-// primes (FIPS 180-4, sections 4.2.2 and 5.3.3). The roots are below 8, so a
-// float64 holds at least 49 of their fractional bits.
+// fractions returns the first 32 fractional bits of the roots of the first n primes
+// (FIPS 180-4, sections 4.2.2 and 5.3.3). The roots are below 8, so a float64 holds
+// at least 49 fractional bits of each root.
 func fractions(n int, root func(float64) float64) []uint32 {
 	var all []uint32
 	for candidate := 2; len(all) < n; candidate++ {

@@ -1,6 +1,7 @@
-// Command wide generates the AVX-512 IFMA kernels of heartbeat/internal/wide.
-// They compute with eight numbers of 1024 bits at a time, one in each 64-bit
-// lane, in 20 limbs of 52 bits. That package documents the bounds.
+// Command wide generates the AVX-512 IFMA kernels of heartbeat/internal/wide. The
+// kernels compute with eight numbers of 1024 bits at a time. Each number is in one
+// 64-bit lane, in 20 limbs of 52 bits. The documentation of heartbeat/internal/wide
+// states the bounds.
 package main
 
 import (
@@ -14,8 +15,8 @@ import (
 const (
 	limbs   = 20
 	columns = 2 * limbs
-	size    = 128 // bytes of a number
-	vector  = 64  // bytes of eight lanes
+	size    = 128 // bytes in a number
+	vector  = 64  // bytes in eight lanes
 )
 
 var zmm = []VecPhysical{
@@ -34,7 +35,7 @@ func main() {
 
 var (
 	reversal Mem // a shuffle that reverses the bytes of each word
-	ramp     Mem // 0 to 7
+	ramp     Mem // the numbers 0 to 7
 )
 
 func constants() {
@@ -46,7 +47,8 @@ func constants() {
 	DATA(0, U64(0x0706050403020100))
 }
 
-// numbers is up to eight big-endian numbers in memory, for the lanes in mask.
+// numbers describes up to eight big-endian numbers in memory, for the lanes in
+// mask.
 type numbers struct {
 	base    GPPhysical
 	index   VecPhysical // k*stride in lane k
@@ -68,13 +70,14 @@ func loadNumbers() numbers {
 	return n
 }
 
-// limb sets to to limb i of the numbers, and to zero in lanes outside the mask.
-// Above bit 51, to holds bits of the next limb, except for the last limb.
+// limb sets the register to. Each lane in the mask gets limb i of its number, and
+// all other lanes get zero. The bits of to above bit 51 belong to the next limb,
+// unless limb i is the last limb.
 //
 // Limb i starts at bit 52i. Its lowest byte is byte 127-52i/8 of the number. The
-// eight bytes that end there hold the limb, shifted by half a byte if i is odd.
-// For the last limb those bytes would start before the number, so limb reads the
-// first eight bytes.
+// eight bytes that end at this byte hold the limb. If i is odd, the limb is shifted
+// by half a byte. For the last limb, these eight bytes would start before the
+// number, so limb reads the first eight bytes of the number.
 func (n numbers) limb(i int, to VecPhysical) {
 	at, shift := size-8-52*i/8, 52*i%8
 	if at < 0 {
@@ -113,8 +116,8 @@ func pack() {
 }
 
 // mulAdd holds the limbs of b in 20 registers. It computes the 40 columns in four
-// groups of 10, for which 11 more registers hold the sums: the upper half of a
-// product belongs to the following column.
+// groups of 10. A group needs 11 registers for its sums, because the upper half of
+// a product belongs to the following column.
 func mulAdd() {
 	const group = 10
 	TEXT("mulAdd", NOSPLIT, "func(sum *[40][8]uint64, a *[20][8]uint64, src *byte, stride uint64, mask uint8)")
@@ -130,7 +133,7 @@ func mulAdd() {
 	VMOVDQU64(at(RDI, 0), sums[0])
 	for first := 0; first < columns; first += group {
 		Comment(fmt.Sprintf("Columns %d to %d", first, first+group-1))
-		last := min(first+group, columns-1) // the last column that gets an upper half
+		last := min(first+group, columns-1) // the last column that gets the upper half of a product
 		for k := first + 1; k <= last; k++ {
 			VMOVDQU64(at(RDI, k), sums[k-first])
 		}
@@ -183,10 +186,10 @@ func reduce() {
 }
 
 // montgomery divides the sum at RSI by R = 2^1040 modulo the p at RDX, limb by
-// limb. It adds q*p, with q = -sum/p mod 2^52, which makes the lowest limb zero,
-// and carries the bits above that limb to the next one. An addition changes a
-// window of 21 columns, which moves up by one each time. montgomery returns the
-// last 20 columns.
+// limb. For each limb it adds q*p, with q = -sum/p mod 2^52. The lowest limb is
+// then zero, and montgomery carries its upper bits to the next limb. An addition
+// changes a window of 21 columns, which moves up by one column each time.
+// montgomery returns the last 20 columns.
 func montgomery() []VecPhysical {
 	window := append([]VecPhysical{}, zmm[:limbs+1]...)
 	q, inverse := Z30, Z29
@@ -215,8 +218,8 @@ func montgomery() []VecPhysical {
 	return window[:limbs]
 }
 
-// subtract subtracts the p at RDX from r, which is below 3p, until r is below p.
-// Z28 holds the mask of a limb.
+// subtract reduces r, which is below 3p. It subtracts the p at RDX until r is below
+// p. Z28 holds the mask of a limb.
 func subtract(r []VecPhysical) {
 	free := without(zmm[:28], r)
 	p, once, twice, c := free[0], free[1], free[2], free[3]
@@ -235,7 +238,7 @@ func subtract(r []VecPhysical) {
 	}
 	Comment("Subtract p where it is not")
 	VPXORQ(c, c, c)
-	VPCMPQ(U8(5), c, once, K2) // not less
+	VPCMPQ(U8(5), c, once, K2) // predicate 5: not less than
 	VPCMPQ(U8(5), c, twice, K3)
 	for i := range limbs {
 		VPBROADCASTQ(Mem{Base: RDX, Disp: i * 8}, p)
@@ -247,7 +250,7 @@ func subtract(r []VecPhysical) {
 	}
 }
 
-// store writes the numbers big-endian, as 16 words from 20 limbs.
+// store writes the numbers in big-endian order. It makes 16 words from 20 limbs.
 func store(n numbers, r []VecPhysical) {
 	free := without(zmm[:28], r)
 	word, part := free[0], free[1]

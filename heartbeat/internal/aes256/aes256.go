@@ -1,15 +1,16 @@
-// Package aes256 runs AES-256 over many blocks at once, in the modes that the
-// schemes draw their pseudorandom bytes with: counter mode, and cipher feedback
-// mode (CFB) with feedback of whole blocks or of single bytes. [Cipher] holds a
-// key and computes counter mode, [EncryptCFB], [DecryptCFB] and [CFB8] are
-// streams, and [Chains] is CFB for many short messages under one key.
+// Package aes256 runs AES-256 over many blocks at the same time. It has the modes
+// in which the schemes draw their pseudorandom bytes: counter mode, and cipher
+// feedback mode (CFB) with feedback of whole blocks or of single bytes. [Cipher]
+// holds a key and computes counter mode. [EncryptCFB], [DecryptCFB] and [CFB8] are
+// streams. [Chains] is CFB for many short messages under one key.
 //
-// CFB does not authenticate, so the standard library has deprecated it, and
-// nothing new should use it. The protocol prescribes it. Swizzle's state, the only
-// secret message here, carries its own HMAC.
+// CFB does not authenticate, so the standard library has deprecated it, and new
+// code should not use it. This package has CFB because the protocol prescribes it.
+// Swizzle's state is the only secret message here, and it carries its own HMAC.
 //
-// The invariant: the output depends neither on the kernel, nor on how the input
-// is divided into calls or processed together with others.
+// The invariant: the output does not depend on the kernel. It also does not depend
+// on how the input is divided into calls, or on other inputs that are processed in
+// the same call.
 //
 //go:generate go run -C ../../_asm ./aes256 -pkg aes256 -out ../internal/aes256/aes256_amd64.s -stubs ../internal/aes256/stubs_amd64.go
 package aes256
@@ -22,17 +23,17 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Kernels is the choice of the kernel for new ciphers.
+// Kernels holds the kernel that new ciphers use.
 var Kernels = kernel.Choose(kernel.VAES, kernel.AESNI)
 
 // Cipher is AES-256 under one key. It is safe for concurrent use.
 type Cipher struct {
 	kernel kernel.Kernel
 	keys   [15][aes.BlockSize]byte // the key schedule, if the kernel is not Portable
-	block  cipher.Block            // the cipher, if it is
+	block  cipher.Block            // the cipher, if the kernel is Portable
 }
 
-// New returns the cipher under key, with the kernel in use.
+// New returns the cipher under key. It uses the kernel that is in use now.
 func New(key *[32]byte) Cipher { return newCipher(Kernels.InUse(), key) }
 
 func newCipher(k kernel.Kernel, key *[32]byte) Cipher {
@@ -45,19 +46,19 @@ func newCipher(k kernel.Kernel, key *[32]byte) Cipher {
 	return c
 }
 
-// portable returns the cipher of the standard library, for work that no kernel
-// does. Unless the kernel is Portable, each call allocates one.
+// portable returns the standard library's cipher, for work that no kernel does.
+// Unless the kernel is Portable, each call allocates a cipher.
 func (c *Cipher) portable() cipher.Block {
 	if c.block != nil {
 		return c.block
 	}
-	return newBlock(append(c.keys[0][:], c.keys[1][:]...)) // which are the key
+	return newBlock(append(c.keys[0][:], c.keys[1][:]...)) // the first two round keys are the key
 }
 
 func newBlock(key []byte) cipher.Block {
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err) // not possible: the key is 32 bytes
+		panic(err) // impossible: the key is 32 bytes
 	}
 	return block
 }

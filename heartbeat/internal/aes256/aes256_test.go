@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// The key schedule of FIPS 197, appendix A.3.
+// The key schedule must be the one in FIPS 197, appendix A.3.
 func TestKeyScheduleOfFIPS197(t *testing.T) {
 	t.Parallel()
 	key := [32]byte(unhex(t, "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"))
@@ -37,7 +37,8 @@ func TestKeyStreamEqualsStandardLibrary(t *testing.T) {
 	for range 3000 {
 		var key [32]byte
 		fill(random, key[:])
-		// Offsets of every magnitude, and some whose counters carry over many bytes.
+		// The test uses offsets of every magnitude, and some offsets whose counters
+		// carry over many bytes.
 		offset := random.Uint64() >> (random.IntN(56) + 1)
 		if random.IntN(4) == 0 {
 			offset = 1<<(random.IntN(59)+4) - random.Uint64N(300)

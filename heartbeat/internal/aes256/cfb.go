@@ -16,15 +16,15 @@ func EncryptCFB(block cipher.Block, iv [aes.BlockSize]byte) cipher.Stream {
 	return cipher.NewCFBEncrypter(block, iv[:])
 }
 
-// DecryptCFB returns a stream that decrypts what a stream of EncryptCFB encrypts.
+// DecryptCFB returns a stream that decrypts the output of a stream of EncryptCFB.
 func DecryptCFB(block cipher.Block, iv [aes.BlockSize]byte) cipher.Stream {
 	//lint:ignore SA1019 PROTOCOL.md prescribes this mode
 	return cipher.NewCFBDecrypter(block, iv[:])
 }
 
-// CFB8 is a stream that encrypts in cipher feedback mode with segments of one
-// byte (NIST SP 800-38A, section 6.3, with s = 8), from an initialisation vector
-// of zeros. It is not safe for concurrent use.
+// CFB8 is a stream that encrypts in cipher feedback mode with segments of one byte
+// (NIST SP 800-38A, section 6.3, with s = 8). Its initialisation vector is all
+// zeros. It is not safe for concurrent use.
 type CFB8 struct {
 	block            cipher.Block
 	register, output [aes.BlockSize]byte
@@ -48,14 +48,14 @@ func (f *CFB8) XORKeyStream(dst, src []byte) {
 // DigestSize is the size in bytes of the digest that a chain draws from.
 const DigestSize = 32
 
-// Chains runs one [EncryptCFB] stream per short message, all under one key and from an
-// initialisation vector of zeros. These are the draws of PROTOCOL.md, section 5.
-// The message of a chain is its digest, padded with zeros or cut to the size of
-// a draw. Each further draw of a chain encrypts the same message again, and
-// continues the chain's stream. Chains is safe for concurrent use.
+// Chains runs one [EncryptCFB] stream per short message. All streams have the same
+// key and an initialisation vector of zeros. These are the draws of PROTOCOL.md,
+// section 5. The message of a chain is its digest, which is padded with zeros or
+// cut to the size of a draw. Each further draw of a chain encrypts the same message
+// again and continues the chain's stream. Chains is safe for concurrent use.
 type Chains struct {
 	cipher Cipher
-	first  [aes.BlockSize]byte // the encryption of zeros, with which every chain starts
+	first  [aes.BlockSize]byte // the encryption of zeros, which starts every chain
 }
 
 // NewChains returns the chains under key.
@@ -68,16 +68,16 @@ func newChains(cipher Cipher) *Chains {
 }
 
 // Expand sets dst[i*size:(i+1)*size] to the first draw of size bytes from
-// digests[i], for each i. dst must hold at least size*len(digests) bytes. Draws
-// of whole blocks are fast, and so are draws that end within the first block.
+// digests[i], for each i. dst must hold at least size*len(digests) bytes. Draws of
+// whole blocks are fast, and so are draws that end within the first block.
 func (c *Chains) Expand(dst []byte, size int, digests [][DigestSize]byte) {
 	c.draw(request{dst, size, digests, nil, 0})
 }
 
-// Redraw replaces the draws of some chains by their next ones: those whose
-// indices are in which, each at most once. The other arguments are those of
-// [Chains.Expand], and dst must hold the latest draws unchanged. draw counts the
-// draws of those chains so far; it is 1 for the first Redraw.
+// Redraw replaces the draws of some chains with their next draws. which lists the
+// indices of these chains, each at most once. The other arguments are those of
+// [Chains.Expand], and dst must hold the latest draws unchanged. draw is the number
+// of draws that these chains have made so far. It is 1 for the first Redraw.
 func (c *Chains) Redraw(dst []byte, size int, digests [][DigestSize]byte, which []uint32, draw int) {
 	if len(which) > 0 {
 		c.draw(request{dst, size, digests, which, draw})
@@ -120,8 +120,8 @@ func (r *request) chain(i int) ([]byte, *[DigestSize]byte) {
 	return r.dst[i*r.size:][:r.size:r.size], &r.digests[i]
 }
 
-// drawShort makes draws that end within the first block of the chains. The
-// keystream of that block is the same for all of them.
+// drawShort makes draws that end within the first block of a chain. The keystream
+// of the first block is the same for all chains.
 func (c *Chains) drawShort(r request) {
 	key := c.first[r.draw*r.size:][:r.size]
 	for i := range r.count() {
@@ -146,8 +146,8 @@ func (c *Chains) replay(r request) {
 	}
 }
 
-// drawBlocks makes draws of whole blocks, one for each lane of the kernel at a
-// time.
+// drawBlocks makes draws of whole blocks. In each step it makes one draw for each
+// lane of the kernel.
 func (c *Chains) drawBlocks(r request) {
 	var first *[aes.BlockSize]byte
 	if r.draw == 0 {
@@ -171,10 +171,10 @@ func (c *Chains) drawBlocks(r request) {
 	}
 }
 
-// fill points each lane to the output and the digest of one chain, starting
-// with chain from. If there are fewer chains than lanes, the other lanes repeat
-// the last chain. That is safe because a kernel reads every block before it
-// writes any, and so writes the same bytes twice.
+// fill points each lane to the output and the digest of one chain, starting with
+// the chain at index from. If there are fewer chains than lanes, the other lanes
+// repeat the last chain. This is safe because a kernel reads every block before it
+// writes a block, so it writes the same bytes twice.
 func (r *request) fill(lanes [][2]*byte, from int) {
 	if r.which == nil && from+len(lanes) <= len(r.digests) {
 		r.fillInOrder(lanes, from)
@@ -187,8 +187,8 @@ func (r *request) fill(lanes [][2]*byte, from int) {
 	}
 }
 
-// fillInOrder is fill for chains that follow each other, as many as there are
-// lanes. In this usual case it makes the whole draw a tenth faster.
+// fillInOrder does what fill does, but only for consecutive chains, one for each
+// lane. In this usual case it makes the whole draw a tenth faster.
 func (r *request) fillInOrder(lanes [][2]*byte, from int) {
 	digests := r.digests[from:][:len(lanes)]
 	size := r.size

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The AES-256 cases of NIST SP 800-38A, F.3.17 and F.3.11.
+// These are the AES-256 cases of NIST SP 800-38A, F.3.17 and F.3.11.
 const (
 	nistKey   = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"
 	nistIV    = "000102030405060708090a0b0c0d0e0f"
@@ -51,7 +51,8 @@ func TestCFBDoesNotDependOnCalls(t *testing.T) {
 	}
 }
 
-// By its definition, CFB8 shifts each byte of ciphertext into the register.
+// The reference follows the definition of CFB8: it shifts each byte of ciphertext
+// into the register.
 func TestCFB8EqualsDefinition(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 6))
@@ -73,8 +74,8 @@ func TestCFB8EqualsDefinition(t *testing.T) {
 	}
 }
 
-// inCalls runs a stream over src in calls of random lengths, half of them in
-// place.
+// inCalls runs a stream over src in calls of random lengths. In half of the calls,
+// the output overwrites the input.
 func inCalls(random *rand.Rand, src []byte, stream cipher.Stream) []byte {
 	dst := make([]byte, len(src))
 	for at := 0; at < len(src); {

@@ -10,8 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Every draw of every chain must equal what one CFB stream per chain encrypts,
-// for all sizes and numbers of chains.
+// For all sizes and numbers of chains, every draw of every chain must equal the
+// output of one CFB stream per chain.
 func TestChainsEqualCFB(t *testing.T) {
 	t.Parallel()
 	sizes := []int{1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 47, 48, 64, 100, 127, 128, 129, 144, 1024}
@@ -71,7 +71,7 @@ func testChains(t *testing.T, seed uint64, size, count, draws int) {
 				t.Fatalf("%s, %d chains of %d bytes, draw %d: got\n%x, want\n%x", k, count, size, draw, dst, want)
 			}
 		}
-		// Most chains stop here. The others continue in random order.
+		// Most chains end here. The others continue in random order.
 		random.Shuffle(len(which), func(i, j int) { which[i], which[j] = which[j], which[i] })
 		which = which[:len(which)*3/4]
 	}
@@ -94,10 +94,11 @@ func TestChainsDoNotAllocate(t *testing.T) {
 	}
 }
 
-// The draws of one proof: 1 % of the chunks of 32 MiB, below a prime of 1024
-// bits. Counter mode is the upper limit, because its blocks do not depend on
-// each other. It encrypts an eighth more blocks than the chains, which share
-// their first block.
+// The benchmark makes the draws of one proof. The proof covers 1 % of the chunks of
+// a file of 32 MiB, and the draws are below a prime of 1024 bits. Counter mode is
+// the upper limit, because its blocks do not depend on each other. Counter mode
+// encrypts an eighth more blocks than the chains, because all chains share their
+// first block.
 const (
 	drawSize  = 128
 	drawCount = 256

@@ -1,6 +1,6 @@
-// Package heartbeattest holds what the tests and benchmarks of several packages
-// share: an encoded file with both sides of a scheme, loops over kernels, and the
-// test vectors.
+// Package heartbeattest holds the code that the tests and benchmarks of several
+// packages share: an encoded file with both sides of a scheme, loops over kernels,
+// and the test vectors.
 package heartbeattest
 
 import (
@@ -16,14 +16,15 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// File is an encoded file, with what the node and the farmer have of it.
+// File is an encoded file, with the data that the node and the farmer have about
+// it.
 type File struct {
 	Node    heartbeat.Heartbeat
 	Farmer  heartbeat.Prover
 	Seed    string
 	Content *filestream.Reader // the stream of Seed
 	Tag     []byte
-	State   []byte // after the latest challenge
+	State   []byte // the state after the latest challenge
 }
 
 // Encode encodes a file of size bytes.
@@ -57,7 +58,7 @@ func (f *File) Prove(t testing.TB, challenge []byte) []byte {
 	return f.ProveWith(t, f.Content, challenge)
 }
 
-// ProveWith returns the proof of a farmer who has content in place of the file.
+// ProveWith returns the proof of a farmer who has content instead of the file.
 func (f *File) ProveWith(t testing.TB, content io.ReaderAt, challenge []byte) []byte {
 	t.Helper()
 	proof, err := f.Farmer.Prove(t.Context(), content, f.Content.Size(), f.Tag, challenge)
@@ -83,8 +84,8 @@ type runner[T any] interface {
 	Run(name string, run func(T)) bool
 }
 
-// EachKernel runs a test or a benchmark with each kernel of a choice. Nothing
-// else may use the choice meanwhile, so such a test must not be parallel.
+// EachKernel runs a test or a benchmark with each kernel of a choice. No other test
+// may use the choice during that time, so the test must not be parallel.
 func EachKernel[T runner[T]](t T, choice *kernel.Choice, run func(T)) {
 	for _, k := range choice.Available() {
 		t.Run("kernel="+k.String(), func(t T) {
@@ -94,9 +95,9 @@ func EachKernel[T runner[T]](t T, choice *kernel.Choice, run func(T)) {
 	}
 }
 
-// EachPath runs a test or a benchmark with the best kernel of every choice, then
-// with the portable one of every choice. The name of the first run is that of
-// the first choice that has a tuned kernel.
+// EachPath runs a test or a benchmark twice: first with the best kernel of every
+// choice, and then with the portable kernel of every choice. The name of the first
+// run is the name of the first choice that has a tuned kernel.
 func EachPath[T runner[T]](t T, choices []*kernel.Choice, run func(T)) {
 	best := kernel.Portable
 	for _, choice := range choices {

@@ -1,6 +1,6 @@
-// Package kernel chooses how the packages beside it compute: in portable Go, or
-// in assembly for the instructions that the processor has. Each of those
-// packages holds one [Choice].
+// Package kernel chooses how the packages beside it compute: in portable Go, or in
+// assembly that uses special instructions of the processor. Each of those packages
+// holds one [Choice].
 //
 // The invariant: every kernel of a package computes the same results, so the
 // choice affects speed only.
@@ -24,30 +24,32 @@ var names = [...]string{"portable", "aesni", "vaes", "avx512", "ifma"}
 // String returns the kernel's name in benchmark results.
 func (k Kernel) String() string { return names[k] }
 
-// Choice holds the kernels that a package has for this processor, and the one
-// that it uses.
+// Choice holds the kernels that a package can use on this processor, and the kernel
+// that it uses now.
 type Choice struct {
 	available []Kernel
 	inUse     Kernel
 }
 
-// Choose returns the choice between Portable and those of the tuned kernels
-// that this processor can run. tuned must list the fastest kernel first. The
-// fastest one is in use. The build tag purego leaves only Portable.
+// Choose returns a choice of Portable and of the tuned kernels that this processor
+// can run. tuned must list the fastest kernel first. The fastest kernel that can
+// run is in use. With the build tag purego, the choice has only Portable.
 func Choose(tuned ...Kernel) *Choice {
 	available := slices.DeleteFunc(tuned, func(k Kernel) bool { return !supported(k) })
 	available = append(available, Portable)
 	return &Choice{available: available, inUse: available[0]}
 }
 
-// Available returns the kernels that this processor can run, the fastest first.
+// Available returns the kernels that this processor can run, with the fastest
+// kernel first.
 func (c *Choice) Available() []Kernel { return c.available }
 
-// InUse returns the kernel to compute with.
+// InUse returns the kernel that the package must use.
 func (c *Choice) InUse() Kernel { return c.inUse }
 
-// Use puts an available kernel in use until restore is called. It is for tests
-// and benchmarks. Nothing may be computed with the choice during either call.
+// Use puts an available kernel in use until the caller calls restore. Use is for
+// tests and benchmarks. No code may compute with the choice while Use or restore
+// runs.
 func (c *Choice) Use(k Kernel) (restore func()) {
 	before := c.inUse
 	c.inUse = k

@@ -15,7 +15,7 @@ func supported(k Kernel) bool {
 	case AVX512:
 		return x.HasAVX512F && x.HasAVX512BW // BW has the byte shuffle
 	case IFMA:
-		// BW has the byte shuffle, DQ the masks of eight lanes.
+		// BW has the byte shuffle. DQ has the masks of eight lanes.
 		return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512IFMA
 	}
 	return true

@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 )
 
-// initial is the state with which every hash starts (FIPS 180-4, section 5.3.3).
+// initial is the state at the start of every hash (FIPS 180-4, section 5.3.3).
 var initial = [8]uint32{
 	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 }
 
-// states holds the state of one hash per lane. Row k has word k of all lanes.
+// states holds the state of one hash per lane. Row k holds word k of all lanes.
 type states = [8][Lanes]uint32
 
 func setLane(s *states, lane int, state *[8]uint32) {
@@ -25,7 +25,7 @@ func getLane(s *states, lane int, state *[8]uint32) {
 	}
 }
 
-// run is data of whole blocks to hash into a state.
+// run is a sequence of whole blocks to hash into a state.
 type run struct {
 	state *[8]uint32
 	data  []byte
@@ -43,9 +43,9 @@ func hashRuns(n int, get func(i int) run) {
 	})
 }
 
-// lockstep hashes the runs of all lanes side by side. It calls next for the
-// following run of a lane when the lane's last run is complete. It ends when
-// next has returned a run without data for every lane.
+// lockstep hashes the runs of all lanes side by side. When the current run of a
+// lane is complete, lockstep calls next to get the lane's next run. lockstep
+// returns when next has returned a run without data for every lane.
 func lockstep(next func(lane int) run) {
 	var (
 		state states
@@ -88,7 +88,7 @@ func lockstep(next func(lane int) run) {
 	}
 }
 
-// sumU32s is SumU32 on lanes.
+// sumU32s does what SumU32 does, on lanes.
 func sumU32s(dst [][Size]byte, x []uint32) {
 	for ; len(x) >= Lanes; dst, x = dst[Lanes:], x[Lanes:] {
 		sumU32((*[Lanes][Size]byte)(dst), (*[Lanes]uint32)(x))
@@ -102,19 +102,20 @@ func sumU32s(dst [][Size]byte, x []uint32) {
 	}
 }
 
-// fewest is the number of messages from which lanes are faster than one message
-// after the other. The lanes take as long for one message as for sixteen.
+// fewest is the smallest number of messages for which lanes are faster than hashing
+// one message after the other. The lanes take as long for one message as for
+// sixteen.
 const fewest = 4
 
-// padded holds the last blocks of a message: its last bytes, a one bit, zeros,
-// and its length in bits.
+// padded holds the last blocks of a message: the last bytes, a one bit, zeros, and
+// the length of the message in bits.
 type padded [2 * BlockSize]byte
 
 // longest is the size in bytes of the longest message that fits into padded.
 const longest = 2*BlockSize - 1 - 8
 
-// pad pads the last held bytes, already in p, of a message of size bytes. It
-// returns the number of blocks.
+// pad completes the last blocks of a message of size bytes. The last held bytes of
+// the message are already in p. pad returns the number of blocks.
 func (p *padded) pad(held int, size uint64) (blocks int) {
 	blocks = 1
 	if held+1+8 > BlockSize {
@@ -132,8 +133,8 @@ func sumLanes(dst [][Size]byte, messages [][]byte) {
 		last   [Lanes]padded
 		data   [Lanes]*byte
 		state  states
-		digest [2][Lanes][Size]byte // after one block, and after two
-		count  [Lanes]int           // of blocks
+		digest [2][Lanes][Size]byte // digest of the message after one block, and after two
+		count  [Lanes]int           // number of blocks
 	)
 	most := 1
 	for i := range data {

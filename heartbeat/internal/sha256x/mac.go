@@ -12,17 +12,17 @@ import (
 
 // MAC is an HMAC-SHA256 (RFC 2104) of a message that arrives in parts.
 type MAC struct {
-	size     uint64    // bytes of the message so far
+	size     uint64    // number of message bytes so far
 	portable hash.Hash // nil if the MAC runs on lanes
 
-	// On lanes, inner is the state after the key and the message so far, outer the
-	// state after the key alone, and last the end of the message that is not a
-	// whole block.
+	// These fields are used on lanes. inner is the state after the key and the
+	// whole blocks of the message so far. outer is the state after the key alone.
+	// last holds the end of the message that does not fill a block.
 	inner, outer [8]uint32
 	last         padded
 }
 
-// pads holds the inner and the outer padding of HMAC.
+// pads holds the inner padding and the outer padding of HMAC.
 var pads = padded(append(bytes.Repeat([]byte{0x36}, BlockSize), bytes.Repeat([]byte{0x5c}, BlockSize)...))
 
 // NewMACs returns one MAC for each key.
@@ -46,11 +46,11 @@ func NewMACs(keys [][Size]byte) []MAC {
 }
 
 // Interleave adds parts of messages to MACs, side by side on the lanes. next
-// returns the following part for a lane and the MAC it belongs to, or a nil MAC
-// if the lane has nothing more to hash. When next is called again for a lane,
-// the lane's last part has been added and its memory may be reused. Every part of
-// a message but the last must be whole blocks. Interleave is fastest if all lanes
-// get the same number of bytes.
+// returns the next part for a lane and the MAC that gets this part. It returns a
+// nil MAC if the lane has no more parts. When Interleave calls next again for a
+// lane, the lane's last part has been added, and the memory of the part may be
+// reused. Every part of a message must consist of whole blocks, except for the last
+// part. Interleave is fastest if all lanes get the same number of bytes.
 func Interleave(next func(lane int) (*MAC, []byte)) {
 	if !tuned() {
 		for lane := range Lanes {
@@ -84,7 +84,7 @@ func (m *MAC) grow(part []byte) {
 	m.size += uint64(len(part))
 }
 
-// SumMACs sets dst[i] to the sum of macs[i], to which nothing may be added
+// SumMACs sets dst[i] to the sum of macs[i]. The caller may add nothing to the MACs
 // afterwards. dst must be at least as long as macs.
 func SumMACs(dst [][Size]byte, macs []MAC) {
 	dst = dst[:len(macs)]

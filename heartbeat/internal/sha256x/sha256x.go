@@ -1,13 +1,14 @@
-// Package sha256x computes many independent SHA-256 hashes (FIPS 180-4) at once.
-// Within one message, each step has to wait for the step before it. The kernels
-// therefore hash sixteen messages side by side, one in each lane of AVX-512
+// Package sha256x computes many independent SHA-256 hashes (FIPS 180-4) at the same
+// time. Within one message, each step has to wait for the step before it. The
+// kernels therefore hash sixteen messages side by side, one in each lane of AVX-512
 // vectors.
 //
-// On processors without AVX-512, and with the build tag purego, the same
-// functions hash one message after the other with crypto/sha256. To hash a
-// single message, use crypto/sha256 directly: it is faster everywhere.
+// On processors without AVX-512, and with the build tag purego, the same functions
+// hash one message after the other with crypto/sha256. To hash a single message,
+// use crypto/sha256 directly, because it is always faster.
 //
-// The invariant: both compute the digests that crypto/sha256 computes.
+// The invariant: the kernels and the portable code compute the same digests as
+// crypto/sha256.
 //
 //go:generate go run -C ../../_asm ./sha256x -out ../internal/sha256x/lanes_amd64.s -stubs ../internal/sha256x/lanes_amd64.go -pkg sha256x
 package sha256x
@@ -28,7 +29,7 @@ const (
 	Lanes = 16
 )
 
-// Kernels is the choice of the kernel that this package computes with.
+// Kernels holds the kernel that this package computes with.
 var Kernels = kernel.Choose(kernel.AVX512)
 
 func tuned() bool { return Kernels.InUse() == kernel.AVX512 }
@@ -49,8 +50,8 @@ func SumU32(dst [][Size]byte, x []uint32) {
 }
 
 // Sum sets dst[i] to the digest of messages[i]. dst must be at least as long as
-// messages. Only messages of at most 119 bytes, which are two blocks with their
-// padding, are hashed side by side.
+// messages. Only messages of at most 119 bytes are hashed side by side. With their
+// padding, such messages take at most two blocks.
 func Sum(dst [][Size]byte, messages [][]byte) {
 	dst = dst[:len(messages)]
 	if tuned() {

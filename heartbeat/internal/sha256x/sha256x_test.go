@@ -12,7 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/sha256x"
 )
 
-// counts are numbers of messages that fill all lanes, or only some.
+// counts are numbers of messages. Some of them fill all lanes, and others fill only
+// some lanes.
 var counts = []int{0, 1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 31, 32, 33, 100}
 
 func TestSumU32(t *testing.T) {
@@ -29,7 +30,7 @@ func TestSumU32(t *testing.T) {
 	})
 }
 
-// Every length around the end of a block, in every lane.
+// The test hashes messages of every length near the end of a block, in every lane.
 func TestSum(t *testing.T) {
 	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
 		for _, n := range counts {
@@ -45,8 +46,8 @@ func TestSum(t *testing.T) {
 	})
 }
 
-// The messages in the lanes differ in length, and so do their parts. There can
-// be more messages than lanes.
+// The messages in the lanes have different lengths, and so do the parts of a
+// message. There can be more messages than lanes.
 func TestMAC(t *testing.T) {
 	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
 		for _, n := range counts {
@@ -61,7 +62,8 @@ func TestMAC(t *testing.T) {
 	})
 }
 
-// Blocks of ones, zeros and single bits show a wrong carry or rotation.
+// The blocks consist of ones, of zeros, or of single bits. A wrong carry or
+// rotation changes their digests.
 func TestEdges(t *testing.T) {
 	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
 		messages := make([][]byte, 512)
@@ -147,8 +149,8 @@ func checkSum(t *testing.T, messages [][]byte) {
 	}
 }
 
-// checkMACs distributes the messages over the lanes, in parts whose sizes depend
-// on the seed. It overwrites the memory of a part when Interleave has added it.
+// checkMACs distributes the messages over the lanes, in parts whose sizes depend on
+// the seed. It overwrites the memory of a part after Interleave has added the part.
 func checkMACs(t *testing.T, messages [][]byte, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -207,7 +209,7 @@ func BenchmarkLanes(b *testing.B) {
 				if handed[lane]++; handed[lane] > parts {
 					return nil, nil
 				}
-				at := lane * (part + 61) // not aligned, like the parts of a file
+				at := lane * (part + 61) // not aligned, as the parts of a file are
 				return &macs[lane], data[at : at+part]
 			})
 		}

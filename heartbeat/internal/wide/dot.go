@@ -6,24 +6,24 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Dot is the sum over j of a_j * b_j modulo p, with the same a for many b. It
+// Dot computes the sum over j of a_j * b_j modulo p, with the same a for many b. It
 // is not safe for concurrent use.
 type Dot struct {
-	columns columns // first, so that the allocator aligns it to a cache line
+	columns columns // the first field, so that the allocator aligns it to a cache line
 	// If a kernel computes these sizes, lanes holds a_j * R mod p in all eight
-	// lanes, with R = 2^1040, by which reduce divides (P. L. Montgomery, "Modular
-	// multiplication without trial division", 1985).
+	// lanes. R is 2^1040, the number by which reduce divides (P. L. Montgomery,
+	// "Modular multiplication without trial division", 1985).
 	lanes   []lanes
-	modulus *modulus // nil if math/big computes
+	modulus *modulus // nil if math/big computes the sum
 
 	p           *big.Int
 	a           []*big.Int
 	sum         sum
 	z           big.Int
-	size, bSize int // bytes of p and of b_j
+	size, bSize int // bytes of p and of each b_j
 }
 
-// NewDot returns the function for an odd p and for b of bSize bytes.
+// NewDot returns the Dot for an odd p and for b of bSize bytes.
 func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
 	d := &Dot{p: p, a: a, size: (p.BitLen() + 7) / 8, bSize: bSize}
 	if Kernels.InUse() != kernel.IFMA || d.size != numberSize || bSize != numberSize || len(a) > maxTerms {
@@ -40,9 +40,9 @@ func NewDot(p *big.Int, a []*big.Int, bSize int) *Dot {
 	return d
 }
 
-// Add sets z_i = z_i + sum_j a_j * b_{i,j} mod p for each number z_i in z. A z_i
-// is below p and takes as many bytes as p. b holds a row for each i, with one
-// number per j.
+// Add sets z_i = z_i + sum_j a_j * b_{i,j} mod p for each number z_i in z. Each z_i
+// must be below p and must have as many bytes as p. b holds one row for each i, and
+// each row has one number per j.
 func (d *Dot) Add(z, b []byte) {
 	if d.modulus != nil {
 		d.addLanes(z, b)
@@ -59,10 +59,9 @@ func (d *Dot) Add(z, b []byte) {
 	}
 }
 
-// addLanes keeps the result of reduce below 3p, as reduce requires. There are at
-// most 100 a_j, all below p, and every b is below 2^1024, so that
-// sum/R < 100*p*2^1024/2^1040 < p. The division adds at most another p, and z is
-// below p.
+// addLanes must keep the result below 3p, as reduce requires. There are at most 100
+// a_j. Each a_j is below p and each b is below 2^1024. So sum/R <
+// 100*p*2^1024/2^1040 < p. The division adds at most another p, and z is below p.
 func (d *Dot) addLanes(z, b []byte) {
 	row := len(d.lanes) * numberSize
 	for len(z) > 0 {

@@ -14,11 +14,11 @@ const (
 	limbCount = 20 // for 1040 bits
 	rBits     = limbBits * limbCount
 
-	// maxTerms is the number of terms that columns hold without a carry. A term
-	// adds to a column the lower halves of at most 20 products of limbs and the
-	// upper halves of as many, together less than 40*2^52. A carry leaves less
-	// than 41*2^52 in a column, and reduce adds less than that. So a column stays
-	// below (100*40 + 41) * 2^52 < 2^64.
+	// maxTerms is the number of terms that columns can hold without a carry. One
+	// term adds at most 20 lower halves and 20 upper halves of products of limbs to
+	// a column, together less than 40*2^52. A carry leaves less than 41*2^52 in a
+	// column, and reduce adds less than 41*2^52. So a column stays below (100*40 +
+	// 41) * 2^52 < 2^64.
 	maxTerms = 100
 )
 
@@ -31,14 +31,15 @@ type (
 	// columns[i][k] << 52i.
 	columns = [2 * limbCount][laneCount]uint64
 
-	// modulus holds the limbs of an odd p, then -1/p mod 2^52.
+	// modulus holds the limbs of an odd p, and then -1/p mod 2^52.
 	modulus = [limbCount + 1]uint64
 )
 
 // first returns the mask of the first count lanes.
 func first(count int) uint8 { return 1<<count - 1 }
 
-// carry makes every column but the last less than 2^52.
+// carry moves the upper bits of each column to the next column. Afterwards every
+// column except for the last is less than 2^52.
 func carry(sum *columns) {
 	for i := range len(sum) - 1 {
 		for k := range laneCount {
@@ -61,7 +62,7 @@ func total(sum *columns) *big.Int {
 		limbs[i+1] += limbs[i] >> limbBits
 		limbs[i] &= limbMask
 	}
-	// Two limbs make 13 bytes.
+	// Two limbs fill 13 bytes.
 	var b [len(limbs) / 2 * 13]byte
 	for i := 0; i < len(limbs); i += 2 {
 		end := len(b) - i/2*13

@@ -1,15 +1,15 @@
-// Package wide is the arithmetic of Swizzle (PROTOCOL.md, section 5): sums of
-// products of large numbers that are not negative. [Sums] adds over many chunks
-// and reduces once, at the end; proofs consist of such sums. [Dot] adds over the
-// sectors of one chunk, which makes the chunk's authenticator.
+// Package wide implements the arithmetic of Swizzle (PROTOCOL.md, section 5): sums
+// of products of large non-negative numbers. [Sums] adds over many chunks and
+// reduces once, at the end. Proofs consist of such sums. [Dot] adds over the
+// sectors of one chunk. Its result is part of the chunk's authenticator.
 //
-// Numbers are bytes, big-endian and without gaps, as in files and proofs. If
-// they are of 1024 bits, kernels for AVX-512 with IFMA, the multiplication and
-// addition of 52-bit numbers, compute eight of them at a time, each in the same
-// lane of 20 vectors. For numbers of other sizes, on other processors and with
-// the build tag purego, math/big computes them.
+// Numbers are big-endian bytes without gaps, as in files and proofs. If the numbers
+// have 1024 bits, kernels for AVX-512 with IFMA compute eight numbers at a time.
+// IFMA multiplies and adds numbers of 52 bits. Each number is in the same lane of
+// 20 vectors. For numbers of other sizes, on other processors and with the build
+// tag purego, math/big computes the sums.
 //
-// The invariant: both return the same results.
+// The invariant: the kernels and math/big return the same results.
 //
 //go:generate go run -C ../../_asm ./wide -out ../internal/wide/ifma_amd64.s -stubs ../internal/wide/ifma_amd64.go -pkg wide
 package wide
@@ -21,33 +21,34 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// Kernels is the choice of the kernel that new sums compute with.
+// Kernels holds the kernel that new sums compute with.
 var Kernels = kernel.Choose(kernel.IFMA)
 
 // Sums holds one sum over i of a_i * b_{i,j} for each column j. It is not safe
 // for concurrent use.
 type Sums struct {
-	// On lanes, each lane of a column sums over every eighth i; total adds the
-	// lanes, so it does not matter which.
-	a       lanes // first, so that the allocator aligns it to cache lines
+	// On lanes, the i are divided among the eight lanes, and each lane of a column
+	// sums its share. total adds the lanes, so it does not matter which lane sums
+	// which i.
+	a       lanes // the first field, so that the allocator aligns it to cache lines
 	columns []columns
-	terms   int // since the last carry
+	terms   int // number of terms since the last carry
 
-	tuned        bool  // whether the sums are in columns, or in portable
-	portable     []sum // on math/big
+	tuned        bool  // whether the sums are in columns; otherwise they are in portable
+	portable     []sum // sums that math/big computes
 	factor       big.Int
 	aSize, bSize int
 }
 
-// NewSums returns count sums of 0, for a of aSize bytes and b of bSize bytes.
-// The number of terms is not limited.
+// NewSums returns count sums that are 0, for a of aSize bytes and b of bSize bytes.
+// The number of terms has no limit.
 func NewSums(count, aSize, bSize int) *Sums {
 	s := new(Sums)
 	s.Reset(count, aSize, bSize)
 	return s
 }
 
-// Reset makes s what NewSums returns, in the memory that s already has.
+// Reset sets s to the value that NewSums returns. It reuses the memory of s.
 func (s *Sums) Reset(count, aSize, bSize int) {
 	s.tuned = Kernels.InUse() == kernel.IFMA && aSize == numberSize && bSize == numberSize
 	s.aSize, s.bSize = aSize, bSize
@@ -114,9 +115,10 @@ func (s *Sums) Mod(j int, p *big.Int) *big.Int {
 	return new(big.Int).Mod(sum, p)
 }
 
-// sum adds products and does not reduce them: the 2^32 terms that a proof can
-// have make the total only 32 bits longer. The zero value is 0. When its memory
-// has grown to the size of the total, it allocates no more.
+// sum adds products and does not reduce them. A proof can have 2^32 terms, so the
+// total is at most 32 bits longer than a product. The zero value is 0. When the
+// memory of a sum has grown to the size of the total, the sum allocates no more
+// memory.
 type sum struct {
 	total, product, factor big.Int
 }
@@ -129,6 +131,6 @@ func (s *sum) addMul(a *big.Int, b []byte) {
 
 // mod sets z = s mod p and s = 0.
 func (s *sum) mod(z, p *big.Int) {
-	s.product.QuoRem(&s.total, p, z) // product only lends its memory to the quotient
+	s.product.QuoRem(&s.total, p, z) // the quotient is not needed; product provides memory for it
 	s.total.SetInt64(0)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/internal/kernel"
 )
 
-// moduli returns primes of 1024 bits, near the largest and the smallest, for
-// which the kernels compute, and odd numbers of other lengths.
+// moduli returns primes of 1024 bits near the largest and the smallest such prime,
+// for which the kernels compute. It also returns odd numbers of other lengths.
 func moduli() []*big.Int {
 	one := big.NewInt(1)
 	power := func(bits uint, less int64) *big.Int {
@@ -29,8 +29,9 @@ func moduli() []*big.Int {
 
 func sizeOf(p *big.Int) int { return (p.BitLen() + 7) / 8 }
 
-// edgeCase returns a number of size bytes that tests carries and bounds: 0, 1,
-// all ones, p or a number next to it, single limbs or bytes, or a random number.
+// edgeCase returns a number of size bytes that tests carries and bounds. The number
+// is 0, 1, all ones, p, a number next to p, a single limb or byte, or a random
+// number.
 func edgeCase(random *rand.Rand, p *big.Int, size int) []byte {
 	b := make([]byte, size)
 	switch random.IntN(9) {
@@ -106,7 +107,7 @@ func testSums(t *testing.T, random *rand.Rand, sums *Sums, p *big.Int, rows, bSi
 	}
 }
 
-// Without a carry, so many of the largest terms overflow the columns.
+// Without a carry, this number of maximum terms overflows the columns.
 func TestSumsDoNotOverflow(t *testing.T) {
 	heartbeattest.EachKernel(t, Kernels, func(t *testing.T) {
 		const rounds = 3*maxTerms + 5
@@ -161,13 +162,13 @@ func testDot(t *testing.T, random *rand.Rand, p *big.Int, sectors, rows, bSize i
 	}
 }
 
-// The largest sums that reduce accepts, and sums whose quotient is p or 2p, so
-// that reduce must subtract p once or twice: p + d*R becomes p + d, because
-// reduce adds (R-1)*p to make the lower half zero.
+// The test reduces the largest sums that reduce accepts. It also reduces sums whose
+// quotient is p or 2p, so that reduce must subtract p once or twice. For example, p
+// + d*R becomes p + d, because reduce adds (R-1)*p to make the lower half zero.
 func TestReduce(t *testing.T) {
 	t.Parallel()
 	if Kernels.Available()[0] != kernel.IFMA {
-		return // only that kernel has this function
+		return // only the IFMA kernel has this function
 	}
 	one := big.NewInt(1)
 	for _, p := range moduli()[:3] {
@@ -206,7 +207,7 @@ func testReduce(t *testing.T, p, z, sum *big.Int) {
 	for k := range laneCount {
 		w := want
 		if k != 0 && k != 3 && k != 7 {
-			w = z // not in the mask, so not changed
+			w = z // the lane is not in the mask, so its number must not change
 		}
 		if got := number(b[k*numberSize:][:numberSize]); got.Cmp(w) != 0 {
 			t.Errorf("p %x, z %x, sum %x, lane %d: %x, want %x", p, z, sum, k, got, w)
@@ -247,7 +248,7 @@ func FuzzKernels(f *testing.F) {
 	})
 }
 
-// stretch repeats b up to the size of count numbers.
+// stretch repeats b until it has the size of count numbers.
 func stretch(b []byte, count int) []byte {
 	if len(b) == 0 {
 		b = []byte{0}

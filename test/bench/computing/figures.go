@@ -7,14 +7,14 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// figures returns the figures with targets, and others beside them. They are
-// those of the fastest kernel, unless the name says portable.
+// figures returns the figures that have targets, and others beside them. Each
+// figure is from the fastest kernel, unless its name says portable.
 func figures(all results) []report.Figure {
 	const (
 		encode, prove, verify = "swizzle.Encode/32MiB", "swizzle.Prove/32MiB", "swizzle.Verify/32MiB"
 		merkle, wire          = "merkle.Encode/32MiB", "merkle.Verify/32MiB/wire"
 		portable              = "/kernel=portable"
-		two                   = "-2" // cores
+		two                   = "-2" // on two cores
 	)
 	mul := all.figure("math/big, 1024 × 1024 bits", "swizzle.BigMul1024", nanoseconds)
 	sha := all.figure("SHA-256, one lane", "swizzle.SHA256", megabytes)
@@ -37,8 +37,9 @@ func figures(all results) []report.Figure {
 	}
 }
 
-// results holds what the benchmarks printed, by "package.Benchmark" and unit:
-// one sample for each round. A name ends in -2 if it ran on two cores.
+// results holds the values that the benchmarks printed. The keys are
+// "package.Benchmark" and the unit, and there is one sample for each round. A name
+// ends in -2 if the benchmark ran on two cores.
 type results map[string]map[string][]float64
 
 // parse reads the lines that benchmarks print.
@@ -69,8 +70,8 @@ func (all results) add(name string, values []string) {
 	}
 }
 
-// scale converts the output of a benchmark: its unit, the figure's unit, and the
-// divisor.
+// scale describes how to convert the output of a benchmark: the unit of the output,
+// the unit of the figure, and the divisor.
 type scale struct {
 	from, to string
 	divisor  float64
@@ -85,8 +86,8 @@ var (
 	allocations  = scale{"allocs/op", "allocations", 1}
 )
 
-// figure makes a figure of a benchmark. It has no samples if the benchmark did
-// not run.
+// figure makes a figure from a benchmark. The figure has no samples if the
+// benchmark did not run.
 func (all results) figure(title, name string, in scale) report.Figure {
 	f := report.New(title, in.to)
 	for _, value := range all[name][in.from] {
@@ -95,8 +96,8 @@ func (all results) figure(title, name string, in scale) report.Figure {
 	return f
 }
 
-// tuned returns the name of a benchmark with its fastest kernel. suffix is empty
-// for one core and "-2" for two.
+// tuned returns the name of a benchmark run with its fastest kernel. suffix is
+// empty for one core and "-2" for two cores.
 func (all results) tuned(name, suffix string) string {
 	fastest := name + suffix
 	for run := range all {

@@ -37,7 +37,7 @@ func TestTuned(t *testing.T) {
 	for _, test := range []struct{ name, suffix, want string }{
 		{"swizzle.Verify/32MiB", "", "swizzle.Verify/32MiB/kernel=avx512"},
 		{"swizzle.Verify/32MiB", "-2", "swizzle.Verify/32MiB/kernel=avx512-2"},
-		{"merkle.Verify/32MiB", "", "merkle.Verify/32MiB"}, // without kernels
+		{"merkle.Verify/32MiB", "", "merkle.Verify/32MiB"}, // benchmarks without kernels
 	} {
 		if got := all.tuned(test.name, test.suffix); got != test.want {
 			t.Errorf("%s on %q: %s, want %s", test.name, test.suffix, got, test.want)

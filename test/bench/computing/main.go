@@ -1,11 +1,11 @@
-// Command computing measures the proofs without a node. It runs the benchmarks of
-// heartbeat/... and those of the limits that the proofs are compared with. It
-// runs all of them in every round, so that a slow moment of the machine affects
-// all alike. `make bench` runs it; it takes some minutes.
+// Command computing measures proofs without a node. It runs the benchmarks of
+// heartbeat/... and the benchmarks of the limits that proofs are compared with. It
+// runs all benchmarks in every round, so that a slow moment of the machine affects
+// all of them. `make bench` runs this command; it takes some minutes.
 //
-// It prints benchstat's comparison of the kernels, tuned against portable, and
-// then a table of the figures with targets, each beside its limit. A figure is
-// that of one core, unless the table says otherwise.
+// It first prints benchstat's comparison of the tuned kernels with the portable
+// kernel. Then it prints a table of the figures that have targets, each beside its
+// limit. A figure is for one core, unless the table says otherwise.
 package main
 
 import (
@@ -75,15 +75,15 @@ func run(ctx context.Context, opt options) error {
 	return report.WriteSection(opt.document, "make bench", text.String())
 }
 
-// packages are the packages with the benchmarks.
+// packages is the pattern of the packages that have benchmarks.
 const packages = "./heartbeat/..."
 
 // onTwoCores matches the benchmarks that also run on two cores.
 const onTwoCores = "^BenchmarkEncode$"
 
-// binary holds the benchmarks of a package.
+// binary is the test binary with the benchmarks of a package.
 type binary struct {
-	path, dir string // the file, and the directory to run it in
+	path, dir string // the binary, and the directory in which it runs
 }
 
 // measure runs every benchmark in each round and returns the lines that they
@@ -160,8 +160,8 @@ func (b binary) run(ctx context.Context, lines *bytes.Buffer, pattern string, co
 	return nil
 }
 
-// compareKernels returns benchstat's table of the benchmarks that run once for
-// each kernel.
+// compareKernels returns benchstat's table of the benchmarks that run with each
+// kernel.
 func compareKernels(ctx context.Context, dir string, lines []byte) ([]byte, error) {
 	path := filepath.Join(dir, "lines")
 	if err := os.WriteFile(path, lines, 0o600); err != nil {

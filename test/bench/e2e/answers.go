@@ -9,9 +9,9 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// The farmers of the measurements with proofs. Their files are small, so that
-// many can be made. With Merkle, neither the size of a proof nor the cost to
-// verify it depends on the size of the file. With Swizzle, both depend on the
+// These are the farmers in the measurements with proofs. Their files are small, so
+// that many files can be made. With Merkle, the size of a proof and the cost to
+// verify it do not depend on the size of the file. With Swizzle, both depend on the
 // size of the challenge.
 const (
 	fileSize         = 10_000
@@ -23,7 +23,7 @@ const (
 	batchConnections = 8
 )
 
-// merkleFarm returns the farmers with Merkle contracts, which several parts use.
+// merkleFarm returns the farmers with Merkle contracts. Several parts use them.
 func (b *bench) merkleFarm() *farm {
 	n := b.start()
 	if n.merkle == nil {
@@ -49,7 +49,8 @@ func measureSwizzle(b *bench) []report.Figure {
 	return []report.Figure{f.measureBatches("", 1000)}
 }
 
-// measureBatches sends a proof for every contract, batch proofs in a request.
+// measureBatches sends a proof for every contract. Each request contains batch
+// proofs.
 func (f *farm) measureBatches(title string, batch int) report.Figure {
 	requests := f.batches(batch)
 	figure := f.b.figure(fmt.Sprintf("%s%s answers, %d a request", title, f.scheme, batch), "proofs/s", func() float64 {
@@ -60,8 +61,8 @@ func (f *farm) measureBatches(title string, batch int) report.Figure {
 	return figure
 }
 
-// sendProofs sends requests with batch proofs each, and returns the proofs per
-// second. The node must accept all of them.
+// sendProofs sends requests that contain batch proofs each, and returns the number
+// of proofs per second. The node must accept all proofs.
 func (f *farm) sendProofs(requests [][]request, batch, connections int) float64 {
 	t := f.b.send(f.node.api.URL, connections, requests, func(_ int, body []byte) error {
 		ok := bytes.Count(body, []byte(`"status":"ok"`))
@@ -74,7 +75,7 @@ func (f *farm) sendProofs(requests [][]request, batch, connections int) float64 
 	return t.perSecond(batch)
 }
 
-// batches returns the requests with all proofs, by farmer.
+// batches returns, for each farmer, the requests with all its proofs.
 func (f *farm) batches(batch int) [][]request {
 	bodies := map[string][]byte{} // farmers with the same files send the same bodies
 	requests := make([][]request, len(f.farmers))
@@ -101,8 +102,8 @@ func proofsBody(files []encoded) []byte {
 	return body.Bytes()
 }
 
-// The requests with one proof: the number of connections, and of requests on
-// each in a repetition.
+// These constants describe the requests with one proof: the number of connections,
+// and the number of requests on each connection in a repetition.
 const (
 	singleConnections = 64
 	singlesEach       = 500
@@ -126,13 +127,13 @@ func measureSingles(b *bench) []report.Figure {
 		return t.perSecond(1)
 	})
 	f.check()
-	p50.Samples, p99.Samples = p50.Samples[1:], p99.Samples[1:] // the first is to warm up
+	p50.Samples, p99.Samples = p50.Samples[1:], p99.Samples[1:] // the first sample is from the warm-up
 	bare := measureRoundTrips(b, f.files[0].proof)
 	return []report.Figure{bare, singles.Against(bare).AtLeast(5000), p50, p99.AtMost(50)}
 }
 
-// singles returns requests with one proof each, by farmer: one farmer for each
-// connection.
+// singles returns, for each farmer, requests with one proof each. There is one
+// farmer for each connection.
 func (f *farm) singles() [][]request {
 	requests := make([][]request, singleConnections)
 	for i, h := range f.farmers[:singleConnections] {

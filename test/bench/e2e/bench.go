@@ -34,9 +34,9 @@ type bench struct {
 	options
 	progress report.Progress
 	binary   string
-	encoded  int      // files so far: each has its own content
-	servers  []string // their versions, for the report's head
-	load     string   // of the machine, before the run
+	encoded  int      // number of files so far; each file has its own content
+	servers  []string // versions of the servers, for the head of the report
+	load     string   // load of the machine before the run
 
 	updates []report.Figure // rates of bare UPDATEs; see updateLimit
 	node    *running        // started by the first part that needs it
@@ -51,7 +51,7 @@ type running struct {
 	merkle  *farm // made by the first part that needs it
 }
 
-// repetitions is the number of measurements of a figure, after one to warm up.
+// repetitions is the number of measurements of a figure, without the warm-up.
 func (b *bench) repetitions() int {
 	if b.quick {
 		return 3
@@ -59,7 +59,7 @@ func (b *bench) repetitions() int {
 	return 5
 }
 
-// scaled returns a size of the load, or a tenth of it in a quick run.
+// scaled returns n, a size of the load. In a quick run it returns a tenth of n.
 func (b *bench) scaled(n int) int {
 	if b.quick {
 		return max(n/10, 1)
@@ -67,7 +67,7 @@ func (b *bench) scaled(n int) int {
 	return n
 }
 
-// figure measures once to warm up, and then as often as the run repeats.
+// figure measures once to warm up, and then repetitions times.
 func (b *bench) figure(name, unit string, measure func() float64) report.Figure {
 	f := report.New(name, unit)
 	for i := range b.repetitions() + 1 {
@@ -89,7 +89,8 @@ func (b *bench) stopIfInterrupted() {
 	}
 }
 
-// parallel calls do for each of n numbers, at most limit at once.
+// parallel calls do for each of n numbers, with at most limit calls at the same
+// time.
 func (b *bench) parallel(n, limit int, do func(ctx context.Context, i int) error) {
 	group, ctx := errgroup.WithContext(b.ctx)
 	group.SetLimit(limit)
@@ -110,7 +111,7 @@ func (b *bench) start() *running {
 	return b.node
 }
 
-// setWorkers replaces the workers by that many others.
+// setWorkers stops the workers and starts that number of new workers.
 func (n *running) setWorkers(b *bench, workers int) {
 	for _, w := range n.workers {
 		w.Terminate(b)
@@ -121,14 +122,14 @@ func (n *running) setWorkers(b *bench, workers int) {
 	}
 }
 
-// MariaDB's memory and log, in bytes. The manuals recommend that the tables fit
-// in memory and that the log is flushed rarely.
+// These are the sizes of MariaDB's memory and log, in bytes. The manuals recommend
+// that the tables fit into memory and that the log is flushed rarely.
 const (
 	bufferPool = 2 << 30
 	logFile    = 1 << 30
 )
 
-// deploy starts a node's servers.
+// deploy starts the servers of a node.
 func (b *bench) deploy() *running {
 	if b.binary == "" {
 		binary, err := deployment.Build(b.TempDir())
@@ -182,19 +183,19 @@ func (n *running) exec(b *bench, statement string, args ...any) int64 {
 	return rows
 }
 
-// insert inserts n rows. row returns the values of the i-th.
+// insert inserts n rows. row returns the values of the i-th row.
 func (n *running) insert(b *bench, table, columns string, rows int, row func(i int) []any) {
 	b.must(scale.Insert(b.ctx, n.db, table, columns, rows, row, nil))
 }
 
-// nextID returns an id that is larger than all in the table.
+// nextID returns an id that is larger than all ids in the table.
 func (n *running) nextID(b *bench, table string) (id int64) {
 	n.query(b, []any{&id}, "SELECT COALESCE(MAX(id), 0) + 1 FROM "+table)
 	return id
 }
 
-// publish prints the table. It also writes the table to document, if that is not
-// empty.
+// publish prints the table. If document is not empty, publish also writes the table
+// to document.
 func (b *bench) publish(figures []report.Figure, document string) error {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "```text")
@@ -209,11 +210,11 @@ func (b *bench) publish(figures []report.Figure, document string) error {
 	return report.WriteSection(document, "make bench-e2e", text.String())
 }
 
-// profileSeconds is about the time of two repetitions.
+// profileSeconds is approximately the time of two repetitions.
 const profileSeconds = 8
 
-// profile starts a CPU profile of each of the node's processes, if the flag
-// names a directory for them. wait returns when they are written.
+// profile starts a CPU profile of each of the node's processes, if the flag names a
+// directory for the profiles. wait returns after the profiles are written.
 func (b *bench) profile(figure string) (wait func()) {
 	var profiling sync.WaitGroup
 	if b.profiles == "" || b.node == nil {

@@ -16,17 +16,18 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// The bare UPDATE: the same MariaDB updates the same rows and does nothing else.
-// A transaction has as many rows as a request has proofs. Its statements have
-// the node's form, and updateRows rows, which was fastest.
+// These constants describe the bare UPDATE. The same MariaDB updates the same rows
+// and does no other work. A transaction has as many rows as a request has proofs.
+// Its statements look like the node's statements and have updateRows rows, which
+// was the fastest number.
 const (
 	updateBatch = 1000
 	updateRows  = 200
 )
 
 // measureUpdates updates a copy of the contracts over one connection and over
-// several. It writes the columns that an accepted proof changes. It makes the
-// statements before it measures.
+// several connections. It writes the columns that an accepted proof changes. It
+// makes the statements before the measurement.
 func measureUpdates(b *bench) []report.Figure {
 	f := b.merkleFarm()
 	f.node.exec(b, "DROP TABLE IF EXISTS bare")
@@ -44,8 +45,8 @@ func measureUpdates(b *bench) []report.Figure {
 	return b.updates
 }
 
-// updateLimit returns the best rate of bare UPDATEs. It measures them if that is
-// not done yet.
+// updateLimit returns the best rate of bare UPDATEs. If they were not measured yet,
+// it measures them.
 func (b *bench) updateLimit() report.Figure {
 	if b.updates == nil {
 		measureUpdates(b)
@@ -89,7 +90,7 @@ func (f *farm) commit(ctx context.Context, statements []string) error {
 	return tx.Commit()
 }
 
-// updateStatement marks a range of contracts answered, each with its own digest.
+// updateStatement marks a range of contracts as answered, each with its own digest.
 func (f *farm) updateStatement(from, to int, round int64) string {
 	var ids, digests strings.Builder
 	for _, c := range f.contracts[from:to] {
@@ -100,9 +101,9 @@ func (f *farm) updateStatement(from, to int, round int64) string {
 		" WHERE id IN (%s)", round, digests.String(), ids.String(), time.Now().Add(2*interval).UnixMicro(), ids.String()[1:])
 }
 
-// measureRoundTrips adds entries to a stream and reads them with a consumer
-// group, over as many connections as the requests with one proof use. One entry
-// added and one read is a round trip. Nothing is verified, stored or replied.
+// measureRoundTrips adds entries to a stream and reads them with a consumer group.
+// It uses as many connections as the requests with one proof. A round trip adds one
+// entry and reads one entry. It verifies and stores nothing, and sends no reply.
 func measureRoundTrips(b *bench, payload []byte) report.Figure {
 	const stream, group = "bench", "bench"
 	at := b.node.OpenRedis(b).Options()
@@ -132,7 +133,7 @@ func measureRoundTrips(b *bench, payload []byte) report.Figure {
 	return figure
 }
 
-// measureMachine measures the two primitives of every proof on one core, with
+// measureMachine measures the two basic operations of every proof on one core, with
 // Go's standard library.
 func measureMachine(b *bench) []report.Figure {
 	buf := make([]byte, 1<<20)

@@ -17,7 +17,7 @@ import (
 // apiPath is the path that real farmers use.
 const apiPath = "/api/downstream/v1"
 
-// request is a complete request. Several may share a body.
+// request is a complete request. Several requests may share a body.
 type request struct{ head, body []byte }
 
 // get makes a request without a body.
@@ -25,8 +25,8 @@ func get(path string) request {
 	return request{head: fmt.Appendf(nil, "GET %s%s HTTP/1.1\r\nHost: node\r\n\r\n", apiPath, path)}
 }
 
-// post makes a request with a body. As real farmers do, it declares the body
-// compressed although it is not.
+// post makes a request with a body. It declares that the body is compressed
+// although it is not, as real farmers do.
 func post(path string, body []byte) request {
 	return request{
 		head: fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\n"+
@@ -35,8 +35,8 @@ func post(path string, body []byte) request {
 	}
 }
 
-// connection is one connection to the node. It needs little processor time: it
-// sends requests as they are, and reads all responses into one buffer.
+// connection is one connection to the node. It needs little processor time, because
+// it sends requests without changes and reads all responses into one buffer.
 type connection struct {
 	net.Conn
 	reader *bufio.Reader
@@ -71,7 +71,7 @@ type timing struct {
 	each []time.Duration
 }
 
-// perSecond returns a rate for n units in each request.
+// perSecond returns the rate of units, if each request has n units.
 func (t timing) perSecond(n int) float64 { return float64(len(t.each)*n) / t.all.Seconds() }
 
 // percentile returns the time, in milliseconds, within which p percent of the
@@ -82,8 +82,8 @@ func (t timing) percentile(p int) float64 {
 	return float64(sorted[at]) / float64(time.Millisecond)
 }
 
-// send sends requests over several connections. Each connection sends the
-// requests of one farmer after the other. check gets each response's body.
+// send sends requests over several connections. Each connection sends the requests
+// of one farmer after another. check gets the body of each response.
 func (b *bench) send(url string, connections int, farmers [][]request, check func(farmer int, body []byte) error) timing {
 	var next atomic.Int64
 	each := make([][]time.Duration, connections)

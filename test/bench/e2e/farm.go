@@ -20,13 +20,13 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// farm is a set of farmers with contracts. The bench writes them to the
-// database. A measurement answers the contracts, and reopen makes them
+// farm is a set of farmers with contracts. The bench writes them to the database. A
+// measurement sends proofs for the contracts, and reopen makes the contracts
 // unanswered again, any number of times.
 //
-// To make a tag takes longer than all that is measured with it, so several
-// farmers hold the same file. The node does not gain from that: each contract
-// has its own row and its own copy of challenge and state.
+// It takes longer to make a tag than to do all measurements with it, so several
+// farmers hold the same file. This does not make the node faster, because each
+// contract has its own row and its own copy of challenge and state.
 type farm struct {
 	b         *bench
 	node      *running
@@ -34,23 +34,23 @@ type farm struct {
 	states    redisdb.Contracts
 	files     []encoded
 	farmers   []holder
-	contracts []node.Contract // farmer by farmer
+	contracts []node.Contract // sorted by farmer
 	round     int64           // number of calls of reopen
-	accepted  int64           // proofs that the node accepted
+	accepted  int64           // number of proofs that the node accepted
 }
 
-// holder is a farmer and the files that it holds.
+// holder is a farmer with the files that it holds.
 type holder struct {
 	token node.Token
 	id    int64
 	files []encoded
 }
 
-// interval is that of the contracts. It is longer than any run.
+// interval is the interval of the contracts. It is longer than any run.
 const interval = time.Hour
 
-// newFarm makes farmers with each contracts, for files that are encoded with
-// the node's key of the scheme.
+// newFarm makes farmers that have each contracts. Their files are encoded with the
+// node's heartbeat key of the scheme.
 func newFarm(b *bench, n *running, scheme heartbeat.Type, files []encoded, farmers, each int) *farm {
 	_, keyID := n.key(b, scheme)
 	f := &farm{b: b, node: n, scheme: scheme, states: n.states(b), files: files}
@@ -61,7 +61,8 @@ func newFarm(b *bench, n *running, scheme heartbeat.Type, files []encoded, farme
 	return f
 }
 
-// key returns the node's key of a scheme, and its id in the database.
+// key returns the node's heartbeat key of a scheme, and the key's id in the
+// database.
 func (n *running) key(b *bench, scheme heartbeat.Type) (key heartbeat.Heartbeat, id int64) {
 	path := map[heartbeat.Type]string{heartbeat.Merkle: n.MerkleKey, heartbeat.Swizzle: n.SwizzleKey}[scheme]
 	keys, err := keyring.Load([]string{path})
@@ -89,7 +90,7 @@ func (n *running) addFiles(b *bench, files []encoded, keyID int64) {
 	})
 }
 
-// addFarmers records farmers who hold each files.
+// addFarmers records farmers that hold each files.
 func (n *running) addFarmers(b *bench, files []encoded, farmers, each int, keyID int64) []holder {
 	groups := slices.Collect(slices.Chunk(files, each))
 	holders := make([]holder, farmers)
@@ -108,12 +109,12 @@ func (n *running) addFarmers(b *bench, files []encoded, farmers, each int, keyID
 	return holders
 }
 
-// unanswered is as long as the digest of a proof, so that the length of a row
-// does not change when the node accepts a proof.
+// unanswered has the length of a proof's digest. So the length of a row does not
+// change when the node accepts a proof.
 var unanswered = make([]byte, len(node.Digest{}))
 
-// addContracts gives each farmer a contract for each of its files. They expect
-// no proof before reopen.
+// addContracts gives each farmer a contract for each of its files. The contracts
+// expect no proof before reopen is called.
 func (f *farm) addContracts(keyID int64) {
 	var rows [][]any
 	next, due := f.node.nextID(f.b, "contracts"), time.Now().Add(interval).UnixMicro()
@@ -136,11 +137,11 @@ func (f *farm) addContracts(keyID int64) {
 		" challenge, state, due, answered, accepted, wrong, expiry, live", len(rows), func(i int) []any { return rows[i] })
 }
 
-// roundStep is what reopen adds to a contract's version. An accepted proof adds
-// less, so an older copy never counts as newer.
+// roundStep is the number that reopen adds to a contract's version. Accepted proofs
+// add less, so an older copy is never treated as newer.
 const roundStep = 1 << 10
 
-// reopen issues the challenge of every contract again, in the database and in
+// reopen issues the challenge of every contract again. It changes the database and
 // the copies in Redis, as the node does.
 func (f *farm) reopen() {
 	f.round++
@@ -158,8 +159,8 @@ func (f *farm) reopen() {
 	})
 }
 
-// check compares what the node told the farmers with its records: as many
-// heartbeats, and no wrong proof.
+// check compares the responses of the node with its records. The records must have
+// the same number of heartbeats, and no wrong proof.
 func (f *farm) check() {
 	var heartbeats, wrong sql.NullInt64
 	f.node.query(f.b, []any{&heartbeats, &wrong}, "SELECT SUM(heartbeats), SUM(wrong) FROM tokens WHERE id BETWEEN ? AND ?",

@@ -8,11 +8,11 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// The hand-outs: several farmers at once, each with requests for ten chunks of
-// 10 kB.
+// These constants describe the hand-outs. Several farmers run at the same time, and
+// each request asks for ten chunks of 10 kB.
 const (
 	handOutFarmers  = 4
-	handOutEach     = 10 // contracts for each request
+	handOutEach     = 10 // number of contracts in each request
 	handOutRequests = 500
 	handOutFiles    = handOutFarmers * handOutRequests * handOutEach
 )
@@ -29,18 +29,19 @@ func measureHandOut(b *bench) []report.Figure {
 	return figures
 }
 
-// inventory is the node's inventory of chunks, and the farmers who take them.
+// inventory is the node's inventory of chunks, with the farmers that take the
+// chunks.
 type inventory struct {
 	b           *bench
 	node        *running
 	count       int
 	farmers     []holder
 	first, last int64 // ids of the farmers
-	twice       int   // chunks that more than one farmer got
+	twice       int   // number of chunks that more than one farmer received
 }
 
-// newInventory records files with their tags, and the farmers. The table
-// kept_chunks holds the chunks from which refill fills the inventory.
+// newInventory records the farmers, and files with their tags. The table
+// kept_chunks holds the chunks that refill copies to the inventory.
 func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
 	_, keyID := n.key(b, scheme)
@@ -58,7 +59,8 @@ func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	return s
 }
 
-// measure hands out the whole inventory, and fills it again between repetitions.
+// measure hands out the whole inventory. It fills the inventory again between
+// repetitions.
 func (s *inventory) measure(name string) report.Figure {
 	return s.b.figure(name, "contracts/s", func() float64 {
 		s.refill()
@@ -66,7 +68,7 @@ func (s *inventory) measure(name string) report.Figure {
 	})
 }
 
-// refill deletes the contracts and puts the chunks back into the inventory.
+// refill deletes the contracts and adds the chunks to the inventory again.
 func (s *inventory) refill() {
 	s.node.exec(s.b, "DELETE FROM contracts WHERE token_id BETWEEN ? AND ?", s.first, s.last)
 	s.node.exec(s.b, "UPDATE tokens SET contracts = 0, size = 0 WHERE id BETWEEN ? AND ?", s.first, s.last)
@@ -76,7 +78,7 @@ func (s *inventory) refill() {
 	s.node.exec(s.b, "ANALYZE TABLE chunks")
 }
 
-// handOut hands out every chunk, and returns the contracts per second.
+// handOut hands out every chunk, and returns the number of contracts per second.
 func (s *inventory) handOut() float64 {
 	requests := make([][]request, len(s.farmers))
 	got := make([]map[string]int, len(s.farmers)) // number of contracts by file hash, for each farmer
@@ -96,9 +98,9 @@ func (s *inventory) handOut() float64 {
 	return t.perSecond(handOutEach)
 }
 
-// countFiles counts the file hashes of a hand-out. It returns their number. To
-// be fast, it searches for an underscore, which no tag contains, and not for a
-// quote, of which a Merkle tag contains a thousand.
+// countFiles counts the file hashes in a hand-out, and returns the number of
+// hashes. To be fast, it searches for an underscore, because no tag contains one.
+// It does not search for a quote, because a Merkle tag contains a thousand quotes.
 func countFiles(got map[string]int, body []byte) int {
 	n := 0
 	for {
@@ -114,9 +116,9 @@ func countFiles(got map[string]int, body []byte) int {
 	}
 }
 
-// compare counts the chunks that were handed out twice, and compares the
-// farmers' contracts with the records: the same number of contracts, and as many
-// chunks fewer.
+// compare counts the chunks that were handed out twice. It also compares the
+// farmers' contracts with the records. The records must have the same number of
+// contracts, and the inventory must have lost the same number of chunks.
 func (s *inventory) compare(got []map[string]int) {
 	all := map[string]bool{}
 	told := 0

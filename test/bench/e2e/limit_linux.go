@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// limit is a control group with a share of the processor.
+// limit is a control group that limits the share of the processor.
 type limit struct{ dir string }
 
-// limitPeriod is the period of a share. It is short, so that a worker never
-// pauses for long in the middle of a job.
+// limitPeriod is the period of a share. It is short, so that a worker never pauses
+// for long in the middle of a verification job.
 const limitPeriod = 20 * time.Millisecond
 
-// The directories of control groups: one tree in version 2, and one for the
-// processor in version 1.
+// These are the directories of control groups. Version 2 has one tree, and version
+// 1 has one tree for the processor.
 const (
 	groups2 = "/sys/fs/cgroup"
 	groups1 = "/sys/fs/cgroup/cpu"
 )
 
-// limitsWork returns why no process can be limited to a share. It returns nil if
-// one can.
+// limitsWork returns an error that says why processes cannot be limited to a share.
+// It returns nil if they can be limited.
 func limitsWork() error {
 	l, err := newLimit("downstream-node-bench-try", 1)
 	if err != nil {
@@ -35,7 +35,7 @@ func limitsWork() error {
 	return nil
 }
 
-// newLimit makes a group that may use a share of a core.
+// newLimit makes a group that may use the given share of a core.
 func newLimit(name string, share float64) (*limit, error) {
 	period := limitPeriod.Microseconds()
 	quota := int64(share * float64(period))
@@ -60,7 +60,7 @@ func newLimit(name string, share float64) (*limit, error) {
 	return l, nil
 }
 
-// add moves a process with all its threads into the group.
+// add moves a process, with all its threads, into the group.
 func (l *limit) add(pid int) error {
 	return os.WriteFile(filepath.Join(l.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
@@ -82,8 +82,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The name, in brackets, may contain spaces. After it, fields 12 and 13 are
-	// the user and system time in hundredths of a second.
+	// The name, in brackets, may contain spaces. Counted after the name, fields
+	// 12 and 13 are the user and system time in hundredths of a second.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	var sum time.Duration
 	for _, field := range fields[11:13] {

@@ -3,14 +3,15 @@
 // disk at every commit, and a Redis. The load runs beside them, over loopback.
 // `make bench-e2e` runs it; it leaves nothing behind.
 //
-// It measures only the node. It makes the proofs and requests in advance, with
-// the node's own keys. It writes contracts directly to the database, and makes
-// them unanswered again between repetitions (farm.go). It checks every response,
-// and at the end the node's records must have as many verdicts as farmers got.
+// It measures only the node. It makes the proofs and requests in advance, with the
+// node's own heartbeat keys. It writes contracts directly to the database, and
+// makes them unanswered again between repetitions (farm.go). It checks every
+// response. At the end, the node's records must have the same number of verdicts as
+// the farmers received.
 //
-// Most figures stand beside their limit, measured in the same run: the rows that
-// the same MariaDB updates if it does nothing else, and the entries that the
-// same Redis adds and reads (bounds.go).
+// Most figures are shown beside their limit, which is measured in the same run. The
+// limits are the rows that the same MariaDB updates if it does no other work, and
+// the entries that the same Redis adds and reads (bounds.go).
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// part is a group of figures that can be measured alone.
+// part is a group of figures that can be measured without the other groups.
 type part struct {
 	name    string
 	about   string
@@ -80,7 +81,7 @@ func run(opt options, chosen []part, document string) int {
 	return 0
 }
 
-// choose returns the named parts, or all if only is empty.
+// choose returns the named parts. If only is empty, it returns all parts.
 func choose(only string) ([]part, error) {
 	if only == "" {
 		return parts, nil

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// program is a testing.TB outside `go test`, for the packages that start servers
-// and processes for tests.
+// program is a testing.TB outside `go test`. It is for the packages that start
+// servers and processes for tests.
 type program struct {
 	testing.TB // nil: only the methods below are used
 
@@ -32,7 +32,7 @@ func newProgram() *program {
 // failure is the panic of Fatal, which ends the function that do runs.
 type failure string
 
-// do runs work and returns its message if it failed.
+// do runs work. If work fails, do returns the message of the failure.
 func (p *program) do(work func()) (failed string) {
 	defer func() {
 		switch r := recover().(type) {
@@ -47,7 +47,7 @@ func (p *program) do(work func()) (failed string) {
 	return ""
 }
 
-// cleanUp runs the cleanups, the last one first.
+// cleanUp runs the cleanup functions, with the last one first.
 func (p *program) cleanUp() {
 	p.cancel()
 	for _, cleanup := range slices.Backward(p.cleanups) {

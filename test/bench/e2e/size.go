@@ -13,8 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/test/scale"
 )
 
-// measureSizes measures nodes with records of each size. The limits hold for the
-// largest. The others show how the cost grows.
+// measureSizes measures nodes with records of each size. The targets apply to the
+// largest size. The other sizes show how the cost grows.
 func measureSizes(b *bench) []report.Figure {
 	if _, err := cpuTime(os.Getpid()); err != nil {
 		b.Log("the sizes are not measured, because the processor time of a process cannot be read here:", err)
@@ -45,7 +45,7 @@ func (b *bench) measureSize(size scale.Size) []report.Figure {
 	list, challenges := n.measureList(b, title), n.measureChallenges(b, title, size)
 	idle := n.measureIdle(b, title)
 	due := n.measureDueChallenges(b, title, size)
-	// The proofs are those of more farmers.
+	// The proofs belong to additional farmers.
 	files := b.encode(n, heartbeat.Merkle, 2*contractsEach, fileSize)
 	answers := newFarm(b, n, heartbeat.Merkle, files, b.scaled(40), contractsEach).measureBatches(title, 1000)
 	handOut := newInventory(b, n, heartbeat.Swizzle).measure(title + "hand-outs, 10 a request, 4 farmers")
@@ -66,8 +66,8 @@ func (n *running) stop(b *bench) {
 	n.Redis.Terminate(b)
 }
 
-// measureList requests the first page of the status list, as a status page does,
-// over a few connections.
+// measureList requests the first page of the status list over a few connections, as
+// a status page does.
 func (n *running) measureList(b *bench, title string) report.Figure {
 	const path, connections, each = "/status/list/by/d/uptime/25", 4, 500
 	requests := make([][]request, connections)
@@ -81,7 +81,8 @@ func (n *running) measureList(b *bench, title string) report.Figure {
 	})
 }
 
-// counts returns a check that a response's body has a text n times.
+// counts returns a function that checks that the body of a response contains a text
+// n times.
 func counts(text string, n int) func(int, []byte) error {
 	return func(_ int, body []byte) error {
 		if got := bytes.Count(body, []byte(text)); got != n {
@@ -91,7 +92,7 @@ func counts(text string, n int) func(int, []byte) error {
 	}
 }
 
-// measureChallenges requests all challenges of the farmer with the most
+// measureChallenges requests all challenges of the farmer that has the most
 // contracts.
 func (n *running) measureChallenges(b *bench, title string, size scale.Size) report.Figure {
 	return b.figure(title+"challenges of a farmer with "+report.Number(float64(size.Largest)), "s", func() float64 {
@@ -99,10 +100,11 @@ func (n *running) measureChallenges(b *bench, title string, size scale.Size) rep
 	})
 }
 
-// measureDueChallenges does the same when every live contract is answered and
-// due, as after a batch of proofs. Each gets a new challenge.
+// measureDueChallenges does what measureChallenges does, when every live contract
+// is answered and due, as after a batch of proofs. Each contract gets a new
+// challenge.
 func (n *running) measureDueChallenges(b *bench, title string, size scale.Size) report.Figure {
-	const farmer = 1 // the first farmer's id in the records
+	const farmer = 1 // the id of the first farmer in the records
 	return b.figure(title+"the same, all of them due", "s", func() float64 {
 		due := time.Now().Add(-time.Second)
 		contracts := n.exec(b, "UPDATE contracts SET version = version + 1, answered = 1, accepted = ?, due = ?,"+
@@ -111,17 +113,17 @@ func (n *running) measureDueChallenges(b *bench, title string, size scale.Size) 
 	})
 }
 
-// requestChallenges requests all challenges of the farmer with the most
-// contracts, and returns the time in seconds. The response must have a text that
-// many times.
+// requestChallenges requests all challenges of the farmer that has the most
+// contracts. It returns the time in seconds. The response must contain text the
+// given number of times.
 func (n *running) requestChallenges(b *bench, text string, times int) float64 {
 	requests := [][]request{{get("/challenge/" + scale.Token(0).Hex())}}
 	return b.send(n.api.URL, 1, requests, counts(text, times)).all.Seconds()
 }
 
-// measureIdle measures the node without requests: it sweeps, and keeps the
-// status list up to date. MariaDB has its own figure, because it also does
-// housekeeping after a load.
+// measureIdle measures the node without requests. The node then only sweeps
+// contracts and updates the status list. MariaDB has its own figure, because it
+// also does housekeeping after a load.
 func (n *running) measureIdle(b *bench, title string) []report.Figure {
 	settle, watch := 20*time.Second, 20*time.Second
 	if b.quick {
@@ -140,7 +142,7 @@ func (n *running) measureIdle(b *bench, title string) []report.Figure {
 	}
 }
 
-// cpu returns the processor time that processes have used.
+// cpu returns the processor time that the processes have used.
 func (b *bench) cpu(pids ...int) (sum time.Duration) {
 	for _, pid := range pids {
 		used, err := cpuTime(pid)

@@ -13,21 +13,22 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// The workers with a share of a core, and their load. Its proofs are expensive
-// enough that the workers are the bottleneck.
+// These constants describe the workers with a share of a core, and their load. The
+// proofs of the load are so expensive that the workers are the bottleneck.
 const (
-	workerShare       = 0.2 // of a core
+	workerShare       = 0.2 // share of a core
 	heavySize         = 32 << 20
 	heavyFiles        = 4
 	heavyFarmers      = 40
 	heavyBatch        = 100
 	heavyConnections  = 16
 	heavySeconds      = 4 // the approximate time of a repetition
-	heavyRepeatedWarm = 2 // farmers of the load that measures how many that takes
+	heavyRepeatedWarm = 2 // number of farmers in the load that measures the rate of one worker
 )
 
-// measureWorkers measures one worker, two and four, each with the same share of
-// a core. The load keeps each number of workers busy for about the same time.
+// measureWorkers measures one, two and four workers, each with the same share of a
+// core. For each number of workers, the load keeps the workers busy for
+// approximately the same time.
 func measureWorkers(b *bench) []report.Figure {
 	const name = "Swizzle answers of 32 MiB, workers with 0.2 core each: %d"
 	if err := limitsWork(); err != nil {
@@ -38,7 +39,7 @@ func measureWorkers(b *bench) []report.Figure {
 	f := newFarm(b, n, heartbeat.Swizzle, b.heavyProofs(n), heavyFarmers, contractsEach)
 	requests := f.batches(heavyBatch)
 	var figures []report.Figure
-	rate := 0.0 // of one worker
+	rate := 0.0 // rate of one worker
 	for _, workers := range []int{1, 2, 4} {
 		release := n.setLimitedWorkers(b, workers)
 		if rate == 0 {
@@ -64,8 +65,8 @@ func measureWorkers(b *bench) []report.Figure {
 	return figures
 }
 
-// measureLimited measures the current workers, and how much of their share of
-// the processor they used.
+// measureLimited measures the current workers. It also measures how much of their
+// share of the processor they used.
 func (f *farm) measureLimited(name string, load [][]request) (figure, used report.Figure) {
 	used = report.New("… of their share of the processor, they used", "%")
 	figure = f.b.figure(name, "proofs/s", func() float64 {
@@ -76,12 +77,12 @@ func (f *farm) measureLimited(name string, load [][]request) (figure, used repor
 		used.Samples = append(used.Samples, 100*share/workerShare)
 		return rate
 	})
-	used.Samples = used.Samples[1:] // the first is to warm up
+	used.Samples = used.Samples[1:] // the first sample is from the warm-up
 	return figure, used
 }
 
-// setLimitedWorkers is setWorkers with workers that have a share of a core.
-// release ends them and starts the usual ones.
+// setLimitedWorkers does what setWorkers does, but its workers have a share of a
+// core. release stops these workers and starts the usual workers.
 func (n *running) setLimitedWorkers(b *bench, workers int) (release func()) {
 	n.setWorkers(b, 0)
 	var limits []*limit
@@ -109,8 +110,8 @@ func (n *running) workerPIDs() []int {
 	return pids
 }
 
-// heavyProofs makes as many files as a farmer has contracts. They share a few
-// contents, but each has its own name and challenge.
+// heavyProofs makes as many files as a farmer has contracts. Several files share
+// the same content, but each file has its own name and challenge.
 func (b *bench) heavyProofs(n *running) []encoded {
 	b.progress.Step("encoding %d files of 32 MiB, and making %d proofs", heavyFiles, contractsEach)
 	key, _ := n.key(b, heartbeat.Swizzle)

@@ -1,9 +1,9 @@
 // Package report turns measurements into figures, prints them as a table, and
 // writes the table into the program's section of docs/benchmarks.md.
 //
-// A figure is the median of its repetitions, and shows the smallest and the
-// largest. If something limits it on the same machine, the limit is measured in
-// the same run and stands beside the figure.
+// A figure is the median of its repetitions. It also shows the smallest and the
+// largest repetition. If something limits a figure on the same machine, the limit
+// is measured in the same run and is shown beside the figure.
 package report
 
 import (
@@ -18,29 +18,30 @@ import (
 type Figure struct {
 	Name    string
 	Unit    string
-	Samples []float64 // of the repetitions, in Unit
+	Samples []float64 // results of the repetitions, in Unit
 
-	// Limit names what limits the figure, with its value. It is empty if nothing
-	// does.
+	// Limit names what limits the figure, with the value of the limit. It is empty
+	// if there is no limit.
 	Limit string
-	// Ratio is the figure divided by the limit; 0 without a limit.
+	// Ratio is the figure divided by the limit. It is 0 if there is no limit.
 	Ratio float64
-	// Targets are the values that the project wants.
+	// Targets are the values that the project wants to reach.
 	Targets []Target
 }
 
-// Target is a value that the project wants.
+// Target is a value that the project wants to reach.
 type Target struct {
 	Text string // such as "≥ 0.4 of the limit"
 	Met  bool
 }
 
-// New makes a figure of its repetitions.
+// New makes a figure from its repetitions.
 func New(name, unit string, samples ...float64) Figure {
 	return Figure{Name: name, Unit: unit, Samples: samples}
 }
 
-// Median returns the middle sample, or the mean of the two in the middle.
+// Median returns the middle sample. If the number of samples is even, it returns
+// the mean of the two middle samples.
 func (f Figure) Median() float64 {
 	sorted := slices.Sorted(slices.Values(f.Samples))
 	n := len(sorted)
@@ -107,7 +108,7 @@ func (f Figure) ratio() string {
 	return Number(f.Ratio)
 }
 
-// targets lists the targets, and whether they are met.
+// targets lists the targets, and says for each target whether the figure meets it.
 func (f Figure) targets() string {
 	texts := make([]string, len(f.Targets))
 	for i, t := range f.Targets {
@@ -119,8 +120,8 @@ func (f Figure) targets() string {
 	return strings.Join(texts, "; ")
 }
 
-// Number formats x with three significant digits, and with all digits before
-// the point. It leaves out zeros at the end of the decimals.
+// Number formats x with three significant digits, and with all digits before the
+// decimal point. It omits zeros at the end of the decimals.
 func Number(x float64) string {
 	decimals := 3
 	switch {

@@ -60,8 +60,8 @@ func WriteSection(path, program, section string) error {
 
 func mark(program, edge string) string { return "<!-- " + program + ": " + edge + " -->" }
 
-// Load returns the load of the machine. Call it before the bench begins, because
-// it shows what else runs.
+// Load returns the load of the machine. Call it before the bench begins, because it
+// shows what other programs run.
 func Load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	minute, _, _ := strings.Cut(string(text), " ")
@@ -82,7 +82,7 @@ func Machine(load string) []string {
 	}
 }
 
-// processor returns the model, as Linux reports it.
+// processor returns the processor's model, as Linux reports it.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -107,7 +107,7 @@ func output(name string, args ...string) string {
 }
 
 // Progress shows the current step on standard error. On a terminal, each step
-// overwrites the last.
+// replaces the previous step.
 type Progress struct{ bar *progressbar.ProgressBar }
 
 func NewProgress() Progress {
@@ -133,7 +133,7 @@ func (p Progress) Step(format string, args ...any) {
 	_ = p.bar.RenderBlank() // a bar that cannot be drawn is not a failure
 }
 
-// End clears the line.
+// End clears the line of the current step.
 func (p Progress) End() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

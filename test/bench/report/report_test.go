@@ -22,7 +22,8 @@ func TestFigure(t *testing.T) {
 	}
 }
 
-// What was not measured has not met anything, not even a limit from above.
+// A figure that was not measured must meet no target, not even a target with an
+// upper limit.
 func TestNotMeasured(t *testing.T) {
 	t.Parallel()
 	f := New("figure", "ms").Against(New("limit", "ms", 1)).AtMost(5).RatioAtMost(2)
@@ -52,7 +53,7 @@ func TestWriteSection(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time changes nothing
+	for range 2 { // the second call must change nothing
 		if err := WriteSection(path, "a", "new\n"); err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,10 @@
-// Command fill makes records of a size in an empty MySQL database, to try a node:
+// Command fill writes a chosen number of records to an empty MySQL database, to try
+// a node:
 //
 //	go run ./test/scale/fill -dsn 'user:password@tcp(host:3306)/database' -key key.json -contracts 1000000
 //
-// The key is the file of the node's private heartbeat. scale.Token has the
-// farmers' tokens.
+// The key is the file of the node's private heartbeat. scale.Token returns the
+// tokens of the farmers.
 package main
 
 import (
