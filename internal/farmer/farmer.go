@@ -63,7 +63,7 @@ func New(cfg Config) (*Farmer, error) {
 	case cfg.Client == nil:
 		return nil, errors.New("farmer: no client")
 	case cfg.Address == "":
-		return nil, errors.New("farmer: no address")
+		return nil, errors.New("farmer: no SJCX address; set Config.Address")
 	case cfg.Dir == "":
 		return nil, errors.New("farmer: no directory")
 	case cfg.Size < 0:
