@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_api_requests_total",
-			Help: "Responses, by route and HTTP status (499: the connection broke first).",
+			Help: "Responses, by route and HTTP status (499: the connection broke before the response).",
 		}, []string{"route", "status"}),
 		seconds: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "downstream_api_request_seconds",
@@ -35,9 +35,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "downstream_api_verdicts_total",
 			Help: "Outcomes sent to farmers, by outcome.",
 		}, []string{"outcome"}),
-		limited:     counter("downstream_api_rate_limited_total", "Requests refused because an address or a token sent too many."),
-		refused:     counter("downstream_api_overload_refused_total", "Requests refused because api.maxInFlight others were running."),
-		lostReplies: counter("downstream_api_lost_replies_total", "Jobs whose reply did not arrive in time; the API read the records instead."),
+		limited:     counter("downstream_api_rate_limited_total", "Requests refused by the rate limit of an IP address or a token."),
+		refused:     counter("downstream_api_overload_refused_total", "Requests refused because api.maxInFlight requests were already in flight."),
+		lostReplies: counter("downstream_api_lost_replies_total", "Jobs whose reply did not arrive in time; the API read the outcomes from the database instead."),
 		contract:    counter("downstream_api_contracts_total", "Contracts handed out."),
 	}
 }

@@ -83,7 +83,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	case response.status == http.StatusInternalServerError:
 		exchange.log().Error("request failed", "error", err)
 	case response.status >= 500 && r.Context().Err() == nil:
-		exchange.log().Warn("request not decided", "error", err)
+		exchange.log().Warn("cannot serve the request, the farmer must repeat it", "error", err)
 	}
 	if exchange.status != 0 {
 		// The response has begun. Cut the connection, so that the farmer does not

@@ -52,7 +52,7 @@ func TestPage(t *testing.T) {
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
 		must(t, h.Store.Close())
-		h.look(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read just now")
+		h.look(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read at the moment")
 	})
 }
 
@@ -72,7 +72,7 @@ func TestPageRates(t *testing.T) {
 	}
 	h.look(t, "GET", "/").want(t, http.StatusOK, "")
 	busy := h.look(t, "GET", "/")
-	busy.want(t, http.StatusServiceUnavailable, "A little slower, please")
+	busy.want(t, http.StatusServiceUnavailable, "Too many requests")
 	if busy.header.Get("Retry-After") == "" {
 		t.Error("the response to a visitor has no Retry-After")
 	}

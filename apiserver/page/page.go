@@ -153,13 +153,13 @@ type message struct{ Heading, Text string }
 
 // notFound responds to an unknown path.
 func (p *Page) notFound(w http.ResponseWriter, r *http.Request) {
-	p.say(w, r, http.StatusNotFound, message{"There is nothing here", "The address may be mistyped, or the page no longer exists."})
+	p.say(w, r, http.StatusNotFound, message{"Page not found", "The address may be mistyped, or the page no longer exists."})
 }
 
-// Busy responds 503 to a visitor above the rate limit.
+// Busy responds 503 to a visitor above the rate limit, or if too many requests are in flight.
 func (p *Page) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	p.say(w, r, http.StatusServiceUnavailable, message{"A little slower, please", "Too many pages are requested at the moment. Try again in a few seconds."})
+	p.say(w, r, http.StatusServiceUnavailable, message{"Too many requests", "The node serves too many page requests at the moment. Try again in a few seconds."})
 }
 
 // away responds 503 while the records cannot be read.
@@ -168,7 +168,7 @@ func (p *Page) away(w http.ResponseWriter, r *http.Request, err error) {
 		p.opt.Log.Warn("the page cannot read the records", "error", err)
 	}
 	w.Header().Set("Retry-After", "5")
-	p.say(w, r, http.StatusServiceUnavailable, message{"The records cannot be read just now", "The node's database does not answer. Farmers lose no proofs. This page returns when the database does."})
+	p.say(w, r, http.StatusServiceUnavailable, message{"The records cannot be read at the moment", "The node's database does not respond. No proof is lost. This page reloads automatically when the database responds again."})
 }
 
 func (p *Page) say(w http.ResponseWriter, r *http.Request, status int, m message) {

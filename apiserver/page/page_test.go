@@ -83,7 +83,7 @@ func TestPages(t *testing.T) {
 		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Heartbeats a day"}},
 		{"/farmer/nobody", 404, []string{"No such farmer"}},
 		{"/history?period=7d", 200, []string{"The last 7 days", `<th scope="row">`}},
-		{"/nothing", 404, []string{"There is nothing here"}},
+		{"/nothing", 404, []string{"Page not found"}},
 		{"/map.json?zoom=99", 404, nil},
 		{"/assets/nothing.js", 404, nil},
 	} {
@@ -228,7 +228,7 @@ func TestRecordsAway(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
 	h.SetAway(true)
-	if w := h.get("/"); w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cannot be read just now") {
+	if w := h.get("/"); w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cannot be read at the moment") {
 		t.Errorf("before the first read: %d", w.Code)
 	}
 	if w := h.get("/farmer/" + strings.Repeat("0", 20)); w.Code != 503 {
@@ -240,7 +240,7 @@ func TestRecordsAway(t *testing.T) {
 	h.SetAway(true)
 	h.pass(time.Hour)
 	got := h.body(t, "/", 200)
-	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "The farmers cannot be read just now"} {
+	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "The farmers cannot be read at the moment"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page does not contain %q", want)
 		}
@@ -296,7 +296,7 @@ func TestBusy(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
 	open(t, 1).Busy(w, httptest.NewRequest(http.MethodGet, "/", nil), 4*time.Second)
-	if w.Code != 503 || w.Header().Get("Retry-After") != "4" || !strings.Contains(w.Body.String(), "slower") {
+	if w.Code != 503 || w.Header().Get("Retry-After") != "4" || !strings.Contains(w.Body.String(), "Too many requests") {
 		t.Errorf("%d, %v", w.Code, w.Header())
 	}
 }

@@ -165,7 +165,7 @@ func TestEmptyAndAway(t *testing.T) {
 	lost.host = strings.TrimPrefix(away.url, "http://")
 	lost.tolerate("503")
 	lost.do(chromedp.Navigate(away.url))
-	is(lost, "document.querySelector('h1').textContent", "The records cannot be read just now")
+	is(lost, "document.querySelector('h1').textContent", "The records cannot be read at the moment")
 	away.SetAway(false)
 	lost.until("document.querySelectorAll('table.farmers tbody tr').length === 10")
 }
