@@ -133,7 +133,7 @@ func (v *Verifier) waitForQuiet(b *batch) {
 
 // committedBatch holds the jobs whose verdicts are stored, and the resulting
 // changes to the cached contracts. If a proof was accepted, its contract is deleted
-// from the cache, because nobody needs the copy before the next challenge, which
+// from the cache, because no request needs the copy before the next challenge, which
 // replaces the copy.
 type committedBatch struct {
 	jobs     []verifiedJob

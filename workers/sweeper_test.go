@@ -23,7 +23,7 @@ type swept struct {
 
 func (h *harness) swept(t *testing.T, first contract) swept {
 	t.Helper()
-	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // no contract is overdue at start, so these are the stored counts
+	f, err := h.Store.Farmer(t.Context(), h.token.FarmerID, start) // no contract has expired at start, so the counts are as stored
 	must(t, err)
 	s := swept{contracts: f.Contracts, size: f.Size}
 	known, err := h.Store.Contracts(t.Context(), []node.ContractName{h.named(first.hash)})

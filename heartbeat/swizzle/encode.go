@@ -122,7 +122,7 @@ func (h *Heartbeat) newEncoding(file io.ReaderAt, size int64, s fileState) *enco
 }
 
 // taggers returns how many taggers should run in addition to the caller. If the
-// caller hashes the file, it needs a core of its own.
+// caller hashes the file, hashing needs a second core.
 func (e *encoding) taggers(hashing bool) int {
 	free := runtime.GOMAXPROCS(0)
 	if hashing {

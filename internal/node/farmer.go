@@ -27,7 +27,7 @@ type Farmer struct {
 }
 
 // IPHash is equal for two farmers at the same IP address, and it hides the IP
-// address. It needs a secret key, so nobody without the key can find the IP address
+// address. It needs a secret key, so only the holder of the key can find the IP address
 // by trying all of them.
 func IPHash(key []byte, ip string) string {
 	mac := hmac.New(sha256.New, key)

@@ -12,7 +12,7 @@ import (
 )
 
 // Embedded starts a Redis inside this process and opens it. It ignores the options
-// that say where a Redis is. The server's data is lost when the process ends.
+// with the address of a Redis. The server's data is lost when the process ends.
 func Embedded(o Options) (*DB, error) {
 	server := miniredis.NewMiniRedis()
 	password := rand.Text() // because other users of this machine can reach the port

@@ -25,7 +25,7 @@ type event struct {
 	node.Totals
 }
 
-// amendment is a late change to a day that is over.
+// amendment is a late change to an earlier day.
 type amendment struct {
 	day int64
 	node.Totals
@@ -160,7 +160,7 @@ func (t *lockedToken) count(at time.Time, c node.Totals) {
 	t.Wrong += c.Wrong
 	t.Expired += c.Expired
 	if day := dayOf(at); day < t.Day {
-		// The event belongs to a day that is over, not to the current day.
+		// The event belongs to an earlier day, not to the current day.
 		t.amended = append(t.amended, amendment{day, c})
 		t.DayHeartbeats += c.Heartbeats
 		t.DayWrong += c.Wrong

@@ -219,7 +219,7 @@ func (r *contractRow) contract() node.Contract {
 	return c
 }
 
-// dayRow is one day of a farmer. The day is over.
+// dayRow is one completed day of a farmer.
 type dayRow struct {
 	TokenID, Day      int64
 	Online            int64

@@ -46,7 +46,7 @@ func newChallengeCommand() *cobra.Command {
 		}
 		return printLine(cmd, wire)
 	}
-	return newCommand("challenge --heartbeat FILE --state FILE", "Make the next challenge, and move the state where the scheme does", "", run,
+	return newCommand("challenge --heartbeat FILE --state FILE", "Make the next challenge, and update the state if the scheme needs it", "", run,
 		privateFlag(&private),
 		fileFlag{path: &statePath, name: "state", usage: "the state file, which a Merkle challenge moves to the next"},
 	)
@@ -85,7 +85,7 @@ func newProveCommand() *cobra.Command {
 		return printLine(cmd, wire)
 	}
 	cmd := newCommand("prove --heartbeat PUBLIC (--file FILE | --seed SEED --size BYTES) --tag FILE --challenge FILE",
-		"Answer a challenge, as a farmer does", "", run,
+		"Compute the proof for a challenge, as a farmer does", "", run,
 		fileFlag{path: &public, name: "heartbeat", usage: "the public heartbeat file, as made by heartbeat public"},
 		fileFlag{path: &tagPath, name: "tag", usage: "the file's tag"},
 		fileFlag{path: &challengePath, name: "challenge", usage: "the challenge to answer"},
