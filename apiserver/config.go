@@ -64,7 +64,7 @@ type TLSConfig struct {
 	KeyFile string `yaml:"keyFile"`
 }
 
-// RateLimits are the limits on requests.
+// RateLimits are the limits on the rate of requests.
 type RateLimits struct {
 	// The limit for each IP address.
 	PerIP RateLimit `yaml:"perIP"`
