@@ -8,21 +8,22 @@ type MySQLSpec struct {
 	// `user:password@tcp(host:3306)/downstream`.
 	// +optional
 	DSNSecretRef *DSNRef `json:"dsnSecretRef,omitempty"`
-	// Makes the operator run a single instance with a volume claim. Use it only for
-	// evaluation: it has no backup, and the node is down while its pod restarts.
+	// If set, the operator runs a single database with a volume claim. Use this
+	// database only for evaluation: it has no backup, and the node is down while the
+	// database's pod restarts.
 	// +optional
 	Evaluation *MySQLEvaluation `json:"evaluation,omitempty"`
 }
 
-// MySQLEvaluation is a database for evaluation.
+// MySQLEvaluation is a database that the operator runs for evaluation.
 type MySQLEvaluation struct {
-	// The image: an official image of MariaDB or MySQL, or a compatible one.
+	// The image: an official image of MariaDB or MySQL, or a compatible image.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="mariadb:11.8"
 	Image string `json:"image,omitempty"`
-	// The volume for the records.
+	// The volume claim for the database's files.
 	// +optional
 	// +kubebuilder:default={}
 	Storage Storage `json:"storage,omitzero"`
@@ -32,21 +33,21 @@ type MySQLEvaluation struct {
 	Resources Resources `json:"resources,omitzero"`
 }
 
-// RedisSpec is the Redis that a URL leads to.
+// RedisSpec is the Redis with the node's queue.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.urlSecretRef) != has(self.evaluation)",message="set exactly one of redis.urlSecretRef (a Secret with the URL) and redis.evaluation (a single instance that the operator runs, for evaluation)"
 type RedisSpec struct {
 	// The key of a Secret that holds the URL, such as
-	// `redis://user:password@host:6379/0`, or `rediss://` for TLS. The Redis must
-	// not evict keys (`maxmemory-policy noeviction`).
+	// `redis://user:password@host:6379/0`. For TLS, the URL begins with `rediss://`.
+	// The Redis must not evict keys (`maxmemory-policy noeviction`).
 	// +optional
 	URLSecretRef *URLRef `json:"urlSecretRef,omitempty"`
-	// Makes the operator run a single instance with a volume claim. Use it only for
-	// evaluation: farmers get 503 while its pod restarts.
+	// If set, the operator runs a single Redis with a volume claim. Use this Redis
+	// only for evaluation: farmers get 503 while the Redis pod restarts.
 	// +optional
 	Evaluation *RedisEvaluation `json:"evaluation,omitempty"`
-	// The limit of jobs that wait or are being verified. Beyond it, farmers get 503
-	// with Retry-After.
+	// The maximum number of jobs that wait or are being verified. If the queue is
+	// full, farmers get 503 with Retry-After.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000000
@@ -54,15 +55,15 @@ type RedisSpec struct {
 	MaxQueue int32 `json:"maxQueue,omitempty"`
 }
 
-// RedisEvaluation is a Redis for evaluation.
+// RedisEvaluation is a Redis that the operator runs for evaluation.
 type RedisEvaluation struct {
-	// The image: the official image of Redis, or a compatible one.
+	// The image: the official image of Redis, or a compatible image.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="redis:8"
 	Image string `json:"image,omitempty"`
-	// The volume that keeps jobs over a restart.
+	// The volume claim for Redis's files, so that a restart loses no jobs.
 	// +optional
 	// +kubebuilder:default={}
 	Storage Storage `json:"storage,omitzero"`
@@ -72,7 +73,7 @@ type RedisEvaluation struct {
 	Resources Resources `json:"resources,omitzero"`
 }
 
-// Storage is a volume claim. It stays when the DownstreamNode is deleted.
+// Storage is a volume claim. The claim is not deleted with the DownstreamNode.
 //
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the storage of an evaluation database cannot be changed: a StatefulSet keeps its first volume claims"
 type Storage struct {
@@ -86,30 +87,30 @@ type Storage struct {
 	ClassName *string `json:"className,omitempty"`
 }
 
-// GeoIPSpec names a GeoLite2 or GeoIP2 City database (mmdb). A replaced file takes
-// effect without a restart.
+// GeoIPSpec names a GeoLite2 or GeoIP2 City database (an mmdb file). If the file is
+// replaced, the API loads the new file without a restart.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.secretRef), has(self.configMapRef), has(self.volumeClaim)].filter(x, x).size() == 1",message="set exactly one of geoip.secretRef, geoip.configMapRef and geoip.volumeClaim"
 type GeoIPSpec struct {
-	// A key of a Secret. A Secret holds at most 1 MiB.
+	// The key of a Secret that holds the file. A Secret can hold at most 1 MiB.
 	// +optional
 	SecretRef *GeoIPRef `json:"secretRef,omitempty"`
-	// A key of a ConfigMap. A ConfigMap holds at most 1 MiB.
+	// The key of a ConfigMap that holds the file. A ConfigMap can hold at most 1 MiB.
 	// +optional
 	ConfigMapRef *GeoIPRef `json:"configMapRef,omitempty"`
-	// A file on a volume, for example one that geoipupdate updates.
+	// The file on a volume. For example, geoipupdate can write the file.
 	// +optional
 	VolumeClaim *GeoIPVolume `json:"volumeClaim,omitempty"`
 }
 
 // GeoIPVolume is a file on a volume.
 type GeoIPVolume struct {
-	// The volume claim. Every API replica mounts it read-only.
+	// The name of the volume claim. Every API replica mounts this volume read-only.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ClaimName string `json:"claimName"`
-	// The path of the file on the volume.
+	// The path of the file, relative to the root of the volume.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:default="GeoLite2-City.mmdb"

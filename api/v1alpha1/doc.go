@@ -1,12 +1,12 @@
-// Package v1alpha1 defines the DownstreamNode, with which a platform team runs a
+// Package v1alpha1 defines the DownstreamNode. A platform team uses this kind to run a
 // proof-of-storage node on Kubernetes.
 //
-// The comments on the fields are the reference documentation, which `kubectl
-// explain` shows too. Defaults and validation are in the schema that
-// controller-gen makes from the markers, so they need no webhook. A test checks
-// that every string, list and map of the schema has a limit.
+// The comments on the fields are the reference documentation. `kubectl explain` shows
+// the same text. controller-gen turns the markers into a schema with the defaults and
+// the validation, so the operator needs no webhook. A test checks that every string,
+// list and map of the schema has a limit.
 //
-// The package does not know how the operator works.
+// The package does not depend on the operator's code.
 //
 // +kubebuilder:object:generate=true
 // +groupName=downstream.driveshare.org
@@ -24,7 +24,7 @@ import (
 // GroupVersion is the group and version of the types of this package.
 var GroupVersion = schema.GroupVersion{Group: "downstream.driveshare.org", Version: "v1alpha1"}
 
-// AddToScheme registers the types with a scheme.
+// AddToScheme registers the types of this package with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &DownstreamNode{}, &DownstreamNodeList{})
 	metav1.AddToGroupVersion(s, GroupVersion)

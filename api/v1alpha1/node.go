@@ -15,13 +15,13 @@ import (
 // +kubebuilder:subresource:scale:specpath=.spec.workers.replicas,statuspath=.status.workers.replicas,selectorpath=.status.workers.selector
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether farmers can farm"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the node is ready or not"
-// +kubebuilder:printcolumn:name="API",type=integer,JSONPath=`.status.api.readyReplicas`,description="API replicas that are ready"
-// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.readyReplicas`,description="Workers that are ready"
-// +kubebuilder:printcolumn:name="Backlog",type=integer,JSONPath=`.status.backlog`,description="Verification jobs that wait or are being verified"
-// +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,description="Whether the operator leaves the node's objects alone"
-// +kubebuilder:printcolumn:name="Desired",type=integer,priority=1,JSONPath=`.status.workers.desiredReplicas`,description="Workers that should run"
+// +kubebuilder:printcolumn:name="API",type=integer,JSONPath=`.status.api.readyReplicas`,description="Number of API replicas that are ready"
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.readyReplicas`,description="Number of workers that are ready"
+// +kubebuilder:printcolumn:name="Backlog",type=integer,JSONPath=`.status.backlog`,description="Number of verification jobs that wait or are being verified"
+// +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,description="Whether spec.paused is true"
+// +kubebuilder:printcolumn:name="Desired",type=integer,priority=1,JSONPath=`.status.workers.desiredReplicas`,description="Number of workers that should run"
 // +kubebuilder:printcolumn:name="Degraded",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Degraded")].status`,description="Whether the node has a problem that a person must solve"
-// +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.status.url`,description="Where farmers reach the API"
+// +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.status.url`,description="The URL at which farmers reach the API"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",message="metadata.name must be 1 to 40 lower-case letters, digits and dashes that begin with a letter and end with a letter or digit: the names of the Service and of the node's other objects begin with it"
 type DownstreamNode struct {
@@ -48,28 +48,28 @@ type DownstreamNodeList struct {
 
 // DownstreamNodeSpec is the desired state of a node.
 type DownstreamNodeSpec struct {
-	// The image of API, workers and Jobs. The default is the operator's own image,
-	// so that both have the same version.
+	// The image of the API, the workers and the Jobs. The default is the operator's
+	// own image, so the node and the operator have the same version.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(([A-Za-z0-9.-]+|[[][0-9A-Fa-f:]+[]])(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[0-9a-f]{32,})?$')",message="image must be an image name such as registry.example/downstream-node:1.0, without spaces and with the repository in lower case"
 	Image string `json:"image,omitempty"`
-	// When the image is pulled.
+	// When Kubernetes pulls the image.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	// +kubebuilder:default=IfNotPresent
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
-	// Secrets with the credentials of the image registry.
+	// The Secrets with the credentials for the image registry.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	ImagePullSecrets []ObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// If true, the operator changes nothing. Running pods keep running; edits and
-	// `kubectl scale` take effect only after it is false again. The operator still
-	// updates the status.
+	// If true, the operator changes none of the node's objects, and running pods keep
+	// running. Changes to the spec and `kubectl scale` take effect when paused is
+	// false again. The operator still updates the status.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 
@@ -89,31 +89,32 @@ type DownstreamNodeSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Contracts ContractsSpec `json:"contracts,omitzero"`
-	// The chunks that are ready for farmers.
+	// The chunks that the node keeps ready for farmers.
 	// +optional
 	// +kubebuilder:default={minChunkSize: "1Ki", maxChunkSize: "32Mi", totalSize: "1Gi"}
 	Inventory InventorySpec `json:"inventory,omitzero"`
-	// The conditions for farming, besides the whitelist.
+	// The conditions that a farmer must meet, besides the whitelist.
 	// +optional
 	// +kubebuilder:default={}
 	Access AccessSpec `json:"access,omitzero"`
-	// The addresses that may farm. Without a whitelist, every address may.
+	// The addresses that may farm. Without a whitelist, every address may farm.
 	// +optional
 	Whitelist *WhitelistSpec `json:"whitelist,omitempty"`
 
 	// The database that holds every record of the node.
 	// +required
 	MySQL MySQLSpec `json:"mysql"`
-	// The queue between API and workers, and the state that they share. If Redis
-	// loses its data, no result that a farmer has received is lost.
+	// The Redis with the queue between the API and the workers, and with their shared
+	// state. If Redis loses its data, MySQL still has every result that a farmer has
+	// received.
 	// +required
 	Redis RedisSpec `json:"redis"`
-	// A GeoLite2 or GeoIP2 City database. Without one, the locations of farmers are
-	// unknown.
+	// A GeoLite2 or GeoIP2 City database. Without this database, the locations of
+	// farmers are unknown.
 	// +optional
 	GeoIP *GeoIPSpec `json:"geoip,omitempty"`
 
-	// How the pods of API, workers and Jobs are scheduled and labelled.
+	// How the pods of the API, the workers and the Jobs are scheduled and labelled.
 	// +optional
 	Pods PodsSpec `json:"pods,omitzero"`
 	// Who may connect to the node's pods.
@@ -124,7 +125,7 @@ type DownstreamNodeSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Monitoring MonitoringSpec `json:"monitoring,omitzero"`
-	// What the node's processes log to standard error, as JSON.
+	// What the node's processes log. They write JSON to standard error.
 	// +optional
 	// +kubebuilder:default={}
 	Log LogSpec `json:"log,omitzero"`

@@ -7,13 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Resources are the resources of a container.
+// Resources are the CPU, the memory and the other resources of a container.
 type Resources struct {
-	// The resources reserved for the container.
+	// The resources that Kubernetes reserves for the container.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=8
 	Requests map[corev1.ResourceName]resource.Quantity `json:"requests,omitempty"`
-	// The limits of the container.
+	// The maximum resources that the container may use.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=8
 	Limits map[corev1.ResourceName]resource.Quantity `json:"limits,omitempty"`
@@ -21,17 +21,18 @@ type Resources struct {
 
 // PodsSpec sets how pods are scheduled and labelled.
 type PodsSpec struct {
-	// Labels of the pods, besides those that the operator sets.
+	// Labels of the pods. The operator adds its own labels.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('downstream.driveshare.org/'))",message="pods.labels must not begin with app.kubernetes.io/ or downstream.driveshare.org/: the operator uses these labels itself"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
-	// Annotations of the pods.
+	// Annotations of the pods. The operator adds its own annotations.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('downstream.driveshare.org/'))",message="pods.annotations must not begin with downstream.driveshare.org/: the operator uses these annotations itself"
 	Annotations map[string]Text `json:"annotations,omitempty"`
-	// The labels that a Kubernetes node must have to run the pods.
+	// The labels that a Kubernetes node must have. Other Kubernetes nodes do not run
+	// the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
@@ -43,14 +44,14 @@ type PodsSpec struct {
 	// The affinity rules of the pods.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
-	// How API replicas and workers spread. The default spreads them evenly over
-	// Kubernetes nodes and zones. A constraint without a selector selects the pods of
-	// the same role.
+	// How the API replicas and the workers spread over the cluster. By default, both
+	// spread evenly over Kubernetes nodes and zones. A constraint without a label
+	// selector applies to the API replicas and to the workers separately.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
-	// The priority class of API replicas and workers.
+	// The priority class of the API replicas and the workers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
@@ -62,15 +63,17 @@ type PodsSpec struct {
 // +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 type LabelValue string
 
-// NetworkPolicySpec sets who may connect to the node's pods. Farmers may always
-// connect to the API's port. No connection to the Jobs is allowed.
+// NetworkPolicySpec sets who may connect to the node's pods. The network policies
+// always allow connections to the API's port for farmers. They allow no connections to
+// the pods of Jobs.
 type NetworkPolicySpec struct {
-	// Whether the operator makes network policies.
+	// Whether the operator creates network policies.
 	// +optional
 	// +kubebuilder:default=true
 	Enabled *bool `json:"enabled,omitempty"`
-	// The namespaces whose pods may read metrics, such as the one of Prometheus. The
-	// default is all pods of the cluster; clients outside the cluster may not.
+	// The namespaces whose pods may read metrics, for example the namespace of
+	// Prometheus. By default, pods in every namespace may read metrics. Clients
+	// outside the cluster may not read metrics.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -80,20 +83,20 @@ type NetworkPolicySpec struct {
 
 // MonitoringSpec sets how Prometheus monitors the node.
 type MonitoringSpec struct {
-	// Makes the Prometheus operator read the metrics of API and workers, if the
-	// cluster has it.
+	// The ServiceMonitor for the metrics of the API and the workers. It has an effect
+	// only if the Prometheus operator runs in the cluster.
 	// +optional
 	// +kubebuilder:default={}
 	ServiceMonitor ServiceMonitorSpec `json:"serviceMonitor,omitzero"`
 }
 
-// ServiceMonitorSpec describes a ServiceMonitor.
+// ServiceMonitorSpec sets whether there is a ServiceMonitor, and its fields.
 type ServiceMonitorSpec struct {
-	// Whether to make a ServiceMonitor. The operator waits until the cluster knows the
-	// kind.
+	// Whether the operator creates a ServiceMonitor. If the cluster does not have
+	// this kind yet, the operator tries again later.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
-	// Labels of the ServiceMonitor, by which Prometheus selects it.
+	// Labels of the ServiceMonitor. Prometheus uses these labels to select it.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Labels map[string]LabelValue `json:"labels,omitempty"`
@@ -105,18 +108,18 @@ type ServiceMonitorSpec struct {
 	IntervalSeconds int32 `json:"intervalSeconds,omitempty"`
 }
 
-// LogSpec sets what is logged.
+// LogSpec sets what the node's processes log.
 type LogSpec struct {
-	// The least severe level that is written.
+	// The least severe level that is logged.
 	// +optional
 	// +kubebuilder:validation:Enum=debug;info;warn;error
 	// +kubebuilder:default=info
 	Level string `json:"level,omitempty"`
 }
 
-// Size is a number of bytes as text, with or without a unit, such as 32Mi. It is
-// not a resource.Quantity: the schema of that has no length limit, and without one
-// the API server accepts no validation rules.
+// Size is a number of bytes as text, with or without a unit, such as 32Mi. It is not a
+// resource.Quantity, because the schema of a Quantity has no length limit. Without a
+// length limit, the API server rejects the validation rules of the field.
 //
 // +kubebuilder:validation:MaxLength=20
 // +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,16}([kMGTP]|[KMGTP]i)?$')",message="must be a number of bytes in quotes or with a unit, such as '1024', 1G or 32Mi"
@@ -131,8 +134,8 @@ func (s Size) Bytes() int64 {
 	return q.Value()
 }
 
-// Decimal is a decimal number as text, such as 0.01. Floating-point numbers in a
-// schema differ between readers.
+// Decimal is a decimal number as text, such as 0.01. It is not a floating-point number,
+// because programs may round floating-point numbers differently.
 //
 // +kubebuilder:validation:MaxLength=20
 // +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$')",message="must be a decimal number in quotes, such as '0.01'"
@@ -172,7 +175,7 @@ type DSNRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// URLRef is a key of a Secret with a URL.
+// URLRef is a key of a Secret with the URL of a Redis.
 type URLRef struct {
 	ObjectReference `json:",inline"`
 	// The key in the Secret.
@@ -205,7 +208,7 @@ type WhitelistRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// GeoIPRef is a key of a Secret or a ConfigMap with a location database.
+// GeoIPRef is a key of a Secret or a ConfigMap with a GeoLite2 or GeoIP2 City database.
 type GeoIPRef struct {
 	ObjectReference `json:",inline"`
 	// The key in the Secret or ConfigMap.

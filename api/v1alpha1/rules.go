@@ -11,9 +11,8 @@ const (
 	Merkle  HeartbeatType = "Merkle"
 )
 
-// HeartbeatSpec is the proof-of-storage scheme and its key. Back the key up:
-// contracts cannot be checked without it. The operator makes a key once and never
-// replaces it.
+// HeartbeatSpec is the proof-of-storage scheme and its key. Back up the key: workers
+// cannot check contracts without the key. The operator never replaces a key.
 //
 // +kubebuilder:validation:XValidation:rule="self.type == oldSelf.type",message="heartbeat.type cannot be changed, because every contract was made with a key of the old type; create another DownstreamNode for the new type"
 type HeartbeatSpec struct {
@@ -23,22 +22,23 @@ type HeartbeatSpec struct {
 	// +optional
 	// +kubebuilder:default=Swizzle
 	Type HeartbeatType `json:"type,omitempty"`
-	// The part of a file that one challenge covers, from 0 to 1, in quotes: "0.01". It
-	// is stored with the key. It applies only to a key that the operator makes, and
-	// cannot be changed afterwards.
+	// The part of a file that one challenge covers, from 0 to 1, in quotes: "0.01".
+	// The operator stores this number in the key that it makes. Later changes have no
+	// effect. This field also has no effect on your own key.
 	// +optional
 	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:XValidation:rule="double(self) <= 1.0",message="heartbeat.checkFraction must be from 0 to 1"
 	CheckFraction Decimal `json:"checkFraction,omitempty"`
-	// The number of challenges of a Merkle contract. Swizzle has no such limit.
+	// The number of challenges of a Merkle contract. A Swizzle contract has no such
+	// limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65536
 	// +kubebuilder:default=256
 	Challenges int32 `json:"challenges,omitempty"`
-	// Your own key, made with `downstream-node heartbeat new` or restored from a backup.
-	// By default the operator makes one in the Secret NAME-heartbeat-key, which stays
-	// when the DownstreamNode is deleted.
+	// Your own key, made with `downstream-node heartbeat new` or restored from a
+	// backup. By default, the operator makes a key in the Secret NAME-heartbeat-key.
+	// This Secret is not deleted with the DownstreamNode.
 	// +optional
 	KeySecretRef *HeartbeatKeyRef `json:"keySecretRef,omitempty"`
 }
@@ -63,19 +63,21 @@ type ContractsSpec struct {
 	// +kubebuilder:validation:Maximum=10000
 	// +kubebuilder:default=10
 	ContractsPerRequest int32 `json:"contractsPerRequest,omitempty"`
-	// The maximum number of bytes under contract for one SJCX address, over all its
-	// tokens, such as 1Gi.
+	// The maximum number of bytes under contract for one SJCX address, such as 1Gi.
+	// The contracts of all its tokens count.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
 	BytesPerAddress Size `json:"bytesPerAddress,omitempty"`
-	// The maximum number of characters of the message that a farmer signs for a token.
+	// The maximum length, in characters, of the message that a farmer signs to get a
+	// token.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65536
 	// +kubebuilder:default=1024
 	MessageLength int32 `json:"messageLength,omitempty"`
-	// The number of different wrong proofs after which a challenge accepts no more.
+	// The maximum number of different wrong proofs for one challenge. The node
+	// rejects further proofs for this challenge.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
@@ -83,30 +85,32 @@ type ContractsSpec struct {
 	WrongAnswers int32 `json:"wrongAnswers,omitempty"`
 }
 
-// InventorySpec sets the stock of encoded chunks. Each chunk size is the next
-// smaller one times base.
+// InventorySpec sets which encoded chunks the node keeps ready for farmers. The chunk
+// sizes are the powers of base from minChunkSize to maxChunkSize. There are about
+// equally many chunks of each size.
 //
 // +kubebuilder:validation:XValidation:rule="quantity(self.minChunkSize).compareTo(quantity(self.maxChunkSize)) <= 0",message="inventory.minChunkSize must not be more than inventory.maxChunkSize"
 // +kubebuilder:validation:XValidation:rule="quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must be 0 or at least inventory.maxChunkSize: otherwise no chunk of that size fits"
 type InventorySpec struct {
-	// The size of the smallest chunks, such as 1Ki.
+	// The minimum chunk size, such as 1Ki.
 	// +optional
 	// +kubebuilder:default="1Ki"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a farmer could guess a smaller chunk"
 	MinChunkSize Size `json:"minChunkSize,omitempty"`
-	// The size of the largest chunks, such as 32Mi.
+	// The maximum chunk size, such as 32Mi.
 	// +optional
 	// +kubebuilder:default="32Mi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.maxChunkSize must be at most 1Pi"
 	MaxChunkSize Size `json:"maxChunkSize,omitempty"`
-	// The total bytes of the chunks in a full inventory, such as 100Gi: at least
-	// maxChunkSize, or 0 for no inventory. It needs little storage, because only tags
-	// are stored; chunks are generated from seeds.
+	// The total size of all chunks in a full inventory, such as 100Gi. It must be at
+	// least maxChunkSize, or 0 for no inventory. The inventory needs little storage:
+	// the node stores only tags and generates the chunks from seeds.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.totalSize must be at most 1Pi"
 	TotalSize Size `json:"totalSize,omitempty"`
-	// The factor between two chunk sizes, in quotes: "2".
+	// The ratio of each chunk size to the next smaller size, in quotes: "2". It must
+	// be a whole number from 2 to 1024.
 	// +optional
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.01 && double(self) <= 1024.0",message="inventory.base must be from 1.01 to 1024"
@@ -119,9 +123,9 @@ type InventorySpec struct {
 	Encoders int32 `json:"encoders,omitempty"`
 }
 
-// AccessSpec sets what a farmer must prove.
+// AccessSpec sets what a farmer must prove to get a token.
 type AccessSpec struct {
-	// Whether a farmer must prove by a signature that it owns its address.
+	// Whether a farmer must prove with a signature that it owns its address.
 	// +optional
 	// +kubebuilder:default=true
 	Signatures *bool `json:"signatures,omitempty"`
@@ -129,12 +133,13 @@ type AccessSpec struct {
 
 // WhitelistSpec is the list of addresses that may farm.
 type WhitelistSpec struct {
-	// The ConfigMap with the list as CSV: a row of headings, then rows that begin with
-	// address and balance. The list is loaded again when it changes. An address that is
-	// no longer in it loses its tokens and contracts.
+	// The ConfigMap with the list as CSV. The first row has headings. Every other row
+	// begins with an address and its balance. The operator loads the list again when
+	// the list changes. An address that is no longer in the list loses its tokens and
+	// contracts.
 	// +required
 	ConfigMapRef WhitelistRef `json:"configMapRef"`
-	// The minimum balance of an address, in whole SJCX.
+	// The minimum balance, in whole SJCX, of an address that may farm.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9007199254740992
@@ -142,32 +147,32 @@ type WhitelistSpec struct {
 	MinBalance *int64 `json:"minBalance,omitempty"`
 }
 
-// WorkersSpec sets the workers, which check proofs, fill the inventory and expire
-// contracts.
+// WorkersSpec sets the workers. Workers check proofs, fill the inventory and clean up
+// expired contracts.
 type WorkersSpec struct {
-	// The number of workers, which `kubectl scale` sets. Not used if workers.autoscaling
-	// is set.
+	// The number of workers. `kubectl scale` changes this field. The field is ignored
+	// if workers.autoscaling is set.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	// +kubebuilder:default=1
 	Replicas *int32 `json:"replicas,omitempty"`
-	// Makes the operator set the number of workers by the backlog.
+	// If set, the operator scales the workers with the backlog.
 	// +optional
 	Autoscaling *WorkersAutoscaling `json:"autoscaling,omitempty"`
-	// The number of jobs that a worker verifies at the same time; 0 means the number of
-	// its CPUs.
+	// The number of jobs that a worker verifies at the same time. 0 means the number
+	// of its CPUs.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=4096
 	Concurrency int32 `json:"concurrency,omitempty"`
-	// The resources of each worker. Checking proofs needs CPU; encoding files for the
-	// inventory needs memory.
+	// The resources of each worker. To check proofs, a worker needs CPU. To encode
+	// files for the inventory, it needs memory.
 	// +optional
 	// +kubebuilder:default={requests: {cpu: "200m", memory: "256Mi"}, limits: {memory: "1Gi"}}
 	Resources Resources `json:"resources,omitzero"`
-	// How long, in seconds, a stopping worker may take for its jobs in flight. Other
-	// workers take over the jobs that remain.
+	// The time in seconds in which a stopping worker can finish its jobs in flight.
+	// After that, other workers verify the unfinished jobs.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=600
@@ -175,33 +180,35 @@ type WorkersSpec struct {
 	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
 }
 
-// WorkersAutoscaling sets how the operator scales the workers. The backlog counts
-// jobs; a request with many proofs makes several jobs. If the backlog cannot be
-// read, the number of workers does not change.
+// WorkersAutoscaling sets how the operator scales the workers. The backlog is the
+// number of jobs that wait or are being verified. The API splits a request with many
+// proofs into several jobs. If the operator cannot read the backlog, the number of
+// workers does not change.
 //
 // +kubebuilder:validation:XValidation:rule="self.min <= self.max",message="workers.autoscaling.min must not be more than workers.autoscaling.max"
 type WorkersAutoscaling struct {
-	// The smallest number of workers. With 0, no worker runs while no job waits: the
-	// inventory is not filled, and the first proofs wait until a pod has started.
+	// The minimum number of workers. If 0, no worker runs when the backlog is 0. Then
+	// no worker fills the inventory or cleans up expired contracts, and the first
+	// proofs wait until a worker has started.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	// +kubebuilder:default=1
 	Min *int32 `json:"min,omitempty"`
-	// The largest number of workers.
+	// The maximum number of workers.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Max int32 `json:"max"`
-	// The backlog for one worker. The number of workers is the backlog divided by this,
-	// rounded up.
+	// The number of jobs in the backlog for each worker. The number of workers is the
+	// backlog divided by this number, rounded up.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +kubebuilder:default=20
 	TargetBacklogPerWorker int32 `json:"targetBacklogPerWorker,omitempty"`
-	// How long, in seconds, fewer workers must be enough before the operator removes
-	// some. It adds workers at once.
+	// The time in seconds for which a smaller number of workers must be enough before
+	// the operator removes workers. The operator adds workers without a delay.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3600

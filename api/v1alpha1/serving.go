@@ -6,14 +6,15 @@ import corev1 "k8s.io/api/core/v1"
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.ingress) && has(self.gateway))",message="set api.ingress or api.gateway, not both"
 type APISpec struct {
-	// The number of replicas. With two or more, a disruption budget limits how many a
-	// drain of a Kubernetes node evicts at once. Not used if api.autoscaling is set.
+	// The number of replicas. If there are two or more, a disruption budget limits
+	// how many replicas Kubernetes evicts at the same time, for example during the
+	// drain of a Kubernetes node. This field is ignored if api.autoscaling is set.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +kubebuilder:default=2
 	Replicas *int32 `json:"replicas,omitempty"`
-	// Makes a HorizontalPodAutoscaler set the number of replicas by their CPU load. The
+	// If set, a HorizontalPodAutoscaler scales the replicas with their CPU load. The
 	// cluster needs a metrics server.
 	// +optional
 	Autoscaling *APIAutoscaling `json:"autoscaling,omitempty"`
@@ -26,34 +27,38 @@ type APISpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Service ServiceSpec `json:"service,omitzero"`
-	// Routes farmers through an ingress controller.
+	// If set, farmers reach the API through an ingress controller.
 	// +optional
 	Ingress *IngressSpec `json:"ingress,omitempty"`
-	// Routes farmers through a Gateway. The cluster needs the Gateway API.
+	// If set, farmers reach the API through a Gateway. The cluster needs the Gateway
+	// API.
 	// +optional
 	Gateway *GatewaySpec `json:"gateway,omitempty"`
-	// The networks, in CIDR notation, of the load balancers and ingress controllers
-	// whose X-Forwarded-For header the API trusts for the address of a farmer. The API
-	// ignores the header from other addresses. Without trusted proxies, all farmers
-	// behind a proxy share the limits of one address.
+	// The networks of your load balancers and ingress controllers, in CIDR notation.
+	// The API reads the farmer's IP address from the X-Forwarded-For header of
+	// requests from these networks. It ignores the header of other requests. All
+	// farmers behind a proxy that is not in these networks share the limits of one IP
+	// address.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=43
 	// +kubebuilder:validation:XValidation:rule="self.all(p, isCIDR(p))",message="api.trustedProxies must be networks such as 10.0.0.0/8 or fd00::/8; write a single address as 10.0.0.1/32"
 	TrustedProxies []string `json:"trustedProxies,omitempty"`
-	// Limits on the requests of one farmer, over all replicas.
+	// The limits on the requests of one farmer, counted over all replicas.
 	// +optional
 	RateLimits RateLimits `json:"rateLimits,omitzero"`
 
-	// How long, in seconds, a stopping replica still takes requests while it reports
-	// that it is not ready. In this time load balancers stop sending requests to it.
+	// The time in seconds for which a stopping replica reports that it is not ready,
+	// but still accepts requests. During this time, load balancers stop sending
+	// requests to the replica.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=300
 	// +kubebuilder:default=5
 	DrainDelaySeconds *int32 `json:"drainDelaySeconds,omitempty"`
-	// How long, in seconds after that, the requests in flight may take.
+	// The time in seconds, after drainDelaySeconds, in which a stopping replica can
+	// finish its requests in flight.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=600
@@ -65,18 +70,19 @@ type APISpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.min <= self.max",message="api.autoscaling.min must not be more than api.autoscaling.max"
 type APIAutoscaling struct {
-	// The smallest number of replicas.
+	// The minimum number of replicas.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	// +kubebuilder:default=2
 	Min int32 `json:"min,omitempty"`
-	// The largest number of replicas.
+	// The maximum number of replicas.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Max int32 `json:"max"`
-	// The target CPU load, in percent of the CPU that the replicas request.
+	// The average CPU load that the autoscaler tries to reach, in percent of the CPU
+	// that the replicas request.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
@@ -89,8 +95,9 @@ type APIAutoscaling struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.loadBalancerClass) || self.type == 'LoadBalancer'",message="api.service.loadBalancerClass is for type LoadBalancer"
 // +kubebuilder:validation:XValidation:rule="!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",message="api.service.externalTrafficPolicy is for types LoadBalancer and NodePort"
 type ServiceSpec struct {
-	// Where clients reach the Service: only inside the cluster (ClusterIP), on a port of
-	// every Kubernetes node (NodePort), or at a cloud load balancer (LoadBalancer).
+	// How clients reach the Service: only from inside the cluster (ClusterIP), on a
+	// port of every Kubernetes node (NodePort), or through a cloud load balancer
+	// (LoadBalancer).
 	// +optional
 	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
 	// +kubebuilder:default=ClusterIP
@@ -101,17 +108,17 @@ type ServiceSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +kubebuilder:default=80
 	Port int32 `json:"port,omitempty"`
-	// Annotations of the Service, for example for a load balancer.
+	// Annotations of the Service, for example settings of a load balancer.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Annotations map[string]Text `json:"annotations,omitempty"`
-	// The class of load balancer, if the cluster has several.
+	// The class of the load balancer, if the cluster has several classes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	LoadBalancerClass *string `json:"loadBalancerClass,omitempty"`
-	// With Local, the API sees the address of the farmer if the load balancer forwards
-	// packets unchanged. Otherwise every farmer may appear to have the address of a
-	// Kubernetes node.
+	// With Local, the API sees the farmer's IP address if the load balancer does not
+	// replace it. With Cluster, Kubernetes may replace the farmer's address with the
+	// address of a Kubernetes node.
 	// +optional
 	// +kubebuilder:validation:Enum=Cluster;Local
 	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
@@ -125,17 +132,18 @@ type IngressSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Host string `json:"host"`
-	// The ingress class. The default is the cluster's default class.
+	// The ingress class. The default is the cluster's default ingress class.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ClassName *string `json:"className,omitempty"`
-	// The Secret with the certificate of the host. Without it, farmers use plain HTTP,
-	// and others on the network can read their tokens.
+	// The name of the Secret with the TLS certificate of the host. Without a
+	// certificate, farmers use plain HTTP, and attackers on the network can read
+	// their tokens.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
-	// Annotations of the Ingress, for example for an ingress controller or a
-	// certificate issuer.
+	// Annotations of the Ingress, for example settings of an ingress controller or
+	// the name of a certificate issuer.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Annotations map[string]Text `json:"annotations,omitempty"`
@@ -149,8 +157,8 @@ type GatewaySpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	ParentRefs []GatewayRef `json:"parentRefs"`
-	// The host names that farmers call. The default is every name of the Gateway's
-	// listeners.
+	// The host names that farmers call. The default is all host names of the
+	// Gateway's listeners.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -170,13 +178,15 @@ type GatewayRef struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
-	// The listener of the Gateway. The default is every listener that matches.
+	// The name of the Gateway's listener. The default is all listeners that match the
+	// host names.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SectionName string `json:"sectionName,omitempty"`
 }
 
-// RateLimits limit requests. Beyond a limit, a farmer gets 503 with Retry-After.
+// RateLimits are the limits on requests. A farmer who exceeds a limit gets 503 with
+// Retry-After.
 type RateLimits struct {
 	// The limit for each IP address.
 	// +optional
@@ -186,14 +196,14 @@ type RateLimits struct {
 	PerToken *RateLimit `json:"perToken,omitempty"`
 }
 
-// RateLimit is a token bucket.
+// RateLimit is the rate and the size of a token bucket.
 type RateLimit struct {
-	// The average number of requests a second.
+	// The maximum average number of requests per second.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	Rate int32 `json:"rate"`
-	// The number of requests that may arrive at once after a pause.
+	// The maximum number of requests that may arrive in a burst after a pause.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000

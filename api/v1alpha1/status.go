@@ -4,10 +4,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // DownstreamNodeStatus is what the operator last observed of a node.
 type DownstreamNodeStatus struct {
-	// The generation of the spec that the operator has reconciled.
+	// The metadata.generation of the node at the operator's last reconcile.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// The conditions of the node. The operator keeps conditions of other types.
+	// The conditions of the node. The operator does not change conditions that other
+	// programs set.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -19,18 +20,18 @@ type DownstreamNodeStatus struct {
 	// The workers.
 	// +optional
 	Workers WorkersStatus `json:"workers,omitzero"`
-	// The number of verification jobs that wait or are being verified. Absent if Redis
-	// cannot be read.
+	// The number of verification jobs that wait or are being verified. This field is
+	// absent if the operator could not read the number from Redis.
 	// +optional
 	Backlog *int64 `json:"backlog,omitempty"`
 	// The URL at which farmers reach the API.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url,omitempty"`
-	// The heartbeat key of the node's contracts.
+	// The heartbeat key with which the node's contracts are made.
 	// +optional
 	HeartbeatKey HeartbeatKeyStatus `json:"heartbeatKey,omitzero"`
-	// The name of the Job of the last completed schema migration.
+	// The name of the Job that completed the last schema migration.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Migration string `json:"migration,omitempty"`
@@ -45,37 +46,38 @@ type APIStatus struct {
 	// The number of running replicas.
 	// +optional
 	Replicas int32 `json:"replicas"`
-	// The number of replicas that take requests.
+	// The number of replicas that accept requests.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 }
 
 // WorkersStatus is the state of the workers.
 type WorkersStatus struct {
-	// The number of workers that should run: spec.workers.replicas, or the number from
-	// autoscaling.
+	// The number of workers that should run: spec.workers.replicas, or the number
+	// that autoscaling has set.
 	// +optional
 	DesiredReplicas int32 `json:"desiredReplicas"`
 	// The number of running workers.
 	// +optional
 	Replicas int32 `json:"replicas"`
-	// The number of workers that take jobs.
+	// The number of workers that read jobs from the queue.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
-	// The label selector of their pods, for the scale subresource.
+	// The label selector of the workers' pods. The scale subresource reports it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Selector string `json:"selector,omitempty"`
 }
 
-// HeartbeatKeyStatus identifies a key without revealing it.
+// HeartbeatKeyStatus identifies a heartbeat key. It does not contain the key.
 type HeartbeatKeyStatus struct {
 	// The name of the Secret with the key.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
-	// The fingerprint of the key, in hex, as in the database. After the first completed
-	// migration, the key in the Secret must have this fingerprint.
+	// The fingerprint of the key, in hex. The first migration also stores this
+	// fingerprint in the database. After that migration, the key in the Secret must
+	// have this fingerprint.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Fingerprint string `json:"fingerprint,omitempty"`
@@ -83,26 +85,32 @@ type HeartbeatKeyStatus struct {
 
 // The types of the conditions that the operator sets.
 const (
-	// Ready reports whether farmers can farm: the heartbeat key exists, and API and
-	// workers are available. They are not available before the schema that they need.
+	// Ready reports whether farmers can farm: HeartbeatKeyAvailable, APIAvailable and
+	// WorkersAvailable are all true.
 	Ready = "Ready"
-	// Progressing reports whether work is in progress that ends without help.
+	// Progressing reports whether the node is changing, for example during a
+	// migration or a rollout. The change needs no help from a person.
 	Progressing = "Progressing"
 	// Degraded reports whether the node has a problem that a person must solve.
 	Degraded = "Degraded"
-	// Paused reports whether the operator leaves the node's objects alone.
+	// Paused reports whether spec.paused is true, so the operator does not change the
+	// node's objects.
 	Paused = "Paused"
-	// HeartbeatKeyAvailable reports whether the node's own key exists.
+	// HeartbeatKeyAvailable reports whether the Secret has the heartbeat key of the
+	// node's contracts.
 	HeartbeatKeyAvailable = "HeartbeatKeyAvailable"
-	// SchemaMigrated reports whether the database has the schema of the image.
+	// SchemaMigrated reports whether the database has the schema that the image
+	// needs.
 	SchemaMigrated = "SchemaMigrated"
-	// APIAvailable reports whether an API replica takes requests.
+	// APIAvailable reports whether at least one API replica accepts requests.
 	APIAvailable = "APIAvailable"
-	// WorkersAvailable reports whether a worker takes jobs, or the spec asks for none.
+	// WorkersAvailable reports whether at least one worker reads jobs. It is also
+	// true if the number of workers that should run is 0.
 	WorkersAvailable = "WorkersAvailable"
 )
 
-// ConditionTypes lists them in the order in which people should read them.
+// ConditionTypes lists the condition types in the order in which people should read
+// them.
 var ConditionTypes = []string{
 	Ready, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
 }
