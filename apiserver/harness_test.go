@@ -19,8 +19,7 @@ var (
 
 const interval = testnode.Interval
 
-// harness is a node with one API replica. The methods open and serve start more
-// replicas.
+// harness is a node with one API replica. serve starts more.
 type harness struct {
 	*testnode.Node
 	*replica
@@ -29,16 +28,16 @@ type harness struct {
 // replica is an API replica, with helpers that send requests.
 type replica struct{ *testnode.Replica }
 
-// plan is the configuration of a test's node.
+// plan holds a test's choices about its node.
 type plan struct {
 	cfg     app.Config
-	schemes []heartbeat.Type // the schemes of the heartbeat keys; the first key is the current key
-	idle    bool             // no worker runs
+	schemes []heartbeat.Type // of the heartbeat keys, the current one first
+	idle    bool             // without a worker
 }
 
 func asPlanned(*plan) {}
 
-// onEach runs a test once for each backend, with a new node.
+// onEach runs a test with a node on each backend.
 func onEach(t *testing.T, change func(*plan), test func(t *testing.T, h *harness)) {
 	t.Helper()
 	testenv.OnEach(t, testnode.Backends, func(t *testing.T, backend string) {

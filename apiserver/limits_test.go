@@ -11,15 +11,14 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// slowly begins a POST request but sends only the first byte of the body. The channel
-// taken is closed when the handler begins to read the body. send sends the rest of the
-// body and returns the response.
+// slowly posts a body slowly: the handler closes taken when it reads the body, and
+// send sends the rest.
 func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-chan struct{}, send func() answer) {
 	t.Helper()
 	pipe, rest := io.Pipe()
 	begun, done := make(chan struct{}), make(chan answer, 1)
 	go func() {
-		// With 100-continue, the client sends the body only when the handler reads it.
+		// The client sends the body when the handler reads it.
 		got, err := r.try(t, "POST", path, io.Reader(pipe), from, f.ip, "Expect", "100-continue")
 		if err != nil {
 			t.Error(err)
@@ -53,7 +52,7 @@ func TestRequestsAtOnceAreLimited(t *testing.T) {
 		t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
 	}
 	send().want(t, http.StatusOK, `{"challenges":[]}`)
-	// The server releases the slot shortly after it has sent the response.
+	// The slot is free a moment after the response is sent.
 	waitFor(t, "a place", func() bool { return f.ask(t, "GET", api, nil).status == http.StatusOK })
 }
 
@@ -78,7 +77,7 @@ func TestRatesAreLimited(t *testing.T) {
 		limited(perAddress.ask(t, "GET", api+"/nothing", nil, from, one.ip))
 		perAddress.ask(t, "GET", api, nil, from, two.ip).want(t, http.StatusOK, "ok")
 
-		// The limit of a token counts the requests from all IP addresses together.
+		// The token's limit is the same for every IP address.
 		for _, ip := range []string{"198.51.100.1", "198.51.100.2"} {
 			perToken.ask(t, "GET", one.at("challenge"), nil, from, ip).want(t, http.StatusOK, "challenges")
 		}
@@ -88,7 +87,7 @@ func TestRatesAreLimited(t *testing.T) {
 	})
 }
 
-// Without Redis, the node cannot count requests, so it accepts all requests.
+// Without Redis the node cannot count requests, so it refuses none.
 func TestRatesWithoutRedis(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) {

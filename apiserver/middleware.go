@@ -18,15 +18,15 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// exchange is what the middleware knows about a request and its response.
+// exchange is a request and its response, as the middleware sees them.
 type exchange struct {
 	http.ResponseWriter
 	server *Server
 	id     string
-	ip     netip.Addr // the farmer's IP address
-	route  string     // the route's path template; rememberRoute sets it
-	status int        // the status of the response; 0 before the response begins
-	bytes  int64      // the size of the response's body so far
+	ip     netip.Addr // of the farmer
+	route  string     // its template; the router sets it
+	status int        // 0 before the response
+	bytes  int64      // of the response
 }
 
 type exchangeKey struct{}
@@ -49,15 +49,14 @@ func (e *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap gives http.ResponseController access to the connection.
+// Unwrap lets http.ResponseController reach the connection.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
-// handlerFunc is a handler that returns its error. It must not write the error's
-// response, because handle does that.
+// handlerFunc is a handler that returns its error. Only handle responds to errors.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// handle converts h to an http.Handler. If h returns an error, handle writes the
-// error's response. If h panics, handle responds with a 500.
+// handle makes h an http.Handler. It responds to h's error, and to a panic with a
+// 500 instead of a broken connection.
 func (s *Server) handle(h handlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -77,8 +76,7 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 	})
 }
 
-// fail writes the response to an error. It logs every 500. It logs other 5xx errors
-// only if the client is still connected.
+// fail logs an error and responds to it.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	response, exchange := classify(err), exchangeOf(r)
 	switch {
@@ -88,22 +86,22 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		exchange.log().Warn("cannot serve the request, the farmer must repeat it", "error", err)
 	}
 	if exchange.status != 0 {
-		// The response has already begun. Close the connection, so that the farmer
-		// notices that the response is incomplete.
+		// The response has begun. Cut the connection, so that the farmer does not
+		// take half a response for a whole one.
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, response)
 }
 
-// observe is the outermost layer. It gives the request an id, finds the farmer's IP
-// address, limits the requests in flight, and records the result. It logs the
-// route's template instead of the path, because a path can contain a token.
+// observe is the outermost layer. It names the request, finds the farmer's IP
+// address, limits the requests in flight, and records the result. The log has
+// the route in place of the path, because a path can contain a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{ResponseWriter: w, server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
 		e.Header().Set("X-Request-Id", e.id)
 		if s.draining.Load() {
-			e.Header().Set("Connection", "close") // so that the next request reaches another replica
+			e.Header().Set("Connection", "close") // the next request reaches another replica
 		}
 		start := time.Now()
 		defer func() { s.record(e, r, time.Since(start)) }()
@@ -130,8 +128,8 @@ func (s *Server) record(e *exchange, r *http.Request, took time.Duration) {
 	}
 }
 
-// rememberRoute copies the route's template into the exchange. record needs the
-// template, but runs outside the router.
+// rememberRoute copies the route's template into the exchange for record, which
+// runs outside the router.
 func rememberRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := mux.CurrentRoute(r); route != nil {
@@ -141,8 +139,7 @@ func rememberRoute(next http.Handler) http.Handler {
 	})
 }
 
-// requestID returns the id in the header X-Request-Id. If the header is missing or
-// invalid, it returns a new id.
+// requestID returns the id that a proxy set, if it is valid, or a new one.
 func requestID(r *http.Request) string {
 	const valid = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	id := r.Header.Get("X-Request-Id")
@@ -153,9 +150,8 @@ func requestID(r *http.Request) string {
 }
 
 // clientIP returns the farmer's address. It uses X-Forwarded-For only if the
-// connection comes from a trusted proxy. In that case, the farmer's address is the
-// last address in the list that is not a trusted proxy. Earlier addresses are
-// ignored, because a farmer can forge them.
+// connection comes from a trusted proxy. The farmer is then the last address in
+// the list that is not a trusted proxy; a farmer can invent those before it.
 func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -169,14 +165,14 @@ func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	for len(hops) > 0 && isTrusted() {
 		hop, err := parseHop(hops[len(hops)-1])
 		if err != nil {
-			break // the addresses before an invalid address cannot be trusted
+			break // nothing before an invalid address can be trusted
 		}
 		ip, hops = hop, hops[:len(hops)-1]
 	}
 	return ip
 }
 
-// parseHop parses one address in X-Forwarded-For, with or without a port.
+// parseHop parses an address of X-Forwarded-For, with or without a port.
 func parseHop(s string) (netip.Addr, error) {
 	s = strings.TrimSpace(s)
 	if ap, err := netip.ParseAddrPort(s); err == nil {
@@ -186,7 +182,7 @@ func parseHop(s string) (netip.Addr, error) {
 	return ip.Unmap().WithZone(""), err
 }
 
-// trimSlash removes a trailing slash from the path, so that every route accepts one.
+// trimSlash accepts a trailing slash on every route.
 func trimSlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
@@ -199,9 +195,9 @@ func trimSlash(next http.Handler) http.Handler {
 	})
 }
 
-// limitAddress applies the rate limit for each IP address. It counts API requests
-// and page requests separately, so that a farmer at its limit can still open the
-// status page. It does not limit requests for the page's assets.
+// limitAddress applies the rate limit of each IP address. The status page has a
+// limit beside the farmers', so that a farmer can look at it too. Its assets
+// have none.
 func (s *Server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, visitor := "ip:", isPage(r)
@@ -224,9 +220,9 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 	})
 }
 
-// limit counts a request under key, and returns an error if the request exceeds the
-// limit. If Redis is not available, limit allows every request. A request that needs
-// Redis then fails later, and the other requests succeed.
+// limit counts a request under key, and fails if it is above the limit. If Redis
+// is not available, the request passes: a request that needs Redis fails later,
+// and the status routes do not need it.
 func (s *Server) limit(ctx context.Context, key string, limit RateLimit) error {
 	if limit.Rate <= 0 {
 		return nil
@@ -236,8 +232,8 @@ func (s *Server) limit(ctx context.Context, key string, limit RateLimit) error {
 		return nil
 	}
 	s.metrics.limited.Inc()
-	// The status is not 429, because deployed farmers may treat any 4xx as final.
-	// They repeat a request after a 5xx.
+	// Not 429: farmers in the field repeat a request after a 5xx, and may treat
+	// any 4xx as final.
 	refused := unavailable("too many requests, slow down")
 	refused.retryAfter = max(wait.Round(time.Second), time.Second)
 	return refused

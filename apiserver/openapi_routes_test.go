@@ -13,16 +13,14 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/openapi"
 )
 
-// methods are the HTTP methods that an OpenAPI description can contain.
+// methods are the methods that the description can have.
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodTrace}
 
-// literal matches a path variable that can have only one value, such as
-// {online:online}.
+// literal matches a variable of a route that allows only one word.
 var literal = regexp.MustCompile(`\{[a-z]+:([a-z]+)\}`)
 
 // TestRoutesAreDescribed compares the routes of the server with the operations of
-// the OpenAPI description. It ignores HEAD: every GET route also serves HEAD, but the
-// description does not contain HEAD.
+// the description. Every GET route also serves HEAD, which is not described.
 func TestRoutesAreDescribed(t *testing.T) {
 	t.Parallel()
 	var doc struct {
@@ -68,7 +66,7 @@ func routesUnder(t *testing.T, prefix string) []string {
 	err := new(Server).router().(*mux.Router).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		methods, err := route.GetMethods()
 		if err != nil {
-			return nil // the handler methodNotAllowed, which has no methods
+			return nil // a handler for the other methods
 		}
 		template, err := route.GetPathTemplate()
 		path, ok := strings.CutPrefix(template, prefix)

@@ -10,8 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// look sends a request, but does not check it against the OpenAPI description. The
-// description does not contain the pages.
+// look requests a page. The API's description has no pages.
 func (r *replica) look(t *testing.T, method, path string) answer {
 	t.Helper()
 	got, err := r.try(t, method, path, nil)
@@ -19,7 +18,7 @@ func (r *replica) look(t *testing.T, method, path string) answer {
 	return got
 }
 
-// The pages show the data in the store, but no secret data.
+// The page shows what the records hold, on each backend, and only public data.
 func TestPage(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -48,7 +47,7 @@ func TestPage(t *testing.T) {
 		h.look(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
 		h.look(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
 		h.look(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
-		// Under /api/, the response is JSON, not a page.
+		// Programs still get JSON.
 		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
@@ -57,8 +56,8 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// The node counts page requests separately from API requests. It does not count
-// requests for assets.
+// Requests for the page have a limit of their own beside the farmers' limit. Assets
+// do not count.
 func TestPageRates(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) {

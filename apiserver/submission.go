@@ -11,23 +11,22 @@ import (
 )
 
 // submission sends the proofs of one request to the workers and collects their
-// verdicts. It splits the proofs into parts and sends each part as a job. So several
-// workers can share a large request, and the API can send a part before it has read
-// the rest.
+// verdicts. It sends parts, a job each, so that several workers share a large
+// request and the API never holds all of it.
 type submission struct {
 	s        *Server
 	f        farmer
-	ctx      context.Context // ends with the request, or after api.answerTimeout
+	ctx      context.Context // ends with the request or after the answer timeout
 	cancel   context.CancelFunc
-	deadline time.Time // the deadline of all jobs
+	deadline time.Time // of all jobs
 
-	hashes  []string       // the file hashes as the farmer wrote them
-	results []node.Outcome // the outcomes, in the order of hashes
-	open    part           // the part that add appends to
+	hashes  []string       // as the farmer wrote them
+	results []node.Outcome // in the same order
+	open    part           // the part that add fills
 	sent    []part
 }
 
-// part is a part of the request's proofs, which becomes one job.
+// part is one job.
 type part struct {
 	job   queue.Job
 	at    []int // the position of each proof in the request
@@ -36,8 +35,7 @@ type part struct {
 	stop  func()
 }
 
-// partBytes limits the size of the proofs in a job. Config.PartSize limits their
-// number.
+// partBytes limits the bytes of a job; PartSize limits its number of proofs.
 const partBytes = 256 << 10
 
 // submit begins a submission. The caller must close it.
@@ -54,7 +52,7 @@ func (sub *submission) close() {
 	sub.cancel()
 }
 
-// add adds a proof to the open part, and sends the part if it is full.
+// add adds a proof, and sends the open part if it is full.
 func (sub *submission) add(fileHash string, proof []byte) error {
 	at := len(sub.hashes)
 	sub.hashes = append(sub.hashes, fileHash)
@@ -73,9 +71,9 @@ func (sub *submission) add(fileHash string, proof []byte) error {
 	return sub.send()
 }
 
-// send enqueues the open part. The job's Received is the current time, because the
-// proofs have now arrived. So the time in the queue does not count as the farmer's
-// delay. The time that a farmer needs to send the request does count.
+// send queues the open part. Received is now, because the proofs have arrived:
+// time in the queue does not make them late, and a farmer that keeps a request
+// open while it computes proofs gains nothing.
 func (sub *submission) send() error {
 	p := sub.open
 	sub.open = part{}
@@ -97,9 +95,9 @@ func (sub *submission) send() error {
 	return nil
 }
 
-// outcomes waits for all verdicts. If a verdict is still missing after that, outcomes
-// returns an error with status 503. The farmer then repeats the request. For each
-// proof that already has a verdict, it gets the same outcome again.
+// outcomes waits for all verdicts. If one is still missing it fails with a 503.
+// The farmer then repeats the request, and gets the same outcome for each proof
+// that is decided.
 func (sub *submission) outcomes() ([]node.Outcome, error) {
 	if err := sub.send(); err != nil {
 		return nil, err
@@ -116,8 +114,7 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 	return sub.results, nil
 }
 
-// collect waits for the outcomes of a part. If no reply arrives in time, it reads the
-// outcomes from the store.
+// collect waits for the outcomes of a part.
 func (sub *submission) collect(p *part) error {
 	select {
 	case reply := <-p.reply:
@@ -133,11 +130,11 @@ func (sub *submission) collect(p *part) error {
 	}
 }
 
-// recordsTimeout limits the time to read the outcomes from the store.
+// recordsTimeout limits reading the records after a lost reply.
 const recordsTimeout = 2 * time.Second
 
-// readRecords reads the outcomes of a part from the store, because no reply has
-// arrived. A failure of Redis can lose replies, but not committed verdicts.
+// readRecords reads the outcomes of a part that got no reply. A failure of Redis
+// can lose replies, but not verdicts.
 func (sub *submission) readRecords(p *part) error {
 	sub.s.metrics.lostReplies.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(sub.ctx), recordsTimeout)

@@ -4,7 +4,7 @@
 //
 // A field of such a struct is the only declaration of its key:
 //
-//	// The maximum size of a request's body, before and after decompression.
+//	// The most bytes of a request's body.
 //	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
 //
 // The tags are:

@@ -11,12 +11,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Objects without a namespace need names that no other release uses. */}}
+{{/* A name for objects without a namespace. No other release uses this name. */}}
 {{- define "downstream-node.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "downstream-node.fullname" .) -}}
 {{- end -}}
 
-{{/* The network policy of an evaluation Redis admits pods with this name. */}}
+{{/* The network policy of an evaluation Redis admits pods with this name label. */}}
 {{- define "downstream-node.selectorLabels" -}}
 app.kubernetes.io/name: downstream-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
