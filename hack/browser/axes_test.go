@@ -12,8 +12,8 @@ import (
 type word struct {
 	Plot        int
 	Text        string
-	Left, Right float64 // pixels of the drawing
-	Width       float64 // of the drawing
+	Left, Right float64 // edges of the text, in pixels of the drawing
+	Width       float64 // width of the drawing, in pixels
 }
 
 // redraw draws the plots again and returns the texts on them.
@@ -30,8 +30,8 @@ const redraw = `new Promise((done) => {
 	requestAnimationFrame(() => requestAnimationFrame(() => { kind.fillText = write; done(words); }));
 })`
 
-// TestAxes checks that no mark of an axis appears twice or is cut off, from the
-// node's first minutes on.
+// TestAxes checks that no text of an axis appears twice or is cut off. It tests
+// young nodes and old nodes.
 func TestAxes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

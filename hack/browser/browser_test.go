@@ -89,8 +89,8 @@ type visit struct {
 
 	mu         sync.Mutex
 	complaints []string
-	tolerated  []string // parts of complaints that the test causes
-	bytes      float64  // transferred over the network
+	tolerated  []string // the test expects complaints that contain one of these texts
+	bytes      float64  // number of bytes that the network transferred
 }
 
 // looks are the settings of a visitor's browser.
@@ -99,7 +99,7 @@ type looks struct {
 	dark          bool
 	phone         bool
 	noScript      bool
-	calm          bool // asks for reduced motion
+	calm          bool // the visitor prefers reduced motion
 }
 
 var desktop = looks{width: 1280, height: 900}
@@ -125,7 +125,7 @@ func open(t *testing.T, address string, l looks) *visit {
 			t.Errorf("%s: %s", address, complaint)
 		}
 	})
-	// The tab exists as long as the context of its first action.
+	// The tab closes when the context of its first action ends.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (l looks) set() step {
 // step is an action in the browser.
 type step = chromedp.Action[chromedp.Void]
 
-// call makes a step of a command of the browser's protocol.
+// call returns a step that sends a command of the browser's protocol.
 func call[P, R any](command cdp.Command[P, R], params P) step {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, command, params)
@@ -182,7 +182,7 @@ func (v *visit) hear(event any) {
 		v.bytes += e.EncodedDataLength
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
-			v.complain("the browser says: %s (%s)", e.Entry.Text, e.Entry.URL)
+			v.complain("the browser reports: %s (%s)", e.Entry.Text, e.Entry.URL)
 		}
 	case *runtime.EventExceptionThrown:
 		v.complain("a script fails: %s", describe(e.ExceptionDetails))
@@ -228,9 +228,9 @@ func (v *visit) do(steps ...step) {
 	}
 }
 
-// until waits until an expression of JavaScript is true, also if the page is not
-// loaded yet. The test repeats the question, because a page without scripts has no
-// timers.
+// until waits until a JavaScript expression is true. The page may still be loading.
+// The Go code evaluates the expression again and again, because a page without
+// scripts has no timers.
 func (v *visit) until(what string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
@@ -247,7 +247,8 @@ func (v *visit) until(what string) {
 	}
 }
 
-// ask returns the value of an expression of JavaScript. It waits for a promise.
+// ask returns the value of a JavaScript expression. If the value is a promise, ask
+// waits for its result.
 func ask[T any](v *visit, what string) T {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
@@ -273,7 +274,7 @@ func (v *visit) ready() {
 	v.until("document.querySelector('#map .leaflet-marker-icon') && document.querySelectorAll('[data-plot] canvas').length === document.querySelectorAll('[data-plot]').length")
 }
 
-// get fetches an address as a program does.
+// get fetches an address without the browser.
 func get(t *testing.T, address string) *http.Response {
 	t.Helper()
 	resp, err := http.Get(address)

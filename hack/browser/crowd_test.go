@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/glebarez/sqlite" // the driver with the name sqlite
+	_ "github.com/glebarez/sqlite" // registers the driver "sqlite"
 
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
 	"github.com/driveshare/downstream-node/internal/app"

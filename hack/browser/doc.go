@@ -1,7 +1,8 @@
-// Package browser tests the page as people meet it: in Chromium, with a
-// pointer, a keyboard, a small screen, a dark one, and without scripts.
+// Package browser tests the page in Chromium: with a pointer, with a keyboard, on a
+// small screen, in dark colours, and without scripts.
 //
-// The tests are built with the tag browser and run by `make test-browser`,
-// which fetches what they need. Whatever a test looks at, it fails where the
-// page asks another host for anything, or where the browser complains.
+// The tests need the build tag browser. `make test-browser` downloads Chromium and
+// the other files that the tests need, and runs the tests. Every test also fails if
+// the page sends a request to another host, or if the browser reports an error or a
+// warning.
 package browser

@@ -24,9 +24,9 @@ func TestColours(t *testing.T) {
 	night.ready()
 	day, dusk := ask[string](light, paper), ask[string](night, paper)
 	if day == dusk {
-		t.Fatalf("both are %s", day)
+		t.Fatalf("the background is %s in both colour schemes", day)
 	}
-	// The button switches the colours, for this page and the next.
+	// The button switches the colours of this page and of the next page.
 	is(night, "document.getElementById('theme').getAttribute('aria-pressed')", "true")
 	night.do(chromedp.Click("#theme"))
 	night.until(paper + " === '" + day + "'")
@@ -54,7 +54,7 @@ func TestPhone(t *testing.T) {
 	is(v, "document.querySelector('table.farmers td[data-name]').getBoundingClientRect().right <= 360", true)
 	// A screen reader still announces a card as a row of a table.
 	is(v, "document.querySelector('table.farmers tbody tr').getAttribute('role')", "row")
-	// A list sorts the table if it has no headers to click.
+	// If the table has no headers to click, the visitor sorts it with a list.
 	v.do(chromedp.SendKeys("#sort", "Up"))
 	v.until("new URLSearchParams(location.search).get('sort') === 'uptime' && document.querySelector('.uptime[aria-sort]')")
 	// Buttons are large enough for fingers.
@@ -85,7 +85,7 @@ func TestWithoutScripts(t *testing.T) {
 	is(v, "document.querySelectorAll('.plot svg').length", 3)
 }
 
-// A visitor who asks for reduced motion sees none.
+// If a visitor prefers reduced motion, nothing on the page moves.
 func TestReducedMotion(t *testing.T) {
 	t.Parallel()
 	l := desktop

@@ -42,7 +42,7 @@ func TestMap(t *testing.T) {
 	if before < 20 || most == "" {
 		t.Fatalf("the map has %d spots, the largest with %q farmers", before, most)
 	}
-	// The map shows land at the farmers, and the outline has its size.
+	// The map shows land, and the land has a plausible width.
 	is(v, "document.querySelector('#map .land').getBBox().width > 9000", true)
 	// A spot has a label, and a click zooms in.
 	ask[any](v, "[..."+spots+"].find((s) => s.textContent === '"+most+"').setAttribute('id', 'largest')"+"; null")
@@ -70,7 +70,7 @@ func TestPlots(t *testing.T) {
 	v.until("/\\d\\d:\\d\\d/.test(document.querySelector('.when').textContent)")
 	v.do(chromedp.MouseEvent("mouseMoved", 2, 2))
 	v.until("document.querySelector('.when').textContent === '' && document.querySelector('.reading b').textContent === '" + latest + "'")
-	// Another period gives another plot and an address that can be shared.
+	// Another period gives another plot. The visitor can share its address.
 	points := ask[string](v, "document.querySelector('[data-plot]').dataset.points")
 	v.do(chromedp.Click(".choices li:nth-child(3) a"))
 	v.until("location.search === '?period=30d' && document.querySelector('.choices [aria-current]').textContent === '30 days'")
@@ -137,9 +137,9 @@ func TestLiveUpdate(t *testing.T) {
 	is(v, row+".contains(document.activeElement)", true)
 	is(v, "document.querySelector('#map').marked && "+spots+".length > 5", true)
 	is(v, "scrollY", 1100)
-	is(v, "document.getElementById('told').textContent", "") // a screen reader is not interrupted
+	is(v, "document.getElementById('told').textContent", "") // a screen reader announces nothing
 
-	// The records fail, and recover.
+	// The records become unavailable, and then available again.
 	s.SetAway(true)
 	v.until("document.querySelector('.notice:not([hidden])')?.textContent.includes('cannot read its records')")
 	is(v, "document.querySelector('.totals dd').textContent", "119")

@@ -23,7 +23,7 @@ func TestScreenshots(t *testing.T) {
 	for _, shot := range []struct {
 		name, path string
 		looks      looks
-		part       string // of the page; "" means the visible part
+		part       string // selects a part of the page; "" means the visible part
 	}{
 		{"front-light", "/", looks{width: 1280, height: 1400}, ""},
 		{"front-dark", "/", looks{width: 1280, height: 1400, dark: true}, ""},

@@ -14,7 +14,7 @@ import (
 // the parallel tests.
 func TestHundredThousand(t *testing.T) {
 	crowded := serveCrowd(t, 100_000)
-	get(t, crowded) // only the first visitor after a start waits for this
+	get(t, crowded) // only the first visitor after a start waits until the page is ready
 	paint, bytes := math.Inf(1), 0.0
 	for range 3 { // new visitors with empty caches
 		v := open(t, crowded, desktop)
@@ -34,7 +34,7 @@ func TestHundredThousand(t *testing.T) {
 	}
 
 	for _, path := range []string{"/", "/?sort=uptime", "/?sort=address&page=1500", "/?sort=id&online=1&page=700", "/?q=1A", "/?q=nobody"} {
-		get(t, crowded+path) // the first request sorts
+		get(t, crowded+path) // the first request sorts the farmers
 		var server []float64 // milliseconds
 		for range 9 {
 			timing := get(t, crowded+path).Header.Get("Server-Timing")

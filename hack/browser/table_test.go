@@ -49,13 +49,13 @@ func TestSort(t *testing.T) {
 		v.do(chromedp.Click("#by-" + by))
 		v.until("document.querySelector('." + by + "[aria-sort]')")
 	}
-	// The back button shows the earlier tables.
+	// The back button shows the previous table.
 	v.do(chromedp.NavigateBack())
 	v.until("document.querySelector('.size[aria-sort]')")
 	// The address alone shows the same table to another visitor.
 	other := open(t, ask[string](v, "location.href"), desktop)
 	if mine, theirs := v.column(ids), other.column(ids); !slices.Equal(mine, theirs) {
-		t.Errorf("a shared link shows %v, and not %v", theirs, mine)
+		t.Errorf("a shared link shows %v, want %v", theirs, mine)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestFilterAndSearch(t *testing.T) {
 	v.until("new URLSearchParams(location.search).get('online') === '1' && document.querySelector('#count').textContent.includes('online')")
 	for _, state := range v.column(states) {
 		if state != "online" {
-			t.Errorf("%q in the list of those online", state)
+			t.Errorf("the list of online farmers has a farmer with the status %q", state)
 		}
 	}
 	v.do(chromedp.Click("#online"))

@@ -29,8 +29,8 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestTroubleshooting checks that the page explains every reason of a condition
-// and every event.
+// TestTroubleshooting checks that docs/troubleshooting.md explains every reason of
+// a condition and every event.
 func TestTroubleshooting(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/troubleshooting.md")
@@ -48,8 +48,8 @@ func TestTroubleshooting(t *testing.T) {
 	}
 }
 
-// reasons returns every reason that the operator uses: the constants with that
-// prefix, and the reasons of its notes.
+// reasons returns every reason that the operator uses: the constants whose names
+// begin with Reason, and the reasons of its notes.
 func reasons(t *testing.T) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob("../../controllers/*.go")

@@ -35,8 +35,8 @@ type series map[string][]string
 // scraped are the labels that Prometheus adds to every series.
 var scraped = []string{"namespace", "job", "pod", "instance", "le"}
 
-// exported returns the metrics of a working node, scraped from its private
-// port, and those of the operator, from its registry.
+// exported returns the metrics of a node and of the operator. It scrapes the
+// private port of a running node, and reads the operator's registry.
 func exported(t *testing.T) series {
 	t.Helper()
 	all := series{}
@@ -61,8 +61,8 @@ func exported(t *testing.T) series {
 	return all
 }
 
-// description matches the text form of a metric's description. client_golang
-// has no other access to its parts.
+// description matches the text form of a metric's description. client_golang gives
+// no other access to the name and the labels.
 var description = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 
 func described(t *testing.T, registry prometheus.Collector) series {
@@ -97,14 +97,14 @@ func scrapeNode(t *testing.T) map[string]*dto.MetricFamily {
 	if err := node.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cancel(); _ = node.Wait() }() // a signal ends it, which is an error to Wait
+	defer func() { cancel(); _ = node.Wait() }() // a signal ends the process, so Wait returns an error
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		families, err := scrape("http://" + private + "/metrics")
 		if err == nil && families["downstream_api_verdicts_total"] != nil && families["downstream_queue_backlog_jobs"] != nil {
 			return families
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the node judged nothing: %v", err)
+			t.Fatalf("the node reached no verdict in two minutes: %v", err)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestQueries(t *testing.T) {
 					name, _ := parts(selector)
 					for _, label := range aggregate.Grouping {
 						if !slices.Contains(there[name], label) && !slices.Contains(scraped, label) {
-							t.Errorf("%s: groups %s by %s, which it has not", where, name, label)
+							t.Errorf("%s: groups %s by the label %s, which does not exist", where, name, label)
 						}
 					}
 				}
@@ -181,7 +181,8 @@ func parts(selector []*labels.Matcher) (name string, asked []string) {
 	return name, asked
 }
 
-// queries returns every query of the dashboard and the alerts, by its place.
+// queries returns every query of the dashboard and the alerts. The key names the
+// panel or the alert.
 func queries(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -19,8 +19,9 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const chart = "../../charts/downstream-node"
 
-// helmCommand starts Helm: the program in HELM, or the one on the PATH, or one
-// built from its module. The first build takes minutes.
+// helmCommand returns the command that starts Helm. It uses the program in HELM,
+// else the program on the PATH, else a program built from Helm's module. The first
+// build takes minutes.
 var helmCommand = sync.OnceValue(func() []string {
 	if named := os.Getenv("HELM"); named != "" {
 		return []string{named}
@@ -30,7 +31,7 @@ var helmCommand = sync.OnceValue(func() []string {
 	}
 	command := []string{"go", "run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}
 	// Build it once. Otherwise tests that run in parallel would each build it. If
-	// this fails, the next command fails too and says why.
+	// this command fails, the next command fails too and reports the reason.
 	_ = exec.Command(command[0], slices.Concat(command[1:], []string{"version"})...).Run()
 	return command
 })
@@ -60,8 +61,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestRender compares the rendered chart with golden files, without the CRD,
-// which hack/generate copies.
+// TestRender compares the rendered chart with golden files. It leaves out the CRD,
+// because hack/generate copies the CRD.
 func TestRender(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]string{
@@ -126,19 +127,19 @@ func TestSameImage(t *testing.T) {
 		Images []struct{ NewName, NewTag string }
 	}
 	if err := yaml.Unmarshal(text, &kustomization); err != nil || len(kustomization.Images) != 1 {
-		t.Fatalf("%d images, %v", len(kustomization.Images), err)
+		t.Fatalf("kustomize sets %d images, want 1; %v", len(kustomization.Images), err)
 	}
 	rendered, err := os.ReadFile("testdata/default.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if image := kustomization.Images[0].NewName + ":" + kustomization.Images[0].NewTag; !strings.Contains(string(rendered), "image: "+image+"\n") {
-		t.Errorf("kustomize installs %s, and the chart another", image)
+		t.Errorf("kustomize installs %s, but the chart installs another image", image)
 	}
 }
 
-// TestDefinition checks that the CRD stays when the chart is uninstalled,
-// unless a value says otherwise.
+// TestDefinition checks that the value crds.keep decides whether Helm keeps the CRD
+// when the chart is uninstalled.
 func TestDefinition(t *testing.T) {
 	t.Parallel()
 	const keep = "helm.sh/resource-policy: keep"
@@ -153,7 +154,7 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
-// TestRefusesValues checks that mistakes in the values cause an error.
+// TestRefusesValues checks that the chart reports mistakes in its values.
 func TestRefusesValues(t *testing.T) {
 	t.Parallel()
 	for args, says := range map[string]string{

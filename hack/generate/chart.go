@@ -49,7 +49,8 @@ func wrapCRD(crd []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// ruleTemplates builds a named template for the rules of each role in config/rbac.
+// ruleTemplates builds one named template for each role in config/rbac. The
+// template holds the rules of the role.
 func ruleTemplates() ([]byte, error) {
 	files, err := filepath.Glob(root + "/config/rbac/*.yaml")
 	if err != nil {

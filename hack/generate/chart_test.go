@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestChartHasEveryRole checks the roles that the chart's templates name. With a
-// missing one, a role would have no rules, and Helm would not report it.
+// TestChartHasEveryRole checks that config/rbac has every role that the chart's
+// templates name. Otherwise the role would have no rules, and Helm would report no
+// error.
 func TestChartHasEveryRole(t *testing.T) {
 	t.Parallel()
 	rules, err := ruleTemplates()

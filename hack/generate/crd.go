@@ -72,8 +72,8 @@ func section(out *bytes.Buffer, path string, s schema) {
 // upstream are the fields whose types Kubernetes defines and describes.
 var upstream = []string{"spec.pods.affinity", "spec.pods.tolerations", "spec.pods.topologySpreadConstraints", "status.conditions"}
 
-// object returns the object in a field or in the elements of a list, and the
-// suffix of its path.
+// object returns the schema of the object that a field holds, or that the elements
+// of a list hold. It also returns the suffix of the object's path.
 func object(s schema) (inner *schema, suffix string) {
 	switch {
 	case len(s.Properties) > 0:

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is a value of the OpenAPI description, which keeps the order of its
-// members. The zero node stands for a missing value.
+// node is a value in the OpenAPI description. It keeps the order of its members.
+// The zero node is a missing value.
 type node struct {
 	yaml *yaml.Node
 	root *yaml.Node
@@ -30,7 +30,7 @@ type field struct {
 	node
 }
 
-// fields returns the members of a mapping, those merged by "<<" first.
+// fields returns the members of a mapping. Members that "<<" merges come first.
 func (n node) fields() []field {
 	var all []field
 	put := func(name string, value *yaml.Node) {
@@ -69,7 +69,7 @@ func (n node) items() []node {
 	return all
 }
 
-// at follows a path of names, and the references on it.
+// at returns the value at a path of names. It follows the references on the path.
 func (n node) at(names ...string) node {
 	for _, name := range names {
 		n = n.followed().own(name)
@@ -99,7 +99,8 @@ func (n node) exists() bool { return n.yaml != nil }
 // reference returns the target of a "$ref", or "" if n is not a reference.
 func (n node) reference() string { return n.own("$ref").text() }
 
-// followed returns the value that n refers to, or n.
+// followed returns the value that n refers to. If n is not a reference, it returns
+// n.
 func (n node) followed() node {
 	ref := n.reference()
 	if ref == "" {
@@ -108,7 +109,8 @@ func (n node) followed() node {
 	return node{n.root, n.root}.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
 }
 
-// description returns n's own description, or the one of the value it refers to.
+// description returns the description of n. If n has none, it returns the
+// description of the value that n refers to.
 func (n node) description() string { return cmp.Or(n.own("description"), n.at("description")).text() }
 
 func plain(n *yaml.Node) *yaml.Node {

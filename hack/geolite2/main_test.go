@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the databases in internal/geo/testdata")
 
-// database returns a small database of the type with the records.
+// database returns a small database with the given type and records.
 func database(t *testing.T, databaseType string, records map[string]mmdbtype.Map) []byte {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{
@@ -87,8 +87,9 @@ func recordOf(city string) mmdbtype.Map {
 	}
 }
 
-// TestFixtures makes the databases for the tests of internal/geo. They are files
-// so that the product's module does not need a writer of databases.
+// TestFixtures makes the databases for the tests of internal/geo. The databases are
+// stored as files. So the product's module does not need a library that writes
+// databases.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	london := map[string]mmdbtype.Map{"81.2.69.0/24": recordOf("London")}

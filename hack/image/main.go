@@ -1,6 +1,6 @@
 // Command image makes a container image of the static binaries as an OCI archive,
-// which containerd, podman, skopeo and recent dockers read. It needs no registry,
-// no daemon and no root:
+// which containerd, podman, skopeo and recent versions of Docker can read. It needs
+// no registry, no daemon and no root:
 //
 //	go -C hack run ./image -name localhost/downstream-node:dev
 //
@@ -89,7 +89,7 @@ func run(o options) error {
 	return nil
 }
 
-// The settings of the Dockerfile's last stage.
+// These settings equal the settings of the Dockerfile's last stage.
 const (
 	user       = "65532:65532"
 	entrypoint = "/downstream-node"
@@ -97,8 +97,8 @@ const (
 
 var ports = []string{"5000/tcp", "9090/tcp"}
 
-// epoch is the time of everything in the image, so that the same inputs make the
-// same image.
+// epoch is the timestamp of the image and of every file in it. It is fixed, so the
+// same inputs make the same image.
 var epoch = time.Unix(0, 0).UTC()
 
 // build makes the image, with a single layer.
@@ -191,7 +191,7 @@ func layerOf(o options) ([]byte, error) {
 	return buf.Bytes(), w.Close()
 }
 
-// addDirectories writes dir and its parents, except those in made.
+// addDirectories writes dir and its parents, except for the directories in made.
 func addDirectories(w *tar.Writer, dir string, made map[string]bool) error {
 	if dir == "." || made[dir] {
 		return nil
@@ -225,8 +225,8 @@ func staticArchitecture(binary string) (string, error) {
 	return "", fmt.Errorf("%s is for %s; images can be made only for x86-64 and ARM64", binary, file.Machine)
 }
 
-// The annotations with the image's name. containerd reads the first, others read
-// the second.
+// These annotations hold the image's name. containerd reads the first annotation,
+// and other tools read the second.
 const (
 	annotationImageName = "io.containerd.image.name"
 	annotationRefName   = "org.opencontainers.image.ref.name"

@@ -172,7 +172,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestDockerfileMakesTheSameImage compares the Dockerfile's last stage.
+// TestDockerfileMakesTheSameImage compares the image with the Dockerfile's last
+// stage.
 func TestDockerfileMakesTheSameImage(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../Dockerfile")

@@ -1,7 +1,7 @@
 // Command noskips reads the output of `go test -json` and prints it as `go test`
-// does: a line for each package, and the output of failed tests. It fails if a
-// test failed, or if a test was skipped whose name is not among the arguments.
-// CI uses it, so that a skipped test does not count as passed.
+// does: a line for each package, and the output of failed tests. It fails if a test
+// failed. It also fails if a test was skipped, unless the test's name is among the
+// arguments. CI uses it, so that a skipped test does not count as passed.
 //
 //	go test -json ./... | go -C hack run ./noskips TestThatMayBeSkipped
 package main
@@ -40,9 +40,9 @@ const maxLine = 16 << 20
 // test identifies a test.
 type test struct{ pkg, name string }
 
-// watch prints the run and returns its problems.
+// watch prints the results of the run. It returns a text for each problem.
 func watch(in io.Reader, out io.Writer, mayBeSkipped []string) (problems []string, err error) {
-	output := map[test]string{} // of tests that have not ended
+	output := map[test]string{} // output of the tests that have not ended
 	passed := false
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)

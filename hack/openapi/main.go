@@ -3,9 +3,9 @@
 // product's module does not depend on kin-openapi.
 //
 // It reads pairs of a request and its response from standard input, in HTTP/1.1
-// format. For each pair it writes a quoted string in one line: "" if the pair is
-// as described, "undescribed" if the description has no such operation, and
-// otherwise the problem.
+// format. For each pair it writes one line with a quoted string. The string is ""
+// if the pair matches the description, and "undescribed" if the description has no
+// such operation. Otherwise it describes the problem.
 package main
 
 import (
@@ -64,8 +64,8 @@ func newRouter() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 }
 
-// check reads a pair and returns its problem. The error is io.EOF if there is no
-// further pair.
+// check reads a pair and returns its problem. If there is no further pair, the
+// error is io.EOF.
 func check(router routers.Router, pairs *bufio.Reader) (problem string, err error) {
 	req, err := http.ReadRequest(pairs)
 	if err != nil {

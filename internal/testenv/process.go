@@ -200,7 +200,7 @@ func (s *server) start() (err error) {
 	return s.await(s.ready)
 }
 
-// await waits until check returns nil. If that takes too long or the server ends,
+// await waits until check returns nil. If the wait is too long or the server ends,
 // await kills the server and returns an error.
 func (s *server) await(check func() error) error {
 	for deadline := time.Now().Add(startTimeout); ; {
@@ -209,7 +209,7 @@ func (s *server) await(check func() error) error {
 		case err == nil:
 			return nil
 		case !s.Running():
-			return fmt.Errorf("%s ended at once:\n%s", s.Name, s.LogTail())
+			return fmt.Errorf("%s ended before it responded:\n%s", s.Name, s.LogTail())
 		case time.Now().After(deadline):
 			s.Kill()
 			return fmt.Errorf("%s does not respond: %w\n%s", s.Name, err, s.LogTail())
@@ -246,8 +246,8 @@ func newDir(mode Mode) (string, error) {
 	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
 }
 
-// FreePort returns a port that has no listener. Another process may still take the
-// port before the caller listens on it.
+// FreePort returns a port that has no listener. Another process may open the port
+// before the caller does.
 func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

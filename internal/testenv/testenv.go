@@ -3,9 +3,9 @@
 //
 // NewDatabase and NewRedis return a new, empty database on a server that all tests
 // of the process share. The first call starts the server. StartMariaDB and
-// StartRedis start a server for one test, which may stop, kill, pause and restart
-// this server. A package that uses any of these functions must call Main from its
-// TestMain.
+// StartRedis start a server for one test. The test may stop, kill, pause and
+// restart this server. A package that uses any of these functions must call Main
+// from its TestMain.
 //
 // TEST_MYSQL_DSN and TEST_REDIS_URL name servers to use instead of the shared
 // servers, for example a MySQL 8. The user in the DSN must have the right to create
@@ -46,10 +46,12 @@ func (m thenStop) Run() int {
 type Mode int
 
 const (
-	// Fast never waits for the disk. If a MariaDB is killed, it keeps its data,
-	// because the operating system still writes the data. A Redis keeps nothing.
+	// A server in mode Fast never waits for the disk. A MariaDB that is killed
+	// keeps its data, because the operating system still writes the data. A Redis
+	// that is killed loses its data.
 	Fast Mode = iota
-	// Durable waits for the disk at every commit, as a server in production does.
+	// A server in mode Durable waits for the disk at every commit, as in
+	// production.
 	Durable
 )
 

@@ -35,14 +35,14 @@ func (g graph) reach(pkg string) []string {
 	return all
 }
 
-// rule forbids that a package below from imports a package below one of the roots
-// in to.
+// A rule forbids imports: a package below one of the roots in from must not import
+// a package below one of the roots in to.
 type rule struct {
 	name   string
 	from   []string
 	to     []string
-	direct bool     // whether only direct imports count
-	except []string // packages below from that may import packages below to
+	direct bool     // the rule covers only direct imports
+	except []string // packages below from to which the rule does not apply
 }
 
 var programs = []string{module + "cmd/downstream-node", module + "cmd/downstream-operator", module + "cmd/kubectl-downstream"}
@@ -54,7 +54,7 @@ var rules = []rule{
 		to:   []string{"k8s.io", "sigs.k8s.io"},
 	},
 	{
-		name:   "internal does not depend on what is built from it",
+		name:   "internal does not depend on the packages that use it",
 		from:   []string{module + "internal"},
 		to:     []string{module + "apiserver", module + "workers", module + "controllers", module + "cmd"},
 		direct: true,

@@ -1,8 +1,8 @@
 // Package deployment runs a node for tests as it is deployed. API replicas and
 // workers are processes of the real program. They use a MariaDB and a Redis that
 // the test starts (package testenv). The package also reads the node's records from
-// the database, so that tests can compare these records with what the node told the
-// farmers.
+// the database, so that tests can compare these records with the responses that
+// farmers received.
 //
 // The package signals only processes that it started, by their ids. Every process
 // ends when the test ends. On Linux, it also ends if the test itself is killed.

@@ -44,8 +44,9 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// awaitService waits until the Service routes requests to its pods. kube-proxy
-// learns a moment later than the API server that pods are ready.
+// awaitService waits until the Service routes requests to its pods. This happens a
+// moment after the pods become ready, because kube-proxy must first read the change
+// from the API server.
 func awaitService(t *testing.T, url string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}

@@ -55,16 +55,16 @@ func TestScale(t *testing.T) {
 	must(t, "kubectl", "-n", n.namespace, "scale", "dn/"+n.name, "--replicas=4")
 	n.awaitSettled(t)
 	if pods := n.pods(t, "workers"); len(pods) != 4 {
-		t.Fatalf("there are %d workers", len(pods))
+		t.Fatalf("there are %d workers, want 4", len(pods))
 	}
 	h.send(t, few)
 	four := h.send(t, many)
-	t.Logf("Swizzle proofs answered with 200m each: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
+	t.Logf("Swizzle proofs verified with 200m of CPU for each worker: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
 	if four < 3*one {
-		t.Errorf("4 workers answer %.1f times what 1 does", four/one)
+		t.Errorf("4 workers verify only %.1f times as many proofs per second as 1 worker", four/one)
 	}
 	if recorded := n.number(t, "SELECT SUM(heartbeats) FROM tokens"); recorded != 3*few+many {
-		t.Errorf("%d heartbeats are recorded of %d", recorded, 3*few+many)
+		t.Errorf("%d heartbeats are recorded, want %d", recorded, 3*few+many)
 	}
 }
 
@@ -80,7 +80,8 @@ func TestAutoscaling(t *testing.T) {
 	t.Logf("1 to 3 workers after %.0f s of backlog, and back to 1 %.0f s after it", up.Seconds(), down.Seconds())
 }
 
-// workers returns an error unless this number of workers is ready and desired.
+// workers returns an error unless the number of desired workers and the number of
+// ready workers both equal number.
 func (n *node) workers(t *testing.T, number int32) error {
 	s := n.get(t).Status
 	if s.Workers.DesiredReplicas != number || s.Workers.ReadyReplicas != number {
@@ -93,8 +94,8 @@ func (n *node) workers(t *testing.T, number int32) error {
 	return nil
 }
 
-// TestWorkerKilled checks that every verification job of a killed worker is judged,
-// and only once.
+// TestWorkerKilled checks that every verification job of a killed worker is judged
+// exactly once.
 func TestWorkerKilled(t *testing.T) {
 	const contracts = 400
 	n, h := startSlowNode(t, contracts, "")

@@ -53,8 +53,8 @@ func TestSeparateProcesses(t *testing.T) {
 		members[i] = farm(t, apis[i%2].URL, i, capacities[i/2], &told)
 	}
 	began := time.Now()
-	stopped := members[farmers-1] // stopped after its first proof, so it is online until the second due
-	stopped.stopBetweenAnswers(t)
+	stopped := members[farmers-1] // this farmer stops after its first proof, so it is online until its second due
+	stopped.stopBetweenRequests(t)
 	time.Sleep(time.Until(began.Add(intervals * interval)))
 
 	list, heard, count := audit(t, n, apis[0].URL, &told)

@@ -19,7 +19,7 @@ import (
 // member is a running farmer.
 type member struct {
 	*farmer.Farmer
-	stop func() // stops the farmer and waits until it has ended; can be called again
+	stop func() // stops the farmer and waits until it has ended; may be called again
 }
 
 // farm runs a farmer with size bytes against the API replica at url, until the
@@ -83,10 +83,10 @@ func newAddress(t *testing.T) string {
 	return sjcx.Address(key.PubKey(), true)
 }
 
-// stopBetweenAnswers stops the farmer at a moment when it does not wait for a
+// stopBetweenRequests stops the farmer at a moment when it does not wait for a
 // response. Otherwise the records could contain a heartbeat whose response the
 // farmer did not read.
-func (m *member) stopBetweenAnswers(t *testing.T) {
+func (m *member) stopBetweenRequests(t *testing.T) {
 	t.Helper()
 	for range 1000 {
 		left := time.Until(m.Snapshot().NextDue)

@@ -25,7 +25,7 @@ import (
 type client struct {
 	*load
 	replicas  []*farmer.Client
-	at        int // index of the replica that it uses
+	at        int // index of the replica that the farmer uses
 	token, id string
 	prover    heartbeat.Prover
 	contracts []*contract
@@ -156,8 +156,8 @@ func (c *contract) prove(p heartbeat.Prover, wrong bool) error {
 	return err
 }
 
-// update sets the current challenge and whether the node has accepted a proof for
-// it.
+// update sets the current challenge. answered is true if the node has accepted a
+// proof for this challenge.
 func (c *contract) update(issued farmer.Issued, answered bool) {
 	if string(issued.Challenge) != string(c.challenge) {
 		c.proof, c.refused, c.again = nil, false, false

@@ -20,7 +20,7 @@ import (
 
 // Two replicas register tokens and hand out chunks concurrently. No chunk may be
 // handed out twice, and no limit may be exceeded.
-func TestHandOutAtOnce(t *testing.T) {
+func TestConcurrentHandOuts(t *testing.T) {
 	const (
 		tokensPerIP  = 5
 		addresses    = 4
@@ -28,7 +28,7 @@ func TestHandOutAtOnce(t *testing.T) {
 		perAddress   = 60 // chunks for each SJCX address
 		perKey       = 300
 		contenders   = 12 // concurrent requests for a token, for each SJCX address
-		handOutTurns = 8  // enough to reach the limit of the SJCX address
+		handOutCalls = 8  // requests for chunks from each farmer, enough to reach the limit of the SJCX address
 	)
 	n := start(t, deployment.Settings{
 		"contracts.interval":            "300s",
@@ -49,7 +49,7 @@ func TestHandOutAtOnce(t *testing.T) {
 				if !s.join(t, address) {
 					return
 				}
-				for range handOutTurns {
+				for range handOutCalls {
 					s.take(t, &told, perRequest)
 				}
 			})
@@ -72,7 +72,7 @@ func TestHandOutAtOnce(t *testing.T) {
 	}
 	for address, chunks := range held {
 		if chunks != perAddress {
-			t.Errorf("address %s has %d chunks, want its limit of %d", address, chunks, perAddress)
+			t.Errorf("address %s has %d chunks, want %d, which is its limit", address, chunks, perAddress)
 		}
 	}
 	if len(held) != addresses {

@@ -39,7 +39,7 @@ type loadOptions struct {
 
 // load is a group of farmers without disks. They keep the tags of their chunks in
 // memory, send proofs as soon as their challenges allow, and retry sooner than real
-// farmers. They record in a ledger what the node tells them.
+// farmers. They record the node's responses in a ledger.
 //
 // Sometimes they send a wrong proof first, or send an accepted proof again. A
 // response that the protocol does not allow is recorded as strange, and fails the
@@ -132,7 +132,7 @@ type tally struct {
 	Unavailable int // 503 with Retry-After
 	Broken      int // no response
 	Verdicts    int
-	Expired     int      // contracts that expired because an outage took too long
+	Expired     int      // number of contracts that expired because an outage took too long
 	Strange     []string // responses that the protocol does not allow
 }
 

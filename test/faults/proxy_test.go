@@ -73,7 +73,7 @@ func (b *balancer) probe() {
 		}
 		target, err := url.Parse(r.URL)
 		if err != nil {
-			panic(err) // the URL is the test's own
+			panic(err) // impossible: the test makes the URL
 		}
 		proxy := httputil.NewSingleHostReverseProxy(target)
 		proxy.Transport = transport

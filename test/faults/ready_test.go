@@ -15,7 +15,7 @@ import (
 // A replica starts slowly. It must not report that it is ready before it can serve
 // farmers. Otherwise a load balancer would send requests to it, and they would
 // fail.
-func TestReadyOnlyWhenAnswering(t *testing.T) {
+func TestReadyOnlyAfterKeysAreRegistered(t *testing.T) {
 	n := deployment.Start(t, binary, testenv.Fast, shortTimes)
 	first := n.API(t, nil) // makes the rows that the next replica needs
 	release := lockKeys(t, n.Database(t))
@@ -31,7 +31,7 @@ func TestReadyOnlyWhenAnswering(t *testing.T) {
 	for _, api := range []*deployment.Replica{first, slow} {
 		resp, err := http.Get(api.URL + "/api/downstream/v1/")
 		if err != nil {
-			t.Fatalf("ready, but: %v", err)
+			t.Fatalf("the replica is ready but does not respond: %v", err)
 		}
 		resp.Body.Close()
 	}

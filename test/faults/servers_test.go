@@ -81,6 +81,6 @@ func TestDatabaseLost(t *testing.T) {
 		t.Errorf("%d requests were cut off; want a 503", tally.Broken)
 	}
 	if tally.Unavailable == 0 {
-		t.Error("no request got a 503, so the faults did not meet the load")
+		t.Error("no request got a 503, so the faults did not affect the load")
 	}
 }

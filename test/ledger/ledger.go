@@ -1,10 +1,9 @@
-// Package ledger records what a node tells farmers, without help from the node, and
-// compares this with the node's records.
+// Package ledger records the verdicts and the chunks that farmers receive from a
+// node. It then compares them with the node's records.
 //
-// It checks the rule that everything the node told a farmer is recorded exactly
-// once. Every challenge with an "ok" is one heartbeat of the token, even if the
-// node said "ok" several times. Every "proof invalid" is one wrong proof. No two
-// farmers get the same chunk.
+// It checks that the node records each verdict exactly once. Every challenge with
+// an "ok" is one heartbeat of the token, even if the node sent "ok" several times.
+// Every "proof invalid" is one wrong proof. No two farmers get the same chunk.
 package ledger
 
 import (
@@ -14,14 +13,14 @@ import (
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
-// Ledger records what the node told all farmers of a test. It is safe for
-// concurrent use. The zero value is an empty ledger.
+// Ledger records the verdicts and chunks that all farmers of a test received. It is
+// safe for concurrent use. The zero value is an empty ledger.
 type Ledger struct {
 	mu       sync.Mutex
 	accepted map[verdict]bool
 	refused  map[verdict]bool
 	files    map[string]bool // files that were handed out
-	twice    int             // files that were handed out again
+	twice    int             // number of files that were handed out again
 }
 
 // verdict identifies a verdict. proof is empty for an accepted proof, because a
@@ -38,14 +37,15 @@ func (l *Ledger) Took(file string) {
 	set(&l.files, file)
 }
 
-// Accepted records that the node told the farmer "ok" for a challenge of the file.
+// Accepted records that the node sent the farmer an "ok" for a challenge of the
+// file.
 func (l *Ledger) Accepted(farmer, file, challenge string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	set(&l.accepted, verdict{farmer: farmer, file: file, challenge: challenge})
 }
 
-// Refused records that the node told the farmer that the proof is wrong.
+// Refused records that the node sent the farmer a "proof invalid" for the proof.
 func (l *Ledger) Refused(farmer, file, challenge, proof string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,7 @@ func set[K comparable](m *map[K]bool, key K) {
 	(*m)[key] = true
 }
 
-// Heartbeats returns the number of challenges for which the node told the farmer
+// Heartbeats returns the number of challenges for which the node sent the farmer an
 // "ok".
 func (l *Ledger) Heartbeats(farmer string) int64 {
 	l.mu.Lock()
@@ -78,11 +78,11 @@ func byFarmer(verdicts map[verdict]bool) map[string]int64 {
 
 // Count is the result of an audit.
 type Count struct {
-	Verdicts          int // number of verdicts that the node told farmers
-	Lost, Doubled     int
-	HandedOutTwice    int
-	ContractsAtOdds   int // contracts whose recorded number of heartbeats differs from what the node told the farmer
-	ChunksUnaccounted int // chunks that do not wait in the inventory and have no contract
+	Verdicts           int // number of verdicts that farmers received
+	Lost, Doubled      int
+	HandedOutTwice     int
+	ContractsDiffering int // contracts for which the records and the ledger have different numbers of heartbeats
+	ChunksUnaccounted  int // number of chunks that are not in the inventory and have no contract
 }
 
 // Clean reports whether the audit found no problem.
@@ -91,8 +91,8 @@ func (c Count) Clean() bool { return c == Count{Verdicts: c.Verdicts} }
 func (c Count) String() string {
 	line := fmt.Sprintf("verdicts lost %d, doubled %d, chunks handed out twice %d (%d verdicts)",
 		c.Lost, c.Doubled, c.HandedOutTwice, c.Verdicts)
-	if c.ContractsAtOdds > 0 {
-		line += fmt.Sprintf(", contracts at odds with what was told %d", c.ContractsAtOdds)
+	if c.ContractsDiffering > 0 {
+		line += fmt.Sprintf(", contracts that differ from the verdicts %d", c.ContractsDiffering)
 	}
 	if c.ChunksUnaccounted != 0 {
 		line += fmt.Sprintf(", chunks unaccounted for %d", c.ChunksUnaccounted)
@@ -112,7 +112,7 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 		delete(ok, id)
 		delete(wrong, id)
 	}
-	for _, told := range []map[string]int64{ok, wrong} { // only tokens that the records lack remain
+	for _, told := range []map[string]int64{ok, wrong} { // the tokens that are not in the records
 		for _, n := range told {
 			count.Lost += int(n)
 		}
@@ -141,7 +141,7 @@ func (c *Count) contracts(accepted map[verdict]bool, records deployment.Records)
 		}
 		files[r.File] = true
 		if told[contract{r.Farmer, r.File}] != r.Heartbeats {
-			c.ContractsAtOdds++
+			c.ContractsDiffering++
 		}
 	}
 	c.ChunksUnaccounted = records.Files - records.Waiting - len(records.Contracts)

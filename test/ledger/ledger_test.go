@@ -7,10 +7,10 @@ import (
 )
 
 // An audit is useful only if it finds real differences. Every case except for
-// "fair" has a difference, and the audit must find it.
+// "correct" has a difference, and the audit must find it.
 func TestAudit(t *testing.T) {
 	t.Parallel()
-	fair := func() deployment.Records {
+	correct := func() deployment.Records {
 		return deployment.Records{
 			Tokens:    map[string]deployment.Token{"f": {Heartbeats: 3, Wrong: 1}},
 			Contracts: []deployment.Contract{{Farmer: "f", File: "a", Heartbeats: 2}, {Farmer: "f", File: "b", Heartbeats: 1}},
@@ -23,11 +23,11 @@ func TestAudit(t *testing.T) {
 		forge  func(*deployment.Records)
 		expect Count
 	}{
-		{"fair", func(*deployment.Records) {}, Count{}},
+		{"correct", func(*deployment.Records) {}, Count{}},
 		{"lost", func(r *deployment.Records) { r.Tokens["f"] = deployment.Token{Heartbeats: 2, Wrong: 1} }, Count{Lost: 1}},
 		{"doubled", func(r *deployment.Records) { r.Tokens["f"] = deployment.Token{Heartbeats: 3, Wrong: 3} }, Count{Doubled: 2}},
 		{"no token", func(r *deployment.Records) { delete(r.Tokens, "f") }, Count{Lost: 4}},
-		{"one lost, one doubled", func(r *deployment.Records) { r.Contracts[0].Heartbeats-- }, Count{ContractsAtOdds: 1}},
+		{"one lost, one doubled", func(r *deployment.Records) { r.Contracts[0].Heartbeats-- }, Count{ContractsDiffering: 1}},
 		{"handed out twice", func(r *deployment.Records) {
 			r.Files++
 			r.Contracts = append(r.Contracts, deployment.Contract{Farmer: "g", File: "a"})
@@ -40,17 +40,17 @@ func TestAudit(t *testing.T) {
 			l.Took("a")
 			l.Took("b")
 			l.Accepted("f", "a", "0")
-			l.Accepted("f", "a", "0") // the node told the farmer the same verdict again
+			l.Accepted("f", "a", "0") // the farmer received the same verdict again
 			l.Accepted("f", "a", "1")
 			l.Accepted("f", "b", "0")
 			l.Refused("f", "b", "0", "x")
-			records := fair()
+			records := correct()
 			test.forge(&records)
 			got := l.Audit(records)
 			if test.expect.Verdicts = 4; got != test.expect {
 				t.Errorf("%+v, want %+v", got, test.expect)
 			}
-			if got.Clean() != (test.name == "fair") {
+			if got.Clean() != (test.name == "correct") {
 				t.Errorf("clean: %v", got.Clean())
 			}
 		})

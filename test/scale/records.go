@@ -17,7 +17,7 @@ type contract struct {
 	sequence int64
 	due      time.Time
 	answered bool
-	live     bool // whether the contract was not swept
+	live     bool // the sweeper has not swept the contract
 }
 
 // contract returns the i-th contract. Of every hundred contracts, two are expired
@@ -66,7 +66,7 @@ func (c contract) row(i int, t Terms) []any {
 	}
 }
 
-// farmer is a farmer to record, with the sums over its contracts.
+// farmer is a farmer to record, with the sums of its contracts.
 type farmer struct {
 	address                   string
 	place                     *node.Location

@@ -1,6 +1,6 @@
-// Package scale makes records of any size for a node, to measure and to try the
-// node. It makes farmers at places all over the world. It makes contracts that are
-// distributed unevenly over the farmers and over an interval. Some contracts are
+// Package scale makes records of any size for a node, for measurements and trials
+// of the node. It makes farmers at places all over the world. It distributes
+// contracts unevenly over the farmers and over an interval. Some contracts are
 // swept, and some have just expired. The same size and seed always make the same
 // records.
 //

@@ -1,5 +1,5 @@
 // Package testnode runs a node in the process of a test. internal/app wires the
-// node as in production; only the clock and the log belong to the test.
+// node as in production. Only the clock and the log are different.
 package testnode
 
 import (
@@ -43,15 +43,15 @@ const (
 // Backends are all backends.
 var Backends = []string{Embedded, Servers}
 
-// Node is a node whose parts read one clock.
+// Node is a node in which all parts read the same clock.
 type Node struct {
 	*app.App
 	Clock *testenv.Clock
 	Logs  *Logs
 }
 
-// Config returns the configuration of a node before the test changes it. In tests,
-// farmers at many IP addresses are simulated behind one proxy.
+// Config returns the default configuration of a test node. The node trusts a proxy,
+// because tests simulate farmers at many IP addresses behind one proxy.
 func Config() app.Config {
 	c := app.Default()
 	c.Access.Whitelist, c.Access.Signatures = false, false
@@ -71,8 +71,8 @@ func Config() app.Config {
 }
 
 // Open opens a node on a backend. If cfg names a database or a Redis, the node uses
-// that instead. keys are the node's heartbeat keys, the current key first. Open
-// starts no service.
+// the named server instead of the backend's server. keys are the node's heartbeat
+// keys, the current key first. Open starts no service.
 func Open(t testing.TB, backend string, cfg app.Config, keys []heartbeat.Heartbeat) *Node {
 	t.Helper()
 	n := &Node{Clock: testenv.NewClock(Start), Logs: &Logs{}}
@@ -90,7 +90,7 @@ func Open(t testing.TB, backend string, cfg app.Config, keys []heartbeat.Heartbe
 	n.App, err = app.Open(t.Context(), cfg, log, app.Options{Now: n.Clock.Now})
 	testenv.Must(t, err)
 	t.Cleanup(n.Close)
-	n.Roster = roster.Options{} // the test's clock stands still, so a cached view would never expire
+	n.Roster = roster.Options{} // the test's clock does not move, so a cached view would never expire
 	testenv.Must(t, n.Store.Migrate(t.Context()))
 	testenv.Must(t, n.JoinWith(t.Context(), keys))
 	return n
@@ -140,8 +140,7 @@ func (n *Node) Serve(t testing.TB, change func(*app.Config)) *Replica {
 	Background(t, api.Run)
 	web := httptest.NewServer(api.Handler())
 	t.Cleanup(web.Close)
-	// On a slow machine, the server may need long until it asks for the request
-	// body.
+	// On a slow machine, the server may take long to request the body.
 	web.Client().Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	return &Replica{api, web, own.Ops.Registry}
 }

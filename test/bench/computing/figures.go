@@ -7,7 +7,7 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// figures returns the figures that have targets, and others beside them. Each
+// figures returns the figures that have targets, and some other figures. Each
 // figure is from the fastest kernel, unless its name says portable.
 func figures(all results) []report.Figure {
 	const (

@@ -1,7 +1,7 @@
 // Command computing measures proofs without a node. It runs the benchmarks of
 // heartbeat/... and the benchmarks of the limits that proofs are compared with. It
-// runs all benchmarks in every round, so that a slow moment of the machine affects
-// all of them. `make bench` runs this command; it takes some minutes.
+// runs all benchmarks in every round, so that a short slowdown of the machine
+// affects all benchmarks. `make bench` runs this command; it takes some minutes.
 //
 // It first prints benchstat's comparison of the tuned kernels with the portable
 // kernel. Then it prints a table of the figures that have targets, each beside its

@@ -9,10 +9,10 @@ import (
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
-// These are the farmers in the measurements with proofs. Their files are small, so
-// that many files can be made. With Merkle, the size of a proof and the cost to
-// verify it do not depend on the size of the file. With Swizzle, both depend on the
-// size of the challenge.
+// These constants describe the farmers in the measurements with proofs. Their files
+// are small, so that many files can be made. With Merkle, the size of a proof and
+// the cost to verify it do not depend on the size of the file. With Swizzle, both
+// depend on the size of the challenge.
 const (
 	fileSize         = 10_000
 	contractsEach    = 1000
@@ -23,7 +23,8 @@ const (
 	batchConnections = 8
 )
 
-// merkleFarm returns the farmers with Merkle contracts. Several parts use them.
+// merkleFarm returns the farmers with Merkle contracts. Several parts use these
+// farmers.
 func (b *bench) merkleFarm() *farm {
 	n := b.start()
 	if n.merkle == nil {

@@ -34,7 +34,7 @@ type bench struct {
 	options
 	progress report.Progress
 	binary   string
-	encoded  int      // number of files so far; each file has its own content
+	encoded  int      // number of files encoded so far; each file has different content
 	servers  []string // versions of the servers, for the head of the report
 	load     string   // load of the machine before the run
 
@@ -122,8 +122,8 @@ func (n *running) setWorkers(b *bench, workers int) {
 	}
 }
 
-// These are the sizes of MariaDB's memory and log, in bytes. The manuals recommend
-// that the tables fit into memory and that the log is flushed rarely.
+// These constants are the sizes of MariaDB's memory and log, in bytes. The manuals
+// recommend that the tables fit into memory and that the log is flushed rarely.
 const (
 	bufferPool = 2 << 30
 	logFile    = 1 << 30

@@ -20,9 +20,10 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// farm is a set of farmers with contracts. The bench writes them to the database. A
-// measurement sends proofs for the contracts, and reopen makes the contracts
-// unanswered again, any number of times.
+// farm is a set of farmers with contracts. The bench writes the farmers and the
+// contracts to the database. A measurement sends proofs for the contracts. Then
+// reopen makes the contracts unanswered again. This can be repeated any number of
+// times.
 //
 // It takes longer to make a tag than to do all measurements with it, so several
 // farmers hold the same file. This does not make the node faster, because each
@@ -166,7 +167,7 @@ func (f *farm) check() {
 	f.node.query(f.b, []any{&heartbeats, &wrong}, "SELECT SUM(heartbeats), SUM(wrong) FROM tokens WHERE id BETWEEN ? AND ?",
 		f.farmers[0].id, f.farmers[len(f.farmers)-1].id)
 	if heartbeats.Int64 != f.accepted || wrong.Int64 != 0 {
-		f.b.Fatalf("the records have %d heartbeats and %d wrong proofs, but the node told farmers of %d heartbeats",
+		f.b.Fatalf("the records have %d heartbeats and %d wrong proofs, but the node confirmed %d heartbeats to farmers",
 			heartbeats.Int64, wrong.Int64, f.accepted)
 	}
 }

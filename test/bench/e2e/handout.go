@@ -29,7 +29,7 @@ func measureHandOut(b *bench) []report.Figure {
 	return figures
 }
 
-// inventory is the node's inventory of chunks, with the farmers that take the
+// inventory holds the chunks in the node's inventory, and the farmers that take the
 // chunks.
 type inventory struct {
 	b           *bench
@@ -99,8 +99,9 @@ func (s *inventory) handOut() float64 {
 }
 
 // countFiles counts the file hashes in a hand-out, and returns the number of
-// hashes. To be fast, it searches for an underscore, because no tag contains one.
-// It does not search for a quote, because a Merkle tag contains a thousand quotes.
+// hashes. To be fast, it searches for an underscore, because no tag contains an
+// underscore. It does not search for a quote, because a Merkle tag contains a
+// thousand quotes.
 func countFiles(got map[string]int, body []byte) int {
 	n := 0
 	for {

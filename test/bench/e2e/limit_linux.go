@@ -17,8 +17,8 @@ type limit struct{ dir string }
 // for long in the middle of a verification job.
 const limitPeriod = 20 * time.Millisecond
 
-// These are the directories of control groups. Version 2 has one tree, and version
-// 1 has one tree for the processor.
+// These constants are the directories of control groups. Version 2 has one tree,
+// and version 1 has one tree for the processor.
 const (
 	groups2 = "/sys/fs/cgroup"
 	groups1 = "/sys/fs/cgroup/cpu"

@@ -1,7 +1,8 @@
 // Command e2e measures a node end to end on this machine. An API replica and a
-// worker run as processes of the built program, over a MariaDB that flushes to
-// disk at every commit, and a Redis. The load runs beside them, over loopback.
-// `make bench-e2e` runs it; it leaves nothing behind.
+// worker run as processes of the built program, over a MariaDB that flushes to disk
+// at every commit, and a Redis. The load runs beside them, over loopback. `make
+// bench-e2e` runs this command. At the end, the command stops its processes and
+// deletes its temporary files.
 //
 // It measures only the node. It makes the proofs and requests in advance, with the
 // node's own heartbeat keys. It writes contracts directly to the database, and
@@ -9,9 +10,10 @@
 // response. At the end, the node's records must have the same number of verdicts as
 // the farmers received.
 //
-// Most figures are shown beside their limit, which is measured in the same run. The
-// limits are the rows that the same MariaDB updates if it does no other work, and
-// the entries that the same Redis adds and reads (bounds.go).
+// Most figures are shown beside their limit, which is measured in the same run. One
+// limit is the number of rows per second that the same MariaDB updates if it does
+// no other work. The other limit is the number of entries per second that the same
+// Redis adds and reads (bounds.go).
 package main
 
 import (

@@ -100,9 +100,9 @@ func (n *running) measureChallenges(b *bench, title string, size scale.Size) rep
 	})
 }
 
-// measureDueChallenges does what measureChallenges does, when every live contract
-// is answered and due, as after a batch of proofs. Each contract gets a new
-// challenge.
+// measureDueChallenges does what measureChallenges does, but it first makes every
+// live contract answered and due, as after a batch of proofs. Each contract gets a
+// new challenge.
 func (n *running) measureDueChallenges(b *bench, title string, size scale.Size) report.Figure {
 	const farmer = 1 // the id of the first farmer in the records
 	return b.figure(title+"the same, all of them due", "s", func() float64 {

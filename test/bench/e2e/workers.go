@@ -23,7 +23,7 @@ const (
 	heavyBatch        = 100
 	heavyConnections  = 16
 	heavySeconds      = 4 // the approximate time of a repetition
-	heavyRepeatedWarm = 2 // number of farmers in the load that measures the rate of one worker
+	heavyProbeFarmers = 2 // number of farmers in the load that measures the rate of one worker
 )
 
 // measureWorkers measures one, two and four workers, each with the same share of a
@@ -44,10 +44,10 @@ func measureWorkers(b *bench) []report.Figure {
 		release := n.setLimitedWorkers(b, workers)
 		if rate == 0 {
 			f.reopen()
-			rate = f.sendProofs(requests[:heavyRepeatedWarm], heavyBatch, heavyConnections)
+			rate = f.sendProofs(requests[:heavyProbeFarmers], heavyBatch, heavyConnections)
 		}
 		farmers := int(math.Ceil(rate * float64(workers) * heavySeconds / contractsEach))
-		load := requests[:min(max(farmers, heavyRepeatedWarm*workers), len(requests))]
+		load := requests[:min(max(farmers, heavyProbeFarmers*workers), len(requests))]
 		figure, used := f.measureLimited(fmt.Sprintf(name, workers), load)
 		if workers > 1 {
 			figure = figure.Against(figures[0])

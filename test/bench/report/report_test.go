@@ -66,6 +66,6 @@ func TestWriteSection(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if err := WriteSection(path, "b", "new\n"); err == nil {
-		t.Error("a section was written that is not there")
+		t.Error("WriteSection returned no error for a missing section")
 	}
 }

@@ -1,5 +1,5 @@
-// Command fill writes a chosen number of records to an empty MySQL database, to try
-// a node:
+// Command fill writes a chosen number of records to an empty MySQL database, so
+// that a node can be tried with them:
 //
 //	go run ./test/scale/fill -dsn 'user:password@tcp(host:3306)/database' -key key.json -contracts 1000000
 //
