@@ -17,12 +17,12 @@ const (
 )
 
 var (
-	// ErrNoMoreChallenges is returned by Challenge when every challenge of the
-	// file has been issued.
+	// Challenge returns ErrNoMoreChallenges if every challenge of the file has been
+	// issued.
 	ErrNoMoreChallenges = errors.New("no more challenges")
 
-	// ErrMalformed is wrapped by every error about bytes that are not a valid
-	// object. Such an error is the fault of the sender of the bytes.
+	// Every error about bytes that are not a valid object wraps ErrMalformed. Such
+	// an error is the fault of the sender of the bytes.
 	ErrMalformed = errors.New("malformed")
 )
 
@@ -56,8 +56,8 @@ type Heartbeat interface {
 	Verify(state, challenge, proof []byte) (valid bool, err error)
 }
 
-// EncodeOptions are the options of Encode. The zero value stands for the protocol's
-// defaults and for random seeds.
+// EncodeOptions are the options of Encode. The zero value means the protocol's
+// defaults and random seeds.
 type EncodeOptions struct {
 	// Challenges is the number of challenges of a Merkle tag. 0 means 256.
 	Challenges int
@@ -68,9 +68,10 @@ type EncodeOptions struct {
 	// the number that follows from the check fraction. 0 is valid, because tags of
 	// the old node can have this size. A challenge of 0 bytes proves nothing.
 	ChunkSize *int64
-	// Content receives the whole file, once and in order, during the encoding. nil
-	// means that no writer receives the file. Content can be a hash that names the
-	// file. Swizzle then reads the file only once for the tag and for Content.
+	// Encode writes the whole file to Content, once and in order. nil means that
+	// Encode does not write the file. Content can be the hash that becomes the
+	// file's name. Swizzle then reads the file only once, both for the tag and for
+	// Content.
 	Content io.Writer
 }
 
@@ -99,8 +100,8 @@ type Wire interface {
 	ChallengeJSON(challenge []byte) (json.RawMessage, error)
 	ParseChallenge(wire json.RawMessage) (challenge []byte, err error)
 
-	// ParseProof returns the one binary form of a proof, which does not depend on
-	// white space and the order of members: equal proofs are equal bytes.
+	// ParseProof returns the binary form of a proof. White space and the order of
+	// members do not change the binary form, so equal proofs are equal bytes.
 	ProofJSON(proof []byte) (json.RawMessage, error)
 	ParseProof(wire json.RawMessage) (proof []byte, err error)
 }

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// committers is the maximum number of transactions at the same time: one
-	// committer collects jobs while the other waits for the disk.
+	// committers is the maximum number of transactions at the same time. One
+	// committer can collect jobs during the time in which the other committer waits
+	// for the disk.
 	committers = 2
-	// smallBatch is the number of verdicts for which the database needs as much
-	// time as for the transaction itself. A batch with fewer verdicts waits for
-	// more verdicts.
+	// smallBatch is the number of verdicts at which the work on the rows takes as
+	// long as the fixed work of a transaction. A batch with fewer verdicts waits
+	// for more verdicts.
 	smallBatch = 32
 	// smallCommitWait is how long a small batch waits for the commit of another
 	// small batch. That commit may wait for a lock.
@@ -133,8 +134,8 @@ func (v *Verifier) waitForQuiet(b *batch) {
 
 // committedBatch holds the jobs whose verdicts are stored, and the resulting
 // changes to the cached contracts. If a proof was accepted, its contract is deleted
-// from the cache, because no request needs the copy before the next challenge, which
-// replaces the copy.
+// from the cache. No request needs this copy before the next challenge, and the
+// next challenge writes a new copy.
 type committedBatch struct {
 	jobs     []verifiedJob
 	accepted []node.ContractName
@@ -147,7 +148,7 @@ type committedBatch struct {
 func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		if ctx.Err() != nil {
-			return // the drain timeout has passed: the jobs are handed back
+			return // the drain timeout has passed, so the worker hands the jobs back
 		}
 		jobs = v.dropLate(ctx, jobs)
 		if len(jobs) == 0 {
@@ -242,7 +243,7 @@ func (c *committedBatch) add(j *store.Judged) {
 }
 
 // finishJobs updates the cached contracts, sends the replies and acknowledges the
-// jobs, in this order. At the same time, the next batch is committed.
+// jobs, in this order. The next batch is committed at the same time.
 func (v *Verifier) finishJobs(ctx context.Context) {
 	for c := range v.committed {
 		v.contracts.Share(ctx, c.others)

@@ -24,7 +24,7 @@ func (v *Verifier) verifyJobsOfOne(n int) {
 	}
 }
 
-func TestSmallBatchWaitsForTheSmallBatchBefore(t *testing.T) {
+func TestSmallBatchWaitsForThePreviousSmallBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := newCollector()

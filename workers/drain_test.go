@@ -30,8 +30,8 @@ func TestDrainFinishesItsJobs(t *testing.T) {
 }
 
 // At shutdown, the worker hands back a job that it cannot finish in time. Another
-// worker must read the job immediately, without waiting until the job has been idle
-// for long.
+// worker must read the job immediately, although the job has not been idle for
+// ClaimIdle.
 func TestDrainGivesJobsBack(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		begun, release := make(chan struct{}, 10), make(chan struct{})
@@ -45,12 +45,12 @@ func TestDrainGivesJobsBack(t *testing.T) {
 			jobs = append(jobs, h.submit(t, h.takeOne(t, fmt.Sprint("seed ", i))))
 		}
 		<-begun
-		waitFor(t, "all jobs in hand", func() bool { return h.stats(t).Pending == 4 })
+		waitFor(t, "the worker holds all jobs", func() bool { return h.stats(t).Pending == 4 })
 		ended := make(chan struct{})
 		go func() { end(); close(ended) }()
 		// The worker reads no more jobs, waits a millisecond, and stops verifying.
-		// No signal tells when this has happened. An earlier verdict is correct
-		// too.
+		// The test gets no signal when this has happened, so it waits for a fixed
+		// time. An earlier verdict is correct too.
 		time.AfterFunc(2*time.Second, func() { close(release) })
 		<-ended
 		if n := h.heartbeats(t); n != 0 {

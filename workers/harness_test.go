@@ -69,8 +69,8 @@ func openHarness(t *testing.T, backend string, change func(*app.Config)) *harnes
 	return h
 }
 
-// watchedKey is a heartbeat key. A test can observe or block its work, or make the
-// work fail.
+// watchedKey is a heartbeat key for tests. A test can observe its calls, block
+// them, or make them fail.
 type watchedKey struct {
 	heartbeat.Heartbeat
 	verifying atomic.Pointer[func(proof []byte)]

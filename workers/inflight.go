@@ -17,7 +17,7 @@ import (
 // therefore become larger.
 type inflight struct {
 	maxProofs, maxJobs int
-	verifiers          int // number of goroutines that verify the proofs
+	verifiers          int // number of goroutines that verify proofs
 
 	mu       sync.Mutex
 	jobs     map[string]queue.Delivery // jobs by entry id
@@ -138,6 +138,6 @@ func (f *inflight) rest() []queue.Delivery {
 	return slices.Collect(maps.Values(f.jobs))
 }
 
-// weight is the number of proofs that a job counts as. A job without proofs counts
-// as one proof.
+// weight returns the number of proofs in a job. A job without proofs counts as one
+// proof.
 func weight(d queue.Delivery) int { return max(1, len(d.Job.Proofs)) }

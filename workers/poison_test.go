@@ -24,7 +24,7 @@ func TestPoisonJobBecomesADeadLetterAndTheOthersAreJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		choke := func(proof []byte) {
 			if bytes.Equal(proof, poison) {
-				panic("choked")
+				panic("poisoned proof")
 			}
 		}
 		h.key.verifying.Store(&choke)

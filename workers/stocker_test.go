@@ -22,7 +22,7 @@ func newStocker(deps workers.Deps) *workers.Stocker {
 	return s
 }
 
-var errEncoder = errors.New("no encoder today")
+var errEncoder = errors.New("the encoder failed")
 
 // inventory counts the waiting chunks by size.
 func (h *harness) inventory(t *testing.T) map[int64]int64 {

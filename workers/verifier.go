@@ -151,7 +151,7 @@ func (v *Verifier) read(ctx context.Context) {
 }
 
 // lookupBatches splits jobs into batches. The contracts of a batch are read
-// together. The batches are about equal shares for the goroutines that verify. A
+// together. The jobs are divided about equally among the goroutines that verify. A
 // batch has at most lookupProofs proofs, unless a single job has more.
 func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue.Delivery) {
 	proofs := 0

@@ -13,7 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// readJobs reads n jobs of the queue, as a worker does that then dies.
+// readJobs reads n jobs from the queue and does not acknowledge them, like a worker
+// that dies.
 func (h *harness) readJobs(t *testing.T, n int) []queue.Delivery {
 	t.Helper()
 	var taken []queue.Delivery
@@ -124,7 +125,7 @@ func (h *harness) tryCommit(t *testing.T, c contract) node.Outcome {
 	return judged[0].Outcome
 }
 
-// After a job's deadline no request waits for the job. The worker must not judge
+// After a job's deadline, no request waits for the reply. The worker must not judge
 // the job, and the proof must not count as wrong.
 func TestLateJobsAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
@@ -147,7 +148,7 @@ func TestLateJobsAreNeverJudged(t *testing.T) {
 	})
 }
 
-// Verification takes longer than any request waits. The worker must not judge the
+// The verification ends after the job's deadline. The worker must not judge the
 // job.
 func TestJobsThatBecomeLateInFlightAreNeverJudged(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {

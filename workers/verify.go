@@ -17,14 +17,14 @@ type verifiedJob struct {
 	delivery queue.Delivery
 	outcomes []node.Outcome
 	verdicts []store.Verdict
-	at       []int // for each verdict, the index of its outcome in outcomes
+	at       []int // at[i] is the index in outcomes of the outcome of verdicts[i]
 	late     bool  // the deadline has passed, so no request waits for the job
 }
 
 func (v *Verifier) verifyJobs(ctx context.Context) {
 	for jobs := range v.jobs {
 		if ctx.Err() != nil {
-			continue // the drain timeout has passed: these jobs are handed back
+			continue // the drain timeout has passed, so the worker hands these jobs back
 		}
 		v.verifyBatch(ctx, jobs)
 	}

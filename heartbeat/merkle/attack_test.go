@@ -24,8 +24,8 @@ func naiveVerify(root [hashSize]byte, index int64, p proof) bool {
 
 // This test makes the first attack of PROTOCOL.md, section 7. An inner tree node is
 // H(left || right), and a leaf is H(blob || index). If the bytes of right end with
-// the index, the rest of left || right can be used as a blob. So a farmer needs
-// only the tag to make such a proof.
+// the index, the rest of left || right can be used as a blob. So a farmer can make
+// such a proof from the tag, without the file.
 func TestShortBranchAttackFails(t *testing.T) {
 	t.Parallel()
 	found := 0
@@ -54,8 +54,8 @@ func TestShortBranchAttackFails(t *testing.T) {
 			}
 		}
 	}
-	// Each of 255 tree nodes allows the attack with a probability of 1/256, in each
-	// of 80 challenges.
+	// There are 80 challenges and 255 tree nodes. For each challenge, each tree
+	// node allows the attack with a probability of 1/256.
 	if found == 0 {
 		t.Fatal("the attack works on none of the files")
 	}

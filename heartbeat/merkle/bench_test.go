@@ -30,9 +30,10 @@ func benchmarkHeartbeat(b *testing.B) *Heartbeat {
 }
 
 // BenchmarkEncode counts the bytes of the file. The challenges hash 2.56 times as
-// many bytes. /limit hashes the same number of bytes from memory with
-// crypto/sha256, which is the limit of one lane. /file-hash also computes the hash
-// of the file, as a node does. With -cpu 1 all parts of the benchmark use one core.
+// many bytes. /limit hashes the same number of bytes as the challenges, from memory
+// and with crypto/sha256. This is the limit of one lane. /file-hash also computes
+// the hash of the file, as a node does. With -cpu 1 all parts of the benchmark use
+// one core.
 func BenchmarkEncode(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	encode := func(b *testing.B, also func(ctx context.Context)) {

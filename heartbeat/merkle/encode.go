@@ -21,10 +21,10 @@ const (
 	// fixedChunk is the number of bytes that a challenge covers if there is no
 	// check fraction.
 	fixedChunk = 8192
-	// leastChunk is the smallest number of bytes that a check fraction can result
-	// in. Without this minimum, a small file would have challenges of no bytes or
-	// of few bytes. A proof about no bytes does not need the file (PROTOCOL.md,
-	// section 7), and few bytes can be guessed.
+	// leastChunk is the minimum number of bytes in a challenge if there is a check
+	// fraction. Without this minimum, a small file would have challenges of no
+	// bytes or of few bytes. A proof about no bytes does not need the file
+	// (PROTOCOL.md, section 7), and few bytes can be guessed.
 	leastChunk = 32
 
 	// A batch is a number of windows that are hashed together, on one core. A batch
@@ -108,7 +108,8 @@ func newWindows(key, rootSeed [seedSize]byte, challenges int, size, chunk int64)
 	seed := rootSeed
 	mac := hmac.New(sha256.New, key[:])
 	for i := range windows {
-		// The loop does what nextSeed does, but with one hmac.Hash for all seeds.
+		// The loop computes the same seeds as nextSeed, but with one hmac.Hash for
+		// all seeds.
 		mac.Reset()
 		mac.Write(seed[:])
 		mac.Sum(seed[:0])

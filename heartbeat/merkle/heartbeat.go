@@ -17,8 +17,8 @@ const (
 	// DefaultChallenges is the number of challenges of a tag if EncodeOptions sets
 	// no number.
 	DefaultChallenges = 256
-	// MaxChallenges is the maximum number of challenges of a tag. The tree of such
-	// a tag has 64 MiB.
+	// MaxChallenges is the maximum number of challenges of a tag. The tree of a tag
+	// with MaxChallenges has 64 MiB.
 	MaxChallenges = 1 << maxOrder
 
 	maxOrder = 20

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// A proof of the wrong shape is an invalid proof if it is within these limits.
-	// If it exceeds a limit, it is malformed. maxRows is greater than the order of
-	// any tree. maxEntry is greater than the size of a hash in bytes.
+	// If a proof has the wrong shape but is within these limits, it is an invalid
+	// proof. If it exceeds a limit, it is malformed. maxRows is greater than the
+	// order of any tree. maxEntry is greater than the size of a hash in bytes.
 	maxRows  = 32
 	maxEntry = 1024
 )

@@ -15,7 +15,7 @@ const segmentSize = 64 << 10
 // the same number of consecutive windows. The lane reads the strip of the file that
 // its windows cover, segment by segment. It adds a segment to the MACs of all its
 // windows before it reads the next segment. So a byte of the file is read twice
-// only if windows of two lanes overlap there.
+// only if windows of two lanes contain the byte.
 func sweepAll(ctx context.Context, file io.ReaderAt, chunk int64, windows []window, macs []sha256x.MAC) error {
 	if chunk == 0 {
 		return nil

@@ -13,12 +13,12 @@ import (
 )
 
 // tree is a Merkle tree in heap order. The root is tree node 0, and the children of
-// tree node k are 2k+1 and 2k+2. The tree has room for width = 1<<order leaves, and
-// the first of these are in use. The wire form has 2*width tree nodes. The last one
-// is unused.
+// tree node k are 2k+1 and 2k+2. The tree has room for width = 1<<order leaves. The
+// first leaves are in use, and the others are empty. The wire form has 2*width tree
+// nodes. The last of these tree nodes is unused.
 //
-// nodes holds the tree nodes that are not empty. They come before the empty ones,
-// because inner nodes are never empty.
+// nodes holds the tree nodes that are not empty. They come before the empty tree
+// nodes, because inner nodes are never empty.
 type tree struct {
 	order int
 	nodes []byte

@@ -15,9 +15,9 @@ import (
 )
 
 // Each leaf must equal the leaf that the farmer's side computes. The farmer's side
-// hashes one window at a time with crypto/sha256. The windows are smaller and
-// larger than a segment. They overlap, touch and leave gaps, and they are in one
-// batch and in many batches.
+// hashes one window at a time with crypto/sha256. The cases have windows that are
+// smaller and larger than a segment. The windows overlap, touch or leave gaps. They
+// are in one batch or in many batches.
 func TestLeavesEqualThoseOfTheFarmer(t *testing.T) {
 	const mib = 1 << 20
 	heartbeattest.EachKernel(t, sha256x.Kernels, func(t *testing.T) {
@@ -66,8 +66,8 @@ func TestLeavesEqualThoseOfTheFarmer(t *testing.T) {
 	})
 }
 
-// countingFile counts the bytes that are read. The function before can make a read
-// fail.
+// countingFile counts the bytes that are read. If the function before returns an
+// error, the read fails.
 type countingFile struct {
 	io.ReaderAt
 	read   atomic.Int64

@@ -56,7 +56,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 	if _, err := in.ReadByte(); err != io.EOF {
 		return malformed("tag", errors.New("bytes after the last node"))
 	}
-	if out == w { // the writer belongs to the caller, who may write more before a flush
+	if out == w { // the caller owns this writer and may write more before it flushes
 		return nil
 	}
 	return out.Flush()

@@ -55,8 +55,9 @@ func encode(t *testing.T, scheme heartbeat.Type, fraction *float64, size int64, 
 }
 
 func TestHonestProofsOfOddFilesAreValid(t *testing.T) {
-	// For Merkle, 1% of 3200 bytes is 32 bytes, and the chunk size without a check
-	// fraction is 8192 bytes. For Swizzle, a chunk is 1280 bytes.
+	// Merkle: 1% of 3200 bytes is 32 bytes, the minimum of a challenge. Without a
+	// check fraction, a challenge covers 8192 bytes. Swizzle: a chunk has 1280
+	// bytes.
 	sizes := []int64{
 		0, 1, 31, 32, 33, 127, 128, 129, 1279, 1280, 1281, 3199, 3200, 3201, 8191, 8192, 8193,
 		20*1280 - 1, 20 * 1280, 20*1280 + 1, 65537, 100 * 1280,
@@ -159,8 +160,8 @@ func TestProofOfAChangedFileIsInvalid(t *testing.T) {
 	})
 }
 
-// A malformed state or challenge is the node's fault. Verify must return an error
-// and no verdict.
+// If a state or a challenge is malformed, the node is at fault. Verify must return
+// an error and no verdict.
 func TestVerifyRefusesBrokenStatesAndChallenges(t *testing.T) {
 	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
 		f := encode(t, scheme, new(0.01), 5000, heartbeat.EncodeOptions{})

@@ -15,8 +15,8 @@ import (
 
 // New returns a heartbeat with random keys. A challenge covers checkFraction of a
 // file, from 0 to 1. nil means 8192 bytes for Merkle and
-// swizzle.DefaultCheckFraction for Swizzle. It takes some tenths of a second to
-// find the prime for Swizzle.
+// swizzle.DefaultCheckFraction for Swizzle. For Swizzle, it takes a few tenths of a
+// second to find the prime.
 func New(t heartbeat.Type, checkFraction *float64) (heartbeat.Heartbeat, error) {
 	switch t {
 	case heartbeat.Merkle:
@@ -67,8 +67,8 @@ func ParsePublic(t heartbeat.Type, wire json.RawMessage) (heartbeat.Prover, erro
 
 // Fingerprint returns a name for the keys of a heartbeat. The name does not
 // disclose the keys. It is the SHA-256, in hexadecimal, of the type, a line feed,
-// and the private wire form. A check fraction is not a key, so for Merkle the wire
-// form without a check fraction is used.
+// and the private wire form. A check fraction is not a key, so Merkle's wire form
+// is used without its check fraction.
 func Fingerprint(h heartbeat.Heartbeat) string {
 	private := h.Private()
 	if m, ok := h.(*merkle.Heartbeat); ok {
@@ -82,7 +82,7 @@ func Fingerprint(h heartbeat.Heartbeat) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// orError returns a nil interface if there is an error. It never returns an
+// If there is an error, orError returns a nil interface. It never returns an
 // interface that holds a nil pointer.
 func orError[H heartbeat.Heartbeat](h H, err error) (heartbeat.Heartbeat, error) {
 	if err != nil {

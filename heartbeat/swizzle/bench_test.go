@@ -15,7 +15,7 @@ import (
 // the file.
 const benchmarkSize = 32 << 20
 
-// BenchmarkBigMul1024 is the reference for the time of a challenged chunk.
+// BenchmarkBigMul1024 is the reference for the time that a proof takes per chunk.
 func BenchmarkBigMul1024(b *testing.B) {
 	h := benchmarkHeartbeat(b)
 	x, y := new(big.Int).Sub(h.p, big.NewInt(1)), new(big.Int).Sub(h.p, big.NewInt(2))

@@ -20,10 +20,10 @@ const (
 	// partSize is the maximum number of bytes in a part. A part of this size stays
 	// in a core's cache from the read to the write.
 	partSize = 80 << 10
-	// maxParts is the number of parts in memory. run queues new parts when
-	// queueParts of them are free. To wake a tagger takes as long as to write a
-	// tenth of a part, so run does not wake taggers for every part. The other parts
-	// keep the taggers busy until then.
+	// maxParts is the number of parts in memory. When queueParts parts are free,
+	// run queues these parts. run does not wake taggers for every part, because it
+	// takes as long to wake a tagger as to write a tenth of a part. Before run
+	// queues new parts, the earlier parts keep the taggers busy.
 	maxParts   = 16
 	queueParts = 10
 	// maxTaggers is the maximum number of taggers. With more taggers, some would
@@ -33,9 +33,8 @@ const (
 
 // Encode implements heartbeat.Heartbeat. It reads the whole file once, on several
 // cores, and writes the tag during the read. With the primes and sectors of New,
-// the tag is a tenth of the size of the file. Content is the only option that
-// Encode uses. If file has fewer than size bytes, Encode returns
-// io.ErrUnexpectedEOF.
+// the tag is a tenth of the size of the file. Encode ignores all options except for
+// Content. If file has fewer than size bytes, Encode returns io.ErrUnexpectedEOF.
 func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, tag io.Writer, opt heartbeat.EncodeOptions) ([]byte, error) {
 	n, err := h.checkSize(size)
 	if err != nil {
@@ -96,8 +95,8 @@ type encoding struct {
 
 // part is a few consecutive chunks of a file.
 type part struct {
-	first, count uint32 // numbers of chunks
-	size         int64  // number of file bytes in the part
+	first, count uint32 // index of the first chunk, and number of chunks
+	size         int64  // number of bytes in the part
 	*memory             // set by the tagger that first gets the part
 	done         chan error
 }

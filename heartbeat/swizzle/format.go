@@ -130,7 +130,7 @@ func checkIntegerSize(size uint32) error {
 }
 
 // fileChallenge is a challenge of l chunks. key determines the chunks and their
-// coefficients. The coefficients are in [0, limit).
+// coefficients. A coefficient is in [0, limit).
 type fileChallenge struct {
 	l     uint32
 	key   [keySize]byte

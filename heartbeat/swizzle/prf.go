@@ -16,9 +16,9 @@ const (
 	// maxDraws is the maximum number of draws for one number. Each draw is below
 	// the limit with a probability of at least one half.
 	maxDraws = 81
-	// batch is how many numbers are drawn at the same time. In a batch, enough
-	// numbers must be drawn again to fill a kernel's lanes. All numbers of a batch
-	// should fit into a core's L1 cache.
+	// batch is how many numbers are drawn at the same time. Some draws fail and are
+	// repeated. A batch should be so large that the repeated draws fill a kernel's
+	// lanes, and so small that its numbers fit into a core's L1 cache.
 	batch = 128
 )
 
@@ -44,7 +44,7 @@ func byteLen(n *big.Int) int { return (n.BitLen() + 7) / 8 }
 // sized returns a slice of size bytes, in the memory of b if it is large enough.
 func sized(b []byte, size int) []byte { return slices.Grow(b[:0], size)[:size] }
 
-// size returns the size of a value in bytes.
+// size returns the number of bytes in a value of f.
 func (f *prf) size() int { return len(f.limit) }
 
 // draw fills dst with the function's values as big-endian numbers. digests are the

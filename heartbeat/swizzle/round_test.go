@@ -101,8 +101,8 @@ func TestHonestProofsWithOddHeartbeatsAreValid(t *testing.T) {
 	}
 }
 
-// A mu that is p or more stands for its remainder modulo p. A sigma must be below
-// p.
+// A mu that is p or more has the same effect as its remainder modulo p. A sigma
+// must be below p.
 func TestNumbersAboveP(t *testing.T) {
 	t.Parallel()
 	h := sharedHeartbeat(t)
@@ -181,8 +181,8 @@ func TestVerifyRefusesChallenges(t *testing.T) {
 	}
 }
 
-// A state is signed. If any bit of it changes, or if it is opened with another key,
-// it must be malformed.
+// A state is signed. If any bit of the state changes, or if the key is another key,
+// openState must report a malformed state.
 func TestTamperedStateIsMalformed(t *testing.T) {
 	t.Parallel()
 	h := sharedHeartbeat(t)

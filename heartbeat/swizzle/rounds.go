@@ -122,7 +122,7 @@ func readAt(file io.ReaderAt, b []byte, offset int64) error {
 	return err
 }
 
-// align changes the first size bytes of a chunk into whole sectors. If the last
+// align converts the first size bytes of a chunk into whole sectors. If the last
 // sector is incomplete, align moves its bytes to the end of the sector, so that the
 // sector is a big-endian number. It sets all other bytes to zero.
 func (f field) align(chunk []byte, size int) {

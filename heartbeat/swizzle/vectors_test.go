@@ -16,8 +16,8 @@ import (
 // choices are the kernel choices of the packages that this package uses.
 var choices = []*kernel.Choice{wide.Kernels, sha256x.Kernels, aes256.Kernels}
 
-// The other tests run with the best kernels. This test runs the tests that use
-// kernels again, with portable code.
+// The other tests run with the best kernels. TestPortablePath repeats the tests
+// that use kernels, with portable code.
 func TestPortablePath(t *testing.T) {
 	heartbeattest.EachPath(t, choices, func(t *testing.T) {
 		// The group ends after all of its parallel tests have ended.

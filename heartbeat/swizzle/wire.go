@@ -29,7 +29,7 @@ func (Wire) WriteTagJSON(w io.Writer, tag io.Reader) error {
 		return err
 	}
 	out.WriteByte('"')
-	if out == w { // the writer belongs to the caller, who may write more before a flush
+	if out == w { // the caller owns this writer and may write more before it flushes
 		return nil
 	}
 	return out.Flush()

@@ -1,6 +1,6 @@
 // Package wirejson reads untrusted JSON. A [Reader] reads a document in one pass,
-// value by value, from memory or from a stream. From a stream, it holds only the
-// value that it reads now. A value that is skipped takes no memory.
+// value by value, from memory or from a stream. When it reads a stream, it holds
+// only the current value. A value that is skipped takes no memory.
 //
 // There are two ways to read an object. [Reader.Members] is strict: names match
 // exactly, every name must be present, and null does not mean the zero value.
@@ -16,5 +16,5 @@
 // The package exists because it is faster than the libraries. If
 // github.com/go-json-experiment/json/jsontext is used instead, the JSON of a Merkle
 // proof takes 43 % more time, and a body of proofs takes 20 % more CPU time.
-// jsontext also holds every string of a stream as a whole.
+// jsontext also holds each string of a stream in memory as a whole.
 package wirejson

@@ -11,9 +11,9 @@ import (
 	"strconv"
 )
 
-// Error says where a document is wrong, or where its input failed. It wraps io.EOF
-// if the document has only white space. If the input failed, it wraps the input's
-// error.
+// Error reports the offset at which a document is wrong or at which its input
+// failed. It wraps io.EOF if the document has only white space. If the input
+// failed, it wraps the input's error.
 type Error struct {
 	offset int64
 	err    error
@@ -48,13 +48,14 @@ type Reader struct {
 	at      int       // offset in window of the next byte
 	kept    int       // offset in window of the first byte that must be kept; -1 if no byte must be kept
 	dropped int64     // number of document bytes before window
-	begun   bool      // whether a value has begun
+	begun   bool      // a value has begun
 	text    []byte    // content of the last string that had to be decoded
 	broken  error
 
 	// depth is the number of open objects and arrays. kinds has one bit for each of
-	// the innermost ones: 1 for an object, 0 for an array. The lowest bit belongs
-	// to the innermost one. outer has the bits of the others, 64 in each element.
+	// the innermost objects and arrays, but for at most 64 of them. The bit is 1
+	// for an object and 0 for an array. The lowest bit belongs to the innermost
+	// object or array. outer has the bits of the others, 64 bits in each element.
 	depth int
 	kinds uint64
 	outer []uint64
@@ -75,7 +76,7 @@ func Of(document []byte) Reader { return Reader{window: document, kept: -1} }
 // Reset prepares r to read the document in. It reuses the memory of r.
 func (r *Reader) Reset(in io.Reader) {
 	window, text := r.window, r.text
-	if r.in == nil || cap(window) > windowKept { // the window does not belong to r, or it is too large
+	if r.in == nil || cap(window) > windowKept { // r does not own the window, or the window is too large
 		window = make([]byte, 0, windowSize)
 	}
 	if cap(text) > windowKept {
@@ -119,8 +120,8 @@ func IsName(name []byte, field string) bool {
 
 // Members reads an object that has all of names. There can be at most 64 names. It
 // calls read(i) for the member names[i], and read must read the value. If several
-// members have the same name, the last one counts, but read must accept all of
-// them.
+// members have the same name, the last member counts, but read must accept all of
+// these members.
 func (r *Reader) Members(read func(i int) error, names ...string) error {
 	missing := uint64(1)<<len(names) - 1
 	err := r.Object(func(name []byte) error {
@@ -153,7 +154,7 @@ func (r *Reader) Array(element func(i int) error) (n int, err error) {
 	return n, r.broken
 }
 
-// String reads a string, or null, for which ok is false.
+// String reads a string or null. For null, ok is false.
 func (r *Reader) String() (s string, ok bool, err error) {
 	if r.space() == 'n' {
 		return "", false, r.Skip()
@@ -207,7 +208,7 @@ func (r *Reader) Int64() (int64, error) {
 	return 0, r.refuse(errNotInteger)
 }
 
-// OptionalFloat64 reads a number, or null, for which it returns nil.
+// OptionalFloat64 reads a number or null. For null, it returns nil.
 func (r *Reader) OptionalFloat64() (*float64, error) {
 	v, err := r.Value()
 	if err != nil || string(v) == "null" {

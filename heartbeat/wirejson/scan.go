@@ -44,8 +44,8 @@ func (r *Reader) peek() byte {
 	return 0
 }
 
-// space skips white space and returns the byte after it. The function is just small
-// enough for the compiler to inline it, which makes a proof 5 % faster to read.
+// space skips white space and returns the byte after it. space is small enough that
+// the compiler inlines it. This makes a proof 5 % faster to read.
 func (r *Reader) space() (b byte) {
 	if r.at < len(r.window) {
 		b = r.window[r.at]
@@ -116,9 +116,9 @@ func (r *Reader) closing() byte {
 	return ']'
 }
 
-// first reports whether there is an element before the closing bracket. another
-// reports whether there is one more element. If there is none, the function reads
-// the bracket.
+// first reports whether an element comes before the closing bracket. another
+// reports whether one more element follows. If no element follows, both functions
+// read the closing bracket.
 func (r *Reader) first() bool {
 	return r.space() != r.closing() || r.another()
 }
@@ -213,7 +213,7 @@ func plainBytes(b []byte) int {
 
 // specialBytes finds quotes, backslashes and control characters in eight bytes. It
 // sets the highest bit of each such byte. It may also set the bit of a byte above
-// such a byte, so only the lowest bit that is set counts.
+// such a byte. So a caller may use only the lowest bit that is set.
 func specialBytes(b uint64) uint64 {
 	const (
 		each    = 0x0101010101010101

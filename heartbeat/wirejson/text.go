@@ -82,7 +82,7 @@ func appendDecoded(dst, text []byte) []byte {
 	return dst
 }
 
-// escapedByte returns the byte that a letter after a backslash stands for.
+// escapedByte returns the byte that a backslash and the letter encode.
 func escapedByte(letter byte) byte {
 	if i := strings.IndexByte("bfnrt", letter); i >= 0 {
 		return "\b\f\n\r\t"[i]
@@ -90,7 +90,7 @@ func escapedByte(letter byte) byte {
 	return letter
 }
 
-// codeUnit returns the number that \uXXXX stands for.
+// codeUnit returns the number that \uXXXX encodes.
 func codeUnit(escape []byte) (c rune) {
 	for _, b := range escape[2:6] {
 		if c = c<<4 + rune(b&0x0f); b > '9' {

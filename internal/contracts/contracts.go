@@ -31,9 +31,9 @@ func NewReader(db *redisdb.DB, st *store.Store, log *slog.Logger) *Reader {
 }
 
 // Read returns the contracts in the order of names. A name may occur several times.
-// For a contract that does not exist, the element is nil. rejects must report
-// whether the caller would reject the farmer's request i on the basis of the copy
-// c. If it returns true, Read reads the contract from MySQL and updates the cache.
+// For a contract that does not exist, the element is nil. rejects(i, c) must report
+// whether the caller would reject the request for names[i] because of the copy c.
+// If it returns true, Read reads the contract from MySQL and updates the cache.
 func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects func(i int, c *node.Contract) bool) ([]*node.Contract, error) {
 	contracts, err := r.cache.Get(ctx, names)
 	if err != nil {
@@ -62,8 +62,8 @@ func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects fu
 	return contracts, nil
 }
 
-// Share writes contracts to the cache as they were committed. It only logs errors,
-// because readers then use MySQL.
+// Share writes committed contracts to the cache. It only logs errors, because
+// readers then use MySQL.
 func (r *Reader) Share(ctx context.Context, contracts []node.Contract) {
 	if err := r.cache.Put(ctx, contracts); err != nil {
 		r.log.Debug("cannot cache contracts", "contracts", len(contracts), "error", err)

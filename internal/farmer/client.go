@@ -51,7 +51,7 @@ const (
 )
 
 // ErrNodeURL is returned if a text is not the URL of a node.
-var ErrNodeURL = errors.New("a node's address looks like http://host:port")
+var ErrNodeURL = errors.New("a node's URL must have the form http://host:port")
 
 // NewClient makes a client of the node at nodeURL. The URL can include or omit the
 // path of the API.
@@ -98,7 +98,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // call is one request of the protocol. It is a POST if it has a body, and otherwise
 // a GET.
 type call struct {
-	op      string   // for errors
+	op      string   // name of the operation, for errors
 	path    []string // segments after the API's path, not yet escaped
 	body    any      // sent as JSON; nil for no body
 	header  http.Header
@@ -172,8 +172,8 @@ type Error struct {
 	// FromNode reports whether the body is an error in the protocol's format. Such
 	// a response comes from the node and not from a proxy.
 	FromNode bool
-	// RetryAfter is how long the node asks the client to wait. It is 0 if the node
-	// does not say.
+	// RetryAfter is the wait that the node requests. It is 0 if the response has no
+	// valid Retry-After header.
 	RetryAfter time.Duration
 }
 

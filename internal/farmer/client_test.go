@@ -120,7 +120,7 @@ func TestClientRoutes(t *testing.T) {
 	}
 }
 
-func TestClientSendsProofsAsFarmersInTheFieldDo(t *testing.T) {
+func TestClientSendsProofsAsRealFarmersDo(t *testing.T) {
 	t.Parallel()
 	r, client := newRecorder(t, `{"report": []}`, ClientConfig{})
 	if _, err := client.Answers(t.Context(), "t", []Proof{{"h", json.RawMessage(`"p"`)}}); err != nil {

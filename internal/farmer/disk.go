@@ -39,9 +39,9 @@ type identity struct {
 	Token   string `json:"token"`
 }
 
-// record is the part of a contract that is kept on the disk. It does not include
-// the current challenge. After a restart the farmer asks the node for the
-// challenge.
+// record is the part of a contract that the farmer writes to the disk. It does not
+// include the current challenge. After a restart the farmer requests the challenge
+// from the node.
 type record struct {
 	FileHash string        `json:"file_hash"`
 	Seed     string        `json:"seed"`
@@ -143,7 +143,7 @@ func (d *disk) add(r record, tag []byte) (record, error) {
 	return r, nil
 }
 
-// errContent is returned by writeFile if the content of the seed does not have the
+// writeFile returns errContent if the content of the seed does not have the
 // contract's hash.
 var errContent = errors.New("the seed's content does not have the file's hash")
 

@@ -25,7 +25,7 @@ type fakeNode struct {
 	t          *testing.T
 	hb         heartbeat.Heartbeat
 	interval   time.Duration
-	challenges int // number for each Merkle file; 0 for the default
+	challenges int // number of challenges for each Merkle file; 0 for the default
 	maxBatch   int // maximum number of contracts in one request; 0 for no limit
 
 	mu        sync.Mutex

@@ -21,8 +21,8 @@ type Config struct {
 	Dir     string     // only this farmer may use it
 	Size    int64      // maximum number of bytes to hold
 
-	// Retry is the wait after a failed request if the node does not say how long to
-	// wait. 0 means 3 s.
+	// Retry is the wait after a failed request if the response has no Retry-After.
+	// 0 means 3 s.
 	Retry time.Duration
 	// TakeEvery is the wait after the node had no contract to hand out. 0 means 30
 	// s.
@@ -36,13 +36,13 @@ type Config struct {
 
 	// Logger may be nil. The farmer never logs a token.
 	Logger *slog.Logger
-	// OnHeartbeat, if it is set, is called with each verdict. The farmer waits
-	// until it returns.
+	// If OnHeartbeat is set, the farmer calls it with each verdict and waits until
+	// it returns.
 	OnHeartbeat func(Verdict)
 }
 
-// ErrTokenUnknown is returned by Run if the node does not know the farmer's token
-// or has deleted it.
+// Run returns ErrTokenUnknown if the node does not know the farmer's token or has
+// deleted it.
 var ErrTokenUnknown = errors.New("the node does not know this farmer's token")
 
 // Farmer holds contracts for one token and proves them.

@@ -105,10 +105,9 @@ func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (
 	}
 }
 
-// deniesToken reports whether err is a statement of the node itself that the token
-// does not exist. err must come from a request for the heartbeat. A proxy that
-// cannot reach its node can also send 404. The token may still be valid in that
-// case.
+// deniesToken reports whether the node itself responded that the token does not
+// exist. err must come from a request for the heartbeat. A proxy that cannot reach
+// its node can also send 404. In that case the token may still be valid.
 func deniesToken(err error) bool {
 	response, ok := errors.AsType[*Error](err)
 	return ok && response.Status == http.StatusNotFound && response.FromNode

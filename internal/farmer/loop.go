@@ -20,8 +20,9 @@ const (
 )
 
 // loop owns the contracts of a running farmer. Only the goroutine that calls run
-// reads or changes the contracts. Slow work runs in other goroutines. Each of them
-// returns a function, and the loop calls this function to apply the result.
+// reads or changes the contracts. Slow work runs in other goroutines. Each
+// goroutine returns a function, and the loop calls this function to apply the
+// result.
 type loop struct {
 	*Farmer
 	session
@@ -31,21 +32,21 @@ type loop struct {
 
 	results  chan func() // each goroutine sends one result
 	running  int         // number of goroutines that have not sent their result
-	requests int         // how many of them make requests for challenges or with proofs
-	proving  int         // how many of them make proofs or write files
-	taking   bool        // whether one of them requests contracts
-	removing bool        // whether one of them removes contracts from the disk
+	requests int         // number of goroutines that request challenges or send proofs
+	proving  int         // number of goroutines that make proofs or write files
+	taking   bool        // a goroutine requests contracts
+	removing bool        // a goroutine removes contracts from the disk
 	takeAt   time.Time   // no request for contracts before this time
-	wake     time.Time   // when the next step is due, unless a result comes first
+	wake     time.Time   // time of the next step, unless a result arrives earlier
 	ended    []record    // dropped contracts that are still on the disk
 
 	askBatch, proofBatch int // current limits; the function smaller lowers them
 
-	fatal error // why a retry cannot help
+	fatal error // an error that a retry cannot fix; it ends the loop
 }
 
 // newLoop loads the contracts on the disk. Only the node knows their current
-// challenges, so the first step of each contract is to ask.
+// challenges, so the first step of each contract is to request its challenge.
 func newLoop(f *Farmer, s session) (*loop, error) {
 	l := &loop{
 		Farmer:     f,

@@ -35,7 +35,7 @@ func (c *Client) NewToken(ctx context.Context, address string, own *Ownership) (
 	return c.register(ctx, r)
 }
 
-// Heartbeat requests the registration that NewToken returned before.
+// Heartbeat requests the same registration that NewToken returned.
 func (c *Client) Heartbeat(ctx context.Context, token string) (Registration, error) {
 	return c.register(ctx, call{op: "heartbeat", path: []string{"heartbeat", token}})
 }

@@ -18,7 +18,7 @@ import (
 // issued and proved.
 const NoMoreChallenges = "no more challenges"
 
-// Registration is what a node returns to the holder of a token.
+// Registration is the node's response to the holder of a token.
 type Registration struct {
 	Token     string          `json:"token"` // 32 hex digits, a bearer secret
 	Type      heartbeat.Type  `json:"type"`
@@ -66,8 +66,8 @@ type Chunk struct {
 	Issued
 }
 
-// Challenge is the current challenge of a contract. If there is none, Status or
-// Error says why.
+// Challenge is the current challenge of a contract. If the contract has no current
+// challenge, Status or Error contains the reason.
 type Challenge struct {
 	FileHash string `json:"file_hash"`
 	Answered bool   `json:"answered"`
@@ -140,8 +140,9 @@ func (r *Registration) check() error {
 	return nil
 }
 
-// decodeArray reads an array in the JSON object in body: the member called name. It
-// passes each item to use, and holds one item at a time. It skips other members.
+// decodeArray reads the JSON object in body. It decodes the array in the member
+// called name. It passes each item to use, and holds one item at a time. It skips
+// other members.
 func decodeArray[T any](body io.Reader, name string, use func(T) error) error {
 	found := false
 	var in wirejson.Reader

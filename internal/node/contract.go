@@ -18,8 +18,8 @@ type Contract struct {
 	Size     int64 // bytes
 	Interval time.Duration
 
-	// Version increases with every change of the row. The copy with the lower
-	// Version is the older copy.
+	// Version increases with every change of the row. Of two copies, the copy with
+	// the lower Version is older.
 	Version int64
 
 	// Sequence is the number of the current challenge, starting at 0. A verdict
@@ -59,8 +59,8 @@ func (n ContractName) Compare(o ContractName) int {
 // Name returns the contract's name.
 func (c *Contract) Name() ContractName { return ContractName{c.TokenID, c.FileHash} }
 
-// Expiry returns the time when the contract expires. An accepted proof moves this
-// time by one interval.
+// Expiry returns the time when the contract expires. An accepted proof makes this
+// time one interval later.
 func (c *Contract) Expiry() time.Time {
 	if c.Answered {
 		return c.Due.Add(c.Interval)
@@ -91,8 +91,9 @@ func (c *Contract) Issue(challenge, state []byte) {
 }
 
 // Decided returns the outcome of a proof received at now if the proof need not be
-// verified: it is a repetition, it arrives too late, or there are too many wrong
-// proofs. maxWrong limits the number of distinct wrong proofs to a challenge.
+// verified. This is the case if the proof is a repetition, if it arrives too late,
+// or if there are too many wrong proofs. maxWrong limits the number of distinct
+// wrong proofs to a challenge.
 func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, bool) {
 	switch {
 	case c.Answered && proof == c.Accepted:

@@ -23,12 +23,12 @@ type Farmer struct {
 	Contracts  int64 // number of contracts that have not expired
 	Size       int64 // bytes of these contracts
 	IP         string
-	LastDue    time.Time // the latest due time of its contracts; zero if it never had a contract
+	LastDue    time.Time // the latest due time of the farmer's contracts; zero if the farmer never had a contract
 }
 
-// IPHash is equal for two farmers at the same IP address, and it hides the IP
-// address. It needs a secret key, so only the holder of the key can find the IP address
-// by trying all of them.
+// IPHash returns a hash that hides the IP address. Two farmers at the same IP
+// address have the same hash. The hash depends on a secret key. So only the owner
+// of the key can find the IP address by trying all IP addresses.
 func IPHash(key []byte, ip string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(ip))

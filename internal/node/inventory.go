@@ -2,9 +2,9 @@ package node
 
 import "fmt"
 
-// Inventory describes the chunks that should wait for farmers: chunks whose sizes
-// are the powers of Base from MinSize to MaxSize, about the same number of each
-// size, and at most TotalSize bytes together.
+// Inventory describes the chunks that should wait for farmers. Their sizes are the
+// powers of Base from MinSize to MaxSize. There are about as many chunks of one
+// size as of any other size. All chunks together have at most TotalSize bytes.
 type Inventory struct {
 	MinSize, MaxSize, TotalSize int64 // bytes
 	Base                        int64

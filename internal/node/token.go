@@ -16,7 +16,7 @@ type Token [16]byte
 // TokenHash is the SHA-256 of a token's 16 bytes.
 type TokenHash [sha256.Size]byte
 
-// ErrTokenMalformed is returned for a token that is not 32 hex digits.
+// ParseToken returns ErrTokenMalformed for a text that is not 32 hex digits.
 var ErrTokenMalformed = errors.New("token is not 32 hex digits")
 
 // NewToken returns a random token.

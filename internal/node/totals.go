@@ -23,16 +23,16 @@ func (t Totals) Plus(o Totals) Totals {
 }
 
 // Span is the node's record of a span of time. Farmers, Online, Contracts and Size
-// are the levels at the end of the span. Heartbeats, Wrong and Expired count the
-// events within the span: a proof counts at the time when it was received, an
-// expiry at the time when the contract expired.
+// are the values at the end of the span. Heartbeats, Wrong and Expired count the
+// events within the span. A proof counts at the time when it was received. An
+// expiry counts at the time when the contract expired.
 type Span struct {
 	Start time.Time
 	Totals
 }
 
-// Day is one farmer's record of a UTC day. Contracts and Size are the levels at the
-// end of the day, or the current levels if the day is not over.
+// Day is one farmer's record of a UTC day. Contracts and Size are the values at the
+// end of the day, or the current values if the day is not over.
 type Day struct {
 	Start             time.Time
 	Online            time.Duration
@@ -50,7 +50,7 @@ func (d Day) Uptime() float64 {
 }
 
 // Place counts the farmers at one place on the map. If nearby places were merged,
-// the names are those of the place with the most farmers.
+// Country and City are the names of the place with the most farmers.
 type Place struct {
 	Lat, Lon        float64
 	Country, City   string // "" if unknown

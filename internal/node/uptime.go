@@ -4,8 +4,8 @@ import "time"
 
 // Uptime is the union of the lifetimes of a farmer's contracts. It holds the
 // current online stretch and the total length of the earlier stretches, so that a
-// new contract or heartbeat needs no scan. The zero value is the uptime of a farmer
-// that never had a contract.
+// new contract or heartbeat needs no scan of all contracts. The zero value is the
+// uptime of a farmer that has never had a contract.
 type Uptime struct {
 	Since  time.Time     // the time of the first hand-out
 	Start  time.Time     // start of the current stretch

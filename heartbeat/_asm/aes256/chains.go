@@ -8,9 +8,9 @@ import (
 
 const digestSize = 32
 
-// draw emits the loop of both kernels, over the registers of each kernel. Each
-// block of the output is the encryption of the block before it. If the digest has
-// another block, that block is added.
+// draw emits the loop that both kernels share. The functions and registers are
+// those of one kernel. Each block of the output is the encryption of the block
+// before it. If the digest has another block, that block is added.
 type draw struct {
 	first, size Register
 	load        func(at Register, offset int) // loads the last block of each output

@@ -39,7 +39,7 @@ func expandKeys() {
 			AESKEYGENASSIST(U8(1<<(i/2-1)), newer, word)
 			PSHUFD(U8(0b11_11_11_11), word, word)
 		} else {
-			// The last word but one of the result is SubWord alone.
+			// The second-to-last word of the result is SubWord alone.
 			AESKEYGENASSIST(U8(0), newer, word)
 			PSHUFD(U8(0b10_10_10_10), word, word)
 		}
@@ -100,7 +100,7 @@ func keyStreamVAES() {
 	batch := batchFrom(argument("counter"), start, next, order)
 	states := registers(width, ZMM)
 
-	// Each bit of a mask stands for one byte. From this point, dst and size also
+	// Each bit of a mask belongs to one byte. From this point, dst and size also
 	// cover the skipped bytes. The mask head excludes these bytes.
 	ones, mask, head := GP64(), GP64(), K()
 	MOVQ(I32(-1), ones)

@@ -1,6 +1,6 @@
-// Command sha256x generates the AVX-512 kernels of heartbeat/internal/sha256x.
-// They compute sixteen SHA-256 hashes (FIPS 180-4) side by side: register k of a
-// group holds word k of all sixteen.
+// Command sha256x generates the AVX-512 kernels of heartbeat/internal/sha256x. They
+// compute sixteen SHA-256 hashes (FIPS 180-4) side by side. Register k of a group
+// holds word k of all sixteen hashes.
 package main
 
 import (

@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// These are truth tables for VPTERNLOGD. Its three inputs stand for 0xf0, 0xcc and
-// 0xaa.
+// These constants are truth tables for VPTERNLOGD. Each is the result for the
+// inputs 0xf0, 0xcc and 0xaa.
 const (
 	xor      = U8(0xf0 ^ 0xcc ^ 0xaa)
 	choose   = U8(0xf0&0xcc | ^0xf0&0xff&0xaa)

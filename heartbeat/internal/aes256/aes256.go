@@ -6,7 +6,8 @@
 //
 // CFB does not authenticate, so the standard library has deprecated it, and new
 // code should not use it. This package has CFB because the protocol prescribes it.
-// Swizzle's state is the only secret message here, and it carries its own HMAC.
+// Swizzle's state is the only secret message that the schemes encrypt. The state
+// includes its own HMAC.
 //
 // The invariant: the output does not depend on the kernel. It also does not depend
 // on how the input is divided into calls, or on other inputs that are processed in

@@ -50,9 +50,9 @@ const DigestSize = 32
 
 // Chains runs one [EncryptCFB] stream per short message. All streams have the same
 // key and an initialisation vector of zeros. These are the draws of PROTOCOL.md,
-// section 5. The message of a chain is its digest, which is padded with zeros or
-// cut to the size of a draw. Each further draw of a chain encrypts the same message
-// again and continues the chain's stream. Chains is safe for concurrent use.
+// section 5. The message of a chain is its digest, padded with zeros or cut to the
+// size of a draw. Each further draw of a chain encrypts the same message again and
+// continues the chain's stream. Chains is safe for concurrent use.
 type Chains struct {
 	cipher Cipher
 	first  [aes.BlockSize]byte // the encryption of zeros, which starts every chain
@@ -100,7 +100,7 @@ type request struct {
 	dst     []byte
 	size    int
 	digests [][DigestSize]byte
-	which   []uint32 // nil stands for all chains
+	which   []uint32 // nil means all chains
 	draw    int
 }
 
@@ -188,7 +188,7 @@ func (r *request) fill(lanes [][2]*byte, from int) {
 }
 
 // fillInOrder does what fill does, but only for consecutive chains, one for each
-// lane. In this usual case it makes the whole draw a tenth faster.
+// lane. This is the usual case. fillInOrder makes the whole draw a tenth faster.
 func (r *request) fillInOrder(lanes [][2]*byte, from int) {
 	digests := r.digests[from:][:len(lanes)]
 	size := r.size

@@ -84,8 +84,8 @@ type runner[T any] interface {
 	Run(name string, run func(T)) bool
 }
 
-// EachKernel runs a test or a benchmark with each kernel of a choice. No other test
-// may use the choice during that time, so the test must not be parallel.
+// EachKernel runs a test or a benchmark with each kernel of a choice. The test must
+// not be parallel, because no other test may use the choice during that time.
 func EachKernel[T runner[T]](t T, choice *kernel.Choice, run func(T)) {
 	for _, k := range choice.Available() {
 		t.Run("kernel="+k.String(), func(t T) {

@@ -1,6 +1,6 @@
-// Package kernel chooses how the packages beside it compute: in portable Go, or in
-// assembly that uses special instructions of the processor. Each of those packages
-// holds one [Choice].
+// Package kernel chooses how the packages aes256, sha256x and wide compute. They
+// use portable Go, or assembly with special instructions of the processor. Each of
+// these packages holds one [Choice].
 //
 // The invariant: every kernel of a package computes the same results, so the
 // choice affects speed only.
@@ -32,8 +32,8 @@ type Choice struct {
 }
 
 // Choose returns a choice of Portable and of the tuned kernels that this processor
-// can run. tuned must list the fastest kernel first. The fastest kernel that can
-// run is in use. With the build tag purego, the choice has only Portable.
+// can run. tuned must list the fastest kernel first. At first, the fastest kernel
+// that can run is in use. With the build tag purego, the choice has only Portable.
 func Choose(tuned ...Kernel) *Choice {
 	available := slices.DeleteFunc(tuned, func(k Kernel) bool { return !supported(k) })
 	available = append(available, Portable)

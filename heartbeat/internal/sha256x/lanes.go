@@ -25,7 +25,7 @@ func getLane(s *states, lane int, state *[8]uint32) {
 	}
 }
 
-// run is a sequence of whole blocks to hash into a state.
+// run holds whole blocks of data that are hashed into a state.
 type run struct {
 	state *[8]uint32
 	data  []byte
@@ -53,7 +53,7 @@ func lockstep(next func(lane int) run) {
 		data  [Lanes]*byte
 	)
 	for {
-		least := 0 // bytes of the shortest run
+		least := 0 // number of bytes in the shortest run
 		var some *byte
 		for i := range lanes {
 			lane := &lanes[i]

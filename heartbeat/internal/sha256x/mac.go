@@ -15,9 +15,9 @@ type MAC struct {
 	size     uint64    // number of message bytes so far
 	portable hash.Hash // nil if the MAC runs on lanes
 
-	// These fields are used on lanes. inner is the state after the key and the
-	// whole blocks of the message so far. outer is the state after the key alone.
-	// last holds the end of the message that does not fill a block.
+	// These fields are used only if the MAC runs on lanes. inner is the state after
+	// the key and the whole blocks of the message so far. outer is the state after
+	// the key alone. last holds the end of the message that does not fill a block.
 	inner, outer [8]uint32
 	last         padded
 }

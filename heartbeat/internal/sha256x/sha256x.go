@@ -50,8 +50,8 @@ func SumU32(dst [][Size]byte, x []uint32) {
 }
 
 // Sum sets dst[i] to the digest of messages[i]. dst must be at least as long as
-// messages. Only messages of at most 119 bytes are hashed side by side. With their
-// padding, such messages take at most two blocks.
+// messages. Only messages of at most 119 bytes are hashed side by side. Such a
+// message with its padding has at most two blocks.
 func Sum(dst [][Size]byte, messages [][]byte) {
 	dst = dst[:len(messages)]
 	if tuned() {

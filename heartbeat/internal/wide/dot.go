@@ -20,7 +20,7 @@ type Dot struct {
 	a           []*big.Int
 	sum         sum
 	z           big.Int
-	size, bSize int // bytes of p and of each b_j
+	size, bSize int // number of bytes in p and in each b_j
 }
 
 // NewDot returns the Dot for an odd p and for b of bSize bytes.

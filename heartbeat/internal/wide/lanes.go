@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	numberSize = 128 // bytes of a number that lanes hold
+	numberSize = 128 // number of bytes in a number that lanes hold
 	laneCount  = 8
 
 	limbBits  = 52

@@ -34,7 +34,7 @@ type Sums struct {
 	columns []columns
 	terms   int // number of terms since the last carry
 
-	tuned        bool  // whether the sums are in columns; otherwise they are in portable
+	tuned        bool  // the sums are in columns; if tuned is false, the sums are in portable
 	portable     []sum // sums that math/big computes
 	factor       big.Int
 	aSize, bSize int
@@ -116,9 +116,8 @@ func (s *Sums) Mod(j int, p *big.Int) *big.Int {
 }
 
 // sum adds products and does not reduce them. A proof can have 2^32 terms, so the
-// total is at most 32 bits longer than a product. The zero value is 0. When the
-// memory of a sum has grown to the size of the total, the sum allocates no more
-// memory.
+// total is at most 32 bits longer than a product. The zero value is 0. A sum
+// allocates memory only until its memory has the size of the total.
 type sum struct {
 	total, product, factor big.Int
 }
