@@ -1,15 +1,15 @@
-// Fetches the page again, every few seconds and for a link within it, and writes
-// what has changed over what is there. What stays the same is not touched, so
-// that focus, selection and scrolling stay too.
+// Fetches the page again every few seconds, and when the visitor chooses another view
+// of the page. It changes only the elements that differ. So the page keeps its focus,
+// its selection and its scroll position.
 'use strict';
 {
 	const every = 10_000; // milliseconds
 	const parts = ['link[rel=canonical]', 'main', '#updated'];
-	let tag = null; // the ETag of what is shown
-	let underway = null; // aborts the fetch that is under way
+	let tag = null; // the ETag of the page that is shown
+	let underway = null; // aborts the fetch in flight; null if there is none
 
-	// write makes have look like want. An element that a script drew
-	// (data-drawn) keeps what is in it.
+	// write changes have until it equals want. If a script drew an element
+	// (data-drawn), write does not change the element's children.
 	const write = (have, want) => {
 		if (have.nodeType !== want.nodeType || have.nodeName !== want.nodeName || keyOf(have) !== keyOf(want)) {
 			have.replaceWith(document.importNode(want, true));
@@ -36,18 +36,18 @@
 		for (const { name, value } of want.attributes) {
 			if (have.getAttribute(name) !== value) have.setAttribute(name, value);
 		}
-		if ('drawn' in have.dataset) return; // scripts add some of their own
+		if ('drawn' in have.dataset) return; // keep the attributes that scripts have added
 		for (const { name } of [...have.attributes]) {
 			if (!want.hasAttribute(name)) have.removeAttribute(name);
 		}
-		// What a visitor has changed is not in the attributes.
+		// If a visitor changed a value, the attributes do not show it. Set the value too.
 		if (have === document.activeElement) return;
 		if (have.type === 'checkbox') have.checked = want.hasAttribute('checked');
 		else if (have.type === 'search') have.value = want.getAttribute('value') ?? '';
 		else if (have.nodeName === 'OPTION') have.selected = want.hasAttribute('selected');
 	};
 
-	// fetchPage shows the page of a URL, or says that it cannot.
+	// fetchPage fetches a URL and shows it. It throws an error if the fetch fails.
 	const fetchPage = async (url, signal) => {
 		const headers = { Accept: 'text/html' };
 		if (tag && url === location.href) headers['If-None-Match'] = tag;
@@ -67,7 +67,7 @@
 		document.dispatchEvent(new Event('page:written'));
 	};
 
-	// load shows a URL, unless another is asked for meanwhile.
+	// load shows a URL and returns whether it succeeded. The next call of load aborts it.
 	const load = async (url) => {
 		underway?.abort();
 		const mine = underway = new AbortController();
@@ -85,21 +85,21 @@
 
 	const lost = (is) => { document.getElementById('lost').hidden = !is; };
 
-	// turn goes to another view of the same page, as the visitor asked: as a
-	// step to come back from (pushState), in place of this one (replaceState),
-	// or there already.
+	// turn shows another view of the page. how is the change of the browser's history:
+	// pushState adds an entry, replaceState replaces the current entry. Without how,
+	// the history already has the entry.
 	const turn = async (url, how) => {
 		if (how) history[how](null, '', url);
 		if (await load(location.href)) {
-			// The shortest address of what is shown is the one to share.
+			// Show the shortest URL of this view, so that the visitor can share it.
 			history.replaceState(null, '', document.querySelector('link[rel=canonical]')?.getAttribute('href') ?? location.href);
 			document.getElementById('told').textContent = document.getElementById('count')?.textContent ?? '';
 		} else if (!underway) {
-			location.reload(); // the browser says best what is wrong
+			location.reload(); // the browser then shows what is wrong
 		}
 	};
 
-	// viewOf is the address of what a form asks for.
+	// viewOf returns the URL of the view that a form selects.
 	const viewOf = (form) => {
 		const query = new URLSearchParams();
 		for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
@@ -113,7 +113,7 @@
 		const paging = link.closest('.paging');
 		turn(link.href, 'pushState').then(() => {
 			if (!paging) return;
-			// The rows are new, and begin above.
+			// The visitor must see the first of the new rows.
 			const rows = document.getElementById('farmers');
 			if (rows.getBoundingClientRect().top < 0) rows.scrollIntoView();
 		});
@@ -128,7 +128,7 @@
 		const form = event.target.closest('form.filter');
 		if (!form) return;
 		clearTimeout(typing);
-		const isWord = event.target.type === 'search'; // half of one is nothing to come back to
+		const isWord = event.target.type === 'search'; // an unfinished word gets no history entry
 		typing = setTimeout(() => turn(viewOf(form), isWord ? 'replaceState' : 'pushState'), isWord ? 250 : 0);
 	});
 	addEventListener('popstate', () => turn(location.href));

@@ -1,5 +1,5 @@
-// Makes the map one that can be moved and zoomed, by Leaflet. The server has
-// projected everything: the map's coordinates are those of its drawing.
+// Replaces the server's map by a Leaflet map that visitors can move and zoom. The
+// server has projected all positions, so both maps have the same coordinates.
 'use strict';
 {
 	const calm = matchMedia('(prefers-reduced-motion: reduce)');
@@ -16,7 +16,7 @@
 			maxBounds: bounds.pad(0.1), maxBoundsViscosity: 1, scrollWheelZoom: false,
 			zoomAnimation: !calm.matches, fadeAnimation: !calm.matches, inertia: !calm.matches,
 		});
-		L.control.zoom({ position: 'bottomleft' }).addTo(map); // over the Pacific, where nobody farms
+		L.control.zoom({ position: 'bottomleft' }).addTo(map); // over the Pacific, so that it hides no farmers
 		box.setAttribute('role', 'region');
 		box.setAttribute('aria-label', 'World map of the farmers: arrow keys move it, plus and minus zoom');
 
@@ -42,10 +42,10 @@
 		keepSpots(map, at, [least, most]);
 	};
 
-	// keepSpots draws the clusters for the zoom, and again when they change.
+	// keepSpots draws the clusters of the zoom level, and draws them again if they change.
 	const keepSpots = (map, at, [least, most]) => {
 		const spots = L.layerGroup().addTo(map);
-		let shown = ''; // what is drawn, as it was fetched
+		let shown = ''; // the clusters that are drawn, as JSON
 		let asked = 0;
 		const show = async () => {
 			const mine = ++asked;
@@ -55,7 +55,7 @@
 				const response = await fetch(`/map.json?zoom=${zoom}`);
 				if (!response.ok) return;
 				text = await response.text();
-			} catch { return; } // the next look at the page tells of it
+			} catch { return; } // the next fetch of the page shows the problem
 			if (mine !== asked || text === shown) return;
 			shown = text;
 			spots.clearLayers();
@@ -67,10 +67,10 @@
 	};
 
 	const spotOf = (map, at, [x, y, full, online, label, title]) => {
-		// On a small map spots are smaller, and some have no room for words.
+		// On a small map the circles are smaller, and some have no room for a label.
 		const radius = full * Math.max(0.6, Math.min(1, map.getSize().x / 700));
 		const icon = L.divIcon({ className: online ? 'spot' : 'spot off', iconSize: [2 * radius, 2 * radius], html: '' });
-		const marker = L.marker(at(x, y), { icon, keyboard: false, zIndexOffset: -100 * radius }); // the small before the large
+		const marker = L.marker(at(x, y), { icon, keyboard: false, zIndexOffset: -100 * radius }); // small circles are in front of large circles
 		marker.on('add', () => { marker.getElement().textContent = radius < 8 ? '' : label; });
 		const words = document.createElement('span');
 		words.textContent = title;

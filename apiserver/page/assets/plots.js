@@ -1,7 +1,7 @@
-// Draws the plots again, by uPlot, so that a pointer reads their values.
+// Draws the plots again with uPlot, so that they show the value under the pointer.
 'use strict';
 {
-	const drawn = new WeakMap(); // uPlots by their boxes
+	const drawn = new WeakMap(); // the uPlot of each box
 	const colourOf = (box, name) => {
 		const probe = box.closest('.plot').querySelector('figcaption');
 		probe.style.color = `var(--${name})`;
@@ -15,7 +15,7 @@
 		while (v >= base && i < scales.length - 1) { v /= base; i++; }
 		return (v < 10 ? String(Math.round(v * 10) / 10) : String(Math.floor(v))) + scales[i];
 	};
-	// The same words as the server's.
+	// The formats are the same as the server's.
 	const say = {
 		counts: (v) => scaled(v, ['', 'k', 'M', 'G'], 1000),
 		bytes: (v) => scaled(v, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB'], 1024),
@@ -38,7 +38,7 @@
 
 	const isDaily = (times) => times[1] - times[0] >= 86400;
 	const isBrief = (times) => times.at(-1) - times[0] <= 48 * 3600;
-	// What the axis of time goes up by: no less than its words tell apart.
+	// The possible steps of the time axis, in seconds. A shorter step would repeat labels.
 	const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((n) => n * 60);
 	const days = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((n) => n * 86400);
 
@@ -52,7 +52,7 @@
 		const text = getComputedStyle(box).fontFamily;
 		const options = {
 			width: box.clientWidth, height: box.clientHeight,
-			padding: [8, 18, 0, 0], // half a word of the axis of time
+			padding: [8, 18, 0, 0], // half the width of a label of the time axis
 			legend: { show: false },
 			cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
 			tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),

@@ -1,11 +1,11 @@
-// Keeps the colours that the visitor chose. It runs before the page is drawn,
-// so that it is not drawn in the others first.
+// Sets the colours that the visitor chose, light or dark. It runs before the browser
+// draws the page, so that the page does not appear in the wrong colours first.
 'use strict';
 {
 	const root = document.documentElement;
 	const system = matchMedia('(prefers-color-scheme: dark)');
 	const kept = () => { try { return localStorage.getItem('theme'); } catch { return null; } };
-	const keep = (theme) => { try { localStorage.setItem('theme', theme); } catch { /* for this page alone, then */ } };
+	const keep = (theme) => { try { localStorage.setItem('theme', theme); } catch { /* then the choice is only for this page */ } };
 	const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : system.matches);
 
 	if (kept()) root.dataset.theme = kept();

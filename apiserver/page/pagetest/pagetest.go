@@ -1,4 +1,4 @@
-// Package pagetest holds records in memory for tests of the page. Every run gets
+// Package pagetest holds records in memory for tests of the page. Every run makes
 // the same farmers.
 package pagetest
 
@@ -22,15 +22,15 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Now is the time of the records.
+// Now is the time at which the records are read.
 var Now = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
 // Records are farmers in memory. They are safe for concurrent use.
 type Records struct {
 	mu      sync.Mutex
 	farmers []node.Farmer
-	view    *roster.View  // of the farmers; nil after a change
-	away    bool          // every read fails
+	view    *roster.View  // the view of the farmers; nil if it must be made
+	away    bool          // if true, every read fails
 	age     time.Duration // how long the node has run
 }
 
@@ -50,8 +50,8 @@ func New(n int) *Records {
 //go:embed cities.csv
 var cityTable []byte
 
-// cities returns the places of farmers. A city is there once for each unit of its
-// weight.
+// cities returns the cities of cities.csv. A city with the weight n occurs n times,
+// so that a random choice follows the weights.
 func cities() (homes []node.Location) {
 	rows, err := csv.NewReader(bytes.NewReader(cityTable)).ReadAll()
 	for _, row := range rows[1:] {
@@ -111,7 +111,7 @@ func makeAddress(random *rand.Rand) string {
 // ErrAway is the error of every read after SetAway(true).
 var ErrAway = errors.New("the database is away")
 
-// SetAway makes every read fail, or succeed again.
+// SetAway sets whether every read fails.
 func (r *Records) SetAway(away bool) {
 	defer r.Hold()()
 	r.away = away
@@ -129,7 +129,8 @@ func (r *Records) Hold() (end func()) {
 	return r.mu.Unlock
 }
 
-// Change calls the function with all farmers, in the order of their creation.
+// Change calls change with all farmers in the order of their creation, and replaces
+// them by the result.
 func (r *Records) Change(change func(farmers []node.Farmer) []node.Farmer) {
 	defer r.Hold()()
 	r.farmers, r.view = change(slices.Clone(r.farmers)), nil
@@ -151,7 +152,7 @@ func (r *Records) View(context.Context) (*roster.View, error) {
 	return r.view, nil
 }
 
-// List returns the farmers that a query selects. The records must not be away.
+// List returns the farmers that a query selects. It panics after SetAway(true).
 func (r *Records) List(q roster.Query) []node.Farmer {
 	view, err := r.View(context.Background())
 	if err != nil {
@@ -174,8 +175,8 @@ func (r *Records) Farmer(_ context.Context, id string, _ time.Time) (node.Farmer
 	return r.farmers[at], nil
 }
 
-// History returns the history of a node that grew for a year, with more events by
-// day than by night.
+// History returns the history of a node that grew for a year. Its counts also rise and
+// fall once a day.
 func (r *Records) History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error) {
 	view, err := r.View(ctx)
 	if err != nil {
@@ -204,7 +205,8 @@ func (r *Records) History(ctx context.Context, from, to time.Time, step time.Dur
 	return spans, nil
 }
 
-// FarmerDays returns 70 days of a farmer who missed some.
+// FarmerDays returns 70 days of a farmer. On some of them, the farmer was offline for
+// all or a part of the day.
 func (r *Records) FarmerDays(ctx context.Context, id string, _, now time.Time) (days []node.Day, err error) {
 	f, err := r.Farmer(ctx, id, now)
 	if err != nil {
