@@ -1,13 +1,13 @@
 // Package geo looks up the location of an IP address in a GeoLite2 or GeoIP2
 // City database.
 //
-// Only the status page uses locations, so no problem with the database is an
-// error of the node. Without a usable database every location is unknown, and
-// the log says why.
+// Only the status API and the web page show locations, so a problem with the
+// database is not an error of the node. Without a usable database, every location is
+// unknown, and the node logs the reason.
 //
 // The package reads the database into memory (about 60 MiB for GeoLite2 City).
-// It does not map the file: a process that maps a file is killed if another
-// program overwrites it. A replaced reader needs no closing; the garbage
+// It does not use mmap, because a process that maps a file is killed if another
+// program truncates the file. A replaced database need not be closed: the garbage
 // collector frees it after its last lookup.
 //
 // Invariant: every lookup uses one complete database that opened and passed a
@@ -39,10 +39,10 @@ type Config struct {
 // Reader looks up locations in a database file and reloads the file if it
 // changes. It is safe for concurrent use. A nil Reader has no database.
 type Reader struct {
-	file file // owned by the goroutine that runs watch, once it runs
+	file file // after watch has started, only watch uses it
 	log  *slog.Logger
 
-	current atomic.Pointer[geoip2.Reader] // nil without a database
+	current atomic.Pointer[geoip2.Reader] // nil if there is no database
 
 	closing sync.Once
 	stop    chan struct{}
@@ -50,7 +50,7 @@ type Reader struct {
 }
 
 // Open returns a Reader of the configured database. The file need not exist yet.
-// Problems with the file are logged. Close stops the checks.
+// Problems with the file are logged. Close stops the checks of the file.
 func Open(cfg Config, log *slog.Logger) *Reader {
 	r := newReader(cfg.File, log)
 	if cfg.File == "" {
@@ -82,17 +82,17 @@ func (r *Reader) Close() error {
 }
 
 // Lookup returns the location of addr with English names. It returns nil if the
-// location is unknown, and for private addresses. The state is the largest
-// subdivision of the country. Unknown names are empty. Unknown coordinates, as
-// in a database of countries, are 0.
+// location is unknown or if addr is private. The state is the largest subdivision of
+// the country. Unknown names are empty, and unknown coordinates are 0. A database of
+// countries, for example, has no coordinates.
 func (r *Reader) Lookup(addr netip.Addr) *node.Location {
 	if r == nil {
 		return nil
 	}
 	db := r.current.Load()
 	addr = addr.Unmap()
-	// Private addresses mean something else on every network, so an entry for
-	// them must not be used.
+	// A private address means a different place in every network, so an entry for it
+	// must not be used.
 	if db == nil || !addr.IsGlobalUnicast() || addr.IsPrivate() {
 		return nil
 	}
@@ -104,8 +104,8 @@ func (r *Reader) Lookup(addr netip.Addr) *node.Location {
 	return location(city)
 }
 
-// GeoLite2 reports whether the database is one of MaxMind's free ones. Their
-// licence requires an attribution wherever the data is shown.
+// GeoLite2 reports whether the database is one of MaxMind's free databases. Their
+// licence requires a notice on every page that shows the data.
 func (r *Reader) GeoLite2() bool {
 	if r == nil {
 		return false

@@ -13,7 +13,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// database reads a database from testdata. TestFixtures in hack/geolite2 makes them.
+// database reads a database from testdata. TestFixtures in hack/geolite2 makes the
+// files there.
 func database(t testing.TB, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", name+".mmdb"))

@@ -11,10 +11,10 @@ import (
 	"github.com/oschwald/geoip2-golang/v2"
 )
 
-// maxSize limits a database, in bytes. The largest databases are far smaller.
+// maxSize is the maximum size of a database, in bytes. Real databases are much smaller.
 const maxSize = 1 << 30
 
-// errBeingWritten is returned if the file changed while it was read.
+// errBeingWritten is returned if the file changed during the read.
 var errBeingWritten = errors.New("the file is being written")
 
 func (r *Reader) watch(interval time.Duration) {
@@ -54,8 +54,8 @@ func (r *Reader) reload() {
 	r.log.Info("location database opened", "type", db.Metadata().DatabaseType, "built", db.Metadata().BuildTime().UTC())
 }
 
-// open opens the database in content. The trial lookup fails unless it is a
-// database of cities.
+// open opens the database in content. The trial lookup fails if the database is of
+// another type, such as a database of networks (ASN).
 func open(content []byte) (*geoip2.Reader, error) {
 	db, err := geoip2.OpenBytes(content)
 	if err != nil {
@@ -70,13 +70,14 @@ func open(content []byte) (*geoip2.Reader, error) {
 // file is a file that can change.
 type file struct {
 	path    string
-	seen    os.FileInfo // at the last successful read; nil before it
-	problem string      // the last problem; empty if there is none
+	seen    os.FileInfo // the file at the last successful read; nil if there was none
+	problem string      // the last problem that was logged; empty if there is none
 }
 
-// readIfChanged returns the content of the file if the file, its size or its
-// time differ from the last read, and nil otherwise. It resolves the path every
-// time: Kubernetes updates a config map by changing a symbolic link in the path.
+// readIfChanged returns the content of the file if the file has changed since the
+// last read, and nil otherwise. It compares the file's identity, size and modification
+// time. It resolves the path at every call, because Kubernetes updates a config map by
+// changing a symbolic link in the path.
 func (f *file) readIfChanged() ([]byte, error) {
 	before, err := os.Stat(f.path)
 	if err != nil {

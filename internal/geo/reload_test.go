@@ -41,8 +41,8 @@ func TestReload(t *testing.T) {
 	steps := []struct {
 		name   string
 		change func()
-		city   string // found after the change
-		log    string // logged once after the change; "" for nothing
+		city   string // the city that a lookup finds after the change
+		log    string // the text that is logged once after the change; "" if nothing is logged
 	}{
 		{"absent", func() {}, "", "no such file"},
 		{"still absent", func() {}, "", ""},
@@ -89,8 +89,8 @@ func remove(t testing.TB, path string) {
 	}
 }
 
-// TestReloadConfigMap changes the file like the kubelet does: the path contains
-// a symbolic link to a directory, and the link is replaced.
+// TestReloadConfigMap changes the file as the kubelet does: the path contains a
+// symbolic link to a directory, and the test replaces the link.
 func TestReloadConfigMap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -127,7 +127,7 @@ func TestWatch(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "city.mmdb")
 		write(t, path, cityDatabase(t, "London"))
 		r := Open(Config{path, time.Minute}, slog.New(slog.DiscardHandler))
-		defer r.Close() // the bubble fails if the goroutine does not end
+		defer r.Close() // synctest fails if the goroutine does not end
 		replace(t, path, cityDatabase(t, "Paris!"))
 		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
@@ -142,8 +142,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestLookupWhileReloading checks that every lookup uses one of the databases.
-// It is also for the race detector.
+// TestLookupWhileReloading checks that every lookup uses one of the two databases.
+// The race detector also finds unsafe accesses in it.
 func TestLookupWhileReloading(t *testing.T) {
 	t.Parallel()
 	cities := []string{"London", "Paris!"}

@@ -10,7 +10,7 @@ import (
 // Sort is a column that a list can be sorted by.
 type Sort int
 
-// The sorts.
+// The columns.
 const (
 	ByID Sort = iota
 	ByAddress
@@ -34,7 +34,8 @@ func ParseSort(name string) (Sort, bool) {
 
 func (s Sort) String() string { return sortNames[s] }
 
-// ordered returns the positions of all farmers in the order of sort.
+// ordered returns the positions of all farmers in the order of sort. It marks the
+// order as used, so that prepare makes it for the next view.
 func (v *View) ordered(sort Sort, desc bool) []int32 {
 	o := v.make(sort, desc)
 	o.asked.Store(true)
@@ -50,8 +51,9 @@ func (v *View) make(sort Sort, desc bool) *order {
 	return o
 }
 
-// order sorts by one number for each farmer; descending by its complement.
-// v.farmers is sorted by id and the sort is stable, so ties are sorted by id.
+// order sorts the farmers by one number each. For a descending order it sorts by the
+// complement of the number. v.farmers is sorted by id and the sort is stable, so
+// farmers with the same number are sorted by id.
 func (v *View) order(sort Sort, desc bool) []int32 {
 	positions := make([]int32, len(v.farmers))
 	for i := range positions {
@@ -80,8 +82,9 @@ func (v *View) order(sort Sort, desc bool) []int32 {
 	return positions
 }
 
-// number maps the sort's column to a number of the same order. For an address
-// that is its first eight bytes; orderTies compares the rest.
+// number returns a number for a farmer. Numbers have the same order as the values of
+// the column. An address is the exception: its number holds only the first eight
+// bytes, and orderTies compares the rest.
 func (v *View) number(sort Sort, e entry) uint64 {
 	switch sort {
 	case ByAddress:
@@ -134,10 +137,10 @@ type key struct {
 	position int32
 }
 
-// radixSort is a stable sort by number. For 100,000 random keys it takes a
-// fifth of the time of slices.SortFunc (4.9 against 28 ms in one run, 5.8
-// against 27 in the next). The order by uptime is made again for every view, up
-// to once a second.
+// radixSort is a stable sort by number. For 100,000 random keys it takes a fifth of
+// the time of slices.SortFunc. One run measured 4.9 ms and 28 ms, and the next run
+// 5.8 ms and 27 ms. The time matters because every view needs a new order by uptime,
+// up to once a second.
 func radixSort(keys []key) []key {
 	const bits, digits = 11, 6
 	var counts [digits][1 << bits]int32

@@ -8,12 +8,12 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// maxPlaces is the most places that Places returns.
+// maxPlaces is the maximum number of places that Places returns.
 const maxPlaces = 2000
 
 // Places counts farmers by place, the largest place first. Farmers without a
-// known place are left out. If there are more than maxPlaces, places within one
-// square of a grid are merged; the grid is the finest that suffices.
+// known place are left out. If there are more than maxPlaces places, it merges the
+// places in each square of a grid. It tries coarser grids until the limit is met.
 func (v *View) Places() []node.Place { return v.places() }
 
 func (v *View) gather(limit int) []node.Place {
@@ -53,9 +53,9 @@ func (v *View) exactPlaces() []node.Place {
 	return places
 }
 
-// mergePlaces merges the places of each square. The result lies at the mean
-// position of its farmers and has the name of the largest place, which comes
-// first in places.
+// mergePlaces merges the places of each square. A merged place lies at the mean
+// position of its farmers and has the name of its largest place. The largest place
+// must come first in places.
 func mergePlaces(places []node.Place, degrees float64) []node.Place {
 	type square struct{ lat, lon float64 }
 	at := map[square]int{}

@@ -1,22 +1,22 @@
-// Package roster keeps all farmers in memory, for the status routes and the
-// page. It lists a page of a hundred thousand farmers, sorted by any column,
-// within milliseconds, and readers cost the database nothing.
+// Package roster keeps all farmers in memory, for the status routes and the web page.
+// With 100,000 farmers, it lists one page of them, sorted by any column, within
+// milliseconds. More readers do not cause more database reads.
 //
-// A View is the farmers at one moment. It is immutable and shared by all
-// readers. If the last view is older than Options.Age, Roster.View reads what
-// has changed since: tokens that were written or deleted, and contracts that
-// have expired and that the sweeper has not swept yet. One consistent read of
-// the database gives all three, so a view's counts are exact as of its Time.
+// A View holds all farmers at one moment. It is immutable and shared by all readers.
+// If the last view is older than Options.Age, Roster.View reads the changes since
+// then: written tokens, deleted tokens, and expired contracts that the sweeper has
+// not swept yet. It reads all three in one consistent read of the database. So the
+// counts of a view are exact at its Time.
 //
-// A change can be missed if its commit takes longer than the store allows for,
-// or if the database's clock is set back. Therefore the roster reads all
-// farmers again every ten minutes.
+// The roster misses a change if its commit takes longer than the store expects, or
+// if the database's clock is set back. Therefore the roster reads all farmers again
+// every ten minutes.
 //
-// If the database cannot be read, the last view is returned for Options.Keep,
-// and its Time shows its age. After that View fails.
+// If the database cannot be read, Roster.View returns the last view until that view
+// is older than Options.Keep. Then it returns an error. The view's Time shows its age.
 //
 // No rule of the node may depend on the roster. Code that needs a farmer's
-// current record must ask the store.
+// current record must read it from the store.
 package roster
 
 import (
@@ -31,22 +31,22 @@ import (
 
 // Options set how fresh views are.
 type Options struct {
-	// Age is how old a view may be. If it is 0, every call reads the database.
+	// Age is the maximum age of a view. If it is 0, every call reads the database.
 	Age time.Duration
-	// Keep is how old a view may be while the database cannot be read.
+	// Keep is the maximum age of a view if the database cannot be read.
 	Keep time.Duration
 }
 
 const (
-	// fullReadEach is how often all farmers are read again.
+	// fullReadEach is the interval between two reads of all farmers.
 	fullReadEach = 10 * time.Minute
-	// idleAfter is how long after the last call of View the roster stops
-	// refreshing.
+	// If View was not called for this time, Run stops refreshing the view.
 	idleAfter = time.Minute
-	// readTimeout bounds one reading of the database.
+	// readTimeout is the maximum duration of one reading of the database.
 	readTimeout = 20 * time.Second
-	// At most 1/costFactor of the time goes into refreshing. If a reading takes
-	// long, views may be older than Age, up to oldestView.
+	// If a reading of the database is slow, a view may be older than Age: up to
+	// costFactor times the duration of the reading, but not more than oldestView.
+	// This limits the share of the time that the roster spends on reading.
 	costFactor = 25
 	oldestView = 15 * time.Second
 )
@@ -60,8 +60,8 @@ type Roster struct {
 
 	reader   chan struct{} // a lock for the reader; guards the next three fields
 	mark     store.Mark
-	fullRead time.Time // when all farmers were read
-	places   map[node.Location]*node.Location
+	fullRead time.Time                        // the time of the last read of all farmers
+	places   map[node.Location]*node.Location // one shared copy of each location
 
 	mu     sync.Mutex // guards the next three fields
 	last   reading
@@ -71,9 +71,9 @@ type Roster struct {
 
 // reading is the result of reading the database once.
 type reading struct {
-	number int // the first one is 1
-	cost   time.Duration
-	view   *View // if err is not nil, the view before
+	number int           // 1 for the first reading
+	cost   time.Duration // the duration of the last reading that was not a full read
+	view   *View         // the previous view if err is not nil
 	err    error
 }
 
@@ -85,7 +85,7 @@ func New(st *store.Store, opt Options, log *slog.Logger, now func() time.Time) *
 	}
 }
 
-// View returns a view that is as fresh as the Options ask for.
+// View returns a view that is fresh enough for the Options.
 func (r *Roster) View(ctx context.Context) (*View, error) {
 	now := r.now()
 	r.mu.Lock()
@@ -110,9 +110,10 @@ func (l *reading) fresh(age time.Duration, now time.Time) bool {
 	return age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(age, min(oldestView, costFactor*l.cost))
 }
 
-// read reads the database, unless another goroutine has begun and ended a reading
-// since begun. It fails only if ctx ends; an error of the database is in the
-// reading.
+// read reads the database. begun is the number of readings that had begun before the
+// call. If another goroutine has begun and completed a later reading, or if the last
+// view is fresh, read returns that reading instead. It returns an error only if ctx
+// ends. An error of the database is in the reading.
 func (r *Roster) read(ctx context.Context, now time.Time, begun int) (reading, error) {
 	select {
 	case r.reader <- struct{}{}:
@@ -133,7 +134,7 @@ func (r *Roster) read(ctx context.Context, now time.Time, begun int) (reading, e
 	full := began.Sub(r.fullRead) >= fullReadEach
 	next.view, next.err = r.readStore(ctx, last.view, full)
 	if ctx.Err() != nil {
-		return reading{}, ctx.Err() // the caller gave up; the database may be well
+		return reading{}, ctx.Err() // the caller has cancelled; this is not a failure of the database
 	}
 	if next.err != nil {
 		next.view = last.view
@@ -171,7 +172,7 @@ func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, e
 	return next, nil
 }
 
-// place returns the shared copy of a location. Many farmers live in one city.
+// place returns the shared copy of a location, because many farmers are in one city.
 func (r *Roster) place(l *node.Location) *node.Location {
 	if l == nil {
 		return nil
@@ -196,7 +197,7 @@ func (r *Roster) Run(ctx context.Context) {
 		r.mu.Lock()
 		last, begun, idle := r.last, r.begun, now.Sub(r.wanted) >= idleAfter
 		r.mu.Unlock()
-		// Replace a view after half of its age, before a caller finds it too old.
+		// Replace a view at half of the maximum age, before it is too old for a caller.
 		if !idle && !last.fresh(r.opt.Age/2, now) {
 			if last, err := r.read(ctx, now.Add(time.Hour), begun); err == nil && last.err != nil {
 				r.log.Debug("cannot read the farmers", "error", last.err)

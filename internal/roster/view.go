@@ -12,19 +12,20 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// View is the farmers at one moment. It is safe for concurrent use.
+// View holds all farmers at one moment. It is safe for concurrent use.
 type View struct {
 	Time time.Time
 
-	farmers []entry                  // by id
-	orders  [len(sortNames)][2]order // ascending, descending
+	farmers []entry                  // sorted by id
+	orders  [len(sortNames)][2]order // by Sort; 0 is ascending, 1 is descending
 	summary func() node.Totals
 	places  func() []node.Place
 
 	addresses func() addresses
 }
 
-// entry is a farmer and how much of its counts has expired since the last sweep.
+// entry is a farmer and its overdue contracts. The sweeper has not yet subtracted
+// them from the farmer's counts.
 type entry struct {
 	*store.FarmerRecord
 	over store.Overdue
@@ -43,11 +44,11 @@ func (e entry) farmer() node.Farmer {
 // first use.
 type order struct {
 	once      sync.Once
-	asked     atomic.Bool
+	asked     atomic.Bool // a reader has used the order
 	positions []int32
 }
 
-// NewView applies news to the farmers of last, which may be nil.
+// NewView applies news to the farmers of last. last may be nil.
 func NewView(now time.Time, last *View, news *store.FarmerNews) *View {
 	v := &View{Time: now}
 	if last != nil {
@@ -63,7 +64,7 @@ func NewView(now time.Time, last *View, news *store.FarmerNews) *View {
 	return v
 }
 
-// merge returns old, which is sorted by id, with the news applied.
+// merge applies the news to old. Both old and the result are sorted by id.
 func merge(old []entry, news *store.FarmerNews) []entry {
 	slices.SortFunc(news.Changed, func(a, b *store.FarmerRecord) int { return strings.Compare(a.ID, b.ID) })
 	deleted := make(map[string]bool, len(news.Gone))
@@ -97,8 +98,8 @@ func merge(old []entry, news *store.FarmerNews) []entry {
 
 func (e entry) compareID(id string) int { return strings.Compare(e.ID, id) }
 
-// prepare makes the orders that readers of last used, so that readers of v need
-// not wait for them.
+// prepare makes the orders that readers of last have used. So readers of v need not
+// wait for these orders.
 func (v *View) prepare(last *View) {
 	if last == nil {
 		return
@@ -119,7 +120,7 @@ type Query struct {
 	Online bool   // only farmers that are online
 	Search string // the beginning of an id or a part of an address
 	Limit  int    // farmers on a page; 0 means all
-	Page   int    // from 0
+	Page   int    // the page number, from 0
 }
 
 // List returns the farmers of a page, and the number of farmers on all pages.
@@ -137,7 +138,8 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	}
 	skip, limit := 0, total
 	if q.Limit > 0 {
-		// A page beyond the last one is empty. Page*Limit could overflow.
+		// A page beyond the last one is empty. The inner min keeps Page*Limit from
+		// overflowing.
 		limit = min(total, q.Limit)
 		skip = min(total, min(q.Page, total/q.Limit+1)*q.Limit)
 	}
@@ -147,8 +149,8 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	return v.page(positions, filter, skip, limit), total
 }
 
-// page yields up to limit farmers, after the first skip ones. If online is set, it
-// leaves out the others.
+// page skips the first skip farmers and then yields up to limit farmers. If online is
+// set, it ignores farmers that are offline.
 func (v *View) page(positions []int32, online bool, skip, limit int) iter.Seq[node.Farmer] {
 	return func(yield func(node.Farmer) bool) {
 		passed := 0
@@ -167,8 +169,9 @@ func (v *View) page(positions []int32, online bool, skip, limit int) iter.Seq[no
 	}
 }
 
-// Summary returns the totals over all farmers. Heartbeats, Wrong and Expired
-// count since each token's creation; Expired counts what the sweeper has swept.
+// Summary returns the totals over all farmers. Heartbeats, Wrong and Expired count
+// events since the creation of each token. Expired counts only contracts that the
+// sweeper has swept.
 func (v *View) Summary() node.Totals { return v.summary() }
 
 func (v *View) sum() node.Totals {
@@ -189,8 +192,8 @@ func (v *View) sum() node.Totals {
 // addresses holds the addresses of all farmers in one text, sorted by farmer
 // id. A search is then one pass over contiguous memory.
 type addresses struct {
-	text string // each address with a newline
-	ends []int  // where each line ends
+	text string // every address, each followed by a newline
+	ends []int  // the end of each line in text
 }
 
 func (v *View) listAddresses() addresses {
@@ -209,7 +212,8 @@ func (v *View) listAddresses() addresses {
 	return addresses{text.String(), ends}
 }
 
-// search returns those of the positions that match the query.
+// search returns the positions of the farmers that match the query. It keeps the
+// order of positions.
 func (v *View) search(positions []int32, q Query) []int32 {
 	found := v.found(q.Search)
 	var matches []int32
