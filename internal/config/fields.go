@@ -10,18 +10,18 @@ import (
 	"unicode"
 )
 
-// envPrefix begins the name of every variable.
+// envPrefix is the prefix of every environment variable.
 const envPrefix = "DOWNSTREAM"
 
 // Field is one value or one section of a configuration.
 type Field struct {
 	// Key is the path in the YAML file, such as "api.tls.certFile".
 	Key string
-	// Env is the variable, such as "DOWNSTREAM_API_TLS_CERT_FILE".
+	// Env is the environment variable, such as "DOWNSTREAM_API_TLS_CERT_FILE".
 	Env string
-	// Value is the field and can be set.
+	// Value is the value of the field. It can be set.
 	Value reflect.Value
-	// Struct declares the field, and Name is its name there.
+	// Struct is the type that declares the field, and Name is the field's Go name.
 	Struct reflect.Type
 	Name   string
 
@@ -44,8 +44,9 @@ func Default[C any]() C {
 	return c
 }
 
-// Fields returns the values of the configuration that c points to, in the order
-// of the file. Setting a Value changes the configuration.
+// Fields returns all fields of the configuration that c points to, except sections.
+// They are in the order of their declaration. Setting a Value changes the
+// configuration.
 func Fields(c any) []Field {
 	var values []Field
 	walk(c, func(f Field) {
@@ -56,8 +57,8 @@ func Fields(c any) []Field {
 	return values
 }
 
-// Sections returns the sections of the configuration that c points to. Each
-// comes before the sections within it.
+// Sections returns the sections of the configuration that c points to. Each section
+// comes before its subsections.
 func Sections(c any) []Field {
 	var sections []Field
 	walk(c, func(f Field) {
@@ -124,8 +125,8 @@ func envName(key string) string {
 	return out.String()
 }
 
-// setText sets the field from the text of a variable, a tag or a scalar in the
-// YAML file. Commas separate the elements of a list.
+// setText sets the field from the text of an environment variable, a tag or a scalar in
+// the YAML file. Commas separate the elements of a list.
 func (f Field) setText(text string) error {
 	if f.Value.Kind() != reflect.Slice {
 		return setScalar(f.Value, text)
@@ -153,8 +154,8 @@ func (f Field) setList(elements []string) error {
 	return nil
 }
 
-// setScalar parses text as v's type. Each value has one spelling, so it rejects
-// what YAML would interpret: a duration without a unit, or yes for true.
+// setScalar parses text as v's type. It is stricter than YAML: it rejects, for
+// example, a duration without a unit, or yes for true.
 func setScalar(v reflect.Value, text string) error {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:

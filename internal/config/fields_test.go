@@ -17,8 +17,8 @@ func TestVariables(t *testing.T) {
 		if !regexp.MustCompile(`^DOWNSTREAM_[A-Z0-9_]+$`).MatchString(f.Env) || strings.Contains(f.Env, "__") {
 			t.Errorf("%s has the variable %s", f.Key, f.Env)
 		}
-		// Kubernetes makes variables for each Service of a namespace. They must
-		// not set a value.
+		// Kubernetes sets environment variables for each Service in the namespace.
+		// These variables must not set a value of the configuration.
 		if config.ServiceVariable.MatchString(f.Env) {
 			t.Errorf("%s has the form of a Service's variable", f.Env)
 		}

@@ -13,15 +13,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile limits the YAML file and each file with a secret, in bytes.
+// maxFile is the maximum size of the YAML file and of each file with a secret, in
+// bytes.
 const maxFile = 1 << 20
 
-// Load returns base changed by the YAML file at path, then by the environment,
-// then by the files with secrets. An empty path means no file. environ has the
-// form of [os.Environ].
+// Load starts with base. It sets the values in the YAML file at path, then the values
+// in the environment. Then it reads each secret without a value from the secret's
+// file. An empty path means no file. environ has the form of [os.Environ].
 //
-// The result is valid. The error holds every problem found, each with its key
-// or variable.
+// The result is valid. Load stops at the first of these steps that fails. The error
+// lists all problems of that step, each with its key or variable.
 func Load[C any](base C, path string, environ []string) (C, error) {
 	c := base
 	if path != "" {
@@ -56,9 +57,9 @@ func Redacted(c any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// setFromEnviron sets the fields whose variables are in environ. It ignores an
-// empty variable, because deployment templates often set one. It also ignores
-// unknown variables, because Kubernetes makes variables from the names of
+// setFromEnviron sets each field that has a variable in environ. It ignores an
+// empty variable, because deployment templates often set empty variables. It also
+// ignores unknown variables, because Kubernetes makes variables from the names of
 // Services; see [UnknownVariables].
 func setFromEnviron(c any, environ []string) error {
 	values := make(map[string]string, len(environ))
@@ -83,10 +84,10 @@ func setFromEnviron(c any, environ []string) error {
 // serviceVariable matches the variables that Kubernetes makes for a Service.
 var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)$`)
 
-// UnknownVariables returns the variables of environ that have the prefix but
-// set nothing in c. Most of them are misspelt.
+// UnknownVariables returns the variables of environ that have the prefix but set no
+// field of c. Most of these variables are misspelt.
 func UnknownVariables(c any, environ []string) []string {
-	known := []string{envPrefix + "_CONFIG", envPrefix + "_FAULT_POINT"} // read elsewhere
+	known := []string{envPrefix + "_CONFIG", envPrefix + "_FAULT_POINT"} // other code reads these two
 	for _, f := range Fields(c) {
 		known = append(known, f.Env)
 	}
@@ -103,9 +104,9 @@ func UnknownVariables(c any, environ []string) []string {
 	return unknown
 }
 
-// readSecrets reads each secret that is not set from its file, if one is named.
-// The key of the file is the key of the secret and "File", such as
-// database.dsnFile for database.dsn.
+// readSecrets reads a secret from its file if the secret has no value and the
+// configuration names a file. The key of the file's name is the key of the secret
+// followed by "File", such as database.dsnFile for database.dsn.
 func readSecrets(c any) error {
 	fields := Fields(c)
 	byKey := make(map[string]Field, len(fields))

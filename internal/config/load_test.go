@@ -210,7 +210,7 @@ func TestLoadAbsentFile(t *testing.T) {
 	wantError(t, err, "absent.yaml")
 }
 
-// wantError fails the test unless err holds each of the parts.
+// wantError fails the test if err does not contain each of the parts.
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

@@ -16,14 +16,13 @@ type Validator interface{ Validate(p *Problems) }
 
 // Problems collects the problems of a configuration.
 type Problems struct {
-	section string          // validated now
-	invalid map[string]bool // sections with a value that its tags forbid
+	section string          // the key of the section that is being validated
+	invalid map[string]bool // the keys of sections with a value that violates its tags
 	errs    []error
 }
 
 // Validate checks the configuration that c points to against its tags and its
-// [Validator] methods. It returns every problem, joined. Each begins with its
-// key.
+// [Validator] methods. The error joins all problems. Each problem begins with its key.
 func Validate(c any) error {
 	p := Problems{invalid: make(map[string]bool)}
 	for _, f := range Fields(c) {
@@ -69,30 +68,31 @@ func (f Field) parse(text string) reflect.Value {
 	return v
 }
 
-// Add adds a problem with the key name of the section, or with the section
-// itself if name is empty.
+// Add adds a problem. name is a key of the current section. If name is empty, the
+// problem is about the whole section.
 func (p *Problems) Add(name, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %s", p.Key(name), fmt.Sprintf(format, args...)))
 }
 
-// Check adds err, if it is not nil, as a problem with the key name.
+// Check does nothing if err is nil. Otherwise it adds err as a problem; see Add.
 func (p *Problems) Check(name string, err error) {
 	if err != nil {
 		p.Add(name, "%v", err)
 	}
 }
 
-// Key returns the whole key of the section's key name, for messages.
+// Key returns the full key of name, a key of the current section, for messages.
 func (p *Problems) Key(name string) string { return strings.Trim(p.section+"."+name, ".") }
 
-// Env returns the variable of the section's key name, for messages.
+// Env returns the environment variable of name, a key of the current section, for
+// messages.
 func (p *Problems) Env(name string) string { return envName(p.Key(name)) }
 
-// TagsValid reports whether all values of the section satisfy their tags.
+// TagsValid reports whether all values of the current section satisfy their tags.
 func (p *Problems) TagsValid() bool { return !p.invalid[p.section] }
 
-// CheckAddress checks that addr is host:port, where host may be empty and port
-// is a number.
+// CheckAddress checks that addr is host:port. The host may be empty, and the port must
+// be a number.
 func CheckAddress(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -15,8 +15,8 @@ type ByteSize int64
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (b *ByteSize) UnmarshalText(text []byte) error {
-	// go-humanize parses numbers as float64, which is exact only up to 2^53, so
-	// plain numbers are parsed here.
+	// Parse plain numbers here, because go-humanize parses numbers as float64. A
+	// float64 is exact only up to 2^53.
 	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && n >= 0 {
 		*b = ByteSize(n)
 		return nil
@@ -34,7 +34,8 @@ func (b ByteSize) MarshalText() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// String returns the size in the largest binary unit that divides it.
+// String returns the size in the largest unit of KiB, MiB and GiB that divides it. If
+// none divides it, String returns the number of bytes.
 func (b ByteSize) String() string {
 	for _, unit := range []struct {
 		size ByteSize
@@ -50,7 +51,7 @@ func (b ByteSize) String() string {
 const mask = "********"
 
 // Secret is a text that printing, logging and marshalling replace by a mask.
-// Only a conversion to string returns its value, which makes uses easy to find.
+// Only a conversion to string returns its value, so uses are easy to find.
 type Secret string
 
 // String returns a mask, or "" for an empty secret.

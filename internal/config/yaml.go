@@ -12,8 +12,8 @@ import (
 )
 
 // setFromYAML sets the fields of c that the document in text names. It walks the
-// document itself instead of using yaml's KnownFields, so that every error names
-// the whole key and its line, and so that it can reject secrets.
+// document itself and does not use yaml's KnownFields. So every error can name the full
+// key and its line, and a secret in the file can be rejected.
 func setFromYAML(c any, text []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
@@ -49,7 +49,7 @@ func (r *yamlReader) problem(n *yaml.Node, key, format string, args ...any) {
 	r.problems = append(r.problems, fmt.Errorf("line %d: %s: %s", n.Line, key, fmt.Sprintf(format, args...)))
 }
 
-// section reads the mapping n, whose keys follow key.
+// section reads the mapping n. key is the key of its section.
 func (r *yamlReader) section(key string, n *yaml.Node) {
 	n = resolve(n)
 	if n.Kind != yaml.MappingNode {
@@ -113,7 +113,7 @@ func (r *yamlReader) value(f Field, n *yaml.Node) {
 	}
 }
 
-// suggest names the key of the section that is most similar to name.
+// suggest returns a hint with the section's key that is most similar to name, or "".
 func (r *yamlReader) suggest(section, name string) string {
 	const longest = 64 // a longer name is not a misspelling
 	if len(name) > longest {

@@ -1,10 +1,11 @@
 // Package keyring holds a node's heartbeat keys: it reads their files, registers
 // them with the store and finds the key of a token, a chunk or a contract.
 //
-// A node may have several keys, of both schemes. New tokens get the first; the
-// others are needed while contracts encoded with them live. The invariant: a node
-// never runs without a key that its database knows, because it could not verify
-// the contracts of that key.
+// A node may have several keys, of both schemes. New tokens get the first key. Each
+// other key is needed until no contract that was encoded with it is left.
+//
+// Invariant: a node starts only if it has every key that its database knows. Without
+// a key, it could not verify the contracts of that key.
 package keyring
 
 import (
@@ -32,8 +33,8 @@ type Ring struct {
 	byID map[int64]Key
 }
 
-// New registers the heartbeats with the store and returns a ring of them in the
-// same order.
+// New registers the heartbeat keys with the store. It returns a ring of the keys in
+// the same order.
 func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*Ring, error) {
 	if len(heartbeats) == 0 {
 		return nil, errors.New("no heartbeat key: set heartbeat.keyFiles, or make a key with `downstream-node heartbeat new`")
@@ -55,10 +56,10 @@ func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat,
 	return r, nil
 }
 
-// Current returns the key of new tokens.
+// Current returns the key for new tokens.
 func (r *Ring) Current() Key { return r.keys[0] }
 
-// All returns the keys in order, the current one first.
+// All returns all keys, the current key first.
 func (r *Ring) All() []Key { return r.keys }
 
 // Key finds the key with this id. It fails only if another process registered the
@@ -71,7 +72,7 @@ func (r *Ring) Key(id int64) (Key, error) {
 	return key, nil
 }
 
-// Load reads heartbeat files.
+// Load reads the heartbeat key in each file.
 func Load(paths []string) ([]heartbeat.Heartbeat, error) {
 	heartbeats := make([]heartbeat.Heartbeat, 0, len(paths))
 	for _, path := range paths {
@@ -96,9 +97,9 @@ func load(path string) (heartbeat.Heartbeat, error) {
 	return hb, nil
 }
 
-// LoadOrCreate reads the heartbeat file at path. If there is none, it creates it
-// with a new key. It never replaces a file: if two processes start together, one
-// creates the key and both read it.
+// LoadOrCreate reads the heartbeat key in the file at path. If the file does not
+// exist, it creates the file with a new key. It never replaces a file. If two
+// processes start at the same time, one creates the key and both read it.
 func LoadOrCreate(path string, t heartbeat.Type, checkFraction float64) (heartbeat.Heartbeat, error) {
 	hb, err := load(path)
 	if !errors.Is(err, os.ErrNotExist) {
@@ -127,5 +128,5 @@ func create(path string, content []byte) error {
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path) // unlike a rename, never replaces a file
+	return os.Link(tmp.Name(), path) // unlike os.Rename, it never replaces a file
 }

@@ -73,7 +73,7 @@ func TestRingFindsKeysByID(t *testing.T) {
 	})
 }
 
-// A node must not run without a key of its contracts.
+// A node must not start without a key that its database knows.
 func TestRingWithoutAKnownKeyFails(t *testing.T) {
 	onEach(t, func(t *testing.T, st *store.Store) {
 		one, two := newKey(t), newKey(t)
@@ -139,7 +139,7 @@ func TestLoadOrCreateNeverReplacesAKey(t *testing.T) {
 	}
 }
 
-// Processes that start together use one key.
+// Processes that start at the same time must use one key.
 func TestLoadOrCreateConcurrently(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "heartbeat.json")

@@ -21,8 +21,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 )
 
-// Config holds the keys of the private port. Sections of the configuration
-// include it.
+// Config is the configuration of the private port. It is a part of other sections of
+// the configuration.
 type Config struct {
 	// The address of `/healthz`, `/readyz` and `/metrics`, `host:port`. Farmers must
 	// not be able to reach it. A standalone node uses only `api.privateListen`.
@@ -59,12 +59,12 @@ func New(profiles bool, checks ...Check) *Ops {
 	return &Ops{Registry: reg, checks: checks, profiles: profiles}
 }
 
-// Serve declares that the process has joined its node and does its work. Before
-// that it is not ready, so load balancers send it nothing.
+// Serve marks the process as ready. The process must have joined its node before.
+// Until the call of Serve, load balancers send the process no requests.
 func (o *Ops) Serve() { o.serving.Store(true) }
 
-// Drain makes the process not ready for good: it is about to stop, and load
-// balancers must send it nothing more.
+// Drain marks the process as permanently not ready. The process is about to stop, so
+// load balancers must send it no more requests.
 func (o *Ops) Drain() { o.draining.Store(true) }
 
 // Handler serves /healthz, /readyz, /metrics and /debug/pprof.
@@ -85,11 +85,11 @@ func (o *Ops) Handler() http.Handler {
 	return mux
 }
 
-// checkTimeout limits a readiness check. It is below one second, the kubelet's
-// default timeout for a probe.
+// checkTimeout is the maximum duration of a readiness check. It is below one second,
+// the kubelet's default timeout for a probe.
 const checkTimeout = 800 * time.Millisecond
 
-// ready lists every dependency with "ok" or its error.
+// ready responds with a list of all dependencies, each with "ok" or its error.
 func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()

@@ -1,6 +1,6 @@
 // Package program holds what the project's programs share: the exit status, the
-// log, the version, and messages that point to a command's help. It imports
-// nothing of Kubernetes, so that the node program does not either.
+// log, the version, and error messages that name a command's help. It imports no
+// Kubernetes package, because the node program must not depend on one.
 package program
 
 import (
@@ -21,9 +21,9 @@ import (
 	"golang.org/x/term"
 )
 
-// Run runs the command that args name below root, and returns the exit status
-// of the process. SIGINT and SIGTERM end the command's context; a second signal
-// ends the process at once.
+// Run runs the subcommand of root that args name, and returns the exit status of the
+// process. SIGINT and SIGTERM end the command's context. A second signal ends the
+// process immediately.
 func Run(root *cobra.Command, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -34,7 +34,7 @@ func Run(root *cobra.Command, args []string) int {
 }
 
 // ExitOtherKey is the exit status of `db migrate` if the database belongs to
-// another heartbeat key. The operator reads it.
+// another heartbeat key. The Kubernetes operator reads this status.
 const ExitOtherKey = 3
 
 // ExitError is an error with an exit status.
@@ -46,8 +46,8 @@ type ExitError struct {
 func (e ExitError) Error() string { return e.Err.Error() }
 func (e ExitError) Unwrap() error { return e.Err }
 
-// ExitStatus prints err, and returns the status of its ExitError, or 1 if it
-// has none. An error without a text is not printed.
+// ExitStatus prints err, unless its text is empty. It returns the status of the
+// ExitError in err, or 1 if there is none. If err is nil, it returns 0.
 func ExitStatus(root *cobra.Command, err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
@@ -64,7 +64,7 @@ func ExitStatus(root *cobra.Command, err error, stderr io.Writer) int {
 // version is set by the linker in release builds.
 var version = ""
 
-// NewVersionCommand prints the version of the program.
+// NewVersionCommand returns a command that prints the version of the program.
 func NewVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -102,8 +102,8 @@ func NewLogger(cfg LogConfig, w io.Writer) *slog.Logger {
 // nothing if standard error is not a terminal.
 type ProgressBar struct{ bar *progressbar.ProgressBar }
 
-// NewProgressBar returns a bar that is full after so many bytes; -1 means that
-// the number is not known.
+// NewProgressBar returns a progress bar. bytes is the total number of bytes, or -1 if
+// it is unknown.
 func NewProgressBar(cmd *cobra.Command, bytes int64) ProgressBar {
 	if file, ok := cmd.ErrOrStderr().(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
 		return ProgressBar{progressbar.DefaultBytesSilent(bytes)}
@@ -111,13 +111,13 @@ func NewProgressBar(cmd *cobra.Command, bytes int64) ProgressBar {
 	return ProgressBar{progressbar.DefaultBytes(bytes, cmd.Name())}
 }
 
-// A bar that cannot be drawn is not a failure of the command.
+// The methods ignore errors: a command must not fail because of its progress bar.
 
 func (p ProgressBar) Add(bytes int64) { _ = p.bar.Add64(bytes) }
 func (p ProgressBar) Done()           { _ = p.bar.Exit() }
 
-// PointToHelp makes root's commands name their help in an error about a flag or
-// an argument, and refuse unknown subcommands.
+// PointToHelp changes the errors of root's commands. An error about a flag or an
+// argument names the command's help. An unknown subcommand is an error.
 func PointToHelp(root *cobra.Command) {
 	root.SetFlagErrorFunc(SeeHelp)
 	for _, cmd := range root.Commands() {
@@ -135,8 +135,8 @@ func checkArgs(cmd *cobra.Command) {
 	}
 }
 
-// refuseUnknown makes a command that only has subcommands refuse an unknown
-// one. cobra would print the help and exit with 0.
+// refuseUnknown changes a command that only has subcommands: an unknown subcommand
+// becomes an error. By default, cobra prints the help and exits with 0.
 func refuseUnknown(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() || cmd.Runnable() {
 		return
@@ -149,7 +149,7 @@ func refuseUnknown(cmd *cobra.Command) {
 	}
 }
 
-// SeeHelp adds the command that explains cmd's flags and arguments to err.
+// SeeHelp adds to err the command that prints cmd's help.
 func SeeHelp(cmd *cobra.Command, err error) error {
 	if err == nil || strings.Contains(err.Error(), "--help") {
 		return err
@@ -157,10 +157,10 @@ func SeeHelp(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 }
 
-// CompleteWith makes the shell offer values for a flag.
+// CompleteWith sets the values that shell completion offers for a flag.
 func CompleteWith(cmd *cobra.Command, flag string, values ...cobra.Completion) {
 	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
-		panic(err) // there is no such flag
+		panic(err) // the command has no such flag
 	}
 }

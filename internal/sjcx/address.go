@@ -4,10 +4,10 @@
 // 6).
 //
 // It is not a wallet: it knows no balances except those in a whitelist, and it
-// uses no network. Only the farmer and the tests sign.
+// uses no network. Only the farmer and the tests sign messages.
 //
-// Invariant: an address has one spelling. Two different valid texts are two
-// different addresses, so no spelling evades a limit for each address.
+// Invariant: an address has exactly one valid text. So a farmer cannot evade a limit
+// for each address by writing one address in two ways.
 package sjcx
 
 import (
@@ -21,8 +21,8 @@ import (
 	"golang.org/x/crypto/ripemd160"
 )
 
-// maxAddressLength limits the text of an address, in bytes. An address with a
-// hash of 20 bytes has at most 35. The limit matters because decoding takes
+// maxAddressLength is the maximum length of an address's text, in bytes. An address
+// with a hash of 20 bytes has at most 35. The limit is needed because decoding takes
 // quadratic time.
 const maxAddressLength = 128
 
@@ -30,12 +30,11 @@ const maxAddressLength = 128
 // public key (P2PKH).
 const versionP2PKH = 0
 
-// ErrAddress is wrapped by every error about a text that is not an address.
+// ErrAddress is wrapped by every error about an invalid address.
 var ErrAddress = errors.New("invalid address")
 
-// ParseAddress decodes the base58check text of an address into its version byte
-// and its payload, which for most addresses is a hash of 20 bytes. The error
-// wraps [ErrAddress].
+// ParseAddress decodes the base58check text of an address into its version byte and
+// its payload. Most payloads are a hash of 20 bytes. The error wraps [ErrAddress].
 func ParseAddress(text string) (version byte, payload []byte, err error) {
 	if len(text) > maxAddressLength {
 		return 0, nil, fmt.Errorf("%w: longer than %d bytes", ErrAddress, maxAddressLength)

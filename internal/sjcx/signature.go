@@ -14,25 +14,25 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// signatureSize is one byte for the recovery id, 32 for r and 32 for s.
+// signatureSize is the size in bytes: 1 for the recovery id, 32 for r and 32 for s.
 const signatureSize = 65
 
-// maxSignatureLength limits the base64 of a signature, in bytes: 88, and room for
-// line breaks, which base64 ignores.
+// maxSignatureLength is the maximum length of a signature in base64, in bytes. A
+// signature needs 88. The rest is for line breaks; the decoder ignores them.
 const maxSignatureLength = 128
 
-// messagePrefix separates signed messages from signed transactions. Its first
-// byte is the length of the rest.
+// messagePrefix ensures that a signed message is never a signed transaction. Its
+// first byte is the length of the rest.
 const messagePrefix = "\x18Bitcoin Signed Message:\n"
 
-// ErrSignature is wrapped by every error about a signature that does not prove
-// that the owner of an address signed a message.
+// ErrSignature is wrapped by every error about a signature that is not valid for the
+// address and the message.
 var ErrSignature = errors.New("invalid signature")
 
 // Verify returns nil if the key of the P2PKH address signed message. The
-// signature is in base64. Verify accepts the compressed and the uncompressed
-// address of the key, whichever form the signature names. The error wraps
-// [ErrAddress] or [ErrSignature].
+// signature is in base64. Its header names the compressed or the uncompressed form of
+// the key. Verify ignores this and accepts the addresses of both forms. The error
+// wraps [ErrAddress] or [ErrSignature].
 //
 // Anyone can turn a valid signature into another valid one for the same message
 // and key. So a signature must not be used as an identifier.
@@ -74,7 +74,8 @@ func Sign(key *secp256k1.PrivateKey, message string, compressed bool) string {
 	return base64.StdEncoding.EncodeToString(ecdsa.SignCompact(key, digest[:], compressed))
 }
 
-// messageDigest returns the signed digest: H(H(prefix || varint(len) || message)).
+// messageDigest returns the digest that a signature signs. With H as SHA-256, it is
+// H(H(prefix || varint(len) || message)).
 func messageDigest(message string) [sha256.Size]byte {
 	inner := sha256.New()
 	io.WriteString(inner, messagePrefix)

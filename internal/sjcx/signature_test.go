@@ -13,7 +13,7 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// The example of PROTOCOL.md, section 6.
+// The constants are the example of PROTOCOL.md, section 6.
 const (
 	caseMessage   = "test message"
 	caseAddress   = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
@@ -89,8 +89,8 @@ func order(t testing.TB) []byte {
 	return n
 }
 
-// TestEveryByteOfASignatureCounts flips each bit of the header and one bit of
-// every other byte.
+// TestEveryByteOfASignatureCounts flips each bit of the header and one bit of each
+// byte after the header.
 func TestEveryByteOfASignatureCounts(t *testing.T) {
 	t.Parallel()
 	bits := []int{0, 1, 2, 3, 4, 5, 6, 7}
@@ -100,7 +100,7 @@ func TestEveryByteOfASignatureCounts(t *testing.T) {
 	for _, bit := range bits {
 		flipped := changed(t, func(c []byte) []byte { c[bit/8] ^= 1 << (bit % 8); return c })
 		err := Verify(caseAddress, caseMessage, flipped)
-		// Verify ignores the header's bit for a compressed key: it tries both
+		// Bit 2 means a compressed key. Verify ignores this bit, because it tries both
 		// addresses of the key.
 		if bit == 2 {
 			if err != nil {
@@ -116,7 +116,7 @@ func TestEveryByteOfASignatureCounts(t *testing.T) {
 
 func TestSignVerify(t *testing.T) {
 	t.Parallel()
-	// The varint changes its form at these lengths.
+	// The varint of the length changes its form at 253 and at 65536.
 	for _, length := range []int{0, 1, 252, 253, 1024, 65535, 65536} {
 		message := strings.Repeat("é", length)[:length]
 		for _, compressed := range []bool{true, false} {
@@ -147,8 +147,8 @@ func TestVarint(t *testing.T) {
 	}
 }
 
-// TestMalleability shows that n - s with the other y is also a valid signature.
-// Verify accepts it, like the old node.
+// TestMalleability replaces s by n - s, and the y of R by the other y. The result is
+// also a valid signature. Verify accepts it, as the old node did.
 func TestMalleability(t *testing.T) {
 	t.Parallel()
 	twin := changed(t, func(c []byte) []byte {
@@ -156,7 +156,7 @@ func TestMalleability(t *testing.T) {
 		s.SetByteSlice(c[33:])
 		negated := s.Negate().Bytes()
 		copy(c[33:], negated[:])
-		c[0]++ // from 31, compressed and an even y
+		c[0]++ // 31 means a compressed key and an even y, 32 an odd y
 		return c
 	})
 	if twin == caseSignature {
@@ -167,10 +167,10 @@ func TestMalleability(t *testing.T) {
 	}
 }
 
-// TestHighRecoveryID makes a signature whose point R has an x beyond the order n,
-// which does not happen by chance. Then r is x - n and the recovery id is 2 or 3.
-// The logarithm of R is unknown, so the test uses the key that the signature
-// recovers.
+// TestHighRecoveryID makes a signature with a point R that has an x above the order n.
+// Such a point is too rare to find by signing. In the signature, r is x - n, and the
+// recovery id is 2 or 3. The test does not know the discrete logarithm of R, so it
+// cannot sign with a chosen key. It uses the key that the signature recovers.
 func TestHighRecoveryID(t *testing.T) {
 	t.Parallel()
 	digest := messageDigest(caseMessage)
@@ -204,8 +204,8 @@ func TestHighRecoveryID(t *testing.T) {
 	}
 }
 
-// FuzzVerify checks that Verify returns only its two documented errors, and never
-// accepts one signature for two messages.
+// FuzzVerify checks that Verify returns only its two documented errors, and that it
+// never accepts one signature for two messages.
 func FuzzVerify(f *testing.F) {
 	f.Add(caseAddress, caseMessage, caseSignature)
 	f.Add(caseAddress, "", caseSignature)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// maxLine limits a line of a whitelist, in bytes.
+// maxLine is the maximum length of a line of a whitelist, in bytes.
 const maxLine = 4096
 
 // Entry is a row of a whitelist.
@@ -26,9 +26,9 @@ type Entry struct {
 // row names the columns and is skipped. Columns after the address and the
 // balance are ignored. An address may occur more than once.
 //
-// The first error names its line and ends the sequence. Loading a whitelist
+// The sequence ends at the first error. The error names its line. Loading a whitelist
 // removes the contracts of all other addresses, so a caller must change nothing
-// until the sequence has ended without an error. For the same reason a file
+// until the sequence has ended without an error. For the same reason, a file
 // without a first row is an error.
 func ReadWhitelist(r io.Reader, minBalance int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -60,7 +60,7 @@ func ReadWhitelist(r io.Reader, minBalance int64) iter.Seq2[Entry, error] {
 	}
 }
 
-// parseEntry parses one row. Each row is parsed alone: in one CSV file, a missing
+// parseEntry parses one row. It gets one row and not the whole file, because a missing
 // quote would turn all following lines into one field.
 func parseEntry(line string) (Entry, error) {
 	row := csv.NewReader(strings.NewReader(line))

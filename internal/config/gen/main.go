@@ -93,8 +93,8 @@ func render(root string) ([]byte, error) {
 	return page.Bytes(), nil
 }
 
-// comments holds the comments of struct fields on one line, by the package's
-// import path and "Struct.Field".
+// comments holds the comments of struct fields, each on one line. The first key is the
+// package's import path, and the second key is "Struct.Field".
 type comments map[string]map[string]string
 
 // of returns the comment of a field.
