@@ -44,7 +44,7 @@ func TestSelectionLinks(t *testing.T) {
 	}
 }
 
-// The shortest URL of a selection has the same selection.
+// FuzzSelection checks that the link of a selection is parsed as the same selection.
 func FuzzSelection(f *testing.F) {
 	f.Add("sort=id&dir=desc&online=1&page=7&q=1abc&period=1y")
 	f.Add("q=" + strings.Repeat("%20", 70) + "x&page=99999999&sort=q")
@@ -81,7 +81,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The labels of an axis differ and fit.
+// The labels of an axis must be short and must differ from each other.
 func TestAxes(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 1, 1, 22, 10, 0, 0, time.UTC)
@@ -108,8 +108,8 @@ func TestAxes(t *testing.T) {
 	}
 }
 
-// Points from the authors' reference implementation: the pole and the end of the
-// equator, for a sphere of radius 1.
+// The expected points come from the authors' reference implementation, for a sphere
+// of radius 1. They are the poles, the centre and the east end of the equator.
 func TestEqualEarth(t *testing.T) {
 	t.Parallel()
 	for _, p := range []struct{ lat, lon, x, y float64 }{
@@ -120,8 +120,8 @@ func TestEqualEarth(t *testing.T) {
 			t.Errorf("(%v, %v) is at (%v, %v), want (%v, %v)", p.lat, p.lon, x, y, p.x, p.y)
 		}
 	}
-	// The projection keeps areas: a square degree at the equator and one far
-	// north have the same ratio as on the sphere.
+	// The projection keeps areas in proportion. So the ratio of a square degree in the
+	// north to a square degree at the equator must be the same as on the sphere.
 	area := func(lat float64) float64 {
 		west, south := equalEarth(lat-0.5, 0)
 		east, _ := equalEarth(lat-0.5, 1)
@@ -157,7 +157,7 @@ func TestClusters(t *testing.T) {
 	}
 }
 
-// The style sheet has the map's aspect ratio, so the layout does not move when
+// The style sheet must contain the map's aspect ratio. Otherwise the layout moves when
 // the map loads.
 func TestMapShape(t *testing.T) {
 	t.Parallel()
@@ -172,15 +172,16 @@ func TestMapShape(t *testing.T) {
 
 func TestOutline(t *testing.T) {
 	t.Parallel()
-	// A square across the antimeridian, of two arcs, one of them reversed.
+	// The first country is a square across the antimeridian. It has two arcs, and one
+	// of them is reversed. The second country is Antarctica.
 	outline, err := outlineOf([]byte(`{"type": "Topology", "transform": {"scale": [1, 1], "translate": [0, 0]},
 		"arcs": [[[170, 10], [20, 0]], [[170, 10], [0, -20], [-340, 0], [0, 20]]],
 		"objects": {"countries": {"geometries": [{"type": "Polygon", "arcs": [[0, -2]], "id": "242"}, {"type": "MultiPolygon", "arcs": [[[0]]], "id": "010"}]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One ring, the square: Antarctica is left out. It starts at 170 degrees
-	// east, continues 20 degrees east, then down and back.
+	// The map leaves out Antarctica, so the outline has one ring, the square. The ring
+	// starts at 170 degrees east and goes 20 degrees to the east, then south, then west.
 	x, y := project(10, 170)
 	east, _ := project(10, 190)
 	_, south := project(-10, 170)

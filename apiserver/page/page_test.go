@@ -21,7 +21,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/roster"
 )
 
-// fixture is a page over records in memory, with a clock that the test sets.
+// fixture is a page, its records in memory, and a clock that the test sets.
 type fixture struct {
 	*pagetest.Records
 	*page.Page
@@ -45,7 +45,7 @@ func open(t *testing.T, farmers int) *fixture {
 	return h
 }
 
-// get requests a path, with headers given as name, value, name, value.
+// get requests a path. header is a list of names and values: name, value, name, value.
 func (h *fixture) get(address string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "http://node.example:5000"+address, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -131,8 +131,8 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// Every asset that a page or a style sheet names exists, is cacheable without
-// end, and has the same content compressed.
+// If a page or a style sheet names an asset, the asset must exist and be cacheable for
+// a year. Its content must be the same with and without compression.
 func TestAssets(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -164,7 +164,7 @@ func TestAssets(t *testing.T) {
 	if len(seen) < 10 {
 		t.Errorf("the pages name %d assets", len(seen))
 	}
-	// A page of an older version gets the current asset of the same name.
+	// A page from an older version gets the current asset of the same name.
 	w := h.get("/assets/page.000000000000.css")
 	if w.Code != 200 || strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 		t.Errorf("an asset of another version: %d, %v", w.Code, w.Header())
@@ -222,8 +222,8 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// While the records cannot be read, the page shows the last figures and says how
-// old they are. Without any figures, it says what is wrong.
+// If the records cannot be read, the page shows the last figures and their time. If
+// it has no figures yet, it shows an error message.
 func TestRecordsAway(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
@@ -268,7 +268,8 @@ func TestMapJSON(t *testing.T) {
 	}
 }
 
-// Visitors who wait for slow records do not block other visitors.
+// If the maximum number of requests waits for slow records, the page immediately
+// refuses further requests.
 func TestVisitorsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := open(t, 10)

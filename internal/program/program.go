@@ -85,7 +85,7 @@ func NewVersionCommand() *cobra.Command {
 type LogConfig struct {
 	// The least severe level that is logged: `debug`, `info`, `warn` or `error`.
 	Level slog.Level `yaml:"level" default:"info"`
-	// The format of each entry, on one line: `json` or `text`.
+	// The format of the log: `json` or `text`. Each entry is one line.
 	Format string `yaml:"format" default:"json" oneof:"json text"`
 }
 

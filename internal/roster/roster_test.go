@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// fixture is a roster over a store, with a clock that the test sets.
+// fixture is a roster, its store, and a clock that the test sets.
 type fixture struct {
 	*Roster
 	store *store.Store
@@ -114,7 +114,7 @@ func TestReadingsAreShared(t *testing.T) {
 		t.Run(fmt.Sprint(age), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, Options{Age: age})
-			f.reader <- struct{}{} // a reading that takes long
+			f.reader <- struct{}{} // hold the lock, like a slow reading
 			var views [8]*View
 			var asking sync.WaitGroup
 			for i := range views {
@@ -142,7 +142,7 @@ func TestReadingsAreShared(t *testing.T) {
 	}
 }
 
-// Run refreshes the view while there are callers, and only then.
+// Run refreshes the view, but stops if View is not called for the time idleAfter.
 func TestRunKeepsFresh(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{Age: 20 * time.Millisecond})

@@ -78,7 +78,7 @@ func TestPlacesAreMerged(t *testing.T) {
 	}
 }
 
-// A new view leaves an old one unchanged.
+// NewView must not change the old view.
 func TestViewsAreApart(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
@@ -100,7 +100,8 @@ func TestViewsAreApart(t *testing.T) {
 	}
 }
 
-// someView has n farmers. Their addresses use four letters, so searches match.
+// someView returns a view of n farmers. Their addresses use only four characters, so
+// that a search matches many of them.
 func someView(n int) *View {
 	random := rand.New(rand.NewPCG(1, 2))
 	now := time.Unix(1_800_000_000, 0)
@@ -120,7 +121,7 @@ func someView(n int) *View {
 	return NewView(now, nil, news)
 }
 
-// A search returns the same farmers, in the same order, as a scan of all.
+// A search returns the same farmers, in the same order, as a scan of all farmers.
 func TestSearchFindsAll(t *testing.T) {
 	t.Parallel()
 	v := someView(500)
