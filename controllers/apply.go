@@ -17,7 +17,8 @@ import (
 // object is the part of an object that the operator sets.
 type object = runtime.ApplyConfiguration
 
-// entry is an object that a phase applies if it is wanted, and else removes.
+// entry is an object that a phase applies if wanted is true. Otherwise the phase
+// removes the object.
 type entry struct {
 	wanted bool
 	kind   schema.GroupVersionKind
@@ -48,12 +49,13 @@ func (r *Reconciler) ensure(ctx context.Context, s *scope, entries ...entry) err
 	return nil
 }
 
-// apply writes the fields of an object that the operator sets. Fields that
-// others set stay. It refuses an object that does not belong to the node.
+// apply writes the fields that the operator sets in an object. It keeps the fields
+// that other clients set. It returns a blocked error if the object does not belong
+// to the node.
 func (r *Reconciler) apply(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string, object object) error {
 	live, err := r.lookUp(ctx, s, kind, name)
 	if err == nil && live == nil && !optional(kind) {
-		// The cache may be behind, so ask the API server.
+		// The cache may be stale, so read from the API server.
 		live, err = metadata(ctx, r.Live, s, kind, name)
 	}
 	if err != nil {
@@ -70,9 +72,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, kind schema.GroupVersi
 	return nil
 }
 
-// writeError turns a failed write into a blocked error if the API server refuses
-// the object: a retry helps only after the spec, a quota or a permission has
-// changed. For any other error, a retry may succeed.
+// writeError returns a blocked error if the API server refuses the object. Then a
+// retry helps only after the spec, a quota or a permission has changed. After any
+// other error, a retry may succeed.
 func writeError(kind, name string, err error) error {
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return block(ReasonApplyFailed, "the API server refuses the %s %s: %s", kind, name, excerpt(err.Error()))
@@ -80,8 +82,7 @@ func writeError(kind, name string, err error) error {
 	return fmt.Errorf("write the %s %s: %w", kind, name, err)
 }
 
-// remove deletes an object that the node controls. It leaves other objects
-// alone.
+// remove deletes an object if the node controls it.
 func (r *Reconciler) remove(ctx context.Context, s *scope, kind schema.GroupVersionKind, name string) error {
 	live, err := r.lookUp(ctx, s, kind, name)
 	if err != nil {
@@ -131,10 +132,9 @@ func find[T client.Object](ctx context.Context, reader client.Reader, s *scope, 
 	return into, nil
 }
 
-// mayTake reports whether an object belongs to the node: either the node
-// controls it, or it has no controller and carries the node's labels. The
-// latter is an object that was kept when an earlier node of the name was
-// deleted.
+// mayTake reports whether an object belongs to the node: either the node controls
+// the object, or the object has no controller and has the node's labels. An object
+// without a controller can be left from a deleted node with the same name.
 func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
 	if metav1.GetControllerOf(live) != nil {
 		return metav1.IsControlledBy(live, s.DownstreamNode)
@@ -142,7 +142,8 @@ func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
 	return s.Ours(live)
 }
 
-// optional reports whether a kind exists only on clusters that installed it.
+// optional reports whether a cluster has the kind only after an administrator has
+// installed it.
 func optional(kind schema.GroupVersionKind) bool {
 	return kind == desired.HTTPRouteKind || kind == desired.ServiceMonitorKind
 }

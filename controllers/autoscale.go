@@ -19,16 +19,17 @@ import (
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// BacklogReader reads the number of verification jobs that wait or are being
-// verified, from the Redis at url and for the node with that name in Redis.
+// BacklogReader reads a node's backlog: the number of verification jobs that wait
+// or are being verified. url is the URL of the Redis, and name is the node's name in
+// Redis.
 type BacklogReader func(ctx context.Context, url, name string) (int64, error)
 
 // backlogTimeout limits one read. An unreachable Redis must not delay the
 // reconciles of other nodes.
 const backlogTimeout = 2 * time.Second
 
-// ReadBacklog is the BacklogReader for production. It connects for each read:
-// reads are seconds apart, and the URL may change.
+// ReadBacklog is the BacklogReader for production. It opens a connection for each
+// read, because reads are seconds apart and the URL may change.
 func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
@@ -45,7 +46,7 @@ func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
 }
 
 // readBacklog stores the backlog in the status. If Redis cannot be read, the
-// backlog is unknown and the number of workers does not change.
+// backlog is unknown, so it does not change the number of workers.
 func (r *Reconciler) readBacklog(ctx context.Context, s *scope) error {
 	// Editors end a file with a newline, which is not part of the URL.
 	url := strings.TrimRight(string(s.Inputs.RedisURL), "\r\n")
@@ -90,9 +91,9 @@ func wantedWorkers(a *v1alpha1.WorkersAutoscaling, backlog int64) int32 {
 	return int32(min(max(workers, int64(ptr.Deref(a.Min, 1))), int64(a.Max)))
 }
 
-// history holds the numbers of workers wanted recently for each node, so that a
-// short pause does not remove workers. It is lost when the process ends; a new
-// process starts from the current number.
+// history holds, for each node, the numbers of workers that were wanted recently.
+// It prevents a short pause from removing workers. The history is lost when the
+// process ends; a new process starts with the current number of workers.
 type history struct {
 	mu     sync.Mutex
 	byNode map[types.NamespacedName][]want
@@ -103,8 +104,8 @@ type want struct {
 	workers int32
 }
 
-// smooth adds the number wanted now and returns the largest number wanted within
-// the delay.
+// smooth records the number of workers wanted now. It returns the largest number
+// wanted within the delay.
 func (h *history) smooth(node types.NamespacedName, now time.Time, current, wanted int32, delay time.Duration) int32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// The reasons of conditions. Events have the same reasons.
+// The reasons of conditions. An event about a condition has the condition's reason.
 const (
 	ReasonAsExpected        = "AsExpected"
 	ReasonOwnershipConflict = "OwnershipConflict"
@@ -42,21 +42,21 @@ const (
 	ReasonNotReached        = "NotReached"
 )
 
-// facts holds what a reconcile observed. Every condition follows from it.
+// facts holds what a reconcile observed. Every condition is computed from it.
 type facts struct {
 	paused       bool
 	blocked      *blocked
-	key          *keyFact // nil if not looked at yet
+	key          *keyFact // nil until the operator has checked the key
 	migration    jobState
 	whitelist    jobState
 	api, workers pool
 	unknownKinds []string // wanted kinds that the cluster does not know
 }
 
-// keyFact is what the operator found out about the heartbeat key.
+// keyFact is the result of the check of the heartbeat key.
 type keyFact struct {
 	secret  string
-	problem *blocked // nil if the key exists and is the right one
+	problem *blocked // nil if the key exists and is correct
 }
 
 // pool is the state of a Deployment.
@@ -67,12 +67,12 @@ type pool struct {
 	ready     int32
 	available int32
 	settled   bool   // every pod has the newest template and is available
-	stalled   string // why the rollout does not progress; empty if it does
-	unpulled  string // the image that cannot be pulled, and why
+	stalled   string // why the rollout does not progress; empty if it progresses
+	unpulled  string // which image cannot be pulled, and why; empty if none
 }
 
-// verdict is a condition without its time. A verdict without a reason leaves the
-// condition as it was.
+// verdict is a condition without its time. A verdict without a reason does not
+// change the condition.
 type verdict struct {
 	status          metav1.ConditionStatus
 	reason, message string
@@ -170,7 +170,8 @@ func available(p pool, what string) verdict {
 	return yes(ReasonReplicasAvailable, "The %s are available.", what)
 }
 
-// progressing reports work that ends without help. What is degraded does not.
+// progressing reports work that completes without a person's help. degraded reports
+// the problems that need a person.
 func progressing(f facts) verdict {
 	switch {
 	case f.paused, f.blocked != nil:
@@ -202,8 +203,8 @@ func paused(f facts) verdict {
 	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
 }
 
-// excerpt shortens a foreign text for use in a condition. The caller adds the
-// full stop.
+// excerpt shortens another program's text for use in a condition. The caller adds
+// the full stop.
 func excerpt(text string) string {
 	return strings.TrimRight(cut(strings.TrimSpace(text), 500), ".")
 }
@@ -216,7 +217,7 @@ func cut(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "")
 }
 
-// sentence adds a capital letter and a full stop to a message.
+// sentence makes the first letter of a message a capital and adds a full stop.
 func sentence(message string) string {
 	if message == "" {
 		return "."

@@ -7,8 +7,8 @@
 // a [blocked] error and ends the run. The reconciler then computes the status
 // from what it observed and writes it once.
 //
-// The package does not judge proofs and does not connect to MySQL. From Redis it
-// reads one number, the backlog.
+// The package does not judge proofs and does not connect to MySQL. It reads one
+// number from Redis: the backlog.
 //
 // Invariants: the operator makes a heartbeat key once and never replaces it. No
 // pod gets a new template before the database has that template's schema. The

@@ -17,7 +17,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// The kinds of the objects that the operator applies, besides the optional ones.
+// The kinds of objects that the operator applies, except the optional kinds.
 var (
 	deploymentKind    = appsv1.SchemeGroupVersion.WithKind("Deployment")
 	statefulSetKind   = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
@@ -34,8 +34,8 @@ var (
 	}
 )
 
-// ensureEdges opens the node to farmers and to readers of metrics, and closes
-// it to everything else.
+// ensureEdges applies the objects through which farmers and metrics readers connect
+// to the node. It also applies the network policies that block other connections.
 func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
 	api, policies, monitored := s.Spec.API, s.policies(), s.Spec.Monitoring.ServiceMonitor.Enabled
 	return r.ensure(ctx, s, []entry{
@@ -52,8 +52,8 @@ func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
 
 func (s *scope) policies() bool { return ptr.Deref(s.Spec.NetworkPolicy.Enabled, true) }
 
-// ensureDatabases runs the evaluation databases, and deletes those that the spec
-// no longer asks for. Volume claims and passwords stay.
+// ensureDatabases runs the evaluation databases in the spec. It deletes an evaluation
+// database that is no longer in the spec, but keeps its volume claim and passwords.
 func (r *Reconciler) ensureDatabases(ctx context.Context, s *scope) error {
 	mysql, redis := s.Spec.MySQL.Evaluation != nil, s.Spec.Redis.Evaluation != nil
 	if mysql {
@@ -77,8 +77,8 @@ func (r *Reconciler) ensureDatabases(ctx context.Context, s *scope) error {
 	}...)
 }
 
-// ensureCredentials creates a database's passwords once. The data on the volume
-// depends on them.
+// ensureCredentials creates a database's passwords if they do not exist. It never
+// replaces them, because MySQL stores its passwords on the volume.
 func (r *Reconciler) ensureCredentials(ctx context.Context, s *scope, secret *corev1.Secret) error {
 	live, err := r.secret(ctx, s, secret.Name)
 	if err == nil && live == nil {

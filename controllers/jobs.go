@@ -17,34 +17,34 @@ import (
 type jobPhase int
 
 const (
-	jobUnknown  jobPhase = iota // not looked at yet
+	jobUnknown  jobPhase = iota // not checked yet
 	jobWaiting                  // another Job has to end first
 	jobRunning                  // created, not ended
-	jobFailed                   // ended with a failure; Kubernetes does not retry it
+	jobFailed                   // failed; Kubernetes does not retry it
 	jobComplete                 // succeeded, now or in an earlier reconcile
 )
 
-// jobState is what the operator knows of a Job.
+// jobState is what the operator knows about a Job.
 type jobState struct {
 	phase   jobPhase
 	name    string
-	message string // why it waits or has failed
-	refused bool   // it failed because the database has another heartbeat key
+	message string // why the Job waits or has failed
+	refused bool   // the Job failed because the database has another heartbeat key
 
 	failed    int32  // number of failed attempts
-	lastWords string // the last line of the latest failed attempt
-	unpulled  string // the image that cannot be pulled, and why
+	lastWords string // the last log line of the latest failed attempt
+	unpulled  string // which image cannot be pulled, and why; empty if none
 }
 
 // ensureSchema migrates the database to the schema of the image. Until the
-// migration completes, API and workers keep their template.
+// migration completes, the API and the workers keep their pod template.
 func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
 	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), &s.status.Migration,
 		func() object { return s.MigrationJob() })
 	return err
 }
 
-// ensureWhitelist loads the whitelist when it has changed. A faulty whitelist
+// ensureWhitelist loads the whitelist if it has changed. A faulty whitelist
 // does not stop the pods: the list that was loaded before stays in use.
 func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	if s.Spec.Whitelist == nil {
@@ -75,13 +75,13 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	return err
 }
 
-// ensureJob runs the Job of a role once. recorded is the part of the status with
+// ensureJob runs the Job of a role once. recorded points to the status field with
 // the name of the last Job that completed.
 //
-// A role has at most one Job. The operator deletes a superseded Job before it
-// creates the next, for two reasons: two Jobs must not work on the database at
-// once, and if the spec returns to earlier inputs, an old Job of the same name
-// must not count as done.
+// A role has at most one Job. The operator deletes an old Job before it creates the
+// next, for two reasons. First, two Jobs must not change the database at the same
+// time. Second, if the spec changes back to an earlier state, an old Job of the same
+// name must not count as done.
 func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name string, recorded *string, build func() object) (jobState, error) {
 	inTheWay, err := r.clearJobs(ctx, s, role, name)
 	switch {
@@ -120,8 +120,9 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 	return state, nil
 }
 
-// clearJobs deletes the Jobs of a role except the one to keep. It returns what
-// the operator still has to wait for. It does not interrupt a running pod.
+// clearJobs deletes the Jobs of a role, except the Job named keep. It does not
+// interrupt a running pod. If the operator must wait for a Job to end or to be
+// deleted, clearJobs returns a message; otherwise the message is empty.
 func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role, keep string) (inTheWay string, err error) {
 	jobs := &batchv1.JobList{}
 	if err := r.Live.List(ctx, jobs, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
@@ -147,7 +148,7 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 	return inTheWay, nil
 }
 
-// stateOf reads a Job's conditions.
+// stateOf returns the state that a Job's conditions report.
 func stateOf(job *batchv1.Job) jobState {
 	state := jobState{name: job.Name, phase: jobRunning}
 	for _, c := range job.Status.Conditions {
@@ -158,7 +159,8 @@ func stateOf(job *batchv1.Job) jobState {
 		case c.Type == batchv1.JobFailed:
 			state.phase = jobFailed
 			state.message = fmt.Sprintf("%s; see `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
-			// The Job's pod failure policy has only the rule for another key.
+			// The Job's pod failure policy has one rule. It matches the exit code
+			// for another heartbeat key.
 			state.refused = c.Reason == batchv1.JobReasonPodFailurePolicy
 		}
 	}

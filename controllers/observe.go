@@ -16,7 +16,8 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
-// observe computes the status from the objects on the cluster.
+// observe computes the status from the objects on the cluster. If no work is in
+// progress, it also deletes unused ConfigMaps.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	var err error
 	if s.facts.api, err = r.readPool(ctx, s, desired.API); err != nil {
@@ -40,7 +41,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 }
 
 // readPool reads the state of a Deployment. If the Deployment has not settled,
-// it looks for the cause in the pods.
+// readPool looks for the cause in the pods.
 func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) (pool, error) {
 	d, err := r.deployment(ctx, s, role)
 	if err != nil {
@@ -81,8 +82,8 @@ func poolOf(d *appsv1.Deployment) pool {
 	return p
 }
 
-// pods lists the pods of a role. The operator does not watch pods: there are
-// many, and it needs them only if a rollout or a Job does not progress.
+// pods lists the pods of a role. The operator does not watch pods: there are many
+// pods, and the operator needs them only if a rollout or a Job does not progress.
 func (r *Reconciler) pods(ctx context.Context, s *scope, role desired.Role) ([]corev1.Pod, error) {
 	pods := &corev1.PodList{}
 	if err := r.Live.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
@@ -91,12 +92,12 @@ func (r *Reconciler) pods(ctx context.Context, s *scope, role desired.Role) ([]c
 	return pods.Items, nil
 }
 
-// pullFailures are the waiting reasons of a container whose image cannot be
-// pulled.
+// pullFailures lists the reasons that Kubernetes reports for a waiting container if
+// it cannot pull the container's image.
 var pullFailures = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
 
-// unpulled names the first image that a pod cannot pull, and why. It is empty if
-// there is none.
+// unpulled returns a message about the first image that cannot be pulled. The
+// message is empty if there is no such image.
 func unpulled(pods []corev1.Pod) string {
 	for _, pod := range pods {
 		for _, c := range pod.Status.ContainerStatuses {
@@ -108,8 +109,9 @@ func unpulled(pods []corev1.Pod) string {
 	return ""
 }
 
-// lastWords returns the last line that the pod which failed last wrote, or its
-// exit code if it wrote nothing. It is empty if no failed pod is left.
+// lastWords returns the last log line of the container that failed most recently. If
+// that container wrote nothing, lastWords returns its exit code. If there is no failed
+// container, the result is empty.
 func lastWords(pods []corev1.Pod) string {
 	var last *corev1.ContainerStateTerminated
 	for _, pod := range pods {

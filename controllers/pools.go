@@ -33,14 +33,15 @@ func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
 
 // apiReplicas returns the number of API replicas to apply.
 //
-// If an autoscaler sets the number, the operator first applies the current
-// number, and nil only after the autoscaler has set the field: if the only owner
-// of a field stops setting it, the field falls back to its default, one replica.
+// If the spec has autoscaling, the operator applies the current number until the
+// autoscaler has set the field. After that it applies nil. It must not apply nil
+// earlier: if the only owner of a field stops setting the field, Kubernetes resets
+// the field to its default, one replica.
 func apiReplicas(s *scope, live *appsv1.Deployment) (replicas *int32, autoscaled bool) {
 	a := s.Spec.API.Autoscaling
 	switch {
 	case a == nil && s.Spec.API.Replicas == nil:
-		return new(int32(2)), false // the schema's default prevents this
+		return new(int32(2)), false // cannot happen, because the schema has a default
 	case a == nil:
 		return s.Spec.API.Replicas, false
 	case live == nil || live.Spec.Replicas == nil || *live.Spec.Replicas == 0:
@@ -95,8 +96,8 @@ func (r *Reconciler) ensurePool(ctx context.Context, s *scope, role desired.Role
 	return r.apply(ctx, s, deploymentKind, s.ObjectName(role), build())
 }
 
-// resize applies again what the operator applied last, with another number of
-// replicas.
+// resize changes only the number of replicas. It applies the fields that the
+// operator applied last, with the new number.
 func (r *Reconciler) resize(ctx context.Context, s *scope, live *appsv1.Deployment, replicas *int32) error {
 	if live == nil || replicas == nil {
 		return nil
@@ -106,7 +107,7 @@ func (r *Reconciler) resize(ctx context.Context, s *scope, live *appsv1.Deployme
 		return fmt.Errorf("read the applied fields of the Deployment %s: %w", live.Name, err)
 	}
 	if last.Spec == nil || last.Spec.Template == nil {
-		return nil // the operator does not own it, or another manager took over all fields
+		return nil // the operator owns no field of the pod template
 	}
 	last.Spec.WithReplicas(*replicas)
 	return r.apply(ctx, s, deploymentKind, live.Name, last)
@@ -116,7 +117,8 @@ func (r *Reconciler) applyConfig(ctx context.Context, s *scope, role desired.Rol
 	return r.apply(ctx, s, configMapKind, s.ConfigName(role), s.ConfigMap(role))
 }
 
-// deployment reads a Deployment past the cache. It returns nil if there is none.
+// deployment reads a Deployment from the API server, not from the cache. It returns
+// nil if the Deployment does not exist.
 func (r *Reconciler) deployment(ctx context.Context, s *scope, role desired.Role) (*appsv1.Deployment, error) {
 	return find(ctx, r.Live, s, "Deployment", s.ObjectName(role), &appsv1.Deployment{})
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// needed lists the conditions that farmers need. SchemaMigrated is not one of
-// them: running pods have the schema that they need, and they keep their
-// template until the database has the next schema.
+// needed lists the conditions that must be true so that farmers can farm.
+// SchemaMigrated is not in the list: running pods have the schema that they need, and
+// they keep their template until the database has the next schema.
 var needed = []string{v1alpha1.HeartbeatKeyAvailable, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
 
 var (
@@ -25,12 +25,13 @@ var (
 // problem is something that a person has to solve.
 type problem struct {
 	reason, message string
-	// prevents lists the conditions that the problem keeps from becoming true. It
-	// is empty if farmers do not notice the problem.
+	// prevents lists the conditions that cannot become true because of the problem.
+	// The list is empty if the problem does not affect farmers.
 	prevents []string
 }
 
-// problems returns all problems, the ones that prevent most first.
+// problems returns all problems. The problems that prevent the most conditions come
+// first.
 func problems(f facts) []problem {
 	var found []problem
 	if f.blocked != nil {
@@ -48,8 +49,9 @@ func problems(f facts) []problem {
 	return found
 }
 
-// reportedAttempts is the number of failed attempts from which a Job is a
-// problem. The first attempt may have started before its database.
+// reportedAttempts is the number of failed attempts after which a Job is a problem.
+// One failed attempt is not a problem, because the first attempt may start before
+// the database runs.
 const reportedAttempts = 2
 
 func (j jobState) problems(what string, prevents []string, failed, failing string) []problem {
@@ -78,8 +80,9 @@ func (p pool) problems(whose string, prevents []string) []problem {
 	return nil
 }
 
-// ready computes the condition Ready. If a needed condition is not true, it
-// prefers a problem that prevents it over the condition's own reason.
+// ready computes the condition Ready. If a needed condition is not true, ready
+// reports a problem that prevents the condition. If there is no such problem, it
+// reports the reason of the condition.
 func ready(conditions []metav1.Condition, problems []problem) verdict {
 	missing := slices.DeleteFunc(slices.Clone(needed), func(condition string) bool {
 		return meta.IsStatusConditionTrue(conditions, condition)

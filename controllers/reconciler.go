@@ -27,8 +27,9 @@ import (
 // FieldOwner is the field manager under which the operator applies fields.
 const FieldOwner = "downstream-operator"
 
-// The intervals after which a node is reconciled again if no watch reports a
-// change. They bound the age of the backlog and of objects that are not watched.
+// The intervals after which the operator reconciles a node again if no watch reports
+// a change. They limit the age of the backlog and of objects that the operator does
+// not watch.
 const (
 	usualInterval   = 30 * time.Second
 	scalingInterval = 10 * time.Second
@@ -37,15 +38,15 @@ const (
 
 // Reconciler makes the objects of each node match the node's spec.
 type Reconciler struct {
-	// Client reads from a cache, and writes.
+	// Client reads from a cache and writes to the API server.
 	Client client.Client
-	// Live reads past the cache, for decisions that need the current state.
+	// Live reads from the API server, for decisions that need the current state.
 	Live client.Reader
-	// Recorder takes events.
+	// Recorder sends events.
 	Recorder events.EventRecorder
-	// DefaultImage is the image of nodes whose spec names none.
+	// DefaultImage is the image for a node if its spec names no image.
 	DefaultImage string
-	// Backlog reads the backlog from a Redis.
+	// Backlog reads the backlog from a node's Redis.
 	Backlog BacklogReader
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -56,8 +57,8 @@ type Reconciler struct {
 // phase is one step of a reconcile.
 type phase func(*Reconciler, context.Context, *scope) error
 
-// phases lists the steps of a reconcile, in order. Edges come first, because
-// they depend on nothing. Each later phase needs what the earlier ones found.
+// phases lists the steps of a reconcile, in order. Edges come first, because they do
+// not depend on another phase. Later phases need the results of earlier phases.
 var phases = []phase{
 	(*Reconciler).ensureEdges,
 	(*Reconciler).ensureDatabases,
@@ -70,7 +71,7 @@ var phases = []phase{
 	(*Reconciler).ensureWorkers,
 }
 
-// pausedPhases lists the steps for a paused node. They do not write.
+// pausedPhases lists the steps for a paused node. These steps change no object.
 var pausedPhases = []phase{
 	(*Reconciler).readInputs,
 	(*Reconciler).readBacklog,
@@ -109,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err = errors.Join(err, r.observe(ctx, s))
 	err = errors.Join(err, r.writeStatus(ctx, s))
 	if apierrors.IsConflict(err) {
-		// The cache was behind. The next reconcile reads the newer version.
+		// The cache was stale. The next reconcile reads the newer version.
 		log.FromContext(ctx).V(1).Info("the node changed during the reconcile", "error", err.Error())
 		return ctrl.Result{RequeueAfter: recordInterval}, nil
 	}
@@ -178,8 +179,8 @@ func newScope(node *v1alpha1.DownstreamNode, image string) *scope {
 	return s
 }
 
-// blocked ends a run of the phases. The run can continue only after a person or
-// another controller has changed what the message names.
+// blocked is an error that ends a run of the phases. A later run can continue only
+// after a person or another controller has solved the problem in the message.
 type blocked struct{ reason, message string }
 
 func (b *blocked) Error() string { return b.reason + ": " + b.message }
@@ -192,14 +193,14 @@ func block(reason, format string, args ...any) error {
 // before the next phase.
 var errRecordFirst = errors.New("the status must be written first")
 
-// SetupWithManager registers the reconciler with a manager. For all kinds but
-// DownstreamNode it watches and caches only metadata. That is enough to see that
-// an object changed and which node it belongs to, and it keeps the cluster's
-// Secrets out of the operator's memory.
+// SetupWithManager registers the reconciler with a manager. It watches and caches
+// complete DownstreamNodes, but only the metadata of objects of other kinds. Metadata
+// is enough to detect a change and to find the node of an object. Without the
+// complete objects, the operator's memory does not contain the cluster's Secrets.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		WithOptions(options).
-		// Ignore changes of the status: the operator makes them.
+		// Ignore changes of the status, because the operator makes them.
 		For(&v1alpha1.DownstreamNode{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	for _, kind := range ownedKinds {
 		object := &metav1.PartialObjectMetadata{}
@@ -212,8 +213,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Complete(r)
 }
 
-// referring returns a function that finds the nodes which name an object in
-// their spec.
+// referring returns a function that returns a request for each node whose spec names
+// the changed object.
 func (r *Reconciler) referring(names func(*desired.Node) []string) handler.MapFunc {
 	return func(ctx context.Context, object client.Object) []reconcile.Request {
 		nodes := &v1alpha1.DownstreamNodeList{}

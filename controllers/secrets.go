@@ -13,13 +13,14 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
 
-// secret reads a Secret past the cache. It returns nil if there is none.
+// secret reads a Secret from the API server, not from the cache. It returns nil if
+// the Secret does not exist.
 func (r *Reconciler) secret(ctx context.Context, s *scope, name string) (*corev1.Secret, error) {
 	return find(ctx, r.Live, s, "Secret", name, &corev1.Secret{})
 }
 
-// createSecret creates a Secret. If another client has created it first, it
-// returns that one.
+// createSecret creates a Secret. If another client has already created the Secret,
+// createSecret returns the existing Secret.
 func (r *Reconciler) createSecret(ctx context.Context, s *scope, secret *corev1.Secret) (live *corev1.Secret, created bool, err error) {
 	err = r.Client.Create(ctx, secret, client.FieldOwner(FieldOwner))
 	switch {
@@ -35,9 +36,9 @@ func (r *Reconciler) createSecret(ctx context.Context, s *scope, secret *corev1.
 	return live, false, err
 }
 
-// readInputs reads the database Secrets that the spec refers to: pods are
-// replaced when their contents change. Pods cannot start without them, so a
-// missing one ends the run.
+// readInputs reads the Secrets with the addresses of MySQL and Redis. If the contents
+// of these Secrets change, the operator replaces the pods. Pods cannot start without
+// these Secrets, so a missing Secret ends the run.
 func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
 	for _, input := range []struct {
 		into *[]byte
@@ -61,18 +62,18 @@ func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// ensureKey reads the heartbeat key, and makes one for a new node. Contracts
-// cannot be checked without the key that they were made with, so the later
-// phases run only after the key's fingerprint is in the status. This way no
-// object ever depends on a key that another reconcile could take for missing.
+// ensureKey reads the heartbeat key, and makes a key for a new node. A contract can
+// be checked only with the key that it was made with. Therefore the later phases run
+// only after the key's fingerprint is in the status. Because of this order, the
+// operator never replaces a key that other objects depend on.
 //
 // The operator makes a key only if there is no Secret and the API server's copy
 // of the status has no fingerprint. If the Secret is lost before the fingerprint
-// is recorded, the operator makes another key; nothing has used the first.
+// is recorded, the operator makes another key. No pod has used the lost key.
 //
-// Until the first migration completes, the operator accepts a key that replaces
-// the recorded one: the database may belong to an earlier node, and only the
-// migration finds out which key it has. No other pod has used a key by then.
+// Until the first migration completes, the operator accepts another key than the
+// recorded key. The database may belong to an earlier node, and only the migration
+// can check which key the database has. Until then, no other pod uses a key.
 func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 	fingerprint, err := r.findKey(ctx, s)
 	name, _ := s.KeySecret()
@@ -91,7 +92,7 @@ func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// findKey stores the key's file in the inputs and returns its fingerprint.
+// findKey stores the key file in the inputs and returns the key's fingerprint.
 func (r *Reconciler) findKey(ctx context.Context, s *scope) (string, error) {
 	secret, err := r.keySecret(ctx, s)
 	if err != nil {
@@ -116,11 +117,11 @@ func (r *Reconciler) findKey(ctx context.Context, s *scope) (string, error) {
 }
 
 // databaseHasKey reports whether a migration has completed. A migration records
-// the key in the database, and fails if the database has another.
+// the key in the database, and fails if the database has another key.
 func databaseHasKey(node *v1alpha1.DownstreamNode) bool { return node.Status.Migration != "" }
 
-// keySecret reads the Secret with the key. If the node never had a key, it makes
-// one.
+// keySecret reads the Secret with the key. If the node never had a key, keySecret
+// makes one.
 func (r *Reconciler) keySecret(ctx context.Context, s *scope) (*corev1.Secret, error) {
 	name, _ := s.KeySecret()
 	secret, err := r.secret(ctx, s, name)
@@ -143,7 +144,7 @@ func (r *Reconciler) keySecret(ctx context.Context, s *scope) (*corev1.Secret, e
 	return r.makeKey(ctx, s)
 }
 
-// makeKey makes the key.
+// makeKey makes a heartbeat key and stores it in a Secret.
 func (r *Reconciler) makeKey(ctx context.Context, s *scope) (*corev1.Secret, error) {
 	fraction := s.Spec.Heartbeat.CheckFraction.Float64()
 	hb, err := schemes.New(heartbeat.Type(s.Spec.Heartbeat.Type), &fraction)

@@ -21,8 +21,9 @@ import (
 )
 
 // writeStatus writes the status if it has changed, and then sends the events. It
-// applies the status, so conditions of others stay. It applies to the version
-// that the reconcile read, so it never overwrites a newer status.
+// uses server-side apply, so the conditions that other clients set stay. The apply
+// contains the version that the reconcile read, so it never overwrites a newer
+// status.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	observeNode(s)
 	before := s.Status
@@ -40,13 +41,14 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		}
 	}
 	for _, n := range slices.Concat(s.notes, transitions(before.Conditions, s.status.Conditions)) {
-		// The API server rejects a longer message than 1 kB.
+		// The API server rejects a message that is longer than 1 kB.
 		r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", cut(n.message, 1000))
 	}
 	return nil
 }
 
-// statusObject returns the status to apply, without the conditions of others.
+// statusObject returns the status to apply, without the conditions that other
+// clients set.
 func statusObject(s *scope) (*unstructured.Unstructured, error) {
 	own := *s.status.DeepCopy()
 	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(v1alpha1.ConditionTypes, c.Type) })
@@ -67,7 +69,7 @@ func statusObject(s *scope) (*unstructured.Unstructured, error) {
 type note struct{ severity, reason, message string }
 
 // note stores an event until the status is written, so that a repeated reconcile
-// sends it once.
+// does not send the event twice.
 func (s *scope) note(severity, reason, format string, args ...any) {
 	s.notes = append(s.notes, note{severity, reason, fmt.Sprintf(format, args...)})
 }
@@ -82,7 +84,7 @@ func transitions(before, after []metav1.Condition) []note {
 			continue
 		}
 		if old == nil && !adverse(*now) && now.Status == metav1.ConditionFalse {
-			continue // a new node starts with these
+			continue // a new node starts with these conditions
 		}
 		severity := corev1.EventTypeNormal
 		if adverse(*now) {
@@ -93,8 +95,8 @@ func transitions(before, after []metav1.Condition) []note {
 	return notes
 }
 
-// adverse reports whether a condition is a failure, not only a step that has
-// not happened yet.
+// adverse reports whether a condition shows a failure. A step that has not happened
+// yet is not a failure.
 func adverse(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.Degraded:
@@ -109,7 +111,7 @@ func adverse(c metav1.Condition) bool {
 	return false
 }
 
-// The operator's own metrics. controller-runtime exports others.
+// The operator's own metrics. controller-runtime exports more metrics.
 var (
 	ofNode         = []string{"namespace", "name"}
 	conditionGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{

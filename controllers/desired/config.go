@@ -30,9 +30,9 @@ type section = map[string]any
 // keyFiles lists the path of the heartbeat key in a pod.
 var keyFiles = []string{path.Join(configDir, keyFile)}
 
-// Config returns the configuration file of a role. It holds only values from the
-// spec, so images of other versions accept it too, and only what the role reads,
-// so an edit for the API does not replace the workers.
+// Config returns the configuration file of a role. The file holds only values from
+// the spec, so images of other versions accept it too. It holds only the sections
+// that the role reads, so an edit for the API does not replace the workers.
 func (n *Node) Config(role Role) string {
 	config := section{
 		"node":     section{"name": n.RedisName()},
@@ -62,7 +62,7 @@ func (n *Node) Config(role Role) string {
 	}
 	text, err := yaml.Marshal(config)
 	if err != nil {
-		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: it holds only maps, strings and numbers
+		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: every value has a YAML form
 	}
 	return string(text)
 }
@@ -141,8 +141,8 @@ func (n *Node) inventory() section {
 	}
 }
 
-// geoFile returns the path of the location database in an API pod. It is empty if
-// the spec names none.
+// geoFile returns the path of the location database in an API pod. The path is empty
+// if the spec names no location database.
 func (n *Node) geoFile() string {
 	switch g := n.Spec.GeoIP; {
 	case g == nil:

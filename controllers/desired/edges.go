@@ -17,7 +17,7 @@ import (
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
 )
 
-// The kinds that a cluster has only after an administrator installed them.
+// The kinds that a cluster has only after an administrator has installed them.
 var (
 	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 	ServiceMonitorKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
@@ -101,8 +101,9 @@ func (n *Node) APIAutoscaler() *autoscalingv2ac.HorizontalPodAutoscalerApplyConf
 						WithAverageUtilization(a.TargetCPUPercent)))))
 }
 
-// DisruptionBudget limits how many pods of a role a node drain evicts at once. It
-// needs at least two pods: with one, a drain could never evict it.
+// DisruptionBudget limits the number of a role's pods that a node drain evicts at the
+// same time. It has no effect on a single pod, because Kubernetes rounds 25% up to
+// one pod.
 func (n *Node) DisruptionBudget(role Role) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
 	return owned(n, role, policyv1ac.PodDisruptionBudget(n.ObjectName(role), n.Namespace)).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
@@ -111,7 +112,8 @@ func (n *Node) DisruptionBudget(role Role) *policyv1ac.PodDisruptionBudgetApplyC
 }
 
 // MetricsService lists the private ports of API and workers for the
-// ServiceMonitor. It is headless, so Prometheus reads each pod, ready or not.
+// ServiceMonitor. It is headless, so Prometheus reads each pod, also pods that are
+// not ready.
 func (n *Node) MetricsService() *corev1ac.ServiceApplyConfiguration {
 	return owned(n, Metrics, corev1ac.Service(n.ObjectName(Metrics), n.Namespace)).WithSpec(corev1ac.ServiceSpec().
 		WithClusterIP(corev1.ClusterIPNone).
@@ -121,7 +123,7 @@ func (n *Node) MetricsService() *corev1ac.ServiceApplyConfiguration {
 			WithName("private").WithPort(PrivatePort).WithTargetPort(intstr.FromString("private")).WithProtocol(corev1.ProtocolTCP)))
 }
 
-// ServiceMonitor tells the Prometheus operator to read the metrics.
+// ServiceMonitor configures the Prometheus operator to read the metrics.
 func (n *Node) ServiceMonitor() *unstructured.Unstructured {
 	s := n.Spec.Monitoring.ServiceMonitor
 	labels := texts(s.Labels)

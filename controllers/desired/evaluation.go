@@ -18,7 +18,7 @@ const (
 	redisPort = 6379
 	// databaseUser is the user ID under which the official images run the server.
 	databaseUser = 999
-	// databaseName is the database of an evaluation MySQL, and its user.
+	// databaseName is the name of the database in an evaluation MySQL, and of its user.
 	databaseName = "downstream"
 )
 
@@ -110,8 +110,8 @@ func emptyDir(name string) *corev1ac.VolumeApplyConfiguration {
 	return corev1ac.Volume().WithName(name).WithEmptyDir(corev1ac.EmptyDirVolumeSource())
 }
 
-// host returns the host name of an evaluation database. It includes the
-// namespace, because the operator connects from another one.
+// host returns the host name of an evaluation database. It includes the namespace,
+// because the operator connects from another namespace.
 func (n *Node) host(role Role) string {
 	return fmt.Sprintf("%s.%s.svc", n.ObjectName(role), n.Namespace)
 }
@@ -143,8 +143,9 @@ func (n *Node) RedisEvaluationSecret(password string) *corev1.Secret {
 	})
 }
 
-// secret builds a Secret that the operator creates once. It has no owner
-// reference, so it outlives the node, as its data does.
+// secret builds a Secret that the operator creates once. The Secret has no owner
+// reference, so it stays when the node is deleted. The data that needs the Secret
+// stays too.
 func (n *Node) secret(role Role, name string, data map[string][]byte) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: n.Namespace, Labels: n.Labels(role)},

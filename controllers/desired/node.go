@@ -1,13 +1,14 @@
 // Package desired builds the objects of a DownstreamNode. Every builder is a pure
 // function of a [Node]: it reads neither the cluster nor a clock. The golden
-// files in testdata show what each builds.
+// files in testdata show the result of each builder.
 //
 // The builders return apply configurations, which hold only the fields that the
-// operator sets. Fields that others set on the same object stay.
+// operator sets. Fields that other clients set on the same object stay.
 //
-// Invariants: names and selectors depend on nothing that can be edited, so an
-// upgrade never orphans a pod. A pod template carries a hash of all that its pods
-// read, so pods are replaced when that changes, and only then.
+// Invariants: selectors and the names of Deployments do not depend on the spec, so an
+// upgrade never leaves pods without a Deployment. The pod template of a Deployment
+// contains a hash of the configuration, the key and the database addresses, so a
+// change of these inputs replaces the pods.
 package desired
 
 import (
@@ -21,11 +22,11 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// Node is a DownstreamNode with its defaults, and the contents that its spec
-// refers to.
+// Node is a DownstreamNode with its defaults, and with the contents of the Secrets
+// and ConfigMaps that its spec names.
 type Node struct {
 	*v1alpha1.DownstreamNode
-	// DefaultImage is the image if the spec names none.
+	// DefaultImage is the image if the spec names no image.
 	DefaultImage string
 	// Inputs are the contents of the Secrets and ConfigMaps that the spec names.
 	Inputs Inputs
@@ -40,11 +41,11 @@ type Inputs struct {
 	Whitelist []byte // the CSV file
 }
 
-// Role is a kind of pod of a node.
+// Role is the part of a node that an object belongs to.
 type Role string
 
-// The roles. Metrics and Jobs have no pods of their own, only a Service and a
-// network policy.
+// The roles. Metrics has no pods, only a Service. Jobs has no pods either, only a
+// network policy for the pods of Migration and Whitelist.
 const (
 	API       Role = "api"
 	Workers   Role = "workers"
@@ -93,8 +94,8 @@ func (n *Node) image() string {
 // ObjectName returns the name of the objects of a role.
 func (n *Node) ObjectName(role Role) string { return n.Name + "-" + string(role) }
 
-// KeySecret returns the name of the Secret with the heartbeat key, and the key
-// in it.
+// KeySecret returns the name of the Secret with the heartbeat key file, and the name
+// of the file's entry in that Secret.
 func (n *Node) KeySecret() (name, key string) {
 	if ref := n.Spec.Heartbeat.KeySecretRef; ref != nil {
 		return ref.Name, ref.Key
@@ -102,8 +103,8 @@ func (n *Node) KeySecret() (name, key string) {
 	return n.Name + "-heartbeat-key", "heartbeat.json"
 }
 
-// DSNSecret returns the name of the Secret with the data source name, and the
-// key in it.
+// DSNSecret returns the name of the Secret with the MySQL data source name, and the
+// key of the entry in that Secret.
 func (n *Node) DSNSecret() (name, key string) {
 	if ref := n.Spec.MySQL.DSNSecretRef; ref != nil {
 		return ref.Name, ref.Key
@@ -111,8 +112,8 @@ func (n *Node) DSNSecret() (name, key string) {
 	return n.ObjectName(MySQL), "dsn"
 }
 
-// RedisSecret returns the name of the Secret with the Redis URL, and the key in
-// it.
+// RedisSecret returns the name of the Secret with the Redis URL, and the key of the
+// entry in that Secret.
 func (n *Node) RedisSecret() (name, key string) {
 	if ref := n.Spec.Redis.URLSecretRef; ref != nil {
 		return ref.Name, ref.Key
@@ -144,7 +145,7 @@ func (n *Node) selector(role Role) *metav1ac.LabelSelectorApplyConfiguration {
 	return metav1ac.LabelSelector().WithMatchLabels(n.Selector(role))
 }
 
-// selectorOf selects the pods of all the roles.
+// selectorOf selects the pods of several roles.
 func (n *Node) selectorOf(roles ...Role) *metav1ac.LabelSelectorApplyConfiguration {
 	requirement := metav1ac.LabelSelectorRequirement().WithKey(labelComponent).WithOperator("In")
 	for _, role := range roles {
@@ -155,9 +156,9 @@ func (n *Node) selectorOf(roles ...Role) *metav1ac.LabelSelectorApplyConfigurati
 		WithMatchExpressions(requirement)
 }
 
-// owned adds the labels of a role, and an owner reference: the garbage collector
-// deletes the object with the node, and the API server refuses the apply if
-// another controller owns the object.
+// owned adds the labels of a role and an owner reference. Because of the reference,
+// the garbage collector deletes the object with the node. The API server refuses the
+// apply if another controller owns the object.
 func owned[T interface {
 	WithLabels(map[string]string) T
 	WithOwnerReferences(...*metav1ac.OwnerReferenceApplyConfiguration) T
@@ -175,8 +176,8 @@ func (n *Node) owner() *metav1ac.OwnerReferenceApplyConfiguration {
 		WithBlockOwnerDeletion(true)
 }
 
-// nameDigits is the number of hex digits of a hash in a name. It is enough to
-// tell the inputs of one node apart, and a Job's name with it fits in a label.
+// nameDigits is the number of hex digits of a hash in a name. Ten digits are enough
+// to distinguish the inputs of one node, and a Job's name still fits in a label.
 const nameDigits = 10
 
 // hash returns a keyed hash of inputs. The key is the heartbeat key: with a
@@ -191,8 +192,9 @@ func (n *Node) hash(parts ...[]byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// configHash covers all that the pods of a Deployment read. It is an annotation
-// of the template, so a change replaces the pods.
+// configHash returns a hash of the configuration, the heartbeat key and the database
+// addresses of a Deployment's pods. The hash is an annotation of the pod template, so
+// a change replaces the pods.
 func (n *Node) configHash(role Role) string {
 	return n.hash([]byte(n.Config(role)), n.Inputs.Key, n.Inputs.DSN, n.Inputs.RedisURL)
 }

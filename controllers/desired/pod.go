@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// unprivileged is the user ID of every pod of the node.
+// unprivileged is the user ID of the pods that run the node's image.
 const unprivileged = 65532
 
 // podTemplate builds the pod of a role with one container of the node's image.
@@ -132,7 +132,7 @@ func resources(r v1alpha1.Resources) *corev1ac.ResourceRequirementsApplyConfigur
 	return out
 }
 
-// spread returns how the pods of a role spread over the cluster.
+// spread returns the rules that distribute the pods of a role over the cluster.
 func (n *Node) spread(role Role) []*corev1ac.TopologySpreadConstraintApplyConfiguration {
 	if own := n.Spec.Pods.TopologySpreadConstraints; len(own) > 0 {
 		constraints := converted[corev1ac.TopologySpreadConstraintApplyConfiguration](own)

@@ -8,13 +8,15 @@ import (
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 )
 
-// OperatorLabel is the name label of the operator's own pods. The network policy
-// of an evaluation Redis admits them, so that the operator can read the backlog.
+// OperatorLabel is the value of the name label on the operator's own pods. The network
+// policy of an evaluation Redis allows connections from these pods, so that the
+// operator can read the backlog.
 const OperatorLabel = "downstream-operator"
 
 // NetworkPolicy restricts the connections to the pods of a role. It does not
-// restrict connections from them, because databases may be anywhere. Everybody
-// may connect to the API's port for farmers, and no one to the pods of Jobs.
+// restrict connections from these pods, because databases may be anywhere. Every
+// client may connect to the API's port for farmers. No client may connect to the
+// pods of Jobs.
 func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	own := networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist))
 	pods := n.selector(role)
@@ -41,7 +43,8 @@ func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfig
 			WithIngress(rules...))
 }
 
-// metricsRule admits readers of metrics.
+// metricsRule allows the metrics namespaces, or by default all namespaces, to connect
+// to the private port.
 func (n *Node) metricsRule() *networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration {
 	namespaces := metav1ac.LabelSelector()
 	if names := n.Spec.NetworkPolicy.MetricsNamespaces; len(names) > 0 {

@@ -16,8 +16,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
-// stopMargin is the time in seconds that a pod gets beyond its own shutdown
-// timeouts, so that the kubelet does not kill it before they end.
+// stopMargin is the time, in seconds, between the end of a pod's own shutdown timeouts
+// and the moment when the kubelet kills the pod.
 const stopMargin = 10
 
 // APIDeployment runs the API. If replicas is nil, another field manager sets the
@@ -55,7 +55,7 @@ func (n *Node) WorkersDeployment(replicas int32) *appsv1ac.DeploymentApplyConfig
 
 func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.DeploymentApplyConfiguration {
 	container.
-		// A start may be slow, for example until the first connection to MySQL.
+		// A start may be slow, for example if MySQL does not accept connections yet.
 		WithStartupProbe(probe("/healthz").WithPeriodSeconds(2).WithFailureThreshold(60)).
 		WithLivenessProbe(probe("/healthz").WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithTimeoutSeconds(2).WithFailureThreshold(2))
@@ -100,14 +100,15 @@ func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 	return job
 }
 
-// WhitelistJob replaces the database's whitelist by the ConfigMap's.
+// WhitelistJob replaces the whitelist in the database with the whitelist in the
+// ConfigMap.
 func (n *Node) WhitelistJob() *batchv1ac.JobApplyConfiguration {
 	return n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
 }
 
 // job runs one command of the node's image. It fails after 6 retries, which take
-// about ten minutes, or after an hour. An ended Job stays, so that its logs can be
-// read, until the operator creates the next one.
+// about ten minutes, or after an hour. A Job that has ended stays until the operator
+// creates the next Job, so that its logs can be read.
 func (n *Node) job(role Role, name string, args ...string) *batchv1ac.JobApplyConfiguration {
 	container := n.container(role, args...).WithResources(corev1ac.ResourceRequirements().
 		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}).

@@ -1,6 +1,6 @@
 // Package controlplane starts an API server for tests: the real kube-apiserver on a
 // real etcd, with the project's CRD. No kubelet and no controller runs, so tests
-// write the status that these would write.
+// write the status that a kubelet or a controller would write.
 package controlplane
 
 import (
@@ -21,9 +21,10 @@ import (
 // binaries are the programs that the assets directory must contain.
 var binaries = []string{"kube-apiserver", "etcd", "kubectl"}
 
-// Assets returns the directory with the binaries: the one in KUBEBUILDER_ASSETS,
-// or else one that hack/envtest-assets or setup-envtest has filled. The error says
-// how to make one. Tests fail with it instead of being skipped.
+// Assets returns the directory with the binaries. If KUBEBUILDER_ASSETS is empty,
+// Assets looks in the directories that hack/envtest-assets and setup-envtest fill. If
+// the binaries are missing, the error explains how to build them. Tests then fail with
+// this error; they are not skipped.
 func Assets() (string, error) {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
 		if !complete(dir) {
@@ -35,7 +36,7 @@ func Assets() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the binaries of envtest: %w", err)
 	}
-	data := os.Getenv("XDG_DATA_HOME") // of setup-envtest
+	data := os.Getenv("XDG_DATA_HOME") // setup-envtest writes there
 	if data == "" {
 		home, _ := os.UserHomeDir()
 		data = filepath.Join(home, ".local", "share")
@@ -117,8 +118,8 @@ func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
 	return node, nil
 }
 
-// setDefaults adds the defaults of a schema to a value, as the API server does. Its
-// code for it would bring cel and otel into the module.
+// setDefaults adds the defaults of a schema to a value, as the API server does. The
+// API server's own code is not used, because it depends on cel and otel.
 func setDefaults(value any, schema map[string]any) {
 	switch value := value.(type) {
 	case []any:
