@@ -18,8 +18,8 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// TestRefusedObject requests more memory than the limit. The schema accepts
-// this, but the API server does not.
+// TestRefusedObject requests more memory than the limit. The CRD's schema accepts this
+// request, but the API server refuses the Deployment.
 func TestRefusedObject(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}")
@@ -57,7 +57,7 @@ func TestRefusedObject(t *testing.T) {
 }
 
 // TestWhichFailuresAreReported makes an apply fail with different errors.
-// Degraded reports only those that a retry does not solve.
+// Degraded reports only the errors that a retry does not solve.
 func TestWhichFailuresAreReported(t *testing.T) {
 	t.Parallel()
 	services := schema.GroupResource{Resource: "services"}
@@ -82,7 +82,7 @@ func TestWhichFailuresAreReported(t *testing.T) {
 					return tt.err
 				},
 			})
-			_ = f.reconcile() // what passes is an error, so that it is tried again soon
+			_ = f.reconcile() // a temporary error is returned, so that the reconcile is retried soon
 			degraded := meta.FindStatusCondition(f.node().Status.Conditions, "Degraded")
 			if reported := degraded.Reason == "ApplyFailed"; reported != tt.reported {
 				t.Errorf("Degraded is %+v", degraded)

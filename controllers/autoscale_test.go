@@ -56,8 +56,8 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 	f.wantWorkers("without autoscaling", 9)
 }
 
-// TestOperatorStartsAnewWithoutTakingWorkersAway: a new operator does not know
-// the earlier numbers, so it starts from the current one.
+// TestOperatorStartsAnewWithoutTakingWorkersAway checks that a new operator first keeps
+// the current number of workers. It does not know the earlier numbers.
 func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "workers: {autoscaling: {max: 5, targetBacklogPerWorker: 10, scaleDownDelaySeconds: 60}}")
@@ -72,7 +72,7 @@ func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
 }
 
 // TestAPIAutoscalerTakesOver checks that the number of replicas never falls to
-// the default during the change of owner.
+// the default when the owner of the field changes.
 func TestAPIAutoscalerTakesOver(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {replicas: 3}")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPrinterColumns prints a node with a complete status, as the API server
-// does for kubectl.
+// TestPrinterColumns checks the columns that kubectl prints for a node with a complete
+// status.
 func TestPrinterColumns(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {ingress: {host: farm.example.org}}\nworkers: {replicas: 3}")

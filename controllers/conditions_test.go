@@ -20,7 +20,7 @@ var (
 	well    = facts{key: key, migration: done, api: running, workers: running}
 )
 
-// but returns facts with a change.
+// but returns f with a change.
 func but(f facts, change func(*facts)) facts {
 	change(&f)
 	return f
@@ -34,7 +34,7 @@ func TestVerdicts(t *testing.T) {
 		condition string
 		name      string
 		facts     facts
-		want      string // status and reason; empty where nothing is said
+		want      string // status and reason; empty if the condition does not change
 	}{
 		{v1alpha1.HeartbeatKeyAvailable, "not looked at", facts{}, ""},
 		{v1alpha1.HeartbeatKeyAvailable, "found", well, "True KeyFound"},
@@ -111,7 +111,7 @@ func TestReady(t *testing.T) {
 	lost := &blocked{ReasonSecretMissing, "the Secret is gone"}
 	tests := []struct {
 		name  string
-		facts []facts // of one reconcile after the other
+		facts []facts // the facts of each reconcile, in order
 		want  string
 	}{
 		{"all is well", []facts{well}, "True FarmersCanFarm"},

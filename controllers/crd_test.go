@@ -38,7 +38,7 @@ func parse(t *testing.T, manifest, spec string) *unstructured.Unstructured {
 	return u
 }
 
-// merge copies the values of over into base. A null deletes a key.
+// merge copies the values of over into base. A null in over deletes the key.
 func merge(base, over map[string]any) {
 	for k, v := range over {
 		below, isMap := v.(map[string]any)
@@ -110,7 +110,7 @@ func TestCRDRefusesBadResources(t *testing.T) {
 	}
 }
 
-// TestCRDTakes checks values at the limits of the rules.
+// TestCRDTakes checks that the CRD accepts values at the limits of its rules.
 func TestCRDTakes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -185,15 +185,15 @@ func TestCRDTakesTheSamples(t *testing.T) {
 	}
 }
 
-// unboundedUpstream are the parts of the schema that Kubernetes defines. The
-// values of resources are its quantities.
+// unboundedUpstream lists the parts of the schema that Kubernetes defines. The values
+// under resources are Kubernetes quantities.
 var unboundedUpstream = []string{
 	".spec.pods.affinity", ".spec.pods.tolerations[]", ".spec.pods.topologySpreadConstraints[]",
 	".resources.limits{}", ".resources.requests{}", ".status.conditions[]", ".metadata", ".apiVersion", ".kind",
 }
 
-// TestCRDBoundsEverything checks that every field of the schema has a limit, so
-// that no object fills etcd.
+// TestCRDBoundsEverything checks that every field of the schema has a limit, so that a
+// large object cannot fill etcd.
 func TestCRDBoundsEverything(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(controlplane.Path("config/crd/bases/downstream.driveshare.org_downstreamnodes.yaml"))

@@ -32,7 +32,7 @@ func TestEvaluationDatabases(t *testing.T) {
 	if want := "@tcp(node-mysql." + f.namespace + ".svc:3306)/downstream"; !strings.Contains(string(secret.Data["dsn"]), want) {
 		t.Errorf("the data source name lacks %s", want)
 	}
-	// A node that is created again finds its volumes, so it needs the
+	// A node that is created again uses the old volumes, so it needs the old
 	// passwords.
 	f.deleteNode()
 	f.createNode(evaluation)

@@ -35,8 +35,8 @@ type farm struct {
 
 const operatorImage = "example.org/downstream-node:v1"
 
-// newFarm creates the Secret with the backends, and a node whose spec is the
-// minimal one with spec merged into it.
+// newFarm creates the Secret with the backends, and a node. The node has the minimal
+// spec, with spec merged into it.
 func newFarm(t *testing.T, spec string) *farm {
 	t.Helper()
 	f := emptyFarm(t)
@@ -143,8 +143,8 @@ func (f *farm) request() ctrl.Request {
 	return ctrl.Request{NamespacedName: client.ObjectKey{Namespace: f.namespace, Name: "node"}}
 }
 
-// settle runs reconciles until nothing changes any more. It also deletes the
-// Jobs that the operator deleted, as the garbage collector would.
+// settle runs reconciles until nothing changes any more. It also finishes the deletion
+// of Jobs, as the garbage collector does.
 func (f *farm) settle() {
 	f.t.Helper()
 	last := ""
@@ -189,7 +189,8 @@ func children() []client.ObjectList {
 	return lists
 }
 
-// objects returns all objects in the namespace of those kinds, by kind/name.
+// objects returns the objects of these kinds in the namespace. The keys have the form
+// kind/name.
 func (f *farm) objects() map[string]metav1.PartialObjectMetadata {
 	f.t.Helper()
 	objects := map[string]metav1.PartialObjectMetadata{}
@@ -243,7 +244,7 @@ func (f *farm) jobOf(role string) *batchv1.Job {
 	return &jobs.Items[0]
 }
 
-// start gives a Job a running pod.
+// start sets a Job's status: one pod is running.
 func (f *farm) start(job *batchv1.Job) {
 	f.t.Helper()
 	one, now := int32(1), metav1.Now()

@@ -20,16 +20,17 @@ import (
 
 var errInjected = errors.New("injected")
 
-// failing fails one write to the API server, the one with the number fail.
+// failing is a client that fails one write to the API server. fail is the number of
+// that write.
 type failing struct {
 	client.Client
 	writes, fail int
 	failed       bool
 }
 
-// newFailing fails a write before it is executed. If lost is true, it executes
-// the write but loses the response; then it counts only writes that are not
-// idempotent, which are all except the applies of objects.
+// newFailing returns a client that fails a write before executing it. If lost is true,
+// the client executes the write and then returns an error, as if the response were
+// lost. It then does not count applies of objects, because they are idempotent.
 func newFailing(c client.WithWatch, fail int, lost bool) *failing {
 	f := &failing{fail: fail}
 	write := func(do func() error) error {
@@ -63,9 +64,8 @@ func newFailing(c client.WithWatch, fail int, lost bool) *failing {
 	return f
 }
 
-// TestEveryWriteFailing runs the life of a node once for each write, and fails
-// that write. The resulting objects must always be the same, with the first
-// key.
+// TestEveryWriteFailing runs live once for each write, and fails that write. The
+// resulting objects must always be the same, and the node must keep its first key.
 func TestEveryWriteFailing(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []bool{false, true} {
@@ -92,7 +92,7 @@ func TestEveryWriteFailing(t *testing.T) {
 	}
 }
 
-// live runs the life of a node: creation, edits and a migration.
+// live creates a node, edits it and migrates its database.
 func (f *farm) live() {
 	f.t.Helper()
 	f.persist()
@@ -120,8 +120,8 @@ func (f *farm) live() {
 	}
 }
 
-// persist runs reconciles as a work queue does: again after an error, or when
-// the operator asks for it soon.
+// persist runs reconciles as a work queue does. It reconciles again after an error, or
+// if the operator requests the next reconcile in less than a second.
 func (f *farm) persist() {
 	f.t.Helper()
 	for range 10 {
@@ -137,8 +137,8 @@ func (f *farm) persist() {
 	f.t.Fatal("the operator does not stop making changes")
 }
 
-// noJobIsGoing reports whether the operator does not wait for the deletion of a
-// Job. In production, a watch reports the deletion.
+// noJobIsGoing reports false if the operator is waiting for the deletion of a Job. In
+// production, a watch reports the deletion.
 func (f *farm) noJobIsGoing() bool {
 	c := meta.FindStatusCondition(f.node().Status.Conditions, v1alpha1.SchemaMigrated)
 	return c == nil || c.Reason != controllers.ReasonMigrationWaiting
@@ -156,7 +156,7 @@ func (f *farm) shape() []string {
 	return names
 }
 
-// withoutHash replaces the hash at the end of a name by a star.
+// withoutHash replaces the hash at the end of a name with a star.
 func withoutHash(name string) string {
 	if cut := strings.LastIndex(name, "-"); len(name)-cut == 11 {
 		return name[:cut] + "-*"

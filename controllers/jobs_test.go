@@ -106,7 +106,7 @@ func TestMigrationDeletedMidway(t *testing.T) {
 	f.ok(f.Delete(t.Context(), job, client.PropagationPolicy(metav1.DeletePropagationForeground)))
 	f.ok(f.reconcile())
 	f.wantCondition("SchemaMigrated", "False", "MigrationWaiting")
-	f.settle() // collects it
+	f.settle() // deletes the Job
 	if again := f.jobOf("migration"); again.UID == job.UID || again.Name != job.Name {
 		t.Error("the Job was not made again")
 	}
@@ -140,7 +140,7 @@ func TestSpecChangedDuringMigration(t *testing.T) {
 	if second.Name == first.Name || f.image("node-api") != operatorImage {
 		t.Fatal("the second migration was not made, or was not waited for")
 	}
-	// This Job has no running pod, so the operator deletes it at once.
+	// The second Job has no running pod, so the operator deletes it immediately.
 	f.setImage("example.org/one")
 	third := f.jobOf("migration")
 	if third.Name != first.Name || third.UID == first.UID {
@@ -160,7 +160,7 @@ func TestWhitelist(t *testing.T) {
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	f.wantCondition("Degraded", "True", "WhitelistFailed")
-	f.deployment("node-api") // the API runs all the same
+	f.deployment("node-api") // the API runs although the whitelist is missing
 	list := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "list"}, Data: map[string]string{"whitelist.csv": "address,balance\na,1\n"}}
 	f.create(list)
 	f.settle()

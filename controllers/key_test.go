@@ -27,7 +27,7 @@ func (f *farm) key() (*corev1.Secret, string) {
 	return secret, schemes.Fingerprint(hb)
 }
 
-// newKeyFile returns the file of a new key.
+// newKeyFile makes a key and returns its file.
 func newKeyFile(t *testing.T, scheme heartbeat.Type) []byte {
 	t.Helper()
 	hb, err := schemes.New(scheme, nil)
@@ -37,7 +37,7 @@ func newKeyFile(t *testing.T, scheme heartbeat.Type) []byte {
 	return schemes.MarshalFile(hb)
 }
 
-// copyOf returns a Secret as a backup restores it.
+// copyOf returns a new Secret with the same data, as if restored from a backup.
 func copyOf(secret *corev1.Secret) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret.Name}, Data: secret.Data}
 }
@@ -108,8 +108,8 @@ func TestKeyChanged(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 }
 
-// TestKeyRestoredLate creates a node before its backup is restored. The
-// database has the key of the backup.
+// TestKeyRestoredLate creates a node before the backup of its key is restored. The
+// database has the key in the backup.
 func TestKeyRestoredLate(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
@@ -147,13 +147,13 @@ func TestKeySuppliedByTheUser(t *testing.T) {
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "mine"}, Data: map[string][]byte{"k": newKeyFile(t, heartbeat.Swizzle)}})
 	f.settle()
-	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyInvalid") // it is of the wrong scheme
+	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyInvalid") // the key has the wrong scheme
 	f.ok(f.Update(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "mine"}, Data: map[string][]byte{"k": newKeyFile(t, heartbeat.Merkle)}}))
 	f.bringUp()
 	if f.find(&corev1.Secret{}, "node-heartbeat-key") {
 		t.Error("the operator made a key")
 	}
-	// Without the reference, the spec asks for another key.
+	// Without the reference, the spec means another Secret, which does not exist.
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
@@ -183,8 +183,8 @@ func TestKeyRaced(t *testing.T) {
 	}
 }
 
-// TestKeyIsNotMadeFromOldNews uses a stale cache: it does not show that the
-// node had a key, whose Secret was deleted.
+// TestKeyIsNotMadeFromOldNews deletes the Secret of a node's key. The operator's cache
+// is stale: it does not show that the node had a key.
 func TestKeyIsNotMadeFromOldNews(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
@@ -205,7 +205,7 @@ func TestKeyIsNotMadeFromOldNews(t *testing.T) {
 	if f.find(&corev1.Secret{}, secret.Name) {
 		t.Error("another key was made")
 	}
-	f.wantCondition("Ready", "True", "FarmersCanFarm") // the old news was not written either
+	f.wantCondition("Ready", "True", "FarmersCanFarm") // the operator did not write a status from the stale cache
 }
 
 func TestKeyOutlivesTheNode(t *testing.T) {

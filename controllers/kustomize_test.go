@@ -14,8 +14,8 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-// documents returns the objects that kustomize makes of a directory, by kind
-// and name.
+// documents returns the manifests that kustomize builds from a directory. The keys
+// have the form kind/name.
 func documents(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -29,8 +29,8 @@ func documents(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// TestOverlayChangesTheImage checks that an overlay's image also applies to
-// nodes: no argument names another image.
+// TestOverlayChangesTheImage checks that an overlay's image also applies to nodes. The
+// operator's arguments must not name another image.
 func TestOverlayChangesTheImage(t *testing.T) {
 	t.Parallel()
 	overlay := t.TempDir()
@@ -62,9 +62,9 @@ func TestOverlayChangesTheImage(t *testing.T) {
 	}
 }
 
-// TestOperatorIsTakenAwayAlone compares config/operator with config/default. It
-// must lack only the CRD and the operator's namespace, whose deletion would
-// delete nodes.
+// TestOperatorIsTakenAwayAlone compares config/operator with config/default.
+// config/operator must lack only the CRD and the operator's namespace, because deleting
+// them would delete nodes.
 func TestOperatorIsTakenAwayAlone(t *testing.T) {
 	t.Parallel()
 	all, alone := documents(t, controlplane.Path("config/default")), documents(t, controlplane.Path("config/operator"))

@@ -19,8 +19,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
-// startManager runs the operator until the test ends, as in production, but in
-// one namespace and without leader election.
+// startManager runs the operator until the test ends. The difference to production: the
+// operator manages only one namespace and does not use leader election.
 func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 	t.Helper()
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{

@@ -39,8 +39,8 @@ func install(t *testing.T, group, version, kind string) {
 	}
 }
 
-// TestOptionalKinds installs both kinds on a cluster without them. No other
-// test uses these kinds.
+// TestOptionalKinds runs a node before and after the optional kinds are installed on
+// the cluster. No other test uses these kinds.
 func TestOptionalKinds(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {gateway: {parentRefs: [{name: public}]}}\nmonitoring: {serviceMonitor: {enabled: true, labels: {release: p}}}")
@@ -49,7 +49,7 @@ func TestOptionalKinds(t *testing.T) {
 	f.wantCondition("Ready", "False", "Migrating")
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
-	f.deployment("node-api") // the node runs without
+	f.deployment("node-api") // the node runs without the optional objects
 	install(t, desired.HTTPRouteKind.Group, desired.HTTPRouteKind.Version, desired.HTTPRouteKind.Kind)
 	install(t, desired.ServiceMonitorKind.Group, desired.ServiceMonitorKind.Version, desired.ServiceMonitorKind.Kind)
 	f.bringUpAgain()

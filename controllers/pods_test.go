@@ -12,7 +12,7 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// pod creates a pod from a template, with its container in a state.
+// pod creates a pod from a template and sets the state of its container.
 func (f *farm) pod(owner *batchv1.Job, template corev1.PodTemplateSpec, state corev1.ContainerState) {
 	f.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "pod-", Labels: template.Labels}, Spec: template.Spec}
@@ -56,7 +56,7 @@ func TestFailingMigration(t *testing.T) {
 	f.settle()
 	job := f.jobOf("migration")
 	f.attempt(job, "downstream-node: ping: connection refused\n")
-	f.wantCondition("Degraded", "False", "AsExpected") // its database may come up beside it
+	f.wantCondition("Degraded", "False", "AsExpected") // the database may still be starting
 	f.attempt(job, "starting\ndownstream-node: ping: access denied\n")
 	f.wantCondition("Degraded", "True", "MigrationFailing")
 	f.wantCondition("Ready", "False", "MigrationFailing")
@@ -70,8 +70,8 @@ func TestFailingMigration(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
 }
 
-// TestFailingWhitelist loads a faulty list, from the first attempt to the last,
-// while farmers farm.
+// TestFailingWhitelist loads a faulty whitelist. Farmers can farm during and after all
+// attempts.
 func TestFailingWhitelist(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "whitelist: {configMapRef: {name: list}}")
@@ -112,7 +112,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 		f.pod(nil, f.deployment("node-"+role).Spec.Template, notPulled())
 		f.settle()
 		f.wantCondition("Degraded", "True", "ImagePullFailed")
-		f.wantCondition("Ready", "True", "FarmersCanFarm") // with the pods of before
+		f.wantCondition("Ready", "True", "FarmersCanFarm") // the old pods still run
 		f.run("node-" + role)
 		f.settle()
 		f.wantCondition("Degraded", "False", "AsExpected")

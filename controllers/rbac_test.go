@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// asOperator returns the configuration of an account that has, in the farm's
-// namespace, the permissions of config/rbac/role.yaml.
+// asOperator returns the client configuration of an account. In the farm's namespace,
+// the account has the permissions in config/rbac/role.yaml.
 func (f *farm) asOperator() *rest.Config {
 	f.t.Helper()
 	text, err := os.ReadFile(controlplane.Path("config/rbac/role.yaml"))
@@ -102,14 +102,15 @@ func TestPermissions(t *testing.T) {
 	can("can-i-elsewhere.txt", "elsewhere")
 }
 
-// permissions returns the permissions of an account in a namespace, except
-// those that every account has, one in a line.
+// permissions returns the permissions of an account in a namespace, one in a line. It
+// leaves out the permissions that every account has.
 func permissions(t *testing.T, account, namespace string) string {
 	t.Helper()
 	list := func(account string) []string {
 		var lines []string
 		for line := range strings.Lines(kubectl(t, "", "auth", "can-i", "--list", "--no-headers", account, "-n", namespace)) {
-			// The order of the verbs of two roles varies.
+			// If two roles grant verbs on a resource, the order of the verbs
+			// varies.
 			line = strings.Join(strings.Fields(line), " ")
 			cut := strings.LastIndex(line, "[") + 1
 			verbs := strings.Fields(strings.TrimSuffix(line[cut:], "]"))
@@ -124,7 +125,7 @@ func permissions(t *testing.T, account, namespace string) string {
 	return strings.Join(own, "\n") + "\n"
 }
 
-// TestNoWildcards checks every installed role.
+// TestNoWildcards checks that no installed role contains a wildcard.
 func TestNoWildcards(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"default", "namespaced"} {

@@ -90,8 +90,8 @@ func newWhitelistCommand() *cobra.Command {
 }
 
 // readWhitelist reads the file that the argument names. It returns nil if the
-// argument is an address. An empty whitelist is an error: it would delete every
-// farmer's contracts.
+// argument is an address. An empty whitelist is an error, because loading it would
+// delete every farmer's contracts.
 func readWhitelist(arg string, minBalance int64) ([]store.Allowed, error) {
 	file, err := os.Open(arg)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -140,7 +140,7 @@ func listChunks(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// parseSize reads a number of bytes, plain or as in 10MiB.
+// parseSize parses a size, such as 32768 or 10MiB. It returns the number of bytes.
 func parseSize(name, arg string) (int64, error) {
 	n, err := humanize.ParseBytes(arg)
 	if err != nil || n < 1 || n > 1<<40 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCompletion asks as the shells' scripts do.
+// TestCompletion requests completions as a shell's script does.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -71,7 +71,7 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	defer client.Close()
 
-	// On a terminal the live line shows the progress, and the log only warnings.
+	// On a terminal, the live line shows the progress, so the log shows only warnings.
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	screen := newLiveLine(stdout)
 	if screen != nil {
@@ -103,7 +103,7 @@ func (g farming) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
-// group makes the farmers. It fails if one in the directory has another address.
+// group makes the farmers. It fails if the directory has a farmer with another address.
 func (g farming) group(cfg farmer.Config) (farmer.Group, error) {
 	if g.number < 1 {
 		return nil, fmt.Errorf("--number %d: give at least 1", g.number)
@@ -127,7 +127,7 @@ func (g farming) group(cfg farmer.Config) (farmer.Group, error) {
 	return group, nil
 }
 
-// advise adds to an error what the user can do about it.
+// advise adds to an error what the user can do next.
 func (g farming) advise(err error) error {
 	if err == nil {
 		return nil
@@ -155,5 +155,5 @@ func (g farming) advise(err error) error {
 	return fmt.Errorf("%w; ask the node's operators to whitelist %s", err, g.address)
 }
 
-// otherRefusals are parts of the messages that are not about the whitelist.
+// otherRefusals lists parts of the node's messages that are not about the whitelist.
 var otherRefusals = []string{"too many tokens", "not a valid", "signature does not"}

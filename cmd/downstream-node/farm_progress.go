@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
 
-// progress describes a snapshot in one line; wanted is the bytes to store.
+// progress describes a snapshot in one line. wanted is the number of bytes to store.
 func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	if s.Joined == 0 {
 		return "joining the node"
@@ -51,7 +51,7 @@ func logProgress(log *slog.Logger, s farmer.Snapshot) {
 	log.Info("farming")
 }
 
-// liveLine is the last line of a terminal, which is redrawn. Write writes above it.
+// liveLine redraws the last line of a terminal. Write writes above that line.
 type liveLine struct {
 	mu    sync.Mutex
 	out   io.Writer
@@ -80,7 +80,7 @@ func newLiveLine(out io.Writer) *liveLine {
 func (l *liveLine) draw(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// A line that wraps could not be cleared again.
+	// clearLine cannot clear a line that wraps.
 	if runes, width := []rune(text), l.width(); width > 0 && len(runes) >= width {
 		text = string(runes[:width-1])
 	}
@@ -101,7 +101,7 @@ func (l *liveLine) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end keeps the line and moves to the next.
+// end keeps the text on the screen and moves to the next line.
 func (l *liveLine) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 
 const farmAddress = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 
-// runFarm runs the command until it ends or the node has seen a request for
-// contracts.
+// runFarm runs the command until the command ends or the node has received a request
+// for contracts.
 func runFarm(t *testing.T, node http.Handler, args ...string) (log string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -41,7 +41,7 @@ func runFarm(t *testing.T, node http.Handler, args ...string) (log string, err e
 	return stderr.String(), err
 }
 
-// emptyNode gives a token and has nothing to store.
+// emptyNode gives a farmer a token but no chunks.
 var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.URL.Path, "/chunk/") {
 		io.WriteString(w, `{"chunks": []}`)

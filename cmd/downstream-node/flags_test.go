@@ -9,7 +9,7 @@ import (
 )
 
 // TestFlagsAreDescribed checks that the help names the value of each flag by one
-// word. pflag takes a text in backquotes for that name.
+// word. pflag uses a text in backquotes as that name.
 func TestFlagsAreDescribed(t *testing.T) {
 	t.Parallel()
 	flags := 0

@@ -1,9 +1,9 @@
-// Command downstream-node is a proof-of-storage verification node: the API that
-// farmers call, the workers that verify their proofs, both in one process for a
-// laptop, and the commands that maintain the node's records.
+// Command downstream-node is a proof-of-storage verification node. It runs the API that
+// farmers call, or a worker that verifies their proofs. On a laptop it can run both in
+// one process. It also has the commands that maintain the node's records.
 //
-// It imports nothing of Kubernetes. The operator that runs nodes on a cluster is
-// cmd/downstream-operator.
+// It does not import Kubernetes packages. cmd/downstream-operator is the operator, which
+// runs nodes on a cluster.
 package main
 
 import (
@@ -29,7 +29,7 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("config", os.Getenv("DOWNSTREAM_CONFIG"),
 		"configuration file, YAML (DOWNSTREAM_CONFIG); environment variables override it")
 	if err := root.MarkPersistentFlagFilename("config", "yaml", "yml"); err != nil {
-		panic(err) // there is no such flag
+		panic(err) // impossible: the flag exists
 	}
 	root.AddCommand(
 		newStandaloneCommand(),
@@ -48,7 +48,8 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
-// loadConfig reads the configuration that cmd was given, over base.
+// loadConfig reads the configuration file that cmd's flag names, and the environment
+// variables. Settings that neither contains keep the values in base.
 func loadConfig(cmd *cobra.Command, base app.Config) (app.Config, error) {
 	path, err := cmd.Flags().GetString("config")
 	if err != nil {

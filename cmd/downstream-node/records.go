@@ -26,7 +26,7 @@ func withTables(cmd *cobra.Command, do func(context.Context, app.Config, *store.
 	return onTables(cmd, cfg, func(ctx context.Context, st *store.Store) error { return do(ctx, cfg, st) })
 }
 
-// onTables is withTables for a configuration that is loaded.
+// onTables is withTables for a configuration that is already loaded.
 func onTables(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store.Store) error) error {
 	return onStore(cmd, cfg, func(ctx context.Context, st *store.Store) error {
 		if err := app.CheckSchema(ctx, st); err != nil {
@@ -46,8 +46,8 @@ func onStore(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store
 	return do(cmd.Context(), st)
 }
 
-// withApp runs do with the parts open and the heartbeat keys registered. No
-// service runs.
+// withApp opens the parts of the node, registers the heartbeat keys and runs do. It
+// starts no service.
 func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error {
 	cfg, err := loadConfig(cmd, app.Default())
 	if err != nil {
@@ -143,8 +143,8 @@ func newMigrateCommand() *cobra.Command {
 	return cmd
 }
 
-// checkKeys fails if the database belongs to another key than those of the
-// files. It does nothing if there are no files.
+// checkKeys fails if the database belongs to a key that none of the files contains. It
+// does nothing if there are no files.
 func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 	if len(files) == 0 {
 		return nil

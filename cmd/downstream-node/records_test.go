@@ -15,8 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
-// office is a place to give commands in: a configuration, a database and a
-// heartbeat key.
+// office is a directory with the files that commands need: a configuration, a database
+// and a heartbeat key.
 type office struct {
 	t      *testing.T
 	config string
@@ -74,7 +74,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		prints string
 	}{
 		{"chunks list", 1, "run `downstream-node db migrate`"},
-		// An error in an argument comes before one of the database.
+		// An error in an argument is reported before a database error.
 		{"whitelist load " + broken, 1, broken + `: whitelist: line 3: "nobody": `},
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"whitelist load " + o.dir, 1, o.dir + " is not a file"},
@@ -119,8 +119,8 @@ func TestCommandsOnTheRecords(t *testing.T) {
 	}
 }
 
-// TestMigrateChecksTheKey checks that migrate fails if the database belongs to
-// another key, before any process uses it.
+// TestMigrateChecksTheKey checks that migrate fails if the database belongs to another
+// key.
 func TestMigrateChecksTheKey(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t)

@@ -34,7 +34,7 @@ func newWorkerCommand() *cobra.Command {
 	}
 }
 
-// replica is the RunE of a process that shares its node with others.
+// replica returns the RunE of a process that shares its node with other processes.
 func replica(serve func(context.Context, app.Config, *slog.Logger) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd, app.Default())

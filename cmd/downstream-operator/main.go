@@ -145,8 +145,8 @@ func namespaces(names []string) map[string]cache.Config {
 // operatorContainer is the name of the operator's container in every installation.
 const operatorContainer = "operator"
 
-// findImage reads the operator's own image from its pod. An argument could be
-// wrong: tools that replace the image of a pod do not change its arguments.
+// findImage reads the operator's own image from its pod. An argument could name an old
+// image, because tools that replace the image of a pod do not change its arguments.
 func findImage(ctx context.Context, cfg *rest.Config) (string, error) {
 	key := client.ObjectKey{Namespace: os.Getenv("POD_NAMESPACE"), Name: os.Getenv("POD_NAME")}
 	if key.Namespace == "" || key.Name == "" {

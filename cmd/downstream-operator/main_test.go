@@ -33,7 +33,7 @@ func TestImageOfThePod(t *testing.T) {
 	}
 }
 
-// TestImageUnknown runs outside a pod and without the flag.
+// TestImageUnknown runs findImage outside a pod and without the flag.
 func TestImageUnknown(t *testing.T) {
 	t.Setenv("POD_NAME", "")
 	if _, err := findImage(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "--image") {

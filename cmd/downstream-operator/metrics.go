@@ -39,13 +39,14 @@ func (o operatorOptions) metrics() metricsserver.Options {
 	}
 }
 
-// guard admits a request if its bearer token authenticates by TokenReview and
-// the user may access the path by SubjectAccessReview. controller-runtime's own
-// filter does the same, but imports k8s.io/apiserver: 250 packages.
+// guard allows a request if the API server confirms two things. A TokenReview must
+// accept the request's bearer token, and a SubjectAccessReview must allow the token's
+// user to access the path. controller-runtime's own filter does the same, but it imports
+// k8s.io/apiserver, which adds 250 packages.
 //
-// Both results are cached, so a scrape usually costs the API server nothing. The
-// caches are bounded and hold hashes of tokens, not tokens. A failed review is
-// not cached.
+// The results of both reviews are cached, so a scrape usually sends no request to the
+// API server. The caches are bounded and hold hashes of tokens, not tokens. A failed
+// review is not cached.
 type guard struct {
 	tokens   authenticationclient.TokenReviewInterface
 	access   authorizationclient.SubjectAccessReviewInterface
@@ -61,10 +62,10 @@ const (
 	reviewTimeout = 10 * time.Second // for one review, with its retries
 )
 
-// reviewBackoff spaces the attempts of one review.
+// reviewBackoff sets the delays between the attempts of one review.
 var reviewBackoff = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 1.5, Jitter: 0.2, Steps: 5}
 
-// newGuard is a metricsserver.Options.FilterProvider.
+// newGuard is the FilterProvider in metricsserver.Options.
 func newGuard(cfg *rest.Config, httpClient *http.Client) (metricsserver.Filter, error) {
 	tokens, err := authenticationclient.NewForConfigAndClient(cfg, httpClient)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// reviewer is an API server that only reviews. The token is the user's name.
+// reviewer is an API server that handles only reviews. The token is the user's name.
 // "nobody" does not authenticate, and only "prometheus" may get /metrics.
 type reviewer struct {
 	tokens, access atomic.Int32
-	failures       atomic.Int32 // the next requests that fail with a transient error
+	failures       atomic.Int32 // how many of the next requests fail with a transient error
 }
 
 func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +50,7 @@ func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// guarded returns a function that asks a guarded handler for a path, and returns
+// guarded returns a function that requests a path from a guarded handler and returns
 // the status.
 func guarded(t *testing.T, v *reviewer) func(path, authorization string) int {
 	t.Helper()

@@ -51,8 +51,8 @@ func TestConfigIsTaken(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreTheNodes compares the defaults of the schema with those of the
-// processes: a minimal resource has the effect of an empty file.
+// TestDefaultsAreTheNodes compares the defaults of the schema with the defaults of the
+// processes. A minimal resource must have the same effect as an empty configuration file.
 func TestDefaultsAreTheNodes(t *testing.T) {
 	t.Parallel()
 	n := sample(t, "minimal")

@@ -170,7 +170,7 @@ func golden(t *testing.T, path string, built any) {
 	}
 }
 
-// TestNoGoldenIsLeftOver fails for a golden file without a builder.
+// TestNoGoldenIsLeftOver fails if a golden file belongs to no builder.
 func TestNoGoldenIsLeftOver(t *testing.T) {
 	t.Parallel()
 	wanted := map[string]bool{}

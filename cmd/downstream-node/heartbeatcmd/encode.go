@@ -98,10 +98,11 @@ func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat
 	return o, nil
 }
 
-// longEncode is the size in bytes from which encoding shows a progress bar.
+// longEncode is the minimum size, in bytes, of a file for which encoding shows a
+// progress bar.
 const longEncode = 64 << 20
 
-// progressReader adds the bytes that are read to a progress bar.
+// progressReader reports the number of bytes that are read to a progress bar.
 type progressReader struct {
 	file io.ReaderAt
 	bar  program.ProgressBar
@@ -113,8 +114,8 @@ func (r progressReader) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// encodeJSON encodes a file and streams the tag to w in its wire form, so memory
-// does not grow with the file.
+// encodeJSON encodes a file and streams the tag to w in its wire form, so that memory
+// use does not grow with the size of the file.
 func encodeJSON(ctx context.Context, h heartbeat.Heartbeat, file io.ReaderAt, size int64, w io.Writer, o heartbeat.EncodeOptions) (state []byte, err error) {
 	tag, pipe := io.Pipe()
 	encoded := make(chan error, 1)

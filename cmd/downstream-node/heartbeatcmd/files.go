@@ -15,7 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// standardInput is the path of standard input.
+// standardInput is the path that means standard input.
 const standardInput = "-"
 
 // readInput reads a whole input file.
@@ -42,7 +42,7 @@ func parseInput[B ~[]byte, T any](cmd *cobra.Command, path string, parse func(B)
 	return parsed, nil
 }
 
-// readState reads a state file: a JSON string, the base64 of the binary state.
+// readState reads a state file, which is a JSON string: the binary state in base64.
 func readState(cmd *cobra.Command, path string) ([]byte, error) {
 	return parseInput(cmd, path, func(b []byte) (state []byte, err error) {
 		var text *string
@@ -66,8 +66,9 @@ func writeState(path string, state []byte) error {
 	})
 }
 
-// replaceFile replaces a file atomically: after a failure the old file is still
-// there. If the path is no regular file, such as a pipe, it writes directly.
+// replaceFile replaces a file atomically: after a failure the old file is unchanged.
+// If the path is not a regular file but, for example, a pipe, replaceFile writes to it
+// directly.
 func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -111,8 +112,8 @@ func printLine(cmd *cobra.Command, result []byte) error {
 	return err
 }
 
-// contentFlags name the file to encode or prove: a file on disk, or the file of a
-// seed.
+// contentFlags name the file to encode or prove. It is a file on disk, or a file that
+// is generated from a seed.
 type contentFlags struct {
 	path string
 	seed string

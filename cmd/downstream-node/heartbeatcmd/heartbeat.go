@@ -1,5 +1,5 @@
-// Package heartbeatcmd is the command `downstream-node heartbeat`: the
-// proof-of-storage schemes on files, in the JSON of the farmer protocol.
+// Package heartbeatcmd implements the command `downstream-node heartbeat`. The command
+// runs the proof-of-storage schemes on files, with the JSON of the farmer protocol.
 package heartbeatcmd
 
 import (
@@ -43,16 +43,16 @@ Any one input file can be "-", which is standard input.`,
 	return cmd
 }
 
-// fileFlag is a required flag that names a file. An output cannot be standard
-// input.
+// fileFlag is a required flag that names a file. If output is true, the command writes
+// the file.
 type fileFlag struct {
 	path        *string
 	name, usage string
 	output      bool
 }
 
-// newCommand makes a command that runs run if all flags in files are given. An
-// error without an exit status gets that of bad input.
+// newCommand makes a command that calls run if all flags in files are given. After an
+// error without an exit status, the command exits with exitBadInput.
 func newCommand(use, short, long string, run func(cmd *cobra.Command) error, files ...fileFlag) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: noArguments}
 	for _, f := range files {
@@ -82,14 +82,14 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return badInput(cobra.NoArgs(cmd, args))
 }
 
-// The exit statuses of the commands. Scripts tell a lost file from a failed run
-// by them, so only a proof that was judged exits with exitNotValid.
+// The exit statuses of the commands. A script can distinguish a proof that is not valid
+// from every other failure, because only such a proof exits with exitNotValid.
 const (
 	exitNotValid = 1
 	exitBadInput = 2
 )
 
-// badInput gives err the exit status of bad input if it has none yet.
+// badInput gives err the status exitBadInput if err has no exit status yet.
 func badInput(err error) error {
 	if _, ok := errors.AsType[program.ExitError](err); ok || err == nil {
 		return err

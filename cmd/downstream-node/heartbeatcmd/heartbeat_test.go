@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 )
 
-// heartbeatVector is a case of either scheme's vectors.
+// heartbeatVector is one test vector of Merkle or Swizzle.
 type heartbeatVector struct {
 	Challenges int
 	File       struct {
@@ -125,7 +125,7 @@ func (d folder) playRound(v heartbeatVector, proof json.RawMessage, valid bool) 
 	}
 }
 
-// The round of the command's own help, on a file on disk.
+// TestHeartbeatRound runs the example in the command's help on a file on disk.
 func TestHeartbeatRound(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"Merkle", "Swizzle"} {
@@ -169,7 +169,8 @@ func TestHeartbeatNoMoreChallenges(t *testing.T) {
 	d.bad("no more challenges", "challenge", "--heartbeat", d.path("private"), "--state", d.path("state"))
 }
 
-// Every failure but an invalid proof exits with 2, and the message says what to do.
+// TestHeartbeatBadInput checks that every failure except an invalid proof exits with 2,
+// and that the message contains what to do.
 func TestHeartbeatBadInput(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -219,7 +220,8 @@ func TestHeartbeatBadInput(t *testing.T) {
 	}
 }
 
-// An encode that fails leaves what was there before.
+// TestHeartbeatEncodeKeepsOldFiles checks that a failed encode does not change the
+// files that existed before.
 func TestHeartbeatEncodeKeepsOldFiles(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -232,7 +234,9 @@ func TestHeartbeatEncodeKeepsOldFiles(t *testing.T) {
 	d.onlyFiles("private", "tag")
 }
 
-// A state on standard input cannot be moved, so no challenge is told.
+// TestHeartbeatChallengeOfStandardInput reads the state from standard input. A Merkle
+// challenge must update the state, which is impossible there, so the command fails and
+// prints no challenge.
 func TestHeartbeatChallengeOfStandardInput(t *testing.T) {
 	t.Parallel()
 	d := newFolder(t)
@@ -291,7 +295,7 @@ func (d folder) mode(name string) os.FileMode {
 	return status.Mode().Perm()
 }
 
-// onlyFiles holds that nothing else was left behind.
+// onlyFiles checks that the folder contains only the wanted files.
 func (d folder) onlyFiles(want ...string) {
 	d.t.Helper()
 	entries, err := os.ReadDir(d.dir)

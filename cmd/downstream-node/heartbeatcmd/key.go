@@ -64,7 +64,7 @@ func readPublic(cmd *cobra.Command, path string) (heartbeat.Prover, error) {
 	return parseInput(cmd, path, withHint(schemes.ParsePublicFile, "`downstream-node heartbeat public` makes a public heartbeat of a private one"))
 }
 
-// withHint adds what to do next to the errors of parse.
+// withHint returns a function that calls parse and adds the hint to its error.
 func withHint[T any](parse func([]byte) (T, error), hint string) func([]byte) (T, error) {
 	return func(b []byte) (T, error) {
 		parsed, err := parse(b)

@@ -39,7 +39,7 @@ func newClusterAccess(flags *pflag.FlagSet) *clusterAccess {
 	return access
 }
 
-// cluster is a namespace of a cluster, accessed with the rights of its user.
+// cluster is one namespace of a cluster. It is accessed with the user's rights.
 type cluster struct {
 	client.Client
 	namespace string
@@ -91,8 +91,8 @@ func (c *cluster) node(ctx context.Context, name string) (*v1alpha1.DownstreamNo
 	return node, c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, node)
 }
 
-// proxied returns the URL of a path on a port of a Service or pod, through the
-// API server's proxy. It works where the pods themselves cannot be reached.
+// proxied returns the URL of a path on a port of a Service or pod, through the API
+// server's proxy. The URL works even if the user cannot connect to the pods directly.
 func (c *cluster) proxied(kind, name, port string, path ...string) *url.URL {
 	return c.host.JoinPath(append([]string{"api", "v1", "namespaces", c.namespace, kind, "http:" + name + ":" + port, "proxy"}, path...)...)
 }
@@ -115,7 +115,7 @@ func (c *cluster) getFromPod(ctx context.Context, pod, path string) (status stri
 	return resp.Status, body, err
 }
 
-// maxBody limits the part of a pod's response that is read, in bytes.
+// maxBody is the maximum number of bytes that are read of a pod's response.
 const maxBody = 4 << 20
 
 // farmerAPI returns a client of the node's farmer API, through its Service.

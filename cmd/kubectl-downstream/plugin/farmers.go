@@ -70,8 +70,8 @@ func orDash(text *string) string {
 	return *text
 }
 
-// lastDue formats the time that this project's nodes send. Other nodes may send
-// another JSON value, which it returns unchanged.
+// lastDue formats the time that this project's nodes send. Other nodes may send another
+// JSON value; lastDue returns that value unchanged.
 func lastDue(raw json.RawMessage) string {
 	var text *string
 	if err := json.Unmarshal(raw, &text); err != nil {

@@ -75,8 +75,8 @@ func leaderOf(lease *coordinationv1.Lease, now time.Time) (string, error) {
 	return *spec.HolderIdentity, nil
 }
 
-// anyOperator looks for a leader in all namespaces, because a node does not name
-// its operator. none is false if the leases cannot be listed.
+// anyOperator looks for a leader in all namespaces, because a node does not name its
+// operator. none is true if there is no leader, and false if the leases cannot be listed.
 func (c *cluster) anyOperator(ctx context.Context, now time.Time) (text string, none bool) {
 	var leases coordinationv1.LeaseList
 	err := c.List(ctx, &leases, client.MatchingFields{"metadata.name": operatorLease})

@@ -28,7 +28,7 @@ func New() *cobra.Command {
 	return cmd
 }
 
-// NewCommand returns the plugin's commands as a command of another program.
+// NewCommand returns a command for another program, with the plugin's subcommands.
 func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl",
@@ -70,7 +70,8 @@ func oneNode(cmd *cobra.Command, args []string) error {
 	return cobra.ExactArgs(1)(cmd, args)
 }
 
-// nodeName accepts the forms in which kubectl prints the name of a node.
+// nodeName returns the name of a node from an argument. It accepts each form in which
+// kubectl prints the name.
 func nodeName(arg string) string {
 	if kind, name, ok := strings.Cut(arg, "/"); ok {
 		switch kind {
@@ -84,8 +85,8 @@ func nodeName(arg string) string {
 // completionTimeout limits how long a shell waits for the cluster.
 const completionTimeout = 3 * time.Second
 
-// completeNode offers the names of the nodes in the namespace. It offers none if
-// the cluster cannot be reached, because a shell cannot show an error.
+// completeNode offers the names of the nodes in the namespace. If the cluster cannot be
+// reached, completeNode offers no names, because a shell cannot show an error.
 func completeNode(access *clusterAccess) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -152,9 +153,9 @@ func (c *cluster) setPaused(ctx context.Context, w io.Writer, name string, pause
 	return nil
 }
 
-// newApplyCommand is for the chart. A Helm release cannot contain a
-// DownstreamNode, because Helm looks up the kind before it installs it. People
-// use `kubectl apply`.
+// newApplyCommand makes a command for the chart. A Helm release cannot contain a
+// DownstreamNode, because Helm looks up the kind before it installs the CRD. People use
+// `kubectl apply` instead.
 func newApplyCommand(access *clusterAccess) *cobra.Command {
 	return &cobra.Command{
 		Use:    "apply FILE",
@@ -175,8 +176,8 @@ func newApplyCommand(access *clusterAccess) *cobra.Command {
 	}
 }
 
-// applyNode applies a manifest by server-side apply, so that fields which it
-// does not set keep their value, for example the number of workers.
+// applyNode applies a manifest by server-side apply. Fields that the manifest does not
+// set keep their value, for example the number of workers.
 func (c *cluster) applyNode(ctx context.Context, w io.Writer, manifest []byte) error {
 	object := &unstructured.Unstructured{}
 	if err := yaml.UnmarshalStrict(manifest, &object.Object); err != nil {

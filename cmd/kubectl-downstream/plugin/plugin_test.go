@@ -65,7 +65,7 @@ func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	}
 }
 
-// proxyPaths holds the responses of readyNode's pods, by their path behind the API
+// proxyPaths holds the responses of readyNode's pods. The keys are the paths on the API
 // server's proxy.
 var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
@@ -75,8 +75,8 @@ var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
 }
 
-// newTestCluster returns a cluster with objects. Its pods send the response that
-// proxied has for a path.
+// newTestCluster returns a cluster with objects. proxied holds the response of the pods
+// for each path.
 func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.Object) *cluster {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,8 +137,8 @@ SomebodyElses     True    3m   Because    it is not ours
 	}
 }
 
-// TestNodeStatusWithoutPods checks that figures that no pod sends are shown as
-// unknown, and are neither zero nor an error.
+// TestNodeStatusWithoutPods checks that the status shows a figure as unknown if no pod
+// sends the figure. It must not show zero or fail.
 func TestNodeStatusWithoutPods(t *testing.T) {
 	t.Parallel()
 	node := readyNode()
@@ -362,7 +362,7 @@ func TestNodeNames(t *testing.T) {
 }
 
 // TestFlagsAreDescribed checks that the help names the value of each flag by one
-// word. pflag takes a text in backquotes for that name.
+// word. pflag uses a text in backquotes as that name.
 func TestFlagsAreDescribed(t *testing.T) {
 	t.Parallel()
 	described := 0

@@ -26,7 +26,7 @@ import (
 // podTimeout limits the wait for the responses of pods.
 const podTimeout = 5 * time.Second
 
-// farmersOnline returns the number of farmers that are online, and of all.
+// farmersOnline returns the number of online farmers and the number of all farmers.
 func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
 	if node.Status.API.ReadyReplicas == 0 {
 		return "", errors.New("no API replica is ready")
@@ -45,8 +45,8 @@ func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNo
 	return fmt.Sprintf("%d of %d", online, len(farmers)), err
 }
 
-// oldestWaiting reads the age of the oldest waiting proof from a ready worker.
-// Every worker sees the whole queue.
+// oldestWaiting reads the age of the oldest waiting proof from a ready worker. One
+// worker is enough, because each worker reads the whole queue.
 func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
 	selector, err := labels.Parse(node.Status.Workers.Selector)
 	if err != nil || selector.Empty() {
@@ -78,7 +78,7 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// oldestSeenBy reads the age from the metrics of a worker.
+// oldestSeenBy reads the age of the oldest waiting proof from a worker's metrics.
 func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, error) {
 	status, body, err := c.getFromPod(ctx, pod, "metrics")
 	if err != nil {
@@ -98,8 +98,9 @@ func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, 
 	return 0, fmt.Errorf("pod %s cannot read Redis", pod)
 }
 
-// unready returns a line for one API pod and one worker that is not ready. If a
-// rollout does not progress, its pods usually wait for the same thing.
+// unready returns a line for one API pod that is not ready, and a line for one worker
+// that is not ready. One pod of a role is enough: if a rollout does not progress, its
+// pods usually have the same problem.
 func (c *cluster) unready(ctx context.Context, node *v1alpha1.DownstreamNode) (lines []string) {
 	ctx, cancel := context.WithTimeout(ctx, podTimeout)
 	defer cancel()
@@ -117,8 +118,8 @@ func (c *cluster) unready(ctx context.Context, node *v1alpha1.DownstreamNode) (l
 	return lines
 }
 
-// whyUnready returns what a pod waits for. The pod's status says why it does not
-// run; a running pod says why it is not ready.
+// whyUnready returns the reason why a pod is not ready. If the pod does not run, the
+// reason is in its status. If the pod runs, the reason is in its /readyz response.
 func (c *cluster) whyUnready(ctx context.Context, pod *corev1.Pod) string {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil {
@@ -142,7 +143,7 @@ func (c *cluster) failedChecks(ctx context.Context, pod string) (string, error) 
 	}
 	var checks map[string]string
 	if err := json.Unmarshal(body, &checks); err != nil {
-		// The response is the proxy's, not the pod's.
+		// The response comes from the proxy, not from the pod.
 		return "", fmt.Errorf("%s: %s", status, strings.TrimSpace(string(body)))
 	}
 	var failed []string

@@ -20,7 +20,7 @@ func waitingPod(role, name string, status corev1.PodStatus) *corev1.Pod {
 	}
 }
 
-// TestStatusShowsWhyPodsAreNotReady covers each source of the cause.
+// TestStatusShowsWhyPodsAreNotReady has one case for each source of the reason.
 func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 	t.Parallel()
 	readyz := map[string]string{"/api/v1/namespaces/storage/pods/http:api-1:9090/proxy/readyz": `{"database": "ok", "redis": "dial tcp: connection refused", "process": "starting"}`}

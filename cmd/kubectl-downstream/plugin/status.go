@@ -31,7 +31,7 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 			"list pods and leases, and to get pods/proxy and services/proxy.",
 		Example: "  kubectl downstream status downstream -n storage",
 		RunE: onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-			// The screen that follows shows the result of the wait.
+			// Ignore the error: printStatus shows the state after the wait.
 			_ = waitFor(ctx, wait, func(ctx context.Context) error {
 				node, err := c.node(ctx, name)
 				if err != nil {
@@ -50,7 +50,7 @@ func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
 }
 
 // errNotReady ends the status command with exit status 1. It has no text, because
-// the screen shows the cause.
+// printStatus prints the reason.
 var errNotReady = errors.New("")
 
 func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now time.Time) error {
@@ -124,7 +124,7 @@ func desiredAPI(node *v1alpha1.DownstreamNode) string {
 	return fmt.Sprint(ptr.Deref(node.Spec.API.Replicas, node.Status.API.Replicas))
 }
 
-// orUnknown returns a figure, or why it is unknown.
+// orUnknown returns text. If err is not nil, it returns why the text is unknown.
 func orUnknown(text string, err error) string {
 	if err != nil {
 		return fmt.Sprintf("unknown (%v)", err)
@@ -132,7 +132,7 @@ func orUnknown(text string, err error) string {
 	return text
 }
 
-// printConditions prints the operator's conditions, then others by name.
+// printConditions prints the operator's conditions, then the other conditions by name.
 func printConditions(w io.Writer, conditions []metav1.Condition, now time.Time) error {
 	place := func(c metav1.Condition) int {
 		if i := slices.Index(v1alpha1.ConditionTypes, c.Type); i >= 0 {
