@@ -45,8 +45,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f farmer) error 
 
 var statusOK = []byte(`{"status":"ok"}` + "\n")
 
-// answers handles POST /answer/{token}: many proofs. It sends them to the
-// workers while it still reads the body.
+// answers handles POST /answer/{token}, a request with many proofs. It sends the
+// first proofs to the workers while it still reads the rest of the body.
 func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error {
 	const want = `{"proofs": [{"file_hash", "proof"}, ...]}`
 	sub := s.submit(r.Context(), f)
@@ -74,7 +74,7 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error
 	return s.writeReport(w, sub.hashes, outcomes)
 }
 
-// readAnswer reads {"file_hash", "proof"}; hash is nil if there is none.
+// readAnswer reads {"file_hash", "proof"}. hash is nil if the object has no file_hash.
 func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err error) {
 	err = in.Object(func(name []byte) error {
 		switch {
@@ -92,14 +92,15 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err e
 	return hash, given, err
 }
 
-// proof is a proof in the form that the workers read. A proof that cannot be
-// parsed, or is too large for a job, is empty: workers count that as wrong.
+// proof is a proof in the binary form that the workers read. If the farmer's proof
+// cannot be parsed or is too large for a job, binary is empty. The workers count an
+// empty proof as a wrong proof.
 type proof struct {
 	binary []byte
 	found  bool
 }
 
-// read reads a proof. If an object has several, the last one counts.
+// read reads a proof. If an object has several proofs, the last proof counts.
 func (p *proof) read(in *wirejson.Reader, f farmer) error {
 	wire, err := in.Value()
 	if err != nil {

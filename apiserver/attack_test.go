@@ -19,11 +19,13 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// These tests carry out the attacks that worked on the old node, as a farmer would:
-// over HTTP, with only what the node sent.
+// These tests attack the node in the ways that worked on the old node. Like a real
+// farmer, they use only HTTP and the data that the node has sent.
 
-// An inner node of the tree that ends in the digits of the index was accepted as a
-// leaf, so a farmer needed only the tag.
+// The old node accepted a proof that named an inner node of the tree as the leaf. A
+// farmer could compute such a proof from the tag, without the file. The attack works if
+// the inner node's data, the hashes of its two children, end in the digits of the
+// challenge's index.
 func TestShortBranchIsAnInvalidProof(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -48,8 +50,8 @@ func TestShortBranchIsAnInvalidProof(t *testing.T) {
 	})
 }
 
-// forgeFromTag makes the proof that the old node accepted, if the tree has a node
-// for it.
+// forgeFromTag computes a proof that the old node accepted. It returns false if the
+// attack does not work for this tag.
 func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage, bool) {
 	t.Helper()
 	var told struct{ Tree struct{ Nodes [][]byte } }
@@ -74,7 +76,8 @@ func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage
 	return nil, false
 }
 
-// 1 % of a small file was 0 bytes, and every farmer can prove an empty file.
+// The old node challenged 1 % of a file. For a small file that was 0 bytes, so a
+// farmer could prove it without the file.
 func TestSmallChunkCannotBeProvenWithoutItsContent(t *testing.T) {
 	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
 		t.Run(string(scheme), func(t *testing.T) {
@@ -92,8 +95,8 @@ func TestSmallChunkCannotBeProvenWithoutItsContent(t *testing.T) {
 	}
 }
 
-// zeros is the Swizzle proof for a challenge of no chunks: ten mu and a sigma, all
-// zero.
+// zeros returns the Swizzle proof for a challenge that selects no chunks: ten mu and
+// one sigma, all zero.
 func zeros() json.RawMessage {
 	proof := []byte{10, 0, 0, 0}
 	for range 11 {
@@ -102,9 +105,9 @@ func zeros() json.RawMessage {
 	return json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
 }
 
-// The old node let farmers guess without limit. This node counts distinct wrong
-// proofs. After the limit it accepts no proof for the challenge, so the contract
-// ends.
+// On the old node, a farmer could guess proofs without limit. This node counts the
+// distinct wrong proofs. After the limit, it rejects every proof for the challenge,
+// so the contract expires.
 func TestWrongProofsAreLimited(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -124,7 +127,8 @@ func TestWrongProofsAreLimited(t *testing.T) {
 	})
 }
 
-// The limit also holds for guesses in one request, which become many jobs.
+// The limit also applies if all guesses are in one request, even if the request is
+// split into many jobs.
 func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -202,9 +206,9 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 	}
 }
 
-// A token counts at the IP address from which it was last used. So tokens that are
-// made elsewhere and used at one address are served up to the limit there, the
-// oldest first.
+// A token counts at the IP address from which it was last used. The limit therefore
+// also applies to tokens that were created at other IP addresses and are now used at
+// the same one. Only the oldest tokens get contracts.
 func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
 		const here = "198.51.100.1"
@@ -226,12 +230,13 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 			}
 		}
 		h.ask(t, "GET", api+"/new/"+address, nil, from, here).want(t, http.StatusBadRequest, "too many tokens")
-		// Its contracts continue. The limit applies to new contracts.
+		// The farmer's contracts continue, because the limit applies only to new
+		// contracts.
 		farmers[3].ask(t, "GET", farmers[3].at("challenge"), nil).want(t, http.StatusOK, "challenges")
-		// From another IP address it gets contracts again.
+		// From another IP address, the farmer gets contracts again.
 		farmers[3].ip = "198.51.100.2"
 		farmers[3].ask(t, "GET", farmers[3].at("chunk"), nil).want(t, http.StatusOK, `"seed"`)
-		// The first IP address has no tokens now.
+		// Three tokens still count at the first IP address.
 		news, err := h.Store.FarmersSince(t.Context(), 0, h.Now())
 		must(t, err)
 		n := 0
@@ -246,7 +251,7 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 	})
 }
 
-// An address can be long. The node stores or refuses it, and does not fail.
+// The node must store or refuse a long address, and must not fail.
 func TestLongAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		for _, payload := range []int{1, 20, 32, 40, 41, 42, 43, 44, 50, 60, 80, 90} {

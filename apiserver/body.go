@@ -13,15 +13,16 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// openBody returns a request's body, decompressed if its first two bytes are
-// those of gzip. It limits the body to api.maxBody bytes, both before and after
-// decompression.
+// openBody returns a request's body. If the body begins with the two bytes of a gzip
+// file, openBody decompresses it. The body is limited to api.maxBody bytes before
+// decompression, and also after it.
 //
-// The header does not decide, because farmers in the field send
+// openBody ignores the header Content-Encoding, because deployed farmers send
 // "Content-Encoding: gzip" with a body that is not compressed.
 func (s *Server) openBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
 	limit := int64(s.cfg.MaxBody)
-	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512) // the caller has a larger buffer
+	// A small buffer is enough, because the caller reads into a larger buffer.
+	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512)
 	magic, err := raw.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -48,12 +49,13 @@ func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, v any, want 
 	return nil
 }
 
-// readers holds readers for reuse: each has a buffer.
+// readers holds JSON readers for reuse, because each reader has a buffer.
 var readers = sync.Pool{New: func() any { return new(wirejson.Reader) }}
 
 // readObject reads a request body that is a JSON object. It calls read with the
-// name of each member, and read must read the member's value. readObject returns
-// an error of read that is not about the body as it is.
+// name of each member, and read must read the member's value. If the JSON is wrong,
+// readObject returns an error that contains want. It returns other errors of read
+// unchanged.
 func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *wirejson.Reader, name []byte) error) error {
 	body, err := s.openBody(w, r)
 	if err != nil {
@@ -69,9 +71,9 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string,
 	return err
 }
 
-// readArray reads a request body that is a JSON object with an array. It calls
-// read for each element of the array, and read must read the element. It skips
-// the object's other members.
+// readArray reads a request body that is a JSON object with an array called name. It
+// calls read for each element of the array, and read must read the element.
+// readArray skips the object's other members.
 func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *wirejson.Reader) error) error {
 	found := false
 	err := s.readObject(w, r, want, func(in *wirejson.Reader, member []byte) error {
@@ -88,7 +90,7 @@ func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want st
 	return err
 }
 
-// bodyError returns the response to a body that cannot be read as want.
+// bodyError returns the error for a body that is not as want describes.
 func bodyError(err error, want string) error {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	_, classified := errors.AsType[*apiError](err)

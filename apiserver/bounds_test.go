@@ -16,7 +16,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// Not parallel: the test measures the memory of the whole process.
+// While it sends a response to /chunk, the node must not hold all tags in memory. The
+// test is not parallel, because it measures the memory of the whole process.
 func TestHandOutDoesNotHoldTags(t *testing.T) {
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
@@ -97,7 +98,7 @@ func TestTenThousandAtOnce(t *testing.T) {
 	})
 }
 
-// A token has more contracts than a page of the store's.
+// The token has more contracts than challengePage.
 func TestChallengesOfManyContracts(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.ContractsPerRequest = true, 2000 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -124,8 +125,9 @@ func TestChallengesOfManyContracts(t *testing.T) {
 	})
 }
 
-// The node judges the proofs that it has read before a body breaks, but sends no
-// verdicts. The farmer repeats the request.
+// If a body is incomplete, the node may already have a verdict on its first proofs. The
+// response does not contain these verdicts, so the farmer repeats the request. Each
+// proof must count exactly once.
 func TestBrokenBodyLosesNothing(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -150,8 +152,8 @@ func TestZipBomb(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
-	// Each body is a short start and 32 MiB of filler. A gzip file may have several
-	// members, so the test compresses 1 MiB of the filler once.
+	// Each body is a short start and 32 MiB of filler. The test compresses 1 MiB of the
+	// filler once and repeats the result, because a gzip file may have several members.
 	for name, body := range map[string]struct{ start, filler string }{
 		"white space":         {`{"proofs": [`, " "},
 		"one long string":     {`{"proofs": [{"file_hash": "`, "x"},

@@ -18,7 +18,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// challengeResponse is a contract's current challenge, or why there is none.
+// challengeResponse is a contract's current challenge, or the reason why it has none.
 type challengeResponse struct {
 	FileHash  string          `json:"file_hash,omitempty"`
 	Challenge json.RawMessage `json:"challenge,omitempty"`
@@ -30,7 +30,8 @@ type challengeResponse struct {
 
 const noMoreChallenges = "no more challenges"
 
-// challengePage is how many contracts are read and advanced together.
+// challengePage is the maximum number of contracts that are read and advanced
+// together.
 const challengePage = 500
 
 // challenge handles GET /challenge/{token}/{file_hash}.
@@ -48,8 +49,8 @@ func (s *Server) challenge(w http.ResponseWriter, r *http.Request, f farmer) err
 	return nil
 }
 
-// challengesFor handles POST /challenge/{token}: the contracts that the body
-// names, in its order.
+// challengesFor handles POST /challenge/{token}. It returns the challenges of the
+// contracts that the body names, in the order of the body.
 func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request, f farmer) error {
 	hashes, err := s.readHashes(w, r)
 	if err != nil {
@@ -87,8 +88,8 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 	return hashes, err
 }
 
-// challengesOf returns the challenges of the contracts that hashes name, in their
-// order.
+// challengesOf returns one response for each hash, in the order of hashes. It
+// advances the contracts first.
 func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([]challengeResponse, error) {
 	var names []node.ContractName
 	for _, h := range hashes {
@@ -97,7 +98,7 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 		}
 	}
 	slices.SortFunc(names, node.ContractName.Compare)
-	names = slices.Compact(names) // a contract advances once, even if it is named twice
+	names = slices.Compact(names) // a contract advances only once, even if hashes contain it twice
 	now := s.Now()
 	found, err := s.contracts.Read(ctx, names, func(_ int, c *node.Contract) bool { return c.Expired(now) })
 	if err != nil {
@@ -131,9 +132,10 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 	return responses, nil
 }
 
-// challenges handles GET /challenge/{token}: all contracts of the token. After a
-// batch of proofs all of them await a challenge, so the database works on the
-// next page while the farmer receives one.
+// challenges handles GET /challenge/{token}. It returns the challenges of all
+// contracts of the token. Often every contract awaits its next challenge, and the
+// database needs time to advance a page. So the handler advances the next page while
+// it sends the current page.
 func (s *Server) challenges(w http.ResponseWriter, r *http.Request, f farmer) error {
 	out := s.newArray(w, "challenges")
 	for page, err := range prefetch(s.advancedPages(r.Context(), f)) {
@@ -155,7 +157,7 @@ func (s *Server) challenges(w http.ResponseWriter, r *http.Request, f farmer) er
 	return out.end()
 }
 
-// contractPages reads the token's contracts, page by page.
+// contractPages yields the token's contracts in pages.
 func (s *Server) contractPages(ctx context.Context, f farmer) iter.Seq2[[]node.Contract, error] {
 	return func(yield func([]node.Contract, error) bool) {
 		for after := (node.FileHash{}); ; {
@@ -164,7 +166,7 @@ func (s *Server) contractPages(ctx context.Context, f farmer) iter.Seq2[[]node.C
 				return
 			}
 			if err == nil {
-				after = contracts[len(contracts)-1].FileHash // yield may change contracts
+				after = contracts[len(contracts)-1].FileHash // before yield, which may change contracts
 			}
 			if !yield(contracts, err) || err != nil {
 				return
@@ -173,13 +175,14 @@ func (s *Server) contractPages(ctx context.Context, f farmer) iter.Seq2[[]node.C
 	}
 }
 
-// advancedPage is contracts as of now, and those of them that advanced then.
+// advancedPage is a page of contracts after advance was called at now. advanced is
+// what advance returned.
 type advancedPage struct {
 	contracts, advanced []node.Contract
 	now                 time.Time
 }
 
-// advancedPages advances the token's contracts, page by page.
+// advancedPages advances the token's contracts, and yields them in pages.
 func (s *Server) advancedPages(ctx context.Context, f farmer) iter.Seq2[advancedPage, error] {
 	return func(yield func(advancedPage, error) bool) {
 		for contracts, err := range prefetch(s.contractPages(ctx, f)) {
@@ -194,8 +197,9 @@ func (s *Server) advancedPages(ctx context.Context, f farmer) iter.Seq2[advanced
 	}
 }
 
-// advance issues the next challenge of each contract whose challenge is answered
-// and due at now. It changes contracts in place and returns those that advanced.
+// advance issues the next challenge of each contract that awaits one at now. It
+// updates these contracts in place and returns them. A contract that has no more
+// challenges is returned unchanged.
 func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) ([]node.Contract, error) {
 	at := make(map[int64]int)
 	var ids []int64
@@ -225,9 +229,9 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 	return advanced, err
 }
 
-// describe returns the response for a contract, which it calls name. now must be
-// the time that advance got. At a later time a due may have passed, and the
-// contract would seem to have no more challenges.
+// describe returns the response for a contract. The response's file_hash is name. now
+// must be the time that the caller passed to advance. At a later time, the due time
+// may have passed, and describe would wrongly report "no more challenges".
 func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
 	switch {
 	case c.Expired(now):
@@ -243,9 +247,9 @@ func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time
 	return challengeResponse{FileHash: name, Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
 }
 
-// prefetch yields what seq yields. While the caller uses one item, a goroutine
-// makes the next one. The goroutine ends before prefetch does. A panic of seq
-// becomes a panic of the caller, whose handler recovers it.
+// prefetch yields the items of seq. While the caller uses one item, a goroutine
+// computes the next item. The goroutine ends before the loop over prefetch ends. If
+// seq panics, prefetch panics in the caller's goroutine, so that handle can recover.
 func prefetch[T any](seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	type item struct {
 		value    T

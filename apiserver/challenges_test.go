@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// count yields 0, 1, 2 ... and takes a second for each.
+// count yields 0, 1, 2 ... and needs one second for each number.
 func count(yield func(int, error) bool) {
 	for i := 0; ; i++ {
 		time.Sleep(time.Second)
@@ -19,8 +19,8 @@ func count(yield func(int, error) bool) {
 	}
 }
 
-// The consumer uses each element for as long as the next one takes to make:
-// prefetch saves that time.
+// The sequence needs one second to compute an element, and the test needs one second
+// to use it. With prefetch, the two happen in parallel.
 func TestPrefetchMakesOneAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -65,8 +65,8 @@ func (s *Server) requestSize(given string) (int64, error) {
 	return size, nil
 }
 
-// writeChunk writes one contract. It streams the tag, which can be many
-// megabytes, from the store.
+// writeChunk writes one contract. It streams the tag from the store, because a tag
+// can have many megabytes.
 func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag io.Reader) error {
 	challenge, err := key.ChallengeJSON(h.Challenge)
 	if err != nil {
@@ -86,5 +86,5 @@ func (s *Server) writeChunk(w io.Writer, key keyring.Key, h store.HandedOut, tag
 	return err
 }
 
-// wholeSeconds rounds down. It returns 0 for a negative duration.
+// wholeSeconds returns d in seconds, rounded down. It returns 0 for a negative d.
 func wholeSeconds(d time.Duration) int64 { return int64(max(d, 0) / time.Second) }

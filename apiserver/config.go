@@ -11,57 +11,60 @@ import (
 
 // Config is the section api of the configuration.
 type Config struct {
-	// The address that farmers call, `host:port`. Without a host, all interfaces.
+	// The address of the farmers' listener, `host:port`. Without a host, the node
+	// listens on all interfaces.
 	Listen string `yaml:"listen" default:":5000"`
 
 	Private ops.Config `yaml:",inline"`
 
-	// TLS on the farmers' listener. If both files are empty, it speaks plain HTTP.
+	// TLS on the farmers' listener. If both files are empty, the listener uses plain
+	// HTTP.
 	TLS TLSConfig `yaml:"tls"`
-	// The networks, in CIDR notation, of the load balancers whose
-	// `X-Forwarded-For` is trusted. From all other networks the header is ignored.
+	// The networks of the trusted load balancers, in CIDR notation. The node uses
+	// `X-Forwarded-For` only in requests from these networks.
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
-	// The most bytes of a request's body, after decompression.
+	// The maximum size of a request's body, before and after decompression.
 	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
-	// The most proofs in one request.
+	// The maximum number of proofs in one request.
 	MaxProofs int `yaml:"maxProofs" default:"10000" range:"1..1000000"`
-	// The number of proofs of a request that go into one job. Several workers
-	// share a request of more proofs.
+	// The maximum number of proofs in one job. A request with more proofs becomes
+	// several jobs, which several workers can process in parallel.
 	PartSize int `yaml:"partSize" default:"100" range:"1..10000"`
-	// How long a request waits for its verdicts. After that the response is 503
+	// How long a request waits for its verdicts. After that, the response is a 503
 	// with `Retry-After`.
 	AnswerTimeout time.Duration `yaml:"answerTimeout" default:"20s" range:"100ms..10m"`
-	// How long, after SIGTERM, the process still accepts requests while `/readyz`
-	// already fails, so that load balancers notice first.
+	// How long the process still accepts requests after SIGTERM. During this time
+	// `/readyz` fails, so that load balancers stop sending requests.
 	DrainDelay time.Duration `yaml:"drainDelay" default:"5s" range:"0s..10m"`
-	// How long, after that, running requests may take to finish.
+	// How long the requests in flight may take to finish after `api.drainDelay`.
 	ShutdownTimeout time.Duration `yaml:"shutdownTimeout" default:"25s" range:"0s..1h"`
-	// How long the headers of a request may take to arrive.
+	// How long a farmer may take to send the headers of a request.
 	ReadHeaderTimeout time.Duration `yaml:"readHeaderTimeout" default:"10s" range:"100ms..1h"`
-	// How long a whole request may take to arrive.
+	// How long a farmer may take to send a whole request.
 	ReadTimeout time.Duration `yaml:"readTimeout" default:"1m" range:"100ms..1h"`
-	// How long a response may make no progress, before its first byte or because
-	// the farmer does not read; more than `api.answerTimeout`.
+	// How long the node may take to begin a response, and how long a farmer may take
+	// to read each part of it. It must be more than `api.answerTimeout`.
 	WriteTimeout time.Duration `yaml:"writeTimeout" default:"1m" range:"100ms..24h"`
 	// How long an idle connection stays open.
 	IdleTimeout time.Duration `yaml:"idleTimeout" default:"2m" range:"1s..24h"`
-	// The most requests at once; further ones get 503 and `Retry-After`.
+	// The maximum number of requests in flight. The response to a further request is a
+	// 503 with `Retry-After`.
 	MaxInFlight int `yaml:"maxInFlight" default:"1000" range:"1..1000000"`
-	// Limits on the requests of one farmer, shared by all replicas. Beyond them a
-	// farmer gets 503 and `Retry-After`, because farmers in the field repeat a
-	// request after 503 but may treat any 4xx as final.
+	// Limits on the requests of one farmer. All replicas count together. The response
+	// to a request above a limit is a 503 with `Retry-After`. It is not a 4xx, because
+	// deployed farmers repeat a request after a 503, but may treat any 4xx as final.
 	RateLimits RateLimits `yaml:"rateLimits"`
 }
 
 // TLSConfig is a certificate and its key.
 type TLSConfig struct {
-	// The file with the certificate chain, PEM.
+	// The PEM file with the certificate chain.
 	CertFile string `yaml:"certFile"`
-	// The file with the certificate's private key, PEM.
+	// The PEM file with the certificate's private key.
 	KeyFile string `yaml:"keyFile"`
 }
 
-// RateLimits are the limits on requests.
+// RateLimits are the limits on the rate of requests.
 type RateLimits struct {
 	// The limit for each IP address.
 	PerIP RateLimit `yaml:"perIP"`
@@ -71,16 +74,16 @@ type RateLimits struct {
 
 // RateLimit is a token bucket.
 type RateLimit struct {
-	// The long-term number of requests a second; 0 for no limit.
+	// The maximum average number of requests per second. With 0, there is no limit.
 	Rate float64 `yaml:"rate" range:"0..1000000"`
-	// The number of requests that may arrive at once after a pause.
+	// The maximum number of requests in a burst after a pause.
 	Burst int `yaml:"burst" range:"0..1000000"`
 }
 
 // Validate implements [config.Validator].
 func (c Config) Validate(p *config.Problems) {
 	p.Check("listen", config.CheckAddress(c.Listen))
-	if c.Listen == c.Private.Listen && !strings.HasSuffix(c.Listen, ":0") { // port 0 is any free port
+	if c.Listen == c.Private.Listen && !strings.HasSuffix(c.Listen, ":0") { // with port 0, the system chooses a free port
 		p.Add("privateListen", "must not be %s", p.Key("listen"))
 	}
 	for _, proxy := range c.TrustedProxies {
@@ -113,30 +116,31 @@ type AccessConfig struct {
 	Whitelist bool `yaml:"whitelist" default:"true"`
 	// Whether a farmer must prove with a signature that it owns its address.
 	Signatures bool `yaml:"signatures" default:"true"`
-	// The smallest balance, in whole SJCX, of an address that is loaded from the
-	// whitelist.
+	// The minimum balance of an address on the whitelist, in whole SJCX. The node does
+	// not load addresses with a smaller balance.
 	MinBalance int64 `yaml:"minBalance" default:"10000" range:"0..9007199254740992"`
 }
 
 // ContractsConfig is the section contracts of the configuration. Its defaults
 // are the limits of PROTOCOL.md, section 2.
 type ContractsConfig struct {
-	// The time that a farmer has for each challenge, in whole seconds.
+	// How long a farmer may take to send the proof for a challenge, in whole seconds.
 	Interval time.Duration `yaml:"interval" default:"300s" range:"1s..720h"`
-	// The most tokens for one IP address.
+	// The maximum number of tokens for one IP address.
 	TokensPerIP int `yaml:"tokensPerIP" default:"5" range:"1..1000000"`
-	// The most contracts for one `/chunk` request.
+	// The maximum number of contracts for one `/chunk` request.
 	ContractsPerRequest int `yaml:"contractsPerRequest" default:"10" range:"1..10000"`
-	// The most bytes under contract for one SJCX address, over all its tokens.
+	// The maximum total size of the contracts of one SJCX address, over all its
+	// tokens.
 	BytesPerAddress config.ByteSize `yaml:"bytesPerAddress" default:"1GiB" range:"1..1024TiB"`
-	// The size that a `/chunk/{token}` request without a size asks for.
+	// The requested size if a `/chunk/{token}` request does not give a size.
 	DefaultRequestSize config.ByteSize `yaml:"defaultRequestSize" default:"32KiB" range:"1..1024TiB"`
-	// The most characters of a signed message.
+	// The maximum number of characters in a signed message.
 	MessageLength int `yaml:"messageLength" default:"1024" range:"1..65536"`
-	// The most different wrong proofs for one challenge; further proofs are
-	// rejected.
+	// The maximum number of different wrong proofs for one challenge. After that, the
+	// node rejects all further proofs.
 	WrongAnswers int `yaml:"wrongAnswers" default:"8" range:"1..1000"`
-	// How long the record of an expired contract is kept.
+	// How long the node keeps the record of an expired contract.
 	Retention time.Duration `yaml:"retention" default:"720h" range:"0s..87600h"`
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// apiError is an error whose message is for the farmer.
+// apiError is an error that the API sends to the farmer.
 type apiError struct {
 	status     int
 	message    string
@@ -30,13 +30,13 @@ func notFound(message string) *apiError {
 	return &apiError{status: http.StatusNotFound, message: message}
 }
 
-// unavailable asks the farmer to repeat the request.
+// unavailable returns a 503. The farmer repeats the request after retryAfter.
 func unavailable(message string) *apiError {
 	return &apiError{status: http.StatusServiceUnavailable, message: message, retryAfter: retryAfter}
 }
 
-// retryAfter is how long a farmer should wait after a 503. Farmers in the field
-// always wait 3 s.
+// retryAfter is how long a farmer should wait after a 503. Deployed farmers always
+// wait 3 s.
 const retryAfter = 3 * time.Second
 
 var (
@@ -46,12 +46,14 @@ var (
 	errUndecided     = unavailable("the node cannot decide now, ask again later")
 	errInternal      = &apiError{status: http.StatusInternalServerError, message: "internal error"}
 
-	// Farmers in the field compare this text, and request a new token if it is equal.
+	// This text must not change. Deployed farmers request a new token if they
+	// receive it.
 	errNonexistentToken = notFound("Nonexistent token.")
 )
 
-// errorTable has the response to each error of another package. The first match
-// counts. An error that matches nothing is a 500, and only the log has its text.
+// errorTable maps the errors of other packages to responses. The first match counts.
+// If an error matches no row, the response is a 500 without the error's text. The
+// log contains the text.
 var errorTable = []struct {
 	is       error
 	response *apiError

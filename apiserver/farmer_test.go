@@ -28,11 +28,12 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
-	last   bool // of the connection
+	last   bool // the server closes the connection after this response
 }
 
-// ask sends a request. It sends a body of bytes or text unchanged, and any other as
-// JSON. Headers are name, value, name, value.
+// ask sends a request and checks it against the OpenAPI description. It sends bytes
+// and text unchanged, and encodes any other body as JSON. header contains names and
+// values in turn.
 func (r *replica) ask(t testing.TB, method, path string, body any, header ...string) answer {
 	t.Helper()
 	got, err := r.try(t, method, path, body, header...)
@@ -41,7 +42,8 @@ func (r *replica) ask(t testing.TB, method, path string, body any, header ...str
 	return got
 }
 
-// try is ask for a connection that may break.
+// try sends a request like ask, but returns an error if the connection breaks. It does
+// not check the OpenAPI description.
 func (r *replica) try(t testing.TB, method, path string, body any, header ...string) (answer, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, r.URL+path, reader(t, body))
@@ -107,8 +109,8 @@ type farmer struct {
 	ip    string
 }
 
-// newFarmer adds a token to the records without a request. The same n gives the
-// same token.
+// newFarmer creates a token directly in the store. The token depends only on n. When
+// the test ends, newFarmer checks that the log does not contain the token.
 func (h *harness) newFarmer(t testing.TB, n byte) *farmer {
 	t.Helper()
 	f := &farmer{h.replica, h, node.Token{15: n}, fmt.Sprintf("192.0.2.%d", n)}
@@ -160,13 +162,13 @@ type contract struct {
 	Error     string          `json:"error"`
 }
 
-// take requests contracts of this size in total.
+// take requests contracts with at most this total size.
 func (f *farmer) take(t testing.TB, size int) []contract {
 	t.Helper()
 	return said[struct{ Chunks []contract }](t, f.ask(t, "GET", f.at("chunk", fmt.Sprint(size)), nil)).Chunks
 }
 
-// takeOne stocks a chunk and takes it.
+// takeOne adds a chunk to the inventory and requests the contract for it.
 func (f *farmer) takeOne(t testing.TB, seed string) contract {
 	t.Helper()
 	f.h.stock(t, seed, 100, heartbeat.EncodeOptions{Challenges: 4})
@@ -184,7 +186,7 @@ func (f *farmer) next(t testing.TB, c *contract) {
 	c.Challenge, c.Due, c.Answered, c.Status = got.Challenge, got.Due, got.Answered, got.Status
 }
 
-// prove computes the proof from content. If content is nil, it uses the file's.
+// prove computes the proof from content. If content is nil, it uses the file's content.
 func (f *farmer) prove(t testing.TB, c contract, content io.ReaderAt) json.RawMessage {
 	t.Helper()
 	if content == nil {
@@ -222,14 +224,14 @@ type report struct {
 	} `json:"report"`
 }
 
-// submit sends the proof for one challenge.
+// submit sends the proof for the contract's challenge.
 func (f *farmer) submit(t testing.TB, c contract, proof json.RawMessage, header ...string) answer {
 	t.Helper()
 	return f.ask(t, "POST", f.at("answer", c.FileHash), map[string]json.RawMessage{"proof": proof}, header...)
 }
 
-// stock adds a chunk for the current key to the inventory. With Merkle, the seed
-// determines all of it.
+// stock adds a chunk for the current key to the inventory. With Merkle, the same
+// arguments always produce the same chunk.
 func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.EncodeOptions) {
 	t.Helper()
 	if opt.RootSeed == nil {
@@ -238,7 +240,7 @@ func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.Enc
 	h.lay(t, h.encode(t, h.Keys.Current(), seed, size, opt))
 }
 
-// encode makes a chunk for lay.
+// encode computes the tag and the first challenge of a chunk.
 func (h *harness) encode(t testing.TB, key keyring.Key, seed string, size int64, opt heartbeat.EncodeOptions) store.NewChunk {
 	t.Helper()
 	var tag bytes.Buffer

@@ -15,27 +15,28 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// farmer is who sends a request: a token, its record, and the key of its contracts.
+// farmer is the sender of a request: its token, the token's record, and the key of
+// the token's contracts.
 type farmer struct {
 	token  node.Token
 	record store.Token
 	key    keyring.Key
 }
 
-// A farmer needs its token's record for each request, so it is cached twice. A
-// cached record may outlive its token, but the store refuses to act for a
-// deleted token.
+// Each request of a farmer needs the token's record. The record is cached in Redis and
+// in each replica's memory. A record may stay in a cache after its token is deleted.
+// This does no harm, because the store refuses to act for a deleted token.
 const (
-	// sharedTokenLife is how long Redis holds a record for all replicas.
+	// sharedTokenLife is how long Redis keeps a record.
 	sharedTokenLife = time.Minute
-	// tokenLife is how long a replica holds a record in memory. For that long it
-	// may miss that the farmer's address has changed.
+	// tokenLife is how long a replica keeps a record in memory. For that time, the
+	// replica may not notice that another replica has recorded a new IP address.
 	tokenLife = 5 * time.Second
-	// maxTokens limits the records in a replica's memory.
+	// maxTokens is the maximum number of records in a replica's memory.
 	maxTokens = 50_000
 )
 
-// withFarmer makes a handler of one that needs the farmer.
+// withFarmer makes a handler from a function that needs the farmer.
 func (s *Server) withFarmer(h func(w http.ResponseWriter, r *http.Request, f farmer) error) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		f, err := s.farmer(r)
@@ -46,8 +47,8 @@ func (s *Server) withFarmer(h func(w http.ResponseWriter, r *http.Request, f far
 	}
 }
 
-// farmer finds the token in the path, applies its rate limit, and records the IP
-// address if it has changed.
+// farmer returns the farmer whose token is in the path. It applies the token's rate
+// limit, and records the farmer's IP address if the address has changed.
 func (s *Server) farmer(r *http.Request) (farmer, error) {
 	ctx := r.Context()
 	token, err := node.ParseToken(mux.Vars(r)["token"])
@@ -97,7 +98,8 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 	return record, nil
 }
 
-// cacheToken may fail: then the next request reads the store again.
+// cacheToken caches a record. If Redis fails, cacheToken only logs the error, and
+// other replicas read the store.
 func (s *Server) cacheToken(ctx context.Context, hash node.TokenHash, record store.Token) {
 	s.tokens.put(hash, record, s.Now())
 	raw, err := json.Marshal(record)
@@ -109,7 +111,8 @@ func (s *Server) cacheToken(ctx context.Context, hash node.TokenHash, record sto
 	}
 }
 
-// cache holds values for a short life. When it is full, it drops all of them.
+// cache keeps each value for the duration life. A full cache drops all values before
+// it adds the next one.
 type cache[K comparable, V any] struct {
 	life time.Duration
 	max  int

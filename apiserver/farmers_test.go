@@ -8,8 +8,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// A replica caches a token for a short time. Until then, the records refuse what a
-// deleted token requests.
+// A replica caches a token's record for 5 seconds. While a deleted token is still in
+// the cache, the store must refuse its requests.
 func TestDeletedToken(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, asPlanned)

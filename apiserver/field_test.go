@@ -15,7 +15,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// These tests do what the clients in the field do. Those clients cannot be changed.
+// These tests send the requests that deployed farmers send. The node must accept them,
+// because deployed farmers cannot be changed.
 
 func TestFalseGzipHeader(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
@@ -53,8 +54,8 @@ func packed(t *testing.T, content []byte) []byte {
 	return b.Bytes()
 }
 
-// Until a second before due, the node returns the old challenge and says that it is
-// answered.
+// Before the due time, the node returns the old challenge, with answered set to true.
+// From the due time on, it returns the next challenge.
 func TestAskingEarly(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -80,13 +81,13 @@ func TestAskingEarly(t *testing.T) {
 	})
 }
 
-// If due passes during the request, the response must not look like the end of the
-// contract's challenges.
+// If the due time passes during the request, the response must not be "no more
+// challenges".
 func TestDuePassesWhileAsking(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
-	for reads := range 6 { // reads of the clock before due passes
+	for reads := range 6 { // how often the node reads the clock before the due time passes
 		for _, form := range []string{"GET all", "POST", "GET one"} {
 			c := f.takeOne(t, fmt.Sprintf("%d %s", reads, form))
 			h.accept(t, f, c)
@@ -109,7 +110,7 @@ func TestDuePassesWhileAsking(t *testing.T) {
 	}
 }
 
-// A farmer repeats a request that failed. A verdict does not change.
+// A farmer repeats a request after a 503. The verdicts must be the same each time.
 func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true; p.cfg.API.AnswerTimeout = 50 * time.Millisecond }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -117,13 +118,13 @@ func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 		rightProof := f.prove(t, right, nil)
 		batch := proofs{[]proofOf{{right.FileHash, rightProof}, {wrong.FileHash, json.RawMessage(`{}`)}}}
 
-		// Without a worker, nothing is judged.
+		// No worker runs, so there is no verdict.
 		got := f.ask(t, "POST", f.at("answer"), batch)
 		got.want(t, http.StatusServiceUnavailable, "ask again")
 		if got.header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
-		// The worker committed, but its reply was lost.
+		// A worker has committed the verdicts, but its reply was lost.
 		h.judge(t, f, right, rightProof, true)
 		h.judge(t, f, wrong, json.RawMessage(`{}`), false)
 		for range 2 {
@@ -152,7 +153,8 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 				t.Errorf("%+v", line)
 			}
 		}
-		h.Clock.Advance(interval + time.Second) // due has passed, and the farmer did not request the next challenge
+		// The due time passes, but the farmer does not request the next challenge.
+		h.Clock.Advance(interval + time.Second)
 		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
 		if n := f.heartbeats(t); n != 1 {
 			t.Errorf("%d heartbeats, want 1", n)
@@ -160,7 +162,8 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 	})
 }
 
-// One request contains the same proof twice, so neither is judged yet.
+// One request contains the same proof 20 times, in 20 jobs. The proof has no verdict
+// before the request, so several workers may verify it at the same time.
 func TestSameProofTwiceAtOnce(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -181,8 +184,8 @@ func TestSameProofTwiceAtOnce(t *testing.T) {
 	})
 }
 
-// reordered returns a Merkle proof with its members in another order and with white
-// space.
+// reordered returns the Merkle proof with its JSON members in another order and with
+// additional white space.
 func reordered(t *testing.T, proof json.RawMessage) json.RawMessage {
 	t.Helper()
 	var p struct {
@@ -206,8 +209,8 @@ func TestDifferentProofAfterAnswering(t *testing.T) {
 	})
 }
 
-// Swizzle draws challenges at random. Both items of the response and the records
-// must contain the same one.
+// Swizzle chooses each challenge at random. If a request names a contract twice, both
+// items of the response and the store must contain the same challenge.
 func TestSameContractTwiceInOneRequest(t *testing.T) {
 	swizzle := func(p *plan) { p.schemes = []heartbeat.Type{heartbeat.Swizzle} }
 	onEach(t, swizzle, func(t *testing.T, h *harness) {

@@ -11,8 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// fuzzBody checks that a route answers every body with JSON and without an internal
-// error.
+// fuzzBody checks that a route responds to every body with JSON and with a status
+// below 500.
 func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) string, seeds func(*farmer, contract) []string) {
 	h := openHarness(f, testnode.Embedded, func(p *plan) { p.schemes = []heartbeat.Type{scheme} })
 	farmer := h.newFarmer(f, 1)

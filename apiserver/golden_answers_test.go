@@ -88,15 +88,15 @@ func playAnswers(t *testing.T, s *stage) {
 	}
 }
 
-// wrongProof returns a proof of the right form without valid content: a different
-// one for each i.
+// wrongProof returns a proof that has the right form but is wrong. Each i gives a
+// different proof.
 func wrongProof(t testing.TB, i int) json.RawMessage {
 	t.Helper()
 	return json.RawMessage(fmt.Sprintf(`{"leaf": {"index": %d, "blob": ""}, "branch": {"rows": []}}`, 100+i))
 }
 
-// playSwizzle shows a contract with the other scheme. Its tags and challenges are
-// drawn at random, so the chunk is read from a file.
+// playSwizzle shows a contract with the scheme Swizzle. Swizzle chooses tags and
+// challenges at random, so playSwizzle reads the chunk from a file.
 func playSwizzle(t *testing.T, s *stage) {
 	f := s.newFarmer(t, 1)
 	s.get(t, s.replica, "/heartbeat/"+f.token.Hex(), from, f.ip)
@@ -115,8 +115,8 @@ func playSwizzle(t *testing.T, s *stage) {
 	s.get(t, s.replica, "/challenge/"+f.token.Hex(), from, f.ip)
 }
 
-// storedChunk reads a chunk from a file. With -update it first writes a missing
-// file.
+// storedChunk reads a chunk from a file. If the file is missing and -update is set,
+// storedChunk writes it.
 func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -144,7 +144,8 @@ func fromBase64(t *testing.T, text string) []byte {
 	return b
 }
 
-// playBusy shows a node without a worker whose queue has room for one job.
+// playBusy shows a node whose queue is full. The node has no worker, and its queue has
+// room for one job.
 func playBusy(t *testing.T, s *stage) {
 	f := s.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")

@@ -9,7 +9,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/app"
 )
 
-// With few challenges, tags are short.
+// few sets a small number of challenges, so that the tags are short.
 var few = heartbeat.EncodeOptions{Challenges: 2}
 
 func playChunk(t *testing.T, s *stage) {

@@ -12,8 +12,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// playHistory shows the history with three farmers: one stays until noon of the
-// next day, the contract of one expires, and one has only a token.
+// playHistory shows the history of three farmers. The first farmer proves its
+// contract. The second farmer sends a wrong proof, and its contract expires. The third
+// farmer has only a token.
 func playHistory(t *testing.T, s *stage) {
 	s.say("nobody was there yet")
 	s.get(t, s.replica, "/status/history")
@@ -66,7 +67,7 @@ func playHistory(t *testing.T, s *stage) {
 	s.post(t, s.replica, "/status/history", "{}")
 }
 
-// refuse records that the farmer's proof is wrong.
+// refuse commits the verdict that a proof for the farmer's first contract is wrong.
 func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 	t.Helper()
 	token, err := s.Store.Token(t.Context(), f.token.Hash())
@@ -87,7 +88,7 @@ func (s *stage) sweep(t *testing.T) {
 	must(t, s.Store.FoldRecord(t.Context(), s.Clock.Now(), store.RecordConfig{Minutes: time.Hour, Hours: 9000 * time.Hour, FarmerDays: 9600 * time.Hour}))
 }
 
-// Repeated requests within a short time get the same cached response.
+// A replica caches each history for 5 seconds, up to a maximum number of histories.
 func TestHistoryIsCached(t *testing.T) {
 	onEach(t, unattended, func(t *testing.T, h *harness) {
 		farmers := func(query string) int64 {
@@ -106,7 +107,7 @@ func TestHistoryIsCached(t *testing.T) {
 			}
 			h.newFarmer(t, byte(i+2))
 		}
-		for n := range 100 { // the cache has a limit
+		for n := range 100 { // more requests than the cache can hold
 			farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
 		}
 		if got := farmers(""); got != 5 {

@@ -11,8 +11,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// playStatus shows four farmers: one has proven its contract, one has not yet, the
-// contract of one has expired, and one never had a contract.
+// playStatus shows four farmers. The first farmer has proven its contracts, and the
+// second farmer has not yet proven its contract. The contract of the third farmer has
+// expired. The fourth farmer never had a contract.
 func playStatus(t *testing.T, s *stage) {
 	s.say("nobody")
 	s.get(t, s.replica, "/status/list")
@@ -68,7 +69,7 @@ func playStatus(t *testing.T, s *stage) {
 	s.list(t, "/online")
 }
 
-// playTotals shows searches and the summary.
+// playTotals shows searches, the summary and the map.
 func (s *stage) playTotals(t *testing.T) {
 	s.say("some, by the beginning of an id or a part of an address")
 	for _, rest := range []string{
@@ -85,7 +86,7 @@ func (s *stage) playTotals(t *testing.T) {
 	}
 }
 
-// list writes only the ids of a list. Other parts of the golden show the farmers.
+// list requests a list of farmers, and writes only their ids to the golden file.
 func (s *stage) list(t *testing.T, rest string) {
 	t.Helper()
 	path, search, searched := strings.Cut(rest, "?")
@@ -106,7 +107,7 @@ func (s *stage) list(t *testing.T, rest string) {
 	s.told.WriteString("\n\n")
 }
 
-// newFarmerAt is newFarmer with an address and a location.
+// newFarmerAt creates a token, like newFarmer, but with this address and location.
 func (s *stage) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
 	t.Helper()
 	must(t, s.Store.CreateToken(t.Context(), store.NewToken{

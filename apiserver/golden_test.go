@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/*.golden")
 
-// forms are the ways to write the path of a route.
+// forms are the equivalent ways to write the path of a route.
 var forms = []struct{ name, prefix, slash string }{
 	{"v1", "/api/downstream/v1", ""},
 	{"v1 with slash", "/api/downstream/v1", "/"},
@@ -24,9 +24,8 @@ var forms = []struct{ name, prefix, slash string }{
 	{"plain with slash", "/api/downstream", "/"},
 }
 
-// scene sends requests and writes them down with their responses. It runs on a new
-// node for each form of the routes and each backend. The text must be the same each
-// time.
+// scene records requests and their responses as text. It runs on a new node for each
+// backend and each form of the paths. The text must always equal the golden file.
 type scene struct {
 	name   string
 	change func(*plan)
@@ -54,7 +53,7 @@ func TestGolden(t *testing.T) {
 				for i, form := range forms {
 					t.Run(backend+" "+form.name, func(t *testing.T) {
 						if *update && (backend != testnode.Embedded || i != 0) {
-							return // the first text is the reference
+							return // only the first run writes the golden file
 						}
 						s := &stage{harness: openHarness(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
 						scene.play(t, s)
@@ -66,7 +65,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// small sets limits that short requests reach.
+// small lowers the limits, so that short requests exceed them.
 func small(p *plan) {
 	p.cfg.API.MaxBody, p.cfg.API.MaxProofs = 4096, 6
 }
@@ -77,23 +76,24 @@ func unattended(p *plan) {
 	p.idle = true
 }
 
-// stage is a node. It writes requests and responses down.
+// stage is the node of a scene. It records the requests and responses.
 type stage struct {
 	*harness
 	prefix, slash string
 	told          strings.Builder
-	names         []string // pairs: a random text, and its replacement
+	names         []string // random texts and their replacements, in turn
 }
 
-// say writes a line about what follows.
+// say adds a comment line to the recorded text.
 func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(&s.told, "# "+format+"\n", args...)
 }
 
-// hide writes name in place of value.
+// hide replaces value with name in the recorded text, because value is random.
 func (s *stage) hide(value, name string) { s.names = append(s.names, value, name) }
 
-// get requests a route from a replica. The path has no prefix and no leading slash.
+// get sends a GET request to a replica and records it. path is the path after the
+// prefix.
 func (s *stage) get(t *testing.T, r *replica, path string, header ...string) answer {
 	t.Helper()
 	return s.request(t, r, "GET", path, nil, header...)
@@ -125,7 +125,8 @@ func (s *stage) request(t *testing.T, r *replica, method, path string, body any,
 	return got
 }
 
-// shown returns a short body as it stands after the path.
+// shown returns the text for a request's body in the recorded text. It abbreviates a
+// long body.
 func shown(body any) string {
 	text, ok := body.(string)
 	switch {
@@ -139,7 +140,8 @@ func shown(body any) string {
 
 var ipHash = regexp.MustCompile(`"ip_hash":"[0-9a-f]{32}"`)
 
-// compare compares the text with the golden file.
+// compare compares the recorded text with the golden file. With -update, it writes the
+// file instead.
 func (s *stage) compare(t *testing.T, path string) {
 	t.Helper()
 	got := strings.NewReplacer(s.names...).Replace(s.told.String())

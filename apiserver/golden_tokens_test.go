@@ -15,8 +15,8 @@ import (
 
 const from = "X-Forwarded-For"
 
-// signed returns an address that belongs to no network, and the body of POST /new
-// signed by its owner.
+// signed returns an address and a body for POST /new that the address's owner has
+// signed.
 func signed(t *testing.T, message string) (owner string, body string) {
 	t.Helper()
 	key := secp256k1.PrivKeyFromBytes([]byte("not a secret"))

@@ -19,7 +19,8 @@ var (
 
 const interval = testnode.Interval
 
-// harness is a node with one API replica. serve starts more.
+// harness is a node with one API replica. The methods open and serve start more
+// replicas.
 type harness struct {
 	*testnode.Node
 	*replica
@@ -28,16 +29,16 @@ type harness struct {
 // replica is an API replica, with helpers that send requests.
 type replica struct{ *testnode.Replica }
 
-// plan holds a test's choices about its node.
+// plan is the configuration of a test's node.
 type plan struct {
 	cfg     app.Config
-	schemes []heartbeat.Type // of the heartbeat keys, the current one first
-	idle    bool             // without a worker
+	schemes []heartbeat.Type // the schemes of the heartbeat keys; the first key is the current key
+	idle    bool             // no worker runs
 }
 
 func asPlanned(*plan) {}
 
-// onEach runs a test with a node on each backend.
+// onEach runs a test once for each backend, with a new node.
 func onEach(t *testing.T, change func(*plan), test func(t *testing.T, h *harness)) {
 	t.Helper()
 	testenv.OnEach(t, testnode.Backends, func(t *testing.T, backend string) {

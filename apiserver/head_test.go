@@ -9,8 +9,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// HEAD returns the headers of GET. It creates nothing that only the body would
-// contain.
+// The response to HEAD has the same status and content type as the response to GET,
+// but no body.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })

@@ -15,24 +15,25 @@ import (
 )
 
 const (
-	// maxPoints limits a history to a little more than two days of minutes.
+	// maxPoints is the maximum number of points in a history: a little more than two
+	// days of minutes.
 	maxPoints = 3000
-	// defaultPoints is the length of a history without from.
+	// defaultPoints is the number of points if the request has no from.
 	defaultPoints = 48
-	// historyLife is how long a history is cached: visitors request the same
-	// ones, and each is expensive to read.
+	// historyLife is how long a history is cached. The cache helps, because many
+	// visitors request the same history, and a history is expensive to read.
 	historyLife  = 5 * time.Second
 	maxHistories = 64
-	// maxDays limits a farmer's history.
+	// maxDays is the maximum number of days in a farmer's history.
 	maxDays = 400
 )
 
-// historyResponse is the node's totals, span by span.
+// historyResponse is the node's totals for each span of time.
 type historyResponse struct {
 	From   int64    `json:"from"`
 	To     int64    `json:"to"`
 	Step   string   `json:"step"`
-	Points []totals `json:"points"` // each with the start of its span
+	Points []totals `json:"points"` // the time of a point is the start of its span
 }
 
 // statusHistory handles GET /status/history.
@@ -56,17 +57,18 @@ func (s *Server) statusHistory(r *http.Request) (response historyResponse, err e
 	return response, nil
 }
 
-// historyQuery selects the spans from the one that begins at from to the one
-// that begins at to.
+// historyQuery selects spans of time. The first span begins at from, and the last
+// span begins at to.
 type historyQuery struct {
 	from, to time.Time
-	name     string // of the step
+	name     string // the step's name
 	step     time.Duration
 }
 
 var steps = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
 
-// parseHistory parses the parameters. No span begins after now.
+// parseHistory parses the parameters of a history. If to is after now, it uses now
+// instead.
 func parseHistory(values url.Values, now time.Time) (historyQuery, error) {
 	q := historyQuery{name: values.Get("step")}
 	if q.name == "" {
@@ -96,7 +98,8 @@ func parseHistory(values url.Values, now time.Time) (historyQuery, error) {
 	return q, nil
 }
 
-// parseTime parses a parameter that is a time.
+// parseTime parses the parameter name as a time. If the parameter is missing, it
+// returns otherwise.
 func parseTime(values url.Values, name string, otherwise time.Time) (time.Time, error) {
 	text := values.Get(name)
 	if text == "" {
@@ -112,7 +115,7 @@ func parseTime(values url.Values, name string, otherwise time.Time) (time.Time, 
 	return t.UTC(), nil
 }
 
-// daysResponse is a farmer's days.
+// daysResponse is a farmer's history by day.
 type daysResponse struct {
 	ID   string        `json:"id"`
 	Days []dayResponse `json:"days"`

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// These are the responses as a client decodes them.
+// These types are parts of the responses, as a client decodes them.
 type (
 	historyPoint struct {
 		Time                                                         int64
@@ -20,7 +20,8 @@ type (
 	}
 )
 
-// settle sweeps all that has expired by now, without the grace period.
+// settle sweeps every contract that has expired, without the grace period. It checks
+// that the record's totals agree with the tokens.
 func (h *hour) settle(t *testing.T, host *harness) {
 	t.Helper()
 	_, err := host.Store.Expire(t.Context(), h.now, 100)
@@ -104,7 +105,8 @@ func (h *hour) point(from, to time.Time) historyPoint {
 	return p
 }
 
-// holds returns what the farmer holds just before a moment.
+// holds returns the number and total size of the farmer's contracts just before a
+// moment.
 func (f *simFarmer) holds(before time.Time) (contracts, size int64) {
 	for _, c := range f.held {
 		if c.from.Before(before) && !c.until.Before(before) {
@@ -119,7 +121,7 @@ func (h *hour) compareSummary(t *testing.T, host *harness) {
 	t.Helper()
 	end := h.now.Add(time.Microsecond)
 	want := h.point(h.began, end)
-	for _, f := range h.farmers { // the summary counts only present farmers
+	for _, f := range h.farmers { // the summary does not count deleted farmers
 		if !f.left.IsZero() {
 			want.Heartbeats -= int64(len(f.beats))
 			want.Wrong -= int64(len(f.wrong))
@@ -156,14 +158,14 @@ func (h *hour) compareDays(t *testing.T, f *simFarmer) {
 	}
 }
 
-// day returns the farmer's day: from its own start or the farmer's, to its end or
-// now.
+// day returns the farmer's totals for a day. from is the start of the day, or the
+// start of the farmer's first contract. to is the end of the day, or now.
 func (f *simFarmer) day(from, to time.Time) farmerDay {
 	d := farmerDay{Date: from.Format(time.DateOnly), Heartbeats: count(f.beats, from, to), Wrong: count(f.wrong, from, to)}
 	d.Contracts, d.Size = f.holds(to)
 	var online time.Duration
 	reached := from
-	for _, c := range f.held { // in the order of their hand-out
+	for _, c := range f.held { // in the order in which they were handed out
 		begin, end := latest(reached, c.from), earliest(to, c.until)
 		if end.After(begin) {
 			online += end.Sub(begin)

@@ -19,39 +19,40 @@ import (
 	"github.com/driveshare/downstream-node/workers"
 )
 
-// hour simulates an hour of farming around midnight, with the test's clock. It
-// keeps what each farmer knows: the verdicts and when they came.
+// hour simulates an hour of farming around midnight, with the test's clock. It records
+// each farmer's contracts, and the time of each verdict.
 type hour struct {
 	began, now time.Time
 	farmers    []*simFarmer
-	made       int // files
+	made       int // the number of files made so far
 }
 
-// simFarmer is a farmer with a behaviour.
+// simFarmer is a simulated farmer.
 type simFarmer struct {
 	*farmer
-	n            byte // the number of its token
-	acts         func(h *hour, t *testing.T, f *simFarmer)
-	joined, left time.Time // left is zero while it is present
-	held         []*holding
-	beats, wrong []time.Time
+	n            byte                                      // the number of its token
+	acts         func(h *hour, t *testing.T, f *simFarmer) // its behaviour; runs each tick
+	joined, left time.Time                                 // left is zero until its token is deleted
+	held         []*holding                                // all its contracts
+	beats, wrong []time.Time                               // the times of its correct and wrong proofs
 }
 
-// holding is a contract. It ends at until; cut means that it was deleted then.
+// holding is a contract from the farmer's point of view. The contract ends at until. If
+// cut is true, the contract was deleted then, otherwise it expired.
 type holding struct {
 	contract
 	from, due, until time.Time
 	answered, cut    bool
-	tries            int // wrong proofs sent to the current challenge
+	tries            int // the number of wrong proofs for the current challenge
 }
 
 const tick = 10 * time.Second
 
-// minute is the current minute of the hour.
+// minute returns how many minutes have passed.
 func (h *hour) minute() int { return int(h.now.Sub(h.began) / time.Minute) }
 
-// Farmers farm for an hour, with a restart in the middle. The history must equal
-// what the farmers know, exactly.
+// Farmers farm for an hour, and the node restarts in the middle. At the end, the
+// node's history must exactly equal the farmers' own records.
 func TestHistoryOfAnHour(t *testing.T) {
 	t.Parallel()
 	for _, backend := range testnode.Backends {
@@ -73,7 +74,7 @@ func TestHistoryOfAnHour(t *testing.T) {
 			t.Run("until the restart", func(t *testing.T) {
 				h.farm(t, open(t), 31)
 			})
-			h.now = h.now.Add(100 * time.Second) // no farmer is running
+			h.now = h.now.Add(100 * time.Second) // the node is down, and the farmers send nothing
 			t.Run("after the restart", func(t *testing.T) {
 				host := open(t)
 				h.farm(t, host, 60)
@@ -84,14 +85,14 @@ func TestHistoryOfAnHour(t *testing.T) {
 	}
 }
 
-// meet registers the farmers with the host that they now call.
+// meet connects the farmers to a new node.
 func (h *hour) meet(host *harness) {
 	for _, f := range h.farmers {
 		f.farmer = &farmer{host.replica, host, f.token, f.ip}
 	}
 }
 
-// farm simulates until a minute.
+// farm simulates the farmers and workers until the given minute.
 func (h *hour) farm(t *testing.T, host *harness, until int) {
 	t.Helper()
 	for ; h.minute() < until; h.pass(host) {
@@ -110,7 +111,7 @@ func (h *hour) pass(host *harness) {
 	host.Clock.Advance(tick)
 }
 
-// arrivals adds the farmers that start now.
+// arrivals adds the farmers that join now.
 func (h *hour) arrivals(t *testing.T, host *harness) {
 	t.Helper()
 	elapsed := h.now.Sub(h.began)
@@ -136,7 +137,8 @@ func (h *hour) arrivals(t *testing.T, host *harness) {
 	}
 }
 
-// tend does the work of two workers, except verification.
+// tend runs the sweepers and recorders of two workers in parallel. A real worker
+// verifies the proofs.
 func tend(t *testing.T, host *harness) {
 	t.Helper()
 	var tending sync.WaitGroup
@@ -155,7 +157,8 @@ func tend(t *testing.T, host *harness) {
 	tending.Wait()
 }
 
-// take gives the farmer a contract with this number of challenges.
+// take adds a chunk with this number of challenges, and the farmer gets the contract
+// for it.
 func (h *hour) take(t *testing.T, f *simFarmer, challenges int) {
 	t.Helper()
 	h.made++
@@ -169,7 +172,8 @@ func (h *hour) take(t *testing.T, f *simFarmer, challenges int) {
 	f.held = append(f.held, &holding{contract: chunks[0], from: h.now, due: due, until: due})
 }
 
-// alive returns the contracts that wait for a proof, with their challenges.
+// alive returns the contracts with an unanswered challenge. It requests the next
+// challenge of each contract whose challenge is answered and due.
 func (h *hour) alive(t *testing.T, f *simFarmer) []*holding {
 	t.Helper()
 	var open []*holding
@@ -202,12 +206,12 @@ func (h *hour) lie(t *testing.T, f *simFarmer, c *holding) {
 	t.Helper()
 	c.tries++
 	f.submit(t, c.contract, asJSON(t, fmt.Sprint("a lie, number ", c.tries))).want(t, 400, "")
-	if c.tries == 1 { // a malformed proof counts as one wrong proof
+	if c.tries == 1 { // all malformed proofs for a challenge count as one wrong proof
 		f.wrong = append(f.wrong, h.now)
 	}
 }
 
-// The behaviours of farmers.
+// The following functions are the behaviours of farmers.
 
 func steadily(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 3 {

@@ -11,7 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// judge commits a verdict as a worker would, but sends no reply.
+// judge commits a verdict for a proof and updates the cache, as a worker does, but
+// sends no reply.
 func (h *harness) judge(t testing.TB, f *farmer, c contract, proof json.RawMessage, valid bool) {
 	t.Helper()
 	name := node.ContractName{TokenID: f.record(t).ID, FileHash: hashOf(t, c)}
@@ -39,7 +40,7 @@ func (h *harness) accept(t testing.TB, f *farmer, c contract) {
 	h.judge(t, f, c, f.prove(t, c, nil), true)
 }
 
-// fillQueue takes the only place of the queue.
+// fillQueue adds a job to the queue. The test's queue must have room for only one job.
 func (h *harness) fillQueue(t testing.TB) {
 	t.Helper()
 	now := h.Clock.Now()

@@ -11,14 +11,15 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// slowly posts a body slowly: the handler closes taken when it reads the body, and
-// send sends the rest.
+// slowly begins a POST request but sends only the first byte of the body. The channel
+// taken is closed when the handler begins to read the body. send sends the rest of the
+// body and returns the response.
 func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-chan struct{}, send func() answer) {
 	t.Helper()
 	pipe, rest := io.Pipe()
 	begun, done := make(chan struct{}), make(chan answer, 1)
 	go func() {
-		// The client sends the body when the handler reads it.
+		// With 100-continue, the client sends the body only when the handler reads it.
 		got, err := r.try(t, "POST", path, io.Reader(pipe), from, f.ip, "Expect", "100-continue")
 		if err != nil {
 			t.Error(err)
@@ -52,7 +53,7 @@ func TestRequestsAtOnceAreLimited(t *testing.T) {
 		t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
 	}
 	send().want(t, http.StatusOK, `{"challenges":[]}`)
-	// The slot is free a moment after the response is sent.
+	// The server releases the slot shortly after it has sent the response.
 	waitFor(t, "a place", func() bool { return f.ask(t, "GET", api, nil).status == http.StatusOK })
 }
 
@@ -77,7 +78,7 @@ func TestRatesAreLimited(t *testing.T) {
 		limited(perAddress.ask(t, "GET", api+"/nothing", nil, from, one.ip))
 		perAddress.ask(t, "GET", api, nil, from, two.ip).want(t, http.StatusOK, "ok")
 
-		// The token's limit is the same for every IP address.
+		// The limit of a token counts the requests from all IP addresses together.
 		for _, ip := range []string{"198.51.100.1", "198.51.100.2"} {
 			perToken.ask(t, "GET", one.at("challenge"), nil, from, ip).want(t, http.StatusOK, "challenges")
 		}
@@ -87,7 +88,7 @@ func TestRatesAreLimited(t *testing.T) {
 	})
 }
 
-// Without Redis the node cannot count requests, so it refuses none.
+// Without Redis, the node cannot count requests, so it accepts all requests.
 func TestRatesWithoutRedis(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) {

@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// countVerdicts counts the outcomes of a response.
+// countVerdicts counts the outcomes in a response.
 func (m *metrics) countVerdicts(outcomes []node.Outcome) {
 	var counts [math.MaxUint8 + 1]int
 	for _, outcome := range outcomes {

@@ -18,15 +18,15 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// exchange is a request and its response, as the middleware sees them.
+// exchange is what the middleware knows about a request and its response.
 type exchange struct {
 	http.ResponseWriter
 	server *Server
 	id     string
-	ip     netip.Addr // of the farmer
-	route  string     // its template; the router sets it
-	status int        // 0 before the response
-	bytes  int64      // of the response
+	ip     netip.Addr // the farmer's IP address
+	route  string     // the route's path template; rememberRoute sets it
+	status int        // the status of the response; 0 before the response begins
+	bytes  int64      // the size of the response's body so far
 }
 
 type exchangeKey struct{}
@@ -49,14 +49,15 @@ func (e *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap gives http.ResponseController access to the connection.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
-// handlerFunc is a handler that returns its error. Only handle responds to errors.
+// handlerFunc is a handler that returns its error. It must not write the error's
+// response, because handle does that.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// handle makes h an http.Handler. It responds to h's error, and to a panic with a
-// 500 instead of a broken connection.
+// handle converts h to an http.Handler. If h returns an error, handle writes the
+// error's response. If h panics, handle responds with a 500.
 func (s *Server) handle(h handlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -76,7 +77,8 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 	})
 }
 
-// fail logs an error and responds to it.
+// fail writes the response to an error. It logs every 500. It logs other 5xx errors
+// only if the client is still connected.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	response, exchange := classify(err), exchangeOf(r)
 	switch {
@@ -86,22 +88,22 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		exchange.log().Warn("cannot serve the request, the farmer must repeat it", "error", err)
 	}
 	if exchange.status != 0 {
-		// The response has begun. Cut the connection, so that the farmer does not
-		// take half a response for a whole one.
+		// The response has already begun. Close the connection, so that the farmer
+		// notices that the response is incomplete.
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, response)
 }
 
-// observe is the outermost layer. It names the request, finds the farmer's IP
-// address, limits the requests in flight, and records the result. The log has
-// the route in place of the path, because a path can contain a token.
+// observe is the outermost layer. It gives the request an id, finds the farmer's IP
+// address, limits the requests in flight, and records the result. It logs the
+// route's template instead of the path, because a path can contain a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{ResponseWriter: w, server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
 		e.Header().Set("X-Request-Id", e.id)
 		if s.draining.Load() {
-			e.Header().Set("Connection", "close") // the next request reaches another replica
+			e.Header().Set("Connection", "close") // so that the next request reaches another replica
 		}
 		start := time.Now()
 		defer func() { s.record(e, r, time.Since(start)) }()
@@ -128,8 +130,8 @@ func (s *Server) record(e *exchange, r *http.Request, took time.Duration) {
 	}
 }
 
-// rememberRoute copies the route's template into the exchange for record, which
-// runs outside the router.
+// rememberRoute copies the route's template into the exchange. record needs the
+// template, but runs outside the router.
 func rememberRoute(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := mux.CurrentRoute(r); route != nil {
@@ -139,7 +141,8 @@ func rememberRoute(next http.Handler) http.Handler {
 	})
 }
 
-// requestID returns the id that a proxy set, if it is valid, or a new one.
+// requestID returns the id in the header X-Request-Id. If the header is missing or
+// invalid, it returns a new id.
 func requestID(r *http.Request) string {
 	const valid = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	id := r.Header.Get("X-Request-Id")
@@ -150,8 +153,9 @@ func requestID(r *http.Request) string {
 }
 
 // clientIP returns the farmer's address. It uses X-Forwarded-For only if the
-// connection comes from a trusted proxy. The farmer is then the last address in
-// the list that is not a trusted proxy; a farmer can invent those before it.
+// connection comes from a trusted proxy. In that case, the farmer's address is the
+// last address in the list that is not a trusted proxy. Earlier addresses are
+// ignored, because a farmer can forge them.
 func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -165,14 +169,14 @@ func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	for len(hops) > 0 && isTrusted() {
 		hop, err := parseHop(hops[len(hops)-1])
 		if err != nil {
-			break // nothing before an invalid address can be trusted
+			break // the addresses before an invalid address cannot be trusted
 		}
 		ip, hops = hop, hops[:len(hops)-1]
 	}
 	return ip
 }
 
-// parseHop parses an address of X-Forwarded-For, with or without a port.
+// parseHop parses one address in X-Forwarded-For, with or without a port.
 func parseHop(s string) (netip.Addr, error) {
 	s = strings.TrimSpace(s)
 	if ap, err := netip.ParseAddrPort(s); err == nil {
@@ -182,7 +186,7 @@ func parseHop(s string) (netip.Addr, error) {
 	return ip.Unmap().WithZone(""), err
 }
 
-// trimSlash accepts a trailing slash on every route.
+// trimSlash removes a trailing slash from the path, so that every route accepts one.
 func trimSlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
@@ -195,9 +199,9 @@ func trimSlash(next http.Handler) http.Handler {
 	})
 }
 
-// limitAddress applies the rate limit of each IP address. The status page has a
-// limit beside the farmers', so that a farmer can look at it too. Its assets
-// have none.
+// limitAddress applies the rate limit for each IP address. It counts API requests
+// and page requests separately, so that a farmer at its limit can still open the
+// status page. It does not limit requests for the page's assets.
 func (s *Server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, visitor := "ip:", isPage(r)
@@ -220,9 +224,9 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 	})
 }
 
-// limit counts a request under key, and fails if it is above the limit. If Redis
-// is not available, the request passes: a request that needs Redis fails later,
-// and the status routes do not need it.
+// limit counts a request under key, and returns an error if the request exceeds the
+// limit. If Redis is not available, limit allows every request. A request that needs
+// Redis then fails later, and the other requests succeed.
 func (s *Server) limit(ctx context.Context, key string, limit RateLimit) error {
 	if limit.Rate <= 0 {
 		return nil
@@ -232,8 +236,8 @@ func (s *Server) limit(ctx context.Context, key string, limit RateLimit) error {
 		return nil
 	}
 	s.metrics.limited.Inc()
-	// Not 429: farmers in the field repeat a request after a 5xx, and may treat
-	// any 4xx as final.
+	// The status is not 429, because deployed farmers may treat any 4xx as final.
+	// They repeat a request after a 5xx.
 	refused := unavailable("too many requests, slow down")
 	refused.retryAfter = max(wait.Round(time.Second), time.Second)
 	return refused

@@ -33,8 +33,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// The test sends good and bad requests to every route, and checks the log at debug
-// level. newFarmer checks at its end that the log contains no token.
+// The test sends valid and invalid requests, and checks that the log at debug level
+// contains no token.
 func TestLogHoldsNoToken(t *testing.T) {
 	onEach(t, asPlanned, func(t *testing.T, h *harness) {
 		told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
@@ -98,8 +98,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// counted returns the metric's value for these label values, or -1 if there is
-// none.
+// counted returns the metric's value for these label values. It returns -1 if there is
+// no such value.
 func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.Registry.Gather()
@@ -122,7 +122,7 @@ func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
 	return -1
 }
 
-// A scheme is public. A node does not publish its keys.
+// The node has keys of both schemes. A token gets only chunks for its own key.
 func TestBothSchemesInOneNode(t *testing.T) {
 	both := func(p *plan) { p.idle, p.schemes = true, []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} }
 	onEach(t, both, func(t *testing.T, h *harness) {

@@ -13,14 +13,16 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/openapi"
 )
 
-// methods are the methods that the description can have.
+// methods are the HTTP methods that an OpenAPI description can contain.
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodTrace}
 
-// literal matches a variable of a route that allows only one word.
+// literal matches a path variable that can have only one value, such as
+// {online:online}.
 var literal = regexp.MustCompile(`\{[a-z]+:([a-z]+)\}`)
 
 // TestRoutesAreDescribed compares the routes of the server with the operations of
-// the description. Every GET route also serves HEAD, which is not described.
+// the OpenAPI description. It ignores HEAD: every GET route also serves HEAD, but the
+// description does not contain HEAD.
 func TestRoutesAreDescribed(t *testing.T) {
 	t.Parallel()
 	var doc struct {
@@ -66,7 +68,7 @@ func routesUnder(t *testing.T, prefix string) []string {
 	err := new(Server).router().(*mux.Router).Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		methods, err := route.GetMethods()
 		if err != nil {
-			return nil // a handler for the other methods
+			return nil // the handler methodNotAllowed, which has no methods
 		}
 		template, err := route.GetPathTemplate()
 		path, ok := strings.CutPrefix(template, prefix)

@@ -20,7 +20,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// checker is the running program hack/openapi, which checks requests and
+// checker is the running program hack/openapi. The program checks requests and
 // responses against the OpenAPI description.
 type checker struct {
 	mu       sync.Mutex
@@ -28,8 +28,8 @@ type checker struct {
 	problems *bufio.Reader
 }
 
-// startChecker starts the program once. It ends with the test process, which
-// closes its input.
+// startChecker starts the program once. The program ends when the test process ends,
+// because its input is then closed.
 var startChecker = sync.OnceValues(func() (*checker, error) {
 	cmd := exec.Command("go", "-C", "../hack", "run", "./openapi")
 	cmd.Stderr = os.Stderr
@@ -57,8 +57,9 @@ func (c *checker) check(req *http.Request, resp *http.Response) (problem string,
 	return strconv.Unquote(strings.TrimSuffix(line, "\n"))
 }
 
-// described checks a request and its response against the OpenAPI description.
-// Every response must be described, and so must every request that succeeds.
+// described checks a request and its response against the OpenAPI description. Every
+// response must match the description. A request must match it only if the node
+// accepts the request.
 func described(t testing.TB, method, path string, body any, got answer) {
 	t.Helper()
 	c, err := startChecker()
@@ -66,13 +67,14 @@ func described(t testing.TB, method, path string, body any, got answer) {
 	route, query, _ := strings.Cut(path, "?")
 	route = strings.TrimSuffix(route, "/")
 	if strings.HasSuffix(route, "/api/downstream") || strings.HasSuffix(route, "/v1") {
-		route += "/" // in a description, a path is never empty
+		route += "/" // a path in the description cannot be empty
 	}
 	if got.status >= 300 {
-		body = nil // it need not be as described
+		body = nil // the body of a refused request need not match the description
 	}
 	req := httptest.NewRequest(method, route+"?"+query, plain(t, body))
-	req.Header.Set("Content-Type", "application/json") // clients may leave it out
+	// Clients may omit this header, but the description requires it.
+	req.Header.Set("Content-Type", "application/json")
 	problem, err := c.check(req, &http.Response{
 		StatusCode: got.status, Header: got.header, ProtoMajor: 1, ProtoMinor: 1, Request: req,
 		Body: io.NopCloser(strings.NewReader(got.body)), ContentLength: int64(len(got.body)),
@@ -87,7 +89,8 @@ func described(t testing.TB, method, path string, body any, got answer) {
 	}
 }
 
-// plain returns a body without compression, as the description has it.
+// plain returns the uncompressed body, because the description does not describe
+// compression.
 func plain(t testing.TB, body any) io.Reader {
 	t.Helper()
 	if body == nil {
@@ -120,8 +123,8 @@ func TestDescriptionIsServed(t *testing.T) {
 	}
 }
 
-// undescribed checks the response to a request without a route: an error like any
-// other.
+// undescribed checks the response to a request that matches no route. The response
+// must be an error in the usual form.
 func undescribed(t testing.TB, method, path string, got answer) {
 	t.Helper()
 	var body map[string]string

@@ -11,7 +11,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// undecided checks the response for a proof that the node cannot judge now.
+// undecided checks that the response is a 503 with Retry-After.
 func (a answer) undecided(t testing.TB) {
 	t.Helper()
 	a.want(t, http.StatusServiceUnavailable, `"status":"error"`)
@@ -31,7 +31,7 @@ func TestRedisDown(t *testing.T) {
 	redis.Terminate(t)
 	f.submit(t, c, proof).undecided(t)
 	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
-	// All other data is in the records.
+	// These routes do not need Redis, because their data is in the store.
 	f.ask(t, "GET", f.at("challenge", c.FileHash), nil).want(t, http.StatusOK, "challenge")
 	f.ask(t, "GET", f.at("challenge"), nil).want(t, http.StatusOK, "challenge")
 	f.ask(t, "GET", f.at("chunk"), nil).want(t, http.StatusOK, "chunks")
@@ -65,7 +65,7 @@ func TestDatabaseDown(t *testing.T) {
 	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
 	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
 	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
-	h.Clock.Advance(10 * time.Second) // until the replica's cached copy expires too
+	h.Clock.Advance(10 * time.Second) // the replica's cached copy expires too
 	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
 
 	database.Start(t)

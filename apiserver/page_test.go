@@ -10,7 +10,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// look requests a page. The API's description has no pages.
+// look sends a request, but does not check it against the OpenAPI description. The
+// description does not contain the pages.
 func (r *replica) look(t *testing.T, method, path string) answer {
 	t.Helper()
 	got, err := r.try(t, method, path, nil)
@@ -18,7 +19,7 @@ func (r *replica) look(t *testing.T, method, path string) answer {
 	return got
 }
 
-// The page shows what the records hold, on each backend, and only public data.
+// The pages show the data in the store, but no secret data.
 func TestPage(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -47,7 +48,7 @@ func TestPage(t *testing.T) {
 		h.look(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
 		h.look(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
 		h.look(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
-		// Programs still get JSON.
+		// Under /api/, the response is JSON, not a page.
 		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
@@ -56,8 +57,8 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// Requests for the page have a limit of their own beside the farmers' limit. Assets
-// do not count.
+// The node counts page requests separately from API requests. It does not count
+// requests for assets.
 func TestPageRates(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) {

@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// A client that has disconnected needs no response, so the functions that write a
-// whole response ignore errors.
+// The functions that write a whole response ignore write errors, because such an
+// error means that the client has disconnected.
 
-// respond makes a handler of a function that returns the response.
+// respond makes a handler from a function that returns the response. The handler
+// writes the response as JSON.
 func respond[T any](response func(r *http.Request) (T, error)) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v, err := response(r)
@@ -27,7 +28,7 @@ func respond[T any](response func(r *http.Request) (T, error)) handlerFunc {
 	}
 }
 
-// respondTagged is respond with an ETag.
+// respondTagged is like respond, but the response has an ETag.
 func respondTagged[T any](response func(r *http.Request) (T, error)) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v, err := response(r)
@@ -38,8 +39,8 @@ func respondTagged[T any](response func(r *http.Request) (T, error)) handlerFunc
 	}
 }
 
-// writeTagged writes v with an ETag, or 304 if the client has this version. The
-// tag is a digest of the body, so all replicas have the same.
+// writeTagged writes v with an ETag, or a 304 if the client already has this version.
+// The tag is a digest of the body, so all replicas compute the same tag.
 func writeTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -48,7 +49,8 @@ func writeTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("ETag", tag)
-	w.Header().Set("Cache-Control", "no-cache") // store it, and ask each time whether it has changed
+	// The client may store the response, but must check its ETag before each use.
+	w.Header().Set("Cache-Control", "no-cache")
 	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -57,7 +59,7 @@ func writeTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// writeError writes an error in the form that the protocol fixes.
+// writeError writes an error in the form that the protocol defines.
 func writeError(w http.ResponseWriter, e *apiError) {
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.retryAfter.Seconds())))
@@ -74,14 +76,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// writeRawJSON writes a body that is JSON already.
+// writeRawJSON writes a body that is already encoded as JSON.
 func writeRawJSON(w http.ResponseWriter, status int, raw []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(raw)
 }
 
-// onlyHead responds to HEAD on a route whose GET makes or hands out something.
+// onlyHead responds to a HEAD request and reports whether the request was one. A
+// route needs it if GET creates a token or contracts, because HEAD must not.
 func onlyHead(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method == http.MethodHead {
 		writeRawJSON(w, http.StatusOK, nil)
@@ -89,16 +92,16 @@ func onlyHead(w http.ResponseWriter, r *http.Request) bool {
 	return r.Method == http.MethodHead
 }
 
-// array streams {"name": [item, ...]}. The status line goes out with the first
-// full buffer, so an error before that can still have its own response.
+// array streams {"name": [item, ...]}. It sends nothing until the first buffer is
+// full, so a handler that fails before that can still send an error response.
 type array struct {
 	w     *bufio.Writer
 	items int
 	name  string
 }
 
-// arrayBuffers holds buffers for reuse. They are large because each write wakes
-// the client, and a hand-out has a quarter of a megabyte.
+// arrayBuffers holds buffers for reuse. A buffer is large, so that a response needs
+// few writes: each write wakes the client, and a /chunk response has about 256 KiB.
 var arrayBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
 
 func (s *Server) newArray(w http.ResponseWriter, name string) *array {
@@ -108,10 +111,10 @@ func (s *Server) newArray(w http.ResponseWriter, name string) *array {
 	return &array{w: out, name: name}
 }
 
-// next begins an item and returns the writer for it.
+// next begins an item. The caller must write the item's JSON to the returned writer.
 func (a *array) next() io.Writer {
 	if a.items == 0 {
-		a.w.WriteString(`{"` + a.name + `":[`) // Flush returns the error
+		a.w.WriteString(`{"` + a.name + `":[`) // a write error stays in the buffer, and Flush returns it
 	} else {
 		a.w.WriteByte(',')
 	}
@@ -129,13 +132,13 @@ func (a *array) item(v any) error {
 	return err
 }
 
-// appendText appends a string as encoding/json writes it.
+// appendText appends text to dst as a JSON string, as encoding/json writes it.
 func appendText(dst []byte, text string) []byte {
 	for i := range len(text) {
 		if !isPlain(text[i]) {
 			quoted, err := json.Marshal(text)
 			if err != nil {
-				panic(err) // every string can be encoded
+				panic(err) // encoding/json can encode every string
 			}
 			return append(dst, quoted...)
 		}
@@ -144,14 +147,14 @@ func appendText(dst []byte, text string) []byte {
 	return append(dst, '"')
 }
 
-// isPlain reports whether encoding/json writes a byte as it is. It may return
-// false for a byte that is not escaped.
+// isPlain reports whether encoding/json writes the byte unchanged. For some unchanged
+// bytes it returns false; appendText is then only slower.
 func isPlain(b byte) bool {
 	return b >= ' ' && b < 0x7f && b != '"' && b != '\\' && b != '<' && b != '>' && b != '&'
 }
 
-// end closes the array, sends the rest, and releases the buffer. An array that
-// fails must not be ended: its buffer may contain what was not sent.
+// end closes the array, sends the rest, and releases the buffer. A handler that has
+// failed must not call end, because the buffer may contain an incomplete item.
 func (a *array) end() error {
 	if a.items == 0 {
 		a.w.WriteString(`{"` + a.name + `":[`)
@@ -163,8 +166,8 @@ func (a *array) end() error {
 	return err
 }
 
-// deadlineWriter gives each write its own deadline. A slow farmer may take long to
-// read a large response, but must not stop reading it.
+// deadlineWriter gives each write its own deadline. A slow farmer therefore has time
+// to read a large response, and a farmer that stops reading is disconnected.
 type deadlineWriter struct {
 	w       io.Writer
 	control *http.ResponseController
@@ -172,7 +175,7 @@ type deadlineWriter struct {
 }
 
 func (w *deadlineWriter) Write(p []byte) (int, error) {
-	// Only a test's connection has no deadlines.
+	// Ignore the error: only the connections of some tests do not support deadlines.
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
 	return w.w.Write(p)
 }

@@ -10,16 +10,17 @@ import (
 	"github.com/driveshare/downstream-node/apiserver/page"
 )
 
-// prefixes: every route exists below each of them. Farmers in the field call v1.
+// prefixes are the prefixes of the API's paths. Every route exists under each
+// prefix. Deployed farmers use v1.
 var prefixes = []string{"/api/downstream/v1", "/api/downstream"}
 
-// route is a route below each prefix. GET also serves HEAD.
+// route is a route under each prefix. A GET route also serves HEAD.
 type route struct {
 	method, path string
 	handler      handlerFunc
 }
 
-// routes lists the farmers' routes, the busiest first.
+// routes lists the API's routes. The routes with the most requests come first.
 func (s *Server) routes() []route {
 	routes := []route{
 		{"POST", "/answer/{token}/{file_hash}", s.withFarmer(s.answer)},
@@ -38,7 +39,7 @@ func (s *Server) routes() []route {
 		{"GET", "/status/show/{id}/history", respondTagged(s.farmerDays)},
 		{"GET", "/status/history", respondTagged(s.statusHistory)},
 	}
-	// The parts of /status/list are optional.
+	// Each part of the path after /status/list is optional.
 	for _, online := range []string{"/{online:online}", ""} {
 		for _, by := range []string{"/by/{desc:d}/{sort}", "/by/{sort}", ""} {
 			for _, page := range []string{"", "/{limit}", "/{limit}/{page}"} {
@@ -68,8 +69,9 @@ func (s *Server) router() http.Handler {
 			r.Handle(route.path, s.handle(route.handler)).Methods(methods...)
 			allowed[route.path] = append(allowed[route.path], methods...)
 		}
-		// mux has a handler for this, but does not call it if another route
-		// follows one whose path matched.
+		// Each path gets its own handler for the other methods. mux has a
+		// MethodNotAllowedHandler, but does not call it if another route follows the
+		// route whose path matched.
 		for path, methods := range allowed {
 			r.Handle(path, s.handle(methodNotAllowed(methods)))
 		}
@@ -82,11 +84,12 @@ func (s *Server) router() http.Handler {
 	return root
 }
 
-// getMethods returns the methods of a GET route. mux changes the list, so each
-// route needs its own.
+// getMethods returns the methods of a GET route. It returns a new list each time,
+// because mux changes the list.
 func getMethods() []string { return []string{http.MethodGet, http.MethodHead} }
 
-// noRoute responds to programs as the protocol requires, and to people with a page.
+// noRoute responds to a request that matches no route. Under /api/ it returns the
+// protocol's error, otherwise a page.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) error {
 	if isPage(r) {
 		return s.showPage(w, r)
@@ -94,7 +97,7 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) error {
 	return notFound("no such route")
 }
 
-// isPage reports whether a request is for the status page.
+// isPage reports whether a request is for a page: a GET or HEAD outside /api/.
 func isPage(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/api/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
@@ -104,7 +107,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// methodNotAllowed responds to any other method than these.
+// methodNotAllowed responds to a request whose method is not in methods.
 func methodNotAllowed(methods []string) handlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, _ *http.Request) error {
@@ -117,7 +120,7 @@ func index(*http.Request) (map[string]string, error) {
 	return map[string]string{"msg": "ok"}, nil
 }
 
-// describe responds with the description of the API.
+// describe responds with text, which is the API's OpenAPI description.
 func describe(contentType string, text func() []byte) handlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", contentType)

@@ -31,7 +31,7 @@ func listening() apiserver.Config {
 // served is a replica with its own listener.
 type served struct {
 	*replica
-	drained chan struct{} // closed when the replica must report that it is not ready
+	drained chan struct{} // closed when Serve calls drain
 	ended   chan error
 	stop    context.CancelFunc
 }
@@ -52,8 +52,8 @@ func (h *harness) serve(t *testing.T, l apiserver.Config) *served {
 	return s
 }
 
-// A load balancer needs time to notice. Until then the replica serves requests and
-// closes their connections. Running requests finish.
+// After stop, the replica still serves requests for DrainDelay, but closes each
+// connection after the response. The requests in flight finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, asPlanned)
@@ -90,7 +90,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A request that does not end is cut off, so that the process can end.
+// If a request in flight does not finish within ShutdownTimeout, the replica closes its
+// connection and ends.
 func TestShutdownHasAnEnd(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })

@@ -24,7 +24,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Deps are the parts of a node that the server works with.
+// Deps are the parts of a node that the server uses.
 type Deps struct {
 	Store    *store.Store
 	Redis    *redisdb.DB
@@ -48,15 +48,16 @@ type Server struct {
 	page      *page.Page
 	metrics   *metrics
 	replies   *queue.Replies
-	slots     chan struct{} // a semaphore of the requests in flight
-	longLists chan struct{} // a semaphore of the long lists in flight
+	slots     chan struct{} // a semaphore that limits the requests in flight
+	longLists chan struct{} // a semaphore that limits the long lists in flight
 	tokens    cache[node.TokenHash, store.Token]
 	histories cache[historyQuery, []node.Span]
-	ipKey     []byte // keys ip_hash
+	ipKey     []byte // the key for computing ip_hash
 	draining  atomic.Bool
 }
 
-// New makes a server. Without Run, no request gets a verdict.
+// New makes a server. The caller must also call Run, because no request gets a
+// verdict without it.
 func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsConfig, deps Deps) (*Server, error) {
 	ipKey, err := deps.Store.IPHashKey(ctx)
 	if err != nil {
@@ -87,8 +88,8 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 	}, nil
 }
 
-// Run receives the workers' replies, and keeps the roster fresh, until ctx ends.
-// It must outlive the HTTP server, whose handlers wait for those replies.
+// Run receives the workers' replies and updates the roster until ctx ends. Run must
+// end after the HTTP server, because the server's handlers wait for the replies.
 func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.roster.Run(ctx) })
@@ -101,8 +102,9 @@ func (s *Server) Handler() http.Handler {
 	return s.observe(trimSlash(s.limitAddress(s.router())))
 }
 
-// Listen opens the farmers' port. A TLS listener reads its certificate files now
-// and again when farmers connect, at most once every certificateAge.
+// Listen opens the farmers' port. If cfg has a certificate, Listen loads it and the
+// listener uses TLS. When a farmer connects and the last load is older than
+// certificateAge, the listener loads the certificate files again.
 func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil || cfg.TLS.CertFile == "" {
@@ -119,7 +121,7 @@ func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	}), nil
 }
 
-// certificateFiles is a certificate that is read again if its files change.
+// certificateFiles holds a certificate and reloads it from its files.
 type certificateFiles struct {
 	TLSConfig
 
@@ -139,7 +141,8 @@ func (f *certificateFiles) load() error {
 	return err
 }
 
-// get keeps the previous certificate if the files cannot be used.
+// get returns the certificate. If the files cannot be used, it returns the previous
+// certificate.
 func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,8 +155,8 @@ func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // Serve serves farmers on ln until ctx ends. Then it calls drain, which must turn
-// readiness off, accepts requests for DrainDelay, and waits for the requests in
-// flight.
+// readiness off. Serve still accepts requests for DrainDelay. After that it waits
+// for the requests in flight, but not longer than ShutdownTimeout.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, drain func()) error {
 	srv := &http.Server{
 		Handler:           s.Handler(),

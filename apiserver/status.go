@@ -41,7 +41,7 @@ type location struct {
 	Lon     float64 `json:"lon"`
 }
 
-// percent has two decimals in JSON.
+// percent is a percentage. In JSON it has two decimals.
 type percent float64
 
 func (p percent) MarshalJSON() ([]byte, error) {
@@ -82,10 +82,11 @@ func (s *Server) statusShow(r *http.Request) (farmerResponse, error) {
 }
 
 const (
-	// farmersPage is the longest list that is made before it is sent.
+	// farmersPage is the maximum number of farmers in a list that is held in memory
+	// as a whole. The API streams longer lists.
 	farmersPage = 1000
-	// maxLongLists limits the longer lists sent at once. Each keeps its view in
-	// memory until the client has read the list.
+	// maxLongLists is the maximum number of longer lists in flight. Each of these
+	// lists keeps its view in memory until the client has read the list.
 	maxLongLists = 4
 )
 
@@ -112,7 +113,7 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	return writeTagged(w, r, map[string][]farmerResponse{"farmers": page})
 }
 
-// streamFarmers sends a list of any length while it makes it.
+// streamFarmers sends a list of any length without holding the list in memory.
 func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter.Seq[node.Farmer]) error {
 	select {
 	case s.longLists <- struct{}{}:
@@ -153,9 +154,9 @@ func listQuery(vars map[string]string) (roster.Query, error) {
 	return q, nil
 }
 
-// totals is node.Totals in JSON, at a time or of the span that begins then.
+// totals is node.Totals in JSON, for a moment or for a span of time.
 type totals struct {
-	Time       int64 `json:"time"` // Unix seconds
+	Time       int64 `json:"time"` // the moment, or the start of the span; Unix seconds
 	Farmers    int64 `json:"farmers"`
 	Online     int64 `json:"online"`
 	Contracts  int64 `json:"contracts"`
@@ -194,7 +195,7 @@ func (s *Server) statusMap(r *http.Request) (map[string][]place, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := []place{} // encoded as [] if there are none
+	places := []place{} // not nil, so that an empty list is encoded as []
 	for _, p := range view.Places() {
 		places = append(places, place(p))
 	}

@@ -11,22 +11,23 @@ import (
 )
 
 // submission sends the proofs of one request to the workers and collects their
-// verdicts. It sends parts, a job each, so that several workers share a large
-// request and the API never holds all of it.
+// verdicts. It splits the proofs into parts and sends each part as a job. So several
+// workers can share a large request, and the API can send a part before it has read
+// the rest.
 type submission struct {
 	s        *Server
 	f        farmer
-	ctx      context.Context // ends with the request or after the answer timeout
+	ctx      context.Context // ends with the request, or after api.answerTimeout
 	cancel   context.CancelFunc
-	deadline time.Time // of all jobs
+	deadline time.Time // the deadline of all jobs
 
-	hashes  []string       // as the farmer wrote them
-	results []node.Outcome // in the same order
-	open    part           // the part that add fills
+	hashes  []string       // the file hashes as the farmer wrote them
+	results []node.Outcome // the outcomes, in the order of hashes
+	open    part           // the part that add appends to
 	sent    []part
 }
 
-// part is one job.
+// part is a part of the request's proofs, which becomes one job.
 type part struct {
 	job   queue.Job
 	at    []int // the position of each proof in the request
@@ -35,7 +36,8 @@ type part struct {
 	stop  func()
 }
 
-// partBytes limits the bytes of a job; PartSize limits its number of proofs.
+// partBytes limits the size of the proofs in a job. Config.PartSize limits their
+// number.
 const partBytes = 256 << 10
 
 // submit begins a submission. The caller must close it.
@@ -52,7 +54,7 @@ func (sub *submission) close() {
 	sub.cancel()
 }
 
-// add adds a proof, and sends the open part if it is full.
+// add adds a proof to the open part, and sends the part if it is full.
 func (sub *submission) add(fileHash string, proof []byte) error {
 	at := len(sub.hashes)
 	sub.hashes = append(sub.hashes, fileHash)
@@ -71,9 +73,9 @@ func (sub *submission) add(fileHash string, proof []byte) error {
 	return sub.send()
 }
 
-// send queues the open part. Received is now, because the proofs have arrived:
-// time in the queue does not make them late, and a farmer that keeps a request
-// open while it computes proofs gains nothing.
+// send enqueues the open part. The job's Received is the current time, because the
+// proofs have now arrived. So the time in the queue does not count as the farmer's
+// delay. The time that a farmer needs to send the request does count.
 func (sub *submission) send() error {
 	p := sub.open
 	sub.open = part{}
@@ -95,9 +97,9 @@ func (sub *submission) send() error {
 	return nil
 }
 
-// outcomes waits for all verdicts. If one is still missing it fails with a 503.
-// The farmer then repeats the request, and gets the same outcome for each proof
-// that is decided.
+// outcomes waits for all verdicts. If a verdict is still missing after that, outcomes
+// returns an error with status 503. The farmer then repeats the request. For each
+// proof that already has a verdict, it gets the same outcome again.
 func (sub *submission) outcomes() ([]node.Outcome, error) {
 	if err := sub.send(); err != nil {
 		return nil, err
@@ -114,7 +116,8 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 	return sub.results, nil
 }
 
-// collect waits for the outcomes of a part.
+// collect waits for the outcomes of a part. If no reply arrives in time, it reads the
+// outcomes from the store.
 func (sub *submission) collect(p *part) error {
 	select {
 	case reply := <-p.reply:
@@ -130,11 +133,11 @@ func (sub *submission) collect(p *part) error {
 	}
 }
 
-// recordsTimeout limits reading the records after a lost reply.
+// recordsTimeout limits the time to read the outcomes from the store.
 const recordsTimeout = 2 * time.Second
 
-// readRecords reads the outcomes of a part that got no reply. A failure of Redis
-// can lose replies, but not verdicts.
+// readRecords reads the outcomes of a part from the store, because no reply has
+// arrived. A failure of Redis can lose replies, but not committed verdicts.
 func (sub *submission) readRecords(p *part) error {
 	sub.s.metrics.lostReplies.Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(sub.ctx), recordsTimeout)

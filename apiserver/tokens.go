@@ -75,7 +75,8 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// heartbeat handles GET /heartbeat/{token}. Only here is an unknown token a 404.
+// heartbeat handles GET /heartbeat/{token}. The response for an unknown token is a
+// 404, but a 400 on all other routes.
 func (s *Server) heartbeat(r *http.Request) (tokenResponse, error) {
 	f, err := s.farmer(r)
 	if errors.Is(err, errUnknownToken) {

@@ -21,16 +21,16 @@ import (
 //go:embed assets libraries
 var files embed.FS
 
-// asset is a file that never changes, because its name holds a digest of its
-// content.
+// asset is a file that the page embeds. Its URL contains a digest of its content, so
+// the content of a URL never changes.
 type asset struct {
-	name       string // the end of its URL
+	name       string // the last part of its URL, with the digest
 	kind       string
 	plain      []byte
 	compressed []byte // nil if gzip saves less than a tenth
 }
 
-// kinds are the media types of assets by file extension.
+// kinds maps a file extension to the media type of the asset.
 var kinds = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".js":    "text/javascript; charset=utf-8",
@@ -39,15 +39,15 @@ var kinds = map[string]string{
 	".woff2": "font/woff2",
 }
 
-// assets are all assets by their source name and by the name in their URL.
+// assets holds all assets.
 type assets struct {
-	byName map[string]*asset
-	byFile map[string]*asset
+	byName map[string]*asset // by source name, such as page.css
+	byFile map[string]*asset // by the name in the URL, such as page.0123456789ab.css
 }
 
 // loadAssets reads the embedded files, and makes the map's outline and the list
-// of licences. The result is the same for all pages. An error is a mistake in an
-// embedded file.
+// of licences. It does this once, and all Pages share the result. It panics if an
+// embedded file is invalid.
 var loadAssets = sync.OnceValue(func() *assets {
 	a := &assets{byName: map[string]*asset{}, byFile: map[string]*asset{}}
 	outline, err := outlineOf(embedded("libraries/world-atlas/countries-110m.json"))
@@ -62,7 +62,7 @@ var loadAssets = sync.OnceValue(func() *assets {
 		a.add(path.Base(name), embedded(name))
 	}
 	for _, name := range names {
-		if isStyle(name) { // these name the other assets
+		if isStyle(name) { // a style sheet contains URLs of the other assets, so it is added last
 			a.add(path.Base(name), named.ReplaceAllFunc(embedded(name), func(name []byte) []byte {
 				return []byte(a.url(strings.TrimPrefix(string(name), "asset:")))
 			}))
@@ -71,7 +71,7 @@ var loadAssets = sync.OnceValue(func() *assets {
 	return a
 })
 
-// named matches the name of an asset in a style sheet.
+// named matches a reference to an asset in a style sheet.
 var named = regexp.MustCompile(`asset:[\w.-]+`)
 
 func embedded(name string) []byte {
@@ -101,7 +101,7 @@ func licences() []byte {
 	return b.Bytes()
 }
 
-// add adds a file, unless it is of another kind.
+// add adds a file. It ignores a file if kinds does not have its extension.
 func (a *assets) add(name string, content []byte) {
 	ext := path.Ext(name)
 	if kinds[ext] == "" {
@@ -116,8 +116,8 @@ func (a *assets) add(name string, content []byte) {
 	a.byName[name], a.byFile[found.name] = found, found
 }
 
-// url returns the URL of an asset. It panics for an unknown name, which is a
-// mistake in a template.
+// url returns the URL of an asset. It panics if no asset has the name, because then
+// a template or a style sheet is wrong.
 func (a *assets) url(name string) string {
 	found, ok := a.byName[name]
 	if !ok {
@@ -126,9 +126,9 @@ func (a *assets) url(name string) string {
 	return AssetPrefix + found.name
 }
 
-// find returns the asset for a file name, and whether its digest matches. During
-// a rollout, a page of one version requests assets from a replica of another;
-// find then returns the asset of the same source name.
+// find returns the asset for a file name in a URL, and whether the digest matches.
+// During a rollout, a page from one version can request its assets from a replica
+// of another version. Then find returns the asset with the same source name.
 func (a *assets) find(file string) (found *asset, exact bool) {
 	if found = a.byFile[file]; found != nil {
 		return found, true
@@ -138,7 +138,8 @@ func (a *assets) find(file string) (found *asset, exact bool) {
 	return a.byName[strings.TrimSuffix(stem, path.Ext(stem))+ext], false
 }
 
-// serve sends an asset. Browsers may cache it without end if its digest matches.
+// serve sends an asset, or returns false if there is no such asset. If the digest
+// matches, browsers may cache the asset for a year.
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 	found, exact := a.find(r.PathValue("file"))
 	if found == nil {
@@ -158,7 +159,7 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// policy allows only content of this host, and no inline scripts or styles.
+// policy allows only content from this host. It forbids inline scripts and styles.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -170,13 +171,13 @@ func setHeaders(w http.ResponseWriter, kind, cacheControl string) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not support frame-ancestors
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", cacheControl)
 	h.Set("Vary", "Accept-Encoding")
 }
 
-// compressFrom is the length in bytes from which compression pays.
+// compressFrom is the length in bytes of the shortest body that is compressed.
 const compressFrom = 512
 
 var compressors = sync.Pool{New: func() any {
@@ -184,14 +185,15 @@ var compressors = sync.Pool{New: func() any {
 	return w
 }}
 
-// send sends a response that may change, or 304 if the visitor has this version.
+// send sends a response that is not an asset. If the visitor's browser already has
+// this version, it sends 304 without a body.
 func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
 	setHeaders(w, kind, "no-cache")
 	h := w.Header()
 	milliseconds := float64(p.opt.Now().Sub(began).Microseconds()) / 1000
 	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(milliseconds, 'f', 2, 64))
 	sum := sha256.Sum256(body)
-	// The tag is weak, because the compressed body has the same tag.
+	// The ETag is weak, because the plain and the compressed body have the same ETag.
 	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`
 	h.Set("ETag", tag)
 	if status == http.StatusOK && strings.Contains(r.Header.Get("If-None-Match"), tag) {

@@ -14,11 +14,12 @@ import (
 // The zoom levels of the map. Each level doubles the scale.
 const minZoom, maxZoom = -2, 6
 
-// figures are computed over all farmers.
+// figures holds the figures that are computed over all farmers.
 type figures struct {
 	Totals    node.Totals
 	Countries []country
-	// atZoom makes the clusters of each zoom level at first use.
+	// atZoom returns the map's clusters by zoom level. The first call for a level
+	// computes them.
 	atZoom map[int]func() []cluster
 }
 
@@ -35,7 +36,7 @@ func (p *Page) readFigures(ctx context.Context) (figures, error) {
 	return f, nil
 }
 
-// rounded cuts a coordinate to the two decimals that a screen can show.
+// rounded rounds a coordinate to two decimals, because a screen cannot show more.
 func rounded(v float64) float64 { return math.Round(v*100) / 100 }
 
 // backwards returns a reversed copy.
@@ -45,19 +46,21 @@ func backwards[T any](list []T) []T {
 	return reversed
 }
 
-// reading is a value read from the records.
+// reading is the result of reading a value from the records.
 type reading[T any] struct {
 	value T
-	at    time.Time // when the value was read; zero if it never was
-	tried time.Time // the last try
-	err   error     // of the last try; if not nil, value is an older one
+	at    time.Time // when value was read; zero if no read has succeeded
+	tried time.Time // the time of the last read, successful or not
+	err   error     // the error of the last read; if it is not nil, value is from an earlier read
 }
 
-// readTimeout bounds a read for all visitors.
+// readTimeout is the maximum duration of a read.
 const readTimeout = 10 * time.Second
 
-// cached is a value shared by all visitors and read at most once per life.
-// During a read, and if the read fails, visitors get the previous value.
+// cached is a value that all visitors share. It is read at most once in each period
+// of the length life. During a read, visitors get the previous value; if that value
+// is older than 4*life, they wait. If the read fails, they get the previous value
+// and the error.
 type cached[T any] struct {
 	life time.Duration
 	read func(context.Context) (T, error)
@@ -80,9 +83,9 @@ func (c *cached[T]) get(ctx context.Context, now time.Time) *reading[T] {
 	}
 	defer c.reading.Unlock()
 	if other := c.current.Load(); other != nil && now.Sub(other.tried) < c.life {
-		return other // another request read it while this one waited
+		return other // another request read the value while this request waited
 	}
-	// The read continues for other visitors if this one disconnects.
+	// If this visitor disconnects, the read continues for the other visitors.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	next := &reading[T]{tried: now}

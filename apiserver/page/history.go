@@ -11,7 +11,7 @@ import (
 type period struct {
 	Name, Title string
 	Length      time.Duration
-	step        time.Duration // the length of the spans to read
+	step        time.Duration // the length of each span that is read
 }
 
 // periods are the ranges that a visitor can choose. The first is the default.
@@ -22,23 +22,23 @@ var periods = []period{
 	{"1y", "1 year", 365 * 24 * time.Hour, 24 * time.Hour},
 }
 
-// periodNamed returns the default if no period has that name.
+// periodNamed returns the period with a name, or the default if there is none.
 func periodNamed(name string) *period {
 	return &periods[max(0, slices.IndexFunc(periods, func(p period) bool { return p.Name == name }))]
 }
 
-// maxPoints is about the number of points that a plot can show.
+// maxPoints is the approximate maximum number of points in a plot.
 const maxPoints = 200
 
-// timeline holds spans of one length, the oldest first. The last span may still
-// be growing.
+// timeline holds spans of the same length, the oldest first. The last span may be
+// incomplete.
 type timeline struct {
 	Spans []node.Span
 	Step  time.Duration
 }
 
-// timelineOf merges spans until there are few enough for a plot. Merged spans
-// begin at multiples of their length, so they stay the same between reads.
+// timelineOf merges neighbouring spans if there are too many for a plot. A merged
+// span begins at a multiple of its length, so that every read makes the same spans.
 func timelineOf(spans []node.Span, step time.Duration) timeline {
 	t := timeline{Step: step}
 	if len(spans) == 0 {
@@ -72,8 +72,9 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 	return t
 }
 
-// plots draws the timeline. Counts of a moment are shown as they are; events
-// are shown as a rate, without the last span, which may be incomplete.
+// plots makes the plots of the timeline. A count at one moment, such as the farmers
+// online, is shown unchanged. A count of events is shown as a rate per hour. The
+// rates leave out the last span, because it may be incomplete.
 func (t timeline) plots() (plots []plot) {
 	for _, c := range []struct {
 		title string
@@ -114,8 +115,8 @@ type stripDay struct {
 // stripStep is the width of a day, in SVG units.
 const stripStep = 10.0
 
-// stripOf returns the days up to now. A day without history is one before the
-// farmer joined.
+// stripOf returns the last stripLength days, including today. A day without a
+// record has the level "none".
 func stripOf(days []node.Day, now time.Time) []stripDay {
 	byDate := map[string]node.Day{}
 	for _, d := range days {
@@ -133,7 +134,7 @@ func stripOf(days []node.Day, now time.Time) []stripDay {
 	return strip
 }
 
-// level returns the CSS class of a day's uptime.
+// level returns the CSS class of a day's uptime in percent.
 func level(uptime float64) string {
 	switch {
 	case uptime >= 99:
@@ -147,7 +148,7 @@ func level(uptime float64) string {
 	}
 }
 
-// farmerPlots draws a farmer's figures by day.
+// farmerPlots makes the plots of a farmer's daily figures.
 func farmerPlots(days []node.Day) []plot {
 	of := func(title string, unit unit, bars bool, value func(node.Day) int64) plot {
 		p := plot{Title: title, Unit: unit, Bars: bars}

@@ -25,20 +25,20 @@ type homePage struct {
 	Node      string // this node's URL, for farmers that want to join
 }
 
-// worldMap is the map as the server draws it.
+// worldMap is the data of the map.
 type worldMap struct {
 	Width, Height float64
 	Clusters      []cluster
-	Zooms         [2]int
+	Zooms         [2]int // the lowest and the highest zoom level
 }
 
-// choice is one of several links; one of them is the current choice.
+// choice is one link in a list, such as a page number.
 type choice struct {
 	Name, Link string
-	Chosen     bool
+	Chosen     bool // the visitor's current choice
 }
 
-// table is a page of the list of farmers.
+// table is one page of the table of farmers.
 type table struct {
 	selection
 	At          time.Time
@@ -46,21 +46,21 @@ type table struct {
 	Total       int64
 	First, Last int64 // positions of the farmers shown, from 1; 0 if there are none
 	Columns     []column
-	Pages       []choice // "…" without a link stands for the pages left out
-	Earlier     string   // link to the previous page, or ""
-	Later       string
-	Away        bool // the farmers cannot be read
+	Pages       []choice // an element "…" without a link replaces the pages left out
+	Earlier     string   // the link to the previous page, or ""
+	Later       string   // the link to the next page, or ""
+	Away        bool     // the farmers cannot be read
 }
 
 // column is a column head.
 type column struct {
 	Title, Link string
 	Sort        roster.Sort
-	Order       string // the value of aria-sort; "" if the table has another order
-	Figure      bool   // aligned to the right
+	Order       string // the value of aria-sort; "" if the table is not sorted by this column
+	Figure      bool   // the values are numbers, aligned to the right
 }
 
-// countriesShown is the number of countries beside the map.
+// countriesShown is the maximum number of countries listed beside the map.
 const countriesShown = 8
 
 func (p *Page) home(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +93,7 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 	}, now)
 }
 
-// table reads the selected farmers. A page number beyond the last page shows
+// table reads the farmers that v selects. If the page number is too large, it reads
 // the last page.
 func (p *Page) table(r *http.Request, v selection) table {
 	t := table{selection: v, Columns: columnsOf(v)}
@@ -138,8 +138,8 @@ func columnsOf(v selection) []column {
 	return columns
 }
 
-// pagesAround returns links to the first and last pages and the pages next to
-// the current one.
+// pagesAround returns links to the first page, the last page, the current page and
+// the pages next to it.
 func pagesAround(v selection, pages int) []choice {
 	var links []choice
 	for n := range pages {
@@ -154,7 +154,7 @@ func pagesAround(v selection, pages int) []choice {
 	return links
 }
 
-// nodeAddress returns the node's URL as this visitor used it.
+// nodeAddress returns the URL with which this visitor reached the node.
 func nodeAddress(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
@@ -166,19 +166,20 @@ func nodeAddress(r *http.Request) string {
 const (
 	// pageLength is the number of farmers on a page of the table.
 	pageLength = 50
-	// lastPage bounds the page number.
+	// lastPage is the maximum page number in a URL.
 	lastPage = 1_000_000
-	// searchLength is more than the length of any id or address.
+	// searchLength is the maximum length of a search text, in bytes. An id has 20,
+	// and a usual address has at most 35.
 	searchLength = 64
 
 	defaultSort = roster.BySize
 )
 
-// selection is the query of the front page's URL. Invalid values are ignored, so that
-// every link shows a page.
+// selection is the query of the front page's URL. Invalid values are ignored, so
+// every URL shows a page.
 type selection struct {
 	roster.Query
-	Period *period // of the plots
+	Period *period // the period that the plots show
 }
 
 func parseSelection(v url.Values) selection {
@@ -200,11 +201,11 @@ func parseSelection(v url.Values) selection {
 	return q
 }
 
-// descendsFirst reports whether a column is sorted in descending order at first:
-// figures are, names are not.
+// descendsFirst reports whether the first click on a column's head sorts the table in
+// descending order. It does for every column except the id and the address.
 func descendsFirst(sort roster.Sort) bool { return sort != roster.ByID && sort != roster.ByAddress }
 
-// link returns the shortest URL of the front page with this selection.
+// link returns the shortest URL of the front page that has this selection.
 func (v selection) link() string {
 	q := url.Values{}
 	if v.Sort != defaultSort {

@@ -1,18 +1,23 @@
-// Package page serves the node's public web page: its farmers, where they are,
-// how much they store, how reliably, and the history of all that.
+// Package page serves the node's public web pages. They show the farmers, where the
+// farmers are, how much they store, how reliable they are, and how these figures
+// have changed.
 //
-// Every page is complete without scripts: the server draws tables, plots and the
-// map. The scripts in assets add a map that moves, plots that show values under
-// the pointer, and periodic updates.
+// Every page is complete without scripts: the server draws the tables, the plots and
+// the map. The scripts in assets add a map that visitors can move, plots that show
+// the value under the pointer, and periodic updates.
 //
-// The libraries folder holds libraries, fonts and the map's outline, with their
-// licences, as hack/page-libraries fetched them. The build needs nothing else.
+// The libraries folder holds JavaScript libraries, fonts and the map's outline, with
+// their licences. The script hack/page-libraries downloads them. They are committed,
+// so a build downloads nothing for the page.
 //
-// Invariants: A page loads nothing from other hosts, and its
-// Content-Security-Policy forbids it. It shows only what the status API shows,
-// so no token and no IP address. The work of a request does not grow with the
-// number of farmers, because figures over all farmers are read once every few
-// seconds for all visitors.
+// Invariants:
+//
+//   - A page loads nothing from other hosts. Its Content-Security-Policy enforces
+//     this.
+//   - A page shows only what the status API shows. It never shows a token or an IP
+//     address.
+//   - A request does not compute the figures over all farmers. All visitors share
+//     figures that are computed at most once every few seconds.
 package page
 
 import (
@@ -39,9 +44,9 @@ var Paths = []string{"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix +
 // AssetPrefix begins the path of every asset.
 const AssetPrefix = "/assets/"
 
-// Records is the source of what the page shows: a node's roster and store. The
-// page calls History at most once every few seconds, and the other methods for
-// every visitor.
+// Records is the source of the page's data. A node implements it with its roster and
+// its store. The page calls History at most once every 30 seconds for each period. It
+// calls the other methods for every visitor.
 type Records interface {
 	View(ctx context.Context) (*roster.View, error)
 	Farmer(ctx context.Context, id string, now time.Time) (node.Farmer, error)
@@ -51,21 +56,21 @@ type Records interface {
 
 // Options configure a page. All are required.
 type Options struct {
-	// GeoLite2 reports whether locations come from a GeoLite2 database, whose
-	// licence requires a notice.
+	// GeoLite2 reports whether locations come from a GeoLite2 database. If they do,
+	// its licence requires a notice on the page.
 	GeoLite2 func() bool
 	Log      *slog.Logger
 	Now      func() time.Time
 }
 
-// Page is the handler of the page's routes.
+// Page handles the routes in Paths.
 type Page struct {
 	records   Records
 	opt       Options
 	assets    *assets
 	templates *template.Template
 	mux       *http.ServeMux
-	slots     chan struct{} // a semaphore of maxVisitors
+	slots     chan struct{} // a semaphore of size maxVisitors
 
 	figures   cached[figures]
 	histories map[string]*cached[timeline] // by period name
@@ -102,8 +107,8 @@ func New(records Records, opt Options) *Page {
 	return p
 }
 
-// maxVisitors bounds the requests served at the same time, so that visitors do
-// not take capacity from farmers while the records are slow.
+// maxVisitors is the maximum number of requests in flight. Without this limit, slow
+// records would let visitors use the capacity that farmers need.
 const maxVisitors = 32
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -123,15 +128,15 @@ var parseTemplates = sync.OnceValue(func() *template.Template {
 	}).ParseFS(templateFiles, "templates/*.html"))
 })
 
-// frame is the data of every page, around the page's Body.
+// frame is the data of every page. Body is the data of one kind of page.
 type frame struct {
 	Title    string
 	Body     any
 	At       time.Time // when the figures were read; zero if there are none
-	Stale    bool      // the records cannot be read; the figures are the last known
+	Stale    bool      // the records cannot be read, so the page shows the last figures
 	GeoLite2 bool
-	Live     bool // the scripts fetch the page again
-	// Canonical is the shortest URL of the page, or "".
+	Live     bool // the scripts fetch the page again every few seconds
+	// Canonical is the shortest URL of the page, or "" if it is not set.
 	Canonical string
 }
 
@@ -140,7 +145,7 @@ func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name 
 	f.GeoLite2 = p.opt.GeoLite2()
 	var b bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&b, name, f); err != nil {
-		// A mistake in a template; the tests render them all.
+		// Only a mistake in a template causes this. The tests render all templates.
 		p.opt.Log.Error("cannot render a page", "template", name, "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
@@ -148,7 +153,7 @@ func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name 
 	p.send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began)
 }
 
-// message is a page with one message.
+// message is the data of a page with one message.
 type message struct{ Heading, Text string }
 
 // notFound responds to an unknown path.
@@ -156,13 +161,14 @@ func (p *Page) notFound(w http.ResponseWriter, r *http.Request) {
 	p.say(w, r, http.StatusNotFound, message{"Page not found", "The address may be mistyped, or the page no longer exists."})
 }
 
-// Busy responds 503 to a visitor above the rate limit, or if too many requests are in flight.
+// Busy responds 503. It is for a visitor who exceeds the rate limit, and for any
+// visitor if too many requests are in flight.
 func (p *Page) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
 	p.say(w, r, http.StatusServiceUnavailable, message{"Too many requests", "The node serves too many page requests at the moment. Try again in a few seconds."})
 }
 
-// away responds 503 while the records cannot be read.
+// away responds 503, because the records cannot be read.
 func (p *Page) away(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil {
 		p.opt.Log.Warn("the page cannot read the records", "error", err)
@@ -233,7 +239,7 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 	}, began)
 }
 
-// mapJSON responds with the circles of a zoom level: for each its position,
+// mapJSON responds with the circles of a zoom level. Each circle is a list: x, y,
 // radius, whether a farmer is online, label and title.
 func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 	began := p.opt.Now()

@@ -11,20 +11,20 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// The size of a plot and of its value area, in SVG units: pixels at the usual
-// width.
+// The size of a plot and the edges of the area between its axes, in SVG units. At
+// the usual width, one unit is one pixel.
 const (
 	plotWidth, plotHeight = 340.0, 132.0
 	plotLeft, plotRight   = 46.0, 322.0
 	plotTop, plotBottom   = 8.0, 108.0
 )
 
-// plot is one figure over time. The server draws it as SVG. With scripts, the
-// browser draws it again from the same points, with a cursor to read values.
+// plot is one figure over time. The server draws it as SVG. If scripts run, the
+// browser draws it again from the same points, and shows the value under the pointer.
 type plot struct {
 	Title string
 	Unit  unit
-	Bars  bool // one bar a day instead of a line
+	Bars  bool // draw one bar for each day instead of a line
 	times []time.Time
 	value []float64
 }
@@ -74,7 +74,7 @@ type tick struct {
 	Label string
 }
 
-// Rows returns the ticks of the value axis: zero, half and all of the top value.
+// Rows returns the ticks of the value axis: zero, half the top value, the top value.
 func (p plot) Rows() []tick {
 	top := p.top()
 	var rows []tick
@@ -98,8 +98,8 @@ func (p plot) Ends() [2]string {
 	return [2]string{first.Format(form), last.Format(form)}
 }
 
-// top returns a round value that is at least as large as every value. There must
-// be one.
+// top returns a round number that is not less than any value. The plot must have a
+// value.
 func (p plot) top() float64 {
 	most := slices.Max(p.value)
 	if p.Unit != inBytes {
@@ -112,11 +112,11 @@ func (p plot) top() float64 {
 	if round := roundUp(most / scale); round < 1000 {
 		return scale * round
 	}
-	return scale * 1024 // 1 MiB is rounder than 1000 KiB
+	return scale * 1024 // 1 MiB instead of 1000 KiB
 }
 
-// roundUp returns the next of 2, 4, 10, 20, 40, 100 and so on. Their halves are
-// round too.
+// roundUp returns the first of 2, 4, 10, 20, 40, 100 and so on that is not less than
+// v. Half of such a number is round too.
 func roundUp(v float64) float64 {
 	for power := 1.0; ; power *= 10 {
 		for _, step := range []float64{2, 4, 10} {
@@ -177,7 +177,7 @@ const (
 	inBytes  unit = "bytes"
 )
 
-// format formats a value of the unit, short enough for an axis.
+// format formats a value as a short text for an axis.
 func (u unit) format(v float64) string {
 	if u == inBytes {
 		return size(int64(v))
@@ -198,7 +198,8 @@ func short(v float64) string {
 	return trimmed(v)
 }
 
-// trimmed formats v with one decimal if it is below 10, else with none.
+// trimmed formats v with at most one decimal. From 10 it rounds v down to a whole
+// number.
 func trimmed(v float64) string {
 	if v < 10 {
 		v = math.Round(v*10) / 10
@@ -221,5 +222,5 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 func date(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
 
-// machine formats a time for <time datetime>.
+// machine formats a time for the datetime attribute of <time>.
 func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -12,8 +12,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// The map is drawn in the Equal Earth projection of Šavrič, Patterson and Jenny
-// (2018), which keeps areas in proportion. It ends at the latitudes below.
+// The map uses the Equal Earth projection of Šavrič, Patterson and Jenny (2018). This
+// projection keeps areas in proportion. The map shows the latitudes from southernmost
+// to northernmost.
 const (
 	mapWidth     = 1000.0
 	northernmost = 84.0  // degrees
@@ -44,8 +45,8 @@ func equalEarth(lat, lon float64) (x, y float64) {
 	return x, y
 }
 
-// cluster joins places that would overlap on the map. It is drawn at its largest
-// place.
+// cluster joins places that would overlap on the map. The map shows it as one circle
+// at its largest place.
 type cluster struct {
 	X, Y            float64
 	Farmers, Online int64
@@ -53,13 +54,14 @@ type cluster struct {
 	Places          int64
 }
 
-// Radius grows with the square root of the number of farmers, so that areas are
-// in proportion. Its unit is a map unit at zoom 0, or a pixel with scripts.
+// Radius returns the radius of the circle. It grows with the square root of the
+// number of farmers, so the area grows with that number. The server's drawing uses
+// the radius in map units, and the scripts use it in pixels.
 func (c cluster) Radius() float64 {
 	return min(3.5+0.7*math.Sqrt(float64(c.Farmers)), clusterReach*0.62)
 }
 
-// labelled is the radius of the smallest circle with a count in it.
+// labelled is the smallest radius of a circle that shows its count.
 const labelled = 8.0
 
 // Label returns the count, or "" if the circle is too small for it.
@@ -92,19 +94,19 @@ func farmersIn(all, online int64) string {
 	return grouped(all) + " farmers, " + grouped(online) + " online"
 }
 
-// clusterReach is the distance within which places join a cluster at zoom 0, in
-// map units.
+// clusterReach is the maximum distance at which a place joins a cluster at zoom 0,
+// in map units.
 const clusterReach = 26.0
 
-// clustersOf joins places that are too near each other for the zoom level.
-// Places are taken from the largest to the smallest: each joins the nearest
-// cluster within reach, or starts one.
+// clustersOf joins places that are too close to each other at the zoom level. It
+// processes the places from the largest to the smallest. Each place joins the nearest
+// cluster within reach. If there is none, the place starts a new cluster.
 func clustersOf(places []node.Place, zoom int) []cluster {
 	reach := clusterReach / math.Exp2(float64(zoom))
 	points := slices.Clone(places)
 	slices.SortStableFunc(points, func(a, b node.Place) int { return cmp.Compare(b.Farmers, a.Farmers) })
 	type cell struct{ x, y int }
-	seeds := map[cell][]int{} // clusters by the cell of their first place
+	seeds := map[cell][]int{} // indexes of clusters, by the cell of the cluster's first place
 	var clusters []cluster
 	for _, p := range points {
 		x, y := project(p.Lat, p.Lon)
@@ -148,7 +150,7 @@ func placeName(p node.Place) string {
 type country struct {
 	Name            string
 	Farmers, Online int64
-	Share           float64 // percent of the largest country's farmers
+	Share           float64 // Farmers in percent of the largest country's Farmers
 }
 
 // countriesOf counts farmers by country, the largest country first.
@@ -177,8 +179,9 @@ func countriesOf(places []node.Place) []country {
 	return all
 }
 
-// topology is the part of TopoJSON that the outline needs. Arcs are lines that
-// neighbouring countries share; each point is a difference to the one before.
+// topology is the part of a TopoJSON file that the outline needs. An arc is a line
+// that neighbouring countries can share. Each point of an arc is the difference to
+// the previous point.
 type topology struct {
 	Transform struct{ Scale, Translate [2]float64 }
 	Arcs      [][][2]float64
@@ -196,12 +199,12 @@ type geometry struct {
 // antarctica is the ISO 3166 number of Antarctica, which the map leaves out.
 const antarctica = "010"
 
-// outlineScale is the number of outline units in a map unit. The outline uses
-// whole numbers.
+// outlineScale is the number of outline units in a map unit. The coordinates of the
+// outline are whole numbers.
 const outlineScale = 10
 
-// outlineOf draws the countries of a TopoJSON file as an SVG with one path,
-// which pages reference and colour.
+// outlineOf draws the countries of a TopoJSON file as an SVG with one path. The pages
+// refer to the path and set its colour.
 func outlineOf(topojson []byte) ([]byte, error) {
 	var t topology
 	if err := json.Unmarshal(topojson, &t); err != nil {
@@ -239,9 +242,9 @@ func (g geometry) polygons() (polygons [][][]int, err error) {
 	return polygons, err
 }
 
-// draw writes a ring: its first point, then the differences from point to point.
-// A ring that crosses the antimeridian continues beyond 180 degrees, so that
-// Russia stays in one piece.
+// draw writes a ring: its first point, then the difference from each point to the
+// next. If a ring crosses the antimeridian, its longitudes continue beyond 180
+// degrees, so that Russia is drawn in one piece.
 func (t *topology) draw(b *strings.Builder, ring []int) {
 	type point struct{ x, y int }
 	var points []point
@@ -261,7 +264,7 @@ func (t *topology) draw(b *strings.Builder, ring []int) {
 		}
 	}
 	if len(points) < 4 {
-		return // an island too small to see
+		return // the ring is too small to see
 	}
 	b.WriteString("M" + strconv.Itoa(points[0].x) + " " + strconv.Itoa(points[0].y) + "l")
 	for i := 1; i < len(points)-1; i++ { // the last point equals the first
@@ -271,8 +274,8 @@ func (t *topology) draw(b *strings.Builder, ring []int) {
 	b.WriteByte('z')
 }
 
-// step writes a number. A minus sign separates it from the number before;
-// without one, a space does.
+// step writes a number after another number. A minus sign separates the two numbers.
+// If there is no minus sign, step writes a space before the number.
 func step(b *strings.Builder, n int) {
 	if n >= 0 {
 		b.WriteByte(' ')
@@ -280,8 +283,8 @@ func step(b *strings.Builder, n int) {
 	b.WriteString(strconv.Itoa(n))
 }
 
-// line returns the points of arc i as longitude and latitude. The complement of
-// a number means the arc in reverse.
+// line returns the points of arc i as longitude and latitude. If i is negative, it
+// returns the points of arc ^i in reverse order.
 func (t *topology) line(i int) (points [][2]float64) {
 	var x, y float64
 	scale, origin := t.Transform.Scale, t.Transform.Translate

@@ -4,7 +4,7 @@
 //
 // A field of such a struct is the only declaration of its key:
 //
-//	// The most bytes of a request's body.
+//	// The maximum size of a request's body, before and after decompression.
 //	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
 //
 // The tags are:
