@@ -27,7 +27,7 @@ import (
 // the inner node's data, the hashes of its two children, end in the digits of the
 // challenge's index.
 func TestShortBranchIsAnInvalidProof(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		tried := 0
 		for i := 0; tried < 3; i++ {
@@ -54,9 +54,9 @@ func TestShortBranchIsAnInvalidProof(t *testing.T) {
 // attack does not work for this tag.
 func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage, bool) {
 	t.Helper()
-	var told struct{ Tree struct{ Nodes [][]byte } }
-	must(t, json.Unmarshal(tag, &told))
-	nodes := told.Tree.Nodes
+	var decoded struct{ Tree struct{ Nodes [][]byte } }
+	must(t, json.Unmarshal(tag, &decoded))
+	nodes := decoded.Tree.Nodes
 	for k := range len(nodes)/2 - 1 {
 		both := append(bytes.Clone(nodes[2*k+1]), nodes[2*k+2]...)
 		blob, ok := bytes.CutSuffix(both, []byte(strconv.Itoa(index)))
@@ -109,7 +109,7 @@ func zeros() json.RawMessage {
 // distinct wrong proofs. After the limit, it rejects every proof for the challenge,
 // so the contract expires.
 func TestWrongProofsAreLimited(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		limit := h.App.Config.Contracts.WrongAnswers
@@ -138,7 +138,7 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 			guesses.Proofs = append(guesses.Proofs, proofOf{c.FileHash, wrongProof(t, i)})
 		}
 		counts := map[string]int{}
-		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), guesses)).Report {
+		for _, line := range decodeOK[report](t, f.ask(t, "POST", f.at("answer"), guesses)).Report {
 			counts[line.Error]++
 		}
 		limit := h.App.Config.Contracts.WrongAnswers
@@ -150,7 +150,7 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 
 // A valid proof counts after a wrong one.
 func TestValidProofAfterAWrongOne(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, wrongProof(t, 0)).want(t, http.StatusBadRequest, node.Invalid.Message())
@@ -178,14 +178,14 @@ func TestHugeProofIsAWrongProof(t *testing.T) {
 // Tokens are secrets. The database must not contain them.
 func TestDatabaseHoldsNoToken(t *testing.T) {
 	t.Parallel()
-	h := openHarness(t, testnode.Embedded, asPlanned)
-	told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.1"))
+	h := openHarness(t, testnode.Embedded, defaultPlan)
+	decoded := decodeOK[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.1"))
 	f := h.newFarmer(t, 0xa7)
 	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	c := f.takeOne(t, "seed")
 	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 
-	token, err := node.ParseToken(told.Token)
+	token, err := node.ParseToken(decoded.Token)
 	must(t, err)
 	files, err := filepath.Glob(h.App.Config.Database.Path + "*")
 	must(t, err)
@@ -195,9 +195,9 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 		must(t, err)
 		hash := token.Hash()
 		hashes += bytes.Count(content, hash[:])
-		for name, secret := range map[string][]byte{"bytes": token[:], "hex": []byte(told.Token), "of the other": []byte(f.token.Hex())} {
+		for name, secret := range map[string][]byte{"the bytes of the first token": token[:], "the text of the first token": []byte(decoded.Token), "the text of the second token": []byte(f.token.Hex())} {
 			if bytes.Contains(bytes.ToLower(content), bytes.ToLower(secret)) {
-				t.Errorf("%s: the token's %s", filepath.Base(path), name)
+				t.Errorf("%s contains %s", filepath.Base(path), name)
 			}
 		}
 	}
@@ -226,7 +226,7 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 				got.want(t, http.StatusBadRequest, "too many tokens for this IP address")
 			}
 			if ip := f.record(t).IP; ip != here {
-				t.Errorf("farmer %d counts at %s", i, ip)
+				t.Errorf("the token of farmer %d counts at %s, want %s", i, ip, here)
 			}
 		}
 		h.ask(t, "GET", api+"/new/"+address, nil, from, here).want(t, http.StatusBadRequest, "too many tokens")
@@ -261,13 +261,13 @@ func TestLongAddress(t *testing.T) {
 				t.Errorf("%d characters: %d %s", len(long), got.status, got.body)
 			}
 			if strings.Contains(got.body, `"token"`) {
-				checkKept(t, h, long)
+				checkListed(t, h, long)
 			}
 		}
 	})
 }
 
-func checkKept(t *testing.T, h *harness, address string) {
+func checkListed(t *testing.T, h *harness, address string) {
 	t.Helper()
 	if list := h.ask(t, "GET", api+"/status/list", nil); !strings.Contains(list.body, `"`+address+`"`) {
 		t.Errorf("%s got a token, but it is not in the list of farmers", address)

@@ -30,7 +30,7 @@ func TestHandOutDoesNotHoldTags(t *testing.T) {
 		big.Hash, err = filestream.Hash(t.Context(), big.Seed, big.Size)
 		must(t, err)
 		big.Tag = strings.NewReader(string(content))
-		h.lay(t, big)
+		h.addChunk(t, big)
 	}
 	big.Tag, content = nil, nil
 
@@ -55,7 +55,7 @@ func TestHandOutDoesNotHoldTags(t *testing.T) {
 		t.Fatalf("the response has %d bytes, and its tags alone %d", read, chunks*tag)
 	}
 	if held := int64(peak) - int64(before); held > chunks*tag/2 {
-		t.Errorf("%d bytes were used for %d bytes of tags", held, chunks*tag)
+		t.Errorf("the node used %d bytes of memory to send %d bytes of tags", held, chunks*tag)
 	}
 }
 
@@ -66,7 +66,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func TestTenThousandAtOnce(t *testing.T) {
+func TestTenThousandItemsInOneRequest(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.MaxBody = 4 << 20 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
@@ -79,17 +79,17 @@ func TestTenThousandAtOnce(t *testing.T) {
 			}
 			batch.Proofs[i] = proofOf{hashes[i], f.prove(t, c, nil)}
 		}
-		asked := said[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"), map[string][]string{"hashes": hashes}))
-		told := said[report](t, f.ask(t, "POST", f.at("answer"), packed(t, asJSON(t, batch))))
-		if len(asked.Challenges) != len(hashes) || len(told.Report) != len(hashes) {
-			t.Fatalf("%d challenges and %d lines, want %d", len(asked.Challenges), len(told.Report), len(hashes))
+		asked := decodeOK[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"), map[string][]string{"hashes": hashes}))
+		decoded := decodeOK[report](t, f.ask(t, "POST", f.at("answer"), gzipped(t, asJSON(t, batch))))
+		if len(asked.Challenges) != len(hashes) || len(decoded.Report) != len(hashes) {
+			t.Fatalf("%d challenges and %d lines, want %d", len(asked.Challenges), len(decoded.Report), len(hashes))
 		}
 		for i, hash := range hashes {
 			known := hash == c.FileHash
 			if got := asked.Challenges[i]; got.FileHash != hash || (got.Error == "") != known {
 				t.Fatalf("challenge %d: %+v", i, got)
 			}
-			if got := told.Report[i]; got.FileHash != hash || (got.Error == "") != known {
+			if got := decoded.Report[i]; got.FileHash != hash || (got.Error == "") != known {
 				t.Fatalf("line %d: %+v", i, got)
 			}
 		}
@@ -109,12 +109,12 @@ func TestChallengesOfManyContracts(t *testing.T) {
 		for i := range n {
 			chunk.Seed, chunk.Hash = fmt.Sprint(i), node.FileHash{byte(i), byte(i >> 8), 1}
 			chunk.Tag = strings.NewReader(string(tag))
-			h.lay(t, chunk)
+			h.addChunk(t, chunk)
 		}
 		if taken := f.take(t, 1<<20); len(taken) != n {
 			t.Fatalf("%d contracts, want %d", len(taken), n)
 		}
-		all := said[struct{ Challenges []contract }](t, f.ask(t, "GET", f.at("challenge"), nil)).Challenges
+		all := decodeOK[struct{ Challenges []contract }](t, f.ask(t, "GET", f.at("challenge"), nil)).Challenges
 		seen := map[string]bool{}
 		for _, c := range all {
 			seen[c.FileHash] = c.Challenge != nil
@@ -128,7 +128,7 @@ func TestChallengesOfManyContracts(t *testing.T) {
 // If a body is incomplete, the node may already have a verdict on its first proofs. The
 // response does not contain these verdicts, so the farmer repeats the request. Each
 // proof must count exactly once.
-func TestBrokenBodyLosesNothing(t *testing.T) {
+func TestProofsInBrokenBodiesCountOnce(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
@@ -137,7 +137,7 @@ func TestBrokenBodyLosesNothing(t *testing.T) {
 			f.ask(t, "POST", f.at("answer"), whole[:cut]).want(t, http.StatusBadRequest, "must be JSON")
 		}
 		f.ask(t, "POST", f.at("answer"), strings.Replace(whole, "},{", "},,{", 1)).want(t, http.StatusBadRequest, "must be JSON")
-		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), whole)).Report {
+		for _, line := range decodeOK[report](t, f.ask(t, "POST", f.at("answer"), whole)).Report {
 			if line.Status != "ok" {
 				t.Errorf("%+v", line)
 			}
@@ -157,13 +157,13 @@ func TestZipBomb(t *testing.T) {
 	for name, body := range map[string]struct{ start, filler string }{
 		"white space":         {`{"proofs": [`, " "},
 		"one long string":     {`{"proofs": [{"file_hash": "`, "x"},
-		"in what is skipped":  {`{"more": "`, "x"},
-		"a list without end":  {`{"more": [`, "1,"},
-		"depth without end":   {"[", "["},
+		"in a skipped member": {`{"more": "`, "x"},
+		"an endless list":     {`{"more": [`, "1,"},
+		"endless nesting":     {"[", "["},
 		"many small elements": {`{"proofs": [`, `{"file_hash":"","proof":1},`},
 	} {
-		filler := packed(t, []byte(strings.Repeat(body.filler, 1<<20/len(body.filler))))
-		bomb := slices.Concat(packed(t, []byte(body.start)), bytes.Repeat(filler, 32))
+		filler := gzipped(t, []byte(strings.Repeat(body.filler, 1<<20/len(body.filler))))
+		bomb := slices.Concat(gzipped(t, []byte(body.start)), bytes.Repeat(filler, 32))
 		if len(bomb) > 1<<20 {
 			t.Fatalf("%s: a bomb of %d bytes is too large", name, len(bomb))
 		}

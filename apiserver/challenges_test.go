@@ -21,7 +21,7 @@ func count(yield func(int, error) bool) {
 
 // The sequence needs one second to compute an element, and the test needs one second
 // to use it. With prefetch, the two happen in parallel.
-func TestPrefetchMakesOneAhead(t *testing.T) {
+func TestPrefetchComputesInParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -41,7 +41,7 @@ func TestPrefetchMakesOneAhead(t *testing.T) {
 	}) // synctest fails if a goroutine is left
 }
 
-func TestPrefetchDoesNotRunAway(t *testing.T) {
+func TestPrefetchComputesOnlyOneAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		made := 0

@@ -23,8 +23,8 @@ const (
 	address = "1BoatSLRHtKNngkdXEeobR76b53LETtpyT"
 )
 
-// answer is a response.
-type answer struct {
+// response is the server's response to one request.
+type response struct {
 	status int
 	header http.Header
 	body   string
@@ -34,17 +34,17 @@ type answer struct {
 // ask sends a request and checks it against the OpenAPI description. It sends bytes
 // and text unchanged, and encodes any other body as JSON. header contains names and
 // values in turn.
-func (r *replica) ask(t testing.TB, method, path string, body any, header ...string) answer {
+func (r *replica) ask(t testing.TB, method, path string, body any, header ...string) response {
 	t.Helper()
 	got, err := r.try(t, method, path, body, header...)
 	must(t, err)
-	described(t, method, path, body, got)
+	checkDescribed(t, method, path, body, got)
 	return got
 }
 
 // try sends a request like ask, but returns an error if the connection breaks. It does
 // not check the OpenAPI description.
-func (r *replica) try(t testing.TB, method, path string, body any, header ...string) (answer, error) {
+func (r *replica) try(t testing.TB, method, path string, body any, header ...string) (response, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), method, r.URL+path, reader(t, body))
 	must(t, err)
@@ -53,11 +53,11 @@ func (r *replica) try(t testing.TB, method, path string, body any, header ...str
 	}
 	resp, err := r.Client().Do(req)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(text), resp.Close}, err
+	return response{resp.StatusCode, resp.Header, string(text), resp.Close}, err
 }
 
 func reader(t testing.TB, body any) io.Reader {
@@ -82,8 +82,8 @@ func asJSON(t testing.TB, v any) json.RawMessage {
 	return raw
 }
 
-// said decodes the body of a successful response.
-func said[T any](t testing.TB, a answer) T {
+// decodeOK decodes the body of a successful response.
+func decodeOK[T any](t testing.TB, a response) T {
 	t.Helper()
 	var v T
 	if a.status != http.StatusOK {
@@ -94,7 +94,7 @@ func said[T any](t testing.TB, a answer) T {
 }
 
 // want fails the test unless the response has the status and contains the text.
-func (a answer) want(t testing.TB, status int, text string) {
+func (a response) want(t testing.TB, status int, text string) {
 	t.Helper()
 	if a.status != status || !strings.Contains(a.body, text) {
 		t.Errorf("%d %.300s; want %d with %q", a.status, a.body, status, text)
@@ -130,7 +130,7 @@ func (f *farmer) at(route string, rest ...string) string {
 	return api + "/" + strings.Join(append([]string{route, f.token.Hex()}, rest...), "/")
 }
 
-func (f *farmer) ask(t testing.TB, method, path string, body any, header ...string) answer {
+func (f *farmer) ask(t testing.TB, method, path string, body any, header ...string) response {
 	t.Helper()
 	return f.replica.ask(t, method, path, body, append(header, "X-Forwarded-For", f.ip)...)
 }
@@ -165,7 +165,7 @@ type contract struct {
 // take requests contracts with at most this total size.
 func (f *farmer) take(t testing.TB, size int) []contract {
 	t.Helper()
-	return said[struct{ Chunks []contract }](t, f.ask(t, "GET", f.at("chunk", fmt.Sprint(size)), nil)).Chunks
+	return decodeOK[struct{ Chunks []contract }](t, f.ask(t, "GET", f.at("chunk", fmt.Sprint(size)), nil)).Chunks
 }
 
 // takeOne adds a chunk to the inventory and requests the contract for it.
@@ -182,7 +182,7 @@ func (f *farmer) takeOne(t testing.TB, seed string) contract {
 // next requests the contract's next challenge.
 func (f *farmer) next(t testing.TB, c *contract) {
 	t.Helper()
-	got := said[contract](t, f.ask(t, "GET", f.at("challenge", c.FileHash), nil))
+	got := decodeOK[contract](t, f.ask(t, "GET", f.at("challenge", c.FileHash), nil))
 	c.Challenge, c.Due, c.Answered, c.Status = got.Challenge, got.Due, got.Answered, got.Status
 }
 
@@ -225,7 +225,7 @@ type report struct {
 }
 
 // submit sends the proof for the contract's challenge.
-func (f *farmer) submit(t testing.TB, c contract, proof json.RawMessage, header ...string) answer {
+func (f *farmer) submit(t testing.TB, c contract, proof json.RawMessage, header ...string) response {
 	t.Helper()
 	return f.ask(t, "POST", f.at("answer", c.FileHash), map[string]json.RawMessage{"proof": proof}, header...)
 }
@@ -237,7 +237,7 @@ func (h *harness) stock(t testing.TB, seed string, size int64, opt heartbeat.Enc
 	if opt.RootSeed == nil {
 		opt.RootSeed = bytes.Repeat([]byte{7}, 32)
 	}
-	h.lay(t, h.encode(t, h.Keys.Current(), seed, size, opt))
+	h.addChunk(t, h.encode(t, h.Keys.Current(), seed, size, opt))
 }
 
 // encode computes the tag and the first challenge of a chunk.
@@ -256,7 +256,7 @@ func (h *harness) encode(t testing.TB, key keyring.Key, seed string, size int64,
 	}
 }
 
-func (h *harness) lay(t testing.TB, chunk store.NewChunk) {
+func (h *harness) addChunk(t testing.TB, chunk store.NewChunk) {
 	t.Helper()
 	must(t, h.Store.Stock(t.Context(), 0, chunk, h.Clock.Now()))
 }

@@ -12,7 +12,7 @@ import (
 // the cache, the store must refuse its requests.
 func TestDeletedToken(t *testing.T) {
 	t.Parallel()
-	h := openHarness(t, testnode.Embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, defaultPlan)
 	f := h.newFarmer(t, 1)
 	f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusOK, "Merkle")
 	must(t, h.Store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.Clock.Now()))

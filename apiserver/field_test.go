@@ -19,7 +19,7 @@ import (
 // because deployed farmers cannot be changed.
 
 func TestFalseGzipHeader(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		one, two := f.takeOne(t, "one"), f.takeOne(t, "two")
 		f.submit(t, one, f.prove(t, one, nil), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
@@ -32,19 +32,19 @@ func TestFalseGzipHeader(t *testing.T) {
 }
 
 func TestCompressedBody(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		batch := asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}}})
-		f.ask(t, "POST", f.at("answer"), packed(t, batch)).want(t, http.StatusOK, `"ok"`)
-		f.ask(t, "POST", f.at("answer"), packed(t, batch), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
-		cut := packed(t, batch)
+		f.ask(t, "POST", f.at("answer"), gzipped(t, batch)).want(t, http.StatusOK, `"ok"`)
+		f.ask(t, "POST", f.at("answer"), gzipped(t, batch), "Content-Encoding", "gzip").want(t, http.StatusOK, `"ok"`)
+		cut := gzipped(t, batch)
 		f.ask(t, "POST", f.at("answer"), cut[:len(cut)/2]).want(t, http.StatusBadRequest, "must be JSON")
 		f.ask(t, "POST", f.at("answer"), cut[:4]).want(t, http.StatusBadRequest, "gzip")
 	})
 }
 
-func packed(t *testing.T, content []byte) []byte {
+func gzipped(t *testing.T, content []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -56,8 +56,8 @@ func packed(t *testing.T, content []byte) []byte {
 
 // Before the due time, the node returns the old challenge, with answered set to true.
 // From the due time on, it returns the next challenge.
-func TestAskingEarly(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+func TestChallengeRequestedBeforeDue(t *testing.T) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		old := c
@@ -76,14 +76,14 @@ func TestAskingEarly(t *testing.T) {
 		h.Clock.Advance(time.Microsecond)
 		f.next(t, &c)
 		if c.Answered || bytes.Equal(c.Challenge, old.Challenge) || c.Due != int64(interval/time.Second) {
-			t.Errorf("in time: %+v", c)
+			t.Errorf("at the due time: %+v", c)
 		}
 	})
 }
 
 // If the due time passes during the request, the response must not be "no more
 // challenges".
-func TestDuePassesWhileAsking(t *testing.T) {
+func TestDuePassesDuringRequest(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
@@ -93,7 +93,7 @@ func TestDuePassesWhileAsking(t *testing.T) {
 			h.accept(t, f, c)
 			h.Clock.Advance(interval - time.Duration(reads)*time.Millisecond - time.Microsecond)
 			h.Clock.AdvanceOnRead(time.Millisecond)
-			var got answer
+			var got response
 			switch form {
 			case "GET all":
 				got = f.ask(t, "GET", f.at("challenge"), nil)
@@ -128,9 +128,9 @@ func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 		h.judge(t, f, right, rightProof, true)
 		h.judge(t, f, wrong, json.RawMessage(`{}`), false)
 		for range 2 {
-			told := said[report](t, f.ask(t, "POST", f.at("answer"), batch))
-			if told.Report[0].Status != "ok" || told.Report[1].Error != node.Invalid.Message() {
-				t.Errorf("%+v", told)
+			decoded := decodeOK[report](t, f.ask(t, "POST", f.at("answer"), batch))
+			if decoded.Report[0].Status != "ok" || decoded.Report[1].Error != node.Invalid.Message() {
+				t.Errorf("%+v", decoded)
 			}
 		}
 		if n := f.heartbeats(t); n != 1 {
@@ -140,7 +140,7 @@ func TestRetryAfterFailureGivesTheSameVerdict(t *testing.T) {
 }
 
 func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		proof := f.prove(t, c, nil)
@@ -148,7 +148,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 		f.submit(t, c, proof).want(t, http.StatusOK, "ok")
 		f.submit(t, c, reordered(t, proof)).want(t, http.StatusOK, "ok")
 		both := proofs{[]proofOf{{c.FileHash, proof}, {c.FileHash, reordered(t, proof)}}}
-		for _, line := range said[report](t, f.ask(t, "POST", f.at("answer"), both)).Report {
+		for _, line := range decodeOK[report](t, f.ask(t, "POST", f.at("answer"), both)).Report {
 			if line.Status != "ok" {
 				t.Errorf("%+v", line)
 			}
@@ -164,7 +164,7 @@ func TestSameProofTwiceIsOKTwiceAndCountedOnce(t *testing.T) {
 
 // One request contains the same proof 20 times, in 20 jobs. The proof has no verdict
 // before the request, so several workers may verify it at the same time.
-func TestSameProofTwiceAtOnce(t *testing.T) {
+func TestSameProofManyTimesInOneRequest(t *testing.T) {
 	onEach(t, func(p *plan) { p.cfg.API.PartSize = 1 }, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
@@ -172,14 +172,14 @@ func TestSameProofTwiceAtOnce(t *testing.T) {
 		for range 20 {
 			batch.Proofs = append(batch.Proofs, proofOf{c.FileHash, f.prove(t, c, nil)})
 		}
-		told := said[report](t, f.ask(t, "POST", f.at("answer"), batch)).Report
-		for i, line := range told {
+		decoded := decodeOK[report](t, f.ask(t, "POST", f.at("answer"), batch)).Report
+		for i, line := range decoded {
 			if line.Status != "ok" {
 				t.Errorf("%d: %+v", i, line)
 			}
 		}
-		if n := f.heartbeats(t); n != 1 || len(told) != 20 {
-			t.Errorf("%d heartbeats in a report of %d, want 1 of 20", n, len(told))
+		if n := f.heartbeats(t); n != 1 || len(decoded) != 20 {
+			t.Errorf("%d heartbeats in a report of %d, want 1 of 20", n, len(decoded))
 		}
 	})
 }
@@ -197,8 +197,8 @@ func reordered(t *testing.T, proof json.RawMessage) json.RawMessage {
 		`, "index": ` + string(p.Leaf.Index) + "}}\n")
 }
 
-func TestDifferentProofAfterAnswering(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
+func TestDifferentProofAfterAcceptedProof(t *testing.T) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
@@ -218,7 +218,7 @@ func TestSameContractTwiceInOneRequest(t *testing.T) {
 		c := f.takeOne(t, "seed")
 		f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 		h.Clock.Advance(interval)
-		got := said[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"),
+		got := decodeOK[struct{ Challenges []contract }](t, f.ask(t, "POST", f.at("challenge"),
 			map[string][]string{"hashes": {c.FileHash, c.FileHash}})).Challenges
 		if !bytes.Equal(got[0].Challenge, got[1].Challenge) {
 			t.Errorf("two challenges for one contract: %s and %s", got[0].Challenge, got[1].Challenge)

@@ -30,11 +30,11 @@ func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) 
 		if w.Code >= http.StatusInternalServerError {
 			t.Errorf("%d %s\n%s", w.Code, w.Body, h.Logs)
 		}
-		var answer map[string]any
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		var response map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &response); err != nil {
 			t.Errorf("%d %q: %v", w.Code, w.Body, err)
 		}
-		if (w.Code == http.StatusOK) == (answer["status"] == "error") {
+		if (w.Code == http.StatusOK) == (response["status"] == "error") {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	})

@@ -12,36 +12,36 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-func playAnswer(t *testing.T, s *stage) {
+func goldenAnswer(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	c, guessed, late := f.takeOne(t, "right"), f.takeOne(t, "guessed"), f.takeOne(t, "late")
 	path := "/answer/" + f.token.Hex() + "/"
 	send := func(c contract, proof any) {
 		s.post(t, s.replica, path+c.FileHash, string(asJSON(t, map[string]any{"proof": proof})), from, f.ip)
 	}
-	s.say("bodies that hold no proof")
+	s.comment("bodies that hold no proof")
 	for _, body := range []string{"", "{", "{}", "[]", "null", `{"proof"`, `{"proof": "` + strings.Repeat("x", 5000) + `"}`} {
 		s.post(t, s.replica, path+c.FileHash, body, from, f.ip)
 	}
-	s.say("right, the same again, another")
+	s.comment("right, the same again, another")
 	send(c, f.prove(t, c, nil))
 	send(c, f.prove(t, c, nil))
 	send(c, "another")
-	s.say("a proof for another file; things that are no proof are one wrong proof")
+	s.comment("a proof for another file; things that are no proof are one wrong proof")
 	send(guessed, f.prove(t, c, nil))
 	send(guessed, f.prove(t, c, nil))
 	for _, proof := range []any{nil, 1, "text", []int{}, map[string]int{}} {
 		send(guessed, proof)
 	}
-	s.say("a third wrong one, and a fourth that is right: it comes too late")
+	s.comment("a third wrong one, and a fourth that is right: it comes too late")
 	send(guessed, f.prove(t, late, nil))
 	send(guessed, f.prove(t, guessed, nil))
-	s.say("no such contract; not a hash; no such token")
+	s.comment("no such contract; not a hash; no such token")
 	s.post(t, s.replica, path+strings.Repeat("0", 64), `{"proof": 1}`, from, f.ip)
 	s.post(t, s.replica, path+"hash", `{"proof": 1}`, from, f.ip)
 	s.post(t, s.replica, "/answer/token/"+c.FileHash, `{"proof": 1}`)
 	s.post(t, s.replica, "/answer/"+strings.Repeat("f", 32)+"/"+c.FileHash, `{"proof": 1}`)
-	s.say("due has passed unanswered; and the answered one goes on")
+	s.comment("due has passed unanswered; and the answered one goes on")
 	s.Clock.Advance(interval)
 	send(late, f.prove(t, late, nil))
 	send(c, f.prove(t, c, nil))
@@ -49,7 +49,7 @@ func playAnswer(t *testing.T, s *stage) {
 	send(c, f.prove(t, c, nil))
 }
 
-func playAnswers(t *testing.T, s *stage) {
+func goldenAnswers(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	right, wrong, spent, late := f.takeOne(t, "right"), f.takeOne(t, "wrong"), f.takeOne(t, "spent"), f.takeOne(t, "late")
 	for i := range s.App.Config.Contracts.WrongAnswers {
@@ -66,17 +66,17 @@ func playAnswers(t *testing.T, s *stage) {
 		{strings.Repeat("0", 64), json.RawMessage("1")},
 		{"hash", json.RawMessage("1")},
 	}
-	s.say("every outcome, and the same again")
+	s.comment("every outcome, and the same again")
 	send(all...)
 	send(all...)
 	send(proofOf{right.FileHash, json.RawMessage(`"another"`)})
 	s.Clock.Advance(interval)
-	s.say("due has passed unanswered")
+	s.comment("due has passed unanswered")
 	send(proofOf{late.FileHash, f.prove(t, late, nil)}, proofOf{right.FileHash, f.prove(t, right, nil)})
 
-	s.say("no such token")
+	s.comment("no such token")
 	s.post(t, s.replica, "/answer/token", `{"proofs": []}`)
-	s.say("bodies")
+	s.comment("bodies")
 	for _, body := range []string{
 		`{"proofs": []}`, "", "{", "{}", "[]", "null", `{"proofs": {}}`, `{"proofs": [1]}`, `{"proofs": [null]}`, `{"proofs": [`, `{"proofs": [{}]}`,
 		`{"proofs": [{"file_hash": "x"}]}`, `{"proofs": [{"proof": 1}]}`, `{"proofs": [{"file_hash": 1, "proof": 1}]}`,
@@ -95,20 +95,20 @@ func wrongProof(t testing.TB, i int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"leaf": {"index": %d, "blob": ""}, "branch": {"rows": []}}`, 100+i))
 }
 
-// playSwizzle shows a contract with the scheme Swizzle. Swizzle chooses tags and
-// challenges at random, so playSwizzle reads the chunk from a file.
-func playSwizzle(t *testing.T, s *stage) {
+// goldenSwizzle shows a contract with the scheme Swizzle. Swizzle chooses tags and
+// challenges at random, so goldenSwizzle reads the chunk from a file.
+func goldenSwizzle(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	s.get(t, s.replica, "/heartbeat/"+f.token.Hex(), from, f.ip)
-	s.lay(t, s.storedChunk(t, "testdata/swizzle-chunk.json"))
+	s.addChunk(t, s.storedChunk(t, "testdata/swizzle-chunk.json"))
 	got := s.get(t, s.replica, "/chunk/"+f.token.Hex()+"/100", from, f.ip)
-	c := said[struct{ Chunks []contract }](t, got).Chunks[0]
+	c := decodeOK[struct{ Chunks []contract }](t, got).Chunks[0]
 	path := "/answer/" + f.token.Hex() + "/" + c.FileHash
 	s.get(t, s.replica, "/challenge/"+f.token.Hex()+"/"+c.FileHash, from, f.ip)
 	s.post(t, s.replica, path, `{"proof": ""}`, from, f.ip)
 	s.post(t, s.replica, path, `{"proof": "AAAA"}`, from, f.ip)
 	s.post(t, s.replica, path, string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)})), from, f.ip)
-	s.say("the next challenge is another")
+	s.comment("the next challenge is another")
 	s.Clock.Advance(interval)
 	f.next(t, &c)
 	s.hide(string(c.Challenge), `"(random)"`)
@@ -117,7 +117,7 @@ func playSwizzle(t *testing.T, s *stage) {
 
 // storedChunk reads a chunk from a file. If the file is missing and -update is set,
 // storedChunk writes it.
-func (s *stage) storedChunk(t *testing.T, path string) store.NewChunk {
+func (s *transcript) storedChunk(t *testing.T, path string) store.NewChunk {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if os.IsNotExist(err) && *update {
@@ -144,14 +144,14 @@ func fromBase64(t *testing.T, text string) []byte {
 	return b
 }
 
-// playBusy shows a node whose queue is full. The node has no worker, and its queue has
+// goldenBusy shows a node whose queue is full. The node has no worker, and its queue has
 // room for one job.
-func playBusy(t *testing.T, s *stage) {
+func goldenBusy(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	s.fillQueue(t)
 	body := string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)}))
 	s.post(t, s.replica, "/answer/"+f.token.Hex()+"/"+c.FileHash, body, from, f.ip)
-	s.say("what needs no worker goes on")
+	s.comment("what needs no worker goes on")
 	s.get(t, s.replica, "/challenge/"+f.token.Hex()+"/"+c.FileHash, from, f.ip)
 }

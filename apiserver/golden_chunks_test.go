@@ -9,57 +9,57 @@ import (
 	"github.com/driveshare/downstream-node/internal/app"
 )
 
-// few sets a small number of challenges, so that the tags are short.
-var few = heartbeat.EncodeOptions{Challenges: 2}
+// fewChallenges sets a small number of challenges, so that the tags are short.
+var fewChallenges = heartbeat.EncodeOptions{Challenges: 2}
 
-func playChunk(t *testing.T, s *stage) {
+func goldenChunk(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	path := "/chunk/" + f.token.Hex()
-	s.say("nothing in store")
+	s.comment("nothing in store")
 	s.get(t, s.replica, path, from, f.ip)
 	for i, size := range []int64{100, 110, 200, 40_000} {
-		s.stock(t, fmt.Sprintf("seed %d", i), size, few)
+		s.stock(t, fmt.Sprintf("seed %d", i), size, fewChallenges)
 	}
-	s.say("sizes that are none, or fit nothing")
+	s.comment("sizes that are none, or fit nothing")
 	for _, size := range []string{"-1", "1.5", "many", "9223372036854775808", "0", "99"} {
 		s.get(t, s.replica, path+"/"+size, from, f.ip)
 	}
-	s.say("the largest that fits, and what fits beside it")
+	s.comment("the largest that fits, and what fits beside it")
 	s.get(t, s.replica, path+"/350", from, f.ip)
-	s.say("the default size is 32768, too small for the last")
+	s.comment("the default size is 32768, too small for the last")
 	s.get(t, s.replica, path, from, f.ip)
-	s.say("all the rest, and then nothing")
+	s.comment("all the rest, and then nothing")
 	s.get(t, s.replica, path+"/9223372036854775807", from, f.ip)
 	s.get(t, s.replica, path, from, f.ip)
 
-	s.say("not known; not a token")
+	s.comment("not known; not a token")
 	s.get(t, s.replica, "/chunk/"+strings.Repeat("f", 32))
 	s.get(t, s.replica, "/chunk/token/100")
 
 	for i := range 3 {
-		s.stock(t, fmt.Sprintf("more %d", i), 100+int64(i), few)
+		s.stock(t, fmt.Sprintf("more %d", i), 100+int64(i), fewChallenges)
 	}
 	bound := s.open(t, func(c *app.Config) { c.Contracts.ContractsPerRequest = 1 })
-	s.say("one contract a request")
+	s.comment("one contract a request")
 	s.get(t, bound, path, from, f.ip)
 	full := s.open(t, func(c *app.Config) { c.Contracts.BytesPerAddress = 1000 })
-	s.say("the address has more than its share of bytes")
+	s.comment("the address has more than its share of bytes")
 	s.get(t, full, path, from, f.ip)
 
 	crowd := s.open(t, func(c *app.Config) { c.Contracts.TokensPerIP = 1 })
 	late := s.newFarmer(t, 2)
-	s.say("the token moves to an IP address that has its share of tokens")
+	s.comment("the token moves to an IP address that has its share of tokens")
 	s.get(t, crowd, "/chunk/"+late.token.Hex(), from, f.ip)
 	s.get(t, crowd, path+"/100", from, f.ip)
 }
 
-func playChallenge(t *testing.T, s *stage) {
+func goldenChallenge(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	path := "/challenge/" + f.token.Hex()
-	s.say("no contracts")
+	s.comment("no contracts")
 	s.get(t, s.replica, path, from, f.ip)
-	s.stock(t, "one", 100, few)
-	s.stock(t, "two", 90, few)
+	s.stock(t, "one", 100, fewChallenges)
+	s.stock(t, "two", 90, fewChallenges)
 	one, two := f.take(t, 100)[0], f.take(t, 90)[0]
 	unknown := strings.Repeat("0", 64)
 	askAll := func() {
@@ -71,32 +71,32 @@ func playChallenge(t *testing.T, s *stage) {
 		})), from, f.ip)
 	}
 
-	s.say("handed out just now")
+	s.comment("handed out just now")
 	askAll()
-	s.say("one is answered, and 12.5 s have passed")
+	s.comment("one is answered, and 12.5 s have passed")
 	s.accept(t, f, one)
 	s.Clock.Advance(interval / 24)
 	askAll()
-	s.say("due has passed: the next challenge, and a contract that expired")
+	s.comment("due has passed: the next challenge, and a contract that expired")
 	s.Clock.Advance(interval - interval/24)
 	askAll()
-	s.say("that is answered too: it was the last")
+	s.comment("that is answered too: it was the last")
 	f.next(t, &one)
 	s.accept(t, f, one)
 	askAll()
 	s.Clock.Advance(interval)
 	askAll()
-	s.say("all over")
+	s.comment("all over")
 	s.Clock.Advance(interval)
 	askAll()
 
-	s.say("no such contract; no such token")
+	s.comment("no such contract; no such token")
 	s.get(t, s.replica, path+"/"+unknown, from, f.ip)
 	s.get(t, s.replica, path+"/hash", from, f.ip)
 	s.get(t, s.replica, "/challenge/token")
 	s.get(t, s.replica, "/challenge/token/"+one.FileHash)
 	s.post(t, s.replica, "/challenge/"+strings.Repeat("f", 32), `{"hashes": []}`)
-	s.say("bodies")
+	s.comment("bodies")
 	for _, body := range []string{
 		`{"hashes": []}`, "", "{", "[]", "null", "{}", `{"hashes": {}}`, `{"hashes": [1]}`, `{"hashes": ["`, `{"hashes": ["x"`,
 		`{"more": [{}], "hashes": ["x"], "and": 1}`, `{"hashes": ["1","2","3","4","5","6","7"]}`, `{"hashes": ["` + strings.Repeat("x", 5000) + `"]}`,

@@ -12,11 +12,11 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// playHistory shows the history of three farmers. The first farmer proves its
+// goldenHistory shows the history of three farmers. The first farmer proves its
 // contract. The second farmer sends a wrong proof, and its contract expires. The third
 // farmer has only a token.
-func playHistory(t *testing.T, s *stage) {
-	s.say("nobody was there yet")
+func goldenHistory(t *testing.T, s *transcript) {
+	s.comment("nobody was there yet")
 	s.get(t, s.replica, "/status/history")
 	s.get(t, s.replica, "/status/history?step=day")
 
@@ -30,32 +30,32 @@ func playHistory(t *testing.T, s *stage) {
 	s.Clock.Advance(interval)
 	s.sweep(t)
 
-	s.say("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
+	s.comment("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
 	s.get(t, s.replica, "/status/history?step=minute")
 	tag := s.replica.ask(t, "GET", s.prefix+"/status/history", nil).header.Get("ETag")
 	s.replica.ask(t, "GET", s.prefix+"/status/history", nil, "If-None-Match", tag).want(t, http.StatusNotModified, "")
-	s.say("one minute of it, in both ways to write a time")
+	s.comment("one minute of it, in both ways to write a time")
 	s.get(t, s.replica, "/status/history?step=minute&from=1767323160&to=1767323160")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T03:06:10Z&to=2026-01-02T03:06:50Z")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T04:06:00%2B01:00&to=2026-01-02T03:06:00Z")
-	s.say("a day later, swept and folded")
+	s.comment("a day later, swept and folded")
 	s.Clock.Advance(24 * time.Hour)
 	s.sweep(t)
 	s.get(t, s.replica, "/status/history")
 	s.get(t, s.replica, "/status/history?step=hour&from=1767322800&to=1767330000")
 	s.get(t, s.replica, "/status/history?step=day")
-	s.say("nothing comes after now, and nothing was before the record")
+	s.comment("nothing comes after now, and nothing was before the record")
 	s.get(t, s.replica, "/status/history?step=day&from=1766966400&to=1790000000")
 
-	s.say("each farmer's days")
+	s.comment("each farmer's days")
 	for _, f := range []*farmer{stays, goes} {
 		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID()+"/history")
 	}
 	s.get(t, s.replica, "/status/show/"+strings.ToUpper(stays.token.Hash().FarmerID())+"/history")
-	s.say("one that never had a contract")
+	s.comment("one that never had a contract")
 	s.get(t, s.replica, "/status/show/"+node.Token{15: 3}.Hash().FarmerID()+"/history")
 
-	s.say("what cannot be asked")
+	s.comment("what cannot be asked")
 	for _, query := range []string{
 		"step=week", "from=yesterday", "to=-1", "to=2026-01-02", "from=1767330000&to=1767322800",
 		"from=1790000000", "step=minute&from=1767139200", "step=hour&from=0",
@@ -68,7 +68,7 @@ func playHistory(t *testing.T, s *stage) {
 }
 
 // refuse commits the verdict that a proof for the farmer's first contract is wrong.
-func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
+func (s *transcript) refuse(t *testing.T, f *farmer, seed string) {
 	t.Helper()
 	token, err := s.Store.Token(t.Context(), f.token.Hash())
 	must(t, err)
@@ -81,7 +81,7 @@ func (s *stage) refuse(t *testing.T, f *farmer, seed string) {
 }
 
 // sweep runs the sweeper and the recorder once.
-func (s *stage) sweep(t *testing.T) {
+func (s *transcript) sweep(t *testing.T) {
 	t.Helper()
 	_, err := s.Store.Expire(t.Context(), s.Clock.Now(), 100)
 	must(t, err)
@@ -90,9 +90,9 @@ func (s *stage) sweep(t *testing.T) {
 
 // A replica caches each history for 5 seconds, up to a maximum number of histories.
 func TestHistoryIsCached(t *testing.T) {
-	onEach(t, unattended, func(t *testing.T, h *harness) {
+	onEach(t, withoutWorker, func(t *testing.T, h *harness) {
 		farmers := func(query string) int64 {
-			points := said[struct{ Points []historyPoint }](t, h.ask(t, "GET", api+"/status/history"+query, nil)).Points
+			points := decodeOK[struct{ Points []historyPoint }](t, h.ask(t, "GET", api+"/status/history"+query, nil)).Points
 			return points[len(points)-1].Farmers
 		}
 		h.newFarmer(t, 1)
@@ -111,7 +111,7 @@ func TestHistoryIsCached(t *testing.T) {
 			farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
 		}
 		if got := farmers(""); got != 5 {
-			t.Errorf("%d farmers, want 5: the oldest response should have left the cache", got)
+			t.Errorf("%d farmers, want 5: the cache still contains the oldest response", got)
 		}
 	})
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// playStatus shows four farmers. The first farmer has proven its contracts, and the
+// goldenStatus shows four farmers. The first farmer has proven its contracts, and the
 // second farmer has not yet proven its contract. The contract of the third farmer has
 // expired. The fourth farmer never had a contract.
-func playStatus(t *testing.T, s *stage) {
-	s.say("nobody")
+func goldenStatus(t *testing.T, s *transcript) {
+	s.comment("nobody")
 	s.get(t, s.replica, "/status/list")
 
 	busy, slow, gone := s.newFarmer(t, 1), s.newFarmer(t, 2), s.newFarmer(t, 3)
@@ -32,21 +32,21 @@ func playStatus(t *testing.T, s *stage) {
 		Country: "Germany", State: "Land Berlin", City: "Berlin", Zip: "10115", Lat: 52.5, Lon: 13.4,
 	})
 
-	s.say("all, in every order")
+	s.comment("all, in every order")
 	s.get(t, s.replica, "/status/list")
 	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"} {
 		s.list(t, "/by/"+sort)
 		s.list(t, "/by/d/"+sort)
 	}
-	s.say("pages")
+	s.comment("pages")
 	for _, rest := range []string{"/1", "/2/0", "/2/1", "/2/2", "/100", "/9223372036854775807", "/9223372036854775807/0", "/by/heartbeats/1/1", "/by/d/heartbeats/1/0"} {
 		s.list(t, rest)
 	}
-	s.say("those online")
+	s.comment("those online")
 	for _, rest := range []string{"", "/1", "/1/1", "/by/size", "/by/d/size", "/by/id/1/1", "/by/d/id/1/0"} {
 		s.list(t, "/online"+rest)
 	}
-	s.say("orders and pages that are none")
+	s.comment("orders and pages that are none")
 	for _, rest := range []string{
 		"/by/name", "/by/d/name", "/by/d", "/by", "/online/by", "/offline", "/0", "/-1", "/many", "/1.5", "/9223372036854775808",
 		"/10/-1", "/10/many", "/10/9223372036854775808", "/9223372036854775807/2", "/by/id/0", "/by/id/10/-1", "/online/by/d/id/10/x",
@@ -54,30 +54,30 @@ func playStatus(t *testing.T, s *stage) {
 		s.get(t, s.replica, "/status/list"+rest)
 	}
 
-	s.say("one")
+	s.comment("one")
 	for _, f := range []*farmer{busy, slow, gone} {
 		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID())
 	}
 	s.get(t, s.replica, "/status/show/"+strings.ToUpper(busy.token.Hash().FarmerID()))
-	s.say("not known; not an id")
+	s.comment("not known; not an id")
 	s.get(t, s.replica, "/status/show/"+strings.Repeat("0", 20))
 	s.get(t, s.replica, "/status/show/id")
-	s.playTotals(t)
-	s.say("all over")
+	s.goldenTotals(t)
+	s.comment("all over")
 	s.Clock.Advance(10 * interval)
 	s.get(t, s.replica, "/status/list/by/d/uptime")
 	s.list(t, "/online")
 }
 
-// playTotals shows searches, the summary and the map.
-func (s *stage) playTotals(t *testing.T) {
-	s.say("some, by the beginning of an id or a part of an address")
+// goldenTotals shows searches, the summary and the map.
+func (s *transcript) goldenTotals(t *testing.T) {
+	s.comment("some, by the beginning of an id or a part of an address")
 	for _, rest := range []string{
 		"?search=692865", "?search=8B1A", "/online/by/d/size?search=1Boat", "/2/1?search=Boat", "/1?search=%20vV%20", "?search=none", "?search=",
 	} {
 		s.list(t, rest)
 	}
-	s.say("all of them together")
+	s.comment("all of them together")
 	summary := s.get(t, s.replica, "/status/summary")
 	s.get(t, s.replica, "/status/map")
 	tag := summary.header.Get("ETag")
@@ -87,28 +87,28 @@ func (s *stage) playTotals(t *testing.T) {
 }
 
 // list requests a list of farmers, and writes only their ids to the golden file.
-func (s *stage) list(t *testing.T, rest string) {
+func (s *transcript) list(t *testing.T, rest string) {
 	t.Helper()
 	path, search, searched := strings.Cut(rest, "?")
 	path += s.slash
 	if searched {
 		path += "?" + search
 	}
-	answer := s.replica.ask(t, "GET", s.prefix+"/status/list"+path, nil)
-	got := said[struct {
+	response := s.replica.ask(t, "GET", s.prefix+"/status/list"+path, nil)
+	got := decodeOK[struct {
 		Farmers []struct {
 			ID string `json:"id"`
 		}
-	}](t, answer)
-	fmt.Fprintf(&s.told, "GET /status/list%s\n200 of %s:", rest, answer.header.Get("X-Total-Count"))
+	}](t, response)
+	fmt.Fprintf(&s.text, "GET /status/list%s\n200 of %s:", rest, response.header.Get("X-Total-Count"))
 	for _, f := range got.Farmers {
-		fmt.Fprintf(&s.told, " %s", f.ID)
+		fmt.Fprintf(&s.text, " %s", f.ID)
 	}
-	s.told.WriteString("\n\n")
+	s.text.WriteString("\n\n")
 }
 
 // newFarmerAt creates a token, like newFarmer, but with this address and location.
-func (s *stage) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
+func (s *transcript) newFarmerAt(t *testing.T, n byte, address string, place *node.Location) {
 	t.Helper()
 	must(t, s.Store.CreateToken(t.Context(), store.NewToken{
 		Hash: node.Token{15: n}.Hash(), Address: address, IP: "192.0.2.2", Location: place, KeyID: s.Keys.Current().ID,

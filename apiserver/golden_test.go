@@ -24,30 +24,30 @@ var forms = []struct{ name, prefix, slash string }{
 	{"plain with slash", "/api/downstream", "/"},
 }
 
-// scene records requests and their responses as text. It runs on a new node for each
-// backend and each form of the paths. The text must always equal the golden file.
-type scene struct {
+// goldenTest records requests and their responses as text. It runs on a new node for
+// each backend and each form of the paths. The text must always equal the golden file.
+type goldenTest struct {
 	name   string
 	change func(*plan)
-	play   func(t *testing.T, s *stage)
+	run    func(t *testing.T, s *transcript)
 }
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, scene := range []scene{
-		{"index", unattended, playIndex},
-		{"new", unattended, playNew},
-		{"heartbeat", unattended, playHeartbeat},
-		{"chunk", unattended, playChunk},
-		{"challenge", unattended, playChallenge},
-		{"answer", small, playAnswer},
-		{"answers", small, playAnswers},
-		{"swizzle", func(p *plan) { small(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, playSwizzle},
-		{"status", unattended, playStatus},
-		{"history", unattended, playHistory},
-		{"busy", func(p *plan) { unattended(p); p.cfg.Redis.Queue.MaxQueue = 1 }, playBusy},
+	for _, tt := range []goldenTest{
+		{"index", withoutWorker, goldenIndex},
+		{"new", withoutWorker, goldenNew},
+		{"heartbeat", withoutWorker, goldenHeartbeat},
+		{"chunk", withoutWorker, goldenChunk},
+		{"challenge", withoutWorker, goldenChallenge},
+		{"answer", lowLimits, goldenAnswer},
+		{"answers", lowLimits, goldenAnswers},
+		{"swizzle", func(p *plan) { lowLimits(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, goldenSwizzle},
+		{"status", withoutWorker, goldenStatus},
+		{"history", withoutWorker, goldenHistory},
+		{"busy", func(p *plan) { withoutWorker(p); p.cfg.Redis.Queue.MaxQueue = 1 }, goldenBusy},
 	} {
-		t.Run(scene.name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for _, backend := range testnode.Backends {
 				for i, form := range forms {
@@ -55,9 +55,9 @@ func TestGolden(t *testing.T) {
 						if *update && (backend != testnode.Embedded || i != 0) {
 							return // only the first run writes the golden file
 						}
-						s := &stage{harness: openHarness(t, backend, scene.change), prefix: form.prefix, slash: form.slash}
-						scene.play(t, s)
-						s.compare(t, filepath.Join("testdata", scene.name+".golden"))
+						s := &transcript{harness: openHarness(t, backend, tt.change), prefix: form.prefix, slash: form.slash}
+						tt.run(t, s)
+						s.compare(t, filepath.Join("testdata", tt.name+".golden"))
 					})
 				}
 			}
@@ -65,69 +65,69 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// small lowers the limits, so that short requests exceed them.
-func small(p *plan) {
+// lowLimits lowers the limits, so that short requests exceed them.
+func lowLimits(p *plan) {
 	p.cfg.API.MaxBody, p.cfg.API.MaxProofs = 4096, 6
 }
 
-// unattended removes the worker.
-func unattended(p *plan) {
-	small(p)
+// withoutWorker lowers the limits and starts no worker.
+func withoutWorker(p *plan) {
+	lowLimits(p)
 	p.idle = true
 }
 
-// stage is the node of a scene. It records the requests and responses.
-type stage struct {
+// transcript records requests to a node and their responses as text.
+type transcript struct {
 	*harness
 	prefix, slash string
-	told          strings.Builder
+	text          strings.Builder
 	names         []string // random texts and their replacements, in turn
 }
 
-// say adds a comment line to the recorded text.
-func (s *stage) say(format string, args ...any) {
-	fmt.Fprintf(&s.told, "# "+format+"\n", args...)
+// comment adds a comment line to the recorded text.
+func (s *transcript) comment(format string, args ...any) {
+	fmt.Fprintf(&s.text, "# "+format+"\n", args...)
 }
 
 // hide replaces value with name in the recorded text, because value is random.
-func (s *stage) hide(value, name string) { s.names = append(s.names, value, name) }
+func (s *transcript) hide(value, name string) { s.names = append(s.names, value, name) }
 
 // get sends a GET request to a replica and records it. path is the path after the
 // prefix.
-func (s *stage) get(t *testing.T, r *replica, path string, header ...string) answer {
+func (s *transcript) get(t *testing.T, r *replica, path string, header ...string) response {
 	t.Helper()
 	return s.request(t, r, "GET", path, nil, header...)
 }
 
-func (s *stage) post(t *testing.T, r *replica, path string, body any, header ...string) answer {
+func (s *transcript) post(t *testing.T, r *replica, path string, body any, header ...string) response {
 	t.Helper()
 	return s.request(t, r, "POST", path, body, header...)
 }
 
-func (s *stage) request(t *testing.T, r *replica, method, path string, body any, header ...string) answer {
+func (s *transcript) request(t *testing.T, r *replica, method, path string, body any, header ...string) response {
 	t.Helper()
 	route, query, asked := strings.Cut(path, "?")
 	if asked {
 		query = "?" + query
 	}
 	got := r.ask(t, method, s.prefix+route+s.slash+query, body, header...)
-	fmt.Fprintf(&s.told, "%s %s%s\n", method, path, shown(body))
-	fmt.Fprintf(&s.told, "%d", got.status)
+	fmt.Fprintf(&s.text, "%s %s%s\n", method, path, bodyText(body))
+	fmt.Fprintf(&s.text, "%d", got.status)
 	for _, name := range []string{"Content-Type", "Retry-After", "Location"} {
 		if value := got.header.Get(name); value != "" {
-			fmt.Fprintf(&s.told, " %s: %s", name, value)
+			fmt.Fprintf(&s.text, " %s: %s", name, value)
 		}
 	}
-	fmt.Fprintf(&s.told, "\n%s\n", got.body)
+	fmt.Fprintf(&s.text, "\n%s\n", got.body)
 	if got.header.Get("X-Request-Id") == "" {
 		t.Errorf("%s %s: no request id", method, path)
 	}
 	return got
 }
 
-// shown returns the text for a request's body in the recorded text. It abbreviates a
+// bodyText returns the text for a request's body in the recorded text. It abbreviates a
 // long body.
-func shown(body any) string {
+func bodyText(body any) string {
 	text, ok := body.(string)
 	switch {
 	case !ok:
@@ -142,9 +142,9 @@ var ipHash = regexp.MustCompile(`"ip_hash":"[0-9a-f]{32}"`)
 
 // compare compares the recorded text with the golden file. With -update, it writes the
 // file instead.
-func (s *stage) compare(t *testing.T, path string) {
+func (s *transcript) compare(t *testing.T, path string) {
 	t.Helper()
-	got := strings.NewReplacer(s.names...).Replace(s.told.String())
+	got := strings.NewReplacer(s.names...).Replace(s.text.String())
 	got = ipHash.ReplaceAllString(got, `"ip_hash":"(keyed)"`)
 	if *update {
 		must(t, os.WriteFile(path, []byte(got), 0o644))
@@ -167,14 +167,14 @@ func (s *stage) compare(t *testing.T, path string) {
 	t.Fatalf("%s: %d lines, want %d", path, len(gotLines), len(wantLines))
 }
 
-func playIndex(t *testing.T, s *stage) {
+func goldenIndex(t *testing.T, s *transcript) {
 	s.get(t, s.replica, "")
-	s.say("what is not there")
+	s.comment("what is not there")
 	s.get(t, s.replica, "/nothing")
 	s.get(t, s.replica, "/status")
 	s.get(t, s.replica, "/status/list/1/2/3")
 	s.get(t, s.replica, "/answer/"+strings.Repeat("0", 32)+"/one/two")
-	s.say("what is there, asked for in another way")
+	s.comment("what is there, asked for in another way")
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		s.request(t, s.replica, method, "", nil)
 	}

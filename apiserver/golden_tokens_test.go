@@ -24,33 +24,33 @@ func signed(t *testing.T, message string) (owner string, body string) {
 	return sjcx.Address(key.PubKey(), true), body
 }
 
-func playNew(t *testing.T, s *stage) {
-	token := func(a answer) {
-		var told struct{ Token string }
-		if json.Unmarshal([]byte(a.body), &told) == nil && told.Token != "" {
-			s.hide(told.Token, "(token)")
+func goldenNew(t *testing.T, s *transcript) {
+	token := func(a response) {
+		var decoded struct{ Token string }
+		if json.Unmarshal([]byte(a.body), &decoded) == nil && decoded.Token != "" {
+			s.hide(decoded.Token, "(token)")
 		}
 	}
 	owner, good := signed(t, "mine")
 
-	s.say("anybody may have a token")
+	s.comment("anybody may have a token")
 	token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.1"))
 	token(s.post(t, s.replica, "/new/"+owner, good, from, "192.0.2.1"))
-	s.say("not an address; an address of a character more; one that is too long")
+	s.comment("not an address; an address of a character more; one that is too long")
 	s.get(t, s.replica, "/new/farmer", from, "192.0.2.2")
 	s.get(t, s.replica, "/new/"+address+"1", from, "192.0.2.2")
 	s.get(t, s.replica, "/new/"+strings.Repeat("1", 200), from, "192.0.2.2")
 
-	s.say("a signature is checked where one is given: of another message, of another address, not one")
+	s.comment("a signature is checked where one is given: of another message, of another address, not one")
 	s.post(t, s.replica, "/new/"+owner, strings.Replace(good, "mine", "yours", 1), from, "192.0.2.2")
 	s.post(t, s.replica, "/new/"+address, good, from, "192.0.2.2")
 	s.post(t, s.replica, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.2")
 	s.post(t, s.replica, "/new/farmer", good, from, "192.0.2.2")
-	s.say("bodies that say nothing")
+	s.comment("bodies that say nothing")
 	for _, body := range []string{"", "{", "{}", "[]", "null", `{"message": "mine"}`, `{"signature": "AAAA"}`, `{"message": 1, "signature": 2}`} {
 		s.post(t, s.replica, "/new/"+owner, body, from, "192.0.2.2")
 	}
-	s.say("a message of 1024 characters, which are more bytes; of 1025; and a body that is too large")
+	s.comment("a message of 1024 characters, which are more bytes; of 1025; and a body that is too large")
 	_, longest := signed(t, strings.Repeat("ü", 1024))
 	token(s.post(t, s.replica, "/new/"+owner, longest, from, "192.0.2.2"))
 	_, long := signed(t, strings.Repeat("x", 1025))
@@ -58,19 +58,19 @@ func playNew(t *testing.T, s *stage) {
 	_, huge := signed(t, strings.Repeat("x", 5000))
 	s.post(t, s.replica, "/new/"+owner, huge, from, "192.0.2.2")
 
-	s.say("five tokens are one IP address's share")
+	s.comment("five tokens are one IP address's share")
 	for range 6 {
 		token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.3"))
 	}
 
 	strict := s.open(t, func(c *app.Config) { c.Access.Signatures = true })
-	s.say("where an address must be proven")
+	s.comment("where an address must be proven")
 	s.get(t, strict, "/new/"+address, from, "192.0.2.4")
 	token(s.post(t, strict, "/new/"+owner, good, from, "192.0.2.4"))
 	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.4")
 
 	closed := s.open(t, func(c *app.Config) { c.Access.Whitelist = true })
-	s.say("where a whitelist says who may come: not known, then known")
+	s.comment("where a whitelist says who may come: not known, then known")
 	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
 	_, err := s.Store.LoadWhitelist(t.Context(), allow(address), s.Clock.Now())
 	must(t, err)
@@ -88,11 +88,11 @@ func allow(addresses ...string) iter.Seq2[store.Allowed, error] {
 	}
 }
 
-func playHeartbeat(t *testing.T, s *stage) {
+func goldenHeartbeat(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	s.get(t, s.replica, "/heartbeat/"+f.token.Hex())
 	s.get(t, s.replica, "/heartbeat/"+strings.ToUpper(f.token.Hex()))
-	s.say("not known; not a token")
+	s.comment("not known; not a token")
 	s.get(t, s.replica, "/heartbeat/"+strings.Repeat("f", 32))
 	s.get(t, s.replica, "/heartbeat/token")
 }

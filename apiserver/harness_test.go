@@ -36,7 +36,7 @@ type plan struct {
 	idle    bool             // no worker runs
 }
 
-func asPlanned(*plan) {}
+func defaultPlan(*plan) {}
 
 // onEach runs a test once for each backend, with a new node.
 func onEach(t *testing.T, change func(*plan), test func(t *testing.T, h *harness)) {

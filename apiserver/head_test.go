@@ -24,7 +24,7 @@ func TestHead(t *testing.T) {
 		f.at("chunk"), f.at("chunk", "100"), f.at("chunk", "much"), api + "/new/" + address, api + "/new/nobody",
 		api + "/nowhere", "/", "/nothing",
 	} {
-		head, get := h.look(t, "HEAD", path), h.look(t, "GET", path)
+		head, get := h.askUnchecked(t, "HEAD", path), h.askUnchecked(t, "GET", path)
 		contentType := head.header.Get("Content-Type")
 		if head.status != get.status || contentType == "" || contentType != get.header.Get("Content-Type") || head.body != "" {
 			t.Errorf("HEAD %s: %d %s %q, but GET: %d %s", path, head.status, contentType, head.body, get.status, get.header.Get("Content-Type"))
@@ -32,15 +32,15 @@ func TestHead(t *testing.T) {
 	}
 }
 
-func TestHeadMakesNothing(t *testing.T) {
+func TestHeadCreatesNothing(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
 	h.stock(t, "seed", 100, heartbeat.EncodeOptions{Challenges: 4})
-	h.look(t, "HEAD", f.at("chunk", "100")).want(t, http.StatusOK, "")
-	h.look(t, "HEAD", api+"/new/"+address).want(t, http.StatusOK, "")
-	h.look(t, "GET", api+"/status/list").want(t, http.StatusOK, `"contracts":0`)
-	if list := h.look(t, "GET", api+"/status/list"); strings.Count(list.body, `"id"`) != 1 {
+	h.askUnchecked(t, "HEAD", f.at("chunk", "100")).want(t, http.StatusOK, "")
+	h.askUnchecked(t, "HEAD", api+"/new/"+address).want(t, http.StatusOK, "")
+	h.askUnchecked(t, "GET", api+"/status/list").want(t, http.StatusOK, `"contracts":0`)
+	if list := h.askUnchecked(t, "GET", api+"/status/list"); strings.Count(list.body, `"id"`) != 1 {
 		t.Errorf("HEAD made a token: %s", list.body)
 	}
 	if taken := f.take(t, 100); len(taken) != 1 {
@@ -58,7 +58,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 		{"HEAD", f.at("answer"), "POST"},
 		{"DELETE", "/", "GET, HEAD"},
 	} {
-		got := h.look(t, c.method, c.path)
+		got := h.askUnchecked(t, c.method, c.path)
 		if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: %d, allowed %q; want 405 and %q", c.method, c.path, got.status, got.header.Get("Allow"), c.allow)
 		}

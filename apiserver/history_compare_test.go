@@ -35,22 +35,22 @@ func (h *hour) settle(t *testing.T, host *harness) {
 
 func (h *hour) compare(t *testing.T, host *harness) {
 	t.Helper()
-	beats, wrong, over := 0, 0, 0
+	beats, wrong, expired := 0, 0, 0
 	for _, f := range h.farmers {
 		beats, wrong = beats+len(f.beats), wrong+len(f.wrong)
 		for _, c := range f.held {
-			if !c.cut && !c.until.After(h.now) {
-				over++
+			if !c.deleted && !c.until.After(h.now) {
+				expired++
 			}
 		}
 	}
-	t.Logf("%d farmers, %d files, %d heartbeats, %d wrong proofs, %d expiries", len(h.farmers), h.made, beats, wrong, over)
-	if beats < 100 || wrong < 10 || over < 5 {
+	t.Logf("%d farmers, %d files, %d heartbeats, %d wrong proofs, %d expiries", len(h.farmers), h.made, beats, wrong, expired)
+	if beats < 100 || wrong < 10 || expired < 5 {
 		t.Error("there are too few events for a test")
 	}
 	for step, width := range map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour} {
 		path := fmt.Sprintf("%s/status/history?step=%s&from=%d&to=%d", api, step, h.began.Unix(), h.now.Unix())
-		got := said[struct{ Points []historyPoint }](t, host.ask(t, "GET", path, nil)).Points
+		got := decodeOK[struct{ Points []historyPoint }](t, host.ask(t, "GET", path, nil)).Points
 		var want []historyPoint
 		for at := h.began.Truncate(width); !at.After(h.now); at = at.Add(width) {
 			want = append(want, h.point(at, at.Add(width)))
@@ -97,7 +97,7 @@ func (h *hour) point(from, to time.Time) historyPoint {
 		p.Heartbeats += count(f.beats, from, to)
 		p.Wrong += count(f.wrong, from, to)
 		for _, c := range f.held {
-			if !c.cut && !c.until.Before(from) && c.until.Before(to) {
+			if !c.deleted && !c.until.Before(from) && c.until.Before(to) {
 				p.Expired++
 			}
 		}
@@ -126,13 +126,13 @@ func (h *hour) compareSummary(t *testing.T, host *harness) {
 			want.Heartbeats -= int64(len(f.beats))
 			want.Wrong -= int64(len(f.wrong))
 			for _, c := range f.held {
-				if !c.cut {
+				if !c.deleted {
 					want.Expired--
 				}
 			}
 		}
 	}
-	got := said[historyPoint](t, host.ask(t, "GET", api+"/status/summary", nil))
+	got := decodeOK[historyPoint](t, host.ask(t, "GET", api+"/status/summary", nil))
 	if want.Time = got.Time; got != want {
 		t.Errorf("summary\n %+v, want\n %+v", got, want)
 	}
@@ -145,7 +145,7 @@ func (h *hour) compareDays(t *testing.T, f *simFarmer) {
 		asked.want(t, 404, "farmer not found")
 		return
 	}
-	got := said[struct{ Days []farmerDay }](t, asked).Days
+	got := decodeOK[struct{ Days []farmerDay }](t, asked).Days
 	want := []farmerDay{}
 	if len(f.held) > 0 {
 		first := f.held[0].from

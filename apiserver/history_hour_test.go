@@ -31,19 +31,19 @@ type hour struct {
 type simFarmer struct {
 	*farmer
 	n            byte                                      // the number of its token
-	acts         func(h *hour, t *testing.T, f *simFarmer) // its behaviour; runs each tick
+	behaviour    func(h *hour, t *testing.T, f *simFarmer) // runs once each tick
 	joined, left time.Time                                 // left is zero until its token is deleted
 	held         []*holding                                // all its contracts
 	beats, wrong []time.Time                               // the times of its correct and wrong proofs
 }
 
 // holding is a contract from the farmer's point of view. The contract ends at until. If
-// cut is true, the contract was deleted then, otherwise it expired.
+// deleted is true, the contract was deleted then, otherwise it expired.
 type holding struct {
 	contract
-	from, due, until time.Time
-	answered, cut    bool
-	tries            int // the number of wrong proofs for the current challenge
+	from, due, until  time.Time
+	answered, deleted bool
+	tries             int // the number of wrong proofs for the current challenge
 }
 
 const tick = 10 * time.Second
@@ -68,7 +68,7 @@ func TestHistoryOfAnHour(t *testing.T) {
 			open := func(t *testing.T) *harness {
 				host := openHarness(t, backend, func(p *plan) { p.cfg.Database = records })
 				host.Clock.Advance(h.now.Sub(host.Clock.Now()))
-				h.meet(host)
+				h.connect(host)
 				return host
 			}
 			t.Run("until the restart", func(t *testing.T) {
@@ -85,8 +85,8 @@ func TestHistoryOfAnHour(t *testing.T) {
 	}
 }
 
-// meet connects the farmers to a new node.
-func (h *hour) meet(host *harness) {
+// connect connects the farmers to a new node.
+func (h *hour) connect(host *harness) {
 	for _, f := range h.farmers {
 		f.farmer = &farmer{host.replica, host, f.token, f.ip}
 	}
@@ -99,10 +99,10 @@ func (h *hour) farm(t *testing.T, host *harness, until int) {
 		h.arrivals(t, host)
 		for _, f := range h.farmers {
 			if f.left.IsZero() {
-				f.acts(h, t, f)
+				f.behaviour(h, t, f)
 			}
 		}
-		tend(t, host)
+		runWorkers(t, host)
 	}
 }
 
@@ -116,45 +116,45 @@ func (h *hour) arrivals(t *testing.T, host *harness) {
 	t.Helper()
 	elapsed := h.now.Sub(h.began)
 	for i, a := range []struct {
-		at   time.Duration
-		acts func(*hour, *testing.T, *simFarmer)
+		at        time.Duration
+		behaviour func(*hour, *testing.T, *simFarmer)
 	}{
-		{0, steadily},
-		{10 * time.Second, steadily},
-		{20 * time.Second, atTheLastMoment},
-		{30 * time.Second, lying},
-		{time.Minute, hopelessly},
-		{2 * time.Minute, vanishing},
-		{3 * time.Minute, leaving},
-		{27 * time.Minute, steadily},
-		{40 * time.Minute, hopelessly},
-		{50 * time.Minute, idly},
+		{0, proveAlways},
+		{10 * time.Second, proveAlways},
+		{20 * time.Second, proveLate},
+		{30 * time.Second, proveAfterWrong},
+		{time.Minute, proveNever},
+		{2 * time.Minute, goOffline},
+		{3 * time.Minute, leave},
+		{27 * time.Minute, proveAlways},
+		{40 * time.Minute, proveNever},
+		{50 * time.Minute, doNothing},
 	} {
 		if elapsed == a.at || elapsed > a.at && len(h.farmers) <= i {
 			n := byte(i + 1)
-			h.farmers = append(h.farmers, &simFarmer{farmer: host.newFarmer(t, n), n: n, acts: a.acts, joined: h.now})
+			h.farmers = append(h.farmers, &simFarmer{farmer: host.newFarmer(t, n), n: n, behaviour: a.behaviour, joined: h.now})
 		}
 	}
 }
 
-// tend runs the sweepers and recorders of two workers in parallel. A real worker
+// runWorkers runs the sweepers and recorders of two workers in parallel. A real worker
 // verifies the proofs.
-func tend(t *testing.T, host *harness) {
+func runWorkers(t *testing.T, host *harness) {
 	t.Helper()
-	var tending sync.WaitGroup
+	var running sync.WaitGroup
 	for range 2 {
 		deps := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
 		sweeper := workers.NewSweeper(deps, workers.SweepConfig{Interval: tick, Grace: time.Minute, Batch: 100}, 24*time.Hour)
 		recorder := workers.NewRecorder(deps, store.RecordConfig{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, FarmerDays: 96 * time.Hour})
-		tending.Go(func() {
-			for _, duty := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {
-				if err := duty(context.WithoutCancel(t.Context())); err != nil {
+		running.Go(func() {
+			for _, step := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {
+				if err := step(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	tending.Wait()
+	running.Wait()
 }
 
 // take adds a chunk with this number of challenges, and the farmer gets the contract
@@ -172,9 +172,9 @@ func (h *hour) take(t *testing.T, f *simFarmer, challenges int) {
 	f.held = append(f.held, &holding{contract: chunks[0], from: h.now, due: due, until: due})
 }
 
-// alive returns the contracts with an unanswered challenge. It requests the next
+// unanswered returns the contracts with an unanswered challenge. It requests the next
 // challenge of each contract whose challenge is answered and due.
-func (h *hour) alive(t *testing.T, f *simFarmer) []*holding {
+func (h *hour) unanswered(t *testing.T, f *simFarmer) []*holding {
 	t.Helper()
 	var open []*holding
 	for _, c := range f.held {
@@ -202,7 +202,7 @@ func (h *hour) prove(t *testing.T, f *simFarmer, c *holding) {
 	c.answered, c.until = true, c.due.Add(interval)
 }
 
-func (h *hour) lie(t *testing.T, f *simFarmer, c *holding) {
+func (h *hour) sendWrong(t *testing.T, f *simFarmer, c *holding) {
 	t.Helper()
 	c.tries++
 	f.submit(t, c.contract, asJSON(t, fmt.Sprint("a lie, number ", c.tries))).want(t, 400, "")
@@ -213,72 +213,75 @@ func (h *hour) lie(t *testing.T, f *simFarmer, c *holding) {
 
 // The following functions are the behaviours of farmers.
 
-func steadily(h *hour, t *testing.T, f *simFarmer) {
+func proveAlways(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 3 {
 		h.take(t, f, []int{20, 20, 4}[len(f.held)])
 	}
-	for _, c := range h.alive(t, f) {
+	for _, c := range h.unanswered(t, f) {
 		h.prove(t, f, c)
 	}
 }
 
-func atTheLastMoment(h *hour, t *testing.T, f *simFarmer) {
+// proveLate sends each proof in the last 20 seconds before the due time.
+func proveLate(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 2 {
 		h.take(t, f, 20)
 	}
-	for _, c := range h.alive(t, f) {
+	for _, c := range h.unanswered(t, f) {
 		if c.due.Sub(h.now) <= 2*tick {
 			h.prove(t, f, c)
 		}
 	}
 }
 
-func lying(h *hour, t *testing.T, f *simFarmer) {
+func proveAfterWrong(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) < 2 {
 		h.take(t, f, 20)
 	}
-	for _, c := range h.alive(t, f) {
+	for _, c := range h.unanswered(t, f) {
 		if c.tries < 2 {
-			h.lie(t, f, c)
+			h.sendWrong(t, f, c)
 		} else {
 			h.prove(t, f, c)
 		}
 	}
 }
 
-func hopelessly(h *hour, t *testing.T, f *simFarmer) {
+func proveNever(h *hour, t *testing.T, f *simFarmer) {
 	if len(f.held) == 0 {
 		h.take(t, f, 20)
 	}
-	for _, c := range h.alive(t, f) {
-		h.lie(t, f, c)
+	for _, c := range h.unanswered(t, f) {
+		h.sendWrong(t, f, c)
 	}
 }
 
-func vanishing(h *hour, t *testing.T, f *simFarmer) {
+// goOffline proves its contract until minute 24, and another one from minute 41 to 50.
+func goOffline(h *hour, t *testing.T, f *simFarmer) {
 	switch {
 	case h.minute() < 24 || h.minute() >= 41 && h.minute() < 50:
 		if len(f.held) == 0 || h.minute() == 41 && len(f.held) == 1 {
 			h.take(t, f, 20)
 		}
-		for _, c := range h.alive(t, f) {
+		for _, c := range h.unanswered(t, f) {
 			h.prove(t, f, c)
 		}
 	}
 }
 
-func leaving(h *hour, t *testing.T, f *simFarmer) {
+// leave proves its contracts until minute 47. Then its token is deleted.
+func leave(h *hour, t *testing.T, f *simFarmer) {
 	if h.minute() < 47 {
-		steadily(h, t, f)
+		proveAlways(h, t, f)
 		return
 	}
 	must(t, f.h.Store.DeleteToken(t.Context(), f.token.Hash().FarmerID(), h.now))
 	f.left = h.now
 	for _, c := range f.held {
 		if c.until.After(h.now) {
-			c.until, c.cut = h.now, true
+			c.until, c.deleted = h.now, true
 		}
 	}
 }
 
-func idly(*hour, *testing.T, *simFarmer) {}
+func doNothing(*hour, *testing.T, *simFarmer) {}

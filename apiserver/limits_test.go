@@ -11,13 +11,13 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// slowly begins a POST request but sends only the first byte of the body. The channel
-// taken is closed when the handler begins to read the body. send sends the rest of the
+// beginPost begins a POST request but sends only the first byte of the body. The channel
+// reading is closed when the handler begins to read the body. send sends the rest of the
 // body and returns the response.
-func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-chan struct{}, send func() answer) {
+func (f *farmer) beginPost(t *testing.T, r *replica, path, body string) (reading <-chan struct{}, send func() response) {
 	t.Helper()
 	pipe, rest := io.Pipe()
-	begun, done := make(chan struct{}), make(chan answer, 1)
+	begun, done := make(chan struct{}), make(chan response, 1)
 	go func() {
 		// With 100-continue, the client sends the body only when the handler reads it.
 		got, err := r.try(t, "POST", path, io.Reader(pipe), from, f.ip, "Expect", "100-continue")
@@ -32,7 +32,7 @@ func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-ch
 		}
 		close(begun)
 	}()
-	return begun, func() answer {
+	return begun, func() response {
 		if _, err := rest.Write([]byte(body[1:])); err != nil {
 			t.Error(err)
 		}
@@ -41,12 +41,12 @@ func (f *farmer) slowly(t *testing.T, r *replica, path, body string) (taken <-ch
 	}
 }
 
-func TestRequestsAtOnceAreLimited(t *testing.T) {
+func TestRequestsInFlightAreLimited(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.cfg.API.MaxInFlight = 1 })
 	f := h.newFarmer(t, 1)
-	taken, send := f.slowly(t, h.replica, f.at("challenge"), `{"hashes": []}`)
-	<-taken
+	reading, send := f.beginPost(t, h.replica, f.at("challenge"), `{"hashes": []}`)
+	<-reading
 	got := f.ask(t, "GET", api, nil)
 	got.want(t, http.StatusServiceUnavailable, "busy")
 	if got.header.Get("Retry-After") != "3" {
@@ -54,7 +54,7 @@ func TestRequestsAtOnceAreLimited(t *testing.T) {
 	}
 	send().want(t, http.StatusOK, `{"challenges":[]}`)
 	// The server releases the slot shortly after it has sent the response.
-	waitFor(t, "a place", func() bool { return f.ask(t, "GET", api, nil).status == http.StatusOK })
+	waitFor(t, "a free slot", func() bool { return f.ask(t, "GET", api, nil).status == http.StatusOK })
 }
 
 func TestRatesAreLimited(t *testing.T) {
@@ -64,7 +64,7 @@ func TestRatesAreLimited(t *testing.T) {
 		perAddress := h.open(t, func(c *app.Config) { c.API.RateLimits.PerIP = slow })
 		perToken := h.open(t, func(c *app.Config) { c.API.RateLimits.PerToken = slow })
 
-		limited := func(got answer) {
+		limited := func(got response) {
 			t.Helper()
 			got.want(t, http.StatusServiceUnavailable, "too many requests")
 			if wait, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || wait < 1 || wait > 100 {

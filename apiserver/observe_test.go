@@ -36,11 +36,11 @@ func TestRequestIDs(t *testing.T) {
 // The test sends valid and invalid requests, and checks that the log at debug level
 // contains no token.
 func TestLogHoldsNoToken(t *testing.T) {
-	onEach(t, asPlanned, func(t *testing.T, h *harness) {
-		told := said[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
+		decoded := decodeOK[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, "192.0.2.9"))
 		f := h.newFarmer(t, 0xee)
 		c := f.takeOne(t, "seed")
-		for _, token := range []string{told.Token, f.token.Hex(), strings.ToUpper(f.token.Hex()), f.token.Hex() + "0"} {
+		for _, token := range []string{decoded.Token, f.token.Hex(), strings.ToUpper(f.token.Hex()), f.token.Hex() + "0"} {
 			for _, path := range []string{"/heartbeat/", "/chunk/", "/challenge/", "/nothing/", "/status/show/", "/new/"} {
 				h.ask(t, "GET", api+path+token, nil, from, f.ip)
 			}
@@ -58,7 +58,7 @@ func TestLogHoldsNoToken(t *testing.T) {
 		f.ask(t, "GET", f.at("challenge"), nil)
 
 		log := strings.ToLower(h.Logs.String())
-		if strings.Contains(log, told.Token) || strings.Contains(log, f.token.Hex()) {
+		if strings.Contains(log, decoded.Token) || strings.Contains(log, f.token.Hex()) {
 			t.Error("a token is in the log")
 		}
 		if !strings.Contains(log, `/challenge/{token}`) {
@@ -69,14 +69,14 @@ func TestLogHoldsNoToken(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	h := openHarness(t, testnode.Embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, defaultPlan)
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	f.submit(t, c, f.prove(t, c, nil)).want(t, http.StatusOK, "ok")
 	f.ask(t, "GET", api+"/nothing", nil)
 
 	waitFor(t, "the last request's record", func() bool {
-		return h.counted(t, "downstream_api_requests_total", "unmatched", "404") == 1
+		return h.metric(t, "downstream_api_requests_total", "unmatched", "404") == 1
 	})
 	for _, want := range []struct {
 		name   string
@@ -92,15 +92,15 @@ func TestMetrics(t *testing.T) {
 		{"downstream_api_overload_refused_total", nil, 0},
 		{"downstream_api_lost_replies_total", nil, 0},
 	} {
-		if got := h.counted(t, want.name, want.labels...); got != want.value {
+		if got := h.metric(t, want.name, want.labels...); got != want.value {
 			t.Errorf("%s%v is %v, want %v", want.name, want.labels, got, want.value)
 		}
 	}
 }
 
-// counted returns the metric's value for these label values. It returns -1 if there is
+// metric returns the metric's value for these label values. It returns -1 if there is
 // no such value.
-func (r *replica) counted(t *testing.T, name string, labels ...string) float64 {
+func (r *replica) metric(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.Registry.Gather()
 	must(t, err)
@@ -128,7 +128,7 @@ func TestBothSchemesInOneNode(t *testing.T) {
 	onEach(t, both, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
 		for i, key := range h.Keys.All() {
-			h.lay(t, h.encode(t, key, []string{"merkle", "swizzle"}[i], 100, few))
+			h.addChunk(t, h.encode(t, key, []string{"merkle", "swizzle"}[i], 100, fewChallenges))
 		}
 		chunks := f.take(t, 1000)
 		if len(chunks) != 1 || chunks[0].Seed != "merkle" {

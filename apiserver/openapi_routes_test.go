@@ -56,7 +56,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 		}
 		for _, route := range described {
 			if _, ok := slices.BinarySearch(routes, route); !ok {
-				t.Errorf("%s is described, and no route under %s", route, prefix)
+				t.Errorf("%s is described, but is not a route under %s", route, prefix)
 			}
 		}
 	}

@@ -57,10 +57,10 @@ func (c *checker) check(req *http.Request, resp *http.Response) (problem string,
 	return strconv.Unquote(strings.TrimSuffix(line, "\n"))
 }
 
-// described checks a request and its response against the OpenAPI description. Every
+// checkDescribed checks a request and its response against the OpenAPI description. Every
 // response must match the description. A request must match it only if the node
 // accepts the request.
-func described(t testing.TB, method, path string, body any, got answer) {
+func checkDescribed(t testing.TB, method, path string, body any, got response) {
 	t.Helper()
 	c, err := startChecker()
 	must(t, err)
@@ -83,7 +83,7 @@ func described(t testing.TB, method, path string, body any, got answer) {
 	switch problem {
 	case "":
 	case "undescribed":
-		undescribed(t, method, path, got)
+		checkUnrouted(t, method, path, got)
 	default:
 		t.Errorf("%s %s: %s", method, path, problem)
 	}
@@ -106,7 +106,7 @@ func plain(t testing.TB, body any) io.Reader {
 
 func TestDescriptionIsServed(t *testing.T) {
 	t.Parallel()
-	h := openHarness(t, testnode.Embedded, unattended)
+	h := openHarness(t, testnode.Embedded, withoutWorker)
 	for _, form := range forms {
 		for path, want := range map[string]struct {
 			contentType string
@@ -123,9 +123,9 @@ func TestDescriptionIsServed(t *testing.T) {
 	}
 }
 
-// undescribed checks the response to a request that matches no route. The response
+// checkUnrouted checks the response to a request that matches no route. The response
 // must be an error in the usual form.
-func undescribed(t testing.TB, method, path string, got answer) {
+func checkUnrouted(t testing.TB, method, path string, got response) {
 	t.Helper()
 	var body map[string]string
 	err := json.Unmarshal([]byte(got.body), &body)

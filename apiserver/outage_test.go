@@ -11,8 +11,8 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// undecided checks that the response is a 503 with Retry-After.
-func (a answer) undecided(t testing.TB) {
+// wantUnavailable checks that the response is a 503 with Retry-After.
+func (a response) wantUnavailable(t testing.TB) {
 	t.Helper()
 	a.want(t, http.StatusServiceUnavailable, `"status":"error"`)
 	if a.header.Get("Retry-After") == "" {
@@ -29,8 +29,8 @@ func TestRedisDown(t *testing.T) {
 	proof := f.prove(t, c, nil)
 
 	redis.Terminate(t)
-	f.submit(t, c, proof).undecided(t)
-	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
+	f.submit(t, c, proof).wantUnavailable(t)
+	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).wantUnavailable(t)
 	// These routes do not need Redis, because their data is in the store.
 	f.ask(t, "GET", f.at("challenge", c.FileHash), nil).want(t, http.StatusOK, "challenge")
 	f.ask(t, "GET", f.at("challenge"), nil).want(t, http.StatusOK, "challenge")
@@ -56,17 +56,17 @@ func TestDatabaseDown(t *testing.T) {
 	proof := f.prove(t, c, nil)
 
 	database.Terminate(t)
-	f.submit(t, c, proof).undecided(t)
-	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).undecided(t)
-	f.ask(t, "GET", f.at("challenge"), nil).undecided(t)
-	f.ask(t, "GET", f.at("chunk"), nil).undecided(t)
-	f.ask(t, "GET", api+"/new/"+address, nil).undecided(t)
-	f.ask(t, "GET", api+"/status/list", nil).undecided(t)
-	f.ask(t, "GET", api+"/status/list/by/size/1", nil).undecided(t)
-	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).undecided(t)
+	f.submit(t, c, proof).wantUnavailable(t)
+	f.ask(t, "POST", f.at("answer"), proofs{[]proofOf{{c.FileHash, proof}}}).wantUnavailable(t)
+	f.ask(t, "GET", f.at("challenge"), nil).wantUnavailable(t)
+	f.ask(t, "GET", f.at("chunk"), nil).wantUnavailable(t)
+	f.ask(t, "GET", api+"/new/"+address, nil).wantUnavailable(t)
+	f.ask(t, "GET", api+"/status/list", nil).wantUnavailable(t)
+	f.ask(t, "GET", api+"/status/list/by/size/1", nil).wantUnavailable(t)
+	f.ask(t, "GET", api+"/status/show/"+f.token.Hash().FarmerID(), nil).wantUnavailable(t)
 	must(t, h.Redis.Tokens().Forget(t.Context(), f.token.Hash()))
 	h.Clock.Advance(10 * time.Second) // the replica's cached copy expires too
-	f.ask(t, "GET", f.at("heartbeat"), nil).undecided(t)
+	f.ask(t, "GET", f.at("heartbeat"), nil).wantUnavailable(t)
 
 	database.Start(t)
 	waitFor(t, "a verdict", func() bool { return f.submit(t, c, proof).status == http.StatusOK })

@@ -10,9 +10,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-// look sends a request, but does not check it against the OpenAPI description. The
+// askUnchecked sends a request, but does not check it against the OpenAPI description. The
 // description does not contain the pages.
-func (r *replica) look(t *testing.T, method, path string) answer {
+func (r *replica) askUnchecked(t *testing.T, method, path string) response {
 	t.Helper()
 	got, err := r.try(t, method, path, nil)
 	must(t, err)
@@ -28,32 +28,32 @@ func TestPage(t *testing.T) {
 		h.Clock.Advance(10 * time.Second)
 		id := f.token.Hash().FarmerID()
 
-		front := h.look(t, "GET", "/")
+		front := h.askUnchecked(t, "GET", "/")
 		for _, says := range []string{id, address, "1–1 of 1", "online"} {
 			front.want(t, http.StatusOK, says)
 		}
-		h.look(t, "GET", "/?q="+id[:5]).want(t, http.StatusOK, "1–1 of 1")
-		h.look(t, "GET", "/?q=nobody").want(t, http.StatusOK, "No farmer matching")
-		own := h.look(t, "GET", "/farmer/"+id+"/")
+		h.askUnchecked(t, "GET", "/?q="+id[:5]).want(t, http.StatusOK, "1–1 of 1")
+		h.askUnchecked(t, "GET", "/?q=nobody").want(t, http.StatusOK, "No farmer matching")
+		own := h.askUnchecked(t, "GET", "/farmer/"+id+"/")
 		for _, says := range []string{id, address, "Uptime by day", "100.00 %"} {
 			own.want(t, http.StatusOK, says)
 		}
-		h.look(t, "GET", "/history").want(t, http.StatusOK, "<th scope=\"row\">")
-		h.look(t, "GET", "/map.json?zoom=0").want(t, http.StatusOK, "[]")
-		for _, told := range []answer{front, own} {
-			if strings.Contains(told.body, f.token.Hex()) || strings.Contains(told.body, f.ip) {
+		h.askUnchecked(t, "GET", "/history").want(t, http.StatusOK, "<th scope=\"row\">")
+		h.askUnchecked(t, "GET", "/map.json?zoom=0").want(t, http.StatusOK, "[]")
+		for _, page := range []response{front, own} {
+			if strings.Contains(page.body, f.token.Hex()) || strings.Contains(page.body, f.ip) {
 				t.Error("the page contains a token or an IP address")
 			}
 		}
-		h.look(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
-		h.look(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
-		h.look(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
+		h.askUnchecked(t, "GET", "/farmer/"+f.token.Hex()).want(t, http.StatusNotFound, "No such farmer")
+		h.askUnchecked(t, "GET", "/nothing").want(t, http.StatusNotFound, "<h1>")
+		h.askUnchecked(t, "POST", "/").want(t, http.StatusMethodNotAllowed, "method not allowed")
 		// Under /api/, the response is JSON, not a page.
 		h.ask(t, "GET", "/api/downstream/", nil).want(t, http.StatusOK, `{"msg":"ok"}`)
 		h.ask(t, "GET", "/api/other", nil).want(t, http.StatusNotFound, `{"status":"error"`)
 
 		must(t, h.Store.Close())
-		h.look(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read at the moment")
+		h.askUnchecked(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read at the moment")
 	})
 }
 
@@ -64,15 +64,15 @@ func TestPageRates(t *testing.T) {
 	h := openHarness(t, testnode.Embedded, func(p *plan) {
 		p.idle, p.cfg.API.RateLimits.PerIP = true, apiserver.RateLimit{Rate: 0.01, Burst: 2}
 	})
-	front := h.look(t, "GET", "/")
+	front := h.askUnchecked(t, "GET", "/")
 	front.want(t, http.StatusOK, "/assets/page.")
 	_, after, _ := strings.Cut(front.body, `rel="stylesheet" href="`)
 	style, _, _ := strings.Cut(after, `"`)
 	for range 5 {
-		h.look(t, "GET", style).want(t, http.StatusOK, "")
+		h.askUnchecked(t, "GET", style).want(t, http.StatusOK, "")
 	}
-	h.look(t, "GET", "/").want(t, http.StatusOK, "")
-	busy := h.look(t, "GET", "/")
+	h.askUnchecked(t, "GET", "/").want(t, http.StatusOK, "")
+	busy := h.askUnchecked(t, "GET", "/")
 	busy.want(t, http.StatusServiceUnavailable, "Too many requests")
 	if busy.header.Get("Retry-After") == "" {
 		t.Error("the response to a visitor has no Retry-After")

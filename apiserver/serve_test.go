@@ -22,7 +22,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
-func listening() apiserver.Config {
+func serveConfig() apiserver.Config {
 	c := testnode.Config().API
 	c.Listen, c.DrainDelay, c.ShutdownTimeout = "127.0.0.1:0", 0, 20*time.Second
 	return c
@@ -56,17 +56,17 @@ func (h *harness) serve(t *testing.T, l apiserver.Config) *served {
 // connection after the response. The requests in flight finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	h := openHarness(t, testnode.Embedded, asPlanned)
+	h := openHarness(t, testnode.Embedded, defaultPlan)
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
-	l := listening()
+	l := serveConfig()
 	l.DrainDelay = 500 * time.Millisecond
 	s := h.serve(t, l)
 
 	s.ask(t, "GET", api, nil).want(t, http.StatusOK, "ok")
 	body := string(asJSON(t, proofs{[]proofOf{{c.FileHash, f.prove(t, c, nil)}}}))
-	taken, send := f.slowly(t, s.replica, f.at("answer"), body)
-	<-taken
+	reading, send := f.beginPost(t, s.replica, f.at("answer"), body)
+	<-reading
 	s.stop()
 	<-s.drained
 	waitFor(t, "Connection: close", func() bool {
@@ -92,11 +92,11 @@ func TestDrain(t *testing.T) {
 
 // If a request in flight does not finish within ShutdownTimeout, the replica closes its
 // connection and ends.
-func TestShutdownHasAnEnd(t *testing.T) {
+func TestShutdownTimeout(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
 	f := h.newFarmer(t, 1)
-	l := listening()
+	l := serveConfig()
 	l.ShutdownTimeout = 10 * time.Millisecond
 	s := h.serve(t, l)
 	conn, err := net.Dial("tcp", s.URL[len("http://"):])
@@ -113,7 +113,7 @@ func TestShutdownHasAnEnd(t *testing.T) {
 func TestTLSCertificatesAreReloaded(t *testing.T) {
 	t.Parallel()
 	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
-	l := listening()
+	l := serveConfig()
 	dir := t.TempDir()
 	l.TLS.CertFile, l.TLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	writeCertificate(t, l, 1)
@@ -162,7 +162,7 @@ func TestListenFails(t *testing.T) {
 		"no such files": func(l *apiserver.Config) { l.TLS.CertFile, l.TLS.KeyFile = "no.crt", "no.key" },
 		"not a port":    func(l *apiserver.Config) { l.Listen = "127.0.0.1:port" },
 	} {
-		l := listening()
+		l := serveConfig()
 		change(&l)
 		if ln, err := apiserver.Listen(t.Context(), l); err == nil {
 			ln.Close()
