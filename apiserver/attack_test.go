@@ -148,7 +148,7 @@ func TestWrongProofsAreLimitedWithinARequest(t *testing.T) {
 	})
 }
 
-// A valid proof counts after a wrong one.
+// After a wrong proof, a valid proof for the same challenge still counts.
 func TestValidProofAfterAWrongOne(t *testing.T) {
 	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -158,7 +158,8 @@ func TestValidProofAfterAWrongOne(t *testing.T) {
 	})
 }
 
-// A proof that is too large for a job is a wrong proof, not a fault of the node.
+// A proof that is too large for a job counts as a wrong proof. The response must not be
+// a 500.
 func TestHugeProofIsAWrongProof(t *testing.T) {
 	swizzle := func(p *plan) { p.schemes, p.cfg.API.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
 	onEach(t, swizzle, func(t *testing.T, h *harness) {
@@ -208,7 +209,7 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 
 // A token counts at the IP address from which it was last used. The limit therefore
 // also applies to tokens that were created at other IP addresses and are now used at
-// the same one. Only the oldest tokens get contracts.
+// one common IP address. Only the oldest tokens get contracts.
 func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
 		const here = "198.51.100.1"

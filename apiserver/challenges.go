@@ -197,7 +197,7 @@ func (s *Server) advancedPages(ctx context.Context, f farmer) iter.Seq2[advanced
 	}
 }
 
-// advance issues the next challenge of each contract that awaits one at now. It
+// advance issues the next challenge of each contract that awaits it at now. It
 // updates these contracts in place and returns them. A contract that has no more
 // challenges is returned unchanged.
 func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contract, now time.Time) ([]node.Contract, error) {

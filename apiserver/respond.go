@@ -83,8 +83,9 @@ func writeRawJSON(w http.ResponseWriter, status int, raw []byte) {
 	w.Write(raw)
 }
 
-// onlyHead responds to a HEAD request and reports whether the request was one. A
-// route needs it if GET creates a token or contracts, because HEAD must not.
+// onlyHead responds to a HEAD request and returns true. For other methods it returns
+// false. A handler that creates a token or contracts must call it first, because HEAD
+// must not create anything.
 func onlyHead(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method == http.MethodHead {
 		writeRawJSON(w, http.StatusOK, nil)

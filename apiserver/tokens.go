@@ -29,8 +29,8 @@ func (s *Server) newToken(w http.ResponseWriter, r *http.Request) error {
 	return s.createToken(w, r)
 }
 
-// newTokenSigned handles POST /new/{address}. It checks a signature even if the
-// node does not require one.
+// newTokenSigned handles POST /new/{address}. It checks the signature even if the
+// node does not require signatures.
 func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
 	const want = `{"message": "...", "signature": "..."}`
 	var ask struct {
