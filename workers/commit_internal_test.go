@@ -106,7 +106,7 @@ func TestLargeBatchDoesNotWait(t *testing.T) {
 		v.verifyJobsOfOne(smallBatch)
 		start := time.Now()
 		if b, _ := v.nextBatch(); b.verdicts != smallBatch || time.Since(start) != 0 {
-			t.Errorf("%d verdicts after %v, want %d at once", b.verdicts, time.Since(start), smallBatch)
+			t.Errorf("%d verdicts after %v, want %d immediately", b.verdicts, time.Since(start), smallBatch)
 		}
 		v.verifyJobsOfOne(smallBatch - 1)
 		time.AfterFunc(time.Millisecond, func() { v.verifyJobsOfOne(1) })

@@ -20,10 +20,10 @@ type inflight struct {
 	verifiers          int // number of goroutines that verify proofs
 
 	mu       sync.Mutex
-	jobs     map[string]queue.Delivery // jobs by entry id
+	jobs     map[string]queue.Delivery // key: entry id
 	proofs   int                       // number of proofs that are not verified yet
 	perJob   int                       // average number of proofs per job in the last read
-	perProof time.Duration             // moving average of the time to verify a proof; 0 before the first
+	perProof time.Duration             // moving average of the time to verify a proof; 0 before the first measurement
 	freed    chan struct{}             // holds a signal if there may be room
 }
 

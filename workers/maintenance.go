@@ -91,10 +91,10 @@ func (s *Sweeper) Prune(ctx context.Context) error {
 	return err
 }
 
-// Recorder maintains the node's record of its history. The transactions that change
-// farmers write the record. A recorder only folds old entries, and creates the
-// record if the node existed before its record. Several recorders may run at the
-// same time. If no recorder runs, no entry is lost.
+// Recorder maintains the record of the node's history. The transactions that change
+// farmers write the entries, so no entry is lost if no recorder runs. A recorder
+// merges old entries and corrects the record. If the node has farmers but no record
+// yet, a recorder creates the record. Several recorders may run at the same time.
 type Recorder struct {
 	cfg   store.RecordConfig
 	store *store.Store
@@ -107,8 +107,8 @@ func NewRecorder(deps Deps, cfg store.RecordConfig) *Recorder {
 	return &Recorder{cfg: cfg, store: deps.Store, log: deps.Log, now: deps.clock()}
 }
 
-// Run maintains the record until ctx ends: it folds the record every minute and
-// balances it every hour.
+// Run maintains the record until ctx ends. It calls Fold every minute and Balance
+// every hour.
 func (r *Recorder) Run(ctx context.Context) error {
 	var balanced time.Time
 	for ; ctx.Err() == nil; pause(ctx, time.Minute) {

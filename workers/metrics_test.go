@@ -36,7 +36,7 @@ func TestMetrics(t *testing.T) {
 			got[family.GetName()] = true
 			for _, m := range family.Metric {
 				if m.Histogram != nil && m.Histogram.GetSampleCount() == 0 {
-					t.Errorf("%s: nothing in %v", family.GetName(), m.Label)
+					t.Errorf("%s has no sample with the labels %v", family.GetName(), m.Label)
 				}
 			}
 		}
@@ -47,7 +47,7 @@ func TestMetrics(t *testing.T) {
 			"downstream_queue_oldest_seconds", "downstream_queue_dead_letters",
 		} {
 			if !got[want] {
-				t.Errorf("no %s", want)
+				t.Errorf("the metric %s is missing", want)
 			}
 		}
 

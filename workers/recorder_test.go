@@ -16,7 +16,7 @@ import (
 
 var recording = store.RecordConfig{Minutes: time.Hour, Hours: 24 * time.Hour, FarmerDays: 48 * time.Hour}
 
-// minutes returns how many spans the record has at the step of a minute.
+// minutes returns how many spans of one minute the record has.
 func (h *harness) minutes(t *testing.T) int {
 	t.Helper()
 	spans, err := h.Store.History(t.Context(), start, h.Now(), time.Minute)

@@ -112,7 +112,8 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return v.handBack()
 }
 
-// read reads jobs from the queue, as many as there is room for, until ctx ends.
+// read reads jobs from the queue until ctx ends. It never reads more jobs than
+// inflight has room for.
 func (v *Verifier) read(ctx context.Context) {
 	claimTicker := time.NewTicker(v.cfg.ClaimIdle / 2)
 	defer claimTicker.Stop()

@@ -12,9 +12,9 @@
 // The invariant: a worker commits before it replies, and replies before it
 // acknowledges.
 //
-// A shutdown follows the path of a job. The worker stops reading, verifies the jobs
-// in flight, commits them and sends the replies. Then it hands back to the queue
-// the jobs that it could not finish within the drain timeout.
+// At a shutdown, the worker stops reading, verifies the jobs in flight, commits
+// them and sends the replies. After the drain timeout it returns the unfinished
+// jobs to the queue.
 package workers
 
 import (

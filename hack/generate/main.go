@@ -4,7 +4,7 @@
 //   - docs/api.md, the reference of the HTTP API, from its OpenAPI description
 //     apiserver/openapi/openapi.yaml,
 //   - docs/crd.md, the reference of the DownstreamNode, from its
-//     CustomResourceDefinition, whose texts are the comments in api/v1alpha1,
+//     CustomResourceDefinition (its texts are the comments in api/v1alpha1),
 //   - two templates of the Helm chart, from config/, so that an operator has the
 //     same CRD and the same rights whether Helm or kustomize installed it.
 //

@@ -89,11 +89,11 @@ func TestBranchOfWrongShapeIsInvalid(t *testing.T) {
 	root := tree.root()
 	for i, leaf := range leaves {
 		if !validBranch(root, 3, int64(i), leaf, tree.branch(i)) {
-			t.Errorf("leaf %d: not valid", i)
+			t.Errorf("the branch of leaf %d is not valid", i)
 		}
 		for other := range int64(8) {
 			if other != int64(i) && validBranch(root, 3, other, leaf, tree.branch(i)) {
-				t.Errorf("leaf %d passes for %d", i, other)
+				t.Errorf("the branch of leaf %d is valid for leaf %d", i, other)
 			}
 		}
 	}

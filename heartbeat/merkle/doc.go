@@ -8,7 +8,7 @@
 // challenges. [Heartbeat] is the node's side and [Prover] is the farmer's side.
 // Both include [Wire], which converts objects between encodings and needs no keys.
 //
-// The invariant is stated in section 7. A proof is valid only if its blob is 32
+// The invariant (PROTOCOL.md, section 7): a proof is valid only if its blob is 32
 // bytes long, if its branch has a row for every level of the tree, and if the
 // branch ends at the leaf that the challenge names. JSON that has the members of a
 // proof, but breaks one of these conditions, is an invalid proof and not an error.

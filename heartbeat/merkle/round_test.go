@@ -51,7 +51,7 @@ func TestProofForAnotherStateIsInvalid(t *testing.T) {
 	challenge := f.Challenge(t)
 	other := encode(t, new(1.0), 5000, heartbeat.EncodeOptions{Challenges: 4})
 	if other.Verify(t, challenge, f.Prove(t, challenge)) {
-		t.Error("the state of another heartbeat: valid")
+		t.Error("a proof for the state of another heartbeat is valid")
 	}
 }
 
@@ -97,7 +97,7 @@ func TestEncodeRefusesOptions(t *testing.T) {
 		"chunks of -1 bytes":  {ChunkSize: new(int64(-1))},
 	} {
 		if _, err := h.Encode(t.Context(), filestream.New("s", 100), 100, io.Discard, opt); err == nil {
-			t.Errorf("%s: encoded", name)
+			t.Errorf("%s: encoded without an error", name)
 		}
 	}
 }

@@ -293,7 +293,7 @@ func identity(t *testing.T, wire []byte, parse func(json.RawMessage) ([]byte, er
 	}
 	written, err := write(object)
 	if err != nil {
-		t.Fatalf("%s: parsed, not written: %v", wire, err)
+		t.Fatalf("%s: it was parsed, but it cannot be written: %v", wire, err)
 	}
 	if again, err := parse(written); err != nil || !bytes.Equal(again, object) {
 		t.Errorf("%s: written as %s, parsed as %x, %v", wire, written, again, err)

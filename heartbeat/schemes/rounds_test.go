@@ -98,17 +98,17 @@ func TestTamperedProofIsInvalid(t *testing.T) {
 					bad := bytes.Clone(proof)
 					bad[at] ^= 1 << bit
 					if f.Verify(t, challenge, bad) {
-						t.Errorf("%d challenges: byte %d, bit %d changed: valid", challenges, at, bit)
+						t.Errorf("%d challenges: a proof with another value of byte %d, bit %d is valid", challenges, at, bit)
 					}
 				}
 			}
 			for cut := range proof {
 				if f.Verify(t, challenge, proof[:cut]) {
-					t.Errorf("%d challenges: cut to %d bytes: valid", challenges, cut)
+					t.Errorf("%d challenges: a proof that was cut to %d bytes is valid", challenges, cut)
 				}
 			}
 			if f.Verify(t, challenge, append(bytes.Clone(proof), 0)) {
-				t.Errorf("%d challenges: one byte more: valid", challenges)
+				t.Errorf("%d challenges: a proof with one more byte is valid", challenges)
 			}
 			if scheme == heartbeat.Swizzle {
 				return // the number of challenges is not limited
@@ -154,7 +154,7 @@ func TestProofOfAChangedFileIsInvalid(t *testing.T) {
 			check(t, err)
 			content[at] ^= 1
 			if f.Verify(t, challenge, f.ProveWith(t, bytes.NewReader(content), challenge)) {
-				t.Errorf("byte %d of the file changed: valid", at)
+				t.Errorf("byte %d of the file was changed, but the proof is valid", at)
 			}
 		}
 	})
@@ -219,7 +219,7 @@ func TestEncodeReturnsErrors(t *testing.T) {
 		node := encode(t, scheme, nil, 0, heartbeat.EncodeOptions{}).Node
 		file := filestream.New("s", 100)
 		if _, err := node.Encode(t.Context(), file, -1, io.Discard, heartbeat.EncodeOptions{}); err == nil {
-			t.Error("a file of -1 bytes: encoded")
+			t.Error("a file of -1 bytes was encoded without an error")
 		}
 		if _, err := node.Encode(t.Context(), file, 101, io.Discard, heartbeat.EncodeOptions{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("file cut short: %v", err)
@@ -241,7 +241,7 @@ func TestCheckFractionOutOfRange(t *testing.T) {
 		private := encode(t, scheme, nil, 0, heartbeat.EncodeOptions{}).Node.Private()
 		for _, bad := range []float64{-0.01, 1.01, math.NaN()} {
 			if _, err := schemes.ParsePrivate(scheme, private, &bad); err == nil {
-				t.Errorf("check fraction %v: accepted", bad)
+				t.Errorf("check fraction %v was accepted", bad)
 			}
 		}
 	})

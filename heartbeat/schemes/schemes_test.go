@@ -198,7 +198,7 @@ func TestCheckFractions(t *testing.T) {
 
 	for _, scheme := range all {
 		if _, err := schemes.New(scheme, new(1.5)); err == nil {
-			t.Errorf("%s: check fraction of 1.5", scheme)
+			t.Errorf("%s: a check fraction of 1.5 was accepted", scheme)
 		}
 	}
 }

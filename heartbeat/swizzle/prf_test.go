@@ -107,7 +107,7 @@ func TestChosenEqualsDefinition(t *testing.T) {
 				}
 			}
 			if i != min(l, n) {
-				t.Errorf("%d of %d: %d chosen", l, n, i)
+				t.Errorf("%d of %d: %d chunks were chosen", l, n, i)
 			}
 		}
 	}

@@ -123,7 +123,7 @@ func TestNumbersAboveP(t *testing.T) {
 	sigma := new(big.Int).SetBytes(p.sigma)
 	p.sigma = sigma.Add(sigma, h.p).Bytes()
 	if f.Verify(t, challenge, p.marshal()) {
-		t.Error("with a sigma that is not reduced: valid")
+		t.Error("a proof with a sigma that is not reduced is valid")
 	}
 }
 
@@ -159,10 +159,10 @@ func TestProofWithWrongNumberOfSectorsIsInvalid(t *testing.T) {
 	}
 	// The file fills the 10 sectors of its first chunk, so no mu is zero.
 	if p.mu = append(p.mu, nil); f.Verify(t, challenge, p.marshal()) {
-		t.Error("with a zero more: valid")
+		t.Error("a proof with one more mu of zero is valid")
 	}
 	if p.mu = p.mu[:9]; f.Verify(t, challenge, p.marshal()) {
-		t.Error("with a sector less: valid")
+		t.Error("a proof with one sector less is valid")
 	}
 }
 
@@ -215,7 +215,7 @@ func TestEncodeRefusesTooManyChunks(t *testing.T) {
 	t.Parallel()
 	file := filestream.New("s", 100)
 	if _, err := sharedHeartbeat(t).Encode(t.Context(), file, 1<<62, io.Discard, heartbeat.EncodeOptions{}); err == nil {
-		t.Error("a file of 2^62 bytes: encoded")
+		t.Error("a file of 2^62 bytes was encoded without an error")
 	}
 }
 

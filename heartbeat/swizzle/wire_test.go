@@ -54,7 +54,7 @@ func TestLengthsBeyondTheInputAllocateNothing(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		if err := parse(); err == nil {
-			t.Errorf("%s: parsed", name)
+			t.Errorf("%s: parsed without an error", name)
 		}
 		runtime.ReadMemStats(&after)
 		if all := after.TotalAlloc - before.TotalAlloc; all > 1<<20 {
@@ -178,7 +178,7 @@ func FuzzParseTag(f *testing.F) {
 			again = appendBlock(again, tag.sigma(i))
 		}
 		if !bytes.Equal(again, b) {
-			t.Errorf("tag %x: its sigmas make %x", b, again)
+			t.Errorf("tag %x: a tag with the same sigmas is %x", b, again)
 		}
 	})
 }

@@ -77,7 +77,7 @@ func TestMembers(t *testing.T) {
 		`{"a":1}}`, `{"a":1,}`, `{"a":1`, `{"a"}`, `{"a":}`, `{a:1}`, `{"a":1 "b":2}`, `{"a":1]`, `[{"a":1}`,
 	} {
 		if got, err := valueOfA(document); err == nil {
-			t.Errorf("%s: its a is %s", document, got)
+			t.Errorf("%s: the member a is %s", document, got)
 		}
 	}
 }

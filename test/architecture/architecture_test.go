@@ -149,7 +149,7 @@ func TestImports(t *testing.T) {
 	g := load(t)
 	for _, program := range programs {
 		if len(g.reach(program)) < 100 {
-			t.Errorf("%s imports %d packages; is it still a program?", program, len(g.reach(program)))
+			t.Errorf("%s imports only %d packages, so it may no longer be a program; check the list of programs", program, len(g.reach(program)))
 		}
 	}
 	for _, r := range rules {

@@ -49,7 +49,7 @@ func carry(sum *columns) {
 	}
 }
 
-// total carries in sum, and returns the total of its eight sums.
+// total propagates the carries in sum. It returns the total of the eight sums.
 func total(sum *columns) *big.Int {
 	carry(sum)
 	var limbs [2*limbCount + 2]uint64

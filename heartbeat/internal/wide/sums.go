@@ -27,9 +27,9 @@ var Kernels = kernel.Choose(kernel.IFMA)
 // Sums holds one sum over i of a_i * b_{i,j} for each column j. It is not safe
 // for concurrent use.
 type Sums struct {
-	// On lanes, the i are divided among the eight lanes, and each lane of a column
-	// sums its share. total adds the lanes, so it does not matter which lane sums
-	// which i.
+	// The kernels divide the terms i among the eight lanes. Each lane of a column
+	// holds the sum of its terms. total adds the lanes, so any lane may add any
+	// term.
 	a       lanes // the first field, so that the allocator aligns it to cache lines
 	columns []columns
 	terms   int // number of terms since the last carry

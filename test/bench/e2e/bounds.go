@@ -18,8 +18,8 @@ import (
 
 // These constants describe the bare UPDATE. The same MariaDB updates the same rows
 // and does no other work. A transaction has as many rows as a request has proofs.
-// Its statements look like the node's statements and have updateRows rows, which
-// was the fastest number.
+// Its statements look like the node's statements. Each statement updates updateRows
+// rows, because this number was the fastest.
 const (
 	updateBatch = 1000
 	updateRows  = 200

@@ -60,8 +60,8 @@ func WriteSection(path, program, section string) error {
 
 func mark(program, edge string) string { return "<!-- " + program + ": " + edge + " -->" }
 
-// Load returns the load of the machine. Call it before the bench begins, because it
-// shows what other programs run.
+// Load returns the load of the machine. Call it before the bench begins, so that
+// the bench does not add to the load.
 func Load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	minute, _, _ := strings.Cut(string(text), " ")
