@@ -63,7 +63,7 @@ func drawVAES() {
 	const perState = 4
 	TEXT("drawVAES", NOSPLIT, "func(keys *[15][16]byte, first *[16]byte, size int, lanes *[16][2]*byte)")
 	Pragma("noescape")
-	Doc("drawVAES makes the first draw of size bytes for each lane, or the next one if first is nil.")
+	Doc("drawVAES makes the first draw of size bytes for each lane. If first is nil, it makes the next draw.")
 	keys := loadWide(argument("keys"))
 	first := argument("first")
 	lanes := argument("lanes")
@@ -115,7 +115,7 @@ func drawVAES() {
 func drawNI() {
 	TEXT("drawNI", NOSPLIT, "func(keys *[15][16]byte, first *[16]byte, size int, lanes *[8][2]*byte)")
 	Pragma("noescape")
-	Doc("drawNI makes the first draw of size bytes for each lane, or the next one if first is nil.")
+	Doc("drawNI makes the first draw of size bytes for each lane. If first is nil, it makes the next draw.")
 	keys := argument("keys")
 	first := argument("first")
 	lanes := argument("lanes")

@@ -223,7 +223,7 @@ func montgomery() []VecPhysical {
 func subtract(r []VecPhysical) {
 	free := without(zmm[:28], r)
 	p, once, twice, c := free[0], free[1], free[2], free[3]
-	Comment("Is r below p, below 2p?")
+	Comment("Compare r with p and with 2p")
 	VPXORQ(once, once, once)
 	VPXORQ(twice, twice, twice)
 	for i := range limbs {
@@ -236,7 +236,7 @@ func subtract(r []VecPhysical) {
 		VPSUBQ(p, twice, twice)
 		VPSRAQ(U8(52), twice, twice)
 	}
-	Comment("Subtract p where it is not")
+	Comment("Subtract p once if r >= p, and twice if r >= 2p")
 	VPXORQ(c, c, c)
 	VPCMPQ(U8(5), c, once, K2) // predicate 5: not less than
 	VPCMPQ(U8(5), c, twice, K3)

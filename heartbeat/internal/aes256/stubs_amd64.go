@@ -20,12 +20,12 @@ func keyStreamVAES(keys *[15][16]byte, dst *byte, size int, skip int, counter ui
 //go:noescape
 func keyStreamNI(keys *[15][16]byte, dst *byte, blocks int, counter uint64)
 
-// drawVAES makes the first draw of size bytes for each lane, or the next one if first is nil.
+// drawVAES makes the first draw of size bytes for each lane. If first is nil, it makes the next draw.
 //
 //go:noescape
 func drawVAES(keys *[15][16]byte, first *[16]byte, size int, lanes *[16][2]*byte)
 
-// drawNI makes the first draw of size bytes for each lane, or the next one if first is nil.
+// drawNI makes the first draw of size bytes for each lane. If first is nil, it makes the next draw.
 //
 //go:noescape
 func drawNI(keys *[15][16]byte, first *[16]byte, size int, lanes *[8][2]*byte)

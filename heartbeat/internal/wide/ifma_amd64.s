@@ -2382,7 +2382,7 @@ TEXT ·reduce(SB), NOSPLIT, $0-40
 	VPADDQ     Z30, Z18, Z18
 	VPANDQ     Z28, Z17, Z17
 
-	// Is r below p, below 2p?
+	// Compare r with p and with 2p
 	VPXORQ       Z21, Z21, Z21
 	VPXORQ       Z22, Z22, Z22
 	VPBROADCASTQ (DX), Z19
@@ -2546,7 +2546,7 @@ TEXT ·reduce(SB), NOSPLIT, $0-40
 	VPSUBQ       Z19, Z22, Z22
 	VPSRAQ       $0x34, Z22, Z22
 
-	// Subtract p where it is not
+	// Subtract p once if r >= p, and twice if r >= 2p
 	VPXORQ       Z23, Z23, Z23
 	VPCMPQ       $0x05, Z23, Z21, K2
 	VPCMPQ       $0x05, Z23, Z22, K3
