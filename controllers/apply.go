@@ -61,7 +61,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, kind schema.GroupVersi
 	if err != nil {
 		return err
 	}
-	if live != nil && !s.mayTake(live) {
+	if live != nil && !s.belongs(live) {
 		return block(ReasonOwnershipConflict, "the %s %s does not belong to this node; rename the node, or delete the object if it is not in use", kind.Kind, name)
 	}
 	if err := r.Client.Apply(ctx, object, client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
@@ -132,10 +132,10 @@ func find[T client.Object](ctx context.Context, reader client.Reader, s *scope, 
 	return into, nil
 }
 
-// mayTake reports whether an object belongs to the node: either the node controls
+// belongs reports whether an object belongs to the node: either the node controls
 // the object, or the object has no controller and has the node's labels. An object
 // without a controller can be left from a deleted node with the same name.
-func (s *scope) mayTake(live *metav1.PartialObjectMetadata) bool {
+func (s *scope) belongs(live *metav1.PartialObjectMetadata) bool {
 	if metav1.GetControllerOf(live) != nil {
 		return metav1.IsControlledBy(live, s.DownstreamNode)
 	}

@@ -34,10 +34,10 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 		t.Errorf("the status has the backlog %v, want 31", got)
 	}
 	f.backlog = 1000
-	f.wantWorkers("more than the most can do", 5)
-	f.redisErr = errors.New("no answer")
+	f.wantWorkers("more jobs than the maximum of workers can do", 5)
+	f.redisErr = errors.New("no response")
 	f.clock = f.clock.Add(time.Hour)
-	f.wantWorkers("Redis does not answer", 5)
+	f.wantWorkers("Redis does not respond", 5)
 	if got := f.node().Status.Backlog; got != nil {
 		t.Errorf("the status has the backlog %v although Redis cannot be read", *got)
 	}
@@ -50,15 +50,15 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 	f.wantWorkers("nothing waits for the delay", 1)
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling.Min = new(int32(0)) })
 	f.clock = f.clock.Add(time.Hour)
-	f.wantWorkers("none are asked for", 0)
+	f.wantWorkers("the minimum is 0", 0)
 	f.wantCondition("WorkersAvailable", "True", "ScaledToZero")
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling = nil })
 	f.wantWorkers("without autoscaling", 9)
 }
 
-// TestOperatorStartsAnewWithoutTakingWorkersAway checks that a new operator first keeps
+// TestNewOperatorKeepsTheWorkers checks that a new operator first keeps
 // the current number of workers. It does not know the earlier numbers.
-func TestOperatorStartsAnewWithoutTakingWorkersAway(t *testing.T) {
+func TestNewOperatorKeepsTheWorkers(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "workers: {autoscaling: {max: 5, targetBacklogPerWorker: 10, scaleDownDelaySeconds: 60}}")
 	f.backlog = 50

@@ -20,8 +20,8 @@ var (
 	well    = facts{key: key, migration: done, api: running, workers: running}
 )
 
-// but returns f with a change.
-func but(f facts, change func(*facts)) facts {
+// changed returns f with a change.
+func changed(f facts, change func(*facts)) facts {
 	change(&f)
 	return f
 }
@@ -58,31 +58,31 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
 
 		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
-		{v1alpha1.Progressing, "migrating", but(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
-		{v1alpha1.Progressing, "waiting to migrate", but(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
-		{v1alpha1.Progressing, "a failed migration", but(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
-		{v1alpha1.Progressing, "loading", but(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
-		{v1alpha1.Progressing, "rolling", but(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
-		{v1alpha1.Progressing, "workers rolling", but(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
-		{v1alpha1.Progressing, "stalled", but(well, func(f *facts) { f.api = stalled }), "False AsExpected"},
-		{v1alpha1.Progressing, "blocked", but(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
-		{v1alpha1.Progressing, "paused", but(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
+		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
+		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
+		{v1alpha1.Progressing, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
+		{v1alpha1.Progressing, "loading", changed(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
+		{v1alpha1.Progressing, "rolling", changed(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
+		{v1alpha1.Progressing, "workers rolling", changed(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
+		{v1alpha1.Progressing, "stalled", changed(well, func(f *facts) { f.api = stalled }), "False AsExpected"},
+		{v1alpha1.Progressing, "blocked", changed(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
+		{v1alpha1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
 
 		{v1alpha1.Degraded, "at rest", well, "False AsExpected"},
-		{v1alpha1.Degraded, "rolling", but(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
-		{v1alpha1.Degraded, "blocked", but(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
-		{v1alpha1.Degraded, "a failed migration", but(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
-		{v1alpha1.Degraded, "one failed attempt to migrate", but(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 1} }), "False AsExpected"},
-		{v1alpha1.Degraded, "failed attempts to migrate", but(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
-		{v1alpha1.Degraded, "failed attempts of before", but(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
-		{v1alpha1.Degraded, "failed attempts to load", but(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
-		{v1alpha1.Degraded, "no image for the migration", but(well, func(f *facts) { f.migration = jobState{phase: jobRunning, unpulled: "x"} }), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "no image for the workers", but(well, func(f *facts) { f.workers.unpulled = "x" }), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "a failed whitelist", but(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
-		{v1alpha1.Degraded, "stalled API", but(well, func(f *facts) { f.api = stalled }), "True RolloutStalled"},
-		{v1alpha1.Degraded, "stalled workers", but(well, func(f *facts) { f.workers = stalled }), "True RolloutStalled"},
-		{v1alpha1.Degraded, "an unknown kind", but(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
-		{v1alpha1.Degraded, "paused", but(well, func(f *facts) { f.paused = true }), ""},
+		{v1alpha1.Degraded, "rolling", changed(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
+		{v1alpha1.Degraded, "blocked", changed(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
+		{v1alpha1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
+		{v1alpha1.Degraded, "one failed attempt to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 1} }), "False AsExpected"},
+		{v1alpha1.Degraded, "failed attempts to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
+		{v1alpha1.Degraded, "failed attempts of a completed migration", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
+		{v1alpha1.Degraded, "failed attempts to load", changed(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
+		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, unpulled: "x"} }), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.unpulled = "x" }), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "a failed whitelist", changed(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
+		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stalled }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stalled }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "an unknown kind", changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
+		{v1alpha1.Degraded, "paused", changed(well, func(f *facts) { f.paused = true }), ""},
 
 		{v1alpha1.Paused, "paused", facts{paused: true}, "True Paused"},
 		{v1alpha1.Paused, "not paused", facts{}, "False NotPaused"},
@@ -120,16 +120,16 @@ func TestReady(t *testing.T) {
 		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm"},
 		{"paused", []facts{well, {paused: true, api: running, workers: running}}, "True FarmersCanFarm"},
 		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, "False NoneAvailable"},
-		{"migrating for the first time", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning; f.api, f.workers = pool{}, pool{} })}, "False Migrating"},
-		{"migrating for another image", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning })}, "True FarmersCanFarm"},
-		{"migrating while the API is down", []facts{but(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable"},
-		{"a failed migration for another image", []facts{but(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm"},
-		{"a failed first migration", []facts{but(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed"},
-		{"an unknown kind and no API", []facts{but(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero"},
-		{"a failed whitelist and no API", []facts{but(well, func(f *facts) { f.whitelist.phase = jobFailed; f.api = down })}, "False NoneAvailable"},
-		{"stalled workers and no API", []facts{but(well, func(f *facts) { f.workers = stalled; f.workers.available = 1; f.api = none })}, "False ScaledToZero"},
-		{"a stalled API", []facts{but(well, func(f *facts) { f.api = stalled })}, "False RolloutStalled"},
-		{"rolling", []facts{but(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm"},
+		{"migrating for the first time", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api, f.workers = pool{}, pool{} })}, "False Migrating"},
+		{"migrating for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning })}, "True FarmersCanFarm"},
+		{"migrating while the API is down", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable"},
+		{"a failed migration for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm"},
+		{"a failed first migration", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed"},
+		{"an unknown kind and no API", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero"},
+		{"a failed whitelist and no API", []facts{changed(well, func(f *facts) { f.whitelist.phase = jobFailed; f.api = down })}, "False NoneAvailable"},
+		{"stalled workers and no API", []facts{changed(well, func(f *facts) { f.workers = stalled; f.workers.available = 1; f.api = none })}, "False ScaledToZero"},
+		{"a stalled API", []facts{changed(well, func(f *facts) { f.api = stalled })}, "False RolloutStalled"},
+		{"rolling", []facts{changed(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestTransitions(t *testing.T) {
 	if notes := transitions(after(well), after(well, well)); len(notes) > 0 {
 		t.Errorf("without a change: %v", notes)
 	}
-	notes := transitions(after(well), after(well, but(well, func(f *facts) { f.migration = jobState{phase: jobFailed, name: "j"} })))
+	notes := transitions(after(well), after(well, changed(well, func(f *facts) { f.migration = jobState{phase: jobFailed, name: "j"} })))
 	severities := map[string]string{}
 	for _, n := range notes {
 		severities[n.reason] = n.severity
@@ -175,7 +175,7 @@ func TestTransitions(t *testing.T) {
 	if len(notes) != 2 || severities[ReasonMigrationFailed] != "Warning" {
 		t.Errorf("of a failed migration: %v", notes)
 	}
-	for _, n := range transitions(nil, after(but(well, func(f *facts) { f.migration.phase = jobRunning }))) {
+	for _, n := range transitions(nil, after(changed(well, func(f *facts) { f.migration.phase = jobRunning }))) {
 		if n.severity != "Normal" {
 			t.Errorf("of a new node: %v", n)
 		}

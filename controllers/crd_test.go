@@ -66,11 +66,11 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"a host with a scheme", "api: {ingress: {host: 'https://a.example.org'}}", "spec.api.ingress.host"},
 		{"a proxy without a prefix", "api: {trustedProxies: [10.0.0.1]}", "write a single address as 10.0.0.1/32"},
 		{"negative API replicas", "api: {replicas: -1}", "should be greater than or equal to 0"},
-		{"API autoscaling upside down", "api: {autoscaling: {min: 5, max: 4}}", "api.autoscaling.min must not be more than"},
+		{"API autoscaling with a minimum above the maximum", "api: {autoscaling: {min: 5, max: 4}}", "api.autoscaling.min must not be more than"},
 		{"API autoscaling without a maximum", "api: {autoscaling: {}}", "spec.api.autoscaling.max: Required"},
 		{"a load balancer's class on a ClusterIP", "api: {service: {loadBalancerClass: x}}", "is for type LoadBalancer"},
 		{"a traffic policy on a ClusterIP", "api: {service: {externalTrafficPolicy: Local}}", "is for types LoadBalancer and NodePort"},
-		{"worker autoscaling upside down", "workers: {autoscaling: {min: 5, max: 4}}", "workers.autoscaling.min must not be more than"},
+		{"worker autoscaling with a minimum above the maximum", "workers: {autoscaling: {min: 5, max: 4}}", "workers.autoscaling.min must not be more than"},
 		{"too many workers", "workers: {replicas: 1001}", "should be less than or equal to 1000"},
 		{"an unknown scheme", "heartbeat: {type: Sizzle}", `supported values: "Swizzle", "Merkle"`},
 		{"a fraction above 1", "heartbeat: {checkFraction: '1.5'}", "heartbeat.checkFraction must be from 0 to 1"},
@@ -78,9 +78,9 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"no bytes for an address", "contracts: {bytesPerAddress: '0'}", "contracts.bytesPerAddress must be from 1 to 1Pi"},
 		{"an interval of 0", "contracts: {intervalSeconds: 0}", "spec.contracts.intervalSeconds"},
 		{"a tiny chunk", "inventory: {minChunkSize: '31'}", "inventory.minChunkSize must be at least 32"},
-		{"chunk sizes upside down", "inventory: {minChunkSize: 2Mi, maxChunkSize: 1Mi}", "inventory.minChunkSize must not be more than"},
+		{"a minimum chunk size above the maximum", "inventory: {minChunkSize: 2Mi, maxChunkSize: 1Mi}", "inventory.minChunkSize must not be more than"},
 		{"an inventory without room for a chunk", "inventory: {totalSize: 16Mi}", "inventory.totalSize must be 0 or at least inventory.maxChunkSize"},
-		{"a unit that is none", "inventory: {totalSize: 1GB}", "such as '1024', 1G or 32Mi"},
+		{"an unknown unit", "inventory: {totalSize: 1GB}", "such as '1024', 1G or 32Mi"},
 		{"a size below zero", "contracts: {bytesPerAddress: '-1'}", "such as '1024', 1G or 32Mi"},
 		{"a fraction in words", "heartbeat: {checkFraction: half}", "in quotes, such as '0.01'"},
 		{"an image with a space", "image: 'registry.example/node :1'", "image must be an image name"},
@@ -89,9 +89,9 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"a huge inventory", "inventory: {totalSize: 2Pi}", "inventory.totalSize must be at most 1Pi"},
 		{"no location database", "geoip: {}", "set exactly one of geoip.secretRef"},
 		{"two location databases", "geoip: {secretRef: {name: g}, configMapRef: {name: g}}", "set exactly one of geoip.secretRef"},
-		{"a location database off its volume", "geoip: {volumeClaim: {claimName: g, path: ../x}}", "must stay on the volume"},
-		{"a label of the operator's", "pods: {labels: {app.kubernetes.io/name: x}}", "pods.labels must not begin with"},
-		{"an annotation of the operator's", "pods: {annotations: {downstream.driveshare.org/x: z}}", "pods.annotations must not begin with"},
+		{"a location database outside its volume", "geoip: {volumeClaim: {claimName: g, path: ../x}}", "must stay on the volume"},
+		{"a label that only the operator may set", "pods: {labels: {app.kubernetes.io/name: x}}", "pods.labels must not begin with"},
+		{"an annotation that only the operator may set", "pods: {annotations: {downstream.driveshare.org/x: z}}", "pods.annotations must not begin with"},
 		{"a whitelist without a ConfigMap", "whitelist: {}", "spec.whitelist.configMapRef: Required"},
 		{"an unknown level", "log: {level: loud}", `supported values: "debug", "info", "warn", "error"`},
 	}
@@ -110,8 +110,8 @@ func TestCRDRefusesBadResources(t *testing.T) {
 	}
 }
 
-// TestCRDTakes checks that the CRD accepts values at the limits of its rules.
-func TestCRDTakes(t *testing.T) {
+// TestCRDAcceptsLimits checks that the CRD accepts values at the limits of its rules.
+func TestCRDAcceptsLimits(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	for i, spec := range []string{
@@ -162,7 +162,7 @@ func TestCRDRefusesChanges(t *testing.T) {
 	}
 }
 
-func TestCRDTakesTheSamples(t *testing.T) {
+func TestCRDAcceptsTheSamples(t *testing.T) {
 	t.Parallel()
 	samples, err := filepath.Glob(controlplane.Path("config/samples/*.yaml"))
 	if err != nil || len(samples) < 4 {

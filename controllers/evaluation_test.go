@@ -48,11 +48,11 @@ func TestEvaluationDatabases(t *testing.T) {
 	})
 	f.settle()
 	if f.find(&appsv1.StatefulSet{}, "node-mysql") || !f.find(&corev1.Secret{}, "node-mysql") {
-		t.Error("leaving the evaluation should take the database and keep its password")
+		t.Error("the operator must delete the evaluation database and keep its password")
 	}
 }
 
-func TestEvaluationSecretOfSomebodyElse(t *testing.T) {
+func TestEvaluationSecretOfAnotherOwner(t *testing.T) {
 	t.Parallel()
 	f := emptyFarm(t)
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "node-mysql"}})

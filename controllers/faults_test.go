@@ -127,7 +127,7 @@ func (f *farm) persist() {
 	for range 10 {
 		result, err := f.operator.Reconcile(f.t.Context(), f.request())
 		f.collect()
-		if err == nil && result.RequeueAfter >= time.Second && f.noJobIsGoing() {
+		if err == nil && result.RequeueAfter >= time.Second && f.noDeletionPending() {
 			return
 		}
 		if err != nil && !errors.Is(err, errInjected) {
@@ -137,9 +137,9 @@ func (f *farm) persist() {
 	f.t.Fatal("the operator does not stop making changes")
 }
 
-// noJobIsGoing reports false if the operator is waiting for the deletion of a Job. In
+// noDeletionPending reports false if the operator is waiting for the deletion of a Job. In
 // production, a watch reports the deletion.
-func (f *farm) noJobIsGoing() bool {
+func (f *farm) noDeletionPending() bool {
 	c := meta.FindStatusCondition(f.node().Status.Conditions, v1alpha1.SchemaMigrated)
 	return c == nil || c.Reason != controllers.ReasonMigrationWaiting
 }

@@ -31,9 +31,9 @@ type jobState struct {
 	message string // why the Job waits or has failed
 	refused bool   // the Job failed because the database has another heartbeat key
 
-	failed    int32  // number of failed attempts
-	lastWords string // the last log line of the latest failed attempt
-	unpulled  string // which image cannot be pulled, and why; empty if none
+	failed   int32  // number of failed attempts
+	lastLine string // the last log line of the latest failed attempt
+	unpulled string // which image cannot be pulled, and why; empty if none
 }
 
 // ensureSchema migrates the database to the schema of the image. Until the
@@ -83,12 +83,12 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 // time. Second, if the spec changes back to an earlier state, an old Job of the same
 // name must not count as done.
 func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name string, recorded *string, build func() object) (jobState, error) {
-	inTheWay, err := r.clearJobs(ctx, s, role, name)
+	waiting, err := r.clearJobs(ctx, s, role, name)
 	switch {
 	case err != nil:
 		return jobState{name: name}, err
-	case inTheWay != "":
-		return jobState{name: name, phase: jobWaiting, message: inTheWay}, nil
+	case waiting != "":
+		return jobState{name: name, phase: jobWaiting, message: waiting}, nil
 	case *recorded == name:
 		return jobState{name: name, phase: jobComplete}, nil
 	}
@@ -113,9 +113,9 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 		return state, err
 	}
 	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
-	state.failed, state.lastWords, state.unpulled = job.Status.Failed, lastWords(pods), unpulled(pods)
-	if state.phase == jobFailed && state.lastWords != "" {
-		state.message = state.lastWords + "; " + state.message
+	state.failed, state.lastLine, state.unpulled = job.Status.Failed, lastLine(pods), unpulled(pods)
+	if state.phase == jobFailed && state.lastLine != "" {
+		state.message = state.lastLine + "; " + state.message
 	}
 	return state, nil
 }
@@ -123,7 +123,7 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 // clearJobs deletes the Jobs of a role, except the Job named keep. It does not
 // interrupt a running pod. If the operator must wait for a Job to end or to be
 // deleted, clearJobs returns a message; otherwise the message is empty.
-func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role, keep string) (inTheWay string, err error) {
+func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role, keep string) (waiting string, err error) {
 	jobs := &batchv1.JobList{}
 	if err := r.Live.List(ctx, jobs, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
 		return "", fmt.Errorf("list the %s Jobs: %w", role, err)
@@ -135,17 +135,17 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 		case !metav1.IsControlledBy(job, s.DownstreamNode):
 		case !deleted && job.Name == keep:
 		case !deleted && stateOf(job).phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
-			inTheWay = fmt.Sprintf("waiting for the Job %s to end, because its pod is running", job.Name)
+			waiting = fmt.Sprintf("waiting for the Job %s to end, because its pod is running", job.Name)
 		default:
 			if !deleted {
 				if err := r.delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
 					return "", err
 				}
 			}
-			inTheWay = fmt.Sprintf("waiting until the Job %s is deleted", job.Name)
+			waiting = fmt.Sprintf("waiting until the Job %s is deleted", job.Name)
 		}
 	}
-	return inTheWay, nil
+	return waiting, nil
 }
 
 // stateOf returns the state that a Job's conditions report.

@@ -138,7 +138,7 @@ func TestSpecChangedDuringMigration(t *testing.T) {
 	f.settle()
 	second := f.jobOf("migration")
 	if second.Name == first.Name || f.image("node-api") != operatorImage {
-		t.Fatal("the second migration was not made, or was not waited for")
+		t.Fatal("there is no second migration, or pods did not wait for it")
 	}
 	// The second Job has no running pod, so the operator deletes it immediately.
 	f.setImage("example.org/one")

@@ -162,7 +162,7 @@ func TestKeySuppliedByTheUser(t *testing.T) {
 	}
 }
 
-func TestKeyRaced(t *testing.T) {
+func TestKeyCreatedByAnotherClient(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	// Another client restores the key while the operator makes one.
@@ -183,9 +183,9 @@ func TestKeyRaced(t *testing.T) {
 	}
 }
 
-// TestKeyIsNotMadeFromOldNews deletes the Secret of a node's key. The operator's cache
+// TestStaleCacheMakesNoKey deletes the Secret of a node's key. The operator's cache
 // is stale: it does not show that the node had a key.
-func TestKeyIsNotMadeFromOldNews(t *testing.T) {
+func TestStaleCacheMakesNoKey(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	old := f.node()
@@ -208,7 +208,7 @@ func TestKeyIsNotMadeFromOldNews(t *testing.T) {
 	f.wantCondition("Ready", "True", "FarmersCanFarm") // the operator did not write a status from the stale cache
 }
 
-func TestKeyOutlivesTheNode(t *testing.T) {
+func TestKeyStaysAfterTheNodeIsDeleted(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.bringUp()

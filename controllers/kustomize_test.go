@@ -62,10 +62,10 @@ func TestOverlayChangesTheImage(t *testing.T) {
 	}
 }
 
-// TestOperatorIsTakenAwayAlone compares config/operator with config/default.
+// TestDeletingTheOperatorKeepsNodes compares config/operator with config/default.
 // config/operator must lack only the CRD and the operator's namespace, because deleting
 // them would delete nodes.
-func TestOperatorIsTakenAwayAlone(t *testing.T) {
+func TestDeletingTheOperatorKeepsNodes(t *testing.T) {
 	t.Parallel()
 	all, alone := documents(t, controlplane.Path("config/default")), documents(t, controlplane.Path("config/operator"))
 	for name, document := range all {

@@ -26,7 +26,7 @@ func (f *farm) series() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-func TestMetricsComeAndGoWithTheNode(t *testing.T) {
+func TestMetricsAreDeletedWithTheNode(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.settle()

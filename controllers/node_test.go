@@ -132,7 +132,7 @@ func TestScaleChangesWorkersOnly(t *testing.T) {
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(1)) })
 	f.settle()
 	if f.find(&policyv1.PodDisruptionBudget{}, "node-workers") {
-		t.Error("one worker has a disruption budget, so a node drain could never end")
+		t.Error("one worker has a disruption budget, want none")
 	}
 }
 
@@ -155,7 +155,7 @@ func TestOwnershipClash(t *testing.T) {
 	f.bringUp()
 }
 
-func TestObjectsKeptFromADeletedNodeAreTaken(t *testing.T) {
+func TestObjectsOfADeletedNodeAreAdopted(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.bringUp()
@@ -237,7 +237,7 @@ func TestStalledRollout(t *testing.T) {
 	f.wantMessage("Degraded", "exceeded quota.")
 }
 
-func TestEdgesComeAndGo(t *testing.T) {
+func TestEdgesAreCreatedAndDeleted(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "api: {ingress: {host: farm.example.org, tlsSecretName: tls}}")
 	f.bringUp()

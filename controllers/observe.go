@@ -109,10 +109,10 @@ func unpulled(pods []corev1.Pod) string {
 	return ""
 }
 
-// lastWords returns the last log line of the container that failed most recently. If
-// that container wrote nothing, lastWords returns its exit code. If there is no failed
+// lastLine returns the last log line of the container that failed most recently. If
+// that container wrote nothing, lastLine returns its exit code. If there is no failed
 // container, the result is empty.
-func lastWords(pods []corev1.Pod) string {
+func lastLine(pods []corev1.Pod) string {
 	var last *corev1.ContainerStateTerminated
 	for _, pod := range pods {
 		for _, c := range pod.Status.ContainerStatuses {

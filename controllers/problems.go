@@ -62,8 +62,8 @@ func (j jobState) problems(what string, prevents []string, failed, failing strin
 		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The %s: %s.", what, j.unpulled), prevents}}
 	case j.phase == jobRunning && j.failed >= reportedAttempts:
 		message := fmt.Sprintf("The %s: %d attempts failed", what, j.failed)
-		if j.lastWords != "" {
-			message += ", the last with: " + j.lastWords
+		if j.lastLine != "" {
+			message += ", the last with: " + j.lastLine
 		}
 		return []problem{{failing, fmt.Sprintf("%s; see `kubectl logs job/%s`.", message, j.name), prevents}}
 	}

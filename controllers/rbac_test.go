@@ -20,7 +20,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // asOperator returns the client configuration of an account. In the farm's namespace,
 // the account has the permissions in config/rbac/role.yaml.

@@ -51,7 +51,7 @@ func newWhitelistCommand() *cobra.Command {
 		Short: "Make the whitelist equal to a file, or add one address",
 		Long: "With a CSV file (first row skipped; address,crowdsale_balance,...) it makes the\n" +
 			"whitelist equal to the file: an address that the file lacks loses its tokens and\n" +
-			"contracts. With an address it adds that one. A file with an error changes nothing.",
+			"contracts. With an address it adds that address. A file with an error changes nothing.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd, app.Default())

@@ -25,7 +25,7 @@ func newChunksCommand() *cobra.Command {
 			Use:   "generate SIZE [COUNT]",
 			Short: "Encode COUNT chunks of SIZE for the inventory",
 			Long: "Encodes COUNT chunks (1) of SIZE, in bytes or as in 10MiB, with the current\n" +
-				"heartbeat key, whatever the inventory holds already.",
+				"heartbeat key. The current size of the inventory does not matter.",
 			Args: cobra.RangeArgs(1, 2),
 			RunE: generateChunks,
 		},

@@ -31,9 +31,9 @@ func newFarmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "farm URL --address ADDRESS --size SIZE",
 		Short: "Store chunks for a node and prove it",
-		Long: "farm takes contracts from the node at URL, stores their files and answers the\n" +
-			"node's challenges until it is interrupted. Its directory keeps what it holds, and\n" +
-			"the next run continues with it.",
+		Long: "farm gets contracts from the node at URL, stores their files and sends a proof for\n" +
+			"each challenge, until it is interrupted. It keeps its tokens and files in the\n" +
+			"directory, and the next run continues with them.",
 		Example: "  downstream-node farm http://node.example:5000 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +44,7 @@ func newFarmCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&given.address, "address", "", "SJCX address to farm for")
 	flags.StringVar(&given.size, "size", "", "bytes to store for each farmer, such as 10MiB")
-	flags.IntVar(&given.number, "number", 1, "farmers to run, each with a token of its own")
+	flags.IntVar(&given.number, "number", 1, "number of farmers to run, each with its own token")
 	flags.StringVar(&given.dir, "dir", "farm", "directory for tokens and files")
 	flags.StringVar(&given.message, "message", "", "message that --signature signs")
 	flags.StringVar(&given.signature, "signature", "", "signature that proves the address to be yours, base64")

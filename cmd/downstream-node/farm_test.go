@@ -50,8 +50,8 @@ var emptyNode = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, `{"token": "000102030405060708090a0b0c0d0e0f", "type": "Merkle", "heartbeat": {"key": "", "check_fraction": null}}`)
 })
 
-// TestFarmAlone checks that two processes cannot use one directory.
-func TestFarmAlone(t *testing.T) {
+// TestFarmLocksItsDirectory checks that two processes cannot use one directory.
+func TestFarmLocksItsDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "farm")
 	unlock, err := app.LockDir(dir)
@@ -85,7 +85,7 @@ func TestFarmEndsCleanly(t *testing.T) {
 	}
 }
 
-func TestFarmSaysWhatToDo(t *testing.T) {
+func TestFarmErrorsGiveAdvice(t *testing.T) {
 	t.Parallel()
 	answer := func(status int, body string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

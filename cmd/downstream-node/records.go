@@ -77,7 +77,7 @@ func newDBCommand() *cobra.Command {
 	cmd.AddCommand(newMigrateCommand(), &cobra.Command{
 		Use:   "clean",
 		Short: "Delete expired contracts, their tags, and files that nothing refers to",
-		Long: "Does at once what workers do in the background: takes expired contracts off their\n" +
+		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
 			"farmers' counts, deletes those that expired contracts.retention ago, and then the\n" +
 			"tags and files that nothing refers to.",
 		Args: cobra.NoArgs,
@@ -106,10 +106,10 @@ func newMigrateCommand() *cobra.Command {
 		Short: "Bring the tables to the version that this program needs",
 		Long: "Brings the tables to the version that this program needs, and registers the keys of\n" +
 			"heartbeat.keyFiles there. Exits with 3 if the database belongs to another key. With\n" +
-			"--down-to it goes back to an older version, and loses what that cannot hold.",
+			"--down-to it goes back to an older version, and loses what the older tables cannot hold.",
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: yes, lose it")
+	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: confirm that data may be lost")
 	cmd.Flags().Int64Var(&downTo, "down-to", 0, "older version to go back to; 0 removes all tables")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		down := cmd.Flags().Changed("down-to")

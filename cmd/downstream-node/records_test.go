@@ -15,27 +15,27 @@ import (
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
-// office is a directory with the files that commands need: a configuration, a database
+// commandDir is a directory with the files that commands need: a configuration, a database
 // and a heartbeat key.
-type office struct {
+type commandDir struct {
 	t      *testing.T
 	config string
 	dir    string
 }
 
-func openOffice(t *testing.T) office {
+func newCommandDir(t *testing.T) commandDir {
 	t.Helper()
 	dir := t.TempDir()
 	key := filepath.Join(dir, "heartbeat.json")
 	if _, err := keyring.LoadOrCreate(key, heartbeat.Merkle, 0.01); err != nil {
 		t.Fatal(err)
 	}
-	o := office{t: t, dir: dir, config: filepath.Join(dir, "node.yaml")}
+	o := commandDir{t: t, dir: dir, config: filepath.Join(dir, "node.yaml")}
 	o.write("node.yaml", "database: {path: "+filepath.Join(dir, "node.db")+"}\nheartbeat: {keyFiles: ["+key+"]}\n")
 	return o
 }
 
-func (o office) write(name, content string) string {
+func (o commandDir) write(name, content string) string {
 	o.t.Helper()
 	path := filepath.Join(o.dir, name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -45,7 +45,7 @@ func (o office) write(name, content string) string {
 }
 
 // run runs a command, and returns its exit status and its output.
-func (o office) run(args ...string) (status int, printed string) {
+func (o commandDir) run(args ...string) (status int, printed string) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
 	root := newRootCommand()
@@ -59,7 +59,7 @@ func (o office) run(args ...string) (status int, printed string) {
 
 func TestCommandsOnTheRecords(t *testing.T) {
 	t.Parallel()
-	o := openOffice(t)
+	o := newCommandDir(t)
 	const (
 		first  = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
 		second = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"
@@ -123,7 +123,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 // key.
 func TestMigrateChecksTheKey(t *testing.T) {
 	t.Parallel()
-	o := openOffice(t)
+	o := newCommandDir(t)
 	if status, printed := o.run("db", "migrate"); status != 0 {
 		t.Fatal(printed)
 	}

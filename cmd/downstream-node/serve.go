@@ -101,6 +101,6 @@ func newConfigCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&standalone, "standalone", false, "the one that downstream-node standalone runs with")
+	cmd.Flags().BoolVar(&standalone, "standalone", false, "print the configuration of downstream-node standalone")
 	return cmd
 }

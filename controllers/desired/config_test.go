@@ -37,7 +37,7 @@ func load(t *testing.T, n *Node, role Role) app.Config {
 	return c
 }
 
-func TestConfigIsTaken(t *testing.T) {
+func TestConfigIsAccepted(t *testing.T) {
 	t.Parallel()
 	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides)} {
 		for _, role := range []Role{API, Workers, Migration, Whitelist} {
@@ -51,9 +51,9 @@ func TestConfigIsTaken(t *testing.T) {
 	}
 }
 
-// TestDefaultsAreTheNodes compares the defaults of the schema with the defaults of the
+// TestSchemaDefaultsMatchTheProcesses compares the defaults of the schema with the defaults of the
 // processes. A minimal resource must have the same effect as an empty configuration file.
-func TestDefaultsAreTheNodes(t *testing.T) {
+func TestSchemaDefaultsMatchTheProcesses(t *testing.T) {
 	t.Parallel()
 	n := sample(t, "minimal")
 	api, workers, want := load(t, n, API), load(t, n, Workers), app.Default()
@@ -91,9 +91,9 @@ func TestConfigFollowsTheSpec(t *testing.T) {
 	}
 }
 
-// TestPodsOutliveTheirShutdown checks that the kubelet does not kill a process
+// TestGracePeriodIsLongEnough checks that the kubelet does not kill a process
 // before its own timeouts end.
-func TestPodsOutliveTheirShutdown(t *testing.T) {
+func TestGracePeriodIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for _, n := range []*Node{sample(t, "minimal"), node(t, overrides)} {
 		api, workers := load(t, n, API).API, load(t, n, Workers).Worker

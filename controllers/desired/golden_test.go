@@ -12,7 +12,7 @@ import (
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // sample returns the node of a file in config/samples.
 func sample(t *testing.T, name string) *Node {
@@ -170,8 +170,8 @@ func golden(t *testing.T, path string, built any) {
 	}
 }
 
-// TestNoGoldenIsLeftOver fails if a golden file belongs to no builder.
-func TestNoGoldenIsLeftOver(t *testing.T) {
+// TestEveryGoldenHasABuilder fails if a golden file belongs to no builder.
+func TestEveryGoldenHasABuilder(t *testing.T) {
 	t.Parallel()
 	wanted := map[string]bool{}
 	for name, n := range map[string]*Node{"minimal": sample(t, "minimal"), "production": sample(t, "production"), "evaluation": sample(t, "evaluation"), "overrides": node(t, overrides)} {

@@ -76,7 +76,7 @@ func (f *encodeFlags) run(cmd *cobra.Command) (err error) {
 func (f *encodeFlags) options(cmd *cobra.Command, t heartbeat.Type) (o heartbeat.EncodeOptions, err error) {
 	for _, name := range []string{"challenges", "root-seed", "chunk-size"} {
 		if t != heartbeat.Merkle && cmd.Flags().Changed(name) {
-			return o, fmt.Errorf("--%s is for Merkle, and this heartbeat is %s; leave it out", name, t)
+			return o, fmt.Errorf("--%s is for Merkle, and this heartbeat is %s; remove the flag", name, t)
 		}
 	}
 	if f.challenges < 1 {

@@ -61,7 +61,7 @@ func newCommand(use, short, long string, run func(cmd *cobra.Command) error, fil
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, f := range files {
 			if !cmd.Flags().Changed(f.name) {
-				return badInput(fmt.Errorf("--%s is missing; `%s --help` tells what it is", f.name, cmd.CommandPath()))
+				return badInput(fmt.Errorf("--%s is missing; `%s --help` explains it", f.name, cmd.CommandPath()))
 			}
 		}
 		inputs := 0

@@ -338,7 +338,7 @@ func (d folder) bad(want string, args ...string) {
 	if exitCode(err) != exitBadInput || out != "" {
 		d.t.Errorf("%q: %q, exit %d (%v), want %d", args, out, exitCode(err), err, exitBadInput)
 	} else if !strings.Contains(err.Error(), want) {
-		d.t.Errorf("%q: %q, want it to say %q", args, err, want)
+		d.t.Errorf("%q: %q, want it to contain %q", args, err, want)
 	}
 }
 

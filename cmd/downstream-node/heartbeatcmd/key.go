@@ -31,8 +31,8 @@ func newNewCommand() *cobra.Command {
 	cmd := newCommand("new --type Merkle|Swizzle", "Make a private heartbeat with fresh keys",
 		`Make a private heartbeat with fresh keys, on standard output.
 
-It is a secret: with it, anybody can answer for any file that was encoded with it.
-Without it, none of those files can be challenged any more.`, run,
+Keep it secret: a person who has it can make a valid proof for every file that was
+encoded with it. If it is lost, none of those files can be challenged any more.`, run,
 		fileFlag{path: &name, name: "type", usage: "the scheme, Merkle or Swizzle"},
 	)
 	cmd.Flags().Float64Var(&fraction, "check-fraction", 0.01, "the part of a file that one challenge covers, from 0 to 1")

@@ -34,7 +34,7 @@ func newChallengeCommand() *cobra.Command {
 		// would be printed again.
 		if !bytes.Equal(next, state) {
 			if statePath == standardInput {
-				return fmt.Errorf("the state of %s moves on with each challenge; give a file, not standard input", h.Type())
+				return fmt.Errorf("each challenge of %s updates the state; give a file, not standard input", h.Type())
 			}
 			if err := writeState(statePath, next); err != nil {
 				return err
@@ -48,7 +48,7 @@ func newChallengeCommand() *cobra.Command {
 	}
 	return newCommand("challenge --heartbeat FILE --state FILE", "Make the next challenge, and update the state if the scheme needs it", "", run,
 		privateFlag(&private),
-		fileFlag{path: &statePath, name: "state", usage: "the state file, which a Merkle challenge moves to the next"},
+		fileFlag{path: &statePath, name: "state", usage: "the state file; a Merkle challenge updates it"},
 	)
 }
 
@@ -88,7 +88,7 @@ func newProveCommand() *cobra.Command {
 		"Compute the proof for a challenge, as a farmer does", "", run,
 		fileFlag{path: &public, name: "heartbeat", usage: "the public heartbeat file, as made by heartbeat public"},
 		fileFlag{path: &tagPath, name: "tag", usage: "the file's tag"},
-		fileFlag{path: &challengePath, name: "challenge", usage: "the challenge to answer"},
+		fileFlag{path: &challengePath, name: "challenge", usage: "the challenge to prove"},
 	)
 	flags.register(cmd)
 	return cmd
@@ -125,14 +125,14 @@ func newVerifyCommand() *cobra.Command {
 		}
 		return printLine(cmd, []byte("valid"))
 	}
-	return newCommand("verify --heartbeat FILE --state FILE --challenge FILE --proof FILE", "Say whether a proof answers a challenge",
-		`Say whether a proof answers a challenge.
+	return newCommand("verify --heartbeat FILE --state FILE --challenge FILE --proof FILE", "Report whether a proof is valid for a challenge",
+		`Report whether a proof is valid for a challenge.
 
-Exits with 0 where the proof is valid, 1 where it is not, and 2 where it could not be
-judged: a file that is missing or is not what it should be.`, run,
+Exits with 0 if the proof is valid, 1 if it is not valid, and 2 if it cannot be judged,
+for example because a file is missing or malformed.`, run,
 		privateFlag(&private),
 		fileFlag{path: &statePath, name: "state", usage: "the state file, as it was at the challenge or after"},
-		fileFlag{path: &challengePath, name: "challenge", usage: "the challenge that was put"},
-		fileFlag{path: &proofPath, name: "proof", usage: "the answer to it"},
+		fileFlag{path: &challengePath, name: "challenge", usage: "the challenge that the proof is for"},
+		fileFlag{path: &proofPath, name: "proof", usage: "the proof"},
 	)
 }

@@ -124,7 +124,7 @@ func newPauseCommand(access *clusterAccess, name string, paused bool) *cobra.Com
 		}),
 	}
 	if paused {
-		cmd.Short = "Make the operator leave a node's objects alone"
+		cmd.Short = "Make the operator stop changing a node's objects"
 		cmd.Long = "Makes the operator change nothing about a node. Its pods keep running. Edits and\n" +
 			"`kubectl scale` take effect only after it is resumed."
 	}
