@@ -37,7 +37,7 @@ func TestSelectionLinks(t *testing.T) {
 	}
 	v := parseSelection(url.Values{"q": {strings.Repeat("x", 1000)}, "page": {"-3"}, "sort": {"secret"}})
 	if len(v.Search) != searchLength || v.Page != 0 || v.Sort != defaultSort || !v.Desc {
-		t.Errorf("nonsense is read as %+v", v)
+		t.Errorf("invalid values are parsed as %+v", v)
 	}
 	if twice := v.sortedBy(roster.ByID).sortedBy(roster.ByID); !twice.Desc || v.sortedBy(roster.ByID).Desc {
 		t.Error("a second click does not reverse the order")
@@ -130,7 +130,7 @@ func TestEqualEarth(t *testing.T) {
 		return (east - west + east2 - west2) / 2 * (north - south)
 	}
 	if got, want := area(60)/area(0), math.Cos(60*math.Pi/180); math.Abs(got-want) > 1e-4 {
-		t.Errorf("60 degrees north a degree is %v of one at the equator, want %v", got, want)
+		t.Errorf("a square degree at 60 degrees north has %v of the area at the equator, want %v", got, want)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestClusters(t *testing.T) {
 		t.Errorf("the cluster is at (%v, %v), want (%v, %v)", found[0].X, found[0].Y, x, y)
 	}
 	if near := clustersOf([]node.Place{sydney, potsdam, berlin}, maxZoom); len(near) != 3 {
-		t.Errorf("%d clusters from near, want 3", len(near))
+		t.Errorf("%d clusters at the highest zoom level, want 3", len(near))
 	}
 }
 
@@ -166,7 +166,7 @@ func TestMapShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := fmt.Sprintf("aspect-ratio: %v / %v;", mapWidth, mapHeight); !strings.Contains(string(style), want) {
-		t.Errorf("the style sheet does not say %q", want)
+		t.Errorf("the style sheet does not contain %q", want)
 	}
 }
 
@@ -215,16 +215,16 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("%v heartbeats an hour, want 120", got)
 	}
 	if len(plots[3].value) != 143 {
-		t.Error("a span that has not ended counts")
+		t.Error("the plot of a rate contains the span that has not ended")
 	}
 	if first := timelineOf(spans[3:], time.Minute).Spans[0]; !first.Start.Equal(from.Add(10 * time.Minute)) {
-		t.Errorf("a partial span counts: %+v", first)
+		t.Errorf("the timeline begins with an incomplete span: %+v", first)
 	}
 	if few := timelineOf(spans[:30], time.Minute); few.Step != time.Minute || len(few.Spans) != 30 {
 		t.Errorf("few spans: %d of %v", len(few.Spans), few.Step)
 	}
 	if none := timelineOf(nil, time.Hour); len(none.Spans) != 0 || none.plots()[0].Drawn() {
-		t.Error("a timeline without spans has a drawing")
+		t.Error("a timeline without spans is drawn")
 	}
 }
 
@@ -248,7 +248,7 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
+func TestCached(t *testing.T) {
 	t.Parallel()
 	var reads atomic.Int64
 	fail := errors.New("away")
@@ -283,9 +283,9 @@ func TestKept(t *testing.T) {
 }
 
 // During a slow read, visitors get the previous value without waiting.
-func TestKeptWhileReading(t *testing.T) {
+func TestCachedDuringRead(t *testing.T) {
 	t.Parallel()
-	reading, goOn := make(chan struct{}), make(chan struct{})
+	reading, finish := make(chan struct{}), make(chan struct{})
 	first := true
 	k := &cached[int]{life: time.Second, read: func(context.Context) (int, error) {
 		if first {
@@ -293,7 +293,7 @@ func TestKeptWhileReading(t *testing.T) {
 			return 1, nil
 		}
 		close(reading)
-		<-goOn
+		<-finish
 		return 2, nil
 	}}
 	now := time.Unix(1000, 0)
@@ -304,7 +304,7 @@ func TestKeptWhileReading(t *testing.T) {
 	if got := k.get(t.Context(), now.Add(2*time.Second)).value; got != 1 {
 		t.Errorf("during the read: %d", got)
 	}
-	close(goOn)
+	close(finish)
 	if got := <-done; got != 2 {
 		t.Errorf("after the read: %d", got)
 	}

@@ -158,14 +158,14 @@ type message struct{ Heading, Text string }
 
 // notFound responds to an unknown path.
 func (p *Page) notFound(w http.ResponseWriter, r *http.Request) {
-	p.say(w, r, http.StatusNotFound, message{"Page not found", "The address may be mistyped, or the page no longer exists."})
+	p.respondMessage(w, r, http.StatusNotFound, message{"Page not found", "The address may be mistyped, or the page no longer exists."})
 }
 
 // Busy responds 503. It is for a visitor who exceeds the rate limit, and for any
 // visitor if too many requests are in flight.
 func (p *Page) Busy(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	p.say(w, r, http.StatusServiceUnavailable, message{"Too many requests", "The node serves too many page requests at the moment. Try again in a few seconds."})
+	p.respondMessage(w, r, http.StatusServiceUnavailable, message{"Too many requests", "The node serves too many page requests at the moment. Try again in a few seconds."})
 }
 
 // away responds 503, because the records cannot be read.
@@ -174,10 +174,10 @@ func (p *Page) away(w http.ResponseWriter, r *http.Request, err error) {
 		p.opt.Log.Warn("the page cannot read the records", "error", err)
 	}
 	w.Header().Set("Retry-After", "5")
-	p.say(w, r, http.StatusServiceUnavailable, message{"The records cannot be read at the moment", "The node's database does not respond. No proof is lost. This page reloads automatically when the database responds again."})
+	p.respondMessage(w, r, http.StatusServiceUnavailable, message{"The records cannot be read at the moment", "The node's database does not respond. No proof is lost. This page reloads automatically when the database responds again."})
 }
 
-func (p *Page) say(w http.ResponseWriter, r *http.Request, status int, m message) {
+func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int, m message) {
 	p.respond(w, r, status, "message.html", frame{Title: m.Heading, Body: m, Live: status == http.StatusServiceUnavailable}, p.opt.Now())
 }
 
@@ -194,7 +194,7 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 	now := p.opt.Now()
 	f, days, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
 	if errors.Is(err, store.ErrNotFound) {
-		p.say(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
+		p.respondMessage(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
 		return
 	}
 	if err != nil {

@@ -100,10 +100,10 @@ func TestNoFarmers(t *testing.T) {
 	t.Parallel()
 	got := open(t, 0).body(t, "/", 200)
 	if !strings.Contains(got, "downstream-node farm http://node.example:5000 --address") {
-		t.Error("the page does not say how to join")
+		t.Error("the page does not show how to join")
 	}
 	if strings.Contains(got, "MaxMind") {
-		t.Error("the page names MaxMind without its data")
+		t.Error("the page names MaxMind although it shows no data of MaxMind")
 	}
 }
 
@@ -162,7 +162,7 @@ func TestAssets(t *testing.T) {
 		}
 	}
 	if len(seen) < 10 {
-		t.Errorf("the pages name %d assets", len(seen))
+		t.Errorf("the pages name only %d assets", len(seen))
 	}
 	// A page from an older version gets the current asset of the same name.
 	w := h.get("/assets/page.000000000000.css")
@@ -188,13 +188,13 @@ func unpack(t *testing.T, content []byte) []byte {
 func TestLicences(t *testing.T) {
 	t.Parallel()
 	h := open(t, 60)
-	told := h.body(t, regexp.MustCompile(`/assets/licences\.[0-9a-f]+\.txt`).FindString(h.body(t, "/", 200)), 200)
+	text := h.body(t, regexp.MustCompile(`/assets/licences\.[0-9a-f]+\.txt`).FindString(h.body(t, "/", 200)), 200)
 	libraries, err := os.ReadDir("libraries")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, library := range libraries {
-		if !strings.Contains(told, "\n"+library.Name()+"\n====") {
+		if !strings.Contains(text, "\n"+library.Name()+"\n====") {
 			t.Errorf("the licence of %s is missing", library.Name())
 		}
 	}
@@ -206,7 +206,7 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	was := h.get("/")
 	tag := was.Header().Get("ETag")
 	if again := h.get("/", "If-None-Match", tag); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
-		t.Errorf("the same page: %d, %d bytes", again.Code, again.Body.Len())
+		t.Errorf("for the unchanged page: status %d, %d bytes", again.Code, again.Body.Len())
 	}
 	packed := h.get("/", "Accept-Encoding", "gzip")
 	if !bytes.Equal(unpack(t, packed.Body.Bytes()), was.Body.Bytes()) || packed.Header().Get("ETag") != tag {
@@ -218,7 +218,7 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	h.Change(func(farmers []node.Farmer) []node.Farmer { return farmers[1:] })
 	h.pass(6 * time.Second)
 	if changed := h.get("/", "If-None-Match", tag); changed.Code != http.StatusOK {
-		t.Errorf("another page: %d", changed.Code)
+		t.Errorf("for the changed page: status %d", changed.Code)
 	}
 }
 
@@ -270,25 +270,25 @@ func TestMapJSON(t *testing.T) {
 
 // If the maximum number of requests waits for slow records, the page immediately
 // refuses further requests.
-func TestVisitorsAtOnce(t *testing.T) {
+func TestLimitOfRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	h := open(t, 10)
 	end := h.Hold()
 	var waiting sync.WaitGroup
-	answered := make(chan int, 100)
+	codes := make(chan int, 100)
 	for range 100 {
-		waiting.Go(func() { answered <- h.get("/").Code })
+		waiting.Go(func() { codes <- h.get("/").Code })
 	}
 	for range 100 - 32 {
-		if code := <-answered; code != http.StatusServiceUnavailable {
-			t.Errorf("the request above the limit got %d", code)
+		if code := <-codes; code != http.StatusServiceUnavailable {
+			t.Errorf("a request above the limit got status %d", code)
 		}
 	}
 	end()
 	waiting.Wait()
 	for range 32 {
-		if code := <-answered; code != http.StatusOK {
-			t.Errorf("a request that waited got %d", code)
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("a request that waited got status %d", code)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func TestEmptyAndAway(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 0)
 	v := open(t, s.url, desktop)
-	is(v, "document.querySelector('.empty h2').textContent", "Nobody farms here yet")
+	is(v, "document.querySelector('.empty h2').textContent", "This node has no farmers yet")
 	is(v, "document.querySelector('.empty code').textContent.includes('downstream-node farm "+s.url+" ')", true)
 	s.Change(func([]node.Farmer) []node.Farmer {
 		return pagetest.New(3).List(roster.Query{})

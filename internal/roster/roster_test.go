@@ -65,7 +65,7 @@ func (f *fixture) farmers(t *testing.T) int64 {
 
 var must = testenv.Must
 
-func TestViewsHaveAnAge(t *testing.T) {
+func TestViewIsReadAgainAfterAge(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{Age: time.Minute})
 	f.join(t)
@@ -83,7 +83,7 @@ func TestViewsHaveAnAge(t *testing.T) {
 	}
 }
 
-func TestDatabaseAway(t *testing.T) {
+func TestDatabaseCannotBeRead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{Age: time.Second, Keep: time.Minute})
 	f.join(t)
@@ -116,9 +116,9 @@ func TestReadingsAreShared(t *testing.T) {
 			f := newFixture(t, Options{Age: age})
 			f.reader <- struct{}{} // hold the lock, like a slow reading
 			var views [8]*View
-			var asking sync.WaitGroup
+			var calls sync.WaitGroup
 			for i := range views {
-				asking.Go(func() {
+				calls.Go(func() {
 					var err error
 					if views[i], err = f.View(context.WithoutCancel(t.Context())); err != nil {
 						t.Error(err)
@@ -128,7 +128,7 @@ func TestReadingsAreShared(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // all calls wait now
 			f.join(t)
 			<-f.reader
-			asking.Wait()
+			calls.Wait()
 			for _, v := range views {
 				if v != views[0] || v.Summary().Farmers != 1 {
 					t.Errorf("a view of %d farmers, not the shared one", v.Summary().Farmers)
@@ -162,13 +162,13 @@ func TestRunKeepsFresh(t *testing.T) {
 	f.pass(30 * time.Second)
 	for deadline := time.Now().Add(20 * time.Second); !fresh(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("no view after a while")
+			t.Fatal("Run did not refresh the view after 30 seconds")
 		}
 	}
 	f.pass(2 * idleAfter)
 	time.Sleep(50 * time.Millisecond)
 	if fresh() {
-		t.Error("refreshed without callers")
+		t.Error("Run refreshed the view although View was not called")
 	}
 	cancel()
 	running.Wait()

@@ -79,7 +79,7 @@ func TestPlacesAreMerged(t *testing.T) {
 }
 
 // NewView must not change the old view.
-func TestViewsAreApart(t *testing.T) {
+func TestNewViewKeepsOldView(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
 	old := NewView(start, nil, news(random, 0, 100))
