@@ -23,9 +23,9 @@ import (
 // farmer, they use only HTTP and the data that the node has sent.
 
 // The old node accepted a proof that named an inner node of the tree as the leaf. A
-// farmer could compute such a proof from the tag, without the file. The attack works if
-// the inner node's data, the hashes of its two children, end in the digits of the
-// challenge's index.
+// farmer could compute such a proof from the tag, without the file. An inner node's
+// data is the hashes of its two children. The attack works if this data ends with the
+// index of the challenge, in decimal digits.
 func TestShortBranchIsAnInvalidProof(t *testing.T) {
 	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
 		f := h.newFarmer(t, 1)
@@ -76,8 +76,8 @@ func forgeFromTag(t *testing.T, tag json.RawMessage, index int) (json.RawMessage
 	return nil, false
 }
 
-// The old node challenged 1 % of a file. For a small file that was 0 bytes, so a
-// farmer could prove it without the file.
+// The old node challenged 1 % of a file. 1 % of a small file was 0 bytes. So a
+// farmer could send a valid proof without the file.
 func TestSmallChunkCannotBeProvenWithoutItsContent(t *testing.T) {
 	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
 		t.Run(string(scheme), func(t *testing.T) {

@@ -162,7 +162,7 @@ type contract struct {
 	Error     string          `json:"error"`
 }
 
-// take requests contracts with at most this total size.
+// take asks the API for contracts of at most size bytes in total.
 func (f *farmer) take(t testing.TB, size int) []contract {
 	t.Helper()
 	return decodeOK[struct{ Chunks []contract }](t, f.ask(t, "GET", f.at("chunk", fmt.Sprint(size)), nil)).Chunks

@@ -85,9 +85,9 @@ func (t timeline) plots() (plots []plot) {
 		{"Farmers online", inCounts, false, func(s node.Span) int64 { return s.Online }},
 		{"Contracts", inCounts, false, func(s node.Span) int64 { return s.Contracts }},
 		{"Stored", inBytes, false, func(s node.Span) int64 { return s.Size }},
-		{"Heartbeats an hour", inCounts, true, func(s node.Span) int64 { return s.Heartbeats }},
-		{"Wrong answers an hour", inCounts, true, func(s node.Span) int64 { return s.Wrong }},
-		{"Contracts expired an hour", inCounts, true, func(s node.Span) int64 { return s.Expired }},
+		{"Heartbeats per hour", inCounts, true, func(s node.Span) int64 { return s.Heartbeats }},
+		{"Wrong answers per hour", inCounts, true, func(s node.Span) int64 { return s.Wrong }},
+		{"Expired contracts per hour", inCounts, true, func(s node.Span) int64 { return s.Expired }},
 	} {
 		p := plot{Title: c.title, Unit: c.unit}
 		spans, scale := t.Spans, 1.0
@@ -158,7 +158,7 @@ func farmerPlots(days []node.Day) []plot {
 		return p
 	}
 	return []plot{
-		of("Heartbeats a day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
+		of("Heartbeats per day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
 		of("Contracts", inCounts, false, func(d node.Day) int64 { return d.Contracts }),
 		of("Stored", inBytes, false, func(d node.Day) int64 { return d.Size }),
 	}

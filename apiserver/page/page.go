@@ -107,8 +107,8 @@ func New(records Records, opt Options) *Page {
 	return p
 }
 
-// maxVisitors is the maximum number of requests in flight. Without this limit, slow
-// records would let visitors use the capacity that farmers need.
+// maxVisitors is the maximum number of requests in flight. If the records are slow,
+// page requests accumulate. The limit keeps capacity free for farmers.
 const maxVisitors = 32
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {

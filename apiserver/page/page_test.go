@@ -80,7 +80,7 @@ func TestPages(t *testing.T) {
 		{"/?page=99999999999999999999&sort=nothing&dir=up&period=2y", 200, []string{"1–50 of 321"}},
 		{"/?q=" + farmers[3].ID[:12], 200, []string{"1–1 of 1", farmers[3].Address}},
 		{"/?q=%3Cscript%3E", 200, []string{"No farmer matching “&lt;script&gt;”"}},
-		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Heartbeats a day"}},
+		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Heartbeats per day"}},
 		{"/farmer/nobody", 404, []string{"No such farmer"}},
 		{"/history?period=7d", 200, []string{"The last 7 days", `<th scope="row">`}},
 		{"/nothing", 404, []string{"Page not found"}},

@@ -53,8 +53,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 	})
 }
 
-// BenchmarkBare measures the lower bound, which is Redis and its client. It adds
-// and reads the same bytes without a limit, a reply or an acknowledgement.
+// BenchmarkBare measures Redis and its client alone. The queue cannot be faster. The
+// benchmark adds and reads the same bytes without a limit, a reply or an
+// acknowledgement.
 func BenchmarkBare(b *testing.B) {
 	onBoth(b, func(b *testing.B, q *Queue, batch int) {
 		c := q.NewConsumer("a", ConsumerOptions{})

@@ -68,7 +68,7 @@ func TestMariaDBFaults(t *testing.T) {
 func TestRedis(t *testing.T) {
 	t.Parallel()
 	if one, two := NewRedis(t), NewRedis(t); one == two && os.Getenv("TEST_REDIS_URL") == "" {
-		t.Errorf("both tests have %s", one)
+		t.Errorf("two calls of NewRedis returned the same URL: %s", one)
 	}
 	r := StartRedis(t, Fast)
 	r.Terminate(t)

@@ -15,14 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 	"github.com/driveshare/downstream-node/internal/farmer"
-	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // preparedFarmer computes all its proofs before it sends the first proof, so that a
@@ -33,15 +32,6 @@ type preparedFarmer struct {
 	prover heartbeat.Prover
 	proofs []farmer.Proof // valid proofs that were not sent yet
 	binary [][]byte       // the same proofs in binary form
-}
-
-func newAddress(t *testing.T) string {
-	t.Helper()
-	key, err := secp256k1.GeneratePrivateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sjcx.Address(key.PubKey(), true)
 }
 
 // awaitService waits until the Service routes requests to its pods. This happens a
@@ -82,7 +72,7 @@ func gather(t *testing.T, url string, contracts int) *preparedFarmer {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	told := join(t, client, newAddress(t))
+	told := join(t, client, deployment.NewAddress(t))
 	h := &preparedFarmer{client: client, token: told.Token}
 	if h.prover, err = schemes.ParsePublic(told.Type, told.Heartbeat); err != nil {
 		t.Fatal(err)
@@ -234,11 +224,10 @@ func startFarmers(t *testing.T, url, address string, number int) (farmer.Group, 
 	return farmers, stop
 }
 
-// awaitHeartbeats waits until the node has confirmed that number of additional
-// heartbeats to the farmers.
-func awaitHeartbeats(t *testing.T, farmers farmer.Group, more int64) {
+// awaitHeartbeats waits until the node has confirmed count more heartbeats.
+func awaitHeartbeats(t *testing.T, farmers farmer.Group, count int64) {
 	t.Helper()
-	goal := farmers.Snapshot().Heartbeats + more
+	goal := farmers.Snapshot().Heartbeats + count
 	eventually(t, 90*time.Second, func() error {
 		if s := farmers.Snapshot(); s.Heartbeats < goal {
 			return fmt.Errorf("%d of %d heartbeats: %+v", s.Heartbeats, goal, s)

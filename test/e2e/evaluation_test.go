@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // TestEvaluation checks that one manifest on an empty cluster creates a node that
@@ -38,7 +40,7 @@ func TestEvaluation(t *testing.T) {
 	).Replace(string(sample)) + "  contracts: {intervalSeconds: 4, tokensPerIP: 100}\n"
 	n.apply(t, manifest)
 	took := n.awaitReady(t, 3*time.Minute)
-	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 2)
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 2)
 	awaitHeartbeats(t, farmers, 10)
 	before := farmers.Snapshot()
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // busyNode is the spec of a node whose farmers store few bytes and send many
@@ -35,7 +36,7 @@ func TestMinimal(t *testing.T) {
 	// The sample requires signatures, but these farmers have no signatures.
 	n.applySpec(t, busyNode)
 	n.awaitSettled(t)
-	farmers, stop := startFarmers(t, n.url(t), newAddress(t), 3)
+	farmers, stop := startFarmers(t, n.url(t), deployment.NewAddress(t), 3)
 	awaitHeartbeats(t, farmers, 50)
 	stop()
 	told := farmers.Snapshot()
@@ -52,7 +53,7 @@ func TestMinimal(t *testing.T) {
 // address is removed from the list, and that the other farmers see no error.
 func TestWhitelist(t *testing.T) {
 	n := space(t)
-	stays, goes := newAddress(t), newAddress(t)
+	stays, goes := deployment.NewAddress(t), deployment.NewAddress(t)
 	list := func(addresses ...string) string {
 		text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: whitelist}\ndata:\n  whitelist.csv: |\n    address,crowdsale_balance\n"
 		for _, address := range addresses {
@@ -72,7 +73,7 @@ func TestWhitelist(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := join(t, client, goes)
-	if _, err := client.NewToken(t.Context(), newAddress(t), nil); err == nil {
+	if _, err := client.NewToken(t.Context(), deployment.NewAddress(t), nil); err == nil {
 		t.Error("an address that is not on the list got a token")
 	}
 

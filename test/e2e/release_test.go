@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // TestHelmTest runs the chart's own test.
@@ -109,7 +111,7 @@ func TestUninstall(t *testing.T) {
 		return must(t, "kubectl", "-n", n.namespace, "get", "secret", n.name+"-heartbeat-key", "-o", "jsonpath={.metadata.uid}")
 	}
 	uid, pods := key(), names(n, t, "api")
-	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 2)
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 2)
 	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
 	awaitHeartbeats(t, farmers, 10)
 	if now := key(); now != uid || !slices.Equal(names(n, t, "api"), pods) {
@@ -159,6 +161,6 @@ func TestKustomize(t *testing.T) {
 	if image := must(t, "kubectl", "-n", n.namespace, "get", "deploy", n.name+"-api", "-o", "jsonpath={.spec.template.spec.containers[0].image}"); image != repository+":"+tag {
 		t.Errorf("the node runs %s", image)
 	}
-	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 1)
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 1)
 	awaitHeartbeats(t, farmers, 3)
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // checkUnharmed fails the test if any request of the farmers has failed.
@@ -33,7 +34,7 @@ func TestRolling(t *testing.T) {
 	n.applySpec(t, busyNode+"  workers: {replicas: 2}\n")
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
-	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 5)
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 5)
 	awaitHeartbeats(t, farmers, 20)
 	for _, change := range []struct {
 		what, patch string
@@ -108,7 +109,7 @@ func TestOperatorAbsent(t *testing.T) {
 	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
-	farmers, _ := startFarmers(t, n.url(t), newAddress(t), 3)
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 3)
 	awaitHeartbeats(t, farmers, 10)
 
 	deployment := "deploy/" + release + "-downstream-node"

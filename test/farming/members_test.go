@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-
 	"github.com/driveshare/downstream-node/internal/farmer"
-	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
@@ -38,7 +36,7 @@ func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger)
 	var verdicts atomic.Int64
 	m.Farmer, err = farmer.New(farmer.Config{
 		Client:    client,
-		Address:   newAddress(t),
+		Address:   deployment.NewAddress(t),
 		Dir:       filepath.Join(t.TempDir(), strconv.Itoa(number)),
 		Size:      size,
 		Retry:     500 * time.Millisecond,
@@ -72,15 +70,6 @@ func farm(t *testing.T, url string, number int, size int64, told *ledger.Ledger)
 	}
 	t.Cleanup(m.stop)
 	return m
-}
-
-func newAddress(t *testing.T) string {
-	t.Helper()
-	key, err := secp256k1.GeneratePrivateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sjcx.Address(key.PubKey(), true)
 }
 
 // stopBetweenRequests stops the farmer at a moment when it does not wait for a

@@ -10,10 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-
 	"github.com/driveshare/downstream-node/internal/farmer"
-	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
@@ -40,7 +37,7 @@ func TestConcurrentHandOuts(t *testing.T) {
 	var told ledger.Ledger
 	var asking sync.WaitGroup
 	for i := range addresses {
-		address := newAddress(t)
+		address := deployment.NewAddress(t)
 		for j := range contenders {
 			asking.Go(func() {
 				// All tokens of an SJCX address come from one IP address.
@@ -122,13 +119,4 @@ func (s *taker) take(t *testing.T, told *ledger.Ledger, limit int) {
 	if taken > limit {
 		t.Errorf("%d contracts in one request, limit %d", taken, limit)
 	}
-}
-
-func newAddress(t *testing.T) string {
-	t.Helper()
-	key, err := secp256k1.GeneratePrivateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sjcx.Address(key.PubKey(), true)
 }

@@ -2,8 +2,8 @@
 // replies and cached contracts.
 //
 // An encoding starts with a version byte. Numbers are big-endian and have a fixed
-// width. Times are microseconds since 1970. Before data of variable length there is
-// its length as u32. Each value has exactly one encoding: parsing an encoding and
+// width. Times are microseconds since 1970. Data of variable length follows its
+// length, which is a u32. Each value has exactly one encoding: parsing an encoding and
 // writing the value again returns the same bytes.
 package codec
 
@@ -90,7 +90,7 @@ func (r *Reader) Count(size int) int {
 	}
 	n := binary.BigEndian.Uint32(b)
 	if uint64(n)*uint64(size) > uint64(len(r.rest)) {
-		r.fail("%d items of %d bytes in %d", n, size, len(r.rest))
+		r.fail("%d items of at least %d bytes do not fit in the remaining %d bytes", n, size, len(r.rest))
 		return 0
 	}
 	return int(n)
