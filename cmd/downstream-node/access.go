@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,11 @@ func newTokensCommand() *cobra.Command {
 				id = token.Hash().FarmerID()
 			}
 			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
-				if err := st.DeleteToken(ctx, id, time.Now()); err != nil {
+				now, err := st.Now(ctx)
+				if err != nil {
+					return err
+				}
+				if err := st.DeleteToken(ctx, id, now); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "deleted the token of farmer %s\n", id)
@@ -70,13 +73,17 @@ func newWhitelistCommand() *cobra.Command {
 					fmt.Fprintln(cmd.OutOrStdout(), "the whitelist has", args[0])
 					return nil
 				}
+				now, err := st.Now(ctx)
+				if err != nil {
+					return err
+				}
 				change, err := st.LoadWhitelist(ctx, func(yield func(store.Allowed, error) bool) {
 					for _, entry := range list {
 						if !yield(entry, nil) {
 							return
 						}
 					}
-				}, time.Now())
+				}, now)
 				if err != nil {
 					return err
 				}

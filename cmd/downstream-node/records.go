@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -83,7 +82,11 @@ func newDBCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
-				done, err := st.Clean(ctx, cfg.Contracts.Retention, time.Now())
+				now, err := st.Now(ctx)
+				if err != nil {
+					return err
+				}
+				done, err := st.Clean(ctx, cfg.Contracts.Retention, now)
 				if err != nil {
 					return err
 				}
@@ -153,7 +156,11 @@ func checkKeys(ctx context.Context, files []string, st *store.Store) error {
 	if err != nil {
 		return err
 	}
-	_, err = app.RegisterKeys(ctx, st, heartbeats, time.Now())
+	now, err := st.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = app.RegisterKeys(ctx, st, heartbeats, now)
 	if errors.Is(err, store.ErrKeyMissing) {
 		return program.ExitError{Status: program.ExitOtherKey, Err: err}
 	}

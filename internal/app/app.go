@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/clock"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/ops"
@@ -41,6 +42,7 @@ type App struct {
 	Ops    *ops.Ops
 	Keys   *keyring.Ring // nil until Join sets it
 
+	clock  *clock.Clock // nil if Options.Now is the clock
 	joined atomic.Bool
 }
 
@@ -48,7 +50,7 @@ type App struct {
 type Options struct {
 	// If Profiles is set, the private port serves pprof.
 	Profiles bool
-	// Now is the clock of all parts. Nil means time.Now.
+	// Now is the clock of all parts. Nil means the database's clock.
 	Now func() time.Time
 }
 
@@ -62,24 +64,32 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 		Now:    opt.Now,
 		Roster: roster.Options{Age: time.Second, Keep: 30 * time.Second},
 	}
-	if a.Now == nil {
-		a.Now = time.Now
-	}
 	var err error
 	if a.Store, err = store.Open(cfg.Database, log); err != nil {
 		return nil, err
+	}
+	if a.Now == nil {
+		a.clock = clock.New(a.Store.Now, log)
+		a.Now = a.clock.Now
 	}
 	if a.Redis, err = a.openRedis(); err != nil {
 		return nil, errors.Join(err, a.Store.Close())
 	}
 	a.Queue = queue.New(a.Redis, cfg.Redis.Queue, log)
 	a.Geo = geo.Open(cfg.Geo, log)
-	a.Ops = ops.New(opt.Profiles,
-		ops.Check{Name: "database", Run: a.Store.Ping},
-		ops.Check{Name: "schema", Run: a.checkSchema},
-		ops.Check{Name: "redis", Run: a.Redis.Ping},
-	)
+	checks := []ops.Check{
+		{Name: "database", Run: a.Store.Ping},
+		{Name: "schema", Run: a.checkSchema},
+		{Name: "redis", Run: a.Redis.Ping},
+	}
+	if a.clock != nil {
+		checks = append(checks, ops.Check{Name: "clock", Run: a.clock.Check})
+	}
+	a.Ops = ops.New(opt.Profiles, checks...)
 	a.Ops.Registry.MustRegister(a.Queue.Collector())
+	if a.clock != nil {
+		a.Ops.Registry.MustRegister(a.clock.Collector())
+	}
 	return a, nil
 }
 
@@ -125,7 +135,8 @@ func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
 const joinRetry = 2 * time.Second
 
 // Join waits until the database responds and has the tables that this version
-// needs. Then it registers the configured heartbeat keys in the database.
+// needs. Then it sets the process's clock by the database's clock, and registers the
+// configured heartbeat keys in the database.
 func (a *App) Join(ctx context.Context) error {
 	heartbeats, err := keyring.Load(a.Config.Heartbeat.KeyFiles)
 	if err != nil {
@@ -139,6 +150,9 @@ func (a *App) Join(ctx context.Context) error {
 func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) error {
 	for {
 		err := CheckSchema(ctx, a.Store)
+		if err == nil && a.clock != nil {
+			err = a.clock.Measure(ctx)
+		}
 		if err == nil {
 			a.Keys, err = RegisterKeys(ctx, a.Store, heartbeats, a.Now())
 		}
@@ -193,4 +207,13 @@ func (a *App) checkSchema(ctx context.Context) error {
 // WorkerDeps returns the parts that a worker needs.
 func (a *App) WorkerDeps() workers.Deps {
 	return workers.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+}
+
+// keepTime returns the service that follows the database's clock. Its caller must call
+// Join first.
+func (a *App) keepTime() []Service {
+	if a.clock == nil {
+		return nil
+	}
+	return []Service{{"clock", a.clock.Run}}
 }

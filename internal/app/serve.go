@@ -62,7 +62,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 			return err
 		}
 		a.Ops.Serve()
-		return Run(ctx, services...)
+		return Run(ctx, append(a.keepTime(), services...)...)
 	}})
 }
 

@@ -82,7 +82,8 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if err != nil {
 		return err
 	}
-	services := append([]Service{private}, a.Workers(workerName())...)
+	services := append([]Service{private}, a.keepTime()...)
+	services = append(services, a.Workers(workerName())...)
 	services = append(services, api...)
 	url := "http://" + localAddress(ln)
 	if demo > 0 {

@@ -37,6 +37,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	first := pipe.XRangeN(ctx, q.jobsKey(), "-", "+", 1)
 	dead := pipe.XLen(ctx, q.deadKey())
 	counters := pipe.HGetAll(ctx, q.countersKey())
+	now := pipe.Time(ctx) // entry ids contain this clock
 	pending := pipe.XPending(ctx, q.jobsKey(), group)
 	if _, err := pipe.Exec(ctx); err != nil && !noGroup(err) && err != redis.Nil {
 		return Stats{}, redisdb.Wrap("read queue stats", err)
@@ -57,7 +58,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	}
 	if entries := first.Val(); len(entries) > 0 {
 		ms, _ := splitID(entries[0].ID)
-		s.OldestWaiting = max(q.db.Now().Sub(time.UnixMilli(int64(ms))), 0)
+		s.OldestWaiting = max(now.Val().Sub(time.UnixMilli(int64(ms))), 0)
 	}
 	return s, nil
 }

@@ -69,6 +69,16 @@ func (s *Store) lockIP(t *tx, ip string) error {
 	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), ip)
 }
 
+// Now returns the time of the database's clock.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	defer wrap(&err, "read the database's clock")
+	clock, err := s.reader(ctx).numbers("SELECT " + s.dialect.clock)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return moment(clock[0]), nil
+}
+
 // TakeTurn is for work that one of all processes must do once in each interval. It
 // reports whether the caller must do the work now. It holds no lock: if the process
 // ends during the work, another process does the work in the next interval.

@@ -10,6 +10,7 @@ package deployment
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -189,11 +190,12 @@ func (n *Node) API(t testing.TB, own Settings) *Replica {
 }
 
 // LaunchAPI starts an API replica. It does not wait until the replica is ready.
-func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
+// environ is added to the replica's environment.
+func (n *Node) LaunchAPI(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
 	public, private := freeAddress(t), freeAddress(t)
 	r := &Replica{URL: "http://" + public, Private: "http://" + private}
-	r.Process = n.launch(t, "api", own.and(Settings{"api.listen": public, "api.privateListen": private}), nil)
+	r.Process = n.launch(t, "api", own.and(Settings{"api.listen": public, "api.privateListen": private}), environ)
 	return r
 }
 
@@ -201,10 +203,17 @@ func (n *Node) LaunchAPI(t testing.TB, own Settings) *Replica {
 // the worker's environment.
 func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
+	r := n.LaunchWorker(t, own, environ...)
+	r.awaitReady(t)
+	return r
+}
+
+// LaunchWorker starts a worker. It does not wait until the worker is ready.
+func (n *Node) LaunchWorker(t testing.TB, own Settings, environ ...string) *Replica {
+	t.Helper()
 	private := freeAddress(t)
 	r := &Replica{Private: "http://" + private}
 	r.Process = n.launch(t, "worker", own.and(Settings{"worker.privateListen": private}), environ)
-	r.awaitReady(t)
 	return r
 }
 
@@ -251,12 +260,22 @@ var probe = &http.Client{
 
 // Ready reports whether the process's readiness check succeeds.
 func (r *Replica) Ready() bool {
+	ready, _ := r.Readiness()
+	return ready
+}
+
+// Readiness reports whether the process's readiness check succeeds, and its text.
+func (r *Replica) Readiness() (ready bool, text string) {
 	resp, err := probe.Get(r.Private + "/readyz")
 	if err != nil {
-		return false
+		return false, err.Error()
 	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return false, err.Error()
+	}
+	return resp.StatusCode == http.StatusOK, string(body)
 }
 
 func freeAddress(t testing.TB) string {
