@@ -2,12 +2,14 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
 // submission sends the proofs of one request to the workers and collects their
@@ -89,12 +91,12 @@ func (sub *submission) send() error {
 	p.job.Received = sub.s.Now()
 	p.job.Deadline = sub.deadline
 	p.reply, p.stop = sub.s.replies.Expect(p.job.ID)
-	if err := sub.s.Queue.Enqueue(sub.ctx, p.job); err != nil {
-		p.stop()
-		return err
-	}
 	sub.sent = append(sub.sent, p)
-	return nil
+	err := sub.s.Queue.Enqueue(sub.ctx, p.job)
+	if err != nil && !errors.Is(err, redisdb.ErrUnavailable) {
+		sub.noteArrivals()
+	}
+	return err
 }
 
 // outcomes waits for all verdicts. If a verdict is still missing after that, outcomes
@@ -106,10 +108,12 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 	}
 	for i := range sub.sent {
 		if err := sub.collect(&sub.sent[i]); err != nil {
+			sub.noteArrivals()
 			return nil, err
 		}
 	}
 	if slices.Contains(sub.results, node.Undecided) {
+		sub.noteArrivals()
 		return nil, unavailable("the node could not decide on every proof, ask again")
 	}
 	sub.s.metrics.countVerdicts(sub.results)
@@ -161,4 +165,44 @@ func (sub *submission) readRecords(p *part) error {
 		}
 	}
 	return nil
+}
+
+// arrivalWindow is the time before a contract's expiry in which noteArrivals stores
+// arrivals. Deployed farmers repeat a request after three seconds, so a proof that
+// arrives earlier is sent again in time.
+const arrivalWindow = 2 * time.Minute
+
+// noteArrivals stores when the undecided proofs arrived, so that they are still in time
+// if the farmer sends them again after the contract's due time. It stores only proofs
+// that a worker would judge, so that a farmer cannot fill Redis. A failure is only
+// logged: the farmer then has to repeat its request in time.
+func (sub *submission) noteArrivals() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(sub.ctx), recordsTimeout)
+	defer cancel()
+	var names []node.ContractName
+	var proofs []redisdb.Arrival
+	for _, p := range sub.sent {
+		for i, proof := range p.job.Proofs {
+			if sub.results[p.at[i]] == node.Undecided {
+				name := node.ContractName{TokenID: sub.f.record.ID, FileHash: proof.FileHash}
+				names = append(names, name)
+				proofs = append(proofs, redisdb.Arrival{Contract: name, Proof: node.DigestOf(proof.Proof), At: p.job.Received})
+			}
+		}
+	}
+	cached := func(int, *node.Contract) bool { return false }
+	// If MySQL is unavailable, contracts has the contracts that are cached.
+	contracts, err := sub.s.contracts.Read(ctx, names, cached)
+	until := sub.s.Now().Add(arrivalWindow)
+	var arrivals []redisdb.Arrival
+	for i, a := range proofs {
+		if c := contracts[i]; c != nil && c.Expired(until) {
+			if _, decided := c.Decided(a.Proof, a.At, sub.s.limits.WrongAnswers); !decided {
+				arrivals = append(arrivals, a)
+			}
+		}
+	}
+	if err := errors.Join(err, sub.s.Redis.Arrivals().Note(ctx, arrivals)); err != nil {
+		sub.s.Log.Debug("cannot store the arrival of every undecided proof", "error", err)
+	}
 }

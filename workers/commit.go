@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
@@ -143,8 +144,9 @@ type committedBatch struct {
 }
 
 // commit stores the verdicts of jobs, and then passes the jobs to finishJobs. If
-// the database is unavailable, commit retries until the jobs' deadlines. A repeated
-// commit of the same verdicts has no effect.
+// the database is unavailable, commit retries until the jobs' deadlines. If the
+// database refuses the verdicts, commit commits each job alone, and leaves a job that
+// fails alone to commitSuspect. A repeated commit of the same verdicts has no effect.
 func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		if ctx.Err() != nil {
@@ -154,30 +156,69 @@ func (v *Verifier) commit(ctx context.Context, jobs []verifiedJob) {
 		if len(jobs) == 0 {
 			return
 		}
-		start := v.now()
-		c, err := v.apply(ctx, jobs)
+		err := v.commitOnce(ctx, jobs)
 		switch {
-		case err == nil:
-			faultPoint("committed")
-			v.metrics.commit.Observe(v.now().Sub(start).Seconds())
-			v.committed <- c
-			return
-		case ctx.Err() != nil:
+		case err == nil, ctx.Err() != nil:
 			return
 		case errors.Is(err, store.ErrUnavailable):
 			v.log.Warn("cannot commit verdicts, retrying", "jobs", len(jobs), "error", err)
 			pause(ctx, retry)
 		case len(jobs) == 1:
-			v.deadLetter(ctx, jobs[0].delivery, err)
+			others := v.commits.Load()
+			v.suspects.Go(func() { v.commitSuspect(ctx, jobs, err, others) })
 			return
 		default:
 			// One job causes the error. Commit each job alone to find that job.
-			for _, j := range jobs {
-				v.commit(ctx, []verifiedJob{j})
+			for i := range jobs {
+				v.commit(ctx, jobs[i:i+1:i+1])
 			}
 			return
 		}
 	}
+}
+
+// suspectFailures is the number of times that a job's commit must fail alone before
+// the job becomes a dead letter.
+const suspectFailures = 3
+
+// commitSuspect commits a job whose commit failed alone with err, when others commits
+// had succeeded. A database that works in part may refuse good jobs too. So the job
+// becomes a dead letter only if it fails several times and the database stores
+// verdicts of other jobs meanwhile. Otherwise commitSuspect retries until the job's
+// deadline. Other jobs do not wait for it.
+func (v *Verifier) commitSuspect(ctx context.Context, job []verifiedJob, err error, others int64) {
+	failures := 1
+	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
+		if failures >= suspectFailures && v.commits.Load() > others {
+			v.deadLetter(ctx, job[0].delivery, refused, err)
+			return
+		}
+		v.log.Warn("cannot commit the verdicts of a job alone, retrying", "entry", job[0].delivery.EntryID, "error", err)
+		pause(ctx, retry)
+		if ctx.Err() != nil || len(v.dropLate(ctx, job)) == 0 {
+			return
+		}
+		if err = v.commitOnce(ctx, job); err == nil || ctx.Err() != nil {
+			return
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			failures++
+		}
+	}
+}
+
+// commitOnce commits the verdicts of jobs once. If that succeeds, it passes the jobs
+// to finishJobs.
+func (v *Verifier) commitOnce(ctx context.Context, jobs []verifiedJob) error {
+	start := v.now()
+	c, err := v.apply(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	faultPoint("committed")
+	v.metrics.commit.Observe(v.now().Sub(start).Seconds())
+	v.committed <- c
+	return nil
 }
 
 // dropLate settles the jobs whose deadline has passed, and returns the other jobs.
@@ -193,7 +234,7 @@ func (v *Verifier) dropLate(ctx context.Context, jobs []verifiedJob) (inTime []v
 		inTime = append(inTime, j)
 	}
 	if len(late) > 0 {
-		v.metrics.late.Add(float64(len(late)))
+		v.metrics.countUnjudged(queue.Late, len(late))
 		if err := v.consumer.Expire(ctx, late...); err != nil {
 			v.log.Warn("cannot settle late jobs, they will be delivered again", "jobs", len(late), "error", err)
 		}
@@ -221,6 +262,7 @@ func (v *Verifier) apply(ctx context.Context, jobs []verifiedJob) (committedBatc
 	if err != nil {
 		return committedBatch{}, err
 	}
+	v.commits.Add(1)
 	c.accepted = make([]node.ContractName, 0, n)
 	for _, j := range jobs {
 		for i, at := range j.at {
@@ -262,6 +304,9 @@ func (v *Verifier) reply(ctx context.Context, jobs []verifiedJob) {
 		deliveries[i] = j.delivery
 		for _, outcome := range j.outcomes {
 			v.metrics.verdicts.WithLabelValues(outcome.String()).Inc()
+		}
+		if slices.Contains(j.outcomes, node.Undecided) {
+			v.metrics.countUnjudged(undecided, 1)
 		}
 	}
 	start := v.now()

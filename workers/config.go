@@ -21,11 +21,14 @@ type Config struct {
 	// transaction.
 	CommitDelay time.Duration `yaml:"commitDelay" default:"3ms" range:"0s..1s"`
 	// The time after which the worker stops verifying a job.
-	JobHardLimit time.Duration `yaml:"jobHardLimit" default:"10s" range:"100ms..1h"`
-	// The time after which this worker takes over a job that another worker has
-	// read but not finished. It must be more than twice `worker.jobHardLimit`, so
-	// that no worker loses a job that it still verifies.
-	ClaimIdle time.Duration `yaml:"claimIdle" default:"30s" range:"0s..24h"`
+	JobHardLimit time.Duration `yaml:"jobHardLimit" default:"5s" range:"100ms..1h"`
+	// The time after which this worker takes over a job that another worker, which is
+	// alive, has read but not finished. It must be more than twice
+	// `worker.jobHardLimit`, so that no worker loses a job that it still verifies. It
+	// must be less than `api.answerTimeout`, so that a request still waits for the
+	// job. Workers notice within three seconds that another worker has died, and take
+	// over its jobs at once.
+	ClaimIdle time.Duration `yaml:"claimIdle" default:"12s" range:"0s..24h"`
 	// The number of deliveries after which a job goes to the dead-letter stream.
 	MaxDeliveries int `yaml:"maxDeliveries" default:"5" range:"1..1000"`
 	// The time after SIGTERM in which the worker finishes its jobs in flight. After

@@ -169,6 +169,11 @@ type waiting struct {
 // submit enqueues the proofs of contracts as one job.
 func (h *harness) submit(t *testing.T, answers ...contract) waiting {
 	t.Helper()
+	return h.enqueue(t, h.jobOf(answers...))
+}
+
+// jobOf returns a job with the proofs of contracts.
+func (h *harness) jobOf(answers ...contract) queue.Job {
 	now := h.Now()
 	job := queue.Job{
 		ID: queue.NewID(), ReplyTo: h.replies.Address(), KeyID: h.token.KeyID, TokenID: h.token.ID,
@@ -177,7 +182,7 @@ func (h *harness) submit(t *testing.T, answers ...contract) waiting {
 	for _, c := range answers {
 		job.Proofs = append(job.Proofs, queue.Proof{FileHash: c.hash, Proof: c.proof})
 	}
-	return h.enqueue(t, job)
+	return job
 }
 
 func (h *harness) enqueue(t *testing.T, job queue.Job) waiting {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -28,6 +30,8 @@ const (
 	// lookupProofs is the maximum number of proofs whose contracts are read
 	// together.
 	lookupProofs = 100
+	// claimEvery is how often the worker looks for jobs to take over.
+	claimEvery = 500 * time.Millisecond
 	// handBackTimeout limits the calls to Redis at the end of a shutdown.
 	handBackTimeout = 2 * time.Second
 )
@@ -38,6 +42,7 @@ type Verifier struct {
 	wrongAnswers int
 	store        *store.Store
 	contracts    *contracts.Reader
+	arrivals     redisdb.Arrivals
 	queue        *queue.Queue
 	keys         *keyring.Ring
 	log          *slog.Logger
@@ -51,6 +56,8 @@ type Verifier struct {
 	collecting      sync.Mutex    // held by the committer that collects jobs into a batch
 	smallCommitSlot chan struct{} // a semaphore: holds one value as long as a small batch is being committed
 	committed       chan committedBatch
+	commits         atomic.Int64   // number of commits that succeeded
+	suspects        sync.WaitGroup // the jobs that are committed alone because their commit failed
 }
 
 // NewVerifier creates a verifier. The verifier reads jobs only if Run runs. name is
@@ -61,18 +68,21 @@ func NewVerifier(deps Deps, name string, cfg Config, wrongAnswers int) *Verifier
 		cfg.Concurrency = runtime.GOMAXPROCS(0)
 	}
 	jobs := jobsPerCPU * cfg.Concurrency
+	metrics := newVerifierMetrics(deps.Registry)
 	return &Verifier{
 		cfg:          cfg,
 		wrongAnswers: wrongAnswers,
 		store:        deps.Store,
 		contracts:    contracts.NewReader(deps.Redis, deps.Store, deps.Log),
+		arrivals:     deps.Redis.Arrivals(),
 		queue:        deps.Queue,
 		keys:         deps.Keys,
 		log:          deps.Log,
-		metrics:      newVerifierMetrics(deps.Registry),
+		metrics:      metrics,
 		consumer: deps.Queue.NewConsumer(name, queue.ConsumerOptions{
 			MinIdle:       cfg.ClaimIdle,
 			MaxDeliveries: int64(cfg.MaxDeliveries),
+			Dropped:       func(reason queue.Reason) { metrics.countUnjudged(reason, 1) },
 		}),
 		now:             deps.clock(),
 		inflight:        newInflight(cfg.Concurrency, proofsPerCPU*cfg.Concurrency, jobs, usualJob),
@@ -89,6 +99,11 @@ func (v *Verifier) Run(ctx context.Context) error {
 	// The jobs in flight continue after ctx ends, until the drain timeout.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
+
+	// The worker stays alive until it has handed back its jobs.
+	alive, die := context.WithCancel(context.WithoutCancel(ctx))
+	var living sync.WaitGroup
+	living.Go(func() { v.consumer.KeepAlive(alive) })
 
 	var verifying, committing, finishing sync.WaitGroup
 	for range v.cfg.Concurrency {
@@ -107,15 +122,18 @@ func (v *Verifier) Run(ctx context.Context) error {
 	verifying.Wait()
 	close(v.verified)
 	committing.Wait()
+	v.suspects.Wait()
 	close(v.committed)
 	finishing.Wait()
+	die()
+	living.Wait()
 	return v.handBack()
 }
 
 // read reads jobs from the queue until ctx ends. It never reads more jobs than
 // inflight has room for.
 func (v *Verifier) read(ctx context.Context) {
-	claimTicker := time.NewTicker(v.cfg.ClaimIdle / 2)
+	claimTicker := time.NewTicker(claimEvery)
 	defer claimTicker.Stop()
 	claim := true // claim jobs at the start, because an earlier worker may have died
 	for {
@@ -135,7 +153,6 @@ func (v *Verifier) read(ctx context.Context) {
 		if claim {
 			deliveries, err = v.consumer.Reclaim(ctx, room)
 			claim = false
-			claimTicker.Reset(v.cfg.ClaimIdle / 2)
 		}
 		if err == nil && len(deliveries) == 0 {
 			deliveries, err = v.consumer.Read(ctx, room)
@@ -173,7 +190,7 @@ func (v *Verifier) lookupBatches(deliveries []queue.Delivery) (batches [][]queue
 }
 
 // handBack returns unfinished jobs to the queue, so that another worker takes these
-// jobs immediately and not only after ClaimIdle.
+// jobs at its next look for jobs to take over.
 func (v *Verifier) handBack() error {
 	ctx, cancel := context.WithTimeout(context.Background(), handBackTimeout)
 	defer cancel()
@@ -186,6 +203,7 @@ func (v *Verifier) handBack() error {
 
 type verifierMetrics struct {
 	verdicts    *prometheus.CounterVec
+	unjudged    *prometheus.CounterVec
 	late        prometheus.Counter
 	deadLetters prometheus.Counter
 
@@ -200,11 +218,15 @@ func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
 		Help:    "Time of each stage: wait (from the arrival of the proofs until a worker verifies them) and verify per job, commit and reply per batch of jobs.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 3, 12),
 	}, []string{"stage"})
-	return &verifierMetrics{
+	m := &verifierMetrics{
 		verdicts: metrics.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_worker_verdicts_total",
 			Help: "Proofs judged, by outcome.",
 		}, []string{"outcome"}),
+		unjudged: metrics.NewCounterVec(prometheus.CounterOpts{
+			Name: "downstream_worker_jobs_without_verdict_total",
+			Help: "Jobs that ended without a verdict on every proof, by reason.",
+		}, []string{"reason"}),
 		late: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_late_jobs_total",
 			Help: "Jobs acknowledged without a verdict because their deadline had passed.",
@@ -217,5 +239,31 @@ func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
 		verify: stages.WithLabelValues("verify"),
 		commit: stages.WithLabelValues("commit"),
 		reply:  stages.WithLabelValues("reply"),
+	}
+	for _, reason := range reasons {
+		m.unjudged.WithLabelValues(string(reason)) // so that an alert sees the first increase
+	}
+	return m
+}
+
+// The reasons why a worker ends a job without a verdict, in addition to those of
+// package queue.
+const (
+	panicked  queue.Reason = "panic"     // the verification panicked
+	refused   queue.Reason = "refused"   // the database refused the job's verdicts, and stored those of other jobs
+	undecided queue.Reason = "undecided" // the worker could not read or verify a proof's contract, or had no time for it
+)
+
+var reasons = []queue.Reason{queue.Late, queue.Malformed, queue.Deliveries, panicked, refused, undecided}
+
+// countUnjudged counts jobs that end without a verdict.
+func (m *verifierMetrics) countUnjudged(reason queue.Reason, jobs int) {
+	m.unjudged.WithLabelValues(string(reason)).Add(float64(jobs))
+	switch reason {
+	case undecided:
+	case queue.Late:
+		m.late.Add(float64(jobs))
+	default:
+		m.deadLetters.Add(float64(jobs))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -50,7 +51,7 @@ func (v *Verifier) verifyBatch(ctx context.Context, jobs []queue.Delivery) {
 		proofs = proofs[n:]
 		if failure != nil {
 			v.inflight.verified(d)
-			v.deadLetter(ctx, d, failure)
+			v.deadLetter(ctx, d, panicked, failure)
 			continue
 		}
 		faultPoint("verified")
@@ -60,10 +61,10 @@ func (v *Verifier) verifyBatch(ctx context.Context, jobs []queue.Delivery) {
 }
 
 // deadLetter settles a job that cannot be judged.
-func (v *Verifier) deadLetter(ctx context.Context, d queue.Delivery, reason error) {
-	v.log.Error("cannot judge job, moving it to the dead letters", "job", d.Job.ID, "entry", d.EntryID, "error", reason)
-	v.metrics.deadLetters.Inc()
-	if err := v.consumer.DeadLetter(ctx, d, reason.Error()); err != nil {
+func (v *Verifier) deadLetter(ctx context.Context, d queue.Delivery, reason queue.Reason, cause error) {
+	v.log.Error("cannot judge job, moving it to the dead letters", "job", d.Job.ID, "entry", d.EntryID, "error", cause)
+	v.metrics.countUnjudged(reason, 1)
+	if err := v.consumer.DeadLetter(ctx, d, cause.Error()); err != nil {
 		v.log.Warn("cannot move job to the dead letters, it will be delivered again", "entry", d.EntryID, "error", err)
 	}
 	v.inflight.release(d)
@@ -96,7 +97,9 @@ func proofsOf(jobs []queue.Delivery) []proof {
 	return proofs
 }
 
-// readContracts returns the contract of each proof.
+// readContracts returns the contract of each proof. If a proof seems to have arrived
+// after its contract expired, but an earlier request had brought it in time and ended
+// without a verdict, readContracts sets the proof's arrival to the first one.
 func (v *Verifier) readContracts(ctx context.Context, proofs []proof) ([]*node.Contract, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.JobHardLimit)
 	defer cancel()
@@ -104,10 +107,46 @@ func (v *Verifier) readContracts(ctx context.Context, proofs []proof) ([]*node.C
 	for i, p := range proofs {
 		names[i] = p.contract
 	}
-	return v.contracts.Read(ctx, names, func(i int, c *node.Contract) bool {
+	contracts, err := v.contracts.Read(ctx, names, func(i int, c *node.Contract) bool {
 		outcome, decided := c.Decided(proofs[i].digest, proofs[i].received, v.wrongAnswers)
 		return decided && !outcome.Accepted()
 	})
+	if err == nil {
+		err = v.useFirstArrivals(ctx, proofs, contracts)
+	}
+	return contracts, err
+}
+
+func (v *Verifier) useFirstArrivals(ctx context.Context, proofs []proof, contracts []*node.Contract) error {
+	var late []int
+	var arrivals []redisdb.Arrival
+	for i, p := range proofs {
+		c := contracts[i]
+		if c == nil {
+			continue
+		}
+		if outcome, _ := c.Decided(p.digest, p.received, v.wrongAnswers); outcome == node.ContractExpired {
+			late = append(late, i)
+			arrivals = append(arrivals, redisdb.Arrival{Contract: p.contract, Proof: p.digest})
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	first, err := v.arrivals.Find(ctx, arrivals)
+	if err != nil {
+		return err
+	}
+	for n, i := range late {
+		c := contracts[i]
+		if first[n].Before(c.Began()) {
+			continue // there is none, or it was for an earlier challenge
+		}
+		if _, decided := c.Decided(proofs[i].digest, first[n], v.wrongAnswers); !decided {
+			proofs[i].received = first[n]
+		}
+	}
+	return nil
 }
 
 // verify checks every proof of a job against its contract. It changes nothing. A

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 
 	"github.com/driveshare/downstream-node/apiserver"
@@ -90,6 +91,16 @@ func (c Config) Replicable() error {
 		errs = append(errs, errors.New("heartbeat.keyFiles: must name the key that API and workers share"))
 	}
 	return errors.Join(errs...)
+}
+
+// TakeoverInTime returns an error if a worker takes over the jobs of a stuck worker
+// only after their requests have ended. The processes api and worker have
+// configurations of their own, so only a standalone node knows both values.
+func (c Config) TakeoverInTime() error {
+	if c.Worker.ClaimIdle < c.API.AnswerTimeout {
+		return nil
+	}
+	return fmt.Errorf("worker.claimIdle: must be less than api.answerTimeout (%v), so that a job that another worker takes over still gets its verdict in time; it is %v", c.API.AnswerTimeout, c.Worker.ClaimIdle)
 }
 
 // RedisConfig is the section `redis` of the configuration.

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"io"
+	"log/slog"
 	"math"
 	"net/netip"
 	"strings"
@@ -125,6 +127,35 @@ func TestReplicable(t *testing.T) {
 	c.Heartbeat.KeyFiles = []string{"/k"}
 	if err := c.Replicable(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A stuck worker's jobs must be taken over while their requests wait.
+func TestTakeoverInTime(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		answer    time.Duration
+		claimIdle time.Duration
+		want      []string
+	}{
+		{"takeover before the timeout", 20 * time.Second, 12 * time.Second, nil},
+		{"takeover at the timeout", 20 * time.Second, 20 * time.Second, []string{"worker.claimIdle", "api.answerTimeout (20s)", "it is 20s"}},
+		{"takeover after the timeout", 20 * time.Second, 30 * time.Second, []string{"worker.claimIdle", "it is 30s"}},
+		{"the defaults", Default().API.AnswerTimeout, Default().Worker.ClaimIdle, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := StandaloneDefaults(t.TempDir(), 0)
+			c.API.AnswerTimeout, c.Worker.ClaimIdle = tt.answer, tt.claimIdle
+			if tt.want == nil {
+				if err := c.TakeoverInTime(); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, ServeStandalone(t.Context(), c, slog.New(slog.DiscardHandler), t.TempDir(), 0, io.Discard), tt.want...)
+		})
 	}
 }
 

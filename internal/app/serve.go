@@ -35,6 +35,9 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 // ServeWorker runs a worker until ctx ends.
 func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return serve(ctx, cfg, log, "worker", cfg.Worker.Private, func(_ context.Context, a *App) ([]Service, error) {
+		if err := cfg.TakeoverInTime(); err != nil && cfg.Worker.Duties.Verify {
+			a.Log.Warn("jobs that this worker takes over are late, unless the API has another api.answerTimeout", "error", err)
+		}
 		name, duties := workerName(), cfg.Worker.Duties
 		a.Log.Info("worker started", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
 		return a.Workers(name), nil

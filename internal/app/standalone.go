@@ -49,6 +49,9 @@ func StandaloneDefaults(dir string, demo int) Config {
 // in dir, and demo is the number of demo farmers. It prints the URL of the node's
 // page to out.
 func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir string, demo int, out io.Writer) error {
+	if err := cfg.TakeoverInTime(); err != nil {
+		return err
+	}
 	unlock, err := LockDir(dir)
 	if err != nil {
 		return err

@@ -33,7 +33,9 @@ func NewReader(db *redisdb.DB, st *store.Store, log *slog.Logger) *Reader {
 // Read returns the contracts in the order of names. A name may occur several times.
 // For a contract that does not exist, the element is nil. rejects(i, c) must report
 // whether the caller would reject the request for names[i] because of the copy c.
-// If it returns true, Read reads the contract from MySQL and updates the cache.
+// If it returns true, Read reads the contract from MySQL and updates the cache. If it
+// cannot read MySQL, Read returns the error, and the contracts that it found in the
+// cache.
 func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects func(i int, c *node.Contract) bool) ([]*node.Contract, error) {
 	contracts, err := r.cache.Get(ctx, names)
 	if err != nil {
@@ -51,7 +53,7 @@ func (r *Reader) Read(ctx context.Context, names []node.ContractName, rejects fu
 	}
 	read, err := r.store.Contracts(ctx, missing)
 	if err != nil {
-		return nil, err
+		return contracts, err
 	}
 	for i, name := range names {
 		if c, ok := read[name]; ok {

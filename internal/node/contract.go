@@ -90,6 +90,9 @@ func (c *Contract) Issue(challenge, state []byte) {
 	c.Wrong = nil
 }
 
+// Began returns the earliest time at which the current challenge can have been issued.
+func (c *Contract) Began() time.Time { return c.Due.Add(-c.Interval) }
+
 // Decided returns the outcome of a proof received at now if the proof need not be
 // verified. This is the case if the proof is a repetition, if it arrives too late,
 // or if there are too many wrong proofs. maxWrong limits the number of distinct
@@ -120,6 +123,10 @@ func (c *Contract) Judge(sequence int64, proof Digest, valid bool, now time.Time
 	}
 	if outcome, ok := c.Decided(proof, now, maxWrong); ok {
 		return outcome
+	}
+	if !valid && now.Before(c.Began()) {
+		// The proof is for an earlier challenge, and its job was delivered again late.
+		return Undecided
 	}
 	c.Version++
 	if !valid {

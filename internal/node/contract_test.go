@@ -30,6 +30,13 @@ func answered() *Contract {
 	return c
 }
 
+// secondChallenge returns a contract with its second challenge.
+func secondChallenge() *Contract {
+	c := answered()
+	c.Issue([]byte("second"), []byte("after that"))
+	return c
+}
+
 func withWrong(c *Contract, n int) *Contract {
 	for i := range n {
 		c.Wrong = append(c.Wrong, DigestOf([]byte{byte(i)}))
@@ -113,6 +120,7 @@ func TestDecided(t *testing.T) {
 		{"a right proof at the limit of wrong ones", withWrong(handedOut(), maxWrong), right, 0, TooManyWrong},
 		{"the same wrong proof at the limit", withWrong(handedOut(), maxWrong), DigestOf([]byte{0}), 0, InvalidAgain},
 		{"the last allowed proof", withWrong(handedOut(), maxWrong-1), wrong, 0, Undecided},
+		{"first proof to the second challenge", secondChallenge(), right, interval, Undecided},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,6 +128,35 @@ func TestDecided(t *testing.T) {
 			got, decided := tt.contract.Decided(tt.proof, start.Add(tt.at), maxWrong)
 			if got != tt.want || decided != (tt.want != Undecided) {
 				t.Errorf("%v, decided %t; want %v", got, decided, tt.want)
+			}
+		})
+	}
+}
+
+// A proof to an earlier challenge is delivered again after the next challenge was
+// issued. It must not count as a wrong proof for that challenge. A valid proof counts,
+// because the clocks of two replicas may differ a little.
+func TestProofForAnEarlierChallengeIsNotWrong(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		at    time.Duration // arrival, after the second challenge began
+		valid bool
+		want  Outcome
+	}{
+		{"not valid, before the challenge", -time.Microsecond, false, Undecided},
+		{"not valid, at its beginning", 0, false, Invalid},
+		{"valid, before the challenge", -time.Microsecond, true, OK},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := secondChallenge()
+			version := c.Version
+			if got := c.Judge(c.Sequence, other, tt.valid, c.Began().Add(tt.at), maxWrong); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+			if changed := c.Version != version; changed != counts(tt.want) || (len(c.Wrong) == 1) != (tt.want == Invalid) {
+				t.Errorf("%+v", c)
 			}
 		})
 	}

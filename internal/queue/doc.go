@@ -10,7 +10,8 @@
 //
 //	{node}:jobs         stream  jobs, with the consumer group "workers"
 //	{node}:replies:ID   stream  replies for one API replica; expires 5 minutes after the last
-//	{node}:dead         stream  dead letters: about the last 1000 jobs without a verdict, and why
+//	{node}:alive:NAME   string  exists while the worker lives; expires 3 seconds after its last renewal
+//	{node}:dead         stream  dead letters: about the last 256 jobs that could not be judged, and why
 //	{node}:counters     hash    totals of all workers
 //
 // # A job
@@ -20,8 +21,9 @@
 // A full queue refuses new jobs; it never drops an old job to make room. If no
 // reply arrives, the API replica reads the verdict from MySQL.
 //
-// A worker reads jobs ([Consumer.Read]) and takes over jobs that another worker
-// has held for too long ([Consumer.Reclaim]). It verifies, commits, replies
+// A worker reads jobs ([Consumer.Read]) and takes over jobs of workers that have died
+// or that have held a job for too long ([Consumer.Reclaim]). While it lives, it renews
+// its liveness key ([Consumer.KeepAlive]). It verifies, commits, replies
 // ([Queue.Reply]), and then acknowledges and deletes the job ([Consumer.Done]).
 //
 //   - If the worker dies before the commit, the job is delivered again.
@@ -35,7 +37,8 @@
 // no request waits for it and its proofs must not become wrong proofs. A job that
 // cannot be parsed, was delivered more than MaxDeliveries times, or makes a worker
 // panic becomes a dead letter. The API then receives "undecided", and the farmer
-// sends the proofs again.
+// sends the proofs again. An operator may retry or delete dead letters
+// ([Queue.RetryDeadLetter]).
 //
 // # Loss of Redis
 //

@@ -51,6 +51,9 @@ func (q *Queue) deadKey() string         { return q.db.Key("dead") }
 func (q *Queue) countersKey() string     { return q.db.Key("counters") }
 func (q *Queue) repliesKey(to ID) string { return q.db.Key("replies:" + to.String()) }
 
+// aliveKey returns the liveness key of a worker.
+func (q *Queue) aliveKey(consumer string) string { return q.db.Key("alive:" + consumer) }
+
 // ID is 16 random bytes. It names a job, or the stream from which an API replica
 // reads its replies. The zero ID names nothing.
 type ID [16]byte

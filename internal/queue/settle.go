@@ -32,9 +32,11 @@ func (c *Consumer) Expire(ctx context.Context, late ...Delivery) error {
 	})
 }
 
+// The limits of the dead-letter stream. Together they limit its memory. Every job of
+// an API replica is smaller than maxDeadPayload, so that a retry has the whole job.
 const (
-	maxDead        = 1000     // maximum number of entries in the dead-letter stream, approximately
-	maxDeadPayload = 64 << 10 // maximum number of bytes of each dead letter
+	maxDead        = 256     // maximum number of entries, approximately
+	maxDeadPayload = 1 << 20 // maximum number of bytes of each dead letter
 )
 
 // DeadLetter settles a job that cannot be judged because the worker panicked or the
@@ -102,11 +104,13 @@ func (q *Queue) replyUndecided(ctx context.Context, tx redis.Pipeliner, jobs []D
 
 const (
 	// handedBack is the name of a consumer that receives the entries that workers
-	// hand back. This consumer never reads, so the next Reclaim takes its entries.
+	// hand back. This consumer has no liveness key, so the next Reclaim takes its
+	// entries.
 	// A worker that ends then has no pending entries and can leave the group.
 	handedBack = "handed-back"
-	// handedBackIdle is the idle time of these entries. It is longer than any
-	// worker's MinIdle.
+	// handedBackIdle is the idle time of these entries. It is longer than deadIdle,
+	// so that the next Reclaim takes the entries, and longer than any MinIdle of older
+	// versions.
 	handedBackIdle = 24 * time.Hour
 )
 
@@ -144,9 +148,11 @@ func (c *Consumer) HandBack(ctx context.Context, back ...Delivery) error {
 	return redisdb.Wrap("hand back jobs", handBack.Run(ctx, c.q.db.Client, []string{c.q.jobsKey()}, args...).Err())
 }
 
-// leaveGroup deletes a consumer from the group if it has no pending entries.
-// DELCONSUMER would drop its pending entries from the group.
+// leaveGroup deletes the consumer's liveness key, and deletes the consumer from the
+// group if it has no pending entries. DELCONSUMER would drop its pending entries from
+// the group.
 var leaveGroup = redis.NewScript(`
+redis.call('DEL', KEYS[2])
 local p = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
 if p.err or #p > 0 then
   return 0
@@ -154,10 +160,11 @@ end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 `)
 
-// Close leaves the group. If this worker has pending jobs, it stays in the group,
-// and other workers reclaim the jobs after MinIdle.
+// Close leaves the group. If this worker has pending jobs, it stays in the group, and
+// other workers reclaim the jobs as those of a dead worker.
 func (c *Consumer) Close(ctx context.Context) error {
 	ctx, cancel := c.q.db.Bound(ctx)
 	defer cancel()
-	return redisdb.Wrap("leave the consumer group", leaveGroup.Run(ctx, c.q.db.Client, []string{c.q.jobsKey()}, group, c.name).Err())
+	return redisdb.Wrap("leave the consumer group", leaveGroup.Run(ctx, c.q.db.Client,
+		[]string{c.q.jobsKey(), c.q.aliveKey(c.name)}, group, c.name).Err())
 }

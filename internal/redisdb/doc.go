@@ -16,8 +16,9 @@
 //
 //	{node}:state:TOKEN:FILE   a contract with its challenge; kept until 10 minutes after its expiry, at most a day
 //	{node}:token:HASH         a cached token
+//	{node}:arrival:TOKEN:FILE:PROOF   when a proof first arrived that got no verdict; kept for 10 minutes
 //	rate:{node}:NAME          a rate limit
-//	{node}:jobs, :dead, :counters, :replies:ID   see package queue
+//	{node}:jobs, :dead, :counters, :replies:ID, :alive:WORKER   see package queue
 //
 // Redis must not evict keys: set maxmemory-policy to noeviction. If Redis is full,
 // it then refuses writes. This package returns [ErrUnavailable], and the farmer

@@ -54,11 +54,10 @@ type load struct {
 	count tally
 }
 
-// startLoad gets a token for each farmer and starts the farmers. The load ends when
-// the test ends.
-func startLoad(t testing.TB, opt loadOptions) *load {
+// newLoad gets a token for each farmer. It does not start the farmers.
+func newLoad(t testing.TB, opt loadOptions) *load {
 	t.Helper()
-	l := &load{opt: opt}
+	l := &load{opt: opt, stop: func() {}}
 	for i := range opt.Farmers {
 		c, err := l.join(t.Context(), i)
 		if err != nil {
@@ -66,12 +65,20 @@ func startLoad(t testing.TB, opt loadOptions) *load {
 		}
 		l.farmers = append(l.farmers, c)
 	}
+	t.Cleanup(l.halt)
+	return l
+}
+
+// startLoad gets a token for each farmer and starts the farmers. The load ends when
+// the test ends.
+func startLoad(t testing.TB, opt loadOptions) *load {
+	t.Helper()
+	l := newLoad(t, opt)
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	for _, c := range l.farmers {
 		l.ended.Go(func() { c.run(ctx) })
 	}
-	t.Cleanup(l.halt)
 	return l
 }
 
