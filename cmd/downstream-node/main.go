@@ -39,6 +39,7 @@ func newRootCommand() *cobra.Command {
 		newWhitelistCommand(),
 		newTokensCommand(),
 		newChunksCommand(),
+		newQueueCommand(),
 		newFarmCommand(),
 		heartbeatcmd.New(),
 		newConfigCommand(),
