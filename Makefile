@@ -64,6 +64,10 @@ test-portable: ## Test the proofs without assembly, and build them for other mac
 test-faults: test-deps ## Kill and stop processes and servers; no verdict may be lost or counted twice
 	$(GO) test -count=1 -timeout 20m -tags faults -v $(TESTFLAGS) ./test/faults/...
 
+.PHONY: test-attacks
+test-attacks: ## Attack a node as strangers could; honest farmers must not notice
+	$(GO) test -count=1 -timeout 15m -tags attacks -v $(TESTFLAGS) ./test/attacks/...
+
 .PHONY: test-browser
 test-browser: ## Test the page in Chromium; UPDATE_SCREENSHOTS=1 updates docs/screenshots
 	hack/test-browser $(TESTFLAGS)
@@ -103,7 +107,7 @@ format: ## Format the code
 lint: ## Check every module with gofumpt, go vet and staticcheck
 	@unformatted=$$($(TOOLS) gofumpt -l . heartbeat/_asm); test -z "$$unformatted" || { echo "run make format for:"; echo "$$unformatted"; exit 1; }
 	for dir in $(MODULES); do (cd $$dir && $(GO) vet ./... && $(TOOLS) staticcheck ./...) || exit 1; done
-	$(GO) vet -tags faults,e2e ./test/...
+	$(GO) vet -tags faults,attacks,e2e ./test/...
 	cd hack && $(GO) vet -tags browser ./browser
 
 .PHONY: help

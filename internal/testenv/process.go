@@ -134,11 +134,16 @@ func (p *Process) LogTail() string {
 }
 
 // PeakMemory returns the process's peak resident memory in bytes.
-func (p *Process) PeakMemory(t testing.TB) int64 {
+func (p *Process) PeakMemory(t testing.TB) int64 { t.Helper(); return p.memory(t, "VmHWM") }
+
+// Memory returns the process's resident memory in bytes.
+func (p *Process) Memory(t testing.TB) int64 { t.Helper(); return p.memory(t, "VmRSS") }
+
+func (p *Process) memory(t testing.TB, field string) int64 {
 	t.Helper()
-	kib, err := strconv.ParseInt(strings.TrimSuffix(p.status(t, "VmHWM"), " kB"), 10, 64)
+	kib, err := strconv.ParseInt(strings.TrimSuffix(p.status(t, field), " kB"), 10, 64)
 	if err != nil {
-		t.Fatalf("peak memory of %s: %v", p.Name, err)
+		t.Fatalf("memory of %s: %v", p.Name, err)
 	}
 	return kib << 10
 }

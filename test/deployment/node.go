@@ -159,8 +159,13 @@ func (n *Node) newKey(t testing.TB, scheme heartbeat.Type) string {
 // Run runs a command of the program and returns its standard output.
 func (n *Node) Run(t testing.TB, own Settings, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), n.binary, args...)
-	cmd.Env = n.settings.and(own).environ(t)
+	return run(t, n.binary, n.settings.and(own), args...)
+}
+
+func run(t testing.TB, binary string, settings Settings, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = settings.environ(t)
 	out, err := cmd.Output()
 	if err != nil {
 		stderr := ""
@@ -223,7 +228,13 @@ func (n *Node) launch(t testing.TB, role string, own Settings, environ []string)
 	name := fmt.Sprintf("%s-%d", role, n.launched)
 	cmd := exec.Command(n.binary, role)
 	cmd.Env = append(n.settings.and(own).environ(t), environ...)
-	p, err := testenv.StartProcess(name, filepath.Join(n.dir, name+".log"), cmd)
+	return start(t, name, n.dir, cmd)
+}
+
+// start starts a process whose log is in dir. The process ends with the test.
+func start(t testing.TB, name, dir string, cmd *exec.Cmd) *testenv.Process {
+	t.Helper()
+	p, err := testenv.StartProcess(name, filepath.Join(dir, name+".log"), cmd)
 	testenv.Must(t, err)
 	t.Cleanup(func() {
 		p.Kill()

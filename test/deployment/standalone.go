@@ -1,0 +1,41 @@
+package deployment
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/testenv"
+)
+
+// Standalone starts a node that is one process, with SQLite and an embedded Redis,
+// and waits until the node is ready. Its inventory has count Merkle chunks of the
+// given size, written as in `chunks generate`. The node makes no further chunks,
+// unless settings switch that on.
+func Standalone(t testing.TB, binary string, settings Settings, size, count string) *Replica {
+	t.Helper()
+	dir := t.TempDir()
+	public, private := freeAddress(t), freeAddress(t)
+	settings = Settings{
+		"database.path":       filepath.Join(dir, "downstream.db"),
+		"api.listen":          public,
+		"api.privateListen":   private,
+		"access.whitelist":    "false",
+		"access.signatures":   "false",
+		"worker.duties.stock": "false",
+	}.and(settings)
+	key := run(t, binary, nil, "heartbeat", "new", "--type", string(heartbeat.Merkle))
+	testenv.Must(t, os.WriteFile(app.StandaloneKeyFile(dir), key, 0o600))
+	run(t, binary, settings, "db", "migrate")
+	run(t, binary, settings, "chunks", "generate", size, count)
+
+	cmd := exec.Command(binary, "standalone", "--data", dir)
+	cmd.Env = settings.environ(t)
+	r := &Replica{URL: "http://" + public, Private: "http://" + private}
+	r.Process = start(t, "standalone", dir, cmd)
+	r.awaitReady(t)
+	return r
+}
