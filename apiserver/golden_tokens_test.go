@@ -2,7 +2,6 @@ package apiserver_test
 
 import (
 	"encoding/json"
-	"iter"
 	"strings"
 	"testing"
 
@@ -72,20 +71,10 @@ func goldenNew(t *testing.T, s *transcript) {
 	closed := s.open(t, func(c *app.Config) { c.Access.Whitelist = true })
 	s.comment("where a whitelist says who may come: not known, then known")
 	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
-	_, err := s.Store.LoadWhitelist(t.Context(), allow(address), s.Clock.Now())
+	_, err := s.Store.LoadWhitelist(t.Context(), []store.Listed{{Address: address, Balance: 10_000}}, s.Clock.Now())
 	must(t, err)
 	token(s.get(t, closed, "/new/"+address, from, "192.0.2.5"))
 	s.post(t, closed, "/new/"+owner, good, from, "192.0.2.5")
-}
-
-func allow(addresses ...string) iter.Seq2[store.Allowed, error] {
-	return func(yield func(store.Allowed, error) bool) {
-		for _, a := range addresses {
-			if !yield(store.Allowed{Address: a, Balance: 10_000}, nil) {
-				return
-			}
-		}
-	}
 }
 
 func goldenHeartbeat(t *testing.T, s *transcript) {

@@ -101,9 +101,12 @@ func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 }
 
 // WhitelistJob replaces the whitelist in the database with the whitelist in the
-// ConfigMap.
+// ConfigMap. The variable answers the command's question, because an older image
+// would refuse the flag --yes.
 func (n *Node) WhitelistJob() *batchv1ac.JobApplyConfiguration {
-	return n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
+	job := n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
+	job.Spec.Template.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_YES").WithValue("true"))
+	return job
 }
 
 // job runs one command of the node's image. It fails after 6 retries, which take

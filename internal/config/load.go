@@ -87,7 +87,7 @@ var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT
 // UnknownVariables returns the variables of environ that have the prefix but set no
 // field of c. Most of these variables are misspelt.
 func UnknownVariables(c any, environ []string) []string {
-	known := []string{envPrefix + "_CONFIG", envPrefix + "_FAULT_POINT"} // other code reads these two
+	known := []string{envPrefix + "_CONFIG", envPrefix + "_FAULT_POINT", envPrefix + "_YES"} // other code reads these
 	for _, f := range Fields(c) {
 		known = append(known, f.Env)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strconv"
 	"strings"
 )
@@ -14,50 +13,85 @@ import (
 // maxLine is the maximum length of a line of a whitelist, in bytes.
 const maxLine = 4096
 
-// Entry is a row of a whitelist.
+// Entry is an SJCX address of a whitelist.
 type Entry struct {
 	Address string
 	// Balance is in whole SJCX, rounded down.
 	Balance int64
+	// Low reports whether the balance is below the minimum. Such an address keeps
+	// what it has, and gets no new tokens.
+	Low bool
 }
 
-// ReadWhitelist reads a whitelist and yields the entries with a balance of at
-// least minBalance. The whitelist is CSV with one row on each line. The first
-// row names the columns and is skipped. Columns after the address and the
-// balance are ignored. An address may occur more than once.
+// Skipped is a row of a whitelist that allows no address.
+type Skipped struct {
+	Line   int
+	Reason string
+}
+
+func (s Skipped) String() string { return fmt.Sprintf("line %d: %s", s.Line, s.Reason) }
+
+// Whitelist is the content of a whitelist.
+type Whitelist struct {
+	Entries []Entry // one for each address, in the order of their first rows
+	Skipped []Skipped
+}
+
+// maxInvalid limits the invalid rows that an error names.
+const maxInvalid = 100
+
+// ReadWhitelist reads a whitelist. The whitelist is CSV with one row on each line.
+// The first row names the columns and is skipped. Columns after the address and the
+// balance are ignored. If an address has several rows, the first one counts.
 //
-// The sequence ends at the first error. The error names its line. Loading a whitelist
-// removes the contracts of all other addresses, so a caller must change nothing
-// until the sequence has ended without an error. For the same reason, a file
-// without a first row is an error.
-func ReadWhitelist(r io.Reader, minBalance int64) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 0, maxLine), maxLine)
-		n := 0
-		for lines.Scan() {
-			n++
-			if n == 1 || strings.TrimSpace(lines.Text()) == "" {
-				continue
-			}
-			entry, err := parseEntry(lines.Text())
-			if err != nil {
-				yield(Entry{}, fmt.Errorf("whitelist: line %d: %w", n, err))
-				return
-			}
-			if entry.Balance >= minBalance && !yield(entry, nil) {
-				return
-			}
+// An invalid row is an error that names its line, because loading a whitelist
+// removes the contracts of all addresses that it lacks. For the same reason a file
+// without a first row is an error. The error joins the invalid rows.
+func ReadWhitelist(r io.Reader, minBalance int64) (Whitelist, error) {
+	var list Whitelist
+	var invalid []error
+	first := map[string]int{} // lines by address
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, maxLine), maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		if strings.TrimSpace(lines.Text()) == "" {
+			continue
 		}
-		switch err := lines.Err(); {
-		case errors.Is(err, bufio.ErrTooLong):
-			yield(Entry{}, fmt.Errorf("whitelist: line %d: longer than %d bytes", n+1, maxLine))
+		entry, err := parseEntry(lines.Text())
+		switch {
+		case n == 1 && err == nil:
+			list.skip(n, "the header is missing: the first row is always skipped, but it holds the address %s", entry.Address)
+		case n == 1:
 		case err != nil:
-			yield(Entry{}, fmt.Errorf("whitelist: line %d: %w", n+1, err))
-		case n == 0:
-			yield(Entry{}, errors.New("whitelist: line 1: the row with the column names is missing"))
+			if len(invalid) < maxInvalid {
+				invalid = append(invalid, fmt.Errorf("whitelist: line %d: %w", n, err))
+			}
+		case first[entry.Address] > 0:
+			list.skip(n, "duplicate: line %d has the address %s too", first[entry.Address], entry.Address)
+		default:
+			first[entry.Address] = n
+			if entry.Low = entry.Balance < minBalance; entry.Low {
+				list.skip(n, "the balance %d of %s is below %d: it keeps what it has, and gets no new tokens",
+					entry.Balance, entry.Address, minBalance)
+			}
+			list.Entries = append(list.Entries, entry)
 		}
 	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		invalid = append(invalid, fmt.Errorf("whitelist: line %d: longer than %d bytes", n+1, maxLine))
+	case err != nil:
+		invalid = append(invalid, fmt.Errorf("whitelist: line %d: %w", n+1, err))
+	case n == 0:
+		invalid = append(invalid, errors.New("whitelist: line 1: the row with the column names is missing"))
+	}
+	return list, errors.Join(invalid...)
+}
+
+func (l *Whitelist) skip(line int, format string, args ...any) {
+	l.Skipped = append(l.Skipped, Skipped{line, fmt.Sprintf(format, args...)})
 }
 
 // parseEntry parses one row. It gets one row and not the whole file, because a missing

@@ -10,76 +10,96 @@ import (
 	"testing/iotest"
 )
 
-func read(r io.Reader, minBalance int64) (entries []Entry, err error) {
-	for entry, err := range ReadWhitelist(r, minBalance) {
-		if err != nil {
-			return entries, err
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
-}
-
 func TestReadWhitelist(t *testing.T) {
 	t.Parallel()
 	a, b := Address(keyOf(1).PubKey(), true), Address(keyOf(2).PubKey(), true)
 	const head = "address,crowdsale_balance,note\n"
+	low := func(line int, balance, address string) string {
+		return fmt.Sprintf("line %d: the balance %s of %s is below 10000: it keeps what it has, and gets no new tokens", line, balance, address)
+	}
 	tests := []struct {
 		name, file string
 		want       []Entry
-		problem    string
+		skipped    []string
+		problems   []string
 	}{
-		{"rows", head + a + ",10000,\n" + b + ",20000,\n", []Entry{{a, 10000}, {b, 20000}}, ""},
-		{"first row only", head, nil, ""},
-		{"first row skipped if it holds an address", a + ",10000\n" + b + ",20000\n", []Entry{{b, 20000}}, ""},
-		{"first row with a byte order mark", "\ufeff" + head + a + ",10000\n", []Entry{{a, 10000}}, ""},
-		{"below the minimum", head + a + ",9999\n" + b + ",10000\n", []Entry{{b, 10000}}, ""},
-		{"a fraction is cut off", head + a + ",9999.99999999\n" + b + ",10000.5\n", []Entry{{b, 10000}}, ""},
-		{"no newline at the end", head + a + ",10000", []Entry{{a, 10000}}, ""},
-		{"Windows line endings", "address,x\r\n" + a + ",10000\r\n", []Entry{{a, 10000}}, ""},
-		{"empty lines", head + "\n" + a + ",10000\n \n\r\n", []Entry{{a, 10000}}, ""},
-		{"spaces", head + " " + a + " , 10000 ,\n", []Entry{{a, 10000}}, ""},
-		{"quotes", head + `"` + a + `","10000","x, ""y"""` + "\n", []Entry{{a, 10000}}, ""},
-		{"the same address twice", head + a + ",10000\n" + a + ",20000\n", []Entry{{a, 10000}, {a, 20000}}, ""},
-		{"empty file", "", nil, "line 1: the row with the column names is missing"},
-		{"no balance", head + a + "\n", nil, "line 2: the balance is missing"},
-		{"empty balance", head + a + ",\n", nil, `line 2: balance "" is not a number`},
-		{"balance with a sign", head + a + ",-1\n", nil, `line 2: balance "-1" is not a number`},
-		{"balance in words", head + a + ",all\n", nil, "line 2: "},
-		{"balance beyond 63 bits", head + a + ",9223372036854775808\n", nil, "line 2: "},
-		{"two points", head + a + ",1.2.3\n", nil, "line 2: "},
-		{"not an address", head + a + ",10000\n\nfarmer,10000\n", []Entry{{a, 10000}}, `line 4: "farmer": invalid address`},
-		{"not an address, below the minimum", head + "farmer,1\n", nil, `line 2: "farmer": invalid address`},
-		{"missing closing quote", head + `"` + a + ",10000\n" + b + ",10000\n", nil, "line 2: "},
-		{"a line too long", head + a + ",10000," + strings.Repeat("x", maxLine) + "\n", nil, "line 2: longer than 4096 bytes"},
-		{"a first row too long", strings.Repeat("x", 1<<20), nil, "line 1: longer than 4096 bytes"},
+		{"rows", head + a + ",10000,\n" + b + ",20000,\n", []Entry{{a, 10000, false}, {b, 20000, false}}, nil, nil},
+		{"first row only", head, nil, nil, nil},
+		{
+			"the header is missing", a + ",10000\n" + b + ",20000\n",
+			[]Entry{{b, 20000, false}},
+			[]string{"line 1: the header is missing: the first row is always skipped, but it holds the address " + a},
+			nil,
+		},
+		{"first row with a byte order mark", "\ufeff" + head + a + ",10000\n", []Entry{{a, 10000, false}}, nil, nil},
+		{"below the minimum", head + a + ",9999\n" + b + ",10000\n", []Entry{{a, 9999, true}, {b, 10000, false}}, []string{low(2, "9999", a)}, nil},
+		{
+			"a fraction is cut off", head + a + ",9999.99999999\n" + b + ",10000.5\n",
+			[]Entry{{a, 9999, true}, {b, 10000, false}},
+			[]string{low(2, "9999", a)},
+			nil,
+		},
+		{"no newline at the end", head + a + ",10000", []Entry{{a, 10000, false}}, nil, nil},
+		{"Windows line endings", "address,x\r\n" + a + ",10000\r\n", []Entry{{a, 10000, false}}, nil, nil},
+		{"empty lines", head + "\n" + a + ",10000\n \n\r\n", []Entry{{a, 10000, false}}, nil, nil},
+		{"spaces", head + " " + a + " , 10000 ,\n", []Entry{{a, 10000, false}}, nil, nil},
+		{"quotes", head + `"` + a + `","10000","x, ""y"""` + "\n", []Entry{{a, 10000, false}}, nil, nil},
+		{
+			"the same address twice", head + a + ",10000\n" + b + ",10000\n" + a + ",20000\n",
+			[]Entry{{a, 10000, false}, {b, 10000, false}},
+			[]string{"line 4: duplicate: line 2 has the address " + a + " too"},
+			nil,
+		},
+		{"empty file", "", nil, nil, []string{"line 1: the row with the column names is missing"}},
+		{"no balance", head + a + "\n", nil, nil, []string{"line 2: the balance is missing"}},
+		{"empty balance", head + a + ",\n", nil, nil, []string{`line 2: balance "" is not a number`}},
+		{"balance with a sign", head + a + ",-1\n", nil, nil, []string{`line 2: balance "-1" is not a number`}},
+		{"balance in words", head + a + ",all\n", nil, nil, []string{"line 2: "}},
+		{"balance beyond 63 bits", head + a + ",9223372036854775808\n", nil, nil, []string{"line 2: "}},
+		{"two points", head + a + ",1.2.3\n", nil, nil, []string{"line 2: "}},
+		{"not an address", head + a + ",10000\n\nfarmer,10000\n", []Entry{{a, 10000, false}}, nil, []string{`line 4: "farmer": invalid address`}},
+		{"not an address, below the minimum", head + "farmer,1\n", nil, nil, []string{`line 2: "farmer": invalid address`}},
+		{"missing closing quote", head + `"` + a + ",10000\n" + b + ",10000\n", []Entry{{b, 10000, false}}, nil, []string{"line 2: "}},
+		{
+			"several invalid rows", head + "farmer,1\n" + a + ",10000\n" + b + ",all\n",
+			[]Entry{{a, 10000, false}},
+			nil,
+			[]string{`line 2: "farmer": invalid address`, `line 4: balance "all" is not a number`},
+		},
+		{"a line too long", head + a + ",10000," + strings.Repeat("x", maxLine) + "\n", nil, nil, []string{"line 2: longer than 4096 bytes"}},
+		{"a first row too long", strings.Repeat("x", 1<<20), nil, nil, []string{"line 1: longer than 4096 bytes"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := read(strings.NewReader(tt.file), 10_000)
-			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("entries %v, want %v", got, tt.want)
+			got, err := ReadWhitelist(strings.NewReader(tt.file), 10_000)
+			if !reflect.DeepEqual(got.Entries, tt.want) {
+				t.Errorf("entries %v, want %v", got.Entries, tt.want)
 			}
-			if tt.problem == "" && err != nil || tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)) {
-				t.Errorf("error %v, want %q", err, tt.problem)
+			var skipped []string
+			for _, row := range got.Skipped {
+				skipped = append(skipped, row.String())
+			}
+			if !reflect.DeepEqual(skipped, tt.skipped) {
+				t.Errorf("skipped %q, want %q", skipped, tt.skipped)
+			}
+			if (err == nil) != (tt.problems == nil) {
+				t.Fatalf("error %v, want %q", err, tt.problems)
+			}
+			for _, problem := range tt.problems {
+				if !strings.Contains(err.Error(), problem) {
+					t.Errorf("error %v, want %q", err, problem)
+				}
 			}
 		})
 	}
 }
 
-func TestReadWhitelistStops(t *testing.T) {
+func TestReadWhitelistNamesFewInvalidRows(t *testing.T) {
 	t.Parallel()
-	a := Address(keyOf(1).PubKey(), true)
-	file := "address,balance\n" + strings.Repeat(a+",1\n", 10)
-	n := 0
-	for range ReadWhitelist(strings.NewReader(file), 0) {
-		if n++; n == 3 {
-			break
-		}
-	}
-	if n != 3 {
-		t.Errorf("%d entries, want 3", n)
+	_, err := ReadWhitelist(strings.NewReader("address,balance\n"+strings.Repeat("farmer,1\n", 1000)), 0)
+	if err == nil || strings.Count(err.Error(), "\n")+1 != maxInvalid {
+		t.Errorf("%v, want %d lines", err, maxInvalid)
 	}
 }
 
@@ -87,7 +107,7 @@ func TestReadWhitelistBrokenReader(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	r := io.MultiReader(strings.NewReader("address,balance\n"), iotest.ErrReader(broken))
-	if _, err := read(r, 0); !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 2") {
+	if _, err := ReadWhitelist(r, 0); !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("%v, want line 2: broken", err)
 	}
 }
@@ -104,21 +124,21 @@ func FuzzReadWhitelist(f *testing.F) {
 		f.Add(seed, int64(10_000))
 	}
 	f.Fuzz(func(t *testing.T, file string, minBalance int64) {
-		entries, err := read(strings.NewReader(file), minBalance)
+		list, err := ReadWhitelist(strings.NewReader(file), minBalance)
 		if err != nil && !strings.HasPrefix(err.Error(), "whitelist: line ") {
 			t.Errorf("%v does not name a line", err)
 		}
 		var again strings.Builder
 		again.WriteString("address,balance\n")
-		for _, entry := range entries {
-			if _, _, err := ParseAddress(entry.Address); err != nil || entry.Balance < minBalance || entry.Balance < 0 {
+		for _, entry := range list.Entries {
+			if _, _, err := ParseAddress(entry.Address); err != nil || entry.Balance < 0 || entry.Low != (entry.Balance < minBalance) {
 				t.Errorf("%+v is accepted with the minimum %d", entry, minBalance)
 			}
 			fmt.Fprintf(&again, "%s,%d\n", entry.Address, entry.Balance)
 		}
-		got, err := read(strings.NewReader(again.String()), minBalance)
-		if err != nil || !reflect.DeepEqual(got, entries) {
-			t.Errorf("%v and %v, want %v", got, err, entries)
+		got, err := ReadWhitelist(strings.NewReader(again.String()), minBalance)
+		if err != nil || !reflect.DeepEqual(got.Entries, list.Entries) {
+			t.Errorf("%v and %v, want %v", got, err, list.Entries)
 		}
 	})
 }

@@ -117,12 +117,12 @@ func TestSQLiteBusy(t *testing.T) {
 	must(t, err)
 	_, err = f.write.pool.Exec("PRAGMA busy_timeout = 1")
 	must(t, err)
-	wantErr(t, f.AllowAddress(t.Context(), Allowed{Address: "a"}), ErrUnavailable)
+	wantErr(t, f.AllowAddress(t.Context(), Listed{Address: "a"}), ErrUnavailable)
 	go func() {
 		time.Sleep(10 * time.Millisecond)
 		_, _ = conn.ExecContext(context.Background(), "ROLLBACK")
 	}()
-	must(t, f.AllowAddress(t.Context(), Allowed{Address: "a"}))
+	must(t, f.AllowAddress(t.Context(), Listed{Address: "a"}))
 	must(t, conn.Close())
 }
 
@@ -262,6 +262,6 @@ func TestSQLiteReadOnly(t *testing.T) {
 	must(t, s.Migrate(t.Context()))
 	_, err := s.write.pool.Exec("PRAGMA query_only = 1")
 	must(t, err)
-	wantErr(t, s.AllowAddress(t.Context(), Allowed{Address: "a"}), ErrUnavailable)
+	wantErr(t, s.AllowAddress(t.Context(), Listed{Address: "a"}), ErrUnavailable)
 	must(t, s.Ping(t.Context()))
 }

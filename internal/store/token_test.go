@@ -3,7 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
-	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,14 +83,12 @@ func TestTokensPerIP(t *testing.T) {
 	})
 }
 
-func whitelist(addresses ...string) iter.Seq2[Allowed, error] {
-	return func(yield func(Allowed, error) bool) {
-		for _, a := range addresses {
-			if !yield(Allowed{Address: a, Balance: 10000}, nil) {
-				return
-			}
-		}
+func whitelist(addresses ...string) []Listed {
+	list := make([]Listed, len(addresses))
+	for i, a := range addresses {
+		list[i] = Listed{Address: a, Balance: 10000}
 	}
+	return list
 }
 
 func TestWhitelist(t *testing.T) {
@@ -100,20 +98,22 @@ func TestWhitelist(t *testing.T) {
 			return f.CreateToken(ctx, NewToken{Hash: node.NewToken().Hash(), Address: address, IP: "192.0.2.1", KeyID: f.key},
 				TokenLimits{Whitelist: true}, start)
 		}
-		load := func(want WhitelistChange, addresses ...string) {
+		load := func(want WhitelistChange, list ...Listed) {
 			t.Helper()
-			got, err := f.LoadWhitelist(ctx, whitelist(addresses...), start)
+			plan, err := f.PlanWhitelist(ctx, list)
 			must(t, err)
-			if got != want {
-				t.Errorf("change %+v, want %+v", got, want)
+			got, err := f.LoadWhitelist(ctx, list, start)
+			must(t, err)
+			if got != want || plan != want {
+				t.Errorf("change %+v after the plan %+v, want %+v", got, plan, want)
 			}
 		}
 		stranger, stays := f.token(t, "stranger"), f.token(t, "stays")
-		f.contracts(t, stranger, start, 10)
+		f.contracts(t, stranger, start, 10, 20)
 		f.contracts(t, stays, start, 10)
 		wantErr(t, create("stays"), ErrNotWhitelisted) // the SJCX address is in the table but not whitelisted
 
-		load(WhitelistChange{Added: 2, Removed: 1, Tokens: 1}, "stays", "new", "new")
+		load(WhitelistChange{Added: 2, Removed: 1, Tokens: 1, Contracts: 2}, whitelist("stays", "new")...)
 		must(t, create("stays"))
 		must(t, create("new"))
 		wantErr(t, create("stranger"), ErrNotWhitelisted)
@@ -123,27 +123,62 @@ func TestWhitelist(t *testing.T) {
 			t.Errorf("%d contracts of an address that is still whitelisted", n)
 		}
 
-		must(t, f.AllowAddress(ctx, Allowed{Address: "one more"}))
-		must(t, f.AllowAddress(ctx, Allowed{Address: "one more", Balance: 7}))
+		must(t, f.AllowAddress(ctx, Listed{Address: "one more"}))
+		must(t, f.AllowAddress(ctx, Listed{Address: "one more", Balance: 7}))
 		must(t, create("one more"))
-		load(WhitelistChange{Added: 0, Kept: 1, Removed: 2, Tokens: 2}, "stays")
+		load(WhitelistChange{Added: 0, Kept: 1, Removed: 2, Tokens: 2}, whitelist("stays")...)
+		f.checkInvariant(t)
+
+		must(t, f.AllowAddress(ctx, Listed{Address: "leaver"}))
+		list, err := f.Whitelist(ctx)
+		must(t, err)
+		want := []WhitelistEntry{{"leaver", 0, true, 0, 0}, {"stays", 10000, true, 2, 1}}
+		if !slices.Equal(list, want) {
+			t.Errorf("the whitelist is %+v, want %+v", list, want)
+		}
+		tokens, contracts, err := f.RemoveAddress(ctx, "stays", start)
+		must(t, err)
+		if tokens != 2 || contracts != 1 {
+			t.Errorf("removed with %d tokens and %d contracts", tokens, contracts)
+		}
+		_, _, err = f.RemoveAddress(ctx, "stays", start)
+		wantErr(t, err, ErrNotFound)
 		f.checkInvariant(t)
 	})
 }
 
-func TestFailedLoadWhitelistChangesNothing(t *testing.T) {
+// An SJCX address whose balance fell below the minimum keeps its tokens and
+// contracts, and gets no new tokens until its balance has risen again.
+func TestLowBalanceKeepsContracts(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		token := f.token(t, "address")
-		broken := errors.New("line 7 is broken")
-		_, err := f.LoadWhitelist(t.Context(), func(yield func(Allowed, error) bool) {
-			_ = yield(Allowed{Address: "other"}, nil) && yield(Allowed{}, broken)
-		}, start)
-		wantErr(t, err, broken)
-		if _, err := f.Token(t.Context(), token.Hash); err != nil {
-			t.Error(err)
+		ctx := t.Context()
+		create := func(address string) error {
+			return f.CreateToken(ctx, NewToken{Hash: node.NewToken().Hash(), Address: address, IP: "192.0.2.1", KeyID: f.key},
+				TokenLimits{Whitelist: true}, start)
 		}
-		if n := f.count(t, "addresses", "whitelisted = 1"); n != 0 {
-			t.Errorf("%d addresses whitelisted", n)
+		token := f.token(t, "poor")
+		f.contracts(t, token, start, 10)
+		for _, c := range []struct {
+			low    bool
+			change WhitelistChange
+			create error
+		}{
+			{false, WhitelistChange{Added: 2}, nil},
+			{true, WhitelistChange{Kept: 1, Low: 1}, ErrNotWhitelisted},
+			{true, WhitelistChange{Kept: 1, Low: 1}, ErrNotWhitelisted},
+			{false, WhitelistChange{Added: 1, Kept: 1}, nil},
+		} {
+			change, err := f.LoadWhitelist(ctx, []Listed{{"poor", 1, c.low}, {"rich", 10000, false}, {"unknown", 1, true}}, start)
+			must(t, err)
+			if change != c.change {
+				t.Errorf("change %+v, want %+v", change, c.change)
+			}
+			if err := create("poor"); !errors.Is(err, c.create) {
+				t.Errorf("a new token: %v, want %v", err, c.create)
+			}
+			if n := f.farmer(t, token, start).Contracts; n != 1 {
+				t.Errorf("%d contracts, want 1", n)
+			}
 		}
 	})
 }
