@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -28,11 +30,11 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	if onlyHead(w, r) {
 		return nil
 	}
-	handed, err := s.Store.HandOut(r.Context(), f.record, size, store.HandOutLimits{
-		Contracts:       s.limits.ContractsPerRequest,
-		BytesPerAddress: int64(s.limits.BytesPerAddress),
-		TokensPerIP:     s.limits.TokensPerIP,
-	}, s.limits.Interval, s.Now())
+	limits, err := s.handOutLimits(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	handed, err := s.Store.HandOut(r.Context(), f.record, size, limits, s.limits.Interval, s.Now())
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,45 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return out.end()
+}
+
+func (s *Server) handOutLimits(ctx context.Context, f farmer) (store.HandOutLimits, error) {
+	limits := store.HandOutLimits{
+		Contracts:       s.limits.ContractsPerRequest,
+		BytesPerAddress: int64(s.limits.BytesPerAddress),
+		TokensPerIP:     s.limits.TokensPerIP,
+		IPv6Prefix:      s.limits.IPv6Prefix,
+		Unproven: node.UnprovenLimits{
+			Contracts: int64(s.limits.UnprovenPerToken),
+			Bytes:     int64(s.limits.UnprovenBytesPerToken),
+		},
+	}
+	if s.limits.InventoryShare == 0 {
+		return limits, nil
+	}
+	waiting, err := s.waiting(ctx, f.key.ID)
+	limits.Share = node.InventoryShare(s.limits.InventoryShare, waiting)
+	return limits, err
+}
+
+// waitingLife is how long a replica holds the number of waiting chunks.
+const waitingLife = 5 * time.Second
+
+// waiting returns about how many chunks of a heartbeat key wait in the inventory.
+func (s *Server) waiting(ctx context.Context, keyID int64) (int64, error) {
+	if n, ok := s.inventory.get(keyID, s.Now()); ok {
+		return n, nil
+	}
+	// Concurrent requests share one query, and the others need it even if the
+	// request that began it ends.
+	n, err, _ := s.counting.Do(strconv.FormatInt(keyID, 10), func() (any, error) {
+		n, err := s.Store.Waiting(context.WithoutCancel(ctx), keyID)
+		if err == nil {
+			s.inventory.put(keyID, n, s.Now())
+		}
+		return n, err
+	})
+	return n.(int64), err
 }
 
 func (s *Server) requestSize(given string) (int64, error) {

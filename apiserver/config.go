@@ -126,13 +126,31 @@ type AccessConfig struct {
 type ContractsConfig struct {
 	// How long a farmer may take to send the proof for a challenge, in whole seconds.
 	Interval time.Duration `yaml:"interval" default:"300s" range:"1s..720h"`
-	// The maximum number of tokens for one IP address.
+	// The maximum number of tokens for one IP address. IPv6 addresses with a common prefix count
+	// as one, see `contracts.ipv6Prefix`.
 	TokensPerIP int `yaml:"tokensPerIP" default:"5" range:"1..1000000"`
+	// The length of the prefix, in bits, by which the limits for each IP address
+	// count IPv6 addresses. A provider usually gives each customer all addresses
+	// with one prefix of 64 bits.
+	IPv6Prefix int `yaml:"ipv6Prefix" default:"64" range:"32..128"`
 	// The maximum number of contracts for one `/chunk` request.
 	ContractsPerRequest int `yaml:"contractsPerRequest" default:"10" range:"1..10000"`
 	// The maximum total size of the contracts of one SJCX address, over all its
 	// tokens.
 	BytesPerAddress config.ByteSize `yaml:"bytesPerAddress" default:"1GiB" range:"1..1024TiB"`
+	// The maximum number of contracts of one token that it has not proved once, or
+	// as many as it has proved, if that is more. An SJCX address and an IP address may
+	// have four times as many. A `/chunk` request beyond the limit gets fewer
+	// contracts, or none. 0 for no limit.
+	UnprovenPerToken int `yaml:"unprovenPerToken" default:"20" range:"0..1000000"`
+	// The same limit for the bytes of these contracts; 0 for no limit. A farmer gets
+	// a larger chunk only if all its contracts are proved.
+	UnprovenBytesPerToken config.ByteSize `yaml:"unprovenBytesPerToken" default:"64MiB" range:"0..1024TiB"`
+	// The largest share of the waiting chunks that one token may have without having
+	// proved them once, but at least one contract; 0 for no limit.
+	InventoryShare float64 `yaml:"inventoryShare" default:"0.1" range:"0..1"`
+	// How long the node keeps a token that never had a contract; 0 for ever.
+	UnusedTokenLife time.Duration `yaml:"unusedTokenLife" default:"24h" range:"0s..87600h"`
 	// The requested size if a `/chunk/{token}` request does not give a size.
 	DefaultRequestSize config.ByteSize `yaml:"defaultRequestSize" default:"32KiB" range:"1..1024TiB"`
 	// The maximum number of characters in a signed message.

@@ -144,7 +144,7 @@ func runWorkers(t *testing.T, host *harness) {
 	var running sync.WaitGroup
 	for range 2 {
 		deps := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
-		sweeper := workers.NewSweeper(deps, workers.SweepConfig{Interval: tick, Grace: time.Minute, Batch: 100}, 24*time.Hour)
+		sweeper := workers.NewSweeper(deps, workers.SweepConfig{Interval: tick, Grace: time.Minute, Batch: 100}, 24*time.Hour, 24*time.Hour)
 		recorder := workers.NewRecorder(deps, store.RecordConfig{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, FarmerDays: 96 * time.Hour})
 		running.Go(func() {
 			for _, step := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/contracts"
@@ -52,7 +53,9 @@ type Server struct {
 	longLists chan struct{} // a semaphore that limits the long lists in flight
 	tokens    cache[node.TokenHash, store.Token]
 	histories cache[historyQuery, []node.Span]
-	ipKey     []byte // the key for computing ip_hash
+	inventory cache[int64, int64] // the number of waiting chunks of a heartbeat key
+	counting  singleflight.Group  // of the queries for that number
+	ipKey     []byte              // the key for computing ip_hash
 	draining  atomic.Bool
 }
 
@@ -84,6 +87,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		longLists: make(chan struct{}, maxLongLists),
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
+		inventory: cache[int64, int64]{life: waitingLife, max: maxTokens},
 		ipKey:     ipKey,
 	}, nil
 }

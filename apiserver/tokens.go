@@ -67,7 +67,11 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 		IP:       ip.String(),
 		Location: s.Geo.Lookup(ip),
 		KeyID:    key.ID,
-	}, store.TokenLimits{TokensPerIP: s.limits.TokensPerIP, Whitelist: s.access.Whitelist}, s.Now())
+	}, store.TokenLimits{
+		TokensPerIP: s.limits.TokensPerIP,
+		IPv6Prefix:  s.limits.IPv6Prefix,
+		Whitelist:   s.access.Whitelist,
+	}, s.Now())
 	if err != nil {
 		return err
 	}

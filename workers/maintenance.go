@@ -16,16 +16,18 @@ import (
 type Sweeper struct {
 	cfg       SweepConfig
 	retention time.Duration // how long expired contracts are kept
+	unused    time.Duration // how long tokens without a contract are kept; 0 for ever
 	store     *store.Store
 	log       *slog.Logger
 	now       func() time.Time
 	expired   prometheus.Counter
 }
 
-// NewSweeper creates a sweeper that keeps expired contracts for retention.
-func NewSweeper(deps Deps, cfg SweepConfig, retention time.Duration) *Sweeper {
+// NewSweeper creates a sweeper. It keeps expired contracts for retention, and tokens
+// that never had a contract for unused, or for ever if unused is 0.
+func NewSweeper(deps Deps, cfg SweepConfig, retention, unused time.Duration) *Sweeper {
 	return &Sweeper{
-		cfg: cfg, retention: retention, store: deps.Store, log: deps.Log, now: deps.clock(),
+		cfg: cfg, retention: retention, unused: unused, store: deps.Store, log: deps.Log, now: deps.clock(),
 		expired: promauto.With(deps.Registry).NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
@@ -74,14 +76,23 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 }
 
 // Clean deletes the tags of contracts with an accepted proof, contracts that
-// expired longer ago than the retention, and files that no contract needs.
+// expired longer ago than the retention, files that no contract needs, and unused
+// tokens.
 func (s *Sweeper) Clean(ctx context.Context) error {
-	cleaned, err := s.store.CleanContracts(ctx, s.retention, s.now().Add(-s.cfg.Grace))
+	now := s.now()
+	cleaned, err := s.store.CleanContracts(ctx, s.retention, now.Add(-s.cfg.Grace))
 	if err != nil {
 		return err
 	}
 	s.log.Debug("cleaned", "removed", cleaned)
-	return nil
+	if s.unused == 0 {
+		return nil
+	}
+	deleted, err := s.store.DeleteUnusedTokens(ctx, now.Add(-s.unused), now)
+	if deleted > 0 {
+		s.log.Info("deleted tokens that never had a contract", "tokens", deleted, "older", s.unused)
+	}
+	return err
 }
 
 // Prune deletes the lock rows of IP addresses that have no token.

@@ -25,7 +25,7 @@ func TestMetrics(t *testing.T) {
 		deps.Registry = registry
 		deps.Registry = registry
 		verifier, stocker := workers.NewVerifier(deps, "worker", usual(), wrongAnswers), newStocker(deps)
-		workers.NewSweeper(deps, sweeping, retention)
+		workers.NewSweeper(deps, sweeping, retention, unusedLife)
 		end := testnode.Background(t, func(ctx context.Context) { must(t, verifier.Run(ctx)) })
 		c := h.takeOne(t, "seed")
 		h.submit(t, c).want(t, node.OK)

@@ -13,7 +13,10 @@ import (
 
 var sweeping = workers.SweepConfig{Interval: time.Millisecond, Grace: time.Minute, Batch: 3}
 
-const retention = 24 * time.Hour
+const (
+	retention  = 24 * time.Hour
+	unusedLife = 24 * time.Hour
+)
 
 // swept holds the values that a sweep changes.
 type swept struct {
@@ -34,7 +37,7 @@ func (h *harness) swept(t *testing.T, first contract) swept {
 
 func TestSweep(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
-		sweeper := workers.NewSweeper(h.deps(), sweeping, retention)
+		sweeper := workers.NewSweeper(h.deps(), sweeping, retention, unusedLife)
 		first := h.takeOne(t, "0")
 		for _, seed := range []string{"1", "2", "3", "4", "5", "6"} { // more than one batch
 			h.takeOne(t, seed)
@@ -74,7 +77,7 @@ func TestVerdictAfterTheSweep(t *testing.T) {
 		atOnce := sweeping
 		atOnce.Grace = 0
 		h.Clock.Advance(2 * time.Second)
-		must(t, workers.NewSweeper(h.deps(), atOnce, retention).Sweep(t.Context()))
+		must(t, workers.NewSweeper(h.deps(), atOnce, retention, unusedLife).Sweep(t.Context()))
 		if got := h.swept(t, c); got.contracts != 0 {
 			t.Fatalf("%+v: the sweeper did not run first", got)
 		}
@@ -95,7 +98,7 @@ func TestConcurrentSweepersCountOnce(t *testing.T) {
 		h.Clock.Advance(2 * interval)
 		var sweepers sync.WaitGroup
 		for range 4 {
-			sweeper := workers.NewSweeper(h.deps(), sweeping, retention)
+			sweeper := workers.NewSweeper(h.deps(), sweeping, retention, unusedLife)
 			sweepers.Go(func() {
 				if err := sweeper.Sweep(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
@@ -113,7 +116,7 @@ func TestSweeperRuns(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		first := h.takeOne(t, "seed")
 		end := testnode.Background(t, func(ctx context.Context) {
-			if err := workers.NewSweeper(h.deps(), sweeping, retention).Run(ctx); err != nil {
+			if err := workers.NewSweeper(h.deps(), sweeping, retention, unusedLife).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})

@@ -69,6 +69,35 @@ type ContractsSpec struct {
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
 	BytesPerAddress Size `json:"bytesPerAddress,omitempty"`
+	// The maximum number of contracts of one token that it has not proved once, unless
+	// it has proved more; 0 for no limit. An SJCX address and an IP address may have
+	// four times as many. The node's default is 20.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	UnprovenPerToken *int32 `json:"unprovenPerToken,omitempty"`
+	// The same maximum for the bytes of these contracts, such as 64Mi, which is the
+	// node's default; '0' for no limit.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.unprovenBytesPerToken must be at most 1Pi"
+	UnprovenBytesPerToken Size `json:"unprovenBytesPerToken,omitempty"`
+	// The largest share of the waiting chunks that one token may have without a proof,
+	// in quotes: '0.1', which is the node's default; '0' for no limit.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="double(self) <= 1.0",message="contracts.inventoryShare must be from 0 to 1"
+	InventoryShare Decimal `json:"inventoryShare,omitempty"`
+	// The length in bits of the prefix by which the limits for one IP address count
+	// IPv6 addresses. The node's default is 64.
+	// +optional
+	// +kubebuilder:validation:Minimum=32
+	// +kubebuilder:validation:Maximum=128
+	IPv6Prefix int32 `json:"ipv6Prefix,omitempty"`
+	// How many seconds a token is kept that never had a contract; 0 for ever. The
+	// node's default is a day.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	UnusedTokenSeconds *int32 `json:"unusedTokenSeconds,omitempty"`
 	// The maximum length, in characters, of the message that a farmer signs to get a
 	// token.
 	// +optional

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -76,7 +77,11 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 	}
 	return withApp(cmd, func(ctx context.Context, a *app.App) error {
 		stocker := a.NewStocker(node.Inventory{})
-		bar := program.NewProgressBar(cmd, int64(count)*size)
+		total := int64(math.MaxInt64)
+		if int64(count) < total/size {
+			total = int64(count) * size
+		}
+		bar := program.NewProgressBar(cmd, total)
 		defer bar.Done()
 		for range count {
 			if err := stocker.Make(ctx, a.Keys.Current(), size, 0); err != nil {

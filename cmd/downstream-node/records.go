@@ -78,7 +78,8 @@ func newDBCommand() *cobra.Command {
 		Short: "Delete expired contracts, their tags, and files that nothing refers to",
 		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
 			"farmers' counts, deletes those that expired contracts.retention ago, and then the\n" +
-			"tags and files that nothing refers to.",
+			"tags and files that nothing refers to. It also deletes the tokens that had no\n" +
+			"contract within contracts.unusedTokenLife of their creation.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
@@ -90,8 +91,14 @@ func newDBCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files\n",
-					done.Expired, done.Contracts, done.Tags, done.Files)
+				var tokens int64
+				if unused := cfg.Contracts.UnusedTokenLife; unused > 0 {
+					if tokens, err = st.DeleteUnusedTokens(ctx, now.Add(-unused), now); err != nil {
+						return err
+					}
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files, %d unused tokens\n",
+					done.Expired, done.Contracts, done.Tags, done.Files, tokens)
 				return nil
 			})
 		},

@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/program"
+	"github.com/driveshare/downstream-node/internal/store"
+	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
 // commandDir is a directory with the files that commands need: a configuration, a database
@@ -91,15 +96,24 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"chunks list", 0, "4.0 KiB"},
 		{"chunks clear", 0, "removed"},
 		{"chunks clear", 0, "removed 0 chunks"},
+		{"whitelist load --dry-run " + list, 0, "would be: 1 addresses added, 0 kept, 0 removed"},
+		{"whitelist list", 0, "NEW TOKENS"},
 		{"whitelist load " + list, 0, "1 addresses added, 0 kept, 0 removed"},
+		{"whitelist load " + list, 0, list + " line 3: the balance 1 of " + second + " is below 10000"},
 		{"whitelist load " + broken, 1, "line 3"},
 		{"whitelist load " + empty, 1, "no address has a balance of at least 10000"},
 		{"whitelist load " + list, 0, "0 addresses added, 1 kept, 0 removed"},
+		{"whitelist load --dry-run " + second, 0, "the whitelist would have " + second},
 		{"whitelist load " + second, 0, "the whitelist has " + second},
+		{"whitelist list", 0, second + "  0        yes         0       0"},
+		{"whitelist load " + list, 0, "0 addresses added, 1 kept, 0 removed with 0 tokens and 0 contracts; 1 keep what they have"},
+		{"whitelist list", 0, second + "  1        no          0       0"},
+		{"whitelist remove " + second, 0, "removed " + second + " with 0 tokens and 0 contracts"},
+		{"whitelist remove " + second, 1, second + " is not on the whitelist"},
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"tokens delete 0123", 1, "neither a token (32 hex digits) nor a farmer id (20 hex digits)"},
 		{"tokens delete 00112233445566778899", 1, "not found"},
-		{"db clean", 0, "0 contracts expired"},
+		{"db clean", 0, "0 contracts expired; deleted 0 contracts, 0 tags, 0 files, 0 unused tokens"},
 		{"queue dead list", 1, "the configuration names no Redis"},
 		{"queue dead retry", 1, "or use --all"},
 		{"queue dead drop 1-1 --all", 1, "or use --all"},
@@ -119,6 +133,55 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		if status != step.status || !strings.Contains(printed, step.prints) {
 			t.Errorf("%s: status %d, want %d; printed %q, want %q in it", step.args, status, step.status, printed, step.prints)
 		}
+	}
+}
+
+// TestWhitelistLosesNoContractUnasked checks that load and remove delete contracts
+// only with --yes if there is no terminal.
+func TestWhitelistLosesNoContractUnasked(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	const (
+		stays  = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV"
+		leaves = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"
+	)
+	both := o.write("both.csv", "address,crowdsale_balance\n"+stays+",20000\n"+leaves+",20000\n")
+	one := o.write("one.csv", "address,crowdsale_balance\n"+stays+",20000\n")
+	step := func(args string, wantStatus int, want string) {
+		t.Helper()
+		if status, printed := o.run(strings.Fields(args)...); status != wantStatus || !strings.Contains(printed, want) {
+			t.Errorf("%s: status %d, want %d; printed %q, want %q in it", args, status, wantStatus, printed, want)
+		}
+	}
+	step("db migrate", 0, "")
+	step("chunks generate 1KiB 3", 0, "")
+	step("whitelist load "+both, 0, "2 addresses added")
+	o.handOut(leaves, 2)
+	o.handOut(stays, 1)
+
+	const refused = "1 addresses lose 1 tokens and 2 contracts for good, and there is no terminal to ask at: repeat the command with --yes"
+	step("whitelist load "+one, 1, refused)
+	step("whitelist remove "+leaves, 1, refused)
+	step("whitelist load --dry-run "+one, 0, "would be: 0 addresses added, 1 kept, 1 removed with 1 tokens and 2 contracts")
+	step("whitelist list", 0, leaves+"  20000    yes         1       2")
+	step("whitelist load --yes "+one, 0, "0 addresses added, 1 kept, 1 removed with 1 tokens and 2 contracts")
+	step("whitelist remove --yes "+stays, 0, "removed "+stays+" with 1 tokens and 1 contracts")
+}
+
+// handOut gives an address a token with that many contracts.
+func (o commandDir) handOut(address string, contracts int) {
+	o.t.Helper()
+	st, err := store.Open(store.Config{Driver: store.SQLite, Path: filepath.Join(o.dir, "node.db")}, slog.Default())
+	testenv.Must(o.t, err)
+	defer st.Close()
+	ctx, now, hash := o.t.Context(), time.Now(), node.NewToken().Hash()
+	testenv.Must(o.t, st.CreateToken(ctx, store.NewToken{Hash: hash, Address: address, IP: "192.0.2.1", KeyID: 1}, store.TokenLimits{}, now))
+	token, err := st.Token(ctx, hash)
+	testenv.Must(o.t, err)
+	out, err := st.HandOut(ctx, token, 1<<20, store.HandOutLimits{Contracts: contracts}, time.Hour, now)
+	testenv.Must(o.t, err)
+	if len(out) != contracts {
+		o.t.Fatalf("%d contracts, want %d", len(out), contracts)
 	}
 }
 

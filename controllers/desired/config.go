@@ -78,7 +78,7 @@ func (n *Node) heartbeat() section {
 
 func (n *Node) contracts() section {
 	c := n.Spec.Contracts
-	return section{
+	contracts := section{
 		"interval":            seconds(c.IntervalSeconds),
 		"tokensPerIP":         c.TokensPerIP,
 		"contractsPerRequest": c.ContractsPerRequest,
@@ -86,6 +86,23 @@ func (n *Node) contracts() section {
 		"messageLength":       c.MessageLength,
 		"wrongAnswers":        c.WrongAnswers,
 	}
+	// An older image refuses keys that it does not know, so these have no default.
+	if c.UnprovenPerToken != nil {
+		contracts["unprovenPerToken"] = *c.UnprovenPerToken
+	}
+	if c.UnprovenBytesPerToken != "" {
+		contracts["unprovenBytesPerToken"] = c.UnprovenBytesPerToken.Bytes()
+	}
+	if c.InventoryShare != "" {
+		contracts["inventoryShare"] = c.InventoryShare.Float64()
+	}
+	if c.IPv6Prefix != 0 {
+		contracts["ipv6Prefix"] = c.IPv6Prefix
+	}
+	if c.UnusedTokenSeconds != nil {
+		contracts["unusedTokenLife"] = seconds(*c.UnusedTokenSeconds)
+	}
+	return contracts
 }
 
 func (n *Node) access() section {

@@ -123,7 +123,7 @@ func (a *App) Workers(name string) []Service {
 	var services []Service
 	if c.Worker.Duties.Sweep {
 		services = append(services,
-			Service{"sweeper", workers.NewSweeper(deps, c.Sweep, c.Contracts.Retention).Run},
+			Service{"sweeper", workers.NewSweeper(deps, c.Sweep, c.Contracts.Retention, c.Contracts.UnusedTokenLife).Run},
 			Service{"recorder", workers.NewRecorder(deps, c.Record).Run})
 	}
 	if c.Worker.Duties.Stock {

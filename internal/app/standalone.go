@@ -37,7 +37,9 @@ func StandaloneDefaults(dir string, demo int) Config {
 	c.Database.Path = filepath.Join(dir, "downstream.db")
 	if demo > 0 {
 		c.Contracts.Interval = 30 * time.Second
-		c.Contracts.TokensPerIP += demo // the demo farmers share one IP address
+		// The demo farmers share one IP address, and take all their contracts at once.
+		c.Contracts.TokensPerIP += demo
+		c.Contracts.UnprovenPerToken, c.Contracts.UnprovenBytesPerToken, c.Contracts.InventoryShare = 0, 0, 0
 		c.Inventory.MaxChunkSize = 1 << 20
 		c.Inventory.TotalSize = 64 << 20
 		c.Log.Level = slog.LevelWarn // so that the URL of the page stays visible in the terminal

@@ -53,7 +53,7 @@ func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error
 	}
 	each := max(v.TotalSize/round, 1)
 	for _, s := range sizes {
-		if have[s] >= each || bytes+s > v.TotalSize {
+		if have[s] >= each || s > v.TotalSize-bytes {
 			continue
 		}
 		if !ok || have[s] < have[size] {

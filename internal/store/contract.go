@@ -11,7 +11,7 @@ import (
 
 // contractChanges are the columns that a verdict or a new challenge may change.
 var contractChanges = contractTable.only(
-	"version", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry", "live",
+	"version", "sequence", "challenge", "state", "due", "answered", "accepted", "wrong", "expiry", "live", "unproven",
 )
 
 // Contracts finds contracts. Contracts that do not exist are missing from the

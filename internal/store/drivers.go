@@ -25,6 +25,7 @@ var mysqlDialect = dialect{
 	skipLocked:  " FOR UPDATE SKIP LOCKED",
 	byID:        " FORCE INDEX (PRIMARY)",
 	bySize:      " FORCE INDEX (chunks_key_size)",
+	byUnproven:  " FORCE INDEX (contracts_unproven)",
 	updateRows:  500,
 	byInterval:  true,
 	joinInOrder: " STRAIGHT_JOIN ",

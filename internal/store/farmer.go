@@ -23,7 +23,7 @@ func (t *tokenRow) farmer(address string) node.Farmer {
 		Heartbeats: t.Heartbeats,
 		Contracts:  t.Contracts,
 		Size:       t.Size,
-		IP:         t.IP,
+		IP:         shownIP(t.IP),
 		LastDue:    moment(t.LastDue),
 	}
 }

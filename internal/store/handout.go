@@ -4,16 +4,27 @@ import (
 	"context"
 	"database/sql"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// HandOutLimits limit one hand-out.
+// HandOutLimits limit one hand-out. 0 means no limit, except for Contracts.
 type HandOutLimits struct {
 	Contracts       int   // maximum number of new contracts
-	BytesPerAddress int64 // maximum bytes of the contracts of all tokens of an SJCX address; 0 means no limit
-	TokensPerIP     int   // maximum number of tokens at one IP address that get contracts; 0 means no limit
+	BytesPerAddress int64 // maximum bytes of the contracts of all tokens of an SJCX address
+	TokensPerIP     int   // maximum number of tokens in one network that get contracts
+	IPv6Prefix      int   // see TokenLimits
+
+	Unproven node.UnprovenLimits // for a token; those for its SJCX address and its network are UnprovenFactor times larger
+	Share    int64               // maximum number of contracts that the token holds and never proved, see node.InventoryShare
+}
+
+// limitsUnproven reports whether a hand-out must know what is held without a proof.
+func (l HandOutLimits) limitsUnproven() bool {
+	return l.Unproven != node.UnprovenLimits{} || l.Share > 0
 }
 
 // HandedOut is a new contract, with everything that the farmer needs except the
@@ -32,14 +43,14 @@ type HandedOut struct {
 // with the largest chunks that fit, and hands out at most maxBytes in total. If no
 // chunk fits, it returns no contracts and no error.
 //
-// HandOut returns ErrTooManyTokens if older tokens at the token's IP address
-// already reach the limit. A farmer therefore keeps its right to contracts if other
-// tokens move to its IP address later.
+// HandOut returns ErrTooManyTokens if older tokens in the token's network already
+// reach the limit. A farmer therefore keeps its right to contracts if other tokens
+// move to its network later. All other limits only make the hand-out smaller.
 func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits HandOutLimits, interval time.Duration, now time.Time) (out []HandedOut, err error) {
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
 	return pipelined(ctx, s, func(t *tx) ([]HandedOut, error) {
-		owner, err := s.lockTokenOfAddress(t, token)
+		owner, err := s.lockOwner(t, token, limits)
 		if err != nil {
 			return nil, err
 		}
@@ -47,12 +58,38 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 		if err != nil {
 			return nil, err
 		}
-		chunks, err := s.takeChunks(t, owner.KeyID, room, limits.Contracts)
+		chunks, err := s.takeAllowed(t, owner, node.Allowance{Contracts: int64(limits.Contracts), Bytes: room}, limits)
 		if err != nil || len(chunks) == 0 {
 			return nil, err
 		}
 		return s.makeContracts(t, owner, chunks, interval, now)
 	})
+}
+
+// lockOwner locks everything whose contracts the limits count: the token's network,
+// its SJCX address and the token.
+func (s *Store) lockOwner(t *tx, token Token, limits HandOutLimits) (*lockedToken, error) {
+	expected := networkOf(token.IP, limits.IPv6Prefix)
+	if limits.limitsUnproven() {
+		if err := s.lockNetwork(t, expected); err != nil {
+			return nil, err
+		}
+	}
+	owner, err := s.lockTokenOfAddress(t, token)
+	if err != nil {
+		return nil, err
+	}
+	if actual := networkOf(owner.IP, limits.IPv6Prefix); actual != expected && limits.limitsUnproven() {
+		// The token has just moved. Locking in this order can end in a deadlock, and
+		// then the transaction is repeated.
+		if err := s.lockNetwork(t, actual); err != nil {
+			return nil, err
+		}
+	}
+	if ip := storedIP(owner.IP); ip != owner.IP {
+		return owner, t.exec("UPDATE tokens SET ip = ? WHERE id = ?", ip, owner.ID)
+	}
+	return owner, nil
 }
 
 // lockTokenOfAddress locks the token's SJCX address and then the token. All
@@ -73,18 +110,19 @@ func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
 // roomFor returns how many bytes the token may get: maxBytes, or less if the limit
 // of its SJCX address leaves less.
 func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, now time.Time) (int64, error) {
-	// The token's rank by age among the tokens of its IP address.
+	network := networkOf(owner.IP, limits.IPv6Prefix)
+	// The token's rank by age among the tokens of its network.
 	var rank, held int64
 	err := t.query(func(rows *sql.Rows) error { return rows.Scan(&rank, &held) },
-		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip = ? AND id <= ?),"+
-			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)", owner.IP, owner.ID, owner.AddressID)
+		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ? AND id <= ?),"+
+			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)", network.first, network.last, owner.ID, owner.AddressID)
 	if err != nil {
 		return 0, err
 	}
 	if limits.TokensPerIP > 0 && rank > int64(limits.TokensPerIP) {
 		return 0, ErrTooManyTokens
 	}
-	if limits.BytesPerAddress <= 0 || held+maxBytes <= limits.BytesPerAddress {
+	if limits.BytesPerAddress <= 0 || maxBytes <= limits.BytesPerAddress-held { // held+maxBytes could overflow
 		return maxBytes, nil
 	}
 	// The tokens' counts include contracts that have expired but are not swept yet.
@@ -92,6 +130,63 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	held, err = t.number("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
 		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", owner.AddressID, micros(now))
 	return min(maxBytes, limits.BytesPerAddress-held), err
+}
+
+// takeAllowed takes chunks for the token: what it asks for, or less if the limits
+// on contracts without a proof allow less. If only chunks that are larger than these
+// limits remain, and nobody holds a contract that counts against them, it takes one.
+func (s *Store) takeAllowed(t *tx, owner *lockedToken, ask node.Allowance, limits HandOutLimits) ([]chunkAndFile, error) {
+	if !limits.limitsUnproven() {
+		return s.takeChunks(t, owner.KeyID, ask.Bytes, int(ask.Contracts))
+	}
+	allowed, none, err := s.narrowUnproven(t, owner, ask, limits)
+	if err != nil {
+		return nil, err
+	}
+	chunks, err := s.takeChunks(t, owner.KeyID, allowed.Bytes, int(allowed.Contracts))
+	if err == nil && len(chunks) == 0 && none && allowed.Bytes < ask.Bytes {
+		return s.takeChunks(t, owner.KeyID, ask.Bytes, min(1, int(ask.Contracts)))
+	}
+	return chunks, err
+}
+
+// narrowUnproven applies the limits on contracts without a proof. none reports
+// whether there is no such contract.
+func (s *Store) narrowUnproven(
+	t *tx, owner *lockedToken, ask node.Allowance, limits HandOutLimits,
+) (allowed node.Allowance, none bool, err error) {
+	network := networkOf(owner.IP, limits.IPv6Prefix)
+	scopes := []struct {
+		where  string // a condition on tokens
+		args   []any
+		factor int64
+	}{
+		{"id = ?", []any{owner.ID}, 1},
+		{"address_id = ?", []any{owner.AddressID}, node.UnprovenFactor},
+		{"ip BETWEEN ? AND ?", []any{network.first, network.last}, node.UnprovenFactor},
+	}
+	var texts []string
+	var args []any
+	for i, scope := range scopes {
+		texts = append(texts, "SELECT "+strconv.Itoa(i)+", COALESCE(SUM(contracts), 0), COALESCE(SUM(size), 0),"+
+			" COALESCE(SUM(unproven), 0), COALESCE(SUM(bytes), 0)"+
+			" FROM (SELECT t.contracts, t.size, COUNT(c.size) AS unproven, SUM(c.size) AS bytes FROM tokens t LEFT JOIN contracts c"+
+			s.dialect.byUnproven+" ON c.token_id = t.id AND c.unproven = 1 AND c.live = 1 WHERE t."+scope.where+" GROUP BY t.id) h")
+		args = append(args, scope.args...)
+	}
+	allowed, none = ask, true
+	err = t.query(func(rows *sql.Rows) error {
+		var i int
+		var held node.Held
+		err := rows.Scan(&i, &held.Contracts, &held.Bytes, &held.UnprovenContracts, &held.UnprovenBytes)
+		allowed = limits.Unproven.Narrow(allowed, held, scopes[i].factor)
+		if i == 0 && limits.Share > 0 {
+			allowed.Contracts = min(allowed.Contracts, max(0, limits.Share-held.UnprovenContracts))
+		}
+		none = none && held.UnprovenContracts == 0
+		return err
+	}, strings.Join(texts, " UNION ALL "), args...)
+	return allowed, none, err
 }
 
 // chunkAndFile is a chunk of the inventory and its file.
@@ -189,7 +284,7 @@ func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, 
 		rows[i] = contractRow{
 			TokenID: owner.ID, FileID: c.FileID, FileHash: c.file.Hash, KeyID: c.KeyID, Size: c.Size,
 			Period: interval.Microseconds(), Challenge: c.Challenge, State: c.State, Due: micros(due), Expiry: micros(due),
-			Accepted: make([]byte, len(node.Digest{})), Wrong: []byte{}, Live: true,
+			Accepted: make([]byte, len(node.Digest{})), Wrong: []byte{}, Live: true, Unproven: true,
 		}
 		out[i] = HandedOut{
 			FileID:    c.FileID,

@@ -34,6 +34,16 @@ func inventoryCounts(t *tx, keyID int64, now time.Time) (map[int64]int64, error)
 	return counts, err
 }
 
+// maxCounted limits what Waiting counts, because each counted chunk takes time.
+const maxCounted = 100_000
+
+// Waiting returns how many chunks of the heartbeat key wait, or maxCounted if there
+// are more.
+func (s *Store) Waiting(ctx context.Context, keyID int64) (n int64, err error) {
+	defer wrap(&err, "count the waiting chunks")
+	return s.reader(ctx).number("SELECT COUNT(*) FROM (SELECT 1 FROM chunks"+s.dialect.bySize+" WHERE key_id = ? LIMIT ?) c", keyID, maxCounted)
+}
+
 // Reserve reserves the chunk that the inventory needs most. ok is false if the
 // inventory is full. However many workers call Reserve, the inventory never exceeds
 // its total size.

@@ -64,9 +64,10 @@ func (s *Store) lockSetting(t *tx, name string) error {
 	return s.insertOrLockSetting(t, name, []byte{})
 }
 
-// lockIP takes the lock of an IP address.
-func (s *Store) lockIP(t *tx, ip string) error {
-	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), ip)
+// lockNetwork takes the lock of a network. A transaction that also locks an SJCX
+// address or a token must lock the network first.
+func (s *Store) lockNetwork(t *tx, n network) error {
+	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), n.name)
 }
 
 // Now returns the time of the database's clock.

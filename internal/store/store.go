@@ -74,10 +74,10 @@ type dialect struct {
 	// one writer at a time, which locks the whole database.
 	forUpdate, skipLocked string
 
-	// byID and bySize follow the name of a table and choose the index. Without them
-	// the database may scan the table, lock rows in another order, or lock rows
-	// that it does not return.
-	byID, bySize string
+	// byID, bySize and byUnproven follow the name of a table and choose the index.
+	// Without them the database may scan the table, lock rows in another order, or
+	// lock rows that it does not return.
+	byID, bySize, byUnproven string
 
 	// updateRows limits the rows of one UPDATE. byInterval allows INTERVAL in an
 	// UPDATE; see updateText.

@@ -212,10 +212,75 @@ func (s *Store) dropStaleReservations(ctx context.Context, now time.Time) (n int
 	return res.RowsAffected, res.Error
 }
 
-// PruneIPs deletes the rows of IP addresses that have no token.
+// PruneIPs deletes the locks of networks that have no token. If a network gets a
+// token at the same time, nothing is lost: the next transaction that needs the lock
+// makes it again.
 func (s *Store) PruneIPs(ctx context.Context) (n int64, err error) {
 	defer wrap(&err, "prune IP addresses")
-	return transact(ctx, s, func(t *tx) (int64, error) {
-		return t.execCount("DELETE FROM ips WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE tokens.ip = ips.ip)")
-	})
+	for after := ""; ; {
+		names, err := appendRows(nil, s.reader(ctx), addressOf[string], "SELECT ip FROM ips WHERE ip > ? ORDER BY ip LIMIT ?", after, cleanRows)
+		if err != nil || len(names) == 0 {
+			return n, err
+		}
+		after = names[len(names)-1]
+		unused, err := s.withoutTokens(ctx, names)
+		if err != nil {
+			return n, err
+		}
+		pruned, err := inBatches(ctx, s, unused, func(t *tx, batch []any) error {
+			return t.exec("DELETE FROM ips WHERE ip IN ("+placeholders(len(batch))+")", batch...)
+		})
+		n += pruned
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// withoutTokens returns the names of the networks that have no token. names must be
+// sorted.
+func (s *Store) withoutTokens(ctx context.Context, names []string) (unused []any, err error) {
+	last := networkNamed(names[len(names)-1]).last
+	used, err := appendRows(nil, s.reader(ctx), addressOf[string],
+		"SELECT DISTINCT ip FROM tokens WHERE ip BETWEEN ? AND ? ORDER BY ip", networkNamed(names[0]).first, last)
+	for _, name := range names {
+		network := networkNamed(name)
+		if at, found := slices.BinarySearch(used, network.first); !found && (at == len(used) || used[at] > network.last) {
+			unused = append(unused, name)
+		}
+	}
+	return unused, err
+}
+
+// DeleteUnusedTokens deletes the tokens that were created before the given time and
+// never had a contract. It returns how many it deleted.
+func (s *Store) DeleteUnusedTokens(ctx context.Context, before, now time.Time) (deleted int64, err error) {
+	defer wrap(&err, "delete unused tokens")
+	for {
+		ids, err := s.reader(ctx).numbers("SELECT id FROM tokens WHERE up_since = 0 AND created < ? ORDER BY created LIMIT ?",
+			micros(before), cleanRows)
+		if err != nil {
+			return deleted, err
+		}
+		_, err = inBatches(ctx, s, ids, func(t *tx, batch []int64) error {
+			tokens, err := s.lockTokens(t, slices.Clone(batch))
+			if err != nil {
+				return err
+			}
+			// Leave out tokens that got a contract after the read.
+			maps.DeleteFunc(tokens, func(_ int64, token *lockedToken) bool { return token.UpSince != 0 })
+			if len(tokens) == 0 {
+				return nil
+			}
+			left, err := s.deleteTokens(t, slices.Collect(maps.Keys(tokens)), now)
+			if err != nil {
+				return err
+			}
+			deleted += int64(len(tokens))
+			return s.record(t, left)
+		})
+		if err != nil || len(ids) < cleanRows {
+			return deleted, err
+		}
+	}
 }

@@ -1,11 +1,15 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 func TestExpire(t *testing.T) {
@@ -110,6 +114,66 @@ func TestClean(t *testing.T) {
 		if n := f.count(t, "tags", "1 = 1"); n != 1 {
 			t.Errorf("%d tags left, want the tag of the chunk", n)
 		}
+	})
+}
+
+// Only tokens that are older than a day and never had a contract are deleted.
+func TestDeleteUnusedTokens(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		used, unused := f.token(t, "address"), f.token(t, "address")
+		f.contracts(t, used, start, 1)
+		_, err := f.Expire(ctx, start.Add(interval), 10)
+		must(t, err)
+		later := start.Add(time.Hour)
+		must(t, f.CreateToken(ctx, NewToken{Hash: node.NewToken().Hash(), Address: "address", IP: "192.0.2.1", KeyID: f.key}, TokenLimits{}, later))
+		for _, c := range []struct {
+			before        time.Time
+			deleted, left int64
+		}{{start, 0, 3}, {start.Add(time.Second), 1, 2}, {start.Add(time.Second), 0, 2}, {later.Add(time.Second), 1, 1}} {
+			n, err := f.DeleteUnusedTokens(ctx, c.before, later)
+			must(t, err)
+			if left := f.count(t, "tokens", "1 = 1"); n != c.deleted || left != c.left {
+				t.Errorf("%d tokens deleted and %d left, want %d and %d", n, left, c.deleted, c.left)
+			}
+		}
+		if n := f.count(t, "departures", "farmer_id = ?", unused.FarmerID); n != 1 {
+			t.Error("the replicas do not learn that the farmer is gone")
+		}
+		if _, err := f.Token(ctx, used.Hash); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A token that gets its first contract at the same time is not deleted with it.
+func TestDeleteUnusedTokensDuringHandOuts(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const farmers = 40
+		f.stock(t, slices.Repeat([]int64{1}, farmers)...)
+		stores := []*Store{f.Store, openStore(t, f.cfg)}
+		var handed atomic.Int64
+		var wg sync.WaitGroup
+		for i := range farmers {
+			token := f.token(t, fmt.Sprint("address ", i))
+			wg.Go(func() {
+				out, err := stores[0].HandOut(t.Context(), token, 1, HandOutLimits{Contracts: 1}, interval, start)
+				if err != nil && !errors.Is(err, ErrNotFound) {
+					t.Error(err)
+				}
+				handed.Add(int64(len(out)))
+			})
+		}
+		wg.Go(func() {
+			if _, err := stores[1].DeleteUnusedTokens(t.Context(), start.Add(time.Second), start); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if n := f.count(t, "contracts", "1 = 1"); n != handed.Load() {
+			t.Errorf("%d contracts, but %d were handed out", n, handed.Load())
+		}
+		f.checkInvariant(t)
 	})
 }
 

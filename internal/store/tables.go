@@ -165,16 +165,21 @@ type contractRow struct {
 	Wrong     []byte // digests, concatenated
 	Expiry    int64  `update:"relative"`
 	Live      bool
+	Unproven  bool // the contract was never proved
 }
 
 var contractTable = tableOf[contractRow]("contracts")
 
 // contractOf returns the row of a live contract. The id of the contract's file is
-// not set.
+// not set. The row is marked as unproven, so that the first accepted proof that an
+// up-to-date worker commits clears the column, even if the worker that committed the
+// contract's first proof had an older version and did not clear it.
 func contractOf(c *node.Contract) contractRow {
-	return contractRow{
+	row := contractRow{
 		ID: c.ID, TokenID: c.TokenID, FileHash: c.FileHash[:], KeyID: c.KeyID, Size: c.Size, Period: c.Interval.Microseconds(), Live: true,
 	}.with(c)
+	row.Unproven = true
+	return row
 }
 
 // with returns a copy of the row with the new state of its contract, c.
@@ -186,7 +191,7 @@ func (r contractRow) with(c *node.Contract) contractRow {
 	r.Version, r.Sequence = c.Version, c.Sequence
 	r.Challenge, r.State = c.Challenge, c.State
 	r.Due, r.Expiry = micros(c.Due), micros(c.Expiry())
-	r.Answered, r.Accepted = c.Answered, c.Accepted[:]
+	r.Answered, r.Accepted, r.Unproven = c.Answered, c.Accepted[:], !c.Proved()
 	r.Wrong = make([]byte, 0, len(c.Wrong)*len(node.Digest{})) // empty, not NULL
 	for _, d := range c.Wrong {
 		r.Wrong = append(r.Wrong, d[:]...)

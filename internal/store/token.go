@@ -21,7 +21,8 @@ type NewToken struct {
 
 // TokenLimits limit which farmers may have a token.
 type TokenLimits struct {
-	TokensPerIP int  // maximum number of tokens at one IP address; 0 means no limit
+	TokensPerIP int  // maximum number of tokens in one network; 0 means no limit
+	IPv6Prefix  int  // IPv6 addresses with a common prefix of so many bits are one network; 0 means that each one is a network
 	Whitelist   bool // whether the SJCX address must be on the whitelist
 }
 
@@ -42,15 +43,16 @@ type Token struct {
 func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits, now time.Time) (err error) {
 	defer wrap(&err, "create token for %s", n.Address)
 	return s.transaction(ctx, func(t *tx) error {
+		network := networkOf(n.IP, limits.IPv6Prefix)
+		if err := s.lockNetwork(t, network); err != nil {
+			return err
+		}
 		addressID, err := s.lockAddress(t, n.Address, limits.Whitelist)
 		if err != nil {
 			return err
 		}
-		if err := s.lockIP(t, n.IP); err != nil {
-			return err
-		}
 		if limits.TokensPerIP > 0 {
-			held, err := t.number("SELECT COUNT(*) FROM tokens WHERE ip = ?", n.IP)
+			held, err := t.number("SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ?", network.first, network.last)
 			if err != nil {
 				return err
 			}
@@ -63,7 +65,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			FarmerID:    n.Hash.FarmerID(),
 			AddressID:   addressID,
 			KeyID:       n.KeyID,
-			IP:          n.IP,
+			IP:          storedIP(n.IP),
 			locationRow: locationOf(n.Location),
 			Created:     micros(now),
 		}
@@ -89,7 +91,7 @@ func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, er
 	if err == nil && token.ID == 0 {
 		err = ErrNotFound
 	}
-	token.Created = moment(created)
+	token.IP, token.Created = shownIP(token.IP), moment(created)
 	return token, err
 }
 
@@ -99,12 +101,9 @@ func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, er
 func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *node.Location) (err error) {
 	defer wrap(&err, "move token %d to %s", id, ip)
 	return s.transaction(ctx, func(t *tx) error {
-		if err := s.lockIP(t, ip); err != nil {
-			return err
-		}
 		l := locationOf(location)
 		found, err := t.execCount("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ?,"+
-			" changed = "+s.dialect.clock+" WHERE id = ?", ip, l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
+			" changed = "+s.dialect.clock+" WHERE id = ?", storedIP(ip), l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
 		if err == nil && found == 0 {
 			return ErrNotFound
 		}

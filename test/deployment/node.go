@@ -132,6 +132,10 @@ func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *N
 		"access.whitelist":  "false",
 		"access.signatures": "false",
 		"log.format":        "text",
+		// Tests take more contracts at once than a farmer without proofs gets.
+		"contracts.unprovenPerToken":      "0",
+		"contracts.unprovenBytesPerToken": "0",
+		"contracts.inventoryShare":        "0",
 	}.and(settings)
 	n.MerkleKey = n.newKey(t, heartbeat.Merkle)
 	n.SwizzleKey = n.newKey(t, heartbeat.Swizzle)

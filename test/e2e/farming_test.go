@@ -17,7 +17,7 @@ import (
 const busyNode = `
   imagePullPolicy: IfNotPresent
   access: {signatures: false}
-  contracts: {intervalSeconds: 4, tokensPerIP: 1000, contractsPerRequest: 100}
+  contracts: {intervalSeconds: 4, tokensPerIP: 1000, contractsPerRequest: 100, unprovenPerToken: 0, unprovenBytesPerToken: '0', inventoryShare: '0'}
   inventory: {minChunkSize: 1Ki, maxChunkSize: 4Ki, totalSize: 4Mi}
 `
 

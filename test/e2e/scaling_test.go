@@ -16,7 +16,8 @@ const slowNode = `
   access: {signatures: false}
   api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
   heartbeat: {checkFraction: "1"}
-  contracts: {intervalSeconds: 3600, tokensPerIP: 1000, contractsPerRequest: 200, bytesPerAddress: 1Ti, wrongAnswers: 1000}
+  contracts: {intervalSeconds: 3600, tokensPerIP: 1000, contractsPerRequest: 200, bytesPerAddress: 1Ti, wrongAnswers: 1000,
+    unprovenPerToken: 0, unprovenBytesPerToken: '0', inventoryShare: '0'}
 `
 
 const (

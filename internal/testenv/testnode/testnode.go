@@ -62,6 +62,8 @@ func Config() app.Config {
 	c.API.MaxInFlight = 100
 	c.Contracts.Interval = Interval
 	c.Contracts.WrongAnswers = 3
+	// Tests hand out more contracts at once than a farmer without proofs gets.
+	c.Contracts.UnprovenPerToken, c.Contracts.UnprovenBytesPerToken, c.Contracts.InventoryShare = 0, 0, 0
 	c.Worker.Concurrency = 2
 	c.Worker.CommitBatch = 200
 	c.Worker.CommitDelay = time.Millisecond
