@@ -75,7 +75,7 @@ func (s *scene) newcomers(t *testing.T, number int) (empty int) {
 		transport := honestTransport(honestFarmers + i)
 		client, err := farmer.NewClient(s.URL, farmer.ClientConfig{HTTP: &http.Client{Transport: counted{transport, &s.failed}}})
 		testenv.Must(t, err)
-		told, err := client.NewToken(t.Context(), newAddress(t), nil)
+		told, err := client.NewToken(t.Context(), deployment.NewAddress(t), nil)
 		testenv.Must(t, err)
 		got := 0
 		for _, err := range client.Chunks(t.Context(), told.Token, 2*chunkSize) {
@@ -105,7 +105,7 @@ func TestInventory(t *testing.T) {
 			s := begin(t, deployment.Settings{"contracts.interval": "20s"}, inventory)
 			addresses := make([]string, c.addresses)
 			for i := range addresses {
-				addresses[i] = newAddress(t)
+				addresses[i] = deployment.NewAddress(t)
 			}
 			var attackers []*attacker
 			tokens := make([][]string, c.ips)
@@ -147,7 +147,7 @@ func TestOverflow(t *testing.T) {
 		"contracts.interval":              "20s",
 	}, inventory)
 	a := s.attacker(t, 1)
-	token := a.token(newAddress(t))
+	token := a.token(deployment.NewAddress(t))
 	s.during(t, "overflow", mostGrowth, func() {
 		for _, size := range []string{"1", "1023", "1024", "9223372036854774784", "9223372036854775806", everything, "9223372036854775808", "99999999999999999999"} {
 			for range 10 {

@@ -16,10 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-
 	"github.com/driveshare/downstream-node/internal/farmer"
-	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
@@ -78,7 +75,7 @@ func (s *scene) farm(t *testing.T, number int) {
 	testenv.Must(t, err)
 	f, err := farmer.New(farmer.Config{
 		Client:    client,
-		Address:   newAddress(t),
+		Address:   deployment.NewAddress(t),
 		Dir:       filepath.Join(t.TempDir(), strconv.Itoa(number)),
 		Size:      honestChunks * chunkSize,
 		TakeEvery: 200 * time.Millisecond,
@@ -204,13 +201,6 @@ func (a *attacker) token(address string) string {
 	told, err := a.client().NewToken(a.t.Context(), address, nil)
 	testenv.Must(a.t, err)
 	return told.Token
-}
-
-func newAddress(t testing.TB) string {
-	t.Helper()
-	key, err := secp256k1.GeneratePrivateKey()
-	testenv.Must(t, err)
-	return sjcx.Address(key.PubKey(), true)
 }
 
 // await waits until done returns true.
