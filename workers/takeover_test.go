@@ -44,7 +44,7 @@ func TestRetryIsJudgedAsOfTheFirstArrival(t *testing.T) {
 	}
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, "worker", usual())
-		sweeper := workers.NewSweeper(h.deps(), sweeping, retention)
+		sweeper := workers.NewSweeper(h.deps(), sweeping, retention, unusedLife)
 		for _, tt := range tests {
 			begin := h.Now()
 			c := h.takeOne(t, tt.name)
