@@ -1,9 +1,7 @@
 package store
 
 import (
-	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -64,11 +62,15 @@ func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 		cfg.WriteTimeout = ioTimeout
 	}
 	cfg.Loc = time.UTC
-	cfg.ClientFoundRows = true   // an UPDATE counts the rows it found, not the rows it changed
-	cfg.RejectReadOnly = true    // after a failover, drop connections to the old primary
-	cfg.InterpolateParams = true // one round trip per statement; safe in utf8mb4
-	cfg.MultiStatements = true   // for pipelined transactions; no input is ever part of a statement's text
-	cfg.Collation = "utf8mb4_bin"
+	cfg.ClientFoundRows = true      // an UPDATE counts the rows it found, not the rows it changed
+	cfg.RejectReadOnly = false      // it would hide the server's message; mysqlConn drops such connections
+	cfg.InterpolateParams = true    // one round trip per statement; safe in utf8mb4
+	cfg.MultiStatements = true      // for pipelined transactions; no input is ever part of a statement's text
+	cfg.ColumnsWithAlias = false    // gorm expects plain column names
+	cfg.MaxAllowedPacket = 64 << 20 // with less, the driver would prepare large statements on the server
+	if err := cfg.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin")); err != nil {
+		return nil, err
+	}
 	cfg.Logger = log
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
@@ -92,7 +94,7 @@ func openMySQL(cfg Config, log slowLog) (database, error) {
 	if err != nil {
 		return database{}, fmt.Errorf("MySQL DSN: %w", err)
 	}
-	pool := sql.OpenDB(readCommitted{connector})
+	pool := sql.OpenDB(newMySQLConnector(connector))
 	pool.SetMaxOpenConns(cfg.MaxOpen)
 	pool.SetMaxIdleConns(cfg.MaxIdle)
 	pool.SetConnMaxLifetime(cfg.ConnLifetime)
@@ -111,25 +113,6 @@ func withGorm(pool *sql.DB, log slowLog, dialector gorm.Dialector) (database, er
 		return database{}, err
 	}
 	return database{db, pool}, nil
-}
-
-// readCommitted opens connections whose transactions run at READ COMMITTED. Setting
-// the level once per connection saves a round trip per transaction. The level is
-// set by a statement, not by a variable in the DSN, because the variable has
-// different names in MySQL 8 and MariaDB 10.
-type readCommitted struct{ driver.Connector }
-
-func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	const set = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, set, nil); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
 }
 
 var sqliteDialect = dialect{

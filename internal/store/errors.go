@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	// ErrUnavailable is wrapped if the database cannot be reached, refuses to write
-	// or is too busy, or if the outcome of a commit is unknown. The caller may
-	// retry.
+	// ErrUnavailable is wrapped by every error of the database, unless the row or the
+	// statement is at fault. It also means that the outcome of a commit is unknown.
+	// The caller may retry.
 	ErrUnavailable = errors.New("database unavailable")
 
 	// ErrNotFound is returned if the row does not exist.
@@ -54,25 +54,29 @@ func wrap(err *error, format string, args ...any) {
 	}
 }
 
+// classify makes an error of the database match ErrUnavailable, unless the row or
+// the statement is at fault. There are too many reasons for which a database cannot
+// work for a while (a full disk, a cluster node that is cut off, a user limit), so
+// the lists below name the faults of rows and statements, which are few.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrNotFound):
 		return err
 	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
-	case isConnectionLost(err), kindOf(err) == refused, isTransient(err), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
+		return unavailable(err)
+	}
+	switch kindOf(err) {
+	case unable, transient, lost:
 		return unavailable(err)
 	}
 	return err
 }
 
-// isConnectionLost reports whether the connection broke or could not be opened.
-func isConnectionLost(err error) bool {
-	var network net.Error
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
-		errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &network) || kindOf(err) == lost
-}
+// isConnectionLost reports whether the connection broke, could not be opened, or
+// leads to a server that must not be used.
+func isConnectionLost(err error) bool { return kindOf(err) == lost }
 
 // isTransient reports whether a repetition of the whole transaction may succeed.
 func isTransient(err error) bool { return kindOf(err) == transient }
@@ -80,30 +84,56 @@ func isTransient(err error) bool { return kindOf(err) == transient }
 // isDuplicate reports whether the row violates a unique index.
 func isDuplicate(err error) bool { return kindOf(err) == duplicate }
 
-// errorKind is the meaning of a database error for a transaction.
+// errorKind is the meaning of an error for a transaction.
 type errorKind int
 
 const (
-	other     errorKind = iota
-	transient           // a repetition may succeed
-	lost                // the connection is lost
-	refused             // the server runs, but is read-only or full, or rejects the node's login for now
-	duplicate           // a unique index refused a row
+	other     errorKind = iota // the error is not of the database
+	unable                     // the database cannot do the work now
+	transient                  // a repetition of the transaction may succeed
+	lost                       // the connection is lost, or leads to the wrong server
+	duplicate                  // a unique index refused a row
+	rejected                   // the row or the statement is at fault; every repetition fails
 )
 
 func kindOf(err error) errorKind {
-	var m *mysql.MySQLError
-	var s *sqlite.Error
-	switch {
-	case errors.As(err, &m):
-		return mysqlKinds[m.Number]
-	case errors.As(err, &s):
+	if m, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		if kind, ok := mysqlKinds[m.Number]; ok {
+			return kind
+		}
+		return unable
+	}
+	if s, ok := errors.AsType[*sqlite.Error](err); ok {
 		// The low byte of an extended code is the primary code.
-		return max(sqliteKinds[s.Code()], sqliteKinds[s.Code()&0xff])
+		for _, code := range []int{s.Code(), s.Code() & 0xff} {
+			if kind, ok := sqliteKinds[code]; ok {
+				return kind
+			}
+		}
+		return unable
+	}
+	if _, ok := errors.AsType[*connectError](err); ok {
+		return lost
+	}
+	var network net.Error
+	switch {
+	case errors.Is(err, mysql.ErrPktTooLarge):
+		return rejected
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return other // the caller's context ended; context.DeadlineExceeded is also a net.Error
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
+		errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
+		return lost
 	}
 	return other
 }
 
+// mysqlKinds are the errors of a server that do not have the kind unable.
+//
+// A missing table (1146) and a missing column (1054) have the kind unable. The
+// schema version is checked at the start, so these errors occur if a person is
+// restoring a backup, which deletes and creates the tables.
 var mysqlKinds = map[uint16]errorKind{
 	1205: transient, // lock wait timeout
 	1213: transient, // deadlock
@@ -122,32 +152,53 @@ var mysqlKinds = map[uint16]errorKind{
 	1927: lost, // connection killed
 	4031: lost, // disconnected for inactivity
 
-	1021: refused, // disk full
-	1040: refused, // too many connections
-	1041: refused, // out of memory
-	1044: refused, // access to the database denied: a grant is being changed
-	1045: refused, // access denied: a password is being changed
-	1049: refused, // the database does not exist yet
-	1114: refused, // table full
-	1203: refused, // too many connections of the user
-	1226: refused, // user limit reached
-	1290: refused, // read-only option
-	1792: refused, // read-only transaction
-	1836: refused, // read-only mode
-	1969: refused, // statement timeout (MariaDB)
-	3024: refused, // statement timeout (MySQL)
-	3032: refused, // server offline
+	// This server cannot write. A new connection may lead to one that can.
+	1047: lost, // Galera: the node is not part of the cluster
+	1290: lost, // read-only option
+	1792: lost, // read-only transaction
+	1836: lost, // read-only mode
 
 	1062: duplicate,
+	1586: duplicate, // with the name of the index
+
+	1052: rejected, // ambiguous column
+	1064: rejected, // syntax
+	1065: rejected, // empty statement
+	1136: rejected, // number of columns and values
+	1149: rejected, // syntax
+	1153: rejected, // statement larger than max_allowed_packet
+	1210: rejected, // wrong arguments
+	1222: rejected, // UNION with different numbers of columns
+	1241: rejected, // number of columns of an operand
+	1242: rejected, // subquery with several rows
+	1264: rejected, // value out of range
+	1265: rejected, // value truncated
+	1292: rejected, // value of the wrong form
+	1300: rejected, // invalid text
+	1305: rejected, // unknown function
+	1364: rejected, // no value for a column
+	1365: rejected, // division by zero
+	1366: rejected, // value of the wrong type
+	1367: rejected, // illegal number
+	1406: rejected, // value too long
+	1451: rejected, // foreign key: the row is in use
+	1452: rejected, // foreign key: no such row
+	1582: rejected, // number of arguments
+	1690: rejected, // result out of range
+	3819: rejected, // check constraint
+	4025: rejected, // check constraint (MariaDB)
 }
 
+// sqliteKinds are the errors of SQLite that do not have the kind unable.
 var sqliteKinds = map[int]errorKind{
+	1:    rejected,  // syntax, or no such table or column
 	5:    transient, // busy: another connection writes
 	6:    transient, // locked: another connection writes
-	8:    refused,   // read-only
-	10:   refused,   // disk I/O error
-	13:   refused,   // disk full
-	14:   refused,   // cannot open
+	18:   rejected,  // too large
+	19:   rejected,  // constraint
+	20:   rejected,  // type mismatch
+	21:   rejected,  // misuse of the library
+	25:   rejected,  // number of parameters
 	1555: duplicate, // primary key
 	2067: duplicate, // unique index
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -126,31 +128,94 @@ func TestSQLiteBusy(t *testing.T) {
 	must(t, conn.Close())
 }
 
+// An error of the database means "try again", unless the row or the statement is at
+// fault or the error is not of the database.
 func TestClassify(t *testing.T) {
 	t.Parallel()
+	server := func(number uint16) error { return &mysql.MySQLError{Number: number} }
+	broken := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	for _, c := range []struct {
+		name string
 		err  error
-		want error
+		kind errorKind
+		want error // nil if the error matches none of the store's errors
 	}{
-		{mysql.ErrInvalidConn, ErrUnavailable},
-		{io.ErrUnexpectedEOF, ErrUnavailable},
-		{context.DeadlineExceeded, ErrUnavailable},
-		{context.DeadlineExceeded, context.DeadlineExceeded},
-		{&mysql.MySQLError{Number: 1290}, ErrUnavailable},
-		{&mysql.MySQLError{Number: 1205}, ErrUnavailable},
-		{&mysql.MySQLError{Number: 1040}, ErrUnavailable},
-		{gorm.ErrRecordNotFound, ErrNotFound},
-		{sql.ErrNoRows, ErrNotFound},
-		{ErrTooManyTokens, ErrTooManyTokens},
+		{"connection broken", mysql.ErrInvalidConn, lost, ErrUnavailable},
+		{"connection ended early", io.ErrUnexpectedEOF, lost, ErrUnavailable},
+		{"malformed packet", mysql.ErrMalformPkt, lost, ErrUnavailable},
+		{"server unreachable", broken, lost, ErrUnavailable},
+		{"certificate not accepted", &connectError{errors.New("x509: unknown authority")}, lost, ErrUnavailable},
+		{"server down", server(1053), lost, ErrUnavailable},
+		{"Galera node cut off", server(1047), lost, ErrUnavailable},
+		{"server read-only", server(1290), lost, ErrUnavailable},
+		{"time limit of the caller", context.DeadlineExceeded, other, ErrUnavailable},
+		{"lock timeout", server(1205), transient, ErrUnavailable},
+		{"deadlock", server(1213), transient, ErrUnavailable},
+		{"too many connections", server(1040), unable, ErrUnavailable},
+		{"disk full", server(1021), unable, ErrUnavailable},
+		{"password being changed", server(1045), unable, ErrUnavailable},
+		{"table being restored", server(1146), unable, ErrUnavailable},
+		{"binary log refuses", server(1665), unable, ErrUnavailable},
+		{"encryption key missing", server(3185), unable, ErrUnavailable},
+		{"number that no list has", server(65000), unable, ErrUnavailable},
+		{"no row", sql.ErrNoRows, other, ErrNotFound},
+		{"no row, says gorm", gorm.ErrRecordNotFound, other, ErrNotFound},
+		{"a result", ErrTooManyTokens, other, ErrTooManyTokens},
+		{"caller gone", context.Canceled, other, context.Canceled},
+		{"not of the database", ErrFileExists, other, ErrFileExists},
+		{"syntax", server(1064), rejected, nil},
+		{"value too long", server(1406), rejected, nil},
+		{"value out of range", server(1264), rejected, nil},
+		{"value of the wrong form", server(1366), rejected, nil},
+		{"foreign key", server(1452), rejected, nil},
+		{"statement too large", server(1153), rejected, nil},
+		{"packet too large", mysql.ErrPktTooLarge, rejected, nil},
+		{"duplicate", server(1062), duplicate, nil},
 	} {
-		err := c.err
-		wrap(&err, "do %s", "this")
-		wantErr(t, err, c.want)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, err := range []error{c.err, fmt.Errorf("with context: %w", c.err)} {
+				if kind := kindOf(err); kind != c.kind {
+					t.Errorf("kind %d, want %d", kind, c.kind)
+				}
+				wrap(&err, "do %s", "this")
+				if c.want != nil {
+					wantErr(t, err, c.want)
+				} else if errors.Is(err, ErrUnavailable) {
+					t.Errorf("%v matches ErrUnavailable", err)
+				}
+				if c.want != ErrNotFound { // which replaces the error
+					wantErr(t, err, c.err)
+				}
+			}
+		})
 	}
-	for _, err := range []error{context.Canceled, &mysql.MySQLError{Number: 1064}, ErrFileExists} {
-		wrap(&err, "do this")
-		if errors.Is(err, ErrUnavailable) {
-			t.Errorf("%v matches ErrUnavailable", err)
+}
+
+// SQLite's errors come from SQLite, because the driver does not let others make them.
+func TestClassifySQLite(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, SQLite)
+	token := f.token(t, "address")
+	for _, c := range []struct {
+		name, text string
+		kind       errorKind
+	}{
+		{"syntax", "SELEKT 1", rejected},
+		{"no such table", "SELECT 1 FROM nothing", rejected},
+		{"foreign key", "INSERT INTO tags (file_id, part, content) VALUES (99, 0, x'00')", rejected},
+		{"no value", "INSERT INTO ips (ip) VALUES (NULL)", rejected},
+		{"duplicate", fmt.Sprintf("UPDATE tokens SET hash = (SELECT hash FROM tokens WHERE id = %d) WHERE id <> %[1]d", token.ID), duplicate},
+		{"file full", "PRAGMA max_page_count = 1; INSERT INTO settings (name, value) VALUES ('big', zeroblob(10000000))", unable},
+		{"file read-only", "PRAGMA query_only = 1; DELETE FROM ips", unable},
+	} {
+		f.token(t, "address")
+		_, err := f.write.pool.Exec(c.text)
+		if kind := kindOf(err); kind != c.kind {
+			t.Errorf("%s: kind %d of %v, want %d", c.name, kind, err, c.kind)
+		}
+		if unavailable := errors.Is(classify(err), ErrUnavailable); unavailable != (c.kind == unable) {
+			t.Errorf("%s: %v", c.name, classify(err))
 		}
 	}
 }
