@@ -124,19 +124,34 @@ func readSecrets(c any) error {
 		if path == "" {
 			continue
 		}
-		text, err := readFile(path)
-		if err != nil {
+		var err error
+		if *secret, err = readSecret(path); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", file.Key, err))
-			continue
-		}
-		// Editors and echo add a newline that is not part of the secret.
-		*secret = Secret(bytes.TrimRight(text, "\r\n"))
-		if *secret == "" {
-			problems = append(problems, fmt.Errorf("%s: %s is empty", file.Key, path))
 		}
 	}
 	return errors.Join(problems...)
 }
+
+func readSecret(path string) (Secret, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return "", err
+	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		// The PowerShell of Windows writes such files.
+		return "", fmt.Errorf("%s is encoded in UTF-16; save it as UTF-8", path)
+	}
+	// Editors and echo add a newline that is not part of the secret.
+	text = bytes.TrimRight(TrimBOM(text), "\r\n")
+	if len(text) == 0 {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return Secret(text), nil
+}
+
+// TrimBOM removes the byte order mark that some editors write at the start of a
+// UTF-8 file. It is not part of the content.
+func TrimBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) }
 
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)

@@ -170,6 +170,7 @@ func TestSecrets(t *testing.T) {
 	}{
 		{"file named in the file", file, none, dsn},
 		{"file named in the environment", "database: {driver: mysql}", []string{"DOWNSTREAM_DATABASE_DSN_FILE=" + path}, dsn},
+		{"file with a byte order mark", "database: {driver: mysql, dsnFile: " + write(t, "\xef\xbb\xbf"+dsn+"\r\n") + "}", none, dsn},
 		{"environment", "database: {driver: mysql}", []string{"DOWNSTREAM_DATABASE_DSN=" + dsn}, dsn},
 		{"environment over a file", file, []string{"DOWNSTREAM_DATABASE_DSN=other"}, "other"},
 	}
@@ -192,6 +193,8 @@ func TestSecretFileProblems(t *testing.T) {
 	tests := []struct{ name, path, want string }{
 		{"absent", filepath.Join(t.TempDir(), "absent"), "no such file"},
 		{"empty", write(t, "\n"), "is empty"},
+		{"only a byte order mark", write(t, "\xef\xbb\xbf\n"), "is empty"},
+		{"UTF-16", write(t, "\xff\xfer\x00e\x00d\x00"), "is encoded in UTF-16; save it as UTF-8"},
 		{"a directory", t.TempDir(), "directory"},
 		{"too large", write(t, strings.Repeat("x", config.MaxFile+1)), "is larger than 1MiB"},
 	}

@@ -105,7 +105,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 		return nil, fmt.Errorf("redis.caFile: %w", err)
 	}
 	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+	if !cfg.RootCAs.AppendCertsFromPEM(config.TrimBOM(pem)) {
 		return nil, fmt.Errorf("redis.caFile: %s holds no certificate", c.CAFile)
 	}
 	return cfg, nil

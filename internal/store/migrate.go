@@ -64,6 +64,9 @@ func (s *Store) migrate(ctx context.Context, do func(*goose.Provider) error) err
 	if s.cfg.Driver == SQLite {
 		return s.migrateSQLite(ctx, do)
 	}
+	if err := s.checkForMigration(ctx); err != nil {
+		return err
+	}
 	pool, err := s.openForMigration()
 	if err != nil {
 		return err

@@ -9,10 +9,14 @@ import (
 	"sync"
 )
 
-// tagPart is the maximum number of bytes of a tag in one row, 1 MiB. A tag has no
-// maximum size, but a server refuses statements that are larger than its
-// max_allowed_packet.
-const tagPart = 1 << 20
+// tagPart is the maximum number of bytes of a tag in one row. A tag has no maximum
+// size, but a server refuses statements that are larger than its
+// max_allowed_packet. Escaping can double the size of a value, and minPacket is
+// 1 MiB. Rows of older versions have up to 1 MiB.
+const tagPart = 256 << 10
+
+// tagBatch is the maximum number of bytes of small tags that are read together.
+const tagBatch = 1 << 20
 
 // Tag reads a file's binary tag, one row at a time. If the caller reads slowly, Tag
 // holds at most one row in memory, and no connection.
@@ -27,7 +31,7 @@ type Tag struct {
 }
 
 // Tags reads the tags of new contracts in order. It fetches several small tags
-// together, up to tagPart bytes.
+// together, up to tagBatch bytes.
 type Tags struct {
 	ctx   context.Context
 	store *Store
@@ -78,7 +82,7 @@ func (t *Tags) fetch() error {
 	total := int64(0)
 	for len(files) < len(t.left) && len(files) < batchRows {
 		size := min(t.left[len(files)].TagSize, tagPart)
-		if total+size > tagPart && len(files) > 0 {
+		if total+size > tagBatch && len(files) > 0 {
 			break
 		}
 		total += size

@@ -1,8 +1,10 @@
 package testenv
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -68,21 +70,21 @@ func newDatabase(t testing.TB, admin, user *mysql.Config) (dsn string) {
 	return user.FormatDSN()
 }
 
-// StartMariaDB starts a server for one test.
-func StartMariaDB(t testing.TB, mode Mode) *MariaDB {
+// StartMariaDB starts a server for one test. options are added to its command line.
+func StartMariaDB(t testing.TB, mode Mode, options ...string) *MariaDB {
 	t.Helper()
-	m, err := launchMariaDB(mode)
+	m, err := launchMariaDB(mode, options...)
 	return closeAfter(t, m, err)
 }
 
-func launchMariaDB(mode Mode) (*MariaDB, error) {
+func launchMariaDB(mode Mode, options ...string) (*MariaDB, error) {
 	s, err := newServer(mode, "MariaDB", "mariadbd", "mariadb-server")
 	if err != nil {
 		return nil, err
 	}
 	m := &MariaDB{s}
 	m.ready = func() error { return withDB(m.user(), (*sql.DB).Ping) }
-	m.args = m.arguments(mode)
+	m.args = append(m.arguments(mode), options...)
 	err = m.prepare()
 	if err == nil {
 		err = m.start()
@@ -210,6 +212,71 @@ func (m *MariaDB) SetReadOnly(t testing.TB, readOnly bool) {
 func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
 	t.Helper()
 	Must(t, execute(m.admin(), "SET GLOBAL "+variable+" = "+value))
+}
+
+// Dump returns a backup of the database that a DSN names. The backup has one state of
+// the database.
+func (m *MariaDB) Dump(t testing.TB, dsn string) []byte {
+	t.Helper()
+	return m.client(t, nil, "mariadb-dump", "--single-transaction", databaseOf(t, dsn))
+}
+
+// Restore restores a backup that Dump returned, one table after the other, as
+// operators do.
+func (m *MariaDB) Restore(t testing.TB, dsn string, dump []byte) {
+	t.Helper()
+	m.client(t, dump, "mariadb", databaseOf(t, dsn))
+}
+
+func databaseOf(t testing.TB, dsn string) string {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(dsn)
+	Must(t, err)
+	return cfg.DBName
+}
+
+// client runs one of the server's client programs as root.
+func (m *MariaDB) client(t testing.TB, input []byte, program string, args ...string) []byte {
+	t.Helper()
+	path, err := find(program, "mariadb-client")
+	Must(t, err)
+	cmd := exec.CommandContext(t.Context(), path, append([]string{"--no-defaults", "--user=root", "--socket=" + m.socket()}, args...)...)
+	cmd.Stdin = bytes.NewReader(input)
+	output, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		t.Fatalf("%s: %v\n%s", program, err, exit.Stderr)
+	}
+	Must(t, err)
+	return output
+}
+
+// GaleraOptions returns the options of a server that is a Galera cluster of one node.
+func GaleraOptions(t testing.TB) []string {
+	t.Helper()
+	const provider = "/usr/lib/galera/libgalera_smm.so" // in Debian's package galera-4, which mariadb-server needs
+	if _, err := os.Stat(provider); err != nil {
+		t.Fatalf("the Galera library is missing: %v", err)
+	}
+	group, err := FreePort()
+	Must(t, err)
+	transfer, err := FreePort()
+	Must(t, err)
+	return []string{
+		"--wsrep-on=ON",
+		"--wsrep-provider=" + provider,
+		"--wsrep-cluster-address=gcomm://",
+		"--wsrep-node-address=127.0.0.1",
+		fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:%d;ist.recv_addr=127.0.0.1:%d;gcache.size=16M", group, transfer),
+		"--binlog-format=ROW",
+		"--innodb-autoinc-lock-mode=2",
+	}
+}
+
+// CutOff makes a Galera node refuse all statements with error 1047, as a node does
+// that is cut off from its cluster, or ends this.
+func (m *MariaDB) CutOff(t testing.TB, cutOff bool) {
+	t.Helper()
+	m.SetGlobal(t, "wsrep_reject_queries", map[bool]string{true: "'ALL'", false: "'NONE'"}[cutOff])
 }
 
 // user returns the connection settings of the tests.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 // standardInput is the path that means standard input.
@@ -27,7 +28,8 @@ func readInput(cmd *cobra.Command, path string) ([]byte, error) {
 		}
 		return b, nil
 	}
-	return os.ReadFile(path)
+	b, err := os.ReadFile(path)
+	return config.TrimBOM(b), err
 }
 
 // parseInput reads an input file and parses it.
