@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
@@ -114,9 +115,10 @@ type farmer struct {
 func (h *harness) newFarmer(t testing.TB, n byte) *farmer {
 	t.Helper()
 	f := &farmer{h.replica, h, node.Token{15: n}, fmt.Sprintf("192.0.2.%d", n)}
+	created := h.Clock.Now().Add(time.Duration(n) * time.Microsecond) // limits count tokens by age
 	must(t, h.Store.CreateToken(t.Context(), store.NewToken{
 		Hash: f.token.Hash(), Address: address, IP: f.ip, KeyID: h.Keys.Current().ID,
-	}, store.TokenLimits{}, h.Clock.Now()))
+	}, store.TokenLimits{}, created))
 	t.Cleanup(func() {
 		if strings.Contains(h.Logs.String(), f.token.Hex()) {
 			t.Errorf("a token is in the log:\n%s", h.Logs)

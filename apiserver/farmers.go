@@ -133,6 +133,13 @@ func (c *cache[K, V]) get(key K, now time.Time) (V, bool) {
 	return found.value, now.Before(found.until)
 }
 
+// clear drops all values.
+func (c *cache[K, V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.values = nil
+}
+
 func (c *cache[K, V]) put(key K, value V, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/contracts"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -101,6 +103,14 @@ func (s *Server) Run(ctx context.Context) {
 	running.Wait()
 }
 
+// DropCopies drops all copies of rows from the memory of this replica, because the
+// database has gone back in time.
+func (s *Server) DropCopies() {
+	s.tokens.clear()
+	s.histories.clear()
+	s.roster.Reset()
+}
+
 // Handler serves the farmers' routes.
 func (s *Server) Handler() http.Handler {
 	return s.observe(trimSlash(s.limitAddress(s.router())))
@@ -137,8 +147,16 @@ type certificateFiles struct {
 const certificateAge = time.Second
 
 func (f *certificateFiles) load() error {
-	pair, err := tls.LoadX509KeyPair(f.CertFile, f.KeyFile)
 	f.checked = time.Now()
+	cert, err := os.ReadFile(f.CertFile)
+	if err != nil {
+		return err
+	}
+	key, err := os.ReadFile(f.KeyFile)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(config.TrimBOM(cert), config.TrimBOM(key))
 	if err == nil {
 		f.loaded = &pair
 	}

@@ -21,6 +21,7 @@ type Sweeper struct {
 	log       *slog.Logger
 	now       func() time.Time
 	expired   prometheus.Counter
+	repaired  prometheus.Counter
 }
 
 // NewSweeper creates a sweeper. It keeps expired contracts for retention, and tokens
@@ -31,6 +32,10 @@ func NewSweeper(deps Deps, cfg SweepConfig, retention, unused time.Duration) *Sw
 		expired: promauto.With(deps.Registry).NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
+		}),
+		repaired: promauto.With(deps.Registry).NewCounter(prometheus.CounterOpts{
+			Name: "downstream_worker_records_repaired_total",
+			Help: "Tokens whose counts differed from their contracts, and rows that referred to a missing row. The sweeper repaired them.",
 		}),
 	}
 }
@@ -45,6 +50,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		{"sweep", s.cfg.Interval, s.Sweep},
 		{"clean", time.Minute, s.Clean},
 		{"prune", time.Hour, s.Prune},
+		{store.RepairTurn, time.Hour, s.Repair},
 	}
 	for ; ctx.Err() == nil; pause(ctx, s.cfg.Interval) {
 		for _, duty := range duties {
@@ -99,6 +105,17 @@ func (s *Sweeper) Clean(ctx context.Context) error {
 func (s *Sweeper) Prune(ctx context.Context) error {
 	pruned, err := s.store.PruneIPs(ctx)
 	s.log.Debug("pruned", "addresses", pruned)
+	return err
+}
+
+// Repair corrects records that a restored backup or a person left wrong.
+func (s *Sweeper) Repair(ctx context.Context) error {
+	done, err := s.store.Repair(ctx, s.now())
+	s.repaired.Add(float64(done.Counts + done.Rows))
+	if done != (store.Repaired{}) {
+		s.log.Warn("the records contradicted each other and were repaired; this is normal after a restore from a backup",
+			"counts", done.Counts, "rows", done.Rows)
+	}
 	return err
 }
 

@@ -57,7 +57,7 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 		cfg.Heartbeat.KeyFiles = []string{app.StandaloneKeyFile(filepath.Dir(cfg.Database.Path))}
 	}
 	ctx := cmd.Context()
-	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{})
+	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{Kind: "command"})
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 
 func newDBCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "db", Short: "Maintain the database"}
-	cmd.AddCommand(newMigrateCommand(), &cobra.Command{
+	cmd.AddCommand(newMigrateCommand(), newRestoredCommand(), &cobra.Command{
 		Use:   "clean",
 		Short: "Delete expired contracts, their tags, and files that nothing refers to",
 		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
@@ -104,6 +104,35 @@ func newDBCommand() *cobra.Command {
 		},
 	})
 	return cmd
+}
+
+func newRestoredCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restored",
+		Short: "Say that the database was restored from a backup",
+		Long: "Run it after you have restored the database from a backup, and before or after you\n" +
+			"start the node: running processes drop everything that they remember of the newer\n" +
+			"database. It also repairs counts and rows that contradict each other.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+				if err := st.Restored(ctx); err != nil {
+					return err
+				}
+				now, err := st.Now(ctx)
+				if err != nil {
+					return err
+				}
+				done, err := st.Repair(ctx, now)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "all processes drop their copies of rows within seconds; repaired the counts of %d tokens, deleted %d rows\n",
+					done.Counts, done.Rows)
+				return nil
+			})
+		},
+	}
 }
 
 func newMigrateCommand() *cobra.Command {

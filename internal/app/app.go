@@ -42,12 +42,19 @@ type App struct {
 	Ops    *ops.Ops
 	Keys   *keyring.Ring // nil until Join sets it
 
-	clock  *clock.Clock // nil if Options.Now is the clock
-	joined atomic.Bool
+	clock   *clock.Clock // nil if Options.Now is the clock
+	joined  atomic.Bool
+	process *store.Process
+
+	mu          sync.Mutex
+	incarnation string   // of the database, since Join
+	drop        []func() // drop copies of rows
 }
 
 // Options are settings that are not part of the configuration.
 type Options struct {
+	// Kind is what the process does, such as "api".
+	Kind string
 	// If Profiles is set, the private port serves pprof.
 	Profiles bool
 	// Now is the clock of all parts. Nil means the database's clock.
@@ -77,10 +84,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	}
 	a.Queue = queue.New(a.Redis, cfg.Redis.Queue, log)
 	a.Geo = geo.Open(cfg.Geo, log)
+	a.process = a.Store.NewProcess(uniqueName(), opt.Kind)
 	checks := []ops.Check{
-		{Name: "database", Run: a.Store.Ping},
+		{Name: "database", Run: a.checkDatabase},
 		{Name: "schema", Run: a.checkSchema},
-		{Name: "redis", Run: a.Redis.Ping},
+		{Name: "redis", Run: a.Redis.Probe},
 	}
 	if a.clock != nil {
 		checks = append(checks, ops.Check{Name: "clock", Run: a.clock.Check})
@@ -110,6 +118,7 @@ var raiseHeap = sync.OnceValue(func() []byte { return make([]byte, heapFloor) })
 
 // Close closes the parts. The caller must first stop all services.
 func (a *App) Close() {
+	a.Ops.Close()
 	if err := errors.Join(a.Geo.Close(), a.Redis.Close(), a.Store.Close()); err != nil {
 		a.Log.Warn("cannot close a part of the node", "error", err)
 	}
@@ -157,6 +166,10 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 			a.Keys, err = RegisterKeys(ctx, a.Store, heartbeats, a.Now())
 		}
 		if err == nil {
+			a.incarnation, err = a.process.Beat(ctx)
+		}
+		if err == nil {
+			a.Redis.SetIncarnation(a.incarnation)
 			a.joined.Store(true)
 			return nil
 		}
@@ -184,9 +197,12 @@ func RegisterKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.H
 	return keys, err
 }
 
-// CheckSchema returns an error if the tables do not have the version that this
-// program needs.
+// CheckSchema returns an error if the server's settings do not fit, or if the tables
+// do not have the version that this program needs.
 func CheckSchema(ctx context.Context, st *store.Store) error {
+	if err := st.CheckServer(ctx); err != nil {
+		return err
+	}
 	have, want, err := st.SchemaVersion(ctx)
 	if err == nil && have != want {
 		err = fmt.Errorf("the tables are at version %d, this program needs %d: run `downstream-node db migrate`", have, want)
@@ -202,6 +218,51 @@ func (a *App) checkSchema(ctx context.Context) error {
 		return nil
 	}
 	return CheckSchema(ctx, a.Store)
+}
+
+// checkDatabase is the readiness check that writes to the database. If the database
+// has gone back in time, checkDatabase drops all copies of rows, so the process does
+// this even if nobody probes it; see ops.Watch.
+func (a *App) checkDatabase(ctx context.Context) error {
+	if !a.joined.Load() {
+		return a.Store.Ping(ctx) // the tables may not exist yet
+	}
+	incarnation, err := a.process.Beat(ctx)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if incarnation == a.incarnation {
+		return nil
+	}
+	if err := a.renew(ctx); err != nil {
+		return fmt.Errorf("the database has gone back in time: %w", err)
+	}
+	a.Redis.SetIncarnation(incarnation)
+	for _, drop := range a.drop {
+		drop()
+	}
+	a.incarnation = incarnation
+	a.Log.Warn("the database has gone back in time, so this process dropped its copies of rows;" +
+		" if you restored a backup, run `downstream-node db restored` when the restore is complete")
+	return nil
+}
+
+// renew checks again what Join checked.
+func (a *App) renew(ctx context.Context) error {
+	if err := CheckSchema(ctx, a.Store); err != nil {
+		return err
+	}
+	return a.Keys.Renew(ctx, a.Store, a.Now())
+}
+
+// onRestore adds a function that drops copies of rows. It is called if the database
+// has gone back in time.
+func (a *App) onRestore(drop func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop = append(a.drop, drop)
 }
 
 // WorkerDeps returns the parts that a worker needs.

@@ -38,7 +38,7 @@ func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
 		if err := cfg.TakeoverInTime(); err != nil && cfg.Worker.Duties.Verify {
 			a.Log.Warn("jobs that this worker takes over are late, unless the API has another api.answerTimeout", "error", err)
 		}
-		name, duties := workerName(), cfg.Worker.Duties
+		name, duties := uniqueName(), cfg.Worker.Duties
 		a.Log.Info("worker started", "name", name, "verify", duties.Verify, "stock", duties.Stock, "sweep", duties.Sweep)
 		return a.Workers(name), nil
 	})
@@ -47,7 +47,7 @@ func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
 // serve runs a process and its private port until ctx ends. It calls start as soon
 // as the process can use the database.
 func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, private ops.Config, start func(context.Context, *App) ([]Service, error)) error {
-	a, err := Open(ctx, cfg, log, Options{Profiles: private.Pprof})
+	a, err := Open(ctx, cfg, log, Options{Kind: name, Profiles: private.Pprof})
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 	if err != nil {
 		return err
 	}
-	return Run(ctx, listener, Service{name, func(ctx context.Context) error {
+	return Run(ctx, listener, Service{"checks", a.Ops.Watch}, Service{name, func(ctx context.Context) error {
 		if err := a.Join(ctx); err != nil {
 			return err
 		}
@@ -69,12 +69,12 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 	}})
 }
 
-// workerName returns the host's name with a suffix, so that several workers on one
+// uniqueName returns the host's name with a suffix, so that several processes on one
 // host have different names.
-func workerName() string {
+func uniqueName() string {
 	host, err := os.Hostname()
 	if err != nil {
-		host = "worker"
+		host = "process"
 	}
 	return host + "-" + rand.Text()[:6]
 }
@@ -111,10 +111,14 @@ func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
 // NewAPI creates the server of an API replica.
 func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := a.Config
-	return apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
+	srv, err := apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
 		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
 		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now,
 	})
+	if err == nil {
+		a.onRestore(srv.DropCopies)
+	}
+	return srv, err
 }
 
 // Workers returns the services of a worker, one for each configured duty.

@@ -64,7 +64,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 			return err
 		}
 	}
-	a, err := Open(ctx, cfg, log, Options{Profiles: cfg.API.Private.Pprof})
+	a, err := Open(ctx, cfg, log, Options{Kind: "standalone", Profiles: cfg.API.Private.Pprof})
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if err != nil {
 		return err
 	}
-	services := append([]Service{private}, a.keepTime()...)
-	services = append(services, a.Workers(workerName())...)
+	services := append([]Service{private, {"checks", a.Ops.Watch}}, a.keepTime()...)
+	services = append(services, a.Workers(uniqueName())...)
 	services = append(services, api...)
 	url := "http://" + localAddress(ln)
 	if demo > 0 {

@@ -14,10 +14,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -27,8 +29,11 @@ type Key struct {
 	ID int64
 }
 
-// Ring holds the keys of a node. It is immutable.
-type Ring struct {
+// Ring holds the keys of a node. It is safe for concurrent use.
+type Ring struct{ registered atomic.Pointer[registered] }
+
+// registered is the keys with their ids. It is immutable.
+type registered struct {
 	keys []Key
 	byID map[int64]Key
 }
@@ -39,33 +44,49 @@ func New(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat,
 	if len(heartbeats) == 0 {
 		return nil, errors.New("no heartbeat key: set heartbeat.keyFiles, or make a key with `downstream-node heartbeat new`")
 	}
+	r := &Ring{}
+	return r, r.register(ctx, st, heartbeats, now)
+}
+
+// Renew registers the keys again. A database that was restored from a backup may
+// lack a key, or know it by another id.
+func (r *Ring) Renew(ctx context.Context, st *store.Store, now time.Time) error {
+	var heartbeats []heartbeat.Heartbeat
+	for _, key := range r.All() {
+		heartbeats = append(heartbeats, key.Heartbeat)
+	}
+	return r.register(ctx, st, heartbeats, now)
+}
+
+func (r *Ring) register(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) error {
 	known := make([]store.Key, len(heartbeats))
 	for i, hb := range heartbeats {
 		known[i] = store.Key{Fingerprint: schemes.Fingerprint(hb), Type: string(hb.Type())}
 	}
 	ids, err := st.RegisterKeys(ctx, known, now)
 	if err != nil {
-		return nil, fmt.Errorf("register heartbeat keys: %w", err)
+		return fmt.Errorf("register heartbeat keys: %w", err)
 	}
-	r := &Ring{byID: make(map[int64]Key, len(ids))}
+	next := &registered{byID: make(map[int64]Key, len(ids))}
 	for i, id := range ids {
 		key := Key{Heartbeat: heartbeats[i], ID: id}
-		r.keys = append(r.keys, key)
-		r.byID[id] = key
+		next.keys = append(next.keys, key)
+		next.byID[id] = key
 	}
-	return r, nil
+	r.registered.Store(next)
+	return nil
 }
 
 // Current returns the key for new tokens.
-func (r *Ring) Current() Key { return r.keys[0] }
+func (r *Ring) Current() Key { return r.All()[0] }
 
 // All returns all keys, the current key first.
-func (r *Ring) All() []Key { return r.keys }
+func (r *Ring) All() []Key { return r.registered.Load().keys }
 
 // Key finds the key with this id. It fails only if another process registered the
 // key after this one started.
 func (r *Ring) Key(id int64) (Key, error) {
-	key, ok := r.byID[id]
+	key, ok := r.registered.Load().byID[id]
 	if !ok {
 		return Key{}, fmt.Errorf("heartbeat key %d is not among this process's heartbeat.keyFiles", id)
 	}
@@ -90,7 +111,7 @@ func load(path string) (heartbeat.Heartbeat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("heartbeat key: %w", err)
 	}
-	hb, err := schemes.ParseFile(raw)
+	hb, err := schemes.ParseFile(config.TrimBOM(raw))
 	if err != nil {
 		return nil, fmt.Errorf("heartbeat key %s: %w", path, err)
 	}

@@ -73,6 +73,32 @@ func TestRingFindsKeysByID(t *testing.T) {
 	})
 }
 
+// A restored database may know a key by another id. The ring must then use that id.
+func TestRenew(t *testing.T) {
+	onEach(t, func(t *testing.T, st *store.Store) {
+		one, two := newKey(t), newKey(t)
+		ring, err := New(t.Context(), st, []heartbeat.Heartbeat{one, two}, now)
+		must(t, err)
+		old := ring.Current().ID
+		must(t, st.MigrateDown(t.Context(), 0)) // the restored database has no keys
+		must(t, st.Migrate(t.Context()))
+		_, err = New(t.Context(), st, []heartbeat.Heartbeat{two}, now) // another process was first
+		must(t, err)
+		must(t, ring.Renew(t.Context(), st, now))
+		if id := ring.Current().ID; id == old || schemes.Fingerprint(ring.Current()) != schemes.Fingerprint(one) {
+			t.Errorf("the current key has the id %d, before %d", id, old)
+		}
+		if key, err := ring.Key(old); err != nil || schemes.Fingerprint(key) != schemes.Fingerprint(two) {
+			t.Errorf("the first id is now that of %v, %v", key, err)
+		}
+		_, err = New(t.Context(), st, []heartbeat.Heartbeat{one, two, newKey(t)}, now)
+		must(t, err)
+		if err := ring.Renew(t.Context(), st, now); !errors.Is(err, store.ErrKeyMissing) {
+			t.Errorf("%v, want ErrKeyMissing", err)
+		}
+	})
+}
+
 // A node must not start without a key that its database knows.
 func TestRingWithoutAKnownKeyFails(t *testing.T) {
 	onEach(t, func(t *testing.T, st *store.Store) {
@@ -95,11 +121,13 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	hb := newKey(t)
 	good, public, garbage := filepath.Join(dir, "good"), filepath.Join(dir, "public"), filepath.Join(dir, "garbage")
+	marked := filepath.Join(dir, "with a byte order mark")
 	must(t, os.WriteFile(good, schemes.MarshalFile(hb), 0o600))
+	must(t, os.WriteFile(marked, append([]byte("\xef\xbb\xbf"), schemes.MarshalFile(hb)...), 0o600))
 	must(t, os.WriteFile(public, schemes.MarshalPublicFile(hb), 0o600))
 	must(t, os.WriteFile(garbage, []byte("garbage"), 0o600))
 
-	loaded, err := Load([]string{good, good})
+	loaded, err := Load([]string{good, marked})
 	must(t, err)
 	if len(loaded) != 2 || schemes.Fingerprint(loaded[1]) != schemes.Fingerprint(hb) {
 		t.Errorf("%d keys, the last one is %s", len(loaded), schemes.Fingerprint(loaded[1]))

@@ -8,6 +8,7 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"sync"
@@ -36,7 +37,8 @@ func (c Config) Validate(p *config.Problems) {
 	p.Check("privateListen", config.CheckAddress(c.Listen))
 }
 
-// Check reports whether one dependency is usable now.
+// Check reports whether one dependency is usable now. Run may take longer than a
+// probe waits.
 type Check struct {
 	Name string
 	Run  func(context.Context) error
@@ -46,17 +48,32 @@ type Check struct {
 type Ops struct {
 	Registry *prometheus.Registry
 
-	checks   []Check
+	checks   []*checker
 	serving  atomic.Bool
 	draining atomic.Bool
 	profiles bool
+
+	ended   context.Context // ends the checks
+	end     context.CancelFunc
+	running sync.WaitGroup // the checks that are running
 }
 
 // New makes an Ops and registers the metrics of the Go runtime and the process.
 func New(profiles bool, checks ...Check) *Ops {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Ops{Registry: reg, checks: checks, profiles: profiles}
+	o := &Ops{Registry: reg, profiles: profiles}
+	o.ended, o.end = context.WithCancel(context.Background())
+	for _, check := range checks {
+		o.checks = append(o.checks, &checker{Check: check})
+	}
+	return o
+}
+
+// Close ends the checks that are running.
+func (o *Ops) Close() {
+	o.end()
+	o.running.Wait()
 }
 
 // Serve marks the process as ready. The process must have joined its node before.
@@ -85,24 +102,110 @@ func (o *Ops) Handler() http.Handler {
 	return mux
 }
 
-// checkTimeout is the maximum duration of a readiness check. It is below one second,
-// the kubelet's default timeout for a probe.
-const checkTimeout = 800 * time.Millisecond
+const (
+	// probeWait limits how long a probe waits for the checks. It is below one
+	// second, the kubelet's default timeout for a probe.
+	probeWait = 800 * time.Millisecond
+	// resultAge is how long the result of a check is good. However many probes come,
+	// a dependency is checked at most once in this time.
+	resultAge = time.Second
+	// patience is how long a check may take before a dependency that was usable
+	// counts as not usable.
+	patience = 3 * time.Second
+	// watchEach is how often Watch runs the checks.
+	watchEach = 2 * time.Second
+	// checkTimeout limits one run of a check.
+	checkTimeout = time.Minute
+)
+
+// Watch runs the checks every two seconds until ctx ends, whether or not there are
+// probes.
+func (o *Ops) Watch(ctx context.Context) error {
+	tick := time.NewTicker(watchEach)
+	defer tick.Stop()
+	for {
+		for _, c := range o.checks {
+			c.start(o)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// checker runs one check at a time, and keeps its last result.
+type checker struct {
+	Check
+
+	mu    sync.Mutex
+	run   chan struct{} // closed at the end of the run in progress; nil if there is none
+	begun time.Time     // when the last run began
+	ended time.Time     // when the last run ended; zero if none has ended
+	err   error         // the result of the last run that has ended
+}
+
+// start runs the check, unless it is running or its last result is still good. The
+// run does not end with a probe: a connection to a database may take longer to open
+// than a probe waits, and must still be completed. start returns nil if the last
+// result is good.
+func (c *checker) start(o *Ops) (run <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != nil {
+		return c.run
+	}
+	if !c.ended.IsZero() && time.Since(c.ended) < resultAge {
+		return nil
+	}
+	ended := make(chan struct{})
+	c.run, c.begun = ended, time.Now()
+	o.running.Go(func() {
+		ctx, cancel := context.WithTimeout(o.ended, checkTimeout)
+		defer cancel()
+		err := c.Run(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.run, c.ended, c.err = nil, time.Now(), err
+		close(ended)
+	})
+	return ended
+}
+
+// result waits until ctx ends for the check's result, and returns "ok" or the
+// reason why the dependency is not usable.
+func (c *checker) result(ctx context.Context, o *Ops) string {
+	if run := c.start(o); run != nil {
+		select {
+		case <-run:
+		case <-ctx.Done():
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.run != nil && !c.ended.IsZero() && c.err == nil && time.Since(c.begun) < patience:
+		return "ok" // a slow dependency must not make a working process look unready
+	case c.run != nil && c.err != nil:
+		return fmt.Sprintf("no response for %.1f s; before that: %v", time.Since(c.begun).Seconds(), c.err)
+	case c.run != nil:
+		return fmt.Sprintf("no response for %.1f s", time.Since(c.begun).Seconds())
+	case c.err != nil:
+		return c.err.Error()
+	}
+	return "ok"
+}
 
 // ready responds with a list of all dependencies, each with "ok" or its error.
 func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), probeWait)
 	defer cancel()
 
 	results := make([]string, len(o.checks))
 	var wg sync.WaitGroup
 	for i, check := range o.checks {
-		wg.Go(func() {
-			results[i] = "ok"
-			if err := check.Run(ctx); err != nil {
-				results[i] = err.Error()
-			}
-		})
+		wg.Go(func() { results[i] = check.result(ctx, o) })
 	}
 	wg.Wait()
 

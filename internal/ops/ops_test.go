@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -96,6 +97,115 @@ func TestReadyLimitsTheWaitForADependency(t *testing.T) {
 		if got := decode(t, w); w.Code != http.StatusServiceUnavailable || got["database"] == "ok" || got["redis"] != "ok" {
 			t.Errorf("%d %v", w.Code, got)
 		}
+		o.Close()
+	})
+}
+
+// A check that takes longer than a probe waits must be completed, because it may be
+// opening a connection. The probes until then must not start it again.
+func TestSlowCheckIsCompleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		o := ops.New(false, ops.Check{Name: "database", Run: func(ctx context.Context) error {
+			runs++
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(10 * time.Second):
+				return nil
+			}
+		}})
+		o.Serve()
+		for range 10 {
+			w := get(o, "/readyz")
+			if got := decode(t, w); w.Code != http.StatusServiceUnavailable || !strings.HasPrefix(got["database"], "no response for ") {
+				t.Errorf("%d %v", w.Code, got)
+			}
+		}
+		time.Sleep(2100 * time.Millisecond)
+		if w := get(o, "/readyz"); w.Code != http.StatusOK || runs != 1 {
+			t.Errorf("%d %s after %d runs", w.Code, w.Body, runs)
+		}
+	})
+}
+
+// A dependency that stops responding is reported with its last error.
+func TestReadyNamesTheLastError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent := false
+		o := ops.New(false, ops.Check{Name: "database", Run: func(ctx context.Context) error {
+			if silent {
+				<-ctx.Done()
+			}
+			return errors.New("Access denied")
+		}})
+		o.Serve()
+		get(o, "/readyz")
+		time.Sleep(2 * time.Second)
+		silent = true
+		if got := decode(t, get(o, "/readyz")); got["database"] != "no response for 0.8 s; before that: Access denied" {
+			t.Errorf("%q", got["database"])
+		}
+		o.Close()
+	})
+}
+
+// A dependency that becomes slow is usable for a while, and then it is not.
+func TestSlowDependency(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var slow time.Duration
+		o := ops.New(false, ops.Check{Name: "database", Run: func(ctx context.Context) error { time.Sleep(slow); return nil }})
+		o.Serve()
+		get(o, "/readyz")
+		time.Sleep(2 * time.Second)
+		slow = 20 * time.Second
+		for began := time.Now(); time.Since(began) < 10*time.Second; {
+			w := get(o, "/readyz")
+			if usable := time.Since(began) < 3*time.Second; (w.Code == http.StatusOK) != usable {
+				t.Errorf("after %v: %d %s", time.Since(began), w.Code, w.Body)
+			}
+		}
+		o.Close()
+	})
+}
+
+// However many probes come, a dependency is checked once a second.
+func TestProbesShareAResult(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		o := ops.New(false, ops.Check{Name: "database", Run: func(context.Context) error { runs++; return nil }})
+		for range 100 {
+			get(o, "/readyz")
+		}
+		if runs != 1 {
+			t.Errorf("%d runs for 100 probes", runs)
+		}
+		time.Sleep(time.Second)
+		if get(o, "/readyz"); runs != 2 {
+			t.Errorf("%d runs after a second", runs)
+		}
+	})
+}
+
+// Watch runs the checks even if nobody probes the process.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		o := ops.New(false, ops.Check{Name: "database", Run: func(context.Context) error { runs++; return nil }})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := o.Watch(ctx); err != nil {
+			t.Error(err)
+		}
+		if runs < 25 || runs > 35 {
+			t.Errorf("%d runs in a minute", runs)
+		}
+		o.Close()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -37,6 +38,8 @@ type DB struct {
 	timeout time.Duration
 	now     func() time.Time
 	stop    func() // stops the embedded server; nil if there is none
+
+	incarnation atomic.Pointer[string] // see SetIncarnation
 }
 
 // Open creates a client. It does not connect, so a process can start if Redis is
@@ -124,6 +127,31 @@ func (db *DB) Close() error {
 // Ping returns nil if Redis responds.
 func (db *DB) Ping(ctx context.Context) error {
 	return db.do(ctx, "ping", func(ctx context.Context) error { return db.Client.Ping(ctx).Err() })
+}
+
+// Probe returns nil if Redis accepts a write. A Redis that is full or a read-only
+// replica responds to Ping, but it cannot queue jobs.
+func (db *DB) Probe(ctx context.Context) error {
+	return db.do(ctx, "write", func(ctx context.Context) error {
+		return db.Client.Set(ctx, db.Key("probe"), "", probeLife).Err()
+	})
+}
+
+// probeLife is how long the key that Probe writes exists.
+const probeLife = time.Minute
+
+// SetIncarnation sets the incarnation of the records, of which this process caches
+// copies. Copies of contracts and tokens that were made under another incarnation
+// are no longer found, and expire.
+func (db *DB) SetIncarnation(incarnation string) { db.incarnation.Store(&incarnation) }
+
+// appendCacheKey appends the beginning of the key of a cached copy.
+func (db *DB) appendCacheKey(key []byte, kind string) []byte {
+	key = append(append(key, db.prefix...), kind...)
+	if incarnation := db.incarnation.Load(); incarnation != nil {
+		key = append(append(key, *incarnation...), ':')
+	}
+	return key
 }
 
 // Key returns the full Redis key for a name, with the prefix of this node.

@@ -157,6 +157,66 @@ func TestUnavailable(t *testing.T) {
 	})
 }
 
+// A Redis that responds but refuses writes cannot queue jobs.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		fault func(*testing.T, *DB)
+		words string
+	}{
+		{"full", func(t *testing.T, db *DB) { must(t, db.Client.ConfigSet(t.Context(), "maxmemory", "1").Err()) }, "OOM command not allowed"},
+		{"read-only replica", func(t *testing.T, db *DB) { must(t, db.Client.SlaveOf(t.Context(), "127.0.0.1", "1").Err()) }, "READONLY"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			db := open(t, redistest.Own(t))
+			must(t, db.Probe(t.Context()))
+			if ttl := db.Client.TTL(t.Context(), db.Key("probe")).Val(); ttl <= 0 || ttl > probeLife {
+				t.Errorf("the key of the probe lives for %v", ttl)
+			}
+			tt.fault(t, db)
+			must(t, db.Ping(t.Context()))
+			if err := db.Probe(t.Context()); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.words) {
+				t.Errorf("%v, want %q in it", err, tt.words)
+			}
+		})
+	}
+}
+
+// Copies that were made under another incarnation of the database must not be found.
+func TestCopiesOfAnotherIncarnation(t *testing.T) {
+	redistest.OnEach(t, func(t *testing.T, s *redistest.Server) {
+		db := open(t, s)
+		contract, token := aContract(1), node.TokenHash{1}
+		found := func() (contracts, tokens bool) {
+			t.Helper()
+			copies, err := db.Contracts().Get(t.Context(), []node.ContractName{contract.Name()})
+			must(t, err)
+			value, err := db.Tokens().Get(t.Context(), token)
+			must(t, err)
+			return copies[0] != nil, value != nil
+		}
+		for _, incarnation := range []string{"one", "two"} {
+			db.SetIncarnation(incarnation)
+			if contracts, tokens := found(); contracts || tokens {
+				t.Errorf("incarnation %s: found a contract %v, a token %v of another incarnation", incarnation, contracts, tokens)
+			}
+			must(t, db.Contracts().Put(t.Context(), []node.Contract{contract}))
+			must(t, db.Tokens().Put(t.Context(), token, []byte("x"), time.Minute))
+			if contracts, tokens := found(); !contracts || !tokens {
+				t.Errorf("incarnation %s: found a contract %v, a token %v", incarnation, contracts, tokens)
+			}
+		}
+		must(t, db.Contracts().Forget(t.Context(), contract.Name()))
+		must(t, db.Tokens().Forget(t.Context(), token))
+		if contracts, tokens := found(); contracts || tokens {
+			t.Errorf("after Forget: found a contract %v, a token %v", contracts, tokens)
+		}
+	})
+}
+
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	db, err := Embedded(Options{Namespace: "laptop", Config: Config{URL: "redis://127.0.0.1:1"}})

@@ -126,8 +126,8 @@ func (s Contracts) keys(names []node.ContractName) []string {
 }
 
 func (s Contracts) key(n node.ContractName) string {
-	var buf [128]byte // on the stack, because every proof needs a cache key
-	key := append(append(buf[:0], s.db.prefix...), "state:"...)
+	var buf [160]byte // on the stack, because every proof needs a cache key
+	key := s.db.appendCacheKey(buf[:0], "state:")
 	key = append(strconv.AppendInt(key, n.TokenID, 10), ':')
 	return string(hex.AppendEncode(key, n.FileHash[:]))
 }

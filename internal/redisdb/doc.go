@@ -14,11 +14,14 @@
 // keys of rate limits, the library's prefix "rate:" comes before the tag. This does
 // not change the slot.)
 //
-//	{node}:state:TOKEN:FILE   a contract with its challenge; kept until 10 minutes after its expiry, at most a day
-//	{node}:token:HASH         a cached token
+//	{node}:state:INCARNATION:TOKEN:FILE   a contract with its challenge; kept until 10 minutes after its expiry, at most a day
+//	{node}:token:INCARNATION:HASH   a cached token
 //	{node}:arrival:TOKEN:FILE:PROOF   when a proof first arrived that got no verdict; kept for 10 minutes
+//	{node}:probe              what the readiness check writes
 //	rate:{node}:NAME          a rate limit
 //	{node}:jobs, :dead, :counters, :replies:ID, :alive:WORKER   see package queue
+//
+// INCARNATION is that of the database; see [DB.SetIncarnation].
 //
 // Redis must not evict keys: set maxmemory-policy to noeviction. If Redis is full,
 // it then refuses writes. This package returns [ErrUnavailable], and the farmer

@@ -18,7 +18,7 @@ type Tokens struct{ db *DB }
 func (db *DB) Tokens() Tokens { return Tokens{db} }
 
 func (t Tokens) key(token node.TokenHash) string {
-	return t.db.Key("token:" + hex.EncodeToString(token[:]))
+	return string(hex.AppendEncode(t.db.appendCacheKey(nil, "token:"), token[:]))
 }
 
 // Get returns the cached value, or nil if there is none.

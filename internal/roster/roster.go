@@ -58,15 +58,17 @@ type Roster struct {
 	log   *slog.Logger
 	now   func() time.Time
 
-	reader   chan struct{} // a lock for the reader; guards the next three fields
+	reader   chan struct{} // a lock for the reader; guards the next four fields
 	mark     store.Mark
 	fullRead time.Time                        // the time of the last read of all farmers
+	fullOf   int                              // the value of resets at that time
 	places   map[node.Location]*node.Location // one shared copy of each location
 
-	mu     sync.Mutex // guards the next three fields
+	mu     sync.Mutex // guards the next four fields
 	last   reading
 	begun  int       // the number of readings that have begun
 	wanted time.Time // the last call of View
+	resets int       // the number of calls of Reset
 }
 
 // reading is the result of reading the database once.
@@ -105,6 +107,14 @@ func (r *Roster) View(ctx context.Context) (*View, error) {
 	return last.view, nil
 }
 
+// Reset makes the next reading read all farmers, because the database has gone back
+// in time: farmers may have vanished without a trace.
+func (r *Roster) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resets++
+}
+
 // fresh reports whether the view is fresh enough at now.
 func (l *reading) fresh(age time.Duration, now time.Time) bool {
 	return age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(age, min(oldestView, costFactor*l.cost))
@@ -129,16 +139,20 @@ func (r *Roster) read(ctx context.Context, now time.Time, begun int) (reading, e
 	}
 	r.begun++
 	next := reading{number: r.begun, cost: last.cost}
+	resets := r.resets
 	r.mu.Unlock()
 	began := r.now()
-	full := began.Sub(r.fullRead) >= fullReadEach
+	full := began.Sub(r.fullRead) >= fullReadEach || r.fullOf < resets
 	next.view, next.err = r.readStore(ctx, last.view, full)
 	if ctx.Err() != nil {
 		return reading{}, ctx.Err() // the caller has cancelled; this is not a failure of the database
 	}
-	if next.err != nil {
+	switch {
+	case next.err != nil:
 		next.view = last.view
-	} else if !full {
+	case full:
+		r.fullOf = resets
+	default:
 		next.cost = r.now().Sub(began)
 	}
 	r.mu.Lock()

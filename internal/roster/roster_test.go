@@ -2,6 +2,7 @@ package roster
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/glebarez/sqlite"
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -172,4 +175,36 @@ func TestRunKeepsFresh(t *testing.T) {
 	}
 	cancel()
 	running.Wait()
+}
+
+// A database that went back in time lacks farmers without a trace. After Reset, the
+// next reading must not contain them.
+func TestResetDropsFarmersThatVanished(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "node.db")
+	st, err := store.Open(store.Config{Driver: store.SQLite, Path: path}, slog.Default())
+	must(t, err)
+	defer st.Close()
+	must(t, st.Migrate(t.Context()))
+	f := &fixture{store: st, now: start}
+	f.Roster = New(st, Options{}, slog.Default(), f.clock)
+	f.join(t)
+	f.join(t)
+	if n := f.farmers(t); n != 2 {
+		t.Fatalf("%d farmers", n)
+	}
+	db, err := sql.Open(sqlite.DriverName, path)
+	must(t, err)
+	defer db.Close()
+	_, err = db.Exec("DELETE FROM tokens WHERE id = (SELECT MIN(id) FROM tokens)")
+	must(t, err)
+	if n := f.farmers(t); n != 2 {
+		t.Fatalf("%d farmers before Reset: the roster reads all farmers each time, so this test proves nothing", n)
+	}
+	f.Reset()
+	for range 2 {
+		if n := f.farmers(t); n != 1 {
+			t.Errorf("%d farmers after Reset, want 1", n)
+		}
+	}
 }

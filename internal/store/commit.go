@@ -145,6 +145,11 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 	if j == nil || token == nil || j.old.TokenID != v.TokenID {
 		return Judged{Outcome: node.ContractNotFound}
 	}
+	if v.Copy != nil && v.Copy.FileHash != j.contract.FileHash {
+		// The database went back in time after the copy was made, and the id then
+		// became that of another contract of the token.
+		return Judged{Outcome: node.Undecided, Contract: j.contract}
+	}
 	c, received := &j.contract, cut(v.Received)
 	outcome := c.Judge(v.Sequence, v.Proof, v.Valid, received, maxWrong)
 	switch outcome {
@@ -197,4 +202,7 @@ func (b *batch) save(s *Store, t *tx) error {
 	return s.saveTokens(t, slices.Collect(maps.Values(touched)))
 }
 
-var contractGuards = contractTable.only("token_id", "version", "live")
+// contractGuards include due, because an id is used again after the database has
+// gone back in time. Contracts that were handed out at different times have
+// different dues.
+var contractGuards = contractTable.only("token_id", "version", "due", "live")

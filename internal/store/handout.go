@@ -114,8 +114,9 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	// The token's rank by age among the tokens of its network.
 	var rank, held int64
 	err := t.query(func(rows *sql.Rows) error { return rows.Scan(&rank, &held) },
-		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ? AND id <= ?),"+
-			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)", network.first, network.last, owner.ID, owner.AddressID)
+		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ? AND (created < ? OR created = ? AND id <= ?)),"+
+			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)",
+		network.first, network.last, owner.Created, owner.Created, owner.ID, owner.AddressID)
 	if err != nil {
 		return 0, err
 	}

@@ -125,6 +125,23 @@ func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
 	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
 }
 
+// correct sets the counts to those of the live contracts, and reports whether they
+// differed.
+func (t *lockedToken) correct(now time.Time, live node.Totals) bool {
+	missing := node.Totals{Contracts: live.Contracts - t.Contracts, Size: live.Size - t.Size}
+	if missing == (node.Totals{}) {
+		return false
+	}
+	if wasOnline, isOnline := t.Contracts > 0, live.Contracts > 0; wasOnline && !isOnline {
+		missing.Online = -1
+	} else if isOnline && !wasOnline {
+		missing.Online = 1
+	}
+	t.rollDay(now)
+	t.count(now, missing)
+	return true
+}
+
 // removeAll subtracts the token's counts from the record, because the token is
 // being deleted.
 func (t *lockedToken) removeAll(now time.Time) {

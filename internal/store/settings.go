@@ -19,6 +19,9 @@ const (
 	recordLock       = "lock_record"
 )
 
+// turnPrefix begins the name of the row that holds the time of a turn.
+const turnPrefix = "turn_"
+
 const ipHashKeyBytes = 32
 
 // IPHashKey returns the key for node.IPHash: 32 random bytes, created on first
@@ -85,7 +88,7 @@ func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
 // ends during the work, another process does the work in the next interval.
 func (s *Store) TakeTurn(ctx context.Context, what string, each time.Duration, now time.Time) (taken bool, err error) {
 	defer wrap(&err, "take the turn to %s", what)
-	name := "turn_" + what
+	name := turnPrefix + what
 	due, err := turnDue(s.reader(ctx), name, each, now)
 	if err != nil || !due {
 		return false, err

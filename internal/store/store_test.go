@@ -107,8 +107,10 @@ func wantErr(t testing.TB, err, want error) {
 func (f *fixture) token(t testing.TB, address string) Token {
 	t.Helper()
 	hash := node.NewToken().Hash()
-	ip := fmt.Sprintf("2001:db8::%x", f.made.Add(1))
-	must(t, f.CreateToken(t.Context(), NewToken{Hash: hash, Address: address, IP: ip, KeyID: f.key}, TokenLimits{}, start))
+	made := f.made.Add(1)
+	ip := fmt.Sprintf("2001:db8::%x", made)
+	created := start.Add(time.Duration(made) * time.Microsecond) // limits count tokens by age
+	must(t, f.CreateToken(t.Context(), NewToken{Hash: hash, Address: address, IP: ip, KeyID: f.key}, TokenLimits{}, created))
 	token, err := f.Token(t.Context(), hash)
 	must(t, err)
 	return token

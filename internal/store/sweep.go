@@ -53,9 +53,11 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 			*step.count += n
 		}
 	}
-	err = s.write.WithContext(ctx).Exec("DELETE FROM departures WHERE changed < "+s.dialect.clock+" - ?", departuresKept.Microseconds()).Error
-	if err != nil {
-		return done, err
+	for table, kept := range map[string]time.Duration{"departures WHERE changed": departuresKept, "processes WHERE seen": processKept} {
+		err = s.write.WithContext(ctx).Exec("DELETE FROM "+table+" < "+s.dialect.clock+" - ?", kept.Microseconds()).Error
+		if err != nil {
+			return done, err
+		}
 	}
 	done.Reservations, err = s.dropStaleReservations(ctx, now)
 	return done, err

@@ -85,7 +85,7 @@ var (
 		"heartbeats", "wrong", "expired", "contracts", "size", "last_due", "up_since", "up_start", "up_end", "up_before",
 		"day", "day_heartbeats", "day_wrong", "day_online",
 	)
-	lockedColumns = append(tokenTable.only("id", "address_id", "key_id", "ip"), tokenCounts...)
+	lockedColumns = append(tokenTable.only("id", "address_id", "key_id", "ip", "created"), tokenCounts...)
 )
 
 type locationRow struct {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"time"
@@ -61,6 +62,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			}
 		}
 		row := tokenRow{
+			ID:          tokenID(n.Hash),
 			Hash:        n.Hash[:],
 			FarmerID:    n.Hash.FarmerID(),
 			AddressID:   addressID,
@@ -69,7 +71,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			locationRow: locationOf(n.Location),
 			Created:     micros(now),
 		}
-		cs := tokenTable.without("id")
+		cs := tokenTable.columns
 		err = t.exec("INSERT INTO tokens ("+cs.list("")+", changed) VALUES ("+placeholders(len(cs))+", "+s.dialect.clock+")",
 			cs.appendArgs(nil, &row)...)
 		if err != nil {
@@ -77,6 +79,17 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 		}
 		return s.record(t, []event{{now, node.Totals{Farmers: 1}}})
 	})
+}
+
+// tokenID returns the id of a new token: the first 52 bits of its hash. Ids from a
+// counter would be used twice if the database goes back in time, and then a job, a
+// cached record or a request of the first token would act on the second one. With
+// 52 bits, database functions that compute with double precision are exact.
+//
+// If two tokens have the same id, the second one cannot be created, and the farmer
+// asks again. With a million tokens, the chance is one in billions for each request.
+func tokenID(hash node.TokenHash) int64 {
+	return int64(max(1, binary.BigEndian.Uint64(hash[:8])>>12))
 }
 
 // Token finds a token by its hash, or returns ErrNotFound.

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Process is a process's own row in the database. The process updates the row every
+// few seconds, which serves three purposes:
+//
+//   - It checks that the database accepts writes; see Beat.
+//   - It notices that the database has gone back in time: a restored backup, or a
+//     replica that lacked the last writes when it became the primary. The row then
+//     does not contain what the process wrote last.
+//   - The table lists the processes that are alive.
+type Process struct {
+	store      *Store
+	name, kind string
+
+	mu    sync.Mutex
+	seen  int64    // what the row contains; 0 before the first beat
+	marks []string // incarnations of the database that this process has known; the last one is current
+}
+
+// processKept is how long the sweeper keeps the row of a process that has ended.
+const processKept = time.Hour
+
+// incarnationSetting is the name of the database's incarnation: random bytes that
+// are replaced when the database has gone back in time. Copies of rows that were
+// made under another incarnation must not be used.
+const incarnationSetting = "incarnation"
+
+// NewProcess returns the row of this process. No other process may have its name.
+// kind says what the process does, such as "api". The row is written by Beat.
+func (s *Store) NewProcess(name, kind string) *Process {
+	return &Process{store: s, name: name, kind: kind}
+}
+
+// Beat writes the process's row and returns the database's incarnation. If the
+// incarnation differs from that of the previous call, the database has gone back in
+// time, and the caller must drop all copies of rows.
+func (p *Process) Beat(ctx context.Context) (incarnation string, err error) {
+	defer wrap(&err, "write the row of process %s", p.name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, mark, err := p.read(ctx)
+	if err != nil {
+		return "", err
+	}
+	back, err := p.write(ctx, max(now, p.seen+1))
+	if err != nil {
+		return "", err
+	}
+	current := p.current()
+	// A mark that was replaced earlier can return with a backup.
+	if back || mark == "" || mark != current && slices.Contains(p.marks, mark) {
+		if mark, err = p.store.newIncarnation(ctx, p.marks); err != nil {
+			return "", err
+		}
+	}
+	if mark != current {
+		p.marks = append(p.marks, mark)
+	}
+	return mark, nil
+}
+
+func (p *Process) current() string {
+	if len(p.marks) == 0 {
+		return ""
+	}
+	return p.marks[len(p.marks)-1]
+}
+
+// read returns the database's time and its incarnation.
+func (p *Process) read(ctx context.Context) (now int64, mark string, err error) {
+	var value []byte
+	err = p.store.reader(ctx).query(func(rows *sql.Rows) error { return rows.Scan(&now, &value) },
+		"SELECT "+p.store.dialect.clock+", (SELECT value FROM settings WHERE name = ?)", incarnationSetting)
+	return now, string(value), err
+}
+
+// write sets the row to now, if the row still contains what this process wrote last.
+// If the row does not exist or is older, write reports that the database has gone
+// back, and writes the row again. The row is newer if an earlier call returned an
+// error although its write was committed.
+func (p *Process) write(ctx context.Context, now int64) (back bool, err error) {
+	back, err = transact(ctx, p.store, func(t *tx) (bool, error) {
+		if p.seen > 0 {
+			found, err := t.execCount("UPDATE processes SET seen = ? WHERE name = ? AND seen >= ?", now, p.name, p.seen)
+			if err != nil || found > 0 {
+				return false, err
+			}
+		}
+		return p.seen > 0, t.exec("INSERT INTO processes (name, kind, seen) VALUES (?, ?, ?)"+p.store.dialect.orSet("name", "kind", "seen"),
+			p.name, p.kind, now)
+	})
+	if err == nil {
+		p.seen = now
+	}
+	return back, err
+}
+
+// newIncarnation replaces the incarnation if it is one of known or if there is none.
+// It returns the incarnation. Several processes that notice the same restore agree
+// on one incarnation, because each process locks the row.
+func (s *Store) newIncarnation(ctx context.Context, known []string) (string, error) {
+	return transact(ctx, s, func(t *tx) (string, error) {
+		if err := s.lockSetting(t, incarnationSetting); err != nil {
+			return "", err
+		}
+		value, err := setting(t, incarnationSetting)
+		if err != nil {
+			return "", err
+		}
+		if mark := string(value); mark != "" && !slices.Contains(known, mark) {
+			return mark, nil
+		}
+		return s.replaceIncarnation(t)
+	})
+}
+
+// Restored declares that the database was restored from a backup: it replaces the
+// incarnation, so that all processes drop their copies of rows.
+func (s *Store) Restored(ctx context.Context) (err error) {
+	defer wrap(&err, "replace the database's incarnation")
+	return s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, incarnationSetting); err != nil {
+			return err
+		}
+		_, err := s.replaceIncarnation(t)
+		return err
+	})
+}
+
+// replaceIncarnation sets a new incarnation, and makes Repair's turn due. The caller
+// must hold the lock of the incarnation.
+func (s *Store) replaceIncarnation(t *tx) (string, error) {
+	mark := rand.Text()[:10]
+	if err := t.exec("UPDATE settings SET value = ? WHERE name = ?", []byte(mark), incarnationSetting); err != nil {
+		return "", err
+	}
+	return mark, t.exec("DELETE FROM settings WHERE name = ?", turnPrefix+RepairTurn)
+}
