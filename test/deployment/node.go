@@ -114,12 +114,12 @@ type Node struct {
 }
 
 // Start starts the servers and makes keys and tables. mode sets MariaDB's
-// durability. Redis loses all data if it is killed, which is the worst case. All
-// processes get settings.
-func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *Node {
+// durability, and options are added to its command line. Redis loses all data if it
+// is killed, which is the worst case. All processes get settings.
+func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings, options ...string) *Node {
 	t.Helper()
 	n := &Node{
-		MariaDB: testenv.StartMariaDB(t, mode),
+		MariaDB: testenv.StartMariaDB(t, mode, options...),
 		Redis:   testenv.StartRedis(t, testenv.Fast),
 		binary:  binary,
 		dir:     t.TempDir(),
@@ -143,6 +143,12 @@ func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings) *N
 	n.Run(t, nil, "db", "migrate")
 	return n
 }
+
+// Dump returns a backup of the node's database.
+func (n *Node) Dump(t testing.TB) []byte { t.Helper(); return n.MariaDB.Dump(t, n.dsn) }
+
+// Restore restores a backup of the node's database.
+func (n *Node) Restore(t testing.TB, dump []byte) { t.Helper(); n.MariaDB.Restore(t, n.dsn, dump) }
 
 // SwizzleFirst returns the settings of a process whose current key is the
 // Swizzle key. Other processes use the Merkle key.

@@ -74,12 +74,30 @@ func newLoad(t testing.TB, opt loadOptions) *load {
 func startLoad(t testing.TB, opt loadOptions) *load {
 	t.Helper()
 	l := newLoad(t, opt)
+	l.resume()
+	return l
+}
+
+// resume starts the farmers.
+func (l *load) resume() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	for _, c := range l.farmers {
 		l.ended.Go(func() { c.run(ctx) })
 	}
-	return l
+}
+
+// pause stops the farmers after every proof has its verdict. resume continues.
+func (l *load) pause(t testing.TB) {
+	t.Helper()
+	l.stop()
+	l.ended.Wait()
+	until := time.Now().Add(settlePatience)
+	for i, c := range l.farmers {
+		if err := c.settle(until); err != nil {
+			t.Fatalf("farmer %d of the load: %v", i, err)
+		}
+	}
 }
 
 // await waits until the farmers have received that number of additional verdicts.

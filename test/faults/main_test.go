@@ -33,8 +33,8 @@ var shortTimes = deployment.Settings{
 const chunkSize = 1024
 
 // start starts the servers of a node, and fills its inventory with chunks of both
-// schemes.
-func start(t *testing.T, settings deployment.Settings, chunks string) *deployment.Node {
+// schemes. options are added to the command line of MariaDB.
+func start(t *testing.T, settings deployment.Settings, chunks string, options ...string) *deployment.Node {
 	t.Helper()
 	both := deployment.Settings{}
 	for _, s := range []deployment.Settings{shortTimes, settings} {
@@ -42,7 +42,7 @@ func start(t *testing.T, settings deployment.Settings, chunks string) *deploymen
 			both[key] = value
 		}
 	}
-	n := deployment.Start(t, binary, testenv.Durable, both)
+	n := deployment.Start(t, binary, testenv.Durable, both, options...)
 	n.Run(t, nil, "chunks", "generate", "1KiB", chunks)
 	n.Run(t, n.SwizzleFirst(), "chunks", "generate", "1KiB", chunks)
 	return n
