@@ -31,6 +31,8 @@ type farm struct {
 	backlog  int64
 	redisErr error
 	clock    time.Time
+	// templates holds the pod template of each Deployment at its last call of run.
+	templates map[string]string
 }
 
 const operatorImage = "example.org/downstream-node:v1"
@@ -51,10 +53,11 @@ func newFarm(t *testing.T, spec string) *farm {
 func emptyFarm(t *testing.T) *farm {
 	t.Helper()
 	f := &farm{
-		cluster:  newCluster(t),
-		t:        t,
-		recorder: events.NewFakeRecorder(1000),
-		clock:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		cluster:   newCluster(t),
+		t:         t,
+		recorder:  events.NewFakeRecorder(1000),
+		clock:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		templates: map[string]string{},
 	}
 	f.operator = f.newOperator(f.WithWatch)
 	return f
@@ -160,7 +163,8 @@ func (f *farm) settle() {
 	f.t.Fatal("the operator does not stop making changes")
 }
 
-// collect finishes foreground deletions, as the garbage collector does.
+// collect finishes foreground deletions, as the garbage collector does, and marks
+// changed Deployments as read, as their controller does.
 func (f *farm) collect() {
 	f.t.Helper()
 	jobs := &batchv1.JobList{}
@@ -169,6 +173,17 @@ func (f *farm) collect() {
 		if job := &jobs.Items[i]; !job.DeletionTimestamp.IsZero() && len(job.Finalizers) > 0 {
 			job.Finalizers = nil
 			f.ok(f.Update(f.t.Context(), job))
+		}
+	}
+	deployments := &appsv1.DeploymentList{}
+	f.ok(f.List(f.t.Context(), deployments, client.InNamespace(f.namespace)))
+	for i := range deployments.Items {
+		if d := &deployments.Items[i]; d.Status.ObservedGeneration < d.Generation {
+			d.Status.ObservedGeneration = d.Generation
+			if f.templates[d.Name] != d.Spec.Template.String() {
+				d.Status.UpdatedReplicas = 0
+			}
+			f.ok(f.Status().Update(f.t.Context(), d))
 		}
 	}
 }
@@ -293,7 +308,9 @@ func (f *farm) run(name string) {
 	n := *d.Spec.Replicas
 	d.Status = appsv1.DeploymentStatus{
 		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+		Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "True", Reason: "NewReplicaSetAvailable"}},
 	}
+	f.templates[name] = d.Spec.Template.String()
 	f.ok(f.Status().Update(f.t.Context(), d))
 }
 
@@ -306,7 +323,7 @@ func (f *farm) bringUp() {
 	f.run("node-api")
 	f.run("node-workers")
 	f.settle()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.events()
 }
 

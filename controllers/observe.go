@@ -32,8 +32,15 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if s.status.URL, err = r.url(ctx, s); err != nil {
 		return err
 	}
-	s.status.ObservedGeneration = s.Generation
-	setConditions(&s.status.Conditions, s.facts, s.Generation)
+	switch {
+	case s.facts.unfinished != "":
+		s.facts.outdated = s.status.ObservedGeneration < s.Generation
+	case s.facts.api.unread || s.facts.workers.unread:
+		s.facts.unfinished = "Kubernetes has not read a changed Deployment yet"
+	default:
+		s.status.ObservedGeneration = s.Generation
+	}
+	setConditions(&s.status.Conditions, s.facts, s.status.ObservedGeneration)
 	if s.facts.paused || s.facts.blocked != nil || !s.facts.api.settled || !s.facts.workers.settled || s.facts.migration.phase != jobComplete {
 		return nil
 	}
@@ -68,11 +75,17 @@ func poolOf(d *appsv1.Deployment) pool {
 		ready:     d.Status.ReadyReplicas,
 		available: d.Status.AvailableReplicas,
 	}
-	p.settled = d.Status.ObservedGeneration >= d.Generation &&
+	p.unread = d.Status.ObservedGeneration < d.Generation
+	p.settled = !p.unread &&
 		d.Status.UpdatedReplicas == p.desired && d.Status.Replicas == p.desired && d.Status.AvailableReplicas == p.desired
+	p.rolledOut = p.settled
 	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && d.Status.ObservedGeneration >= d.Generation {
+		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && !p.unread {
 			p.stalled = c.Message
+		}
+		// This reason stays while pods fail or their number changes, until the next template.
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "NewReplicaSetAvailable" && d.Status.UpdatedReplicas == d.Status.Replicas {
+			p.rolledOut = !p.unread
 		}
 		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
 			p.stalled = excerpt(c.Message) + "." // for example, a quota is exhausted

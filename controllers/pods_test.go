@@ -67,7 +67,7 @@ func TestFailingMigration(t *testing.T) {
 	f.finish(job, true)
 	f.bringUpAgain()
 	f.wantCondition("Degraded", "False", "AsExpected")
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
 
 // TestFailingWhitelist loads a faulty whitelist. Farmers can farm during and after all
@@ -83,7 +83,7 @@ func TestFailingWhitelist(t *testing.T) {
 	f.attempt(job, complaint)
 	f.wantCondition("Degraded", "True", "WhitelistFailing")
 	f.wantMessage("Degraded", complaint)
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.finish(job, false)
 	f.settle()
 	f.wantCondition("Degraded", "True", "WhitelistFailed")
@@ -112,7 +112,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 		f.pod(nil, f.deployment("node-"+role).Spec.Template, notPulled())
 		f.settle()
 		f.wantCondition("Degraded", "True", "ImagePullFailed")
-		f.wantCondition("Ready", "True", "FarmersCanFarm") // the old pods still run
+		f.wantCondition("Available", "True", "FarmersCanFarm") // the old pods still run
 		f.run("node-" + role)
 		f.settle()
 		f.wantCondition("Degraded", "False", "AsExpected")

@@ -144,10 +144,13 @@ func (r *Reconciler) outcome(s *scope, err error) (ctrl.Result, error) {
 	var stop *blocked
 	switch {
 	case errors.Is(err, errRecordFirst):
+		s.facts.unfinished = err.Error()
 		return ctrl.Result{RequeueAfter: recordInterval}, nil
 	case errors.As(err, &stop):
 		s.facts.blocked = stop
 		return result, nil
+	case err != nil:
+		s.facts.unfinished = err.Error()
 	}
 	return result, err
 }
