@@ -38,7 +38,7 @@ func TestArgoCDHealth(t *testing.T) {
 		{"an older spec is stalled", []facts{changed(well, func(f *facts) { f.blocked = lost })}, 2, "Progressing"},
 		{"migrating", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning })}, 3, "Progressing"},
 		{"rolling", []facts{changed(well, func(f *facts) { f.api = rolling })}, 3, "Progressing"},
-		{"a broken image", []facts{well, changed(well, func(f *facts) { f.workers = rolling; f.workers.unpulled = "x" })}, 3, "Degraded"},
+		{"a broken image", []facts{well, changed(well, func(f *facts) { f.workers = rolling; f.workers.trouble = troubled(ReasonImagePullFailed, "x") })}, 3, "Degraded"},
 		{"blocked", []facts{changed(well, func(f *facts) { f.blocked = lost })}, 3, "Degraded"},
 		{"every pod fails after the rollout", []facts{well, changed(well, func(f *facts) { f.api = down })}, 3, "Degraded"},
 		{"paused", []facts{well, {paused: true, api: running, workers: running}}, 3, "Suspended"},

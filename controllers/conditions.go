@@ -27,6 +27,10 @@ const (
 	ReasonMigrationFailing  = "MigrationFailing"
 	ReasonWhitelistFailing  = "WhitelistFailing"
 	ReasonImagePullFailed   = "ImagePullFailed"
+	ReasonPodNotStarted     = "PodNotStarted"
+	ReasonPodCrashes        = "PodCrashes"
+	ReasonPodUnschedulable  = "PodUnschedulable"
+	ReasonPodsRefused       = "PodsRefused"
 	ReasonWhitelistFailed   = "WhitelistFailed"
 	ReasonWhitelistLoading  = "WhitelistLoading"
 	ReasonReplicasAvailable = "ReplicasAvailable"
@@ -56,7 +60,23 @@ type facts struct {
 	migration    jobState
 	whitelist    jobState
 	api, workers pool
-	unknownKinds []string // wanted kinds that the cluster does not know
+	mysql, redis *evaluation // nil if the node has no such database
+	unknownKinds []string    // wanted kinds that the cluster does not know
+}
+
+// atRest reports whether no pod starts, ends or fails, as far as the operator knows.
+func (f facts) atRest() bool {
+	for _, p := range []pool{f.api, f.workers} {
+		if p.found && !p.settled {
+			return false
+		}
+	}
+	for _, e := range []*evaluation{f.mysql, f.redis} {
+		if e != nil && !e.ready {
+			return false
+		}
+	}
+	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning
 }
 
 // keyFact is the result of the check of the heartbeat key.
@@ -76,7 +96,7 @@ type pool struct {
 	settled   bool   // every pod has the newest template and is available
 	rolledOut bool   // the newest template has replaced every older one
 	stalled   string // why the rollout does not progress; empty if it progresses
-	unpulled  string // which image cannot be pulled, and why; empty if none
+	trouble   *trouble
 }
 
 // verdict is a condition without its time. A verdict without a reason does not

@@ -80,8 +80,10 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Degraded, "failed attempts to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
 		{v1alpha1.Degraded, "failed attempts of before", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
 		{v1alpha1.Degraded, "failed attempts to load", changed(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
-		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, unpulled: "x"} }), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.unpulled = "x" }), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) {
+			f.migration = jobState{phase: jobRunning, trouble: troubled(ReasonImagePullFailed, "x")}
+		}), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.trouble = troubled(ReasonImagePullFailed, "x") }), "True ImagePullFailed"},
 		{v1alpha1.Degraded, "a failed whitelist", changed(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
 		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stuck }), "True RolloutStalled"},
 		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stuck }), "True RolloutStalled"},
@@ -136,7 +138,9 @@ func TestReady(t *testing.T) {
 		{"migrating while the API is down", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable", "R NoneAvailable"},
 		{"a failed migration for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm", "S MigrationFailed"},
 		{"a failed first migration", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed", "S MigrationFailed"},
-		{"another image that cannot be pulled", []facts{well, changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, unpulled: "x"} })}, "True FarmersCanFarm", "S ImagePullFailed"},
+		{"another image that cannot be pulled", []facts{well, changed(well, func(f *facts) {
+			f.migration = jobState{phase: jobRunning, trouble: troubled(ReasonImagePullFailed, "x")}
+		})}, "True FarmersCanFarm", "S ImagePullFailed"},
 		{"an unknown kind and no API", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero", "ScaledToZero"},
 		{"an unknown kind", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"ServiceMonitor"} })}, "True FarmersCanFarm", ""},
 		{"a failed whitelist", []facts{changed(well, func(f *facts) { f.whitelist.phase = jobFailed })}, "True FarmersCanFarm", "S WhitelistFailed"},

@@ -183,7 +183,9 @@ func (f *farm) collect() {
 			if f.templates[d.Name] != d.Spec.Template.String() {
 				d.Status.UpdatedReplicas = 0
 			}
-			f.ok(f.Status().Update(f.t.Context(), d))
+			if err := f.Status().Update(f.t.Context(), d); !apierrors.IsConflict(err) {
+				f.ok(err)
+			}
 		}
 	}
 }
@@ -314,9 +316,22 @@ func (f *farm) run(name string) {
 	f.ok(f.Status().Update(f.t.Context(), d))
 }
 
+// runDatabases makes the evaluation databases ready.
+func (f *farm) runDatabases() {
+	f.t.Helper()
+	sets := &appsv1.StatefulSetList{}
+	f.ok(f.List(f.t.Context(), sets, client.InNamespace(f.namespace)))
+	for i := range sets.Items {
+		sets.Items[i].Status = appsv1.StatefulSetStatus{ObservedGeneration: sets.Items[i].Generation, Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+		f.ok(f.Status().Update(f.t.Context(), &sets.Items[i]))
+	}
+}
+
 // bringUp makes a new node ready.
 func (f *farm) bringUp() {
 	f.t.Helper()
+	f.settle()
+	f.runDatabases()
 	f.settle()
 	f.finish(f.jobOf("migration"), true)
 	f.settle()

@@ -3,8 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +22,12 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		return err
 	}
 	if s.facts.workers, err = r.readPool(ctx, s, desired.Workers); err != nil {
+		return err
+	}
+	if s.facts.mysql, err = r.readEvaluation(ctx, s, desired.MySQL, s.Spec.MySQL.Evaluation != nil); err != nil {
+		return err
+	}
+	if s.facts.redis, err = r.readEvaluation(ctx, s, desired.Redis, s.Spec.Redis.Evaluation != nil); err != nil {
 		return err
 	}
 	s.status.API.Replicas, s.status.API.ReadyReplicas = s.facts.api.running, s.facts.api.ready
@@ -59,7 +63,10 @@ func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) 
 		return p, nil
 	}
 	pods, err := r.pods(ctx, s, role)
-	p.unpulled = unpulled(pods)
+	if err != nil {
+		return p, err
+	}
+	p.trouble, err = r.podsTrouble(ctx, s, pods)
 	return p, err
 }
 
@@ -93,55 +100,6 @@ func poolOf(d *appsv1.Deployment) pool {
 		}
 	}
 	return p
-}
-
-// pods lists the pods of a role. The operator does not watch pods: there are many
-// pods, and the operator needs them only if a rollout or a Job does not progress.
-func (r *Reconciler) pods(ctx context.Context, s *scope, role desired.Role) ([]corev1.Pod, error) {
-	pods := &corev1.PodList{}
-	if err := r.Live.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
-		return nil, fmt.Errorf("list the %s pods: %w", role, err)
-	}
-	return pods.Items, nil
-}
-
-// pullFailures lists the reasons that Kubernetes reports for a waiting container if
-// it cannot pull the container's image.
-var pullFailures = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
-
-// unpulled returns a message about the first image that cannot be pulled. The
-// message is empty if there is no such image.
-func unpulled(pods []corev1.Pod) string {
-	for _, pod := range pods {
-		for _, c := range pod.Status.ContainerStatuses {
-			if w := c.State.Waiting; w != nil && slices.Contains(pullFailures, w.Reason) {
-				return fmt.Sprintf("the image %s cannot be pulled: %s", c.Image, excerpt(w.Reason+": "+w.Message))
-			}
-		}
-	}
-	return ""
-}
-
-// lastLine returns the last log line of the container that failed most recently. If
-// that container wrote nothing, lastLine returns its exit code. If there is no failed
-// container, the result is empty.
-func lastLine(pods []corev1.Pod) string {
-	var last *corev1.ContainerStateTerminated
-	for _, pod := range pods {
-		for _, c := range pod.Status.ContainerStatuses {
-			if t := c.State.Terminated; t != nil && t.ExitCode != 0 && (last == nil || last.FinishedAt.Before(&t.FinishedAt)) {
-				last = t
-			}
-		}
-	}
-	if last == nil {
-		return ""
-	}
-	text := strings.TrimSpace(last.Message)
-	if line := excerpt(text[strings.LastIndex(text, "\n")+1:]); line != "" {
-		return line
-	}
-	return fmt.Sprintf("exit code %d (%s)", last.ExitCode, last.Reason)
 }
 
 // url returns the address at which farmers reach the API.

@@ -40,6 +40,8 @@ func problems(f facts) []problem {
 		found = append(found, problem{f.blocked.reason, sentence(f.blocked.message), needed, true})
 	}
 	found = slices.Concat(found,
+		f.mysql.problems("MySQL"),
+		f.redis.problems("Redis"),
 		f.migration.problems("database was not migrated", onPods, ReasonMigrationFailed, ReasonMigrationFailing),
 		f.api.problems("API", onAPI),
 		f.workers.problems("workers", onWorkers),
@@ -60,8 +62,8 @@ func (j jobState) problems(what string, prevents []string, failed, failing strin
 	switch {
 	case j.phase == jobFailed:
 		return []problem{{failed, fmt.Sprintf("The %s: %s.", what, j.message), prevents, true}}
-	case j.phase == jobRunning && j.unpulled != "":
-		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The %s: %s.", what, j.unpulled), prevents, true}}
+	case j.phase == jobRunning && j.trouble != nil:
+		return []problem{{j.trouble.reason, fmt.Sprintf("The %s: %s.", what, j.trouble.message), prevents, true}}
 	case j.phase == jobRunning && j.failed >= reportedAttempts:
 		message := fmt.Sprintf("The %s: %d attempts failed", what, j.failed)
 		if j.lastLine != "" {
@@ -72,10 +74,19 @@ func (j jobState) problems(what string, prevents []string, failed, failing strin
 	return nil
 }
 
+func (e *evaluation) problems(what string) []problem {
+	if e == nil || e.trouble == nil {
+		return nil
+	}
+	return []problem{{e.trouble.reason, fmt.Sprintf("The evaluation %s does not run: %s.", what, e.trouble.message), onPods, true}}
+}
+
 func (p pool) problems(whose string, prevents []string) []problem {
 	switch {
-	case p.unpulled != "":
-		return []problem{{ReasonImagePullFailed, fmt.Sprintf("The rollout of the %s does not progress: %s.", whose, p.unpulled), prevents, true}}
+	case p.trouble != nil && p.rolledOut:
+		return []problem{{p.trouble.reason, fmt.Sprintf("Pods of the %s do not run: %s.", whose, p.trouble.message), prevents, false}}
+	case p.trouble != nil:
+		return []problem{{p.trouble.reason, fmt.Sprintf("The rollout of the %s does not progress: %s.", whose, p.trouble.message), prevents, true}}
 	case p.stalled != "":
 		return []problem{{ReasonRolloutStalled, fmt.Sprintf("The rollout of the %s does not progress: %s", whose, p.stalled), prevents, true}}
 	}
