@@ -12,39 +12,43 @@ import (
 
 // The reasons of conditions. An event about a condition has the condition's reason.
 const (
-	ReasonAsExpected        = "AsExpected"
-	ReasonOwnershipConflict = "OwnershipConflict"
-	ReasonApplyFailed       = "ApplyFailed"
-	ReasonSecretMissing     = "SecretMissing"
-	ReasonKeyFound          = "KeyFound"
-	ReasonKeyMissing        = "KeyMissing"
-	ReasonKeyChanged        = "KeyChanged"
-	ReasonKeyInvalid        = "KeyInvalid"
-	ReasonMigrated          = "Migrated"
-	ReasonMigrating         = "Migrating"
-	ReasonMigrationWaiting  = "MigrationWaiting"
-	ReasonMigrationFailed   = "MigrationFailed"
-	ReasonMigrationFailing  = "MigrationFailing"
-	ReasonWhitelistFailing  = "WhitelistFailing"
-	ReasonImagePullFailed   = "ImagePullFailed"
-	ReasonPodNotStarted     = "PodNotStarted"
-	ReasonPodCrashes        = "PodCrashes"
-	ReasonPodUnschedulable  = "PodUnschedulable"
-	ReasonPodsRefused       = "PodsRefused"
-	ReasonWhitelistFailed   = "WhitelistFailed"
-	ReasonWhitelistLoading  = "WhitelistLoading"
-	ReasonReplicasAvailable = "ReplicasAvailable"
-	ReasonNoneAvailable     = "NoneAvailable"
-	ReasonNotCreated        = "NotCreated"
-	ReasonScaledToZero      = "ScaledToZero"
-	ReasonRollingOut        = "RollingOut"
-	ReasonRolloutStalled    = "RolloutStalled"
-	ReasonKindUnknown       = "KindUnknown"
-	ReasonPaused            = "Paused"
-	ReasonNotPaused         = "NotPaused"
-	ReasonFarmersCanFarm    = "FarmersCanFarm"
-	ReasonNotReached        = "NotReached"
-	ReasonApplying          = "Applying"
+	ReasonAsExpected          = "AsExpected"
+	ReasonOwnershipConflict   = "OwnershipConflict"
+	ReasonApplyFailed         = "ApplyFailed"
+	ReasonSecretMissing       = "SecretMissing"
+	ReasonKeyFound            = "KeyFound"
+	ReasonKeyMissing          = "KeyMissing"
+	ReasonKeyChanged          = "KeyChanged"
+	ReasonKeyInvalid          = "KeyInvalid"
+	ReasonMigrated            = "Migrated"
+	ReasonMigrating           = "Migrating"
+	ReasonMigrationWaiting    = "MigrationWaiting"
+	ReasonMigrationFailed     = "MigrationFailed"
+	ReasonMigrationFailing    = "MigrationFailing"
+	ReasonWhitelistFailing    = "WhitelistFailing"
+	ReasonImagePullFailed     = "ImagePullFailed"
+	ReasonPodNotStarted       = "PodNotStarted"
+	ReasonPodCrashes          = "PodCrashes"
+	ReasonPodUnschedulable    = "PodUnschedulable"
+	ReasonPodsRefused         = "PodsRefused"
+	ReasonWhitelistFailed     = "WhitelistFailed"
+	ReasonWhitelistLoading    = "WhitelistLoading"
+	ReasonReplicasAvailable   = "ReplicasAvailable"
+	ReasonNoneAvailable       = "NoneAvailable"
+	ReasonNotCreated          = "NotCreated"
+	ReasonScaledToZero        = "ScaledToZero"
+	ReasonUsable              = "Usable"
+	ReasonDatabaseUnavailable = "DatabaseUnavailable"
+	ReasonQueueUnavailable    = "QueueUnavailable"
+	ReasonPodNotReady         = "PodNotReady"
+	ReasonRollingOut          = "RollingOut"
+	ReasonRolloutStalled      = "RolloutStalled"
+	ReasonKindUnknown         = "KindUnknown"
+	ReasonPaused              = "Paused"
+	ReasonNotPaused           = "NotPaused"
+	ReasonFarmersCanFarm      = "FarmersCanFarm"
+	ReasonNotReached          = "NotReached"
+	ReasonApplying            = "Applying"
 )
 
 // facts holds what a reconcile observed. Every condition is computed from it.
@@ -97,6 +101,8 @@ type pool struct {
 	rolledOut bool   // the newest template has replaced every older one
 	stalled   string // why the rollout does not progress; empty if it progresses
 	trouble   *trouble
+	reports   []report // of pods that run but are not ready
+	unasked   error    // why no such pod responded
 }
 
 // verdict is a condition without its time. A verdict without a reason does not
@@ -123,6 +129,8 @@ var verdicts = []struct {
 	{v1alpha1.SchemaMigrated, schemaMigrated},
 	{v1alpha1.APIAvailable, apiAvailable},
 	{v1alpha1.WorkersAvailable, workersAvailable},
+	{v1alpha1.DatabaseAvailable, databaseAvailable},
+	{v1alpha1.QueueAvailable, queueAvailable},
 	{v1alpha1.Progressing, progressing},
 	{v1alpha1.Degraded, degraded},
 	{v1alpha1.Paused, paused},

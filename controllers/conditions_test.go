@@ -10,19 +10,23 @@ import (
 )
 
 var (
-	key     = &keyFact{secret: "k"}
-	running = pool{found: true, desired: 2, running: 2, ready: 2, available: 2, settled: true, rolledOut: true}
-	rolling = pool{found: true, desired: 2, running: 3, ready: 2, available: 2}
-	down    = pool{found: true, desired: 2, running: 2, rolledOut: true}
-	partly  = pool{found: true, desired: 2, running: 2, ready: 1, available: 1, rolledOut: true}
-	stuck   = pool{found: true, desired: 2, running: 2, stalled: "it has timed out"}
-	none    = pool{found: true, settled: true, rolledOut: true}
+	key        = &keyFact{secret: "k"}
+	running    = pool{found: true, desired: 2, running: 2, ready: 2, available: 2, settled: true, rolledOut: true}
+	rolling    = pool{found: true, desired: 2, running: 3, ready: 2, available: 2}
+	down       = pool{found: true, desired: 2, running: 2, rolledOut: true}
+	partly     = pool{found: true, desired: 2, running: 2, ready: 1, available: 1, rolledOut: true}
+	stuck      = pool{found: true, desired: 2, running: 2, stalled: "it has timed out"}
+	none       = pool{found: true, settled: true, rolledOut: true}
+	noDatabase = changed(down, func(p *pool) {
+		p.reports = []report{{"p", map[string]string{"database": "read-only", "schema": "read-only", "redis": "ok"}}}
+	})
+	noRedis = changed(down, func(p *pool) { p.reports = []report{{"p", map[string]string{"database": "ok", "redis": "OOM"}}} })
 	done    = jobState{phase: jobComplete, name: "j"}
 	well    = facts{key: key, migration: done, api: running, workers: running}
 )
 
 // changed returns f with a change.
-func changed(f facts, change func(*facts)) facts {
+func changed[T any](f T, change func(*T)) T {
 	change(&f)
 	return f
 }
@@ -58,6 +62,14 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.WorkersAvailable, "down", facts{workers: down}, "False NoneAvailable"},
 		{v1alpha1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
 
+		{v1alpha1.DatabaseAvailable, "no pod", facts{}, ""},
+		{v1alpha1.DatabaseAvailable, "no pod has checked", facts{api: down}, ""},
+		{v1alpha1.DatabaseAvailable, "ready pods", well, "True Usable"},
+		{v1alpha1.DatabaseAvailable, "a pod that lacks Redis only", changed(well, func(f *facts) { f.api, f.workers = noRedis, pool{} }), "True Usable"},
+		{v1alpha1.DatabaseAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.workers = noDatabase }), "False DatabaseUnavailable"},
+		{v1alpha1.QueueAvailable, "ready pods", well, "True Usable"},
+		{v1alpha1.QueueAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.api = noRedis }), "False QueueUnavailable"},
+
 		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
 		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
 		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
@@ -88,6 +100,13 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stuck }), "True RolloutStalled"},
 		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stuck }), "True RolloutStalled"},
 		{v1alpha1.Degraded, "an unknown kind", changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
+		{v1alpha1.Degraded, "an outage of the database", changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase }), "True DatabaseUnavailable"},
+		{v1alpha1.Degraded, "an outage of Redis", changed(well, func(f *facts) { f.api = noRedis }), "True QueueUnavailable"},
+		{v1alpha1.Degraded, "pods that nobody can ask", changed(well, func(f *facts) { f.api = down }), "True NoneAvailable"},
+		{v1alpha1.Degraded, "a pod that starts", changed(well, func(f *facts) {
+			f.api.reports = []report{{"p", map[string]string{"process": "starting", "database": "ok"}}}
+		}), "False AsExpected"},
+		{v1alpha1.Degraded, "another failed check", changed(well, func(f *facts) { f.api.reports = []report{{"p", map[string]string{"clock": "10 s ahead"}}} }), "True PodNotReady"},
 		{v1alpha1.Degraded, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
 		{v1alpha1.Degraded, "paused", changed(well, func(f *facts) { f.paused = true }), ""},
 
@@ -151,6 +170,8 @@ func TestReady(t *testing.T) {
 		{"rolling", []facts{changed(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm", "R RollingOut"},
 		{"rolled out", []facts{changed(well, func(f *facts) { f.api = rolling }), well}, "True FarmersCanFarm", ""},
 		{"a pod that fails after its rollout", []facts{well, changed(well, func(f *facts) { f.api = partly })}, "True FarmersCanFarm", ""},
+		{"an outage of the database", []facts{well, changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase })}, "False DatabaseUnavailable", "DatabaseUnavailable"},
+		{"new pods without a database", []facts{well, changed(well, func(f *facts) { f.api = rolling; f.api.reports = noDatabase.reports })}, "True FarmersCanFarm", "S DatabaseUnavailable"},
 		{"an API server that fails", []facts{well, {unfinished: "timeout", api: running, workers: running}}, "True FarmersCanFarm", ""},
 		{"an API server that fails during a rollout", []facts{changed(well, func(f *facts) { f.api = rolling }), {unfinished: "timeout", api: rolling, workers: running}}, "True FarmersCanFarm", "R RollingOut"},
 		{"an API server that fails before the spec is applied", []facts{well, {unfinished: "timeout", outdated: true, api: running, workers: running}}, "True FarmersCanFarm", "R Applying"},

@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,6 +32,8 @@ type farm struct {
 	backlog  int64
 	redisErr error
 	clock    time.Time
+	// readiness holds the response of each pod, by the address of its private port.
+	readiness map[string]map[string]string
 	// templates holds the pod template of each Deployment at its last call of run.
 	templates map[string]string
 }
@@ -70,7 +73,13 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 		Recorder:     f.recorder,
 		DefaultImage: operatorImage,
 		Backlog:      func(context.Context, string, string) (int64, error) { return f.backlog, f.redisErr },
-		Now:          func() time.Time { return f.clock },
+		Readiness: func(_ context.Context, address string) (map[string]string, error) {
+			if checks, ok := f.readiness[address]; ok {
+				return checks, nil
+			}
+			return nil, errors.New("connection refused")
+		},
+		Now: func() time.Time { return f.clock },
 	}
 }
 

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -45,7 +46,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		s.status.ObservedGeneration = s.Generation
 	}
 	setConditions(&s.status.Conditions, s.facts, s.status.ObservedGeneration)
-	if s.facts.paused || s.facts.blocked != nil || !s.facts.api.settled || !s.facts.workers.settled || s.facts.migration.phase != jobComplete {
+	if s.facts.paused || s.facts.blocked != nil || s.facts.unfinished != "" || !s.facts.api.settled || !s.facts.workers.settled || s.facts.migration.phase != jobComplete {
 		return nil
 	}
 	return r.pruneConfigs(ctx, s)
@@ -67,8 +68,13 @@ func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) 
 		return p, err
 	}
 	p.trouble, err = r.podsTrouble(ctx, s, pods)
+	p.reports, p.unasked = r.askPods(ctx, pods)
 	return p, err
 }
+
+// completeRollout is the reason of a Deployment's condition Progressing after a rollout. It
+// stays while pods fail or their number changes, until the next template.
+const completeRollout = "NewReplicaSetAvailable"
 
 // poolOf reads a Deployment's status. d is nil if there is no Deployment.
 func poolOf(d *appsv1.Deployment) pool {
@@ -86,19 +92,19 @@ func poolOf(d *appsv1.Deployment) pool {
 	p.settled = !p.unread &&
 		d.Status.UpdatedReplicas == p.desired && d.Status.Replicas == p.desired && d.Status.AvailableReplicas == p.desired
 	p.rolledOut = p.settled
+	refused := ""
 	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && !p.unread {
+		switch {
+		case c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue:
+			refused = excerpt(c.Message) + "." // for example, a quota is exhausted
+		case c.Type != appsv1.DeploymentProgressing || p.unread:
+		case c.Status == corev1.ConditionFalse:
 			p.stalled = c.Message
-		}
-		// This reason stays while pods fail or their number changes, until the next template.
-		if c.Type == appsv1.DeploymentProgressing && c.Reason == "NewReplicaSetAvailable" && d.Status.UpdatedReplicas == d.Status.Replicas {
-			p.rolledOut = !p.unread
-		}
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			p.stalled = excerpt(c.Message) + "." // for example, a quota is exhausted
-			break
+		case c.Reason == completeRollout && d.Status.UpdatedReplicas == d.Status.Replicas:
+			p.rolledOut = true
 		}
 	}
+	p.stalled = cmp.Or(refused, p.stalled)
 	return p
 }
 

@@ -39,6 +39,13 @@ func problems(f facts) []problem {
 	if f.blocked != nil {
 		found = append(found, problem{f.blocked.reason, sentence(f.blocked.message), needed, true})
 	}
+	for _, v := range []verdict{databaseAvailable(f), queueAvailable(f)} {
+		if v.status == metav1.ConditionFalse {
+			// Otherwise the spec is in effect, and the pods wait for the server.
+			stalls := f.api.moving() || f.workers.moving()
+			found = append(found, problem{v.reason, v.message, onPods, stalls})
+		}
+	}
 	found = slices.Concat(found,
 		f.mysql.problems("MySQL"),
 		f.redis.problems("Redis"),
@@ -88,7 +95,15 @@ func (p pool) problems(whose string, prevents []string) []problem {
 	case p.trouble != nil:
 		return []problem{{p.trouble.reason, fmt.Sprintf("The rollout of the %s does not progress: %s.", whose, p.trouble.message), prevents, true}}
 	case p.stalled != "":
-		return []problem{{ReasonRolloutStalled, fmt.Sprintf("The rollout of the %s does not progress: %s", whose, p.stalled), prevents, true}}
+		return []problem{{ReasonRolloutStalled, fmt.Sprintf("The rollout of the %s does not progress: %s", whose, p.stalled), prevents, !p.rolledOut}}
+	case p.otherFailure() != "":
+		return []problem{{ReasonPodNotReady, fmt.Sprintf("The %s: %s.", whose, p.otherFailure()), prevents, false}}
+	case p.rolledOut && p.desired > 0 && p.available == 0 && len(p.reports) == 0:
+		message := fmt.Sprintf("0 of %d pods of the %s are available; see `kubectl describe pods`", p.desired, whose)
+		if p.unasked != nil {
+			message = fmt.Sprintf("0 of %d pods of the %s are available, and the operator cannot ask them why: %s", p.desired, whose, excerpt(p.unasked.Error()))
+		}
+		return []problem{{ReasonNoneAvailable, message + ".", prevents, false}}
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ type Reconciler struct {
 	DefaultImage string
 	// Backlog reads the backlog from a node's Redis.
 	Backlog BacklogReader
+	// Readiness asks pods why they are not ready.
+	Readiness ReadinessReader
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 

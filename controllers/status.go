@@ -105,7 +105,7 @@ func adverse(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.Degraded:
 		return c.Status == metav1.ConditionTrue
-	case v1alpha1.HeartbeatKeyAvailable:
+	case v1alpha1.HeartbeatKeyAvailable, v1alpha1.DatabaseAvailable, v1alpha1.QueueAvailable:
 		return c.Status == metav1.ConditionFalse
 	case v1alpha1.SchemaMigrated:
 		return c.Reason == ReasonMigrationFailed

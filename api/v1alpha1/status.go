@@ -117,10 +117,16 @@ const (
 	// WorkersAvailable reports whether at least one worker reads jobs. It is also
 	// true if the number of workers that should run is 0.
 	WorkersAvailable = "WorkersAvailable"
+	// DatabaseAvailable reports whether the pods can use the database. If not, the
+	// message is what a pod's readiness check says.
+	DatabaseAvailable = "DatabaseAvailable"
+	// QueueAvailable reports whether the pods can use the Redis with the queue.
+	QueueAvailable = "QueueAvailable"
 )
 
 // ConditionTypes lists the condition types in the order in which people should read
 // them.
 var ConditionTypes = []string{
 	Ready, Available, Reconciling, Stalled, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
+	DatabaseAvailable, QueueAvailable,
 }
