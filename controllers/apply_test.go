@@ -52,7 +52,7 @@ func TestRefusedObject(t *testing.T) {
 		s.API.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("2Gi")
 	})
 	f.bringUpAgain()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.wantCondition("Degraded", "False", "AsExpected")
 }
 
@@ -90,7 +90,7 @@ func TestWhichFailuresAreReported(t *testing.T) {
 			if len(degraded.Message) > 1000 {
 				t.Errorf("the message has %d bytes", len(degraded.Message))
 			}
-			f.wantCondition("Ready", "True", "FarmersCanFarm")
+			f.wantCondition("Available", "True", "FarmersCanFarm")
 		})
 	}
 }

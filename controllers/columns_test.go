@@ -32,6 +32,6 @@ func TestPrinterColumns(t *testing.T) {
 		}
 	}
 	compare(columns(), "NAME READY REASON API WORKERS BACKLOG PAUSED AGE", "node True FarmersCanFarm 2 3 12 False")
-	compare(columns("-o", "wide"), "NAME READY REASON API WORKERS BACKLOG PAUSED DESIRED DEGRADED URL AGE",
-		"node True FarmersCanFarm 2 3 12 False 3 False http://farm.example.org")
+	compare(columns("-o", "wide"), "NAME READY REASON API WORKERS BACKLOG PAUSED DESIRED AVAILABLE DEGRADED URL AGE",
+		"node True FarmersCanFarm 2 3 12 False 3 True False http://farm.example.org")
 }

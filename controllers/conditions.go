@@ -12,45 +12,75 @@ import (
 
 // The reasons of conditions. An event about a condition has the condition's reason.
 const (
-	ReasonAsExpected        = "AsExpected"
-	ReasonOwnershipConflict = "OwnershipConflict"
-	ReasonApplyFailed       = "ApplyFailed"
-	ReasonSecretMissing     = "SecretMissing"
-	ReasonKeyFound          = "KeyFound"
-	ReasonKeyMissing        = "KeyMissing"
-	ReasonKeyChanged        = "KeyChanged"
-	ReasonKeyInvalid        = "KeyInvalid"
-	ReasonMigrated          = "Migrated"
-	ReasonMigrating         = "Migrating"
-	ReasonMigrationWaiting  = "MigrationWaiting"
-	ReasonMigrationFailed   = "MigrationFailed"
-	ReasonMigrationFailing  = "MigrationFailing"
-	ReasonWhitelistFailing  = "WhitelistFailing"
-	ReasonImagePullFailed   = "ImagePullFailed"
-	ReasonWhitelistFailed   = "WhitelistFailed"
-	ReasonWhitelistLoading  = "WhitelistLoading"
-	ReasonReplicasAvailable = "ReplicasAvailable"
-	ReasonNoneAvailable     = "NoneAvailable"
-	ReasonNotCreated        = "NotCreated"
-	ReasonScaledToZero      = "ScaledToZero"
-	ReasonRollingOut        = "RollingOut"
-	ReasonRolloutStalled    = "RolloutStalled"
-	ReasonKindUnknown       = "KindUnknown"
-	ReasonPaused            = "Paused"
-	ReasonNotPaused         = "NotPaused"
-	ReasonFarmersCanFarm    = "FarmersCanFarm"
-	ReasonNotReached        = "NotReached"
+	ReasonAsExpected          = "AsExpected"
+	ReasonOwnershipConflict   = "OwnershipConflict"
+	ReasonApplyFailed         = "ApplyFailed"
+	ReasonSecretMissing       = "SecretMissing"
+	ReasonKeyFound            = "KeyFound"
+	ReasonKeyMissing          = "KeyMissing"
+	ReasonKeyChanged          = "KeyChanged"
+	ReasonKeyInvalid          = "KeyInvalid"
+	ReasonMigrated            = "Migrated"
+	ReasonMigrating           = "Migrating"
+	ReasonMigrationWaiting    = "MigrationWaiting"
+	ReasonMigrationFailed     = "MigrationFailed"
+	ReasonMigrationFailing    = "MigrationFailing"
+	ReasonWhitelistFailing    = "WhitelistFailing"
+	ReasonImagePullFailed     = "ImagePullFailed"
+	ReasonPodNotStarted       = "PodNotStarted"
+	ReasonPodCrashes          = "PodCrashes"
+	ReasonPodUnschedulable    = "PodUnschedulable"
+	ReasonPodsRefused         = "PodsRefused"
+	ReasonWhitelistFailed     = "WhitelistFailed"
+	ReasonWhitelistLoading    = "WhitelistLoading"
+	ReasonReplicasAvailable   = "ReplicasAvailable"
+	ReasonNoneAvailable       = "NoneAvailable"
+	ReasonNotCreated          = "NotCreated"
+	ReasonScaledToZero        = "ScaledToZero"
+	ReasonUsable              = "Usable"
+	ReasonDatabaseUnavailable = "DatabaseUnavailable"
+	ReasonQueueUnavailable    = "QueueUnavailable"
+	ReasonPodNotReady         = "PodNotReady"
+	ReasonRollingOut          = "RollingOut"
+	ReasonRolloutStalled      = "RolloutStalled"
+	ReasonKindUnknown         = "KindUnknown"
+	ReasonPaused              = "Paused"
+	ReasonNotPaused           = "NotPaused"
+	ReasonFarmersCanFarm      = "FarmersCanFarm"
+	ReasonNotReached          = "NotReached"
+	ReasonApplying            = "Applying"
 )
 
 // facts holds what a reconcile observed. Every condition is computed from it.
 type facts struct {
-	paused       bool
-	blocked      *blocked
+	paused  bool
+	blocked *blocked
+	// unfinished says why the other facts do not show yet whether the current spec is in
+	// effect: the phases stopped early, but not by blocked, or a Deployment is unread.
+	unfinished string
+	// outdated reports that the phases stopped before the current spec was applied.
+	outdated     bool
 	key          *keyFact // nil until the operator has checked the key
 	migration    jobState
 	whitelist    jobState
 	api, workers pool
-	unknownKinds []string // wanted kinds that the cluster does not know
+	mysql, redis *evaluation // nil if the node has no such database
+	unknownKinds []string    // wanted kinds that the cluster does not know
+}
+
+// atRest reports whether no pod starts, ends or fails, as far as the operator knows.
+func (f facts) atRest() bool {
+	for _, p := range []pool{f.api, f.workers} {
+		if p.found && !p.settled {
+			return false
+		}
+	}
+	for _, e := range []*evaluation{f.mysql, f.redis} {
+		if e != nil && !e.ready {
+			return false
+		}
+	}
+	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning
 }
 
 // keyFact is the result of the check of the heartbeat key.
@@ -66,9 +96,13 @@ type pool struct {
 	running   int32
 	ready     int32
 	available int32
+	unread    bool   // Kubernetes has not read the newest spec of the Deployment yet
 	settled   bool   // every pod has the newest template and is available
+	rolledOut bool   // the newest template has replaced every older one
 	stalled   string // why the rollout does not progress; empty if it progresses
-	unpulled  string // which image cannot be pulled, and why; empty if none
+	trouble   *trouble
+	reports   []report // of pods that run but are not ready
+	unasked   error    // why no such pod responded
 }
 
 // verdict is a condition without its time. A verdict without a reason does not
@@ -86,7 +120,7 @@ func no(reason, format string, args ...any) verdict {
 	return verdict{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
 }
 
-// verdicts lists every condition except Ready, which depends on the others.
+// verdicts lists every condition except those that depend on other conditions.
 var verdicts = []struct {
 	condition string
 	of        func(facts) verdict
@@ -95,6 +129,8 @@ var verdicts = []struct {
 	{v1alpha1.SchemaMigrated, schemaMigrated},
 	{v1alpha1.APIAvailable, apiAvailable},
 	{v1alpha1.WorkersAvailable, workersAvailable},
+	{v1alpha1.DatabaseAvailable, databaseAvailable},
+	{v1alpha1.QueueAvailable, queueAvailable},
 	{v1alpha1.Progressing, progressing},
 	{v1alpha1.Degraded, degraded},
 	{v1alpha1.Paused, paused},
@@ -117,7 +153,19 @@ func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
 	for _, v := range verdicts {
 		set(v.condition, v.of(f))
 	}
-	set(v1alpha1.Ready, ready(*conditions, problems(f)))
+	found := problems(f)
+	set(v1alpha1.Available, farming(*conditions, found))
+	for _, v := range []struct {
+		condition string
+		verdict   verdict
+	}{{v1alpha1.Stalled, stalled(f, found)}, {v1alpha1.Reconciling, reconciling(f, found)}} {
+		if v.verdict.status == metav1.ConditionFalse {
+			meta.RemoveStatusCondition(conditions, v.condition) // kstatus wants these only while they are true
+		} else if v.verdict.reason != "" {
+			set(v.condition, v.verdict)
+		}
+	}
+	set(v1alpha1.Ready, ready(*conditions))
 }
 
 func keyAvailable(f facts) verdict {
@@ -175,12 +223,16 @@ func available(p pool, what string) verdict {
 func progressing(f facts) verdict {
 	switch {
 	case f.paused, f.blocked != nil:
+	case f.outdated:
+		return yes(ReasonApplying, "The operator has not applied the current spec yet: %s.", excerpt(f.unfinished))
+	case f.unfinished != "":
+		return verdict{}
 	case f.migration.phase == jobRunning, f.migration.phase == jobWaiting:
 		return yes(ReasonMigrating, "The database is being migrated to the schema of the image.")
 	case f.whitelist.phase == jobRunning, f.whitelist.phase == jobWaiting:
 		return yes(ReasonWhitelistLoading, "The whitelist is being loaded.")
-	case f.api.found && !f.api.settled && f.api.stalled == "", f.workers.found && !f.workers.settled && f.workers.stalled == "":
-		return yes(ReasonRollingOut, "Pods are being started or replaced.")
+	case f.api.moving(), f.workers.moving():
+		return yes(ReasonRollingOut, "Pods are being replaced by pods of the current spec.")
 	}
 	return no(ReasonAsExpected, "The node matches its spec; nothing is in progress.")
 }
@@ -190,7 +242,7 @@ func degraded(f facts) verdict {
 	if problems := problems(f); len(problems) > 0 {
 		return yes(problems[0].reason, "%s", problems[0].message)
 	}
-	if f.paused {
+	if f.paused || f.unfinished != "" {
 		return verdict{}
 	}
 	return no(ReasonAsExpected, "No problem found.")
@@ -201,6 +253,31 @@ func paused(f facts) verdict {
 		return yes(ReasonPaused, "spec.paused is true, so the operator does not change the node's objects.")
 	}
 	return no(ReasonNotPaused, "The operator keeps the node's objects as the spec asks.")
+}
+
+// moving reports whether pods with an older template than the newest still run, or the
+// newest has never been available.
+func (p pool) moving() bool { return p.found && !p.rolledOut && p.stalled == "" }
+
+// reconciling reports whether the current spec is being brought into effect.
+func reconciling(f facts, problems []problem) verdict {
+	if stalled(f, problems).status == metav1.ConditionTrue {
+		return no(ReasonAsExpected, "")
+	}
+	return progressing(f)
+}
+
+// stalled reports the first problem that keeps the current spec from coming into effect.
+func stalled(f facts, problems []problem) verdict {
+	for _, p := range problems {
+		if p.stalls && !f.paused {
+			return yes(p.reason, "%s", p.message)
+		}
+	}
+	if f.unfinished != "" && !f.outdated {
+		return verdict{}
+	}
+	return no(ReasonAsExpected, "")
 }
 
 // excerpt shortens another program's text for use in a condition. The caller adds

@@ -10,18 +10,23 @@ import (
 )
 
 var (
-	key     = &keyFact{secret: "k"}
-	running = pool{found: true, desired: 2, running: 2, ready: 2, available: 2, settled: true}
-	rolling = pool{found: true, desired: 2, running: 3, ready: 2, available: 2}
-	down    = pool{found: true, desired: 2, running: 2}
-	stalled = pool{found: true, desired: 2, running: 2, stalled: "it has timed out"}
-	none    = pool{found: true, settled: true}
+	key        = &keyFact{secret: "k"}
+	running    = pool{found: true, desired: 2, running: 2, ready: 2, available: 2, settled: true, rolledOut: true}
+	rolling    = pool{found: true, desired: 2, running: 3, ready: 2, available: 2}
+	down       = pool{found: true, desired: 2, running: 2, rolledOut: true}
+	partly     = pool{found: true, desired: 2, running: 2, ready: 1, available: 1, rolledOut: true}
+	stuck      = pool{found: true, desired: 2, running: 2, stalled: "it has timed out"}
+	none       = pool{found: true, settled: true, rolledOut: true}
+	noDatabase = changed(down, func(p *pool) {
+		p.reports = []report{{"p", map[string]string{"database": "read-only", "schema": "read-only", "redis": "ok"}}}
+	})
+	noRedis = changed(down, func(p *pool) { p.reports = []report{{"p", map[string]string{"database": "ok", "redis": "OOM"}}} })
 	done    = jobState{phase: jobComplete, name: "j"}
 	well    = facts{key: key, migration: done, api: running, workers: running}
 )
 
 // changed returns f with a change.
-func changed(f facts, change func(*facts)) facts {
+func changed[T any](f T, change func(*T)) T {
 	change(&f)
 	return f
 }
@@ -57,6 +62,14 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.WorkersAvailable, "down", facts{workers: down}, "False NoneAvailable"},
 		{v1alpha1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
 
+		{v1alpha1.DatabaseAvailable, "no pod", facts{}, ""},
+		{v1alpha1.DatabaseAvailable, "no pod has checked", facts{api: down}, ""},
+		{v1alpha1.DatabaseAvailable, "ready pods", well, "True Usable"},
+		{v1alpha1.DatabaseAvailable, "a pod that lacks Redis only", changed(well, func(f *facts) { f.api, f.workers = noRedis, pool{} }), "True Usable"},
+		{v1alpha1.DatabaseAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.workers = noDatabase }), "False DatabaseUnavailable"},
+		{v1alpha1.QueueAvailable, "ready pods", well, "True Usable"},
+		{v1alpha1.QueueAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.api = noRedis }), "False QueueUnavailable"},
+
 		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
 		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
 		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
@@ -64,7 +77,10 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Progressing, "loading", changed(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
 		{v1alpha1.Progressing, "rolling", changed(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
 		{v1alpha1.Progressing, "workers rolling", changed(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
-		{v1alpha1.Progressing, "stalled", changed(well, func(f *facts) { f.api = stalled }), "False AsExpected"},
+		{v1alpha1.Progressing, "a pod that fails after its rollout", changed(well, func(f *facts) { f.api = partly }), "False AsExpected"},
+		{v1alpha1.Progressing, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
+		{v1alpha1.Progressing, "an API server that fails before the spec is applied", changed(well, func(f *facts) { f.unfinished, f.outdated = "timeout", true }), "True Applying"},
+		{v1alpha1.Progressing, "stalled", changed(well, func(f *facts) { f.api = stuck }), "False AsExpected"},
 		{v1alpha1.Progressing, "blocked", changed(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
 		{v1alpha1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
 
@@ -74,14 +90,24 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
 		{v1alpha1.Degraded, "one failed attempt to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 1} }), "False AsExpected"},
 		{v1alpha1.Degraded, "failed attempts to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
-		{v1alpha1.Degraded, "failed attempts of a completed migration", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
+		{v1alpha1.Degraded, "failed attempts of before", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
 		{v1alpha1.Degraded, "failed attempts to load", changed(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
-		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, unpulled: "x"} }), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.unpulled = "x" }), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) {
+			f.migration = jobState{phase: jobRunning, trouble: troubled(ReasonImagePullFailed, "x")}
+		}), "True ImagePullFailed"},
+		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.trouble = troubled(ReasonImagePullFailed, "x") }), "True ImagePullFailed"},
 		{v1alpha1.Degraded, "a failed whitelist", changed(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
-		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stalled }), "True RolloutStalled"},
-		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stalled }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stuck }), "True RolloutStalled"},
+		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stuck }), "True RolloutStalled"},
 		{v1alpha1.Degraded, "an unknown kind", changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
+		{v1alpha1.Degraded, "an outage of the database", changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase }), "True DatabaseUnavailable"},
+		{v1alpha1.Degraded, "an outage of Redis", changed(well, func(f *facts) { f.api = noRedis }), "True QueueUnavailable"},
+		{v1alpha1.Degraded, "pods that nobody can ask", changed(well, func(f *facts) { f.api = down }), "True NoneAvailable"},
+		{v1alpha1.Degraded, "a pod that starts", changed(well, func(f *facts) {
+			f.api.reports = []report{{"p", map[string]string{"process": "starting", "database": "ok"}}}
+		}), "False AsExpected"},
+		{v1alpha1.Degraded, "another failed check", changed(well, func(f *facts) { f.api.reports = []report{{"p", map[string]string{"clock": "10 s ahead"}}} }), "True PodNotReady"},
+		{v1alpha1.Degraded, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
 		{v1alpha1.Degraded, "paused", changed(well, func(f *facts) { f.paused = true }), ""},
 
 		{v1alpha1.Paused, "paused", facts{paused: true}, "True Paused"},
@@ -106,30 +132,49 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestReady checks Available, Ready, and which of Reconciling and Stalled exists.
 func TestReady(t *testing.T) {
 	t.Parallel()
 	lost := &blocked{ReasonSecretMissing, "the Secret is gone"}
 	tests := []struct {
-		name  string
-		facts []facts // the facts of each reconcile, in order
-		want  string
+		name      string
+		facts     []facts // the facts of each reconcile, in order
+		available string
+		// ready is the reason of a false Ready, after R for Reconciling or S for Stalled.
+		// If it is empty, Ready is true.
+		ready string
 	}{
-		{"all is well", []facts{well}, "True FarmersCanFarm"},
-		{"new", []facts{{}}, "False NotCreated"},
-		{"new and blocked", []facts{{key: key, blocked: lost}}, "False SecretMissing"},
-		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm"},
-		{"paused", []facts{well, {paused: true, api: running, workers: running}}, "True FarmersCanFarm"},
-		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, "False NoneAvailable"},
-		{"migrating for the first time", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api, f.workers = pool{}, pool{} })}, "False Migrating"},
-		{"migrating for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning })}, "True FarmersCanFarm"},
-		{"migrating while the API is down", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable"},
-		{"a failed migration for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm"},
-		{"a failed first migration", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed"},
-		{"an unknown kind and no API", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero"},
-		{"a failed whitelist and no API", []facts{changed(well, func(f *facts) { f.whitelist.phase = jobFailed; f.api = down })}, "False NoneAvailable"},
-		{"stalled workers and no API", []facts{changed(well, func(f *facts) { f.workers = stalled; f.workers.available = 1; f.api = none })}, "False ScaledToZero"},
-		{"a stalled API", []facts{changed(well, func(f *facts) { f.api = stalled })}, "False RolloutStalled"},
-		{"rolling", []facts{changed(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm"},
+		{"all is well", []facts{well}, "True FarmersCanFarm", ""},
+		{"new", []facts{{}}, "False NotCreated", "NotCreated"},
+		{"new and blocked", []facts{{key: key, blocked: lost}}, "False SecretMissing", "S SecretMissing"},
+		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm", "S SecretMissing"},
+		{"blocked and solved", []facts{{key: key, blocked: lost}, well}, "True FarmersCanFarm", ""},
+		{"paused", []facts{well, {paused: true, api: running, workers: running}}, "True FarmersCanFarm", ""},
+		{"paused while it is blocked", []facts{well, {paused: true, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm", ""},
+		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, "False NoneAvailable", "NoneAvailable"},
+		{"migrating for the first time", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api, f.workers = pool{}, pool{} })}, "False Migrating", "R Migrating"},
+		{"migrating for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning })}, "True FarmersCanFarm", "R Migrating"},
+		{"migrating while the API is down", []facts{changed(well, func(f *facts) { f.migration.phase = jobRunning; f.api = down })}, "False NoneAvailable", "R NoneAvailable"},
+		{"a failed migration for another image", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed })}, "True FarmersCanFarm", "S MigrationFailed"},
+		{"a failed first migration", []facts{changed(well, func(f *facts) { f.migration.phase = jobFailed; f.api, f.workers = pool{}, pool{} })}, "False MigrationFailed", "S MigrationFailed"},
+		{"another image that cannot be pulled", []facts{well, changed(well, func(f *facts) {
+			f.migration = jobState{phase: jobRunning, trouble: troubled(ReasonImagePullFailed, "x")}
+		})}, "True FarmersCanFarm", "S ImagePullFailed"},
+		{"an unknown kind and no API", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"}; f.api = none })}, "False ScaledToZero", "ScaledToZero"},
+		{"an unknown kind", []facts{changed(well, func(f *facts) { f.unknownKinds = []string{"ServiceMonitor"} })}, "True FarmersCanFarm", ""},
+		{"a failed whitelist", []facts{changed(well, func(f *facts) { f.whitelist.phase = jobFailed })}, "True FarmersCanFarm", "S WhitelistFailed"},
+		{"a failed whitelist and no API", []facts{changed(well, func(f *facts) { f.whitelist.phase = jobFailed; f.api = down })}, "False NoneAvailable", "S NoneAvailable"},
+		{"stalled workers and no API", []facts{changed(well, func(f *facts) { f.workers = stuck; f.workers.available = 1; f.api = none })}, "False ScaledToZero", "S ScaledToZero"},
+		{"a stalled API", []facts{changed(well, func(f *facts) { f.api = stuck })}, "False RolloutStalled", "S RolloutStalled"},
+		{"a stalled API with old pods", []facts{changed(well, func(f *facts) { f.api = stuck; f.api.available = 2 })}, "True FarmersCanFarm", "S RolloutStalled"},
+		{"rolling", []facts{changed(well, func(f *facts) { f.api = rolling })}, "True FarmersCanFarm", "R RollingOut"},
+		{"rolled out", []facts{changed(well, func(f *facts) { f.api = rolling }), well}, "True FarmersCanFarm", ""},
+		{"a pod that fails after its rollout", []facts{well, changed(well, func(f *facts) { f.api = partly })}, "True FarmersCanFarm", ""},
+		{"an outage of the database", []facts{well, changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase })}, "False DatabaseUnavailable", "DatabaseUnavailable"},
+		{"new pods without a database", []facts{well, changed(well, func(f *facts) { f.api = rolling; f.api.reports = noDatabase.reports })}, "True FarmersCanFarm", "S DatabaseUnavailable"},
+		{"an API server that fails", []facts{well, {unfinished: "timeout", api: running, workers: running}}, "True FarmersCanFarm", ""},
+		{"an API server that fails during a rollout", []facts{changed(well, func(f *facts) { f.api = rolling }), {unfinished: "timeout", api: rolling, workers: running}}, "True FarmersCanFarm", "R RollingOut"},
+		{"an API server that fails before the spec is applied", []facts{well, {unfinished: "timeout", outdated: true, api: running, workers: running}}, "True FarmersCanFarm", "R Applying"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,15 +183,32 @@ func TestReady(t *testing.T) {
 			for _, f := range tt.facts {
 				setConditions(&conditions, f, 7)
 			}
-			c := meta.FindStatusCondition(conditions, v1alpha1.Ready)
-			if got := string(c.Status) + " " + c.Reason; got != tt.want {
-				t.Errorf("it is %s, want %s", got, tt.want)
+			c := meta.FindStatusCondition(conditions, v1alpha1.Available)
+			if got := string(c.Status) + " " + c.Reason; got != tt.available {
+				t.Errorf("Available is %s, want %s", got, tt.available)
+			}
+			got := ""
+			for letter, condition := range map[string]string{"R ": v1alpha1.Reconciling, "S ": v1alpha1.Stalled} {
+				if c := meta.FindStatusCondition(conditions, condition); c != nil {
+					got += letter
+					if c.Status != "True" {
+						t.Errorf("%s exists with the status %s", condition, c.Status)
+					}
+				}
+			}
+			c = meta.FindStatusCondition(conditions, v1alpha1.Ready)
+			if c.Status != "True" {
+				got += c.Reason
+			}
+			if got != tt.ready {
+				t.Errorf("Ready and its reason are %q, want %q", got, tt.ready)
 			}
 			if meta.FindStatusCondition(conditions, "example.org/Foreign") == nil {
 				t.Error("the foreign condition was deleted")
 			}
 			for _, condition := range v1alpha1.ConditionTypes {
-				if c := meta.FindStatusCondition(conditions, condition); c == nil || c.Reason == "" || c.Message == "" {
+				exists := condition != v1alpha1.Reconciling && condition != v1alpha1.Stalled
+				if c := meta.FindStatusCondition(conditions, condition); c == nil && exists || c != nil && (c.Reason == "" || c.Message == "") {
 					t.Errorf("%s is %+v", condition, c)
 				}
 			}
@@ -172,7 +234,7 @@ func TestTransitions(t *testing.T) {
 	for _, n := range notes {
 		severities[n.reason] = n.severity
 	}
-	if len(notes) != 2 || severities[ReasonMigrationFailed] != "Warning" {
+	if len(notes) != 3 || severities[ReasonMigrationFailed] != "Warning" {
 		t.Errorf("of a failed migration: %v", notes)
 	}
 	for _, n := range transitions(nil, after(changed(well, func(f *facts) { f.migration.phase = jobRunning }))) {

@@ -3,10 +3,12 @@ package controllers_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
@@ -52,7 +54,42 @@ func TestEvaluationDatabases(t *testing.T) {
 	}
 }
 
-func TestEvaluationSecretOfAnotherOwner(t *testing.T) {
+// TestEvaluationThatDoesNotRun checks that the first migration waits for its database, and
+// that the status says why a database does not run.
+func TestEvaluationThatDoesNotRun(t *testing.T) {
+	t.Parallel()
+	f := emptyFarm(t)
+	f.createNode(evaluation)
+	f.settle()
+	f.wantCondition("SchemaMigrated", "False", "MigrationWaiting")
+	f.wantMessage("SchemaMigrated", "Waiting until the evaluation MySQL is ready.")
+	if f.jobOfOrNil("migration") != nil {
+		t.Error("a migration runs without a database")
+	}
+	set := &appsv1.StatefulSet{}
+	f.get(set, "node-mysql")
+	f.warn(set, "StatefulSet", "FailedCreate", "exceeded quota: pods=0")
+	f.settle()
+	f.wantCondition("Degraded", "True", "PodsRefused")
+	f.wantMessage("Ready", "The evaluation MySQL does not run: the pods of the StatefulSet node-mysql cannot be created: FailedCreate: exceeded quota: pods=0.")
+	pod := f.podWith(nil, set.Spec.Template, func(s *corev1.PodStatus) {
+		s.ContainerStatuses = nil
+		s.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: "False", Reason: "Unschedulable", Message: "pod has unbound immediate PersistentVolumeClaims"}}
+	})
+	result, err := f.operator.Reconcile(t.Context(), f.request())
+	f.ok(err)
+	if result.RequeueAfter > 15*time.Second {
+		t.Errorf("the operator looks again after %v", result.RequeueAfter)
+	}
+	f.wantCondition("Degraded", "True", "PodUnschedulable")
+	f.wantMessage("Degraded", "pod has unbound immediate PersistentVolumeClaims")
+	f.ok(f.Delete(t.Context(), pod, client.GracePeriodSeconds(0)))
+	f.runDatabases()
+	f.bringUp()
+	f.wantCondition("Degraded", "False", "AsExpected")
+}
+
+func TestEvaluationSecretOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	f := emptyFarm(t)
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "node-mysql"}})

@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,6 +32,10 @@ type farm struct {
 	backlog  int64
 	redisErr error
 	clock    time.Time
+	// readiness holds the response of each pod, by the address of its private port.
+	readiness map[string]map[string]string
+	// templates holds the pod template of each Deployment at its last call of run.
+	templates map[string]string
 }
 
 const operatorImage = "example.org/downstream-node:v1"
@@ -51,10 +56,11 @@ func newFarm(t *testing.T, spec string) *farm {
 func emptyFarm(t *testing.T) *farm {
 	t.Helper()
 	f := &farm{
-		cluster:  newCluster(t),
-		t:        t,
-		recorder: events.NewFakeRecorder(1000),
-		clock:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		cluster:   newCluster(t),
+		t:         t,
+		recorder:  events.NewFakeRecorder(1000),
+		clock:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		templates: map[string]string{},
 	}
 	f.operator = f.newOperator(f.WithWatch)
 	return f
@@ -67,7 +73,13 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 		Recorder:     f.recorder,
 		DefaultImage: operatorImage,
 		Backlog:      func(context.Context, string, string) (int64, error) { return f.backlog, f.redisErr },
-		Now:          func() time.Time { return f.clock },
+		Readiness: func(_ context.Context, address string) (map[string]string, error) {
+			if checks, ok := f.readiness[address]; ok {
+				return checks, nil
+			}
+			return nil, errors.New("connection refused")
+		},
+		Now: func() time.Time { return f.clock },
 	}
 }
 
@@ -160,7 +172,8 @@ func (f *farm) settle() {
 	f.t.Fatal("the operator does not stop making changes")
 }
 
-// collect finishes foreground deletions, as the garbage collector does.
+// collect finishes foreground deletions, as the garbage collector does, and marks
+// changed Deployments as read, as their controller does.
 func (f *farm) collect() {
 	f.t.Helper()
 	jobs := &batchv1.JobList{}
@@ -169,6 +182,19 @@ func (f *farm) collect() {
 		if job := &jobs.Items[i]; !job.DeletionTimestamp.IsZero() && len(job.Finalizers) > 0 {
 			job.Finalizers = nil
 			f.ok(f.Update(f.t.Context(), job))
+		}
+	}
+	deployments := &appsv1.DeploymentList{}
+	f.ok(f.List(f.t.Context(), deployments, client.InNamespace(f.namespace)))
+	for i := range deployments.Items {
+		if d := &deployments.Items[i]; d.Status.ObservedGeneration < d.Generation {
+			d.Status.ObservedGeneration = d.Generation
+			if f.templates[d.Name] != d.Spec.Template.String() {
+				d.Status.UpdatedReplicas = 0
+			}
+			if err := f.Status().Update(f.t.Context(), d); !apierrors.IsConflict(err) {
+				f.ok(err)
+			}
 		}
 	}
 }
@@ -293,20 +319,35 @@ func (f *farm) run(name string) {
 	n := *d.Spec.Replicas
 	d.Status = appsv1.DeploymentStatus{
 		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+		Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "True", Reason: "NewReplicaSetAvailable"}},
 	}
+	f.templates[name] = d.Spec.Template.String()
 	f.ok(f.Status().Update(f.t.Context(), d))
+}
+
+// runDatabases makes the evaluation databases ready.
+func (f *farm) runDatabases() {
+	f.t.Helper()
+	sets := &appsv1.StatefulSetList{}
+	f.ok(f.List(f.t.Context(), sets, client.InNamespace(f.namespace)))
+	for i := range sets.Items {
+		sets.Items[i].Status = appsv1.StatefulSetStatus{ObservedGeneration: sets.Items[i].Generation, Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+		f.ok(f.Status().Update(f.t.Context(), &sets.Items[i]))
+	}
 }
 
 // bringUp makes a new node ready.
 func (f *farm) bringUp() {
 	f.t.Helper()
 	f.settle()
+	f.runDatabases()
+	f.settle()
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	f.run("node-api")
 	f.run("node-workers")
 	f.settle()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.events()
 }
 

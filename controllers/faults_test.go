@@ -113,7 +113,7 @@ func (f *farm) live() {
 	f.run("node-api")
 	f.run("node-workers")
 	f.persist()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.wantCondition("Progressing", "False", "AsExpected")
 	if _, now := f.key(); now != fingerprint || f.node().Status.HeartbeatKey.Fingerprint != now {
 		f.t.Error("the key is not the one that was first made")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,12 +34,23 @@ type jobState struct {
 
 	failed   int32  // number of failed attempts
 	lastLine string // the last log line of the latest failed attempt
-	unpulled string // which image cannot be pulled, and why; empty if none
+	trouble  *trouble
 }
 
 // ensureSchema migrates the database to the schema of the image. Until the
-// migration completes, the API and the workers keep their pod template.
+// migration completes, the API and the workers keep their pod template. The Job of an
+// evaluation waits for its database: its attempts before that would only fail.
 func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
+	if name := s.MigrationName(); s.Spec.MySQL.Evaluation != nil && s.status.Migration != name {
+		mysql, err := find(ctx, r.Live, s, "StatefulSet", s.ObjectName(desired.MySQL), &appsv1.StatefulSet{})
+		if err != nil {
+			return err
+		}
+		if mysql == nil || mysql.Status.ReadyReplicas == 0 {
+			s.facts.migration = jobState{name: name, phase: jobWaiting, message: "waiting until the evaluation MySQL is ready"}
+			return nil
+		}
+	}
 	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), &s.status.Migration,
 		func() object { return s.MigrationJob() })
 	return err
@@ -113,7 +125,15 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 		return state, err
 	}
 	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, job) })
-	state.failed, state.lastLine, state.unpulled = job.Status.Failed, lastLine(pods), unpulled(pods)
+	state.failed, state.lastLine = job.Status.Failed, lastLine(pods)
+	if state.trouble, err = r.podsTrouble(ctx, s, pods); err != nil {
+		return state, err
+	}
+	if len(pods) == 0 && state.phase == jobRunning {
+		if state.trouble, err = r.ownerTrouble(ctx, s, "Job", job); err != nil {
+			return state, err
+		}
+	}
 	if state.phase == jobFailed && state.lastLine != "" {
 		state.message = state.lastLine + "; " + state.message
 	}

@@ -53,7 +53,7 @@ func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
 	f.setImage("example.org/new")
 	f.wantCondition("SchemaMigrated", "False", "Migrating")
 	f.wantCondition("Progressing", "True", "Migrating")
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	if f.image("node-api") != operatorImage || f.image("node-workers") != operatorImage {
 		t.Error("pods have the new image before the migration")
 	}

@@ -82,7 +82,7 @@ func TestKeyDeleted(t *testing.T) {
 	}
 	f.create(copyOf(secret))
 	f.settle()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
 
 func TestKeyChanged(t *testing.T) {
@@ -105,7 +105,7 @@ func TestKeyChanged(t *testing.T) {
 	}
 	f.create(copyOf(secret))
 	f.settle()
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
 
 // TestKeyRestoredLate creates a node before the backup of its key is restored. The
@@ -137,7 +137,7 @@ func TestKeyRestoredLate(t *testing.T) {
 	if _, fingerprint := f.key(); f.node().Status.HeartbeatKey.Fingerprint != fingerprint {
 		t.Error("the key of the backup is not the node's")
 	}
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
 
 func TestKeySuppliedByTheUser(t *testing.T) {
@@ -205,7 +205,7 @@ func TestStaleCacheMakesNoKey(t *testing.T) {
 	if f.find(&corev1.Secret{}, secret.Name) {
 		t.Error("another key was made")
 	}
-	f.wantCondition("Ready", "True", "FarmersCanFarm") // the operator did not write a status from the stale cache
+	f.wantCondition("Available", "True", "FarmersCanFarm") // the operator did not write a status from the stale cache
 }
 
 func TestKeyStaysAfterTheNodeIsDeleted(t *testing.T) {

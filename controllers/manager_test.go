@@ -37,6 +37,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: operatorImage,
 		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
+		Readiness:    controllers.ReadReadiness,
 	}
 	if err := r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)}); err != nil {
 		t.Fatal(err)

@@ -203,7 +203,7 @@ func TestPause(t *testing.T) {
 	f.ok(f.Update(t.Context(), d))
 	f.settle()
 	f.wantCondition("Paused", "True", "Paused")
-	f.wantCondition("Ready", "True", "FarmersCanFarm")
+	f.wantCondition("Available", "True", "FarmersCanFarm")
 	if got := *f.deployment("node-workers").Spec.Replicas; got != 3 {
 		t.Errorf("the operator made it %d workers while paused", got)
 	}

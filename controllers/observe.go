@@ -1,10 +1,9 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,15 +25,28 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if s.facts.workers, err = r.readPool(ctx, s, desired.Workers); err != nil {
 		return err
 	}
+	if s.facts.mysql, err = r.readEvaluation(ctx, s, desired.MySQL, s.Spec.MySQL.Evaluation != nil); err != nil {
+		return err
+	}
+	if s.facts.redis, err = r.readEvaluation(ctx, s, desired.Redis, s.Spec.Redis.Evaluation != nil); err != nil {
+		return err
+	}
 	s.status.API.Replicas, s.status.API.ReadyReplicas = s.facts.api.running, s.facts.api.ready
 	s.status.Workers.Replicas, s.status.Workers.ReadyReplicas = s.facts.workers.running, s.facts.workers.ready
 	s.status.Workers.Selector = labels.SelectorFromSet(s.Selector(desired.Workers)).String()
 	if s.status.URL, err = r.url(ctx, s); err != nil {
 		return err
 	}
-	s.status.ObservedGeneration = s.Generation
-	setConditions(&s.status.Conditions, s.facts, s.Generation)
-	if s.facts.paused || s.facts.blocked != nil || !s.facts.api.settled || !s.facts.workers.settled || s.facts.migration.phase != jobComplete {
+	switch {
+	case s.facts.unfinished != "":
+		s.facts.outdated = s.status.ObservedGeneration < s.Generation
+	case s.facts.api.unread || s.facts.workers.unread:
+		s.facts.unfinished = "Kubernetes has not read a changed Deployment yet"
+	default:
+		s.status.ObservedGeneration = s.Generation
+	}
+	setConditions(&s.status.Conditions, s.facts, s.status.ObservedGeneration)
+	if s.facts.paused || s.facts.blocked != nil || s.facts.unfinished != "" || !s.facts.api.settled || !s.facts.workers.settled || s.facts.migration.phase != jobComplete {
 		return nil
 	}
 	return r.pruneConfigs(ctx, s)
@@ -52,9 +64,17 @@ func (r *Reconciler) readPool(ctx context.Context, s *scope, role desired.Role) 
 		return p, nil
 	}
 	pods, err := r.pods(ctx, s, role)
-	p.unpulled = unpulled(pods)
+	if err != nil {
+		return p, err
+	}
+	p.trouble, err = r.podsTrouble(ctx, s, pods)
+	p.reports, p.unasked = r.askPods(ctx, pods)
 	return p, err
 }
+
+// completeRollout is the reason of a Deployment's condition Progressing after a rollout. It
+// stays while pods fail or their number changes, until the next template.
+const completeRollout = "NewReplicaSetAvailable"
 
 // poolOf reads a Deployment's status. d is nil if there is no Deployment.
 func poolOf(d *appsv1.Deployment) pool {
@@ -68,67 +88,24 @@ func poolOf(d *appsv1.Deployment) pool {
 		ready:     d.Status.ReadyReplicas,
 		available: d.Status.AvailableReplicas,
 	}
-	p.settled = d.Status.ObservedGeneration >= d.Generation &&
+	p.unread = d.Status.ObservedGeneration < d.Generation
+	p.settled = !p.unread &&
 		d.Status.UpdatedReplicas == p.desired && d.Status.Replicas == p.desired && d.Status.AvailableReplicas == p.desired
+	p.rolledOut = p.settled
+	refused := ""
 	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && d.Status.ObservedGeneration >= d.Generation {
+		switch {
+		case c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue:
+			refused = excerpt(c.Message) + "." // for example, a quota is exhausted
+		case c.Type != appsv1.DeploymentProgressing || p.unread:
+		case c.Status == corev1.ConditionFalse:
 			p.stalled = c.Message
-		}
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			p.stalled = excerpt(c.Message) + "." // for example, a quota is exhausted
-			break
+		case c.Reason == completeRollout && d.Status.UpdatedReplicas == d.Status.Replicas:
+			p.rolledOut = true
 		}
 	}
+	p.stalled = cmp.Or(refused, p.stalled)
 	return p
-}
-
-// pods lists the pods of a role. The operator does not watch pods: there are many
-// pods, and the operator needs them only if a rollout or a Job does not progress.
-func (r *Reconciler) pods(ctx context.Context, s *scope, role desired.Role) ([]corev1.Pod, error) {
-	pods := &corev1.PodList{}
-	if err := r.Live.List(ctx, pods, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
-		return nil, fmt.Errorf("list the %s pods: %w", role, err)
-	}
-	return pods.Items, nil
-}
-
-// pullFailures lists the reasons that Kubernetes reports for a waiting container if
-// it cannot pull the container's image.
-var pullFailures = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
-
-// unpulled returns a message about the first image that cannot be pulled. The
-// message is empty if there is no such image.
-func unpulled(pods []corev1.Pod) string {
-	for _, pod := range pods {
-		for _, c := range pod.Status.ContainerStatuses {
-			if w := c.State.Waiting; w != nil && slices.Contains(pullFailures, w.Reason) {
-				return fmt.Sprintf("the image %s cannot be pulled: %s", c.Image, excerpt(w.Reason+": "+w.Message))
-			}
-		}
-	}
-	return ""
-}
-
-// lastLine returns the last log line of the container that failed most recently. If
-// that container wrote nothing, lastLine returns its exit code. If there is no failed
-// container, the result is empty.
-func lastLine(pods []corev1.Pod) string {
-	var last *corev1.ContainerStateTerminated
-	for _, pod := range pods {
-		for _, c := range pod.Status.ContainerStatuses {
-			if t := c.State.Terminated; t != nil && t.ExitCode != 0 && (last == nil || last.FinishedAt.Before(&t.FinishedAt)) {
-				last = t
-			}
-		}
-	}
-	if last == nil {
-		return ""
-	}
-	text := strings.TrimSpace(last.Message)
-	if line := excerpt(text[strings.LastIndex(text, "\n")+1:]); line != "" {
-		return line
-	}
-	return fmt.Sprintf("exit code %d (%s)", last.ExitCode, last.Reason)
 }
 
 // url returns the address at which farmers reach the API.

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,8 +47,18 @@ func (f *farm) deploymentKind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
 }
 
-// kubectl runs kubectl against the test API server.
+// kubectl runs kubectl against the test API server. It must succeed.
 func kubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, err := tryKubectl(t, stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tryKubectl runs kubectl. Its error contains what kubectl wrote to standard error.
+func tryKubectl(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
 	dir, err := controlplane.Assets()
 	if err != nil {
@@ -63,9 +74,9 @@ func kubectl(t *testing.T, stdin string, args ...string) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("kubectl %v: %v\n%s", args, err, stderr.String())
+		err = fmt.Errorf("kubectl %v: %w\n%s", args, err, stderr.String())
 	}
-	return string(out)
+	return string(out), err
 }
 
 // TestPermissions installs config/default and config/namespaced and compares

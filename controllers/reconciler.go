@@ -32,7 +32,7 @@ const FieldOwner = "downstream-operator"
 // not watch.
 const (
 	usualInterval   = 30 * time.Second
-	scalingInterval = 10 * time.Second
+	scalingInterval = 10 * time.Second // also while pods start or fail, which no watch reports
 	recordInterval  = 100 * time.Millisecond
 )
 
@@ -48,6 +48,8 @@ type Reconciler struct {
 	DefaultImage string
 	// Backlog reads the backlog from a node's Redis.
 	Backlog BacklogReader
+	// Readiness asks pods why they are not ready.
+	Readiness ReadinessReader
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
@@ -83,7 +85,7 @@ var pausedPhases = []phase{
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=core,resources=services;configmaps,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=core,resources=pods,verbs=list
+// +kubebuilder:rbac:groups=core,resources=pods;events,verbs=list
 // +kubebuilder:rbac:groups=core,resources=secrets,verbs=get;list;watch;create
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
@@ -109,6 +111,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	result, err := r.outcome(s, r.runPhases(ctx, s))
 	err = errors.Join(err, r.observe(ctx, s))
 	err = errors.Join(err, r.writeStatus(ctx, s))
+	if !s.facts.atRest() {
+		result.RequeueAfter = min(result.RequeueAfter, scalingInterval)
+	}
 	if apierrors.IsConflict(err) {
 		// The cache was stale. The next reconcile reads the newer version.
 		log.FromContext(ctx).V(1).Info("the node changed during the reconcile", "error", err.Error())
@@ -144,10 +149,13 @@ func (r *Reconciler) outcome(s *scope, err error) (ctrl.Result, error) {
 	var stop *blocked
 	switch {
 	case errors.Is(err, errRecordFirst):
+		s.facts.unfinished = err.Error()
 		return ctrl.Result{RequeueAfter: recordInterval}, nil
 	case errors.As(err, &stop):
 		s.facts.blocked = stop
 		return result, nil
+	case err != nil:
+		s.facts.unfinished = err.Error()
 	}
 	return result, err
 }

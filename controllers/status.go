@@ -74,13 +74,17 @@ func (s *scope) note(severity, reason, format string, args ...any) {
 	s.notes = append(s.notes, note{severity, reason, fmt.Sprintf(format, args...)})
 }
 
+// repeated lists the conditions that repeat what Ready, Progressing and Degraded report.
+// Their changes cause no events.
+var repeated = []string{v1alpha1.Available, v1alpha1.Reconciling, v1alpha1.Stalled}
+
 // transitions returns an event for each condition whose status or reason
 // changed.
 func transitions(before, after []metav1.Condition) []note {
 	var notes []note
 	for _, condition := range v1alpha1.ConditionTypes {
 		old, now := meta.FindStatusCondition(before, condition), meta.FindStatusCondition(after, condition)
-		if now == nil || now.Status == metav1.ConditionUnknown || old != nil && old.Status == now.Status && old.Reason == now.Reason {
+		if now == nil || slices.Contains(repeated, condition) || now.Status == metav1.ConditionUnknown || old != nil && old.Status == now.Status && old.Reason == now.Reason {
 			continue
 		}
 		if old == nil && !adverse(*now) && now.Status == metav1.ConditionFalse {
@@ -101,7 +105,7 @@ func adverse(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.Degraded:
 		return c.Status == metav1.ConditionTrue
-	case v1alpha1.HeartbeatKeyAvailable:
+	case v1alpha1.HeartbeatKeyAvailable, v1alpha1.DatabaseAvailable, v1alpha1.QueueAvailable:
 		return c.Status == metav1.ConditionFalse
 	case v1alpha1.SchemaMigrated:
 		return c.Reason == ReasonMigrationFailed
@@ -142,13 +146,17 @@ func init() {
 
 // observeNode sets a node's metrics from its status.
 func observeNode(s *scope) {
-	for _, c := range s.status.Conditions {
-		for _, status := range []string{"True", "False", "Unknown"} {
+	for _, condition := range v1alpha1.ConditionTypes {
+		current := metav1.ConditionFalse // Reconciling and Stalled exist only while they are true
+		if c := meta.FindStatusCondition(s.status.Conditions, condition); c != nil {
+			current = c.Status
+		}
+		for _, status := range []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown} {
 			value := 0.0
-			if string(c.Status) == status {
+			if current == status {
 				value = 1
 			}
-			conditionGauge.WithLabelValues(s.Namespace, s.Name, c.Type, status).Set(value)
+			conditionGauge.WithLabelValues(s.Namespace, s.Name, condition, string(status)).Set(value)
 		}
 	}
 	workersGauge.WithLabelValues(s.Namespace, s.Name).Set(float64(s.status.Workers.DesiredReplicas))

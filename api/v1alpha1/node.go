@@ -13,13 +13,14 @@ import (
 // +kubebuilder:resource:path=downstreamnodes,singular=downstreamnode,shortName=dn,categories=all
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.workers.replicas,statuspath=.status.workers.replicas,selectorpath=.status.workers.selector
-// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether farmers can farm"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether farmers can farm and the current spec is in effect"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the node is ready or not"
 // +kubebuilder:printcolumn:name="API",type=integer,JSONPath=`.status.api.readyReplicas`,description="Number of API replicas that are ready"
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.readyReplicas`,description="Number of workers that are ready"
 // +kubebuilder:printcolumn:name="Backlog",type=integer,JSONPath=`.status.backlog`,description="Number of verification jobs that wait or are being verified"
 // +kubebuilder:printcolumn:name="Paused",type=string,JSONPath=`.status.conditions[?(@.type=="Paused")].status`,description="Whether spec.paused is true"
 // +kubebuilder:printcolumn:name="Desired",type=integer,priority=1,JSONPath=`.status.workers.desiredReplicas`,description="Number of workers that should run"
+// +kubebuilder:printcolumn:name="Available",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="Whether farmers can farm"
 // +kubebuilder:printcolumn:name="Degraded",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Degraded")].status`,description="Whether the node has a problem that a person must solve"
 // +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.status.url`,description="The URL at which farmers reach the API"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -4,7 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // DownstreamNodeStatus is what the operator last observed of a node.
 type DownstreamNodeStatus struct {
-	// The metadata.generation of the node at the operator's last reconcile.
+	// The metadata.generation that the operator has applied. If it is less than the
+	// current one, the conditions are those of an older spec.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// The conditions of the node. The operator does not change conditions that other
@@ -85,9 +86,18 @@ type HeartbeatKeyStatus struct {
 
 // The types of the conditions that the operator sets.
 const (
-	// Ready reports whether farmers can farm: HeartbeatKeyAvailable, APIAvailable and
-	// WorkersAvailable are all true.
+	// Ready reports whether farmers can farm and the current spec is in effect: Available
+	// is true, and neither Reconciling nor Stalled is. It is false during a rollout.
 	Ready = "Ready"
+	// Available reports whether farmers can farm: HeartbeatKeyAvailable, APIAvailable and
+	// WorkersAvailable are all true. During a rollout the old pods keep it true.
+	Available = "Available"
+	// Reconciling exists only while it is true: the operator is bringing the current spec
+	// into effect. The rules are those of kstatus, the library of Flux.
+	Reconciling = "Reconciling"
+	// Stalled exists only while it is true: the current spec cannot come into effect
+	// until a person solves a problem. The rules are those of kstatus.
+	Stalled = "Stalled"
 	// Progressing reports whether the node is changing, for example during a
 	// migration or a rollout. The change needs no help from a person.
 	Progressing = "Progressing"
@@ -107,10 +117,16 @@ const (
 	// WorkersAvailable reports whether at least one worker reads jobs. It is also
 	// true if the number of workers that should run is 0.
 	WorkersAvailable = "WorkersAvailable"
+	// DatabaseAvailable reports whether the pods can use the database. If not, the
+	// message is what a pod's readiness check says.
+	DatabaseAvailable = "DatabaseAvailable"
+	// QueueAvailable reports whether the pods can use the Redis with the queue.
+	QueueAvailable = "QueueAvailable"
 )
 
 // ConditionTypes lists the condition types in the order in which people should read
 // them.
 var ConditionTypes = []string{
-	Ready, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
+	Ready, Available, Reconciling, Stalled, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
+	DatabaseAvailable, QueueAvailable,
 }

@@ -120,6 +120,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: o.image,
 		Backlog:      controllers.ReadBacklog,
+		Readiness:    controllers.ReadReadiness,
 	}
 	if err := reconciler.SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: o.concurrency}); err != nil {
 		return nil, fmt.Errorf("set the operator up: %w", err)

@@ -9,8 +9,9 @@ import (
 )
 
 // OperatorLabel is the value of the name label on the operator's own pods. The network
-// policy of an evaluation Redis allows connections from these pods, so that the
-// operator can read the backlog.
+// policies allow connections from these pods to an evaluation Redis, so that the
+// operator can read the backlog, and to the private ports, so that it can ask pods why
+// they are not ready.
 const OperatorLabel = "downstream-operator"
 
 // NetworkPolicy restricts the connections to the pods of a role. It does not
@@ -31,10 +32,7 @@ func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfig
 	case MySQL:
 		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(own))
 	case Redis:
-		operator := networkingv1ac.NetworkPolicyPeer().
-			WithNamespaceSelector(metav1ac.LabelSelector()).
-			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{labelName: OperatorLabel}))
-		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(own, operator))
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(own, operatorPeer()))
 	}
 	return owned(n, role, networkingv1ac.NetworkPolicy(n.ObjectName(role), n.Namespace)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
@@ -43,17 +41,25 @@ func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfig
 			WithIngress(rules...))
 }
 
-// metricsRule allows the metrics namespaces, or by default all namespaces, to connect
-// to the private port.
+// operatorPeer selects the operator's pods in every namespace.
+func operatorPeer() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPeer().
+		WithNamespaceSelector(metav1ac.LabelSelector()).
+		WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{labelName: OperatorLabel}))
+}
+
+// metricsRule allows the metrics namespaces and the operator, or by default all
+// namespaces, to connect to the private port.
 func (n *Node) metricsRule() *networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration {
 	namespaces := metav1ac.LabelSelector()
+	rule := networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(PrivatePort)).
+		WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces))
 	if names := n.Spec.NetworkPolicy.MetricsNamespaces; len(names) > 0 {
 		namespaces.WithMatchExpressions(metav1ac.LabelSelectorRequirement().
 			WithKey(corev1.LabelMetadataName).WithOperator("In").WithValues(names...))
+		rule.WithFrom(operatorPeer())
 	}
-	return networkingv1ac.NetworkPolicyIngressRule().
-		WithPorts(port(PrivatePort)).
-		WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces))
+	return rule
 }
 
 func port(number int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {

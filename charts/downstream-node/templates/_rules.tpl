@@ -146,6 +146,7 @@
 - apiGroups:
   - ""
   resources:
+  - events
   - pods
   verbs:
   - list
