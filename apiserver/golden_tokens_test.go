@@ -42,7 +42,7 @@ func goldenNew(t *testing.T, s *transcript) {
 	s.get(t, s.replica, "/new/"+strings.Repeat("1", 200), from, "192.0.2.2")
 
 	s.comment("a node that requires no signature ignores the body: a signature of another message, of another address, not one")
-	for i, body := range []string{strings.Replace(good, "mine", "yours", 1), good, `{"message": "mine", "signature": "AAAA"}`, `[{"message": 1}]`} {
+	for i, body := range []string{strings.Replace(good, "mine", "yours", 1), good, `{"message": "mine", "signature": "AAAA"}`} {
 		token(s.post(t, s.replica, "/new/"+address, body, from, fmt.Sprintf("192.0.2.1%d", i)))
 	}
 	s.post(t, s.replica, "/new/farmer", good, from, "192.0.2.2")
