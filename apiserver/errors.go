@@ -75,7 +75,8 @@ var errorTable = []struct {
 	is       error
 	response *apiError
 }{
-	{store.ErrNotWhitelisted, badRequest("address is not on the whitelist, or its balance is too low")},
+	{store.ErrLowBalance, badRequest("the balance of the address is too low for a new token")},
+	{store.ErrNotWhitelisted, badRequest("address is not on the whitelist")},
 	{store.ErrNotFound, errUnknownToken},
 	{sjcx.ErrAddress, badRequest("address is not a valid SJCX address")},
 	{sjcx.ErrSignature, badRequest("signature does not prove ownership of the address")},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/store"
 )
 
 // TestFieldGolden sends the requests in testdata/field and compares the responses. The
@@ -143,6 +144,10 @@ func (s *fieldScript) step(t *testing.T, words []string) {
 		c := s.contracts[words[1]]
 		s.f.next(t, &c)
 		s.contracts[words[1]] = c
+	case "whitelist": // makes the whitelist equal to one address, with a low balance or without
+		entry := store.Listed{Address: words[1], Balance: 5000, Low: len(words) > 2}
+		_, err := s.h.Store.LoadWhitelist(t.Context(), []store.Listed{entry}, s.h.Clock.Now())
+		must(t, err)
 	case "delete":
 		must(t, s.h.Store.DeleteToken(t.Context(), s.f.token.Hash().FarmerID(), s.h.Clock.Now()))
 	default:
