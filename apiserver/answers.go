@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -25,7 +24,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f farmer) error 
 		return err
 	}
 	if !given.found {
-		return bodyError(errors.New("no proof"), want)
+		return wrongShape(want)
 	}
 	sub := s.submit(r.Context(), f)
 	defer sub.close()
@@ -60,7 +59,8 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error
 			return badRequest(fmt.Sprintf("more than %d proofs in one request", s.cfg.MaxProofs))
 		}
 		if hash == nil || !given.found {
-			return bodyError(errors.New("no file_hash or no proof"), want)
+			sub.refuse(hash)
+			return nil
 		}
 		return sub.add(*hash, given.binary)
 	})
@@ -74,17 +74,22 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error
 	return s.writeReport(w, sub.hashes, outcomes)
 }
 
-// readAnswer reads {"file_hash", "proof"}. hash is nil if the object has no file_hash.
+// readAnswer reads {"file_hash", "proof"}. hash is nil if the value is not an object,
+// or if its file_hash is missing or not a string.
 func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err error) {
+	if in.Next() != '{' {
+		return nil, given, in.Skip()
+	}
 	err = in.Object(func(name []byte) error {
 		switch {
 		case wirejson.IsName(name, "proof"):
 			return given.read(in, f)
 		case wirejson.IsName(name, "file_hash"):
-			text, ok, err := in.String()
-			if hash = nil; ok {
-				hash = &text
+			if hash = nil; in.Next() != '"' {
+				return in.Skip()
 			}
+			text, _, err := in.String()
+			hash = &text
 			return err
 		}
 		return in.Skip()

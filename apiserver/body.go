@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -85,7 +84,7 @@ func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want st
 		return err
 	})
 	if err == nil && !found {
-		err = bodyError(fmt.Errorf("no %q", name), want)
+		err = wrongShape(want)
 	}
 	return err
 }
@@ -99,6 +98,8 @@ func bodyError(err error, want string) error {
 		return err
 	case errors.Is(err, io.EOF):
 		return badRequest("request body is empty, it must be JSON: " + want)
+	case isWrongShape(err):
+		return wrongShape(want)
 	}
 	return badRequest("request body must be JSON: " + want)
 }

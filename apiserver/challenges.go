@@ -20,7 +20,7 @@ import (
 
 // challengeResponse is a contract's current challenge, or the reason why it has none.
 type challengeResponse struct {
-	FileHash  string          `json:"file_hash,omitempty"`
+	FileHash  *string         `json:"file_hash,omitempty"` // nil if the path names the contract
 	Challenge json.RawMessage `json:"challenge,omitempty"`
 	Due       *int64          `json:"due,omitempty"`
 	Answered  *bool           `json:"answered,omitempty"`
@@ -44,7 +44,7 @@ func (s *Server) challenge(w http.ResponseWriter, r *http.Request, f farmer) err
 	if response.Error != "" {
 		return badRequest(response.Error)
 	}
-	response.FileHash = ""
+	response.FileHash = nil
 	writeJSON(w, http.StatusOK, response)
 	return nil
 }
@@ -73,8 +73,15 @@ func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request, f farmer)
 
 // readHashes reads {"hashes": [...]}.
 func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, error) {
+	const want = `{"hashes": ["...", ...]}`
 	var hashes []string
-	err := s.readArray(w, r, "hashes", `{"hashes": ["...", ...]}`, func(in *wirejson.Reader) error {
+	err := s.readArray(w, r, "hashes", want, func(in *wirejson.Reader) error {
+		if in.Next() != '"' {
+			if err := in.Skip(); err != nil {
+				return err
+			}
+			return badRequest(fmt.Sprintf("hashes[%d] is not a string, the request must be %s", len(hashes), want))
+		}
 		hash, _, err := in.String()
 		if err != nil {
 			return err
@@ -124,7 +131,7 @@ func (s *Server) challengesOf(ctx context.Context, f farmer, hashes []string) ([
 		hash, ok := node.ParseFileHash(h)
 		c := byHash[hash]
 		if !ok || c == nil {
-			responses[i] = challengeResponse{FileHash: h, Error: node.ContractNotFound.Message()}
+			responses[i] = challengeResponse{FileHash: &h, Error: node.ContractNotFound.Message()}
 		} else if responses[i], err = s.describe(f, c, h, now); err != nil {
 			return nil, err
 		}
@@ -235,16 +242,16 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
 	switch {
 	case c.Expired(now):
-		return challengeResponse{FileHash: name, Error: node.ContractExpired.Message()}, nil
+		return challengeResponse{FileHash: &name, Error: node.ContractExpired.Message()}, nil
 	case c.AwaitsChallenge(now):
-		return challengeResponse{FileHash: name, Status: noMoreChallenges}, nil
+		return challengeResponse{FileHash: &name, Status: noMoreChallenges}, nil
 	}
 	challenge, err := f.key.ChallengeJSON(c.Challenge)
 	if err != nil {
 		return challengeResponse{}, err
 	}
 	due := wholeSeconds(c.Due.Sub(s.Now()))
-	return challengeResponse{FileHash: name, Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
+	return challengeResponse{FileHash: &name, Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
 }
 
 // prefetch yields the items of seq. While the caller uses one item, a goroutine

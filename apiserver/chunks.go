@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -36,7 +37,7 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	}
 	handed, err := s.Store.HandOut(r.Context(), f.record, size, limits, s.limits.Interval, s.Now())
 	if err != nil {
-		return err
+		return s.withLimit(err)
 	}
 	s.metrics.contract.Add(float64(len(handed)))
 	out := s.newArray(w, "chunks")
@@ -99,11 +100,21 @@ func (s *Server) requestSize(given string) (int64, error) {
 	if given == "" {
 		return int64(s.limits.DefaultRequestSize), nil
 	}
-	size, err := strconv.ParseInt(given, 10, 64)
-	if err != nil || size < 0 {
+	size, ok := wholeNumber(given)
+	if !ok {
 		return 0, badRequest("size must be a whole number of bytes")
 	}
 	return size, nil
+}
+
+// wholeNumber parses decimal digits. It returns the largest int64 for a number that is
+// larger than that.
+func wholeNumber(text string) (n int64, ok bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, _ = strconv.ParseInt(text, 10, 64) // the only possible error is a number that is too large
+	return n, true
 }
 
 // writeChunk writes one contract. It streams the tag from the store, because a tag

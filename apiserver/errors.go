@@ -2,10 +2,13 @@ package apiserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/redisdb"
@@ -35,6 +38,20 @@ func unavailable(message string) *apiError {
 	return &apiError{status: http.StatusServiceUnavailable, message: message, retryAfter: retryAfter}
 }
 
+// wrongShape returns the error for a body that is JSON, but not as want describes.
+func wrongShape(want string) *apiError {
+	return badRequest("request body is JSON of another form, it must be " + want)
+}
+
+// isWrongShape reports whether a body could not be read although it is JSON.
+func isWrongShape(err error) bool {
+	if e, ok := errors.AsType[*wirejson.Error](err); ok {
+		return e.WrongShape()
+	}
+	_, wrongType := errors.AsType[*json.UnmarshalTypeError](err)
+	return wrongType
+}
+
 // retryAfter is how long a farmer should wait after a 503. Deployed farmers always
 // wait 3 s.
 const retryAfter = 3 * time.Second
@@ -58,8 +75,8 @@ var errorTable = []struct {
 	is       error
 	response *apiError
 }{
-	{store.ErrNotWhitelisted, badRequest("address is not on the whitelist, or its balance is too low")},
-	{store.ErrTooManyTokens, badRequest("too many tokens for this IP address")},
+	{store.ErrLowBalance, badRequest("the balance of the address is too low for a new token")},
+	{store.ErrNotWhitelisted, badRequest("address is not on the whitelist")},
 	{store.ErrNotFound, errUnknownToken},
 	{sjcx.ErrAddress, badRequest("address is not a valid SJCX address")},
 	{sjcx.ErrSignature, badRequest("signature does not prove ownership of the address")},
@@ -69,6 +86,15 @@ var errorTable = []struct {
 	{store.ErrUnavailable, errUndecided},
 	{context.DeadlineExceeded, errUndecided},
 	{context.Canceled, unavailable("the request was given up")},
+}
+
+// withLimit adds the limit to the error for an IP address that has too many tokens. It
+// returns every other error unchanged.
+func (s *Server) withLimit(err error) error {
+	if errors.Is(err, store.ErrTooManyTokens) {
+		return badRequest(fmt.Sprintf("too many tokens for this IP address, the limit is %d", s.limits.TokensPerIP))
+	}
+	return err
 }
 
 // classify returns the response to an error.

@@ -25,7 +25,8 @@ type farmer struct {
 
 // Each request of a farmer needs the token's record. The record is cached in Redis and
 // in each replica's memory. A record may stay in a cache after its token is deleted.
-// This does no harm, because the store refuses to act for a deleted token.
+// This does no harm, because the store refuses to act for a deleted token. Only
+// /heartbeat does not act in the store, so it always reads the record from there.
 const (
 	// sharedTokenLife is how long Redis keeps a record.
 	sharedTokenLife = time.Minute
@@ -49,14 +50,17 @@ func (s *Server) withFarmer(h func(w http.ResponseWriter, r *http.Request, f far
 
 // farmer returns the farmer whose token is in the path. It applies the token's rate
 // limit, and records the farmer's IP address if the address has changed.
-func (s *Server) farmer(r *http.Request) (farmer, error) {
+func (s *Server) farmer(r *http.Request) (farmer, error) { return s.farmerFrom(r, s.token) }
+
+// farmerFrom is farmer, but the caller chooses how the token's record is read.
+func (s *Server) farmerFrom(r *http.Request, read func(context.Context, node.TokenHash) (store.Token, error)) (farmer, error) {
 	ctx := r.Context()
 	token, err := node.ParseToken(mux.Vars(r)["token"])
 	if err != nil {
 		return farmer{}, errUnknownToken
 	}
 	hash := token.Hash()
-	record, err := s.token(ctx, hash)
+	record, err := read(ctx, hash)
 	if err != nil {
 		return farmer{}, err
 	}
@@ -87,6 +91,11 @@ func (s *Server) token(ctx context.Context, hash node.TokenHash) (store.Token, e
 		s.tokens.put(hash, record, s.Now())
 		return record, nil
 	}
+	return s.storedToken(ctx, hash)
+}
+
+// storedToken reads a token's record from the store, and caches it.
+func (s *Server) storedToken(ctx context.Context, hash node.TokenHash) (store.Token, error) {
 	record, err := s.Store.Token(ctx, hash)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Token{}, errUnknownToken

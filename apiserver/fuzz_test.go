@@ -13,8 +13,8 @@ import (
 
 // fuzzBody checks that a route responds to every body with JSON and with a status
 // below 500.
-func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) string, seeds func(*farmer, contract) []string) {
-	h := openHarness(f, testnode.Embedded, func(p *plan) { p.schemes = []heartbeat.Type{scheme} })
+func fuzzBody(f *testing.F, change func(*plan), path func(*farmer, contract) string, seeds func(*farmer, contract) []string) {
+	h := openHarness(f, testnode.Embedded, change)
 	farmer := h.newFarmer(f, 1)
 	c := farmer.takeOne(f, "seed")
 	for _, seed := range append(seeds(farmer, c), "", "{", "[]", "null", "\x1f\x8b", `{"proofs":`, "\xef\xbb\xbf{}") {
@@ -41,19 +41,20 @@ func fuzzBody(f *testing.F, scheme heartbeat.Type, path func(*farmer, contract) 
 }
 
 func FuzzAnswersBody(f *testing.F) {
-	fuzzBody(f, heartbeat.Merkle,
+	fuzzBody(f, defaultPlan,
 		func(farmer *farmer, _ contract) string { return farmer.at("answer") },
 		func(farmer *farmer, c contract) []string {
 			return []string{
 				string(asJSON(f, proofs{[]proofOf{{c.FileHash, farmer.prove(f, c, nil)}, {"x", json.RawMessage("1")}}})),
 				`{"proofs": [{"file_hash": "` + c.FileHash + `", "proof": {"leaf": {"index": 0, "blob": ""}, "branch": {"rows": [[]]}}}]}`,
+				`{"proofs": [1, null, {}, {"file_hash": null}, {"proof": 1}, {"file_hash": {}, "proof": []}]}`,
 				`{"proofs": [{"file_hash": "` + c.FileHash + `", "proof": {"leaf": {"index": -1e9, "blob": 1}, "branch": null}}]}`,
 			}
 		})
 }
 
 func FuzzAnswerBody(f *testing.F) {
-	fuzzBody(f, heartbeat.Swizzle,
+	fuzzBody(f, func(p *plan) { p.schemes = []heartbeat.Type{heartbeat.Swizzle} },
 		func(farmer *farmer, c contract) string { return farmer.at("answer", c.FileHash) },
 		func(farmer *farmer, c contract) []string {
 			return []string{
@@ -64,7 +65,7 @@ func FuzzAnswerBody(f *testing.F) {
 }
 
 func FuzzChallengesBody(f *testing.F) {
-	fuzzBody(f, heartbeat.Merkle,
+	fuzzBody(f, defaultPlan,
 		func(farmer *farmer, _ contract) string { return farmer.at("challenge") },
 		func(_ *farmer, c contract) []string {
 			return []string{`{"hashes": ["` + c.FileHash + `", "x", ""]}`, `{"hashes": [null]}`, `{"hashes": [], "hashes": [""]}`, `{"a": {}, "hashes": []}`}
@@ -72,7 +73,7 @@ func FuzzChallengesBody(f *testing.F) {
 }
 
 func FuzzNewBody(f *testing.F) {
-	fuzzBody(f, heartbeat.Merkle,
+	fuzzBody(f, func(p *plan) { p.cfg.Access.Signatures = true },
 		func(*farmer, contract) string { return api + "/new/19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV" },
 		func(*farmer, contract) []string {
 			return []string{

@@ -78,8 +78,7 @@ func goldenAnswers(t *testing.T, s *transcript) {
 	s.post(t, s.replica, "/answer/token", `{"proofs": []}`)
 	s.comment("bodies")
 	for _, body := range []string{
-		`{"proofs": []}`, "", "{", "{}", "[]", "null", `{"proofs": {}}`, `{"proofs": [1]}`, `{"proofs": [null]}`, `{"proofs": [`, `{"proofs": [{}]}`,
-		`{"proofs": [{"file_hash": "x"}]}`, `{"proofs": [{"proof": 1}]}`, `{"proofs": [{"file_hash": 1, "proof": 1}]}`,
+		`{"proofs": []}`, "", "{", "{}", "[]", "null", `{"proofs": {}}`, `{"proofs": [`,
 		`{"a": [[]], "proofs": [{"file_hash": "x", "proof": 1, "more": 1}], "b": {}} and more`,
 		`{"proofs": [` + strings.Repeat(`{"file_hash": "x", "proof": 1},`, 6) + `{"file_hash": "x", "proof": 1}]}`,
 		`{"proofs": [{"file_hash": "` + strings.Repeat("x", 5000) + `", "proof": 1}]}`,

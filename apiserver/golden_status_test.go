@@ -48,8 +48,8 @@ func goldenStatus(t *testing.T, s *transcript) {
 	}
 	s.comment("orders and pages that are none")
 	for _, rest := range []string{
-		"/by/name", "/by/d/name", "/by/d", "/by", "/online/by", "/offline", "/0", "/-1", "/many", "/1.5", "/9223372036854775808",
-		"/10/-1", "/10/many", "/10/9223372036854775808", "/9223372036854775807/2", "/by/id/0", "/by/id/10/-1", "/online/by/d/id/10/x",
+		"/by/name", "/by/d/name", "/by/d", "/by", "/online/by", "/offline", "/0", "/-1", "/many", "/+1", "/1.5",
+		"/10/-1", "/10/many", "/9223372036854775807/2", "/by/id/0", "/by/id/10/-1", "/online/by/d/id/10/x",
 	} {
 		s.get(t, s.replica, "/status/list"+rest)
 	}

@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -40,33 +41,36 @@ func goldenNew(t *testing.T, s *transcript) {
 	s.get(t, s.replica, "/new/"+address+"1", from, "192.0.2.2")
 	s.get(t, s.replica, "/new/"+strings.Repeat("1", 200), from, "192.0.2.2")
 
-	s.comment("a signature is checked where one is given: of another message, of another address, not one")
-	s.post(t, s.replica, "/new/"+owner, strings.Replace(good, "mine", "yours", 1), from, "192.0.2.2")
-	s.post(t, s.replica, "/new/"+address, good, from, "192.0.2.2")
-	s.post(t, s.replica, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.2")
+	s.comment("a node that requires no signature ignores the body: a signature of another message, of another address, not one")
+	for i, body := range []string{strings.Replace(good, "mine", "yours", 1), good, `{"message": "mine", "signature": "AAAA"}`} {
+		token(s.post(t, s.replica, "/new/"+address, body, from, fmt.Sprintf("192.0.2.1%d", i)))
+	}
 	s.post(t, s.replica, "/new/farmer", good, from, "192.0.2.2")
+
+	strict := s.open(t, func(c *app.Config) { c.Access.Signatures = true })
+	s.comment("a node that requires a signature: none, a good one, of another message, of another address, not one")
+	s.get(t, strict, "/new/"+address, from, "192.0.2.4")
+	token(s.post(t, strict, "/new/"+owner, good, from, "192.0.2.4"))
+	s.post(t, strict, "/new/"+owner, strings.Replace(good, "mine", "yours", 1), from, "192.0.2.2")
+	s.post(t, strict, "/new/"+address, good, from, "192.0.2.2")
+	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.2")
+	s.post(t, strict, "/new/farmer", good, from, "192.0.2.2")
 	s.comment("bodies that say nothing")
 	for _, body := range []string{"", "{", "{}", "[]", "null", `{"message": "mine"}`, `{"signature": "AAAA"}`, `{"message": 1, "signature": 2}`} {
-		s.post(t, s.replica, "/new/"+owner, body, from, "192.0.2.2")
+		s.post(t, strict, "/new/"+owner, body, from, "192.0.2.2")
 	}
 	s.comment("a message of 1024 characters, which are more bytes; of 1025; and a body that is too large")
 	_, longest := signed(t, strings.Repeat("ü", 1024))
-	token(s.post(t, s.replica, "/new/"+owner, longest, from, "192.0.2.2"))
+	token(s.post(t, strict, "/new/"+owner, longest, from, "192.0.2.2"))
 	_, long := signed(t, strings.Repeat("x", 1025))
-	s.post(t, s.replica, "/new/"+owner, long, from, "192.0.2.2")
+	s.post(t, strict, "/new/"+owner, long, from, "192.0.2.2")
 	_, huge := signed(t, strings.Repeat("x", 5000))
-	s.post(t, s.replica, "/new/"+owner, huge, from, "192.0.2.2")
+	s.post(t, strict, "/new/"+owner, huge, from, "192.0.2.2")
 
 	s.comment("five tokens are one IP address's share")
 	for range 6 {
 		token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.3"))
 	}
-
-	strict := s.open(t, func(c *app.Config) { c.Access.Signatures = true })
-	s.comment("where an address must be proven")
-	s.get(t, strict, "/new/"+address, from, "192.0.2.4")
-	token(s.post(t, strict, "/new/"+owner, good, from, "192.0.2.4"))
-	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.4")
 
 	closed := s.open(t, func(c *app.Config) { c.Access.Whitelist = true })
 	s.comment("where a whitelist says who may come: not known, then known")

@@ -102,6 +102,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{ResponseWriter: w, server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
 		e.Header().Set("X-Request-Id", e.id)
+		e.Header().Set("X-Content-Type-Options", "nosniff")
 		if s.draining.Load() {
 			e.Header().Set("Connection", "close") // so that the next request reaches another replica
 		}
@@ -184,19 +185,6 @@ func parseHop(s string) (netip.Addr, error) {
 	}
 	ip, err := netip.ParseAddr(strings.Trim(s, "[]"))
 	return ip.Unmap().WithZone(""), err
-}
-
-// trimSlash removes a trailing slash from the path, so that every route accepts one.
-func trimSlash(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
-			trimmed := r.Clone(r.Context())
-			trimmed.URL.Path = strings.TrimSuffix(p, "/")
-			trimmed.URL.RawPath = strings.TrimSuffix(r.URL.RawPath, "/")
-			r = trimmed
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // limitAddress applies the rate limit for each IP address. It counts API requests

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -56,7 +57,7 @@ func (s *Server) routes() []route {
 
 // router finds the handler of a request.
 func (s *Server) router() http.Handler {
-	root := mux.NewRouter()
+	root := mux.NewRouter().SkipClean(true) // otherwise mux redirects, and a POST becomes a GET
 	root.Use(rememberRoute)
 	for _, prefix := range prefixes {
 		r := root.PathPrefix(prefix).Subrouter()
@@ -66,7 +67,11 @@ func (s *Server) router() http.Handler {
 			if route.method == http.MethodGet {
 				methods = getMethods()
 			}
-			r.Handle(route.path, s.handle(route.handler)).Methods(methods...)
+			handler := s.handle(route.handler)
+			if strings.Contains(route.path, "{token}") || strings.HasPrefix(route.path, "/new/") {
+				handler = noStore(handler)
+			}
+			r.Handle(route.path, handler).Methods(methods...)
 			allowed[route.path] = append(allowed[route.path], methods...)
 		}
 		// Each path gets its own handler for the other methods. mux has a
@@ -82,6 +87,34 @@ func (s *Server) router() http.Handler {
 	}
 	root.NotFoundHandler = s.handle(s.noRoute)
 	return root
+}
+
+// cleanPath makes the path of a request canonical: it removes repeated and trailing
+// slashes, and the elements "." and "..". It refuses an encoded slash, because a proxy
+// and the router may disagree about whether the slash separates two elements.
+func (s *Server) cleanPath(next http.Handler) http.Handler {
+	noRoute := s.limitAddress(s.handle(s.noRoute))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(strings.ToLower(r.URL.RawPath), "%2f") {
+			noRoute.ServeHTTP(w, r)
+			return
+		}
+		if clean := path.Clean("/" + r.URL.Path); clean != r.URL.Path {
+			cleaned := r.Clone(r.Context())
+			cleaned.URL.Path, cleaned.URL.RawPath = clean, ""
+			r = cleaned
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// noStore forbids clients and proxies to store the response, because its path or its
+// body contains a token.
+func noStore(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // getMethods returns the methods of a GET route. It returns a new list each time,

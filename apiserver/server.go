@@ -113,7 +113,7 @@ func (s *Server) DropCopies() {
 
 // Handler serves the farmers' routes.
 func (s *Server) Handler() http.Handler {
-	return s.observe(trimSlash(s.limitAddress(s.router())))
+	return s.observe(s.cleanPath(s.limitAddress(s.router())))
 }
 
 // Listen opens the farmers' port. If cfg has a certificate, Listen loads it and the

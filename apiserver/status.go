@@ -20,7 +20,7 @@ import (
 type farmerResponse struct {
 	ID         string     `json:"id"`
 	Address    string     `json:"address"`
-	Location   *location  `json:"location"`
+	Location   location   `json:"location"`
 	Uptime     percent    `json:"uptime"`
 	Heartbeats int64      `json:"heartbeats"`
 	Contracts  int64      `json:"contracts"`
@@ -30,14 +30,33 @@ type farmerResponse struct {
 	LastDue    *time.Time `json:"last_due"`
 }
 
-// location is node.Location in JSON.
+// location is node.Location in JSON. Each member is nil if it is unknown. The object
+// is always present, because deployed dashboards read its members unchecked.
 type location struct {
-	Country string  `json:"country"`
-	State   string  `json:"state"`
-	City    string  `json:"city"`
-	Zip     string  `json:"zip"`
-	Lat     float64 `json:"lat"`
-	Lon     float64 `json:"lon"`
+	Country *string  `json:"country"`
+	State   *string  `json:"state"`
+	City    *string  `json:"city"`
+	Zip     *string  `json:"zip"`
+	Lat     *float64 `json:"lat"`
+	Lon     *float64 `json:"lon"`
+}
+
+// describeLocation returns the location in JSON. l is nil if nothing is known.
+func describeLocation(l *node.Location) (response location) {
+	if l == nil {
+		return response
+	}
+	known := func(text *string) *string {
+		if *text == "" {
+			return nil
+		}
+		return text
+	}
+	response.Country, response.State, response.City, response.Zip = known(&l.Country), known(&l.State), known(&l.City), known(&l.Zip)
+	if l.HasCoordinates() {
+		response.Lat, response.Lon = &l.Lat, &l.Lon
+	}
+	return response
 }
 
 // percent is a percentage. In JSON it has two decimals.
@@ -51,7 +70,7 @@ func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerResponse {
 	response := farmerResponse{
 		ID:         f.ID,
 		Address:    f.Address,
-		Location:   (*location)(f.Location),
+		Location:   describeLocation(f.Location),
 		Uptime:     percent(f.Uptime.Percent(now)),
 		Heartbeats: f.Heartbeats,
 		Contracts:  f.Contracts,
@@ -91,7 +110,7 @@ const (
 
 // statusList handles all forms of GET /status/list.
 func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
-	query, err := listQuery(mux.Vars(r))
+	query, err := parseListQuery(mux.Vars(r))
 	if err != nil {
 		return err
 	}
@@ -100,8 +119,11 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	farmers, total := view.List(query)
+	farmers, total := view.List(query.Query)
 	w.Header().Set("X-Total-Count", strconv.Itoa(total))
+	if query.none {
+		return writeTagged(w, r, map[string][]farmerResponse{"farmers": {}})
+	}
 	if query.Limit == 0 || query.Limit > farmersPage {
 		return s.streamFarmers(w, view.Time, farmers)
 	}
@@ -129,23 +151,37 @@ func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter
 	return out.end()
 }
 
-func listQuery(vars map[string]string) (roster.Query, error) {
-	q := roster.Query{Online: vars["online"] != "", Desc: vars["desc"] != ""}
+// listQuery is the query of a list. If none is set, the request has the limit 0, which
+// in a roster.Query means no limit.
+type listQuery struct {
+	roster.Query
+	none bool
+}
+
+func parseListQuery(vars map[string]string) (listQuery, error) {
+	q := listQuery{Query: roster.Query{Online: vars["online"] != "", Desc: vars["desc"] != ""}}
+	sorts := strings.Join(roster.SortNames(), ", ")
 	if name, ok := vars["sort"]; ok {
 		if q.Sort, ok = roster.ParseSort(name); !ok {
-			return q, badRequest("sort must be one of " + strings.Join(roster.SortNames(), ", "))
+			return q, badRequest("sort must be one of " + sorts)
 		}
 	}
-	var err error
-	if limit, ok := vars["limit"]; ok {
-		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
-			return q, badRequest("limit must be a whole number, at least 1")
+	if text, ok := vars["limit"]; ok {
+		limit, ok := wholeNumber(text)
+		switch {
+		case text == "by":
+			return q, badRequest("by must be followed by a sort, or by d and a sort; sort must be one of " + sorts)
+		case !ok:
+			return q, badRequest("limit must be a whole number")
 		}
+		q.Limit, q.none = int(min(limit, math.MaxInt)), limit == 0
 	}
-	if page, ok := vars["page"]; ok {
-		if q.Page, err = strconv.Atoi(page); err != nil || q.Page < 0 {
+	if text, ok := vars["page"]; ok {
+		page, ok := wholeNumber(text)
+		if !ok {
 			return q, badRequest("page must be a whole number, counted from 0")
 		}
+		q.Page = int(min(page, math.MaxInt))
 	}
 	return q, nil
 }

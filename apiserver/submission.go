@@ -75,6 +75,16 @@ func (sub *submission) add(fileHash string, proof []byte) error {
 	return sub.send()
 }
 
+// refuse adds an item that is not {"file_hash", "proof"}. fileHash is nil if the item
+// has no file hash that the report can repeat. No worker judges the item.
+func (sub *submission) refuse(fileHash *string) {
+	if fileHash == nil {
+		fileHash = new(string)
+	}
+	sub.hashes = append(sub.hashes, *fileHash)
+	sub.results = append(sub.results, node.Malformed)
+}
+
 // send enqueues the open part. The job's Received is the current time, because the
 // proofs have now arrived. So the time in the queue does not count as the farmer's
 // delay. The time that a farmer needs to send the request does count.

@@ -29,9 +29,12 @@ func (s *Server) newToken(w http.ResponseWriter, r *http.Request) error {
 	return s.createToken(w, r)
 }
 
-// newTokenSigned handles POST /new/{address}. It checks the signature even if the
-// node does not require signatures.
+// newTokenSigned handles POST /new/{address}. It ignores the body if the node does not
+// require signatures, as the old node did.
 func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
+	if !s.access.Signatures {
+		return s.createToken(w, r)
+	}
 	const want = `{"message": "...", "signature": "..."}`
 	var ask struct {
 		Message   *string `json:"message"`
@@ -41,7 +44,7 @@ func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ask.Message == nil || ask.Signature == nil {
-		return bodyError(errors.New("no message or no signature"), want)
+		return wrongShape(want)
 	}
 	if utf8.RuneCountInString(*ask.Message) > s.limits.MessageLength {
 		return badRequest(fmt.Sprintf("message is longer than %d characters", s.limits.MessageLength))
@@ -73,17 +76,18 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 		Whitelist:   s.access.Whitelist,
 	}, s.Now())
 	if err != nil {
-		return err
+		return s.withLimit(err)
 	}
 	writeJSON(w, http.StatusOK, tokenResponse{Token: token.Hex(), Type: key.Type(), Heartbeat: key.Public()})
 	return nil
 }
 
 // heartbeat handles GET /heartbeat/{token}. The response for an unknown token is a
-// 404, but a 400 on all other routes.
+// 404, but a 400 on all other routes. Deployed farmers request a new token only after
+// this 404, so heartbeat must not use a cached record: its token may be deleted.
 func (s *Server) heartbeat(r *http.Request) (tokenResponse, error) {
-	f, err := s.farmer(r)
-	if errors.Is(err, errUnknownToken) {
+	f, err := s.farmerFrom(r, s.storedToken)
+	if errors.Is(err, errUnknownToken) || errors.Is(err, store.ErrNotFound) {
 		return tokenResponse{}, errNonexistentToken
 	}
 	if err != nil {

@@ -125,6 +125,7 @@ var parseTemplates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"asset": loadAssets().url, "grouped": grouped, "size": size, "percent": percent,
 		"moment": moment, "clock": clock, "date": date, "machine": machine, "decimal": decimal,
+		"place": knownPlace,
 	}).ParseFS(templateFiles, "templates/*.html"))
 })
 

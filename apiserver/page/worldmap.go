@@ -146,6 +146,16 @@ func placeName(p node.Place) string {
 	}
 }
 
+// knownPlace returns the known parts of a farmer's location. l is nil if the location is
+// unknown.
+func knownPlace(l *node.Location) string {
+	if l == nil {
+		return "not known"
+	}
+	known := slices.DeleteFunc([]string{l.City, l.State, l.Country}, func(part string) bool { return part == "" })
+	return cmp.Or(strings.Join(known, ", "), "not known")
+}
+
 // country counts the farmers of a country.
 type country struct {
 	Name            string

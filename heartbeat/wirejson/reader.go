@@ -22,6 +22,19 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("byte %d: %v", e.offset, e.err) }
 func (e *Error) Unwrap() error { return e.err }
 
+// WrongShape reports whether the document is JSON up to the offset, but its reader
+// expected a value of another kind, or another member.
+func (e *Error) WrongShape() bool {
+	if _, missing := e.err.(missingError); missing {
+		return true
+	}
+	switch e.err {
+	case errNotObject, errNotArray, errNotInteger, errNotNumber, errNotString, errNotBase64, errTooLong:
+		return true
+	}
+	return false
+}
+
 // A sender can send any number of wrong documents, so an error formats its message
 // only when the message is read.
 var (
@@ -220,6 +233,10 @@ func (r *Reader) OptionalFloat64() (*float64, error) {
 	}
 	return &number, nil
 }
+
+// Next returns the first byte of the next value without reading the value. It returns
+// 0 if no value follows.
+func (r *Reader) Next() byte { return r.space() }
 
 // Value reads a value of any kind. If the value comes from a stream, it is valid
 // until the next read.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/clock"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/ops"
@@ -65,6 +66,9 @@ type Options struct {
 func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
 	redis.SetLogger(redisLog{log})
+	for _, warning := range config.Exposed(&cfg) {
+		log.Warn("a secret is exposed", "problem", warning)
+	}
 	a := &App{
 		Config: cfg,
 		Log:    log,

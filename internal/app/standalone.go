@@ -91,6 +91,9 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	services = append(services, a.Workers(uniqueName())...)
 	services = append(services, api...)
 	url := "http://" + localAddress(ln)
+	if cfg.API.TLS.CertFile != "" {
+		url = "https://" + localAddress(ln)
+	}
 	if demo > 0 {
 		services = append(services, demoFarmers(log, url, filepath.Join(dir, "farmers"), demo))
 	}

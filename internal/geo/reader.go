@@ -116,11 +116,7 @@ func (r *Reader) GeoLite2() bool {
 
 // location returns nil if the record has neither a country nor coordinates.
 func location(city *geoip2.City) *node.Location {
-	known := city.Location.HasCoordinates()
-	if city.Country.Names.English == "" && !known {
-		return nil
-	}
-	l := &node.Location{
+	l := node.Location{
 		Country: city.Country.Names.English,
 		City:    city.City.Names.English,
 		Zip:     city.Postal.Code,
@@ -128,8 +124,11 @@ func location(city *geoip2.City) *node.Location {
 	if len(city.Subdivisions) > 0 {
 		l.State = city.Subdivisions[0].Names.English
 	}
-	if known {
+	if city.Location.HasCoordinates() {
 		l.Lat, l.Lon = *city.Location.Latitude, *city.Location.Longitude
 	}
-	return l
+	if l.Country == "" && !l.HasCoordinates() {
+		return nil
+	}
+	return &l
 }

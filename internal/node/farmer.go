@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
-// Location is the probable place of a farmer's IP address.
+// Location is the probable place of a farmer's IP address. A text is empty if it is
+// unknown. Lat and Lon are both 0 if they are unknown.
 type Location struct {
 	Country, State, City, Zip string
 	Lat, Lon                  float64
 }
+
+// HasCoordinates reports whether Lat and Lon are known. There is only sea at 0, 0.
+func (l Location) HasCoordinates() bool { return l.Lat != 0 || l.Lon != 0 }
 
 // Farmer is one token as the status API shows it.
 type Farmer struct {

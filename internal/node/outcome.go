@@ -21,6 +21,9 @@ const (
 	ContractExpired
 	ContractNotFound
 	TooManyWrong
+	// Malformed is the outcome of an item of a batch that is not a file hash with a
+	// proof. Only the API reaches it.
+	Malformed
 
 	outcomes // the number of outcomes
 )
@@ -42,6 +45,7 @@ var texts = [outcomes]struct{ name, message string }{
 	ContractExpired:  {"expired", "contract expired"},
 	ContractNotFound: {"not_found", "contract not found"},
 	TooManyWrong:     {"too_many_wrong", "too many wrong answers"},
+	Malformed:        {"malformed", "malformed item: file_hash must be a string, and proof must be present"},
 }
 
 // Message returns the text for the response.

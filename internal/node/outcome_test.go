@@ -29,6 +29,7 @@ func TestOutcomes(t *testing.T) {
 		{ContractExpired, 6, "expired", "contract expired", false, false},
 		{ContractNotFound, 7, "not_found", "contract not found", false, false},
 		{TooManyWrong, 8, "too_many_wrong", "too many wrong answers", false, false},
+		{Malformed, 9, "malformed", "malformed item: file_hash must be a string, and proof must be present", false, false},
 	}
 	if len(tests) != int(outcomes) {
 		t.Errorf("there are %d outcomes, the test has %d", outcomes, len(tests))

@@ -34,8 +34,8 @@ func (v *View) exactPlaces() []node.Place {
 	var places []node.Place
 	for _, e := range v.farmers {
 		l := e.Location
-		if l == nil || l.Lat == 0 && l.Lon == 0 {
-			continue // no coordinates
+		if l == nil || !l.HasCoordinates() {
+			continue
 		}
 		n := name{l.Lat, l.Lon, l.Country, l.City}
 		i, ok := at[n]

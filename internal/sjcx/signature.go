@@ -9,16 +9,25 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
+// A key can be recovered from a signature in up to recoveryIDs ways. firstHeader is the
+// first byte of a signature that names the recovery id 0.
+const (
+	recoveryIDs = 4
+	firstHeader = 27
+)
+
 // signatureSize is the size in bytes: 1 for the recovery id, 32 for r and 32 for s.
 const signatureSize = 65
 
-// maxSignatureLength is the maximum length of a signature in base64, in bytes. A
-// signature needs 88. The rest is for line breaks; the decoder ignores them.
+// maxSignatureLength is the maximum length of a signature in base64, in bytes, without
+// the white space around it. A signature needs 88. The rest is for line breaks; the
+// decoder ignores them.
 const maxSignatureLength = 128
 
 // messagePrefix ensures that a signed message is never a signed transaction. Its
@@ -30,9 +39,10 @@ const messagePrefix = "\x18Bitcoin Signed Message:\n"
 var ErrSignature = errors.New("invalid signature")
 
 // Verify returns nil if the key of the P2PKH address signed message. The
-// signature is in base64. Its header names the compressed or the uncompressed form of
-// the key. Verify ignores this and accepts the addresses of both forms. The error
-// wraps [ErrAddress] or [ErrSignature].
+// signature is in base64; white space around it does not matter. Its first byte should
+// contain the recovery id and the form of the key, but wallets disagree about this byte.
+// Verify ignores it, as the old node did: it tries every recovery id, and the addresses
+// of both forms of the key. The error wraps [ErrAddress] or [ErrSignature].
 //
 // Anyone can turn a valid signature into another valid one for the same message
 // and key. So a signature must not be used as an identifier.
@@ -44,6 +54,7 @@ func Verify(address, message, signature string) error {
 	if version != versionP2PKH {
 		return fmt.Errorf("%w: an address of version %d does not belong to a key", ErrSignature, version)
 	}
+	signature = strings.TrimSpace(signature)
 	if len(signature) > maxSignatureLength {
 		return fmt.Errorf("%w: longer than %d bytes", ErrSignature, maxSignatureLength)
 	}
@@ -55,13 +66,16 @@ func Verify(address, message, signature string) error {
 		return fmt.Errorf("%w: %d bytes, want %d", ErrSignature, len(compact), signatureSize)
 	}
 	digest := messageDigest(message)
-	key, _, err := ecdsa.RecoverCompact(compact, digest[:])
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
-	}
-	for _, compressed := range []bool{true, false} {
-		if got := keyHash(key, compressed); bytes.Equal(got[:], want) {
-			return nil
+	for id := range byte(recoveryIDs) {
+		compact[0] = firstHeader + id
+		key, _, err := ecdsa.RecoverCompact(compact, digest[:])
+		if err != nil {
+			continue // this recovery id gives no key
+		}
+		for _, compressed := range []bool{true, false} {
+			if got := keyHash(key, compressed); bytes.Equal(got[:], want) {
+				return nil
+			}
 		}
 	}
 	return fmt.Errorf("%w: the key or the message is another one", ErrSignature)

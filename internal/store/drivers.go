@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -131,6 +132,7 @@ func openSQLite(cfg Config, log slowLog) (write, read database, err error) {
 	if cfg.Path == "" || strings.Contains(cfg.Path, ":memory:") {
 		return write, read, fmt.Errorf("SQLite path %q: must name a file", cfg.Path)
 	}
+	protectSQLite(cfg.Path, log)
 	write, err = openSQLitePool(cfg.Path, log, "immediate", 1)
 	if err != nil {
 		return write, read, err
@@ -140,6 +142,27 @@ func openSQLite(cfg Config, log slowLog) (write, read database, err error) {
 		err = errors.Join(err, write.pool.Close())
 	}
 	return write, read, err
+}
+
+// protectSQLite ensures that other users of the machine cannot read the database,
+// because it contains the farmers' IP addresses. SQLite gives its other files the mode
+// of the database's file. A mode that only the group may use is the owner's decision.
+func protectSQLite(path string, log slowLog) {
+	if file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		file.Close()
+		return
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o007 == 0 {
+			continue // if the file cannot be opened, SQLite reports why
+		}
+		if err := os.Chmod(name, 0o600); err != nil {
+			log.to.Warn("every user of this machine can read a file of the database; run chmod 0600 on it", "file", name, "error", err)
+			continue
+		}
+		log.to.Info("only the owner can read this file of the database from now on", "file", name)
+	}
 }
 
 func openSQLitePool(path string, log slowLog, lock string, conns int) (database, error) {

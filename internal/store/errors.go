@@ -31,6 +31,10 @@ var (
 	// not on it.
 	ErrNotWhitelisted = errors.New("address not whitelisted")
 
+	// ErrLowBalance is returned instead, and wraps ErrNotWhitelisted, if the SJCX
+	// address is on the whitelist with a balance below the minimum.
+	ErrLowBalance = fmt.Errorf("%w: its balance is too low", ErrNotWhitelisted)
+
 	// ErrTooManyTokens is returned if an IP address has reached its limit of tokens.
 	ErrTooManyTokens = errors.New("too many tokens for the IP address")
 

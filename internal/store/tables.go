@@ -93,7 +93,8 @@ type locationRow struct {
 	Lat, Lon                  *float64
 }
 
-// locationOf cuts texts to the width of their columns, because a long place name
+// locationOf writes no NULL for an unknown part of a known location, because replicas of
+// earlier versions read all parts if there is a country. It cuts texts to the width of their columns, because a long place name
 // must not cause an error for the farmer.
 func locationOf(l *node.Location) locationRow {
 	if l == nil {
@@ -117,10 +118,22 @@ func locationOf(l *node.Location) locationRow {
 }
 
 func (r locationRow) location() *node.Location {
-	if r.Country == nil {
+	l := node.Location{
+		Country: orZero(r.Country), State: orZero(r.State), City: orZero(r.City), Zip: orZero(r.Zip),
+		Lat: orZero(r.Lat), Lon: orZero(r.Lon),
+	}
+	if l == (node.Location{}) {
 		return nil
 	}
-	return &node.Location{Country: *r.Country, State: *r.State, City: *r.City, Zip: *r.Zip, Lat: *r.Lat, Lon: *r.Lon}
+	return &l
+}
+
+// orZero returns the value of a column, or the zero value for NULL.
+func orZero[T any](column *T) (value T) {
+	if column != nil {
+		value = *column
+	}
+	return value
 }
 
 // uptimeRow holds the fields of node.Uptime as columns.

@@ -214,13 +214,17 @@ func (s *Store) lockAddress(t *tx, address string, whitelist bool) (id int64, er
 		}
 	}
 	var whitelisted bool
-	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&id, &whitelisted) },
-		"SELECT id, whitelisted FROM addresses WHERE address = ?"+s.dialect.forUpdate, address)
+	var balance int64 // 0 if the address was never on a whitelist
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&id, &whitelisted, &balance) },
+		"SELECT id, whitelisted, balance FROM addresses WHERE address = ?"+s.dialect.forUpdate, address)
 	if err != nil {
 		return 0, err
 	}
-	if id == 0 || whitelist && !whitelisted {
+	switch {
+	case id == 0 || whitelist && !whitelisted && balance == 0:
 		return 0, ErrNotWhitelisted
+	case whitelist && !whitelisted:
+		return 0, ErrLowBalance
 	}
 	return id, nil
 }
