@@ -57,6 +57,7 @@ type Options struct {
 // Open opens the parts. It does not wait for the database; Join does.
 func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
+	limitMemory(log)
 	redis.SetLogger(redisLog{log})
 	a := &App{
 		Config: cfg,
