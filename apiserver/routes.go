@@ -20,6 +20,23 @@ type route struct {
 	handler      handlerFunc
 }
 
+// creates reports whether the route creates or changes something.
+func (r route) creates() bool {
+	return r.method == http.MethodPost || strings.HasPrefix(r.path, "/new/") || strings.HasPrefix(r.path, "/chunk/")
+}
+
+// refuseCrossSite refuses a request that a browser sends for a page of another site.
+// Otherwise a page could use up the limits of its visitors' IP addresses. Farmers do not
+// send the header.
+func refuseCrossSite(h handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return errCrossSite
+		}
+		return h(w, r)
+	}
+}
+
 // routes lists the API's routes. The routes with the most requests come first.
 func (s *Server) routes() []route {
 	routes := []route{
@@ -66,7 +83,11 @@ func (s *Server) router() http.Handler {
 			if route.method == http.MethodGet {
 				methods = getMethods()
 			}
-			r.Handle(route.path, s.handle(route.handler)).Methods(methods...)
+			handler := route.handler
+			if route.creates() {
+				handler = refuseCrossSite(handler)
+			}
+			r.Handle(route.path, s.handle(handler)).Methods(methods...)
 			allowed[route.path] = append(allowed[route.path], methods...)
 		}
 		// Each path gets its own handler for the other methods. mux has a
