@@ -14,7 +14,8 @@ import (
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f farmer) error {
 	const want = `{"proof": ...}`
 	var given proof
-	err := s.readObject(w, r, want, func(in *wirejson.Reader, name []byte) error {
+	value := proofLimit(f)
+	err := s.readObject(w, r, bodyLimits{value + 1<<10, value}, want, func(in *wirejson.Reader, name []byte) error {
 		if wirejson.IsName(name, "proof") {
 			return given.read(in, f)
 		}
@@ -26,7 +27,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f farmer) error 
 	if !given.found {
 		return wrongShape(want)
 	}
-	sub := s.submit(r.Context(), f)
+	sub := s.submit(r, f)
 	defer sub.close()
 	if err := sub.add(mux.Vars(r)["file_hash"], given.binary); err != nil {
 		return err
@@ -48,9 +49,9 @@ var statusOK = []byte(`{"status":"ok"}` + "\n")
 // first proofs to the workers while it still reads the rest of the body.
 func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error {
 	const want = `{"proofs": [{"file_hash", "proof"}, ...]}`
-	sub := s.submit(r.Context(), f)
+	sub := s.submit(r, f)
 	defer sub.close()
-	err := s.readArray(w, r, "proofs", want, func(in *wirejson.Reader) error {
+	err := s.readArray(w, r, proofLimit(f), "proofs", want, func(in *wirejson.Reader) error {
 		hash, given, err := readAnswer(in, f)
 		if err != nil {
 			return err
@@ -89,6 +90,7 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err e
 				return in.Skip()
 			}
 			text, _, err := in.String()
+			text = shortName(text)
 			hash = &text
 			return err
 		}
@@ -96,6 +98,10 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err e
 	})
 	return hash, given, err
 }
+
+// proofLimit is the maximum size of a proof in a body. It is twice the size of a proof,
+// because there may be white space.
+func proofLimit(f farmer) int64 { return max(textBytes, 2*int64(f.key.MaxProof())) }
 
 // proof is a proof in the binary form that the workers read. If the farmer's proof
 // cannot be parsed or is too large for a job, binary is empty. The workers count an

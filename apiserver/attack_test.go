@@ -158,22 +158,25 @@ func TestValidProofAfterAWrongOne(t *testing.T) {
 	})
 }
 
-// A proof that is too large for a job counts as a wrong proof. The response must not be
-// a 500.
-func TestHugeProofIsAWrongProof(t *testing.T) {
-	swizzle := func(p *plan) { p.schemes, p.cfg.API.MaxBody = []heartbeat.Type{heartbeat.Swizzle}, 16<<20 }
-	onEach(t, swizzle, func(t *testing.T, h *harness) {
-		f := h.newFarmer(t, 1)
-		c := f.takeOne(t, "seed")
-		const sectors = 1 << 20
-		proof := []byte{0, 0, 16, 0}
-		proof = append(proof, bytes.Repeat([]byte{1, 0, 0, 0, 0}, sectors+1)...)
-		wire := json.RawMessage(`"` + base64.StdEncoding.EncodeToString(proof) + `"`)
-		if _, err := h.Keys.Current().ParseProof(wire); err != nil {
-			t.Fatalf("the huge proof must have the form of a proof: %v", err)
-		}
-		f.submit(t, c, wire).want(t, http.StatusBadRequest, node.Invalid.Message())
-	})
+// The node must refuse a proof that is larger than the scheme allows, while it reads it.
+func TestHugeProofIsRefused(t *testing.T) {
+	for _, scheme := range []heartbeat.Type{heartbeat.Merkle, heartbeat.Swizzle} {
+		t.Run(string(scheme), func(t *testing.T) {
+			onEach(t, func(p *plan) { p.schemes = []heartbeat.Type{scheme} }, func(t *testing.T, h *harness) {
+				f := h.newFarmer(t, 1)
+				c := f.takeOne(t, "seed")
+				honest := f.prove(t, c, nil)
+				if most := h.Keys.Current().MaxProof(); len(honest) > most {
+					t.Errorf("a proof of %d bytes, but MaxProof is %d", len(honest), most)
+				}
+				wire := json.RawMessage(`"` + strings.Repeat("A", 40_000) + `"`)
+				f.submit(t, c, wire).want(t, http.StatusRequestEntityTooLarge, "too large")
+				batch := proofs{[]proofOf{{c.FileHash, wire}}}
+				f.ask(t, "POST", f.at("answer"), batch).want(t, http.StatusRequestEntityTooLarge, "too large")
+				f.submit(t, c, honest).want(t, http.StatusOK, "ok")
+			})
+		})
+	}
 }
 
 // Tokens are secrets. The database must not contain them.

@@ -12,41 +12,84 @@ import (
 	"github.com/driveshare/downstream-node/heartbeat/wirejson"
 )
 
-// openBody returns a request's body. If the body begins with the two bytes of a gzip
-// file, openBody decompresses it. The body is limited to api.maxBody bytes before
-// decompression, and also after it.
+const (
+	// readBytes is the memory for reading a body, and inflateBytes the memory for
+	// decompressing it.
+	readBytes    = 24 << 10
+	inflateBytes = 48 << 10
+	// textBytes is the maximum size of a string in a body that is neither a proof nor
+	// the body of /new.
+	textBytes = 16 << 10
+)
+
+// openedBody is a request's body, decompressed. The request holds its memory, a part of
+// api.bodyBudget, until close.
+type openedBody struct {
+	io.Reader
+	exchange *exchange
+	held     int64
+	inflater *gzip.Reader
+}
+
+// inflaters holds decompressors for reuse, because each one has large buffers.
+var inflaters = sync.Pool{New: func() any { return new(gzip.Reader) }}
+
+func (b *openedBody) close() {
+	b.exchange.free(b.held)
+	if b.inflater != nil {
+		inflaters.Put(b.inflater)
+	}
+}
+
+// openBody returns a request's body, which the caller must close. If the body begins
+// with the two bytes of a gzip file, openBody decompresses it. The body is limited to
+// most bytes before decompression, and also after it. It is never more than
+// api.maxBody. The reader of the body uses up to memory bytes.
 //
 // openBody ignores the header Content-Encoding, because deployed farmers send
 // "Content-Encoding: gzip" with a body that is not compressed.
-func (s *Server) openBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
-	limit := int64(s.cfg.MaxBody)
+func (s *Server) openBody(w http.ResponseWriter, r *http.Request, most, memory int64) (*openedBody, error) {
+	most = min(most, int64(s.cfg.MaxBody))
 	// A small buffer is enough, because the caller reads into a larger buffer.
-	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, limit), 512)
+	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, most), 512)
 	magic, err := raw.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	if len(magic) < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
-		return raw, nil
+	body := &openedBody{Reader: raw, exchange: exchangeOf(r), held: memory}
+	compressed := len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b
+	if compressed {
+		body.held += inflateBytes
 	}
-	plain, err := gzip.NewReader(raw)
-	if err != nil {
-		return nil, badRequest("request body is not valid gzip")
+	if err := body.exchange.hold(r.Context(), body.held); err != nil {
+		return nil, err
 	}
-	return http.MaxBytesReader(nil, plain, limit), nil
+	if compressed {
+		body.inflater = inflaters.Get().(*gzip.Reader)
+		if body.inflater.Reset(raw) != nil {
+			body.close()
+			return nil, badRequest("request body is not valid gzip")
+		}
+		body.Reader = http.MaxBytesReader(nil, body.inflater, most)
+	}
+	return body, nil
 }
 
 // decodeBody reads a small request body into v. want describes a correct body.
-func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, v any, want string) error {
-	body, err := s.openBody(w, r)
-	if err == nil {
-		err = json.NewDecoder(body).Decode(v)
-	}
+func (s *Server) decodeBody(w http.ResponseWriter, r *http.Request, most int64, v any, want string) error {
+	body, err := s.openBody(w, r, most, readBytes+most)
 	if err != nil {
+		return bodyError(err, want)
+	}
+	defer body.close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
 		return bodyError(err, want)
 	}
 	return nil
 }
+
+// bodyLimits are the maximum sizes of a body and of each of its values.
+type bodyLimits struct{ body, value int64 }
 
 // readers holds JSON readers for reuse, because each reader has a buffer.
 var readers = sync.Pool{New: func() any { return new(wirejson.Reader) }}
@@ -55,14 +98,16 @@ var readers = sync.Pool{New: func() any { return new(wirejson.Reader) }}
 // name of each member, and read must read the member's value. If the JSON is wrong,
 // readObject returns an error that contains want. It returns other errors of read
 // unchanged.
-func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string, read func(in *wirejson.Reader, name []byte) error) error {
-	body, err := s.openBody(w, r)
+func (s *Server) readObject(w http.ResponseWriter, r *http.Request, limits bodyLimits, want string, read func(in *wirejson.Reader, name []byte) error) error {
+	body, err := s.openBody(w, r, limits.body, readBytes+2*limits.value)
 	if err != nil {
 		return bodyError(err, want)
 	}
+	defer body.close()
 	in := readers.Get().(*wirejson.Reader)
 	defer readers.Put(in)
 	in.Reset(body)
+	in.Limit(int(limits.value))
 	err = in.Object(func(name []byte) error { return read(in, name) })
 	if e, ok := errors.AsType[*wirejson.Error](err); ok {
 		return bodyError(e, want)
@@ -72,10 +117,10 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request, want string,
 
 // readArray reads a request body that is a JSON object with an array called name. It
 // calls read for each element of the array, and read must read the element.
-// readArray skips the object's other members.
-func (s *Server) readArray(w http.ResponseWriter, r *http.Request, name, want string, read func(in *wirejson.Reader) error) error {
+// readArray skips the object's other members. value is the maximum size of each value.
+func (s *Server) readArray(w http.ResponseWriter, r *http.Request, value int64, name, want string, read func(in *wirejson.Reader) error) error {
 	found := false
-	err := s.readObject(w, r, want, func(in *wirejson.Reader, member []byte) error {
+	err := s.readObject(w, r, bodyLimits{int64(s.cfg.MaxBody), value}, want, func(in *wirejson.Reader, member []byte) error {
 		if string(member) != name {
 			return in.Skip()
 		}
@@ -96,6 +141,8 @@ func bodyError(err error, want string) error {
 	switch {
 	case tooLarge || classified:
 		return err
+	case errors.Is(err, wirejson.ErrTooLarge):
+		return errTooLarge
 	case errors.Is(err, io.EOF):
 		return badRequest("request body is empty, it must be JSON: " + want)
 	case isWrongShape(err):

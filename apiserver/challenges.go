@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *Server) challengesFor(w http.ResponseWriter, r *http.Request, f farmer)
 func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, error) {
 	const want = `{"hashes": ["...", ...]}`
 	var hashes []string
-	err := s.readArray(w, r, "hashes", want, func(in *wirejson.Reader) error {
+	err := s.readArray(w, r, textBytes, "hashes", want, func(in *wirejson.Reader) error {
 		if in.Next() != '"' {
 			if err := in.Skip(); err != nil {
 				return err
@@ -89,10 +90,27 @@ func (s *Server) readHashes(w http.ResponseWriter, r *http.Request) ([]string, e
 		if len(hashes) == s.cfg.MaxProofs {
 			return badRequest(fmt.Sprintf("more than %d hashes in one request", s.cfg.MaxProofs))
 		}
-		hashes = append(hashes, hash)
-		return nil
+		hashes = append(hashes, shortName(hash))
+		return exchangeOf(r).hold(r.Context(), itemBytes)
 	})
 	return hashes, err
+}
+
+// itemBytes is about the memory that an item of a request uses while the node makes
+// the response, without the item's proof.
+const itemBytes = 256
+
+// maxName is the size of a file hash.
+const maxName = 64
+
+// shortName returns a file hash as the response repeats it. It cuts a text that is too
+// long for a file hash, and marks the cut, so that the result is no other file's hash.
+func shortName(hash string) string {
+	const mark = "…"
+	if len(hash) <= maxName {
+		return hash
+	}
+	return strings.ToValidUTF8(hash[:maxName-len(mark)], "") + mark
 }
 
 // challengesOf returns one response for each hash, in the order of hashes. It

@@ -23,7 +23,8 @@ type Config struct {
 	// The networks of the trusted load balancers, in CIDR notation. The node uses
 	// `X-Forwarded-For` only in requests from these networks.
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
-	// The maximum size of a request's body, before and after decompression.
+	// The maximum size of the body of a request for several contracts, before and after
+	// decompression. The bodies of other requests have smaller limits.
 	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
 	// The maximum number of proofs in one request.
 	MaxProofs int `yaml:"maxProofs" default:"10000" range:"1..1000000"`
@@ -50,6 +51,18 @@ type Config struct {
 	// The maximum number of requests in flight. The response to a further request is a
 	// 503 with `Retry-After`.
 	MaxInFlight int `yaml:"maxInFlight" default:"1000" range:"1..1000000"`
+	// The maximum number of bytes of request bodies that the process holds in memory. One
+	// IP address can use a quarter of it. A further request waits, and its response is a
+	// 503 with `Retry-After` if there is no room within 5 seconds.
+	BodyBudget config.ByteSize `yaml:"bodyBudget" default:"32MiB" range:"4MiB..1TiB"`
+	// The maximum number of connections from one IP address, or from one IPv6 network of
+	// 64 bits. The node closes a further connection. Connections from `api.trustedProxies`
+	// do not count. With 0, there is no limit.
+	ConnectionsPerIP int `yaml:"connectionsPerIP" default:"256" range:"0..1000000"`
+	// The maximum number of requests in flight from one IP address, or from one IPv6
+	// network of 64 bits. The response to a further request is a 503 with `Retry-After`.
+	// With 0, there is no limit.
+	RequestsPerIP int `yaml:"requestsPerIP" default:"64" range:"0..1000000"`
 	// Limits on the requests of one farmer. All replicas count together. The response
 	// to a request above a limit is a 503 with `Retry-After`. It is not a 4xx, because
 	// deployed farmers repeat a request after a 503, but may treat any 4xx as final.
@@ -75,9 +88,11 @@ type RateLimits struct {
 // RateLimit is a token bucket.
 type RateLimit struct {
 	// The maximum average number of requests per second. With 0, there is no limit.
-	Rate float64 `yaml:"rate" range:"0..1000000"`
+	// The default is more than a farmer with thousands of contracts needs, even if it
+	// sends one request for each contract.
+	Rate float64 `yaml:"rate" default:"500" range:"0..1000000"`
 	// The maximum number of requests in a burst after a pause.
-	Burst int `yaml:"burst" range:"0..1000000"`
+	Burst int `yaml:"burst" default:"10000" range:"0..1000000"`
 }
 
 // Validate implements [config.Validator].

@@ -60,6 +60,10 @@ var (
 	errUnknownToken  = badRequest("token not found")
 	errUnknownFarmer = notFound("farmer not found")
 	errBusy          = unavailable("the node is busy, ask again later")
+	errManyRequests  = unavailable("too many requests at once from this IP address, ask again later")
+	errSlowBody      = unavailable("the request body arrives too slowly, send it again")
+	errTooLarge      = &apiError{status: http.StatusRequestEntityTooLarge, message: "request body is too large"}
+	errCrossSite     = &apiError{status: http.StatusForbidden, message: "a page of another site must not send this request; open the node's own page, or use a farmer"}
 	errUndecided     = unavailable("the node cannot decide now, ask again later")
 	errInternal      = &apiError{status: http.StatusInternalServerError, message: "internal error"}
 
@@ -103,7 +107,7 @@ func classify(err error) *apiError {
 		return e
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &apiError{status: http.StatusRequestEntityTooLarge, message: "request body is too large"}
+		return errTooLarge
 	}
 	for _, row := range errorTable {
 		if errors.Is(err, row.is) {

@@ -27,6 +27,8 @@ type exchange struct {
 	route  string     // the route's path template; rememberRoute sets it
 	status int        // the status of the response; 0 before the response begins
 	bytes  int64      // the size of the response's body so far
+	client *client    // what the requests of the same client use
+	held   int64      // how much of api.bodyBudget the request uses
 }
 
 type exchangeKey struct{}
@@ -96,8 +98,8 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // observe is the outermost layer. It gives the request an id, finds the farmer's IP
-// address, limits the requests in flight, and records the result. It logs the
-// route's template instead of the path, because a path can contain a token.
+// address, serves the request within the limits of load, and records the result. It logs
+// the route's template instead of the path, because a path can contain a token.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &exchange{ResponseWriter: w, server: s, id: requestID(r), ip: clientIP(r, s.cfg.TrustedProxies)}
@@ -108,13 +110,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		start := time.Now()
 		defer func() { s.record(e, r, time.Since(start)) }()
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			next.ServeHTTP(e, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
-		default:
-			s.metrics.refused.Inc()
-			writeError(e, errBusy)
+		if err := e.serve(r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)), next); err != nil {
+			writeError(e, classify(err))
 		}
 	})
 }
@@ -158,16 +155,9 @@ func requestID(r *http.Request) string {
 // last address in the list that is not a trusted proxy. Earlier addresses are
 // ignored, because a farmer can forge them.
 func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	ip := peer.Addr().Unmap().WithZone("")
-	isTrusted := func() bool {
-		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
-	}
+	ip := peerIP(r.RemoteAddr)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for len(hops) > 0 && isTrusted() {
+	for len(hops) > 0 && isTrusted(ip, trusted) {
 		hop, err := parseHop(hops[len(hops)-1])
 		if err != nil {
 			break // the addresses before an invalid address cannot be trusted
@@ -175,6 +165,17 @@ func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		ip, hops = hop, hops[:len(hops)-1]
 	}
 	return ip
+}
+
+// peerIP returns the IP address of a connection's other end. If address is not an IP
+// address and a port, peerIP returns the zero value.
+func peerIP(address string) netip.Addr {
+	peer, _ := netip.ParseAddrPort(address)
+	return peer.Addr().Unmap().WithZone("")
+}
+
+func isTrusted(ip netip.Addr, trusted []netip.Prefix) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // parseHop parses one address in X-Forwarded-For, with or without a port.

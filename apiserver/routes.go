@@ -21,6 +21,23 @@ type route struct {
 	handler      handlerFunc
 }
 
+// creates reports whether the route creates or changes something.
+func (r route) creates() bool {
+	return r.method == http.MethodPost || strings.HasPrefix(r.path, "/new/") || strings.HasPrefix(r.path, "/chunk/")
+}
+
+// refuseCrossSite refuses a request that a browser sends for a page of another site.
+// Otherwise a page could use up the limits of its visitors' IP addresses. Farmers do not
+// send the header.
+func refuseCrossSite(h handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return errCrossSite
+		}
+		return h(w, r)
+	}
+}
+
 // routes lists the API's routes. The routes with the most requests come first.
 func (s *Server) routes() []route {
 	routes := []route{
@@ -67,11 +84,15 @@ func (s *Server) router() http.Handler {
 			if route.method == http.MethodGet {
 				methods = getMethods()
 			}
-			handler := s.handle(route.handler)
-			if strings.Contains(route.path, "{token}") || strings.HasPrefix(route.path, "/new/") {
-				handler = noStore(handler)
+			handler := route.handler
+			if route.creates() {
+				handler = refuseCrossSite(handler)
 			}
-			r.Handle(route.path, handler).Methods(methods...)
+			handled := s.handle(handler)
+			if strings.Contains(route.path, "{token}") || strings.HasPrefix(route.path, "/new/") {
+				handled = noStore(handled)
+			}
+			r.Handle(route.path, handled).Methods(methods...)
 			allowed[route.path] = append(allowed[route.path], methods...)
 		}
 		// Each path gets its own handler for the other methods. mux has a

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ type Server struct {
 	page      *page.Page
 	metrics   *metrics
 	replies   *queue.Replies
-	slots     chan struct{} // a semaphore that limits the requests in flight
+	load      *load
 	longLists chan struct{} // a semaphore that limits the long lists in flight
 	tokens    cache[node.TokenHash, store.Token]
 	histories cache[historyQuery, []node.Span]
@@ -85,7 +86,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now}),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
-		slots:     make(chan struct{}, cfg.MaxInFlight),
+		load:      newLoad(cfg),
 		longLists: make(chan struct{}, maxLongLists),
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
@@ -116,13 +117,18 @@ func (s *Server) Handler() http.Handler {
 	return s.observe(s.cleanPath(s.limitAddress(s.router())))
 }
 
-// Listen opens the farmers' port. If cfg has a certificate, Listen loads it and the
+// Listen opens the farmers' port. The listener limits the connections from one IP
+// address. If cfg has a certificate, Listen loads it and the
 // listener uses TLS. When a farmer connects and the last load is older than
 // certificateAge, the listener loads the certificate files again.
 func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil || cfg.TLS.CertFile == "" {
-		return ln, err
+	if err != nil {
+		return nil, err
+	}
+	ln = &limitedListener{Listener: ln, trusted: cfg.TrustedProxies, most: cfg.ConnectionsPerIP, open: make(map[netip.Prefix]int)}
+	if cfg.TLS.CertFile == "" {
+		return ln, nil
 	}
 	files := &certificateFiles{TLSConfig: cfg.TLS}
 	if err := files.load(); err != nil {

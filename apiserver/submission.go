@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -27,6 +28,9 @@ type submission struct {
 	results []node.Outcome // the outcomes, in the order of hashes
 	open    part           // the part that add appends to
 	sent    []part
+
+	exchange  *exchange
+	collected int // the number of sent parts that have their outcomes
 }
 
 // part is a part of the request's proofs, which becomes one job.
@@ -42,10 +46,14 @@ type part struct {
 // number.
 const partBytes = 256 << 10
 
+// proofCopies is how often a proof is in memory: in its part, and in the job on its way to
+// Redis. A standalone node also holds the Redis and the worker's copy, but not for long.
+const proofCopies = 2
+
 // submit begins a submission. The caller must close it.
-func (s *Server) submit(ctx context.Context, f farmer) *submission {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.AnswerTimeout)
-	return &submission{s: s, f: f, ctx: ctx, cancel: cancel, deadline: s.Now().Add(s.cfg.AnswerTimeout)}
+func (s *Server) submit(r *http.Request, f farmer) *submission {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.AnswerTimeout)
+	return &submission{s: s, f: f, ctx: ctx, cancel: cancel, deadline: s.Now().Add(s.cfg.AnswerTimeout), exchange: exchangeOf(r)}
 }
 
 // close stops waiting for replies.
@@ -58,12 +66,18 @@ func (sub *submission) close() {
 
 // add adds a proof to the open part, and sends the part if it is full.
 func (sub *submission) add(fileHash string, proof []byte) error {
+	if err := sub.hold(itemBytes); err != nil {
+		return err
+	}
 	at := len(sub.hashes)
 	sub.hashes = append(sub.hashes, fileHash)
 	hash, ok := node.ParseFileHash(fileHash)
 	if !ok {
 		sub.results = append(sub.results, node.ContractNotFound)
 		return nil
+	}
+	if err := sub.hold(proofCopies * int64(len(proof))); err != nil {
+		return err
 	}
 	sub.results = append(sub.results, node.Undecided)
 	sub.open.job.Proofs = append(sub.open.job.Proofs, queue.Proof{FileHash: hash, Proof: proof})
@@ -83,6 +97,31 @@ func (sub *submission) refuse(fileHash *string) {
 	}
 	sub.hashes = append(sub.hashes, *fileHash)
 	sub.results = append(sub.results, node.Malformed)
+}
+
+// hold reserves n bytes of api.bodyBudget for a proof. If there is no room, it first
+// waits for the verdicts on the request's earlier proofs, because they then need no
+// memory. So a large request alone cannot use up the budget.
+func (sub *submission) hold(n int64) error {
+	for !sub.exchange.tryHold(n) {
+		if err := sub.send(); err != nil {
+			return err
+		}
+		if sub.collected == len(sub.sent) {
+			return sub.exchange.hold(sub.ctx, n)
+		}
+		if err := sub.collectNext(); err != nil {
+			return err
+		}
+		if sub.ctx.Err() != nil {
+			sub.noteArrivals() // it needs the proofs
+			return errUndecided
+		}
+		p := &sub.sent[sub.collected-1]
+		p.job.Proofs = nil
+		sub.exchange.free(proofCopies * int64(p.bytes))
+	}
+	return nil
 }
 
 // send enqueues the open part. The job's Received is the current time, because the
@@ -116,9 +155,8 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 	if err := sub.send(); err != nil {
 		return nil, err
 	}
-	for i := range sub.sent {
-		if err := sub.collect(&sub.sent[i]); err != nil {
-			sub.noteArrivals()
+	for sub.collected < len(sub.sent) {
+		if err := sub.collectNext(); err != nil {
 			return nil, err
 		}
 	}
@@ -128,6 +166,16 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 	}
 	sub.s.metrics.countVerdicts(sub.results)
 	return sub.results, nil
+}
+
+// collectNext waits for the outcomes of the first part that has none.
+func (sub *submission) collectNext() error {
+	if err := sub.collect(&sub.sent[sub.collected]); err != nil {
+		sub.noteArrivals()
+		return err
+	}
+	sub.collected++
+	return nil
 }
 
 // collect waits for the outcomes of a part. If no reply arrives in time, it reads the

@@ -40,7 +40,9 @@ func (s *Server) newTokenSigned(w http.ResponseWriter, r *http.Request) error {
 		Message   *string `json:"message"`
 		Signature *string `json:"signature"`
 	}
-	if err := s.decodeBody(w, r, &ask, want); err != nil {
+	// Six bytes encode a character in JSON, and the signature and the names need 1 KiB.
+	most := max(8<<10, 6*int64(s.limits.MessageLength)+1<<10)
+	if err := s.decodeBody(w, r, most, &ask, want); err != nil {
 		return err
 	}
 	if ask.Message == nil || ask.Signature == nil {

@@ -50,6 +50,10 @@ type Heartbeat interface {
 	// state. Every later state can still verify earlier challenges.
 	Challenge(state []byte) (challenge, next []byte, err error)
 
+	// MaxProof returns the maximum size in bytes of a proof's wire form, without white
+	// space.
+	MaxProof() int
+
 	// Verify reports whether proof is a valid proof for challenge. An error means
 	// that the node's own state or challenge is malformed. An error says nothing
 	// about the proof.

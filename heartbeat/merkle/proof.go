@@ -1,6 +1,7 @@
 package merkle
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -201,4 +202,11 @@ func (d *proofDecoder) finish() []byte {
 	binary.BigEndian.PutUint16(d.head[indexPart:], uint16(d.blob))
 	head := append(d.head[:indexPart+2+d.blob], byte(d.rows))
 	return slices.Insert(d.out, d.start, head...)
+}
+
+// MaxProof returns the maximum size of a proof's wire form: two hashes for each level of
+// the tree, the blob, and the names of the members.
+func (h *Heartbeat) MaxProof() int {
+	hash := base64.StdEncoding.EncodedLen(hashSize) + len(`"",`)
+	return maxOrder*(2*hash+len(`[],`)) + hash + len(`{"leaf":{"index":-9223372036854775808,"blob":},"branch":{"rows":[]}}`)
 }

@@ -94,3 +94,10 @@ func marshalWire(b []byte) json.RawMessage {
 	raw = base64.StdEncoding.AppendEncode(raw, b)
 	return append(raw, '"')
 }
+
+// MaxProof returns the maximum size of a proof's wire form: a mu for each sector, and
+// sigma.
+func (h *Heartbeat) MaxProof() int {
+	const u32 = 4
+	return base64.StdEncoding.EncodedLen(u32+(h.sectors+1)*(u32+h.pSize())) + len(`""`)
+}

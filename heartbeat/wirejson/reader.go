@@ -48,6 +48,10 @@ var (
 	errTooLong    = errors.New("longer than is allowed")
 )
 
+// ErrTooLarge is the error for a value, a string or a name that is larger than the
+// limit of the Reader.
+var ErrTooLarge = errors.New("a value is larger than is allowed")
+
 type missingError string
 
 func (name missingError) Error() string { return fmt.Sprintf("%q is missing", string(name)) }
@@ -62,6 +66,7 @@ type Reader struct {
 	kept    int       // offset in window of the first byte that must be kept; -1 if no byte must be kept
 	dropped int64     // number of document bytes before window
 	begun   bool      // a value has begun
+	most    int       // maximum size of a value, string or name; 0 if there is no limit
 	text    []byte    // content of the last string that had to be decoded
 	broken  error
 
@@ -97,6 +102,15 @@ func (r *Reader) Reset(in io.Reader) {
 	}
 	*r = Reader{in: in, window: window[:0], kept: -1, text: text[:0], outer: r.outer[:0]}
 }
+
+// Limit sets the maximum size in bytes of each value, string and name that r returns
+// from the current document. The size is that in the document, with quotes. If one is larger, r stops with an error that wraps
+// ErrTooLarge. It stops while it reads, so it never holds much more than the limit.
+// The limit does not apply to a value that r skips, because r does not hold it.
+func (r *Reader) Limit(bytes int) { r.most = bytes }
+
+// tooLarge reports whether size is above the limit.
+func (r *Reader) tooLarge(size int) bool { return r.most > 0 && size > r.most }
 
 // End returns an error unless the document was one value without errors. The
 // document must be in memory.
@@ -248,6 +262,9 @@ func (r *Reader) Value() (json.RawMessage, error) {
 	r.kept = -1
 	if r.broken != nil {
 		return nil, r.broken
+	}
+	if r.tooLarge(len(v)) {
+		return nil, r.refuse(ErrTooLarge)
 	}
 	return v, nil
 }

@@ -248,12 +248,23 @@ func TestErrorIsTheLast(t *testing.T) {
 // measures the whole process.
 func TestMemory(t *testing.T) {
 	const length = 4 << 20
-	for name, most := range map[string]uint64{"more": 64 << 10, "any": 4 * length} {
+	for _, tt := range []struct {
+		name  string
+		limit int
+		most  uint64
+		err   error
+	}{
+		{"more", 0, 64 << 10, nil},
+		{"any", 0, 4 * length, nil},
+		{"any", 32 << 10, 128 << 10, wirejson.ErrTooLarge},
+	} {
+		name, most := tt.name, tt.most
 		body := io.MultiReader(strings.NewReader(`{"`+name+`": "`), io.LimitReader(endless{}, length), strings.NewReader(`"}`))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		var in wirejson.Reader
 		in.Reset(body)
+		in.Limit(tt.limit)
 		err := in.Object(func(name []byte) error {
 			if string(name) == "any" {
 				_, err := in.Value()
@@ -262,9 +273,51 @@ func TestMemory(t *testing.T) {
 			return in.Skip()
 		})
 		runtime.ReadMemStats(&after)
-		if held := after.TotalAlloc - before.TotalAlloc; err != nil || held > most {
+		if held := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, tt.err) || held > most {
 			t.Errorf("%q: %d bytes for a value of %d, want %d at most; %v", name, held, length, most, err)
 		}
+	}
+}
+
+// A value, string or name above the limit is an error, whatever the size of the window
+// and of the reads. A value that is skipped has no limit.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 20_000 // more than the first window
+	text := func(size int) string { return strings.Repeat("x", size) }
+	for _, tt := range []struct {
+		name, body string
+		err        error
+	}{
+		{"a string at the limit", `{"a_text": "` + text(limit-2) + `"}`, nil},
+		{"a string above the limit", `{"a_text": "` + text(limit-1) + `"}`, wirejson.ErrTooLarge},
+		{"a value at the limit", `{"any": "` + text(limit-2) + `"}`, nil},
+		{"a value above the limit", `{"any": "` + text(limit-1) + `"}`, wirejson.ErrTooLarge},
+		{"nested arrays", `{"any": ` + strings.Repeat("[", 9000) + strings.Repeat(" ", limit) + strings.Repeat("]", 9000) + `}`, wirejson.ErrTooLarge},
+		{"digits", `{"any": ` + strings.Repeat("1", 100_000) + `}`, wirejson.ErrTooLarge},
+		{"escapes", `{"a_text": "` + strings.Repeat(`\u0041`, limit) + `"}`, wirejson.ErrTooLarge},
+		{"a name", `{"` + text(100_000) + `": 1}`, wirejson.ErrTooLarge},
+		{"a string that does not end", `{"a_text": "` + text(100_000), wirejson.ErrTooLarge},
+		{"a skipped value", `{"more": "` + text(100_000) + `", "any": 1}`, nil},
+		{"many values", `{` + strings.Repeat(`"any": [1, 2], `, 10_000) + `"any": 1}`, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var large wirejson.Reader // its window is larger than the limit
+			large.Reset(strings.NewReader(`"` + text(100_000) + `"`))
+			if _, err := large.Value(); err != nil {
+				t.Fatal(err)
+			}
+			for _, in := range []*wirejson.Reader{new(wirejson.Reader), &large} {
+				for _, body := range []io.Reader{strings.NewReader(tt.body), iotest.OneByteReader(strings.NewReader(tt.body))} {
+					in.Reset(body)
+					in.Limit(limit)
+					if _, err := readItem(in); !errors.Is(err, tt.err) {
+						t.Errorf("%v, want %v", err, tt.err)
+					}
+				}
+			}
+		})
 	}
 }
 

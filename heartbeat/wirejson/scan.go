@@ -17,6 +17,10 @@ func (r *Reader) fill() bool {
 	}
 	from := r.at
 	if r.kept >= 0 {
+		if r.tooLarge(r.at - r.kept) {
+			r.refuse(ErrTooLarge)
+			return false
+		}
 		from, r.kept = r.kept, 0
 	}
 	n := copy(r.window, r.window[from:])

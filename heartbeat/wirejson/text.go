@@ -17,6 +17,9 @@ func (r *Reader) name() []byte {
 	escaped := r.skipString()
 	length := r.at - r.kept
 	r.take(':') // may move the window
+	if r.tooLarge(length) {
+		r.refuse(ErrTooLarge)
+	}
 	if r.broken != nil {
 		return nil
 	}
@@ -39,6 +42,9 @@ func (r *Reader) readString() (text []byte, escaped bool, err error) {
 	}
 	text = r.window[r.kept+1 : r.at-1]
 	r.kept = -1
+	if r.tooLarge(len(text) + 2) { // with the quotes
+		return nil, false, r.refuse(ErrTooLarge)
+	}
 	return text, escaped, nil
 }
 

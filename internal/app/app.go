@@ -65,6 +65,7 @@ type Options struct {
 // Open opens the parts. It does not wait for the database; Join does.
 func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
+	limitMemory(log)
 	redis.SetLogger(redisLog{log})
 	for _, warning := range config.Exposed(&cfg) {
 		log.Warn("a secret is exposed", "problem", warning)

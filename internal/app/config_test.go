@@ -57,7 +57,7 @@ func TestConfigRules(t *testing.T) {
 		{"certificate and key", func(c *Config) { c.API.TLS = apiserver.TLSConfig{CertFile: "x", KeyFile: "y"} }, nil},
 		{"IPv4 network in IPv6 form", func(c *Config) { c.API.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")} }, []string{"api.trustedProxies: "}},
 		{"write timeout not above answer timeout", func(c *Config) { c.API.WriteTimeout = c.API.AnswerTimeout }, []string{"api.writeTimeout: must be more than api.answerTimeout"}},
-		{"rate without a burst", func(c *Config) { c.API.RateLimits.PerToken.Rate = 1 }, []string{"api.rateLimits.perToken.burst: "}},
+		{"rate without a burst", func(c *Config) { c.API.RateLimits.PerToken.Burst = 0 }, []string{"api.rateLimits.perToken.burst: "}},
 		{"claim at the limit", func(c *Config) { c.Worker.ClaimIdle = 2 * c.Worker.JobHardLimit }, []string{"worker.claimIdle: must be more than twice"}},
 		{"claim just above the limit", func(c *Config) { c.Worker.ClaimIdle = 2*c.Worker.JobHardLimit + 1 }, nil},
 		{"unknown scheme", func(c *Config) { c.Heartbeat.Type = "swizzle" }, []string{`heartbeat.type: "swizzle" is not one of`}},

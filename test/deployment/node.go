@@ -136,6 +136,11 @@ func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings, op
 		"contracts.unprovenPerToken":      "0",
 		"contracts.unprovenBytesPerToken": "0",
 		"contracts.inventoryShare":        "0",
+		// All farmers of a test have the same IP address.
+		"api.connectionsPerIP":         "0",
+		"api.requestsPerIP":            "0",
+		"api.rateLimits.perIP.rate":    "0",
+		"api.rateLimits.perToken.rate": "0",
 	}.and(settings)
 	n.MerkleKey = n.newKey(t, heartbeat.Merkle)
 	n.SwizzleKey = n.newKey(t, heartbeat.Swizzle)

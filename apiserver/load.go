@@ -1,0 +1,210 @@
+package apiserver
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// load counts what the requests in flight use.
+type load struct {
+	slots  chan struct{}       // a semaphore that limits the requests in flight
+	bytes  *semaphore.Weighted // what is left of api.bodyBudget
+	budget int64
+
+	mu      sync.Mutex
+	clients map[netip.Prefix]*client // the clients that have a request in flight
+}
+
+// client counts what the requests of one IP address use.
+type client struct {
+	requests int
+	bytes    *semaphore.Weighted // what is left of the client's share of api.bodyBudget
+}
+
+// clientShare is the part of api.bodyBudget that one client can use, so that it
+// cannot make the others wait.
+const clientShare = 4
+
+func newLoad(cfg Config) *load {
+	return &load{
+		slots:   make(chan struct{}, cfg.MaxInFlight),
+		bytes:   semaphore.NewWeighted(int64(cfg.BodyBudget)),
+		budget:  int64(cfg.BodyBudget),
+		clients: make(map[netip.Prefix]*client),
+	}
+}
+
+// clientOf returns the addresses that count as one client. One customer of a provider
+// usually gets 2^64 IPv6 addresses.
+func clientOf(ip netip.Addr) netip.Prefix {
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	client, _ := ip.Prefix(bits) // an invalid address gives the zero prefix
+	return client
+}
+
+// enter counts a request of ip. It returns nil if most requests of the same client are
+// already in flight. If most is 0, there is no limit. Otherwise the caller must call
+// leave at the end.
+func (l *load) enter(ip netip.Addr, most int) *client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := clientOf(ip)
+	c := l.clients[key]
+	if c == nil {
+		c = &client{bytes: semaphore.NewWeighted(l.budget / clientShare)}
+		l.clients[key] = c
+	}
+	if most > 0 && c.requests >= most {
+		return nil
+	}
+	c.requests++
+	return c
+}
+
+func (l *load) leave(ip netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := clientOf(ip)
+	c := l.clients[key]
+	if c.requests--; c.requests == 0 {
+		delete(l.clients, key)
+	}
+}
+
+// bodyWait limits how long a request waits until there is room in api.bodyBudget.
+const bodyWait = 5 * time.Second
+
+// hold reserves n bytes of api.bodyBudget. If there is no room, it waits for a limited
+// time, and then returns an error with status 503. The request keeps the bytes until
+// it calls free or ends.
+func (e *exchange) hold(ctx context.Context, n int64) error {
+	if e.tryHold(n) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bodyWait)
+	defer cancel()
+	if e.client.bytes.Acquire(ctx, n) == nil {
+		if e.server.load.bytes.Acquire(ctx, n) == nil {
+			e.held += n
+			return nil
+		}
+		e.client.bytes.Release(n)
+	}
+	e.server.metrics.refused.Inc()
+	return errBusy
+}
+
+// tryHold is hold, but does not wait. It reports whether there was room.
+func (e *exchange) tryHold(n int64) bool {
+	if !e.client.bytes.TryAcquire(n) {
+		return false
+	}
+	if !e.server.load.bytes.TryAcquire(n) {
+		e.client.bytes.Release(n)
+		return false
+	}
+	e.held += n
+	return true
+}
+
+// free gives back n bytes of those that the request holds.
+func (e *exchange) free(n int64) {
+	e.held -= n
+	e.server.load.bytes.Release(n)
+	e.client.bytes.Release(n)
+}
+
+// serve serves a request within the limits of load. It takes a slot of api.maxInFlight
+// only when the request's body, or its first part, has arrived. So a client that
+// sends its body slowly does not use a slot.
+func (e *exchange) serve(r *http.Request, next http.Handler) error {
+	l := e.server.load
+	if e.client = l.enter(e.ip, e.server.cfg.RequestsPerIP); e.client == nil {
+		e.server.metrics.refused.Inc()
+		return errManyRequests
+	}
+	defer l.leave(e.ip)
+	if r.Body != nil && r.Body != http.NoBody {
+		first := firstParts.Get().(*bufferedBody)
+		defer first.put()
+		if err := first.await(e, r); err != nil {
+			return err
+		}
+		r.Body = first
+	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		e.server.metrics.refused.Inc()
+		return errBusy
+	}
+	defer func() { <-l.slots }()
+	defer func() { e.free(e.held) }()
+	next.ServeHTTP(e, r)
+	return nil
+}
+
+// limitedListener closes a connection that is above the limit of its client.
+type limitedListener struct {
+	net.Listener
+	trusted []netip.Prefix // connections from these networks do not count
+	most    int            // 0 if there is no limit
+
+	mu   sync.Mutex
+	open map[netip.Prefix]int
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || l.most == 0 {
+			return conn, err
+		}
+		ip := peerIP(conn.RemoteAddr().String())
+		if isTrusted(ip, l.trusted) {
+			return conn, nil
+		}
+		if l.add(clientOf(ip)) {
+			return &countedConn{Conn: conn, closed: sync.OnceFunc(func() { l.remove(clientOf(ip)) })}, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+func (l *limitedListener) add(client netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[client] >= l.most {
+		return false
+	}
+	l.open[client]++
+	return true
+}
+
+func (l *limitedListener) remove(client netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[client]--; l.open[client] == 0 {
+		delete(l.open, client)
+	}
+}
+
+// countedConn calls closed when it is closed.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	defer c.closed()
+	return c.Conn.Close()
+}
