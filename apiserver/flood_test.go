@@ -51,9 +51,11 @@ func TestSmallBodiesTakeLittleMemory(t *testing.T) {
 	h := openHarness(t, testnode.Embedded, func(p *plan) {
 		p.cfg.API.MaxBody, p.cfg.API.RequestsPerIP = app.Default().API.MaxBody, 0
 	})
+	strict := h.open(t, func(c *app.Config) { c.Access.Signatures = true }) // only such a node reads the body of /new
 	f := h.newFarmer(t, 1)
 	c := f.takeOne(t, "seed")
 	const size, atOnce, most = 32 << 20, 100, 64 << 20
+	challenges, answers := h.URL+f.at("challenge"), h.URL+f.at("answer")
 	hashes := asJSON(t, map[string][]string{"hashes": make([]string, 10_000)})
 	hashes = bytes.ReplaceAll(hashes, []byte(`""`), []byte(`"`+strings.Repeat("a", 64)+`"`))
 	batch := proofs{make([]proofOf, 4000)}
@@ -61,16 +63,16 @@ func TestSmallBodiesTakeLittleMemory(t *testing.T) {
 		batch.Proofs[i] = proofOf{fmt.Sprintf("%064x", i), json.RawMessage(`{"leaf":{"index":0,"blob":"` + strings.Repeat("A", 1200) + `"},"branch":{"rows":[]}}`)}
 	}
 	for _, attack := range []struct {
-		name, path string
-		body       []byte
+		name, url string
+		body      []byte
 	}{
-		{"one string for a token", api + "/new/" + address, bomb(t, `{"message": "`, "x", size)},
-		{"one string as a hash", f.at("challenge"), bomb(t, `{"hashes": ["`, "x", size)},
-		{"one string as a proof", f.at("answer", c.FileHash), bomb(t, `{"proof": "`, "x", size)},
-		{"nested arrays", f.at("answer"), bomb(t, `{"proofs": [{"proof": [`, "[", size)},
-		{"gzip in gzip", f.at("answer"), gzipped(t, bomb(t, `{"proofs": [`, "x", size))},
-		{"many hashes", f.at("challenge"), gzipped(t, hashes)},
-		{"large batches", f.at("answer"), gzipped(t, asJSON(t, batch))},
+		{"one string for a token", strict.URL + api + "/new/" + address, bomb(t, `{"message": "`, "x", size)},
+		{"one string as a hash", challenges, bomb(t, `{"hashes": ["`, "x", size)},
+		{"one string as a proof", h.URL + f.at("answer", c.FileHash), bomb(t, `{"proof": "`, "x", size)},
+		{"nested arrays", answers, bomb(t, `{"proofs": [{"proof": [`, "[", size)},
+		{"gzip in gzip", answers, gzipped(t, bomb(t, `{"proofs": [`, "x", size))},
+		{"many hashes", challenges, gzipped(t, hashes)},
+		{"large batches", answers, gzipped(t, asJSON(t, batch))},
 	} {
 		statuses := map[int]int{}
 		var mu sync.Mutex
@@ -78,7 +80,7 @@ func TestSmallBodiesTakeLittleMemory(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range number {
 				all.Go(func() {
-					r, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+attack.path, bytes.NewReader(attack.body))
+					r, err := http.NewRequestWithContext(t.Context(), "POST", attack.url, bytes.NewReader(attack.body))
 					must(t, err)
 					r.Header.Set(from, fmt.Sprintf("198.51.100.%d", i%4))
 					resp, err := h.Client().Do(r)
