@@ -19,29 +19,29 @@ func goldenAnswer(t *testing.T, s *transcript) {
 	send := func(c contract, proof any) {
 		s.post(t, s.replica, path+c.FileHash, string(asJSON(t, map[string]any{"proof": proof})), from, f.ip)
 	}
-	s.comment("bodies that hold no proof")
+	s.comment("bodies without a proof")
 	for _, body := range []string{"", "{", "{}", "[]", "null", `{"proof"`, `{"proof": "` + strings.Repeat("x", 5000) + `"}`} {
 		s.post(t, s.replica, path+c.FileHash, body, from, f.ip)
 	}
-	s.comment("right, the same again, another")
+	s.comment("a correct proof, the same proof again, a different proof")
 	send(c, f.prove(t, c, nil))
 	send(c, f.prove(t, c, nil))
 	send(c, "another")
-	s.comment("a proof for another file; things that are no proof are one wrong proof")
+	s.comment("a proof for another file; then malformed proofs, which count as one wrong proof")
 	send(guessed, f.prove(t, c, nil))
 	send(guessed, f.prove(t, c, nil))
 	for _, proof := range []any{nil, 1, "text", []int{}, map[string]int{}} {
 		send(guessed, proof)
 	}
-	s.comment("a third wrong one, and a fourth that is right: it comes too late")
+	s.comment("a third wrong proof; then a correct proof, which is refused because of the limit of wrong proofs")
 	send(guessed, f.prove(t, late, nil))
 	send(guessed, f.prove(t, guessed, nil))
-	s.comment("no such contract; not a hash; no such token")
+	s.comment("an unknown contract; an invalid hash; an unknown token")
 	s.post(t, s.replica, path+strings.Repeat("0", 64), `{"proof": 1}`, from, f.ip)
 	s.post(t, s.replica, path+"hash", `{"proof": 1}`, from, f.ip)
 	s.post(t, s.replica, "/answer/token/"+c.FileHash, `{"proof": 1}`)
 	s.post(t, s.replica, "/answer/"+strings.Repeat("f", 32)+"/"+c.FileHash, `{"proof": 1}`)
-	s.comment("due has passed unanswered; and the answered one goes on")
+	s.comment("the due time has passed: the contract without a proof has expired, the other has its next challenge")
 	s.Clock.Advance(interval)
 	send(late, f.prove(t, late, nil))
 	send(c, f.prove(t, c, nil))
@@ -66,17 +66,17 @@ func goldenAnswers(t *testing.T, s *transcript) {
 		{strings.Repeat("0", 64), json.RawMessage("1")},
 		{"hash", json.RawMessage("1")},
 	}
-	s.comment("every outcome, and the same again")
+	s.comment("every outcome; then the same request again")
 	send(all...)
 	send(all...)
 	send(proofOf{right.FileHash, json.RawMessage(`"another"`)})
 	s.Clock.Advance(interval)
-	s.comment("due has passed unanswered")
+	s.comment("the due time has passed without a proof")
 	send(proofOf{late.FileHash, f.prove(t, late, nil)}, proofOf{right.FileHash, f.prove(t, right, nil)})
 
-	s.comment("no such token")
+	s.comment("an unknown token")
 	s.post(t, s.replica, "/answer/token", `{"proofs": []}`)
-	s.comment("bodies")
+	s.comment("wrong bodies")
 	for _, body := range []string{
 		`{"proofs": []}`, "", "{", "{}", "[]", "null", `{"proofs": {}}`, `{"proofs": [`,
 		`{"a": [[]], "proofs": [{"file_hash": "x", "proof": 1, "more": 1}], "b": {}} and more`,
@@ -107,7 +107,7 @@ func goldenSwizzle(t *testing.T, s *transcript) {
 	s.post(t, s.replica, path, `{"proof": ""}`, from, f.ip)
 	s.post(t, s.replica, path, `{"proof": "AAAA"}`, from, f.ip)
 	s.post(t, s.replica, path, string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)})), from, f.ip)
-	s.comment("the next challenge is another")
+	s.comment("the next challenge is different")
 	s.Clock.Advance(interval)
 	f.next(t, &c)
 	s.hide(string(c.Challenge), `"(random)"`)
@@ -151,6 +151,6 @@ func goldenBusy(t *testing.T, s *transcript) {
 	s.fillQueue(t)
 	body := string(asJSON(t, map[string]any{"proof": f.prove(t, c, nil)}))
 	s.post(t, s.replica, "/answer/"+f.token.Hex()+"/"+c.FileHash, body, from, f.ip)
-	s.comment("what needs no worker goes on")
+	s.comment("the routes that need no worker still work")
 	s.get(t, s.replica, "/challenge/"+f.token.Hex()+"/"+c.FileHash, from, f.ip)
 }

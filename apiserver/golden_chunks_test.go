@@ -15,24 +15,24 @@ var fewChallenges = heartbeat.EncodeOptions{Challenges: 2}
 func goldenChunk(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	path := "/chunk/" + f.token.Hex()
-	s.comment("nothing in store")
+	s.comment("the inventory is empty")
 	s.get(t, s.replica, path, from, f.ip)
 	for i, size := range []int64{100, 110, 200, 40_000} {
 		s.stock(t, fmt.Sprintf("seed %d", i), size, fewChallenges)
 	}
-	s.comment("sizes that are none, or fit nothing")
+	s.comment("invalid sizes, and sizes smaller than every chunk")
 	for _, size := range []string{"-1", "1.5", "many", "+5", "0", "99"} {
 		s.get(t, s.replica, path+"/"+size, from, f.ip)
 	}
-	s.comment("the largest that fits, and what fits beside it")
+	s.comment("the largest chunk that fits, then chunks that fit in the remaining bytes")
 	s.get(t, s.replica, path+"/350", from, f.ip)
-	s.comment("the default size is 32768, too small for the last")
+	s.comment("the default size is 32768, which is too small for the last chunk")
 	s.get(t, s.replica, path, from, f.ip)
-	s.comment("all the rest, and then nothing")
+	s.comment("all remaining chunks, then an empty inventory")
 	s.get(t, s.replica, path+"/9223372036854775807", from, f.ip)
 	s.get(t, s.replica, path, from, f.ip)
 
-	s.comment("not known; not a token")
+	s.comment("an unknown token; an invalid token")
 	s.get(t, s.replica, "/chunk/"+strings.Repeat("f", 32))
 	s.get(t, s.replica, "/chunk/token/100")
 
@@ -40,15 +40,15 @@ func goldenChunk(t *testing.T, s *transcript) {
 		s.stock(t, fmt.Sprintf("more %d", i), 100+int64(i), fewChallenges)
 	}
 	bound := s.open(t, func(c *app.Config) { c.Contracts.ContractsPerRequest = 1 })
-	s.comment("one contract a request")
+	s.comment("at most one contract for each request")
 	s.get(t, bound, path, from, f.ip)
 	full := s.open(t, func(c *app.Config) { c.Contracts.BytesPerAddress = 1000 })
-	s.comment("the address has more than its share of bytes")
+	s.comment("the SJCX address has more bytes than its limit")
 	s.get(t, full, path, from, f.ip)
 
 	crowd := s.open(t, func(c *app.Config) { c.Contracts.TokensPerIP = 1 })
 	late := s.newFarmer(t, 2)
-	s.comment("the token moves to an IP address that has its share of tokens")
+	s.comment("the token moves to an IP address that already has the maximum number of tokens")
 	s.get(t, crowd, "/chunk/"+late.token.Hex(), from, f.ip)
 	s.get(t, crowd, path+"/100", from, f.ip)
 }
@@ -56,7 +56,7 @@ func goldenChunk(t *testing.T, s *transcript) {
 func goldenChallenge(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	path := "/challenge/" + f.token.Hex()
-	s.comment("no contracts")
+	s.comment("the token has no contracts")
 	s.get(t, s.replica, path, from, f.ip)
 	s.stock(t, "one", 100, fewChallenges)
 	s.stock(t, "two", 90, fewChallenges)
@@ -71,32 +71,32 @@ func goldenChallenge(t *testing.T, s *transcript) {
 		})), from, f.ip)
 	}
 
-	s.comment("handed out just now")
+	s.comment("the contracts were handed out a moment ago")
 	askAll()
-	s.comment("one is answered, and 12.5 s have passed")
+	s.comment("the first contract is proven, and 12.5 s have passed")
 	s.accept(t, f, one)
 	s.Clock.Advance(interval / 24)
 	askAll()
-	s.comment("due has passed: the next challenge, and a contract that expired")
+	s.comment("the due time has passed: the first contract has its next challenge, the second has expired")
 	s.Clock.Advance(interval - interval/24)
 	askAll()
-	s.comment("that is answered too: it was the last")
+	s.comment("the last challenge of the first contract is proven")
 	f.next(t, &one)
 	s.accept(t, f, one)
 	askAll()
 	s.Clock.Advance(interval)
 	askAll()
-	s.comment("all over")
+	s.comment("both contracts have expired")
 	s.Clock.Advance(interval)
 	askAll()
 
-	s.comment("no such contract; no such token")
+	s.comment("an unknown contract; an unknown token")
 	s.get(t, s.replica, path+"/"+unknown, from, f.ip)
 	s.get(t, s.replica, path+"/hash", from, f.ip)
 	s.get(t, s.replica, "/challenge/token")
 	s.get(t, s.replica, "/challenge/token/"+one.FileHash)
 	s.post(t, s.replica, "/challenge/"+strings.Repeat("f", 32), `{"hashes": []}`)
-	s.comment("bodies")
+	s.comment("wrong bodies")
 	for _, body := range []string{
 		`{"hashes": []}`, "", "{", "[]", "null", "{}", `{"hashes": {}}`, `{"hashes": [1]}`, `{"hashes": ["", null]}`, `{"hashes": [""]}`, `{"hashes": ["`, `{"hashes": ["x"`,
 		`{"more": [{}], "hashes": ["x"], "and": 1}`, `{"hashes": ["1","2","3","4","5","6","7"]}`, `{"hashes": ["` + strings.Repeat("x", 5000) + `"]}`,

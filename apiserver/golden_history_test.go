@@ -16,7 +16,7 @@ import (
 // contract. The second farmer sends a wrong proof, and its contract expires. The third
 // farmer has only a token.
 func goldenHistory(t *testing.T, s *transcript) {
-	s.comment("nobody was there yet")
+	s.comment("there is no farmer yet")
 	s.get(t, s.replica, "/status/history")
 	s.get(t, s.replica, "/status/history?step=day")
 
@@ -30,32 +30,32 @@ func goldenHistory(t *testing.T, s *transcript) {
 	s.Clock.Advance(interval)
 	s.sweep(t)
 
-	s.comment("by the minute: one contract is answered, the other's answer is wrong, and its time is up")
+	s.comment("minute by minute: one contract is proven; the other gets a wrong proof and then expires")
 	s.get(t, s.replica, "/status/history?step=minute")
 	tag := s.replica.ask(t, "GET", s.prefix+"/status/history", nil).header.Get("ETag")
 	s.replica.ask(t, "GET", s.prefix+"/status/history", nil, "If-None-Match", tag).want(t, http.StatusNotModified, "")
-	s.comment("one minute of it, in both ways to write a time")
+	s.comment("one minute, with both forms of a time")
 	s.get(t, s.replica, "/status/history?step=minute&from=1767323160&to=1767323160")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T03:06:10Z&to=2026-01-02T03:06:50Z")
 	s.get(t, s.replica, "/status/history?step=minute&from=2026-01-02T04:06:00%2B01:00&to=2026-01-02T03:06:00Z")
-	s.comment("a day later, swept and folded")
+	s.comment("a day later, after the sweeper and the recorder have run")
 	s.Clock.Advance(24 * time.Hour)
 	s.sweep(t)
 	s.get(t, s.replica, "/status/history")
 	s.get(t, s.replica, "/status/history?step=hour&from=1767322800&to=1767330000")
 	s.get(t, s.replica, "/status/history?step=day")
-	s.comment("nothing comes after now, and nothing was before the record")
+	s.comment("times after now, and times before the record")
 	s.get(t, s.replica, "/status/history?step=day&from=1766966400&to=1790000000")
 
-	s.comment("each farmer's days")
+	s.comment("the days of each farmer")
 	for _, f := range []*farmer{stays, goes} {
 		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID()+"/history")
 	}
 	s.get(t, s.replica, "/status/show/"+strings.ToUpper(stays.token.Hash().FarmerID())+"/history")
-	s.comment("one that never had a contract")
+	s.comment("a farmer that never had a contract")
 	s.get(t, s.replica, "/status/show/"+node.Token{15: 3}.Hash().FarmerID()+"/history")
 
-	s.comment("what cannot be asked")
+	s.comment("invalid requests")
 	for _, query := range []string{
 		"step=week", "from=yesterday", "to=-1", "to=2026-01-02", "from=1767330000&to=1767322800",
 		"from=1790000000", "step=minute&from=1767139200", "step=hour&from=0",

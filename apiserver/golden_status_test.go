@@ -15,7 +15,7 @@ import (
 // second farmer has not yet proven its contract. The contract of the third farmer has
 // expired. The fourth farmer never had a contract.
 func goldenStatus(t *testing.T, s *transcript) {
-	s.comment("nobody")
+	s.comment("there is no farmer")
 	s.get(t, s.replica, "/status/list")
 
 	busy, slow, gone := s.newFarmer(t, 1), s.newFarmer(t, 2), s.newFarmer(t, 3)
@@ -32,7 +32,7 @@ func goldenStatus(t *testing.T, s *transcript) {
 		Country: "Germany", State: "Land Berlin", City: "Berlin", Zip: "10115", Lat: 52.5, Lon: 13.4,
 	})
 
-	s.comment("all, in every order")
+	s.comment("all farmers, in every order")
 	s.get(t, s.replica, "/status/list")
 	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"} {
 		s.list(t, "/by/"+sort)
@@ -42,11 +42,11 @@ func goldenStatus(t *testing.T, s *transcript) {
 	for _, rest := range []string{"/1", "/2/0", "/2/1", "/2/2", "/100", "/9223372036854775807", "/9223372036854775807/0", "/by/heartbeats/1/1", "/by/d/heartbeats/1/0"} {
 		s.list(t, rest)
 	}
-	s.comment("those online")
+	s.comment("the farmers that are online")
 	for _, rest := range []string{"", "/1", "/1/1", "/by/size", "/by/d/size", "/by/id/1/1", "/by/d/id/1/0"} {
 		s.list(t, "/online"+rest)
 	}
-	s.comment("orders and pages that are none")
+	s.comment("invalid orders and pages")
 	for _, rest := range []string{
 		"/by/name", "/by/d/name", "/by/d", "/by", "/online/by", "/offline", "/0", "/-1", "/many", "/+1", "/1.5",
 		"/10/-1", "/10/many", "/9223372036854775807/2", "/by/id/0", "/by/id/10/-1", "/online/by/d/id/10/x",
@@ -54,16 +54,16 @@ func goldenStatus(t *testing.T, s *transcript) {
 		s.get(t, s.replica, "/status/list"+rest)
 	}
 
-	s.comment("one")
+	s.comment("one farmer")
 	for _, f := range []*farmer{busy, slow, gone} {
 		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID())
 	}
 	s.get(t, s.replica, "/status/show/"+strings.ToUpper(busy.token.Hash().FarmerID()))
-	s.comment("not known; not an id")
+	s.comment("an unknown id; an invalid id")
 	s.get(t, s.replica, "/status/show/"+strings.Repeat("0", 20))
 	s.get(t, s.replica, "/status/show/id")
 	s.goldenTotals(t)
-	s.comment("all over")
+	s.comment("all contracts have expired")
 	s.Clock.Advance(10 * interval)
 	s.get(t, s.replica, "/status/list/by/d/uptime")
 	s.list(t, "/online")
@@ -71,13 +71,13 @@ func goldenStatus(t *testing.T, s *transcript) {
 
 // goldenTotals shows searches, the summary and the map.
 func (s *transcript) goldenTotals(t *testing.T) {
-	s.comment("some, by the beginning of an id or a part of an address")
+	s.comment("search by the beginning of an id or by a part of an address")
 	for _, rest := range []string{
 		"?search=692865", "?search=8B1A", "/online/by/d/size?search=1Boat", "/2/1?search=Boat", "/1?search=%20vV%20", "?search=none", "?search=",
 	} {
 		s.list(t, rest)
 	}
-	s.comment("all of them together")
+	s.comment("the summary and the map of all farmers")
 	summary := s.get(t, s.replica, "/status/summary")
 	s.get(t, s.replica, "/status/map")
 	tag := summary.header.Get("ETag")

@@ -169,12 +169,12 @@ func (s *transcript) compare(t *testing.T, path string) {
 
 func goldenIndex(t *testing.T, s *transcript) {
 	s.get(t, s.replica, "")
-	s.comment("what is not there")
+	s.comment("paths that do not exist")
 	s.get(t, s.replica, "/nothing")
 	s.get(t, s.replica, "/status")
 	s.get(t, s.replica, "/status/list/1/2/3")
 	s.get(t, s.replica, "/answer/"+strings.Repeat("0", 32)+"/one/two")
-	s.comment("what is there, asked for in another way")
+	s.comment("routes that exist, with a wrong method")
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		s.request(t, s.replica, method, "", nil)
 	}

@@ -33,10 +33,10 @@ func goldenNew(t *testing.T, s *transcript) {
 	}
 	owner, good := signed(t, "mine")
 
-	s.comment("anybody may have a token")
+	s.comment("a node without signatures and whitelist gives every valid address a token")
 	token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.1"))
 	token(s.post(t, s.replica, "/new/"+owner, good, from, "192.0.2.1"))
-	s.comment("not an address; an address of a character more; one that is too long")
+	s.comment("an invalid address; an address with an extra character; an address that is too long")
 	s.get(t, s.replica, "/new/farmer", from, "192.0.2.2")
 	s.get(t, s.replica, "/new/"+address+"1", from, "192.0.2.2")
 	s.get(t, s.replica, "/new/"+strings.Repeat("1", 200), from, "192.0.2.2")
@@ -55,11 +55,11 @@ func goldenNew(t *testing.T, s *transcript) {
 	s.post(t, strict, "/new/"+address, good, from, "192.0.2.2")
 	s.post(t, strict, "/new/"+owner, `{"message": "mine", "signature": "AAAA"}`, from, "192.0.2.2")
 	s.post(t, strict, "/new/farmer", good, from, "192.0.2.2")
-	s.comment("bodies that say nothing")
+	s.comment("bodies without a message or a signature")
 	for _, body := range []string{"", "{", "{}", "[]", "null", `{"message": "mine"}`, `{"signature": "AAAA"}`, `{"message": 1, "signature": 2}`} {
 		s.post(t, strict, "/new/"+owner, body, from, "192.0.2.2")
 	}
-	s.comment("a message of 1024 characters, which are more bytes; of 1025; and a body that is too large")
+	s.comment("a message of 1024 characters, which are more bytes; a message of 1025 characters; a body that is too large")
 	_, longest := signed(t, strings.Repeat("ü", 1024))
 	token(s.post(t, strict, "/new/"+owner, longest, from, "192.0.2.2"))
 	_, long := signed(t, strings.Repeat("x", 1025))
@@ -67,13 +67,13 @@ func goldenNew(t *testing.T, s *transcript) {
 	_, huge := signed(t, strings.Repeat("x", 5000))
 	s.post(t, strict, "/new/"+owner, huge, from, "192.0.2.2")
 
-	s.comment("five tokens are one IP address's share")
+	s.comment("one IP address may have five tokens")
 	for range 6 {
 		token(s.get(t, s.replica, "/new/"+address, from, "192.0.2.3"))
 	}
 
 	closed := s.open(t, func(c *app.Config) { c.Access.Whitelist = true })
-	s.comment("where a whitelist says who may come: not known, then known")
+	s.comment("a node with a whitelist: the address is not on it, then it is")
 	s.get(t, closed, "/new/"+address, from, "192.0.2.5")
 	_, err := s.Store.LoadWhitelist(t.Context(), []store.Listed{{Address: address, Balance: 10_000}}, s.Clock.Now())
 	must(t, err)
@@ -85,7 +85,7 @@ func goldenHeartbeat(t *testing.T, s *transcript) {
 	f := s.newFarmer(t, 1)
 	s.get(t, s.replica, "/heartbeat/"+f.token.Hex())
 	s.get(t, s.replica, "/heartbeat/"+strings.ToUpper(f.token.Hex()))
-	s.comment("not known; not a token")
+	s.comment("an unknown token; an invalid token")
 	s.get(t, s.replica, "/heartbeat/"+strings.Repeat("f", 32))
 	s.get(t, s.replica, "/heartbeat/token")
 }
