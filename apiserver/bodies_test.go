@@ -122,9 +122,14 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	h.stock(t, "seed", 100, heartbeat.EncodeOptions{Challenges: 4})
 	hash := strings.Repeat("a", 64)
 	for _, route := range [][2]string{
-		{"GET", api + "/new/" + address}, {"HEAD", api + "/new/" + address}, {"POST", api + "/new/" + address},
-		{"GET", f.at("chunk")}, {"GET", f.at("chunk", "100")},
-		{"POST", f.at("challenge")}, {"POST", f.at("answer")}, {"POST", f.at("answer", hash)},
+		{"GET", api + "/new/" + address},
+		{"HEAD", api + "/new/" + address},
+		{"POST", api + "/new/" + address},
+		{"GET", f.at("chunk")},
+		{"GET", f.at("chunk", "100")},
+		{"POST", f.at("challenge")},
+		{"POST", f.at("answer")},
+		{"POST", f.at("answer", hash)},
 	} {
 		got, err := f.try(t, route[0], route[1], nil, from, f.ip, "Sec-Fetch-Site", "cross-site")
 		must(t, err)
