@@ -171,7 +171,7 @@ type ContractsConfig struct {
 	// The maximum number of characters in a signed message.
 	MessageLength int `yaml:"messageLength" default:"1024" range:"1..65536"`
 	// The maximum number of different wrong proofs for one challenge. After that, the
-	// node rejects all further proofs.
+	// node rejects all further proofs. A value above 256 counts as 256.
 	WrongAnswers int `yaml:"wrongAnswers" default:"8" range:"1..1000"`
 	// How long the node keeps the record of an expired contract.
 	Retention time.Duration `yaml:"retention" default:"720h" range:"0s..87600h"`

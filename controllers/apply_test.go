@@ -6,10 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,18 +16,18 @@ import (
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
 
-// TestRefusedObject requests more memory than the limit. The CRD's schema accepts this
-// request, but the API server refuses the Deployment.
+// TestRefusedObject asks for a resource that no container can have. The CRD's schema
+// accepts it, but the API server refuses the Deployment.
 func TestRefusedObject(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, "api: {resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}")
+	f := newFarm(t, "api: {resources: {requests: {bananas: 1}}}")
 	f.settle()
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	f.wantCondition("Degraded", "True", "ApplyFailed")
 	f.wantCondition("Ready", "False", "ApplyFailed")
 	f.wantCondition("Progressing", "False", "AsExpected")
-	if message := f.message("Degraded"); !strings.Contains(message, "Deployment node-api") || !strings.Contains(message, "must be less than or equal to memory limit") {
+	if message := f.message("Degraded"); !strings.Contains(message, "Deployment node-api") || !strings.Contains(message, "bananas") {
 		t.Errorf("the message is %s", message)
 	}
 	before := f.versions()
@@ -49,7 +47,7 @@ func TestRefusedObject(t *testing.T) {
 		t.Errorf("%d warnings were sent, want one", warnings)
 	}
 	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
-		s.API.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("2Gi")
+		delete(s.API.Resources.Requests, "bananas")
 	})
 	f.bringUpAgain()
 	f.wantCondition("Available", "True", "FarmersCanFarm")

@@ -16,6 +16,7 @@ const (
 	ReasonOwnershipConflict   = "OwnershipConflict"
 	ReasonApplyFailed         = "ApplyFailed"
 	ReasonSecretMissing       = "SecretMissing"
+	ReasonDSNInvalid          = "DSNInvalid"
 	ReasonKeyFound            = "KeyFound"
 	ReasonKeyMissing          = "KeyMissing"
 	ReasonKeyChanged          = "KeyChanged"
@@ -35,6 +36,7 @@ const (
 	ReasonWhitelistLoading    = "WhitelistLoading"
 	ReasonReplicasAvailable   = "ReplicasAvailable"
 	ReasonNoneAvailable       = "NoneAvailable"
+	ReasonServiceMissing      = "ServiceMissing"
 	ReasonNotCreated          = "NotCreated"
 	ReasonScaledToZero        = "ScaledToZero"
 	ReasonUsable              = "Usable"
@@ -65,6 +67,7 @@ type facts struct {
 	whitelist    jobState
 	api, workers pool
 	mysql, redis *evaluation // nil if the node has no such database
+	noService    bool        // farmers have no way to the API
 	unknownKinds []string    // wanted kinds that the cluster does not know
 }
 
@@ -197,6 +200,9 @@ func schemaMigrated(f facts) verdict {
 func apiAvailable(f facts) verdict {
 	if f.api.found && f.api.desired == 0 {
 		return no(ReasonScaledToZero, "spec.api.replicas is 0, so no API replica runs and farmers get no response.")
+	}
+	if f.noService && f.api.found {
+		return no(ReasonServiceMissing, "The Service of the API does not exist, so farmers cannot connect.")
 	}
 	return available(f.api, "API replicas")
 }

@@ -55,6 +55,7 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.APIAvailable, "running", well, "True ReplicasAvailable"},
 		{v1alpha1.APIAvailable, "rolling", facts{api: rolling}, "True ReplicasAvailable"},
 		{v1alpha1.APIAvailable, "down", facts{api: down}, "False NoneAvailable"},
+		{v1alpha1.APIAvailable, "without its Service", changed(well, func(f *facts) { f.noService = true }), "False ServiceMissing"},
 		{v1alpha1.APIAvailable, "none asked for", facts{api: none}, "False ScaledToZero"},
 
 		{v1alpha1.WorkersAvailable, "not there", facts{}, "False NotCreated"},

@@ -85,10 +85,25 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"an inventory without room for a chunk", "inventory: {totalSize: 16Mi}", "inventory.totalSize must be 0 or at least inventory.maxChunkSize"},
 		{"an unknown unit", "inventory: {totalSize: 1GB}", "such as '1024', 1G or 32Mi"},
 		{"a size below zero", "contracts: {bytesPerAddress: '-1'}", "such as '1024', 1G or 32Mi"},
+		{"a size in words", "inventory: {totalSize: lots}", "such as '1024', 1G or 32Mi"},
 		{"a fraction in words", "heartbeat: {checkFraction: half}", "in quotes, such as '0.01'"},
 		{"an image with a space", "image: 'registry.example/node :1'", "image must be an image name"},
 		{"an image in capitals", "image: registry.example/Node:1", "image must be an image name"},
-		{"a base of 1", "inventory: {base: '1'}", "inventory.base must be from 1.01 to 1024"},
+		{"a base of 1", "inventory: {base: '1'}", "inventory.base must be a whole number from 2 to 1024"},
+		{"a base of 1.5", "inventory: {base: '1.5'}", "inventory.base must be a whole number from 2 to 1024"},
+		{"a base above 1024", "inventory: {base: '1025'}", "inventory.base must be a whole number from 2 to 1024"},
+		{"more wrong answers than the node counts", "contracts: {wrongAnswers: 257}", "should be less than or equal to 256"},
+		{"a Secret with a bad name", "mysql: {dsnSecretRef: {name: Bad_Name}}", "spec.mysql.dsnSecretRef.name"},
+		{"a key that no Secret can have", "redis: {urlSecretRef: {name: a, key: 'a/b'}}", "spec.redis.urlSecretRef.key"},
+		{"a label with a bad name", "pods: {labels: {'a b': x}}", "the keys of pods.labels must be label names"},
+		{"an annotation with a bad name", "api: {service: {annotations: {'a//b': x}}}", "the keys of api.service.annotations must be label names"},
+		{"a node selector with a bad name", "pods: {nodeSelector: {'-a': x}}", "the keys of pods.nodeSelector must be label names"},
+		{"a toleration without a key", "pods: {tolerations: [{operator: Equal, value: x}]}", "with another operator, set key"},
+		{"a toleration of everything with a value", "pods: {tolerations: [{key: a, operator: Exists, value: x}]}", "with operator Exists, leave value out"},
+		{"an unknown effect", "pods: {tolerations: [{key: a, effect: Never}]}", "effect NoSchedule, PreferNoSchedule or NoExecute"},
+		{"seconds without eviction", "pods: {tolerations: [{key: a, effect: NoSchedule, tolerationSeconds: 1}]}", "tolerationSeconds is for effect NoExecute"},
+		{"requests above limits", "workers: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}", "requests must not be more than limits"},
+		{"a priority class with a bad name", "pods: {priorityClassName: Very_High}", "spec.pods.priorityClassName"},
 		{"a huge inventory", "inventory: {totalSize: 2Pi}", "inventory.totalSize must be at most 1Pi"},
 		{"no location database", "geoip: {}", "set exactly one of geoip.secretRef"},
 		{"two location databases", "geoip: {secretRef: {name: g}, configMapRef: {name: g}}", "set exactly one of geoip.secretRef"},
@@ -106,6 +121,9 @@ func TestCRDRefusesBadResources(t *testing.T) {
 			if err == nil {
 				t.Fatal("the API server accepted it")
 			}
+			if strings.Contains(err.Error(), "error evaluating rule") || strings.Contains(err.Error(), "cost") {
+				t.Errorf("a rule failed: %v", err)
+			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the message is\n%v\nbut does not contain %q", err, tt.want)
 			}
@@ -119,6 +137,9 @@ func TestCRDAcceptsLimits(t *testing.T) {
 	c := newCluster(t)
 	for i, spec := range []string{
 		"inventory: {totalSize: '0'}", "inventory: {totalSize: 32M, maxChunkSize: 32M}", "heartbeat: {checkFraction: '1'}",
+		"inventory: {base: '2.0'}", "inventory: {base: '1024'}", "contracts: {wrongAnswers: 256}",
+		"workers: {resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: '1', memory: 1024Mi}}}",
+		"pods: {tolerations: [{operator: Exists}, {key: a, value: b, effect: NoExecute, tolerationSeconds: 5}], labels: {a.example.org/b_c: d}}",
 		"image: node", "image: driveshare/downstream-node:latest", "image: localhost:5000/a/b__c:V1.2-rc_1",
 		"image: '[fd00::1]:5000/node'", "image: Registry.example/node:1@sha256:" + strings.Repeat("0a", 32),
 	} {

@@ -57,7 +57,7 @@ func TestMinimalNode(t *testing.T) {
 			t.Errorf("%s has no fields of the operator's", name)
 		}
 	}
-	if got := node.Status.URL; got != "http://node-api."+f.namespace+".svc:80" {
+	if got := node.Status.URL; got != "http://node-api."+f.namespace+".svc" {
 		t.Errorf("the URL is %s", got)
 	}
 	if node.Status.ObservedGeneration != node.Generation {
@@ -216,6 +216,53 @@ func TestPause(t *testing.T) {
 		t.Errorf("%d workers after the pause, want 7", got)
 	}
 	f.wantCondition("Paused", "False", "NotPaused")
+}
+
+// TestPausedNodeWithoutItsService deletes the Service of a paused node. The operator must
+// not create it again, but must not call the node ready.
+func TestPausedNodeWithoutItsService(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = true })
+	f.settle()
+	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
+	f.settle()
+	f.wantCondition("APIAvailable", "False", "ServiceMissing")
+	f.wantCondition("Ready", "False", "ServiceMissing")
+	if got := f.node().Status.URL; got != "" {
+		t.Errorf("the URL is %s", got)
+	}
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = false })
+	f.settle()
+	f.wantCondition("Available", "True", "FarmersCanFarm")
+}
+
+func TestURLWithAPort(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "api: {service: {port: 8080}}")
+	f.bringUp()
+	if got := f.node().Status.URL; got != "http://node-api."+f.namespace+".svc:8080" {
+		t.Errorf("the URL is %s", got)
+	}
+}
+
+// TestDSNThatIsAURL checks that the operator names the mistake and does not show the
+// password.
+func TestDSNThatIsAURL(t *testing.T) {
+	t.Parallel()
+	f := emptyFarm(t)
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "mysql://user:password@mysql/d", "url": "redis://r"}})
+	f.createNode("")
+	f.settle()
+	f.wantCondition("Degraded", "True", "DSNInvalid")
+	f.wantMessage("Degraded", "begins with mysql://", "write it as user:password@tcp(host:3306)/database")
+	if strings.Contains(f.message("Degraded"), "mysql/d") {
+		t.Error("the message shows the data source name")
+	}
+	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
+		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"dsn":"u:p://x@tcp(mysql)/d"}}`))))
+	f.bringUp()
 }
 
 func TestStalledRollout(t *testing.T) {

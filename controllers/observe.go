@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
+	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +37,16 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	s.status.API.Replicas, s.status.API.ReadyReplicas = s.facts.api.running, s.facts.api.ready
 	s.status.Workers.Replicas, s.status.Workers.ReadyReplicas = s.facts.workers.running, s.facts.workers.ready
 	s.status.Workers.Selector = labels.SelectorFromSet(s.Selector(desired.Workers)).String()
+	service, err := r.lookUp(ctx, s, serviceKind, s.ObjectName(desired.API))
+	if err != nil {
+		return err
+	}
+	if service == nil { // the cache may be stale
+		if service, err = metadata(ctx, r.Live, s, serviceKind, s.ObjectName(desired.API)); err != nil {
+			return err
+		}
+	}
+	s.facts.noService = service == nil
 	if s.status.URL, err = r.url(ctx, s); err != nil {
 		return err
 	}
@@ -120,19 +133,30 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 	if g := s.Spec.API.Gateway; g != nil && len(g.Hostnames) > 0 {
 		return "https://" + g.Hostnames[0], nil
 	}
-	service, err := find(ctx, r.Live, s, "Service", s.ObjectName(desired.API), &corev1.Service{})
-	if service == nil || err != nil {
-		return "", err
+	if s.facts.noService {
+		return "", nil
 	}
-	host := fmt.Sprintf("%s.%s.svc", service.Name, service.Namespace)
-	for _, in := range service.Status.LoadBalancer.Ingress {
-		if in.Hostname != "" {
-			host = in.Hostname
-		} else if in.IP != "" {
-			host = in.IP
+	name := s.ObjectName(desired.API)
+	host := fmt.Sprintf("%s.%s.svc", name, s.Namespace)
+	if s.Spec.API.Service.Type == corev1.ServiceTypeLoadBalancer {
+		service, err := find(ctx, r.Live, s, "Service", name, &corev1.Service{})
+		if service == nil || err != nil {
+			return "", err
+		}
+		for _, in := range service.Status.LoadBalancer.Ingress {
+			if in.Hostname != "" {
+				host = in.Hostname
+			} else if in.IP != "" {
+				host = in.IP
+			}
 		}
 	}
-	return fmt.Sprintf("http://%s:%d", host, s.Spec.API.Service.Port), nil
+	if port := s.Spec.API.Service.Port; port != 80 {
+		host = net.JoinHostPort(host, strconv.Itoa(int(port)))
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]" // an IPv6 address
+	}
+	return "http://" + host, nil
 }
 
 // pruneConfigs deletes the ConfigMaps that no pod uses. The caller must make

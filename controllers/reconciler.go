@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,7 +35,14 @@ const (
 	usualInterval   = 30 * time.Second
 	scalingInterval = 10 * time.Second // also while pods start or fail, which no watch reports
 	recordInterval  = 100 * time.Millisecond
+	// watchedInterval is for a node that waits for a Secret: a watch reports the Secret.
+	watchedInterval = 5 * time.Minute
+	// maxBackoff limits the time to the next try after an error.
+	maxBackoff = 10 * time.Second
 )
+
+// watched lists the reasons of a blocked node that end when a Secret changes.
+var watched = []string{ReasonSecretMissing, ReasonDSNInvalid, ReasonKeyMissing, ReasonKeyChanged, ReasonKeyInvalid}
 
 // Reconciler makes the objects of each node match the node's spec.
 type Reconciler struct {
@@ -153,6 +161,12 @@ func (r *Reconciler) outcome(s *scope, err error) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: recordInterval}, nil
 	case errors.As(err, &stop):
 		s.facts.blocked = stop
+		switch {
+		case slices.Contains(watched, stop.reason):
+			result.RequeueAfter = watchedInterval
+		case stop.reason == ReasonApplyFailed:
+			result.RequeueAfter = maxBackoff // no watch reports a changed permission or policy
+		}
 		return result, nil
 	case err != nil:
 		s.facts.unfinished = err.Error()
@@ -206,6 +220,9 @@ var errRecordFirst = errors.New("the status must be written first")
 // is enough to detect a change and to find the node of an object. Without the
 // complete objects, the operator's memory does not contain the cluster's Secrets.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	if options.RateLimiter == nil {
+		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](recordInterval, maxBackoff)
+	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		WithOptions(options).
 		// Ignore changes of the status, because the operator makes them.

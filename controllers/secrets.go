@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -58,6 +59,11 @@ func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
 		if *input.into = secret.Data[key]; len(*input.into) == 0 {
 			return block(ReasonSecretMissing, "the Secret %s has no value under the key %s; add it", name, key)
 		}
+	}
+	if scheme, _, found := bytes.Cut(s.Inputs.DSN, []byte("://")); found && !bytes.ContainsAny(scheme, ":@(/") {
+		// The error must not quote the value, which is secret.
+		name, key := s.DSNSecret()
+		return block(ReasonDSNInvalid, "the key %s of the Secret %s is a URL that begins with %s://; write it as user:password@tcp(host:3306)/database", key, name, cut(string(scheme), 10))
 	}
 	return nil
 }

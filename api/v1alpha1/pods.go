@@ -8,14 +8,16 @@ import (
 )
 
 // Resources are the CPU, the memory and the other resources of a container.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",message="requests must not be more than limits"
 type Resources struct {
 	// The resources that Kubernetes reserves for the container.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:MaxProperties=7
 	Requests map[corev1.ResourceName]resource.Quantity `json:"requests,omitempty"`
 	// The maximum resources that the container may use.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:MaxProperties=7
 	Limits map[corev1.ResourceName]resource.Quantity `json:"limits,omitempty"`
 }
 
@@ -25,21 +27,27 @@ type PodsSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('downstream.driveshare.org/'))",message="pods.labels must not begin with app.kubernetes.io/ or downstream.driveshare.org/: the operator uses these labels itself"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of pods.labels must be label names such as team or example.org/team"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// Annotations of the pods. The operator adds its own annotations.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('downstream.driveshare.org/'))",message="pods.annotations must not begin with downstream.driveshare.org/: the operator uses these annotations itself"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of pods.annotations must be label names such as team or example.org/team"
 	Annotations map[string]Text `json:"annotations,omitempty"`
 	// The labels that a Kubernetes node must have. Other Kubernetes nodes do not run
 	// the pods.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of pods.nodeSelector must be label names such as team or example.org/team"
 	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 	// The taints of Kubernetes nodes that the pods tolerate.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(t.operator) && t.operator == 'Exists' ? !has(t.value) || t.value == '' : has(t.key) && t.key != '')",message="pods.tolerations: with operator Exists, leave value out; with another operator, set key"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, (!has(t.operator) || t.operator in ['', 'Exists', 'Equal', 'Lt', 'Gt']) && (!has(t.effect) || t.effect in ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']))",message="pods.tolerations: operator must be Exists or Equal, and effect NoSchedule, PreferNoSchedule or NoExecute"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || has(t.effect) && t.effect == 'NoExecute')",message="pods.tolerations: tolerationSeconds is for effect NoExecute"
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 	// The affinity rules of the pods.
 	// +optional
@@ -54,6 +62,7 @@ type PodsSpec struct {
 	// The priority class of the API replicas and the workers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$`
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 }
 
@@ -78,6 +87,7 @@ type NetworkPolicySpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	MetricsNamespaces []string `json:"metricsNamespaces,omitempty"`
 }
 
@@ -99,6 +109,7 @@ type ServiceMonitorSpec struct {
 	// Labels of the ServiceMonitor. Prometheus uses these labels to select it.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of monitoring.serviceMonitor.labels must be label names such as team or example.org/team"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// The time between two reads of the metrics, in seconds.
 	// +optional
@@ -161,6 +172,7 @@ type ObjectReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 
@@ -171,6 +183,7 @@ type DSNRef struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:default=dsn
 	Key string `json:"key,omitempty"`
 }
@@ -182,6 +195,7 @@ type URLRef struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:default=url
 	Key string `json:"key,omitempty"`
 }
@@ -193,6 +207,7 @@ type HeartbeatKeyRef struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:default=heartbeat.json
 	Key string `json:"key,omitempty"`
 }
@@ -204,6 +219,7 @@ type WhitelistRef struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:default=whitelist.csv
 	Key string `json:"key,omitempty"`
 }
@@ -215,6 +231,7 @@ type GeoIPRef struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:default="GeoLite2-City.mmdb"
 	Key string `json:"key,omitempty"`
 }

@@ -27,7 +27,7 @@ type HeartbeatSpec struct {
 	// effect. This field also has no effect on your own key.
 	// +optional
 	// +kubebuilder:default="0.01"
-	// +kubebuilder:validation:XValidation:rule="double(self) <= 1.0",message="heartbeat.checkFraction must be from 0 to 1"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$') || double(self) <= 1.0",message="heartbeat.checkFraction must be from 0 to 1"
 	CheckFraction Decimal `json:"checkFraction,omitempty"`
 	// The number of challenges of a Merkle contract. A Swizzle contract has no such
 	// limit.
@@ -67,7 +67,7 @@ type ContractsSpec struct {
 	// The contracts of all its tokens count.
 	// +optional
 	// +kubebuilder:default="1Gi"
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(self) || quantity(self).compareTo(quantity('1')) >= 0 && quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.bytesPerAddress must be from 1 to 1Pi"
 	BytesPerAddress Size `json:"bytesPerAddress,omitempty"`
 	// The maximum number of contracts of one token that it has not proved once, unless
 	// it has proved more; 0 for no limit. An SJCX address and an IP address may have
@@ -79,12 +79,12 @@ type ContractsSpec struct {
 	// The same maximum for the bytes of these contracts, such as 64Mi, which is the
 	// node's default; '0' for no limit.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.unprovenBytesPerToken must be at most 1Pi"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",message="contracts.unprovenBytesPerToken must be at most 1Pi"
 	UnprovenBytesPerToken Size `json:"unprovenBytesPerToken,omitempty"`
 	// The largest share of the waiting chunks that one token may have without a proof,
 	// in quotes: '0.1', which is the node's default; '0' for no limit.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="double(self) <= 1.0",message="contracts.inventoryShare must be from 0 to 1"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$') || double(self) <= 1.0",message="contracts.inventoryShare must be from 0 to 1"
 	InventoryShare Decimal `json:"inventoryShare,omitempty"`
 	// The length in bits of the prefix by which the limits for one IP address count
 	// IPv6 addresses. The node's default is 64.
@@ -109,7 +109,7 @@ type ContractsSpec struct {
 	// rejects further proofs for this challenge.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:validation:Maximum=256
 	// +kubebuilder:default=8
 	WrongAnswers int32 `json:"wrongAnswers,omitempty"`
 }
@@ -118,31 +118,31 @@ type ContractsSpec struct {
 // sizes are the powers of base from minChunkSize to maxChunkSize. There are about
 // equally many chunks of each size.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(self.minChunkSize).compareTo(quantity(self.maxChunkSize)) <= 0",message="inventory.minChunkSize must not be more than inventory.maxChunkSize"
-// +kubebuilder:validation:XValidation:rule="quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must be 0 or at least inventory.maxChunkSize: otherwise no chunk of that size fits"
+// +kubebuilder:validation:XValidation:rule="!isQuantity(self.minChunkSize) || !isQuantity(self.maxChunkSize) || quantity(self.minChunkSize).compareTo(quantity(self.maxChunkSize)) <= 0",message="inventory.minChunkSize must not be more than inventory.maxChunkSize"
+// +kubebuilder:validation:XValidation:rule="!isQuantity(self.totalSize) || !isQuantity(self.maxChunkSize) || quantity(self.totalSize).compareTo(quantity(self.maxChunkSize)) >= 0 || !quantity(self.totalSize).isGreaterThan(quantity('0'))",message="inventory.totalSize must be 0 or at least inventory.maxChunkSize: otherwise no chunk of that size fits"
 type InventorySpec struct {
 	// The minimum chunk size, such as 1Ki.
 	// +optional
 	// +kubebuilder:default="1Ki"
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a farmer could guess a smaller chunk"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(self) || quantity(self).compareTo(quantity('32')) >= 0",message="inventory.minChunkSize must be at least 32: a farmer could guess a smaller chunk"
 	MinChunkSize Size `json:"minChunkSize,omitempty"`
 	// The maximum chunk size, such as 32Mi.
 	// +optional
 	// +kubebuilder:default="32Mi"
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.maxChunkSize must be at most 1Pi"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.maxChunkSize must be at most 1Pi"
 	MaxChunkSize Size `json:"maxChunkSize,omitempty"`
 	// The total size of all chunks in a full inventory, such as 100Gi. It must be at
 	// least maxChunkSize, or 0 for no inventory. The inventory needs little storage:
 	// the node stores only tags and generates the chunks from seeds.
 	// +optional
 	// +kubebuilder:default="1Gi"
-	// +kubebuilder:validation:XValidation:rule="quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.totalSize must be at most 1Pi"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(self) || quantity(self).compareTo(quantity('1Pi')) <= 0",message="inventory.totalSize must be at most 1Pi"
 	TotalSize Size `json:"totalSize,omitempty"`
 	// The ratio of each chunk size to the next smaller size, in quotes: "2". It must
 	// be a whole number from 2 to 1024.
 	// +optional
 	// +kubebuilder:default="2"
-	// +kubebuilder:validation:XValidation:rule="double(self) >= 1.01 && double(self) <= 1024.0",message="inventory.base must be from 1.01 to 1024"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^0*([2-9]|[1-9][0-9]{1,2}|10[01][0-9]|102[0-4])([.]0+)?$')",message="inventory.base must be a whole number from 2 to 1024, in quotes, such as '2'"
 	Base Decimal `json:"base,omitempty"`
 	// The number of files that a worker encodes at the same time.
 	// +optional

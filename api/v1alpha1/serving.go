@@ -111,6 +111,7 @@ type ServiceSpec struct {
 	// Annotations of the Service, for example settings of a load balancer.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of api.service.annotations must be label names such as team or example.org/team"
 	Annotations map[string]Text `json:"annotations,omitempty"`
 	// The class of the load balancer, if the cluster has several classes.
 	// +optional
@@ -135,17 +136,20 @@ type IngressSpec struct {
 	// The ingress class. The default is the cluster's default ingress class.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	ClassName *string `json:"className,omitempty"`
 	// The name of the Secret with the TLS certificate of the host. Without a
 	// certificate, farmers use plain HTTP, and attackers on the network can read
 	// their tokens.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$`
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
 	// Annotations of the Ingress, for example settings of an ingress controller or
 	// the name of a certificate issuer.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",message="the keys of api.ingress.annotations must be label names such as team or example.org/team"
 	Annotations map[string]Text `json:"annotations,omitempty"`
 }
 
@@ -164,6 +168,7 @@ type GatewaySpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Hostnames []string `json:"hostnames,omitempty"`
 }
 
@@ -173,10 +178,12 @@ type GatewayRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 	// The namespace of the Gateway. The default is the namespace of the DownstreamNode.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Namespace string `json:"namespace,omitempty"`
 	// The name of the Gateway's listener. The default is all listeners that match the
 	// host names.

@@ -46,6 +46,9 @@ const (
 // mysqlConfig reads the DSN. It sets the options that the store depends on, even if
 // the DSN sets them differently.
 func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
+	if strings.HasPrefix(string(dsn), "mysql://") || strings.HasPrefix(string(dsn), "mariadb://") {
+		return nil, errors.New("the MySQL DSN is a URL; write it as user:password@tcp(host:3306)/downstream")
+	}
 	cfg, err := mysql.ParseDSN(string(dsn))
 	if err != nil {
 		return nil, fmt.Errorf("MySQL DSN: %w", err)
