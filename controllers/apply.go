@@ -135,7 +135,7 @@ func find[T client.Object](ctx context.Context, reader client.Reader, s *scope, 
 // belongs reports whether an object belongs to the node: either the node controls
 // the object, or the object has no controller and has the node's labels. An object
 // without a controller can be left from a deleted node with the same name.
-func (s *scope) belongs(live *metav1.PartialObjectMetadata) bool {
+func (s *scope) belongs(live client.Object) bool {
 	if metav1.GetControllerOf(live) != nil {
 		return metav1.IsControlledBy(live, s.DownstreamNode)
 	}

@@ -178,7 +178,7 @@ func keyAvailable(f facts) verdict {
 	case f.key.problem != nil:
 		return no(f.key.problem.reason, "%s", sentence(f.key.problem.message))
 	case f.migration.refused:
-		return no(ReasonKeyChanged, "The database has another key than the one in the Secret %s. `kubectl logs job/%s` shows which. Delete the Secret and create it with the database's key, from a backup.", f.key.secret, f.migration.name)
+		return no(ReasonKeyChanged, "The database has another key than the one in the Secret %s. `kubectl logs job/%s` shows which. If the database is another node's, give this node a database of its own. If it is this node's, delete the Secret and create it with the database's key, from a backup.", f.key.secret, f.migration.name)
 	}
 	return yes(ReasonKeyFound, "The key is in the Secret %s.", f.key.secret)
 }

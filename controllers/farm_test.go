@@ -284,11 +284,11 @@ func (f *farm) start(job *batchv1.Job) {
 // finish ends a Job with success or failure.
 func (f *farm) finish(job *batchv1.Job, well bool) {
 	f.t.Helper()
-	f.finishFor(job, well, "")
+	f.finishFor(job, well, "", "so the test says")
 }
 
-// finishFor ends a Job with a reason.
-func (f *farm) finishFor(job *batchv1.Job, well bool, reason string) {
+// finishFor ends a Job with a reason and a message.
+func (f *farm) finishFor(job *batchv1.Job, well bool, reason, message string) {
 	f.t.Helper()
 	now, zero := metav1.Now(), int32(0)
 	if job.Status.StartTime == nil {
@@ -298,7 +298,7 @@ func (f *farm) finishFor(job *batchv1.Job, well bool, reason string) {
 	add := func(conditions ...batchv1.JobConditionType) {
 		for _, c := range conditions {
 			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
-				Type: c, Status: corev1.ConditionTrue, Reason: reason, Message: "so the test says", LastTransitionTime: now,
+				Type: c, Status: corev1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: now,
 			})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/controllers/desired"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 // jobPhase is the progress of a Job.
@@ -140,9 +142,10 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 	return state, nil
 }
 
-// clearJobs deletes the Jobs of a role, except the Job named keep. It does not
-// interrupt a running pod. If the operator must wait for a Job to end or to be
-// deleted, clearJobs returns a message; otherwise the message is empty.
+// clearJobs deletes the Jobs of a role, except the Job named keep. This includes Jobs
+// that a deleted node of the same name has left. It does not interrupt a running pod.
+// If the operator must wait for a Job to end or to be deleted, clearJobs returns a
+// message; otherwise the message is empty.
 func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role, keep string) (waiting string, err error) {
 	jobs := &batchv1.JobList{}
 	if err := r.Live.List(ctx, jobs, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(role))); err != nil {
@@ -152,7 +155,7 @@ func (r *Reconciler) clearJobs(ctx context.Context, s *scope, role desired.Role,
 		job := &jobs.Items[i]
 		deleted := !job.DeletionTimestamp.IsZero()
 		switch {
-		case !metav1.IsControlledBy(job, s.DownstreamNode):
+		case !s.belongs(job):
 		case !deleted && job.Name == keep:
 		case !deleted && stateOf(job).phase == jobRunning && job.Status.Ready != nil && *job.Status.Ready > 0:
 			waiting = fmt.Sprintf("waiting for the Job %s to end, because its pod is running", job.Name)
@@ -179,9 +182,10 @@ func stateOf(job *batchv1.Job) jobState {
 		case c.Type == batchv1.JobFailed:
 			state.phase = jobFailed
 			state.message = fmt.Sprintf("%s; see `kubectl logs job/%s`, and delete the Job to try again", c.Message, job.Name)
-			// The Job's pod failure policy has one rule. It matches the exit code
-			// for another heartbeat key.
-			state.refused = c.Reason == batchv1.JobReasonPodFailurePolicy
+			// The Job's pod failure policy matches the exit codes for another
+			// heartbeat key and for another owner. The message has the exit code.
+			otherOwner := strings.Contains(c.Message, fmt.Sprintf("exit code %d ", program.ExitOtherOwner))
+			state.refused = c.Reason == batchv1.JobReasonPodFailurePolicy && !otherOwner
 		}
 	}
 	return state

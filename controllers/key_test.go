@@ -108,6 +108,25 @@ func TestKeyChanged(t *testing.T) {
 	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
 
+// TestDatabaseOfAnotherNode migrates a database that another node owns. The status must
+// name both nodes, and must not send the reader to that node's key.
+func TestDatabaseOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	job := f.jobOf("migration")
+	if env := job.Spec.Template.Spec.Containers[0].Env; len(env) != 1 || env[0].Value != string(f.node().UID) {
+		t.Errorf("the migration has the variables %v, want the UID of the node", env)
+	}
+	const refusal = "the database has another owner: it belongs to a.node (1), not to b.node (2)"
+	f.attempt(job, refusal)
+	f.finishFor(f.jobOf("migration"), false, batchv1.JobReasonPodFailurePolicy, "Container migration for pod a/b failed with exit code 4 matching FailJob rule at index 0")
+	f.settle()
+	f.wantCondition("Degraded", "True", "MigrationFailed")
+	f.wantMessage("Degraded", refusal)
+	f.wantCondition("HeartbeatKeyAvailable", "True", "KeyFound")
+}
+
 // TestKeyRestoredLate creates a node before the backup of its key is restored. The
 // database has the key in the backup.
 func TestKeyRestoredLate(t *testing.T) {
@@ -116,7 +135,7 @@ func TestKeyRestoredLate(t *testing.T) {
 	f.settle()
 	made, _ := f.key()
 	wrong := f.jobOf("migration")
-	f.finishFor(wrong, false, batchv1.JobReasonPodFailurePolicy)
+	f.finishFor(wrong, false, batchv1.JobReasonPodFailurePolicy, "Container migration failed with exit code 3 matching FailJob rule at index 0")
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyChanged")
 	f.wantCondition("Ready", "False", "MigrationFailed")

@@ -169,6 +169,8 @@ func TestObjectsOfADeletedNodeAreAdopted(t *testing.T) {
 	f.ok(f.Delete(t.Context(), node))
 	f.createNode("")
 	f.settle()
+	f.finish(f.jobOf("migration"), true) // the new node claims the database
+	f.settle()
 	if !metav1.IsControlledBy(f.deployment("node-api"), f.node()) {
 		t.Error("the Deployment was not taken over")
 	}

@@ -73,7 +73,7 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 
 func newDBCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "db", Short: "Maintain the database"}
-	cmd.AddCommand(newMigrateCommand(), newRestoredCommand(), &cobra.Command{
+	cmd.AddCommand(newMigrateCommand(), newRestoredCommand(), newOwnerCommand(), &cobra.Command{
 		Use:   "clean",
 		Short: "Delete expired contracts, their tags, and files that nothing refers to",
 		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
@@ -144,8 +144,9 @@ func newMigrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the tables to the version that this program needs",
 		Long: "Brings the tables to the version that this program needs, and registers the keys of\n" +
-			"heartbeat.keyFiles there. Exits with 3 if the database belongs to another key. With\n" +
-			"--down-to it goes back to an older version, and loses what the older tables cannot hold.",
+			"heartbeat.keyFiles there. Exits with 3 if the database belongs to another key, and with\n" +
+			"4 if it belongs to another DownstreamNode (node.uid). With --down-to it goes back to an\n" +
+			"older version, and loses what the older tables cannot hold.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&loseData, "lose-data", false, "with --down-to: confirm that data may be lost")
@@ -161,24 +162,88 @@ func newMigrateCommand() *cobra.Command {
 		}
 		return onStore(cmd, cfg, func(ctx context.Context, st *store.Store) (err error) {
 			if down {
-				err = st.MigrateDown(ctx, downTo)
-			} else {
-				err = st.Migrate(ctx)
+				if err := st.MigrateDown(ctx, downTo); err != nil {
+					return err
+				}
+				return printVersion(ctx, cmd, st)
 			}
-			if err != nil {
-				return err
-			}
-			have, _, err := st.SchemaVersion(ctx)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "the tables are at version %d\n", have)
-			if down {
-				return nil
-			}
-			return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
+			return migrate(ctx, cmd, cfg, st)
 		})
 	}
+	return cmd
+}
+
+// migrate brings the tables to the newest version, unless the database belongs to another
+// node or key.
+func migrate(ctx context.Context, cmd *cobra.Command, cfg app.Config, st *store.Store) error {
+	owner := store.Owner{Name: cfg.Node.Name, UID: cfg.Node.UID}
+	claim := func() error {
+		if owner.UID == "" {
+			return nil
+		}
+		err := st.Claim(ctx, owner)
+		if errors.Is(err, store.ErrOtherOwner) {
+			err = fmt.Errorf("%w; give this node a database of its own, or move the database with `db owner --remove`", err)
+			return program.ExitError{Status: program.ExitOtherOwner, Err: err}
+		}
+		return err
+	}
+	have, _, err := st.SchemaVersion(ctx)
+	if err == nil && have > 0 {
+		err = claim() // before the tables change
+	}
+	if err == nil {
+		err = st.Migrate(ctx)
+	}
+	if err == nil {
+		err = claim()
+	}
+	if err == nil {
+		err = printVersion(ctx, cmd, st)
+	}
+	if err != nil {
+		return err
+	}
+	return checkKeys(ctx, cfg.Heartbeat.KeyFiles, st)
+}
+
+func printVersion(ctx context.Context, cmd *cobra.Command, st *store.Store) error {
+	have, _, err := st.SchemaVersion(ctx)
+	if err == nil {
+		fmt.Fprintf(cmd.OutOrStdout(), "the tables are at version %d\n", have)
+	}
+	return err
+}
+
+func newOwnerCommand() *cobra.Command {
+	remove := false
+	cmd := &cobra.Command{
+		Use:   "owner",
+		Short: "Show which DownstreamNode the database belongs to",
+		Long: "Shows the DownstreamNode whose migration claimed the database. With --remove, the\n" +
+			"next DownstreamNode that migrates the database owns it: delete the old one first.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+				owner, err := st.Owner(ctx)
+				if err == nil && remove {
+					err = st.Disown(ctx)
+				}
+				switch {
+				case err != nil:
+					return err
+				case owner == store.Owner{}:
+					fmt.Fprintln(cmd.OutOrStdout(), "the database has no owner")
+				case remove:
+					fmt.Fprintf(cmd.OutOrStdout(), "the database no longer belongs to %s\n", owner)
+				default:
+					fmt.Fprintf(cmd.OutOrStdout(), "the database belongs to %s\n", owner)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove the owner")
 	return cmd
 }
 

@@ -185,6 +185,47 @@ func (o commandDir) handOut(address string, contracts int) {
 	}
 }
 
+// TestMigrateChecksTheOwner checks that migrate fails if the database belongs to another
+// DownstreamNode, and that a person can move the database.
+func TestMigrateChecksTheOwner(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	base, err := os.ReadFile(o.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(node string) commandDir {
+		other := o
+		other.config = o.write("owner.yaml", string(base)+"node: {"+node+"}\n")
+		return other
+	}
+	const first, other = "name: farm.node, uid: uid-1", "name: elsewhere.node, uid: uid-2"
+	steps := []struct {
+		node, args string
+		status     int
+		prints     string
+	}{
+		{first, "db migrate --down-to 0 --lose-data", 0, "version 0"},
+		{other, "db migrate", 0, "the tables are at version"}, // a new database is claimed
+		{first, "db migrate", 4, "it belongs to elsewhere.node (uid-2), not to farm.node (uid-1); give this node a database of its own"},
+		{first, "db owner", 0, "the database belongs to elsewhere.node (uid-2)"},
+		{"name: farm.node", "db migrate", 0, "the tables are at version"}, // without an operator
+		{first, "db owner --remove", 0, "no longer belongs to elsewhere.node (uid-2)"},
+		{first, "db owner", 0, "the database has no owner"},
+		{first, "db migrate", 0, "the tables are at version"},
+		{"name: farm.node, uid: uid-3", "db migrate", 0, "the tables are at version"}, // made again
+		{first, "db owner", 0, "the database belongs to farm.node (uid-3)"},
+		{other, "db migrate", 4, "it belongs to farm.node (uid-3)"},
+		{"name: farm.node, uid: a b", "db migrate", 1, "without spaces"},
+	}
+	for _, step := range steps {
+		status, printed := as(step.node).run(strings.Fields(step.args)...)
+		if status != step.status || !strings.Contains(printed, step.prints) {
+			t.Errorf("%s: %s: status %d, want %d; printed %q, want %q in it", step.node, step.args, status, step.status, printed, step.prints)
+		}
+	}
+}
+
 // TestMigrateChecksTheKey checks that migrate fails if the database belongs to another
 // key.
 func TestMigrateChecksTheKey(t *testing.T) {

@@ -206,9 +206,10 @@ func (n *Node) ConfigName(role Role) string {
 }
 
 // MigrationName returns the name of the Job that migrates the database to the
-// schema of the image.
+// schema of the image. The UID of the node is part of the Job's template, which nobody
+// can change, so it is part of the name.
 func (n *Node) MigrationName() string {
-	return n.ObjectName(Migration) + "-" + n.hash([]byte(n.image()), n.Inputs.DSN)[:nameDigits]
+	return n.ObjectName(Migration) + "-" + n.hash([]byte(n.image()), n.Inputs.DSN, []byte(n.UID))[:nameDigits]
 }
 
 // WhitelistName returns the name of the Job that loads the whitelist.

@@ -88,15 +88,19 @@ func rolling(maxUnavailable, maxSurge intstr.IntOrString) *appsv1ac.DeploymentSt
 }
 
 // MigrationJob migrates the database to the schema of the image. If the database
-// has another heartbeat key than the node, the Job fails without a retry.
+// belongs to another node or has another heartbeat key, the Job fails without a retry.
+//
+// The UID is a variable of the environment and not a key of the configuration, because
+// older images refuse a key that they do not know.
 func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 	job := n.job(Migration, n.MigrationName(), "db", "migrate")
+	job.Spec.Template.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_NODE_UID").WithValue(string(n.UID)))
 	job.Spec.WithPodFailurePolicy(batchv1ac.PodFailurePolicy().WithRules(batchv1ac.PodFailurePolicyRule().
 		WithAction(batchv1.PodFailurePolicyActionFailJob).
 		WithOnExitCodes(batchv1ac.PodFailurePolicyOnExitCodesRequirement().
 			WithContainerName(string(Migration)).
 			WithOperator(batchv1.PodFailurePolicyOnExitCodesOpIn).
-			WithValues(program.ExitOtherKey))))
+			WithValues(program.ExitOtherKey, program.ExitOtherOwner))))
 	return job
 }
 

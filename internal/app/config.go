@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
+	"unicode"
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/config"
@@ -58,6 +60,10 @@ type NodeConfig struct {
 	// Redis need different names. A name has lower-case letters, digits, dots and
 	// dashes.
 	Name string `yaml:"name" default:"downstream"`
+	// The UID of the DownstreamNode. `db migrate` records it with the name as the owner of
+	// the database, and refuses a database of another owner. The operator sets it. Without
+	// it, the database needs no owner.
+	UID string `yaml:"uid"`
 }
 
 // nodeName allows no braces, because braces would break the hash tag of a Redis
@@ -68,6 +74,9 @@ var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$`)
 func (c NodeConfig) Validate(p *config.Problems) {
 	if !nodeName.MatchString(c.Name) {
 		p.Add("name", "%q is not 1 to 128 lower-case letters, digits, dots and dashes that begin and end with a letter or digit", c.Name)
+	}
+	if len(c.UID) > 128 || strings.ContainsFunc(c.UID, unicode.IsSpace) {
+		p.Add("uid", "%.140q is not a text of at most 128 bytes without spaces", c.UID)
 	}
 }
 

@@ -37,6 +37,10 @@ func Run(root *cobra.Command, args []string) int {
 // another heartbeat key. The Kubernetes operator reads this status.
 const ExitOtherKey = 3
 
+// ExitOtherOwner is the exit status of `db migrate` if the database belongs to another
+// node.
+const ExitOtherOwner = 4
+
 // ExitError is an error with an exit status.
 type ExitError struct {
 	Status int

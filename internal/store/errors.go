@@ -27,6 +27,9 @@ var (
 	// key that is not among the given keys.
 	ErrKeyMissing = errors.New("heartbeat key missing")
 
+	// ErrOtherOwner is wrapped by Claim if the database belongs to another node.
+	ErrOtherOwner = errors.New("the database has another owner")
+
 	// ErrNotWhitelisted is returned if there is a whitelist and the SJCX address is
 	// not on it.
 	ErrNotWhitelisted = errors.New("address not whitelisted")

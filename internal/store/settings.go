@@ -13,6 +13,7 @@ import (
 // The names of the rows in settings. Some rows hold a value, some are only locks.
 const (
 	ipHashKeySetting = "ip_hash_key"
+	ownerSetting     = "owner"
 	keysLock         = "lock_heartbeat_keys"
 	whitelistLock    = "lock_whitelist"
 	inventoryLock    = "lock_inventory"
