@@ -72,6 +72,7 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 		Live:         c,
 		Recorder:     f.recorder,
 		DefaultImage: operatorImage,
+		Identity:     "system/operator",
 		Backlog:      func(context.Context, string, string) (int64, error) { return f.backlog, f.redisErr },
 		Readiness: func(_ context.Context, address string) (map[string]string, error) {
 			if checks, ok := f.readiness[address]; ok {

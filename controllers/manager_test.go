@@ -36,6 +36,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 		Live:         mgr.GetAPIReader(),
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: operatorImage,
+		Identity:     "system/operator",
 		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
 		Readiness:    controllers.ReadReadiness,
 	}

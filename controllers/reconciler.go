@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,10 +59,14 @@ type Reconciler struct {
 	Backlog BacklogReader
 	// Readiness asks pods why they are not ready.
 	Readiness ReadinessReader
+	// Identity distinguishes this operator from operators of other installations. The
+	// replicas of one installation have the same identity.
+	Identity string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
 	history history
+	claims  sync.Map // the keys are the nodes that this process has claimed
 }
 
 // phase is one step of a reconcile.
@@ -116,7 +121,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // the garbage collector deletes the objects
 	}
 	s := newScope(node, r.DefaultImage)
-	result, err := r.outcome(s, r.runPhases(ctx, s))
+	ours, first := r.claim(ctx, s)
+	if !ours {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{RequeueAfter: claimRenewal}, nil
+	}
+	err := errRecordFirst
+	if !first {
+		err = r.runPhases(ctx, s)
+	}
+	result, err := r.outcome(s, err)
 	err = errors.Join(err, r.observe(ctx, s))
 	err = errors.Join(err, r.writeStatus(ctx, s))
 	if !s.facts.atRest() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +33,12 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		if err != nil {
 			return err
 		}
-		err = r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(FieldOwner), client.ForceOwnership)
+		err = r.applyStatus(ctx, object)
+		if err != nil && strings.Contains(err.Error(), ".status.operator: field not declared in schema") {
+			// The CRD on the cluster is older than this operator and has no claims.
+			unstructured.RemoveNestedField(object.Object, "status", "operator")
+			err = r.applyStatus(ctx, object)
+		}
 		if apierrors.IsNotFound(err) {
 			return nil // the node was deleted
 		}
@@ -45,6 +51,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 		r.Recorder.Eventf(s.DownstreamNode, nil, n.severity, n.reason, "Reconcile", "%s", cut(n.message, 1000))
 	}
 	return nil
+}
+
+func (r *Reconciler) applyStatus(ctx context.Context, object *unstructured.Unstructured) error {
+	return r.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(FieldOwner), client.ForceOwnership)
 }
 
 // statusObject returns the status to apply, without the conditions that other
@@ -170,6 +180,7 @@ func observeNode(s *scope) {
 // forget deletes the state and the metrics of a deleted node.
 func (r *Reconciler) forget(node types.NamespacedName) {
 	r.history.forget(node)
+	r.claims.Delete(node)
 	labels := prometheus.Labels{"namespace": node.Namespace, "name": node.Name}
 	for _, vec := range []interface {
 		DeletePartialMatch(prometheus.Labels) int

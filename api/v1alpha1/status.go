@@ -32,6 +32,10 @@ type DownstreamNodeStatus struct {
 	// The heartbeat key with which the node's contracts are made.
 	// +optional
 	HeartbeatKey HeartbeatKeyStatus `json:"heartbeatKey,omitzero"`
+	// The operator that manages the node. Other operators leave the node alone until the
+	// claim has expired.
+	// +optional
+	Operator *OperatorStatus `json:"operator,omitempty"`
 	// The name of the Job that completed the last schema migration.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -68,6 +72,17 @@ type WorkersStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Selector string `json:"selector,omitempty"`
+}
+
+// OperatorStatus is the claim of an operator to a node.
+type OperatorStatus struct {
+	// The namespace and the name of the operator's installation.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Name string `json:"name"`
+	// When the operator renewed its claim. The claim expires 15 minutes later.
+	// +required
+	RenewTime metav1.Time `json:"renewTime"`
 }
 
 // HeartbeatKeyStatus identifies a heartbeat key. It does not contain the key.

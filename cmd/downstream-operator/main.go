@@ -4,10 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -119,6 +121,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 		Live:         mgr.GetAPIReader(),
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: o.image,
+		Identity:     o.identity(),
 		Backlog:      controllers.ReadBacklog,
 		Readiness:    controllers.ReadReadiness,
 	}
@@ -129,6 +132,18 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("set the probes up: %w", err)
 	}
 	return mgr, nil
+}
+
+// namespaceFile holds the namespace of the pod that reads it.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// identity returns the namespace and the name of the lease that the replicas of this
+// installation share. An operator outside a cluster that names no namespace uses the name
+// of its machine.
+func (o operatorOptions) identity() string {
+	own, _ := os.ReadFile(namespaceFile)
+	machine, _ := os.Hostname()
+	return cmp.Or(o.leaderElectionNamespace, strings.TrimSpace(string(own)), machine, "unknown") + "/" + controllers.FieldOwner
 }
 
 // namespaces returns the namespaces that the cache holds; nil means all.
