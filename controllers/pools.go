@@ -40,8 +40,6 @@ func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
 func apiReplicas(s *scope, live *appsv1.Deployment) (replicas *int32, autoscaled bool) {
 	a := s.Spec.API.Autoscaling
 	switch {
-	case a == nil && s.Spec.API.Replicas == nil:
-		return new(int32(2)), false // cannot happen, because the schema has a default
 	case a == nil:
 		return s.Spec.API.Replicas, false
 	case live == nil || live.Spec.Replicas == nil || *live.Spec.Replicas == 0:

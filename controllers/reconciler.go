@@ -120,6 +120,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !node.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil // the garbage collector deletes the objects
 	}
+	if err := setDefaults(&node.Spec); err != nil {
+		return ctrl.Result{}, err
+	}
 	s := newScope(node, r.DefaultImage)
 	ours, first := r.claim(ctx, s)
 	if !ours {

@@ -1,0 +1,3 @@
+package controllers
+
+var SetDefaults = setDefaults
