@@ -16,7 +16,7 @@ const slowNode = `
   access: {signatures: false}
   api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
   heartbeat: {checkFraction: "1"}
-  contracts: {intervalSeconds: 3600, tokensPerIP: 1000, contractsPerRequest: 200, bytesPerAddress: 1Ti, wrongAnswers: 1000,
+  contracts: {intervalSeconds: 3600, tokensPerIP: 1000, contractsPerRequest: 200, bytesPerAddress: 1Ti, wrongAnswers: 256,
     unprovenPerToken: 0, unprovenBytesPerToken: '0', inventoryShare: '0'}
 `
 
