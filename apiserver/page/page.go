@@ -1,6 +1,6 @@
-// Package page serves the node's public web pages. They show the farmers, where the
-// farmers are, how much they store, how reliable they are, and how these figures
-// have changed.
+// Package page serves the node's public web pages. They show the farmers: their
+// locations, how much they store, how reliable they are, and how these figures have
+// changed.
 //
 // Every page is complete without scripts: the server draws the tables, the plots and
 // the map. The scripts in assets add a map that visitors can move, plots that show

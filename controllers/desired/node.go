@@ -206,8 +206,8 @@ func (n *Node) ConfigName(role Role) string {
 }
 
 // MigrationName returns the name of the Job that migrates the database to the
-// schema of the image. The UID of the node is part of the Job's template, which nobody
-// can change, so it is part of the name.
+// schema of the image. The UID of the node is part of the Job's template. Kubernetes
+// does not permit changes of a Job's template, so the UID is also part of the name.
 func (n *Node) MigrationName() string {
 	return n.ObjectName(Migration) + "-" + n.hash([]byte(n.image()), n.Inputs.DSN, []byte(n.UID))[:nameDigits]
 }

@@ -21,7 +21,7 @@ const connectTimeout = time.Minute
 // never have a connection, because each caller would end the attempt of its own.
 type mysqlConnector struct {
 	driver.Connector
-	ready chan *mysqlConn // connections whose callers have gone
+	ready chan *mysqlConn // open connections whose callers gave up
 	ended context.Context // ends when the pool is closed
 	end   context.CancelFunc
 

@@ -135,7 +135,7 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 
 // takeAllowed takes chunks for the token: what it asks for, or less if the limits
 // on contracts without a proof allow less. If only chunks that are larger than these
-// limits remain, and nobody holds a contract that counts against them, it takes one.
+// limits remain, and no contract counts against them, it takes one.
 func (s *Store) takeAllowed(t *tx, owner *lockedToken, ask node.Allowance, limits HandOutLimits) ([]chunkAndFile, error) {
 	if !limits.limitsUnproven() {
 		return s.takeChunks(t, owner.KeyID, ask.Bytes, int(ask.Contracts))
