@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -76,7 +77,7 @@ func (s *Server) answers(w http.ResponseWriter, r *http.Request, f farmer) error
 }
 
 // readAnswer reads {"file_hash", "proof"}. hash is nil if the value is not an object,
-// or if its file_hash is missing or not a string.
+// or if its file_hash is missing, too large or not a string.
 func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err error) {
 	if in.Next() != '{' {
 		return nil, given, in.Skip()
@@ -90,6 +91,9 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err e
 				return in.Skip()
 			}
 			text, _, err := in.String()
+			if errors.Is(err, wirejson.ErrTooLarge) {
+				return nil
+			}
 			text = shortName(text)
 			hash = &text
 			return err
@@ -104,8 +108,8 @@ func readAnswer(in *wirejson.Reader, f farmer) (hash *string, given proof, err e
 func proofLimit(f farmer) int64 { return max(textBytes, 2*int64(f.key.MaxProof())) }
 
 // proof is a proof in the binary form that the workers read. If the farmer's proof
-// cannot be parsed or is too large for a job, binary is empty. The workers count an
-// empty proof as a wrong proof.
+// cannot be parsed or is too large, binary is empty. The workers count an empty proof
+// as a wrong proof.
 type proof struct {
 	binary []byte
 	found  bool
@@ -113,13 +117,16 @@ type proof struct {
 
 // read reads a proof. If an object has several proofs, the last proof counts.
 func (p *proof) read(in *wirejson.Reader, f farmer) error {
+	p.found, p.binary = true, nil
 	wire, err := in.Value()
+	if errors.Is(err, wirejson.ErrTooLarge) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	p.found = true
-	if p.binary, err = f.key.ParseProof(wire); err != nil || len(p.binary) > partBytes {
-		p.binary = nil
+	if binary, err := f.key.ParseProof(wire); err == nil && len(binary) <= partBytes {
+		p.binary = binary
 	}
 	return nil
 }

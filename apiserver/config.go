@@ -52,15 +52,14 @@ type Config struct {
 	// 503 with `Retry-After`.
 	MaxInFlight int `yaml:"maxInFlight" default:"1000" range:"1..1000000"`
 	// The maximum number of bytes of request bodies that the process holds in memory. One
-	// IP address can use a quarter of it. A further request waits, and its response is a
-	// 503 with `Retry-After` if there is no room within 5 seconds.
+	// IP address can use a third of what the others leave, at most a quarter of the
+	// whole. A further request waits, and its response is a 503 with `Retry-After` if
+	// there is no room within 5 seconds.
 	BodyBudget config.ByteSize `yaml:"bodyBudget" default:"32MiB" range:"4MiB..1TiB"`
-	// The maximum number of connections from one IP address, or from one IPv6 network of
-	// 64 bits. The node closes a further connection. Connections from `api.trustedProxies`
+	// The maximum number of connections from one IP address. The node closes a further connection. Connections from `api.trustedProxies`
 	// do not count. With 0, there is no limit.
 	ConnectionsPerIP int `yaml:"connectionsPerIP" default:"256" range:"0..1000000"`
-	// The maximum number of requests in flight from one IP address, or from one IPv6
-	// network of 64 bits. The response to a further request is a 503 with `Retry-After`.
+	// The maximum number of requests in flight from one IP address. The response to a further request is a 503 with `Retry-After`.
 	// With 0, there is no limit.
 	RequestsPerIP int `yaml:"requestsPerIP" default:"64" range:"0..1000000"`
 	// Limits on the requests of one farmer. All replicas count together. The response
@@ -144,7 +143,7 @@ type ContractsConfig struct {
 	// The maximum number of tokens for one IP address. IPv6 addresses with a common prefix count
 	// as one, see `contracts.ipv6Prefix`.
 	TokensPerIP int `yaml:"tokensPerIP" default:"5" range:"1..1000000"`
-	// The length of the prefix, in bits, by which the limits for each IP address
+	// The length of the prefix, in bits, by which all limits for each IP address
 	// count IPv6 addresses. A provider usually gives each customer all addresses
 	// with one prefix of 64 bits.
 	IPv6Prefix int `yaml:"ipv6Prefix" default:"64" range:"32..128"`

@@ -7,45 +7,44 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // load counts what the requests in flight use.
 type load struct {
-	slots  chan struct{}       // a semaphore that limits the requests in flight
-	bytes  *semaphore.Weighted // what is left of api.bodyBudget
-	budget int64
+	slots      chan struct{} // a semaphore that limits the requests in flight
+	ipv6Prefix int           // contracts.ipv6Prefix
 
 	mu      sync.Mutex
+	room    int64                    // what is left of api.bodyBudget
 	clients map[netip.Prefix]*client // the clients that have a request in flight
 }
 
-// client counts what the requests of one IP address use.
+// client counts what the requests of one client use. A client is one IPv4 address, or
+// the IPv6 addresses with a common prefix.
 type client struct {
 	requests int
-	bytes    *semaphore.Weighted // what is left of the client's share of api.bodyBudget
+	bytes    int64 // of api.bodyBudget
 }
 
-// clientShare is the part of api.bodyBudget that one client can use, so that it
-// cannot make the others wait.
-const clientShare = 4
+// clientShare limits what one client can use of api.bodyBudget: what is left must be
+// clientShare times as much. So one client can use a quarter of the budget. With
+// more clients, each one can use less, but something is always left for the next.
+const clientShare = 3
 
-func newLoad(cfg Config) *load {
+func newLoad(cfg Config, ipv6Prefix int) *load {
 	return &load{
-		slots:   make(chan struct{}, cfg.MaxInFlight),
-		bytes:   semaphore.NewWeighted(int64(cfg.BodyBudget)),
-		budget:  int64(cfg.BodyBudget),
-		clients: make(map[netip.Prefix]*client),
+		slots:      make(chan struct{}, cfg.MaxInFlight),
+		ipv6Prefix: ipv6Prefix,
+		room:       int64(cfg.BodyBudget),
+		clients:    make(map[netip.Prefix]*client),
 	}
 }
 
-// clientOf returns the addresses that count as one client. One customer of a provider
-// usually gets 2^64 IPv6 addresses.
-func clientOf(ip netip.Addr) netip.Prefix {
+// clientOf returns the addresses that count as one client.
+func clientOf(ip netip.Addr, ipv6Prefix int) netip.Prefix {
 	bits := ip.BitLen()
 	if ip.Is6() {
-		bits = 64
+		bits = ipv6Prefix
 	}
 	client, _ := ip.Prefix(bits) // an invalid address gives the zero prefix
 	return client
@@ -57,10 +56,10 @@ func clientOf(ip netip.Addr) netip.Prefix {
 func (l *load) enter(ip netip.Addr, most int) *client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := clientOf(ip)
+	key := clientOf(ip, l.ipv6Prefix)
 	c := l.clients[key]
 	if c == nil {
-		c = &client{bytes: semaphore.NewWeighted(l.budget / clientShare)}
+		c = &client{}
 		l.clients[key] = c
 	}
 	if most > 0 && c.requests >= most {
@@ -73,54 +72,59 @@ func (l *load) enter(ip netip.Addr, most int) *client {
 func (l *load) leave(ip netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := clientOf(ip)
+	key := clientOf(ip, l.ipv6Prefix)
 	c := l.clients[key]
 	if c.requests--; c.requests == 0 {
 		delete(l.clients, key)
 	}
 }
 
-// bodyWait limits how long a request waits until there is room in api.bodyBudget.
-const bodyWait = 5 * time.Second
+const (
+	// bodyWait limits how long a request waits until there is room in api.bodyBudget.
+	bodyWait = 5 * time.Second
+	// bodyPoll is how often a waiting request looks for room.
+	bodyPoll = 20 * time.Millisecond
+)
 
 // hold reserves n bytes of api.bodyBudget. If there is no room, it waits for a limited
 // time, and then returns an error with status 503. The request keeps the bytes until
 // it calls free or ends.
 func (e *exchange) hold(ctx context.Context, n int64) error {
-	if e.tryHold(n) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, bodyWait)
-	defer cancel()
-	if e.client.bytes.Acquire(ctx, n) == nil {
-		if e.server.load.bytes.Acquire(ctx, n) == nil {
-			e.held += n
-			return nil
+	for end := time.Now().Add(bodyWait); !e.tryHold(n); {
+		if time.Now().After(end) || ctx.Err() != nil {
+			e.server.metrics.refused.Inc()
+			return errBusy
 		}
-		e.client.bytes.Release(n)
+		select {
+		case <-ctx.Done():
+		case <-time.After(bodyPoll):
+		}
 	}
-	e.server.metrics.refused.Inc()
-	return errBusy
+	return nil
 }
 
 // tryHold is hold, but does not wait. It reports whether there was room.
 func (e *exchange) tryHold(n int64) bool {
-	if !e.client.bytes.TryAcquire(n) {
+	l := e.server.load
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if (e.client.bytes+n)*clientShare > l.room-n {
 		return false
 	}
-	if !e.server.load.bytes.TryAcquire(n) {
-		e.client.bytes.Release(n)
-		return false
-	}
+	l.room -= n
+	e.client.bytes += n
 	e.held += n
 	return true
 }
 
 // free gives back n bytes of those that the request holds.
 func (e *exchange) free(n int64) {
+	l := e.server.load
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	e.held -= n
-	e.server.load.bytes.Release(n)
-	e.client.bytes.Release(n)
+	e.client.bytes -= n
+	l.room += n
 }
 
 // serve serves a request within the limits of load. It takes a slot of api.maxInFlight
@@ -158,6 +162,7 @@ type limitedListener struct {
 	net.Listener
 	trusted []netip.Prefix // connections from these networks do not count
 	most    int            // 0 if there is no limit
+	prefix  int            // contracts.ipv6Prefix
 
 	mu   sync.Mutex
 	open map[netip.Prefix]int
@@ -173,8 +178,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if isTrusted(ip, l.trusted) {
 			return conn, nil
 		}
-		if l.add(clientOf(ip)) {
-			return &countedConn{Conn: conn, closed: sync.OnceFunc(func() { l.remove(clientOf(ip)) })}, nil
+		client := clientOf(ip, l.prefix)
+		if l.add(client) {
+			return &countedConn{Conn: conn, closed: sync.OnceFunc(func() { l.remove(client) })}, nil
 		}
 		_ = conn.Close()
 	}

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -63,45 +64,45 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// A request waits for room in the budget, but only for a limited time.
+// A request waits for room in the budget, but only for a limited time. Many clients
+// that use as much as they can must leave room for another client.
 func TestBodyBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{load: newLoad(Config{MaxInFlight: 1, BodyBudget: 400}), metrics: newMetrics(prometheus.NewRegistry())}
+		const budget = 400
+		s := &Server{load: newLoad(Config{MaxInFlight: 1, BodyBudget: budget}, 64), metrics: newMetrics(prometheus.NewRegistry())}
+		var all []*exchange
 		request := func(ip string) *exchange {
 			addr := netip.MustParseAddr(ip)
-			return &exchange{server: s, ip: addr, client: s.load.enter(addr, 0)}
+			e := &exchange{server: s, ip: addr, client: s.load.enter(addr, 0)}
+			all = append(all, e)
+			return e
 		}
 		hold := func(e *exchange, n int64, err error, after time.Duration) {
 			t.Helper()
 			start := time.Now()
-			if got := e.hold(context.Background(), n); got != err || time.Since(start) != after {
+			if got := e.hold(context.Background(), n); got != err || time.Since(start).Round(time.Second/2) != after {
 				t.Errorf("%v after %v, want %v after %v", got, time.Since(start), err, after)
 			}
 		}
-		one, two := request("192.0.2.1"), request("192.0.2.1")
+		one, two := request("2001:db8::1"), request("2001:db8::2")
 		hold(one, 60, nil, 0)
-		hold(two, 60, errBusy, bodyWait) // one client has a quarter
+		hold(two, 41, errBusy, bodyWait) // one client has a quarter
 		hold(two, 40, nil, 0)
-		others := []*exchange{request("192.0.2.2"), request("192.0.2.3"), request("2001:db8::1")}
-		for _, e := range others {
-			hold(e, 100, nil, 0)
+		time.AfterFunc(time.Second, func() { one.free(20) })
+		hold(two, 20, nil, time.Second)
+
+		for i := range 10 {
+			for e := request(fmt.Sprint("192.0.2.", i)); e.tryHold(1); {
+			}
 		}
-		honest := request("192.0.2.5")
-		hold(honest, 1, errBusy, bodyWait) // the whole budget is used
-		time.AfterFunc(time.Second, func() { others[0].free(100) })
-		hold(honest, 50, nil, time.Second)
-		for _, e := range append(others[1:], one, two, honest) {
+		hold(request("192.0.2.200"), 2, nil, 0)
+		for _, e := range all {
 			e.free(e.held)
-		}
-		if !s.load.bytes.TryAcquire(400) {
-			t.Error("bytes of the budget are lost")
-		}
-		for _, e := range append(others, one, two, honest) {
 			s.load.leave(e.ip)
 		}
-		if len(s.load.clients) != 0 {
-			t.Errorf("%d clients are left", len(s.load.clients))
+		if s.load.room != budget || len(s.load.clients) != 0 {
+			t.Errorf("%d bytes of the budget of %d are left, and %d clients", s.load.room, budget, len(s.load.clients))
 		}
 	})
 }

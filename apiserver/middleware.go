@@ -188,7 +188,7 @@ func parseHop(s string) (netip.Addr, error) {
 	return ip.Unmap().WithZone(""), err
 }
 
-// limitAddress applies the rate limit for each IP address. It counts API requests
+// limitAddress applies the rate limit for each client. It counts API requests
 // and page requests separately, so that a farmer at its limit can still open the
 // status page. It does not limit requests for the page's assets.
 func (s *Server) limitAddress(next http.Handler) http.Handler {
@@ -201,7 +201,8 @@ func (s *Server) limitAddress(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := s.limit(r.Context(), key+exchangeOf(r).ip.String(), s.cfg.RateLimits.PerIP)
+		client := clientOf(exchangeOf(r).ip, s.limits.IPv6Prefix)
+		err := s.limit(r.Context(), key+client.String(), s.cfg.RateLimits.PerIP)
 		switch {
 		case err == nil:
 			next.ServeHTTP(w, r)

@@ -39,7 +39,7 @@ type served struct {
 func (h *harness) serve(t *testing.T, l apiserver.Config) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	ln, err := apiserver.Listen(ctx, l)
+	ln, err := apiserver.Listen(ctx, l, app.Default().Contracts)
 	must(t, err)
 	s := &served{h.open(t, func(c *app.Config) { c.API = l }), make(chan struct{}), make(chan error, 1), stop}
 	scheme := "http://"
@@ -164,7 +164,7 @@ func TestListenFails(t *testing.T) {
 	} {
 		l := serveConfig()
 		change(&l)
-		if ln, err := apiserver.Listen(t.Context(), l); err == nil {
+		if ln, err := apiserver.Listen(t.Context(), l, app.Default().Contracts); err == nil {
 			ln.Close()
 			t.Errorf("%s: no error", name)
 		}

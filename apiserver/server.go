@@ -86,7 +86,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now}),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
-		load:      newLoad(cfg),
+		load:      newLoad(cfg, limits.IPv6Prefix),
 		longLists: make(chan struct{}, maxLongLists),
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
@@ -105,7 +105,7 @@ func (s *Server) Run(ctx context.Context) {
 }
 
 // DropCopies drops all copies of rows from the memory of this replica, because the
-// database has gone back in time.
+// database was set back to an earlier state.
 func (s *Server) DropCopies() {
 	s.tokens.clear()
 	s.histories.clear()
@@ -117,16 +117,22 @@ func (s *Server) Handler() http.Handler {
 	return s.observe(s.cleanPath(s.limitAddress(s.router())))
 }
 
-// Listen opens the farmers' port. The listener limits the connections from one IP
-// address. If cfg has a certificate, Listen loads it and the
-// listener uses TLS. When a farmer connects and the last load is older than
-// certificateAge, the listener loads the certificate files again.
-func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
+// Listen opens the farmers' port. The listener limits the connections from one client.
+// If cfg has a certificate, Listen loads it and the listener uses TLS. When a farmer
+// connects and the last load is older than certificateAge, the listener loads the
+// certificate files again.
+func Listen(ctx context.Context, cfg Config, limits ContractsConfig) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
-	ln = &limitedListener{Listener: ln, trusted: cfg.TrustedProxies, most: cfg.ConnectionsPerIP, open: make(map[netip.Prefix]int)}
+	ln = &limitedListener{
+		Listener: ln,
+		trusted:  cfg.TrustedProxies,
+		most:     cfg.ConnectionsPerIP,
+		prefix:   limits.IPv6Prefix,
+		open:     make(map[netip.Prefix]int),
+	}
 	if cfg.TLS.CertFile == "" {
 		return ln, nil
 	}

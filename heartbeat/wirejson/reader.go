@@ -57,7 +57,8 @@ type missingError string
 func (name missingError) Error() string { return fmt.Sprintf("%q is missing", string(name)) }
 
 // Reader reads one document. Every method reads one value. After the first error,
-// the Reader reads nothing more, and every method returns that error.
+// the Reader reads nothing more, and every method returns that error. Only after a
+// value that is larger than the limit can the caller read on; see Limit.
 type Reader struct {
 	in      io.Reader // nil if window is the whole document
 	failed  error     // error of in
@@ -104,9 +105,10 @@ func (r *Reader) Reset(in io.Reader) {
 }
 
 // Limit sets the maximum size in bytes of each value, string and name that r returns
-// from the current document. The size is that in the document, with quotes. If one is larger, r stops with an error that wraps
-// ErrTooLarge. It stops while it reads, so it never holds much more than the limit.
-// The limit does not apply to a value that r skips, because r does not hold it.
+// from the current document. The size is that in the document, with quotes. r never
+// holds much more than the limit. If a name is larger, r stops with an error that
+// wraps ErrTooLarge. If a value or a string is larger, r skips it and returns such an
+// error, and the caller may read on. The limit does not apply to Skip.
 func (r *Reader) Limit(bytes int) { r.most = bytes }
 
 // tooLarge reports whether size is above the limit.
@@ -258,15 +260,20 @@ func (r *Reader) Value() (json.RawMessage, error) {
 	r.space()
 	r.kept = r.at
 	r.skip()
-	v := r.window[max(r.kept, 0):r.at]
-	r.kept = -1
 	if r.broken != nil {
 		return nil, r.broken
 	}
-	if r.tooLarge(len(v)) {
-		return nil, r.refuse(ErrTooLarge)
+	return r.keptValue()
+}
+
+// keptValue returns the value that begins at r.kept and that has just been read.
+func (r *Reader) keptValue() ([]byte, error) {
+	from := r.kept
+	r.kept = -1
+	if from < 0 || r.tooLarge(r.at-from) {
+		return nil, &Error{r.dropped + int64(r.at), ErrTooLarge}
 	}
-	return v, nil
+	return r.window[from:r.at], nil
 }
 
 // Skip reads a value of any kind and discards it.

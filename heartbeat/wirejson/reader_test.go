@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -297,7 +298,7 @@ func TestLimit(t *testing.T) {
 		{"digits", `{"any": ` + strings.Repeat("1", 100_000) + `}`, wirejson.ErrTooLarge},
 		{"escapes", `{"a_text": "` + strings.Repeat(`\u0041`, limit) + `"}`, wirejson.ErrTooLarge},
 		{"a name", `{"` + text(100_000) + `": 1}`, wirejson.ErrTooLarge},
-		{"a string that does not end", `{"a_text": "` + text(100_000), wirejson.ErrTooLarge},
+		{"a string that does not end", `{"a_text": "` + text(100_000), io.ErrUnexpectedEOF},
 		{"a skipped value", `{"more": "` + text(100_000) + `", "any": 1}`, nil},
 		{"many values", `{` + strings.Repeat(`"any": [1, 2], `, 10_000) + `"any": 1}`, nil},
 	} {
@@ -319,6 +320,41 @@ func TestLimit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// After a value that is too large, the caller can read the values that follow.
+func TestReadOnAfterTooLarge(t *testing.T) {
+	t.Parallel()
+	const limit = 20_000
+	long := strings.Repeat("x", 5*limit)
+	body := `["` + long + `", 1, {"` + "a" + `": "` + long + `"}, [` + strings.Repeat(" ", limit) + `], "last"]`
+	for _, body := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body))} {
+		var in wirejson.Reader
+		in.Reset(body)
+		in.Limit(limit)
+		var got []string
+		_, err := in.Array(func(i int) error {
+			switch i {
+			case 0, 4:
+				text, _, err := in.String()
+				got = append(got, text)
+				return ignoreTooLarge(err)
+			}
+			v, err := in.Value()
+			got = append(got, string(v))
+			return ignoreTooLarge(err)
+		})
+		if want := []string{"", "1", "", "", "last"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+func ignoreTooLarge(err error) error {
+	if errors.Is(err, wirejson.ErrTooLarge) {
+		return nil
+	}
+	return err
 }
 
 // endless is an input that never ends. It consists of the letter x.

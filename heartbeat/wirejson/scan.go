@@ -15,12 +15,11 @@ func (r *Reader) fill() bool {
 	if r.in == nil || r.failed != nil || r.broken != nil {
 		return false
 	}
+	if r.kept >= 0 && r.tooLarge(r.at-r.kept) {
+		r.kept = -1
+	}
 	from := r.at
 	if r.kept >= 0 {
-		if r.tooLarge(r.at - r.kept) {
-			r.refuse(ErrTooLarge)
-			return false
-		}
 		from, r.kept = r.kept, 0
 	}
 	n := copy(r.window, r.window[from:])

@@ -17,7 +17,7 @@ func (r *Reader) name() []byte {
 	escaped := r.skipString()
 	length := r.at - r.kept
 	r.take(':') // may move the window
-	if r.tooLarge(length) {
+	if r.broken == nil && (r.kept < 0 || r.tooLarge(length)) {
 		r.refuse(ErrTooLarge)
 	}
 	if r.broken != nil {
@@ -40,12 +40,11 @@ func (r *Reader) readString() (text []byte, escaped bool, err error) {
 	if r.broken != nil {
 		return nil, false, r.broken
 	}
-	text = r.window[r.kept+1 : r.at-1]
-	r.kept = -1
-	if r.tooLarge(len(text) + 2) { // with the quotes
-		return nil, false, r.refuse(ErrTooLarge)
+	whole, err := r.keptValue()
+	if err != nil {
+		return nil, false, err
 	}
-	return text, escaped, nil
+	return whole[1 : len(whole)-1], escaped, nil
 }
 
 // content returns the content of a string. It is valid until the next string is

@@ -226,7 +226,7 @@ func (a *App) checkSchema(ctx context.Context) error {
 }
 
 // checkDatabase is the readiness check that writes to the database. If the database
-// has gone back in time, checkDatabase drops all copies of rows, so the process does
+// was set back to an earlier state, checkDatabase drops all copies of rows, so the process does
 // this even if nobody probes it; see ops.Watch.
 func (a *App) checkDatabase(ctx context.Context) error {
 	if !a.joined.Load() {
@@ -242,14 +242,14 @@ func (a *App) checkDatabase(ctx context.Context) error {
 		return nil
 	}
 	if err := a.renew(ctx); err != nil {
-		return fmt.Errorf("the database has gone back in time: %w", err)
+		return fmt.Errorf("the database was set back to an earlier state: %w", err)
 	}
 	a.Redis.SetIncarnation(incarnation)
 	for _, drop := range a.drop {
 		drop()
 	}
 	a.incarnation = incarnation
-	a.Log.Warn("the database has gone back in time, so this process dropped its copies of rows;" +
+	a.Log.Warn("the database was set back to an earlier state, so this process dropped its copies of rows;" +
 		" if you restored a backup, run `downstream-node db restored` when the restore is complete")
 	return nil
 }
@@ -263,7 +263,7 @@ func (a *App) renew(ctx context.Context) error {
 }
 
 // onRestore adds a function that drops copies of rows. It is called if the database
-// has gone back in time.
+// was set back to an earlier state.
 func (a *App) onRestore(drop func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

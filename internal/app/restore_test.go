@@ -33,34 +33,42 @@ func readiness(t *testing.T, n *testnode.Node, done func(code int, response map[
 	})
 }
 
-// The database of a running process goes back in time. The readiness check notices
-// it, and the process then finds no copy that it made before.
-func TestCopiesAreDroppedAfterARestore(t *testing.T) {
-	t.Parallel()
+// serveOnSQLite returns a node that is ready, and its database.
+func serveOnSQLite(t *testing.T) (*testnode.Node, *sql.DB) {
+	t.Helper()
 	cfg := testnode.Config()
 	cfg.Database.Path = filepath.Join(t.TempDir(), "node.db")
 	key, err := schemes.New(heartbeat.Merkle, nil)
 	testenv.Must(t, err)
 	n := testnode.Open(t, testnode.Embedded, cfg, []heartbeat.Heartbeat{key})
 	n.Ops.Serve()
-	testnode.Background(t, func(ctx context.Context) { _ = n.Ops.Watch(ctx) })
-	ready := func(code int, _ map[string]string) bool { return code == http.StatusOK }
 	readiness(t, n, ready)
+	db, err := sql.Open(sqlite.DriverName, cfg.Database.Path)
+	testenv.Must(t, err)
+	t.Cleanup(func() { db.Close() })
+	return n, db
+}
+
+func ready(code int, _ map[string]string) bool { return code == http.StatusOK }
+
+// The database of a running process is set back to an earlier state. The readiness check notices
+// it, and the process then finds no copy that it made before.
+func TestCopiesAreDroppedAfterARestore(t *testing.T) {
+	t.Parallel()
+	n, db := serveOnSQLite(t)
+	testnode.Background(t, func(ctx context.Context) { _ = n.Ops.Watch(ctx) })
 	token := node.TokenHash{1}
 	testenv.Must(t, n.Redis.Tokens().Put(t.Context(), token, []byte("copy"), time.Hour))
 
-	db, err := sql.Open(sqlite.DriverName, cfg.Database.Path)
-	testenv.Must(t, err)
-	defer db.Close()
 	for _, text := range []string{"UPDATE processes SET seen = 1", "ALTER TABLE heartbeat_keys RENAME TO hidden"} {
 		_, err := db.Exec(text)
 		testenv.Must(t, err)
 	}
 	// The restore is not complete. The process must say so, and try again.
 	readiness(t, n, func(code int, response map[string]string) bool {
-		return code != http.StatusOK && strings.Contains(response["database"], "gone back in time")
+		return code != http.StatusOK && strings.Contains(response["database"], "earlier state")
 	})
-	_, err = db.Exec("ALTER TABLE hidden RENAME TO heartbeat_keys")
+	_, err := db.Exec("ALTER TABLE hidden RENAME TO heartbeat_keys")
 	testenv.Must(t, err)
 	readiness(t, n, ready)
 	if copied, err := n.Redis.Tokens().Get(t.Context(), token); copied != nil || err != nil {
@@ -75,18 +83,8 @@ func TestCopiesAreDroppedAfterARestore(t *testing.T) {
 // database's own words.
 func TestReadinessWrites(t *testing.T) {
 	t.Parallel()
-	cfg := testnode.Config()
-	cfg.Database.Path = filepath.Join(t.TempDir(), "node.db")
-	key, err := schemes.New(heartbeat.Merkle, nil)
-	testenv.Must(t, err)
-	n := testnode.Open(t, testnode.Embedded, cfg, []heartbeat.Heartbeat{key})
-	n.Ops.Serve()
-	ready := func(code int, _ map[string]string) bool { return code == http.StatusOK }
-	readiness(t, n, ready)
-	db, err := sql.Open(sqlite.DriverName, cfg.Database.Path)
-	testenv.Must(t, err)
-	defer db.Close()
-	_, err = db.Exec("CREATE TRIGGER full BEFORE UPDATE ON processes BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+	n, db := serveOnSQLite(t)
+	_, err := db.Exec("CREATE TRIGGER full BEFORE UPDATE ON processes BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
 	testenv.Must(t, err)
 	readiness(t, n, func(code int, response map[string]string) bool {
 		return code == http.StatusServiceUnavailable && strings.Contains(response["database"], "the disk is full") && response["redis"] == "ok"

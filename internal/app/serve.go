@@ -20,7 +20,7 @@ import (
 // ServeAPI runs an API replica until ctx ends.
 func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return serve(ctx, cfg, log, "api", cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
-		ln, err := apiserver.Listen(ctx, cfg.API)
+		ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts)
 		if err != nil {
 			return nil, err
 		}

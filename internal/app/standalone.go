@@ -79,7 +79,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
 	}
-	ln, err := apiserver.Listen(ctx, cfg.API)
+	ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts)
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN=localhost:5001 takes another port", err)
 	}

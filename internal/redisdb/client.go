@@ -209,25 +209,29 @@ func Wrap(doing string, err error) error {
 	}
 }
 
-// unavailable reports whether Redis could not do its work. It returns false if the
-// command is wrong or the caller canceled the call.
+// unavailable reports whether Redis could not do its work. It returns false only if
+// the caller canceled the call, the result is empty, or the reply says that the
+// command is wrong. Every other reply is about Redis's state or the connection's rights, which can change.
 func unavailable(err error) bool {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) {
 		return false
 	}
 	var reply redis.Error
 	if !errors.As(err, &reply) {
 		return true // no reply: the connection failed, or the time limit was reached
 	}
-	for _, state := range [...]string{
-		"LOADING ", "READONLY ", "OOM ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ",
-		"NOREPLICAS ", "MISCONF ", "BUSY ", "UNBLOCKED ", "ERR max number of clients",
+	text := reply.Error()
+	if strings.HasPrefix(text, "ERR max number of clients") {
+		return true
+	}
+	for _, wrong := range [...]string{
+		"ERR ", "WRONGTYPE ", "NOSCRIPT ", "CROSSSLOT ", "EXECABORT ", "BUSYGROUP ", "NOGROUP ", "BUSYKEY ",
 	} {
-		if strings.HasPrefix(reply.Error(), state) {
-			return true
+		if strings.HasPrefix(text, wrong) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // IgnoreNil returns nil if err is [redis.Nil], which means an empty result.

@@ -124,17 +124,24 @@ func TestUnavailable(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("loading", func(t *testing.T) {
+	t.Run("error replies", func(t *testing.T) {
 		t.Parallel()
 		m := miniredis.RunT(t)
 		db := open(t, &redistest.Server{Addr: m.Addr()})
-		m.SetError("LOADING Redis is loading the dataset in memory")
-		if err := db.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
-			t.Error(err)
-		}
-		m.SetError("ERR something else")
-		if err := db.Ping(t.Context()); err == nil || errors.Is(err, ErrUnavailable) {
-			t.Error(err)
+		for text, retry := range map[string]bool{
+			"LOADING Redis is loading the dataset in memory": true,
+			"MASTERDOWN Link with MASTER is down":            true,
+			"WRONGPASS invalid username-password pair":       true,
+			"ERR max number of clients reached":              true,
+			"LATER a state that this version does not know":  true,
+			"ERR something else":                             false,
+			"WRONGTYPE the value is of another kind":         false,
+			"CROSSSLOT the keys are in different slots":      false,
+		} {
+			m.SetError(text)
+			if err := db.Ping(t.Context()); err == nil || errors.Is(err, ErrUnavailable) != retry {
+				t.Errorf("%v, want a retry: %v", err, retry)
+			}
 		}
 	})
 	t.Run("no response", func(t *testing.T) {

@@ -107,8 +107,8 @@ func (r *Roster) View(ctx context.Context) (*View, error) {
 	return last.view, nil
 }
 
-// Reset makes the next reading read all farmers, because the database has gone back
-// in time: farmers may have vanished without a trace.
+// Reset makes the next reading read all farmers, because the database was set back
+// to an earlier state: farmers may have vanished without a trace.
 func (r *Roster) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -177,7 +177,7 @@ func TestRunKeepsFresh(t *testing.T) {
 	running.Wait()
 }
 
-// A database that went back in time lacks farmers without a trace. After Reset, the
+// A database that was set back to an earlier state lacks farmers without a trace. After Reset, the
 // next reading must not contain them.
 func TestResetDropsFarmersThatVanished(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,7 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 		return Judged{Outcome: node.ContractNotFound}
 	}
 	if v.Copy != nil && v.Copy.FileHash != j.contract.FileHash {
-		// The database went back in time after the copy was made, and the id then
+		// The database was set back to an earlier state after the copy was made, and the id then
 		// became that of another contract of the token.
 		return Judged{Outcome: node.Undecided, Contract: j.contract}
 	}
@@ -202,7 +202,7 @@ func (b *batch) save(s *Store, t *tx) error {
 	return s.saveTokens(t, slices.Collect(maps.Values(touched)))
 }
 
-// contractGuards include due, because an id is used again after the database has
-// gone back in time. Contracts that were handed out at different times have
+// contractGuards include due, because an id is used again after the database was set back to an
+// earlier state. Contracts that were handed out at different times have
 // different dues.
 var contractGuards = contractTable.only("token_id", "version", "due", "live")

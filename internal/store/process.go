@@ -13,7 +13,7 @@ import (
 // few seconds, which serves three purposes:
 //
 //   - It checks that the database accepts writes; see Beat.
-//   - It notices that the database has gone back in time: a restored backup, or a
+//   - It notices that the database was set back to an earlier state: a restored backup, or a
 //     replica that lacked the last writes when it became the primary. The row then
 //     does not contain what the process wrote last.
 //   - The table lists the processes that are alive.
@@ -30,7 +30,7 @@ type Process struct {
 const processKept = time.Hour
 
 // incarnationSetting is the name of the database's incarnation: random bytes that
-// are replaced when the database has gone back in time. Copies of rows that were
+// are replaced when the database was set back to an earlier state. Copies of rows that were
 // made under another incarnation must not be used.
 const incarnationSetting = "incarnation"
 
@@ -41,8 +41,8 @@ func (s *Store) NewProcess(name, kind string) *Process {
 }
 
 // Beat writes the process's row and returns the database's incarnation. If the
-// incarnation differs from that of the previous call, the database has gone back in
-// time, and the caller must drop all copies of rows.
+// incarnation differs from that of the previous call, the database was set back to an
+// earlier state, and the caller must drop all copies of rows.
 func (p *Process) Beat(ctx context.Context) (incarnation string, err error) {
 	defer wrap(&err, "write the row of process %s", p.name)
 	p.mu.Lock()

@@ -21,7 +21,7 @@ func beat(t testing.TB, p *Process) string {
 	return incarnation
 }
 
-// All processes must notice that the database has gone back in time, and must agree
+// All processes must notice that the database was set back to an earlier state, and must agree
 // on a new incarnation.
 func TestBeatNoticesThatTheDatabaseWentBack(t *testing.T) {
 	tests := []struct {

@@ -77,7 +77,7 @@ func (f *fixture) damage(t *testing.T, foreign bool, text string) {
 	}
 }
 
-// An id of a token must not be used again if the database goes back in time, because
+// An id of a token must not be used again if the database is set back to an earlier state, because
 // jobs and cached records name a token by its id.
 func TestTokenIDsComeFromTheHash(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
@@ -96,7 +96,7 @@ func TestTokenIDsComeFromTheHash(t *testing.T) {
 	})
 }
 
-// The database went back in time, and the id of a contract became that of another
+// The database was set back to an earlier state, and the id of a contract became that of another
 // contract of the same token. A verdict on a copy of the first contract must not
 // change the second one.
 func TestCommitOnACopyOfAnotherContractWithTheSameID(t *testing.T) {

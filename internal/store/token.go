@@ -82,7 +82,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 }
 
 // tokenID returns the id of a new token: the first 52 bits of its hash. Ids from a
-// counter would be used twice if the database goes back in time, and then a job, a
+// counter would be used twice if the database is set back to an earlier state, and then a job, a
 // cached record or a request of the first token would act on the second one. With
 // 52 bits, database functions that compute with double precision are exact.
 //

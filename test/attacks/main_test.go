@@ -32,7 +32,7 @@ const (
 	honestFarmers = 4
 	honestChunks  = 4
 	// patience limits the wait for what honest farmers do without an attack.
-	patience = time.Minute
+	patience = 2 * time.Minute
 )
 
 // scene is a node with honest farmers.

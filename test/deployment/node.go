@@ -199,7 +199,13 @@ type Replica struct {
 	URL string
 	// Private is the URL of the private port.
 	Private string
+
+	launch func(t testing.TB) *testenv.Process
 }
+
+// Restart starts the process again, which must have ended. It has the same ports and
+// settings.
+func (r *Replica) Restart(t testing.TB) { t.Helper(); r.Process = r.launch(t) }
 
 // API starts an API replica and waits until the replica is ready.
 func (n *Node) API(t testing.TB, own Settings) *Replica {
@@ -214,9 +220,8 @@ func (n *Node) API(t testing.TB, own Settings) *Replica {
 func (n *Node) LaunchAPI(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
 	public, private := freeAddress(t), freeAddress(t)
-	r := &Replica{URL: "http://" + public, Private: "http://" + private}
-	r.Process = n.launch(t, "api", own.and(Settings{"api.listen": public, "api.privateListen": private}), environ)
-	return r
+	return n.launch(t, &Replica{URL: "http://" + public, Private: "http://" + private}, "api",
+		own.and(Settings{"api.listen": public, "api.privateListen": private}), environ)
 }
 
 // Worker starts a worker and waits until the worker is ready. environ is added to
@@ -232,18 +237,21 @@ func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 func (n *Node) LaunchWorker(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
 	private := freeAddress(t)
-	r := &Replica{Private: "http://" + private}
-	r.Process = n.launch(t, "worker", own.and(Settings{"worker.privateListen": private}), environ)
-	return r
+	return n.launch(t, &Replica{Private: "http://" + private}, "worker", own.and(Settings{"worker.privateListen": private}), environ)
 }
 
-func (n *Node) launch(t testing.TB, role string, own Settings, environ []string) *testenv.Process {
+func (n *Node) launch(t testing.TB, r *Replica, role string, own Settings, environ []string) *Replica {
 	t.Helper()
-	n.launched++
-	name := fmt.Sprintf("%s-%d", role, n.launched)
-	cmd := exec.Command(n.binary, role)
-	cmd.Env = append(n.settings.and(own).environ(t), environ...)
-	return start(t, name, n.dir, cmd)
+	r.launch = func(t testing.TB) *testenv.Process {
+		t.Helper()
+		n.launched++
+		name := fmt.Sprintf("%s-%d", role, n.launched)
+		cmd := exec.Command(n.binary, role)
+		cmd.Env = append(n.settings.and(own).environ(t), environ...)
+		return start(t, name, n.dir, cmd)
+	}
+	r.Restart(t)
+	return r
 }
 
 // start starts a process whose log is in dir. The process ends with the test.

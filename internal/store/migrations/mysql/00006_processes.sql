@@ -1,5 +1,5 @@
 -- Each process updates its own row every few seconds. If the row then does not
--- contain what the process wrote last, the database has gone back in time. The
+-- contain what the process wrote last, the database was set back to an earlier state. The
 -- sweeper deletes the rows of processes that have ended.
 
 -- +goose Up
