@@ -22,7 +22,7 @@ import (
 
 // attackTime is how long an attack lasts that can be repeated. It is longer than the
 // honest farmers' interval, so each of them sends proofs during the attack.
-const attackTime = 8 * time.Second
+const attackTime = 12 * time.Second
 
 // Small bodies that become large when the node reads them, and bodies of many small
 // items, each 100 times at once for attackTime.

@@ -48,7 +48,7 @@ type scene struct {
 func begin(t *testing.T, settings deployment.Settings, chunks int) *scene {
 	t.Helper()
 	all := deployment.Settings{
-		"contracts.interval":   "6s",
+		"contracts.interval":   "10s",
 		"heartbeat.challenges": "256",
 		"log.level":            "warn",
 	}
