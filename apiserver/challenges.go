@@ -259,6 +259,8 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 // may have passed, and describe would wrongly report "no more challenges".
 func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
 	switch {
+	case c.Expired(now) && c.Expiry().After(s.Known()):
+		return challengeResponse{}, errUndecided
 	case c.Expired(now):
 		return challengeResponse{FileHash: &name, Error: node.ContractExpired.Message()}, nil
 	case c.AwaitsChallenge(now):

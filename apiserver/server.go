@@ -39,6 +39,7 @@ type Deps struct {
 	Registry prometheus.Registerer
 	Roster   roster.Options
 	Now      func() time.Time
+	Known    func() time.Time // no farmer is told that it missed a later deadline; see node.KnownUntil
 }
 
 // Server is an API replica.

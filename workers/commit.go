@@ -266,7 +266,7 @@ func (v *Verifier) apply(ctx context.Context, jobs []verifiedJob) (committedBatc
 	c.accepted = make([]node.ContractName, 0, n)
 	for _, j := range jobs {
 		for i, at := range j.at {
-			j.outcomes[at] = judged[i].Outcome
+			j.outcomes[at] = v.certain(judged[i].Outcome, &judged[i].Contract)
 			c.add(&judged[i])
 		}
 		judged = judged[len(j.at):]

@@ -20,6 +20,7 @@ type Sweeper struct {
 	store     *store.Store
 	log       *slog.Logger
 	now       func() time.Time
+	known     func() time.Time
 	expired   prometheus.Counter
 	repaired  prometheus.Counter
 }
@@ -28,7 +29,7 @@ type Sweeper struct {
 // that never had a contract for unused, or for ever if unused is 0.
 func NewSweeper(deps Deps, cfg SweepConfig, retention, unused time.Duration) *Sweeper {
 	return &Sweeper{
-		cfg: cfg, retention: retention, unused: unused, store: deps.Store, log: deps.Log, now: deps.clock(),
+		cfg: cfg, retention: retention, unused: unused, store: deps.Store, log: deps.Log, now: deps.clock(), known: deps.known(),
 		expired: promauto.With(deps.Registry).NewCounter(prometheus.CounterOpts{
 			Name: "downstream_worker_contracts_expired_total",
 			Help: "Contracts that expired without a proof and were subtracted from their farmers' totals.",
@@ -68,9 +69,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // Sweep subtracts expired contracts from the counts of their tokens.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	now := s.now()
+	before := s.before()
 	for {
-		n, err := s.store.Expire(ctx, now.Add(-s.cfg.Grace), s.cfg.Batch)
+		n, err := s.store.Expire(ctx, before, s.cfg.Batch)
 		if err != nil {
 			return err
 		}
@@ -81,12 +82,21 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	}
 }
 
+// before returns the time until which deadlines count as missed.
+func (s *Sweeper) before() time.Time {
+	before := s.now().Add(-s.cfg.Grace)
+	if known := s.known(); known.Before(before) {
+		return known
+	}
+	return before
+}
+
 // Clean deletes the tags of contracts with an accepted proof, contracts that
 // expired longer ago than the retention, files that no contract needs, and unused
 // tokens.
 func (s *Sweeper) Clean(ctx context.Context) error {
 	now := s.now()
-	cleaned, err := s.store.CleanContracts(ctx, s.retention, now.Add(-s.cfg.Grace))
+	cleaned, err := s.store.CleanContracts(ctx, s.retention, s.before())
 	if err != nil {
 		return err
 	}

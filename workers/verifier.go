@@ -49,6 +49,7 @@ type Verifier struct {
 	metrics      *verifierMetrics
 	consumer     *queue.Consumer
 	now          func() time.Time
+	known        func() time.Time
 
 	inflight        *inflight
 	jobs            chan []queue.Delivery // lookup batches
@@ -85,6 +86,7 @@ func NewVerifier(deps Deps, name string, cfg Config, wrongAnswers int) *Verifier
 			Dropped:       func(reason queue.Reason) { metrics.countUnjudged(reason, 1) },
 		}),
 		now:             deps.clock(),
+		known:           deps.known(),
 		inflight:        newInflight(cfg.Concurrency, proofsPerCPU*cfg.Concurrency, jobs, usualJob),
 		jobs:            make(chan []queue.Delivery, jobs),
 		verified:        make(chan verifiedJob, jobs),

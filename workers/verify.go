@@ -178,6 +178,15 @@ func (v *Verifier) verify(ctx context.Context, d queue.Delivery, proofs []proof,
 	return job, nil
 }
 
+// certain returns the outcome of a proof, or Undecided if the proof seems late but its
+// contract's deadline may still move.
+func (v *Verifier) certain(outcome node.Outcome, c *node.Contract) node.Outcome {
+	if outcome == node.ContractExpired && c.Expiry().After(v.known()) {
+		return node.Undecided
+	}
+	return outcome
+}
+
 // verifyProof sets the outcome of proof i, or adds a verdict that the commit
 // decides.
 func (v *Verifier) verifyProof(job *verifiedJob, i int, p proof, c *node.Contract) {
@@ -187,7 +196,7 @@ func (v *Verifier) verifyProof(job *verifiedJob, i int, p proof, c *node.Contrac
 	}
 	outcome, decided := c.Decided(p.digest, p.received, v.wrongAnswers)
 	if decided {
-		job.outcomes[i] = outcome
+		job.outcomes[i] = v.certain(outcome, c)
 		return
 	}
 	key, err := v.keys.Key(c.KeyID)

@@ -20,6 +20,7 @@ package workers
 import (
 	"context"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Now      func() time.Time // nil means time.Now
+	Known    func() time.Time // nobody has missed a deadline after this time, see node.KnownUntil; nil means no limit
 }
 
 // clock returns the time with the precision of the store.
@@ -48,6 +50,14 @@ func (d Deps) clock() func() time.Time {
 		now = time.Now
 	}
 	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
+}
+
+// known returns Known.
+func (d Deps) known() func() time.Time {
+	if d.Known == nil {
+		return func() time.Time { return time.UnixMicro(math.MaxInt64) }
+	}
+	return d.Known
 }
 
 func pause(ctx context.Context, d time.Duration) {

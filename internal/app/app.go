@@ -46,6 +46,8 @@ type App struct {
 	clock   *clock.Clock // nil if Options.Now is the clock
 	joined  atomic.Bool
 	process *store.Process
+	known   knownTime
+	onDuty  bool // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex
 	incarnation string   // of the database, since Join
@@ -90,6 +92,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	a.Queue = queue.New(a.Redis, cfg.Redis.Queue, log)
 	a.Geo = geo.Open(cfg.Geo, log)
 	a.process = a.Store.NewProcess(uniqueName(), opt.Kind)
+	a.onDuty = opt.Kind != store.KindWorker || cfg.Worker.Duties.Verify
 	checks := []ops.Check{
 		{Name: "database", Run: a.checkDatabase},
 		{Name: "schema", Run: a.checkSchema},
@@ -272,14 +275,16 @@ func (a *App) onRestore(drop func()) {
 
 // WorkerDeps returns the parts that a worker needs.
 func (a *App) WorkerDeps() workers.Deps {
-	return workers.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now}
+	return workers.Deps{Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Log: a.Log, Registry: a.Ops.Registry, Now: a.Now, Known: a.known.get}
 }
 
-// keepTime returns the service that follows the database's clock. Its caller must call
-// Join first.
-func (a *App) keepTime() []Service {
-	if a.clock == nil {
-		return nil
+// watch returns the services that follow the database's clock and look for faults.
+// Its caller must call Join first.
+func (a *App) watch() []Service {
+	a.known.set(time.Time{}) // until the first report
+	services := []Service{{"faults", a.watchFaults}}
+	if a.clock != nil {
+		services = append(services, Service{"clock", a.clock.Run})
 	}
-	return []Service{{"clock", a.clock.Run}}
+	return services
 }

@@ -14,12 +14,13 @@ import (
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/ops"
+	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
 
 // ServeAPI runs an API replica until ctx ends.
 func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
-	return serve(ctx, cfg, log, "api", cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
+	return serve(ctx, cfg, log, store.KindAPI, cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
 		ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts)
 		if err != nil {
 			return nil, err
@@ -34,7 +35,7 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 
 // ServeWorker runs a worker until ctx ends.
 func ServeWorker(ctx context.Context, cfg Config, log *slog.Logger) error {
-	return serve(ctx, cfg, log, "worker", cfg.Worker.Private, func(_ context.Context, a *App) ([]Service, error) {
+	return serve(ctx, cfg, log, store.KindWorker, cfg.Worker.Private, func(_ context.Context, a *App) ([]Service, error) {
 		if err := cfg.TakeoverInTime(); err != nil && cfg.Worker.Duties.Verify {
 			a.Log.Warn("jobs that this worker takes over are late, unless the API has another api.answerTimeout", "error", err)
 		}
@@ -65,7 +66,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 			return err
 		}
 		a.Ops.Serve()
-		return Run(ctx, append(a.keepTime(), services...)...)
+		return Run(ctx, append(a.watch(), services...)...)
 	}})
 }
 
@@ -113,7 +114,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := a.Config
 	srv, err := apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
 		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
-		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now,
+		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now, Known: a.known.get,
 	})
 	if err == nil {
 		a.onRestore(srv.DropCopies)

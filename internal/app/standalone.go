@@ -21,6 +21,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/farmer"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/sjcx"
+	"github.com/driveshare/downstream-node/internal/store"
 )
 
 // StandaloneDefaults returns the configuration of a standalone node, before the
@@ -64,7 +65,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 			return err
 		}
 	}
-	a, err := Open(ctx, cfg, log, Options{Kind: "standalone", Profiles: cfg.API.Private.Pprof})
+	a, err := Open(ctx, cfg, log, Options{Kind: store.KindStandalone, Profiles: cfg.API.Private.Pprof})
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if err != nil {
 		return err
 	}
-	services := append([]Service{private, {"checks", a.Ops.Watch}}, a.keepTime()...)
+	services := append([]Service{private, {"checks", a.Ops.Watch}}, a.watch()...)
 	services = append(services, a.Workers(uniqueName())...)
 	services = append(services, api...)
 	url := "http://" + localAddress(ln)

@@ -135,3 +135,21 @@ func (f *fixture) fillChunks(b *testing.B, n int) {
 	}
 	must(b, f.transaction(b.Context(), func(t *tx) error { return insert(t, chunkTable, chunks, "") }))
 }
+
+// BenchmarkApplyFault measures how many contracts move in a second after a fault.
+func BenchmarkApplyFault(b *testing.B) {
+	f := newFixture(b, MySQL)
+	f.fillContracts(b)
+	for i := range b.N {
+		at := micros(start) + int64(i)
+		id, err := transact(b.Context(), f.Store, func(t *tx) (int64, error) {
+			return t.insertID("INSERT INTO faults (start, ended, resume, cause, evidence) VALUES (?, ?, ?, 'down', '')", at, at+1, at+2)
+		})
+		must(b, err)
+		for done := false; !done; {
+			done, err = f.ApplyFault(b.Context(), id)
+			must(b, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*benchTokens*benchBatch)/b.Elapsed().Seconds(), "contracts/s")
+}

@@ -158,7 +158,7 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 			// The proof arrived in time, but the sweeper expired the contract
 			// before the verdict. This happens at most once for a challenge,
 			// because a challenge has one OK.
-			token.undoExpiry(moment(j.old.Expiry), c.Size)
+			token.undoExpiry(moment(j.old.Expiry), c.Size, j.old.void())
 		}
 		token.addHeartbeat(received, c.Expiry())
 	case node.Invalid:

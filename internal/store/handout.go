@@ -126,10 +126,11 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	if limits.BytesPerAddress <= 0 || maxBytes <= limits.BytesPerAddress-held { // held+maxBytes could overflow
 		return maxBytes, nil
 	}
-	// The tokens' counts include contracts that have expired but are not swept yet.
-	// Reading the contracts themselves is only useful near the limit.
+	// The tokens' counts include contracts that have expired but are not swept yet,
+	// and contracts that a farmer has dropped because of a fault of the node. Reading
+	// the contracts themselves is only useful near the limit.
 	held, err = t.number("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
-		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ?", owner.AddressID, micros(now))
+		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ? AND c.fault_mark <> 1 + c.sequence + c.answered", owner.AddressID, micros(now))
 	return min(maxBytes, limits.BytesPerAddress-held), err
 }
 

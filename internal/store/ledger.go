@@ -107,10 +107,15 @@ func (t *lockedToken) addWrong(received time.Time) {
 	t.count(received, node.Totals{Wrong: 1})
 }
 
-// expireContract removes an expired contract from the counts.
-func (t *lockedToken) expireContract(expiry time.Time, size int64) {
+// endContract removes a contract that has ended from the counts. A void contract does
+// not count as expired.
+func (t *lockedToken) endContract(expiry time.Time, size int64, void bool) {
 	t.rollDay(expiry)
-	t.count(expiry, node.Totals{Contracts: -1, Size: -size, Expired: 1})
+	c := node.Totals{Contracts: -1, Size: -size}
+	if !void {
+		c.Expired = 1
+	}
+	t.count(expiry, c)
 	if t.Contracts == 0 {
 		t.note(moment(t.UpEnd), node.Totals{Online: -1})
 	}
@@ -118,11 +123,16 @@ func (t *lockedToken) expireContract(expiry time.Time, size int64) {
 
 // undoExpiry adds an expired contract to the counts again. The sweeper expired it
 // before the verdict on a proof that was received in time.
-func (t *lockedToken) undoExpiry(expiry time.Time, size int64) {
+// void is what endContract got.
+func (t *lockedToken) undoExpiry(expiry time.Time, size int64, void bool) {
 	if t.Contracts == 0 {
 		t.note(moment(t.UpEnd), node.Totals{Online: 1})
 	}
-	t.count(expiry, node.Totals{Contracts: 1, Size: size, Expired: -1})
+	c := node.Totals{Contracts: 1, Size: size}
+	if !void {
+		c.Expired = -1
+	}
+	t.count(expiry, c)
 }
 
 // correct sets the counts to those of the live contracts, and reports whether they
@@ -215,7 +225,7 @@ func (t *tokenRow) days(until time.Time) []dayRow {
 	var rows []dayRow
 	for ; dayStart(row.Day).Before(until); row.Day++ {
 		sum := uptime.Sum(earlier(dayStart(row.Day+1), until)).Microseconds()
-		row.Online, before = sum-before, sum
+		row.Online, before = max(0, sum-before), sum // a fault may have moved the uptime past the day's end
 		if row.Online == 0 && row.Heartbeats == 0 && row.Wrong == 0 && row.Day > t.Day {
 			break
 		}

@@ -34,8 +34,15 @@ const processKept = time.Hour
 // made under another incarnation must not be used.
 const incarnationSetting = "incarnation"
 
+// The kinds of processes that take and judge proofs.
+const (
+	KindAPI        = "api"
+	KindWorker     = "worker"
+	KindStandalone = "standalone"
+)
+
 // NewProcess returns the row of this process. No other process may have its name.
-// kind says what the process does, such as "api". The row is written by Beat.
+// The row is written by Beat.
 func (s *Store) NewProcess(name, kind string) *Process {
 	return &Process{store: s, name: name, kind: kind}
 }
@@ -144,4 +151,23 @@ func (s *Store) replaceIncarnation(t *tx) (string, error) {
 		return "", err
 	}
 	return mark, t.exec("DELETE FROM settings WHERE name = ?", turnPrefix+RepairTurn)
+}
+
+// deleteProcesses deletes the rows of processes that have ended. It keeps the latest
+// report of each kind, because a fault begins with it.
+func (s *Store) deleteProcesses(ctx context.Context) error {
+	return s.transaction(ctx, func(t *tx) error {
+		var names []any
+		err := t.query(func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		}, "SELECT p.name FROM processes p WHERE p.seen < "+s.dialect.clock+" - ? AND (p.well = 0"+
+			" OR EXISTS (SELECT 1 FROM processes o WHERE o.kind = p.kind AND o.well > p.well))", processKept.Microseconds())
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		return t.exec("DELETE FROM processes WHERE name IN ("+placeholders(len(names))+")", names...)
+	})
 }

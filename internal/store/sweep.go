@@ -53,11 +53,12 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 			*step.count += n
 		}
 	}
-	for table, kept := range map[string]time.Duration{"departures WHERE changed": departuresKept, "processes WHERE seen": processKept} {
-		err = s.write.WithContext(ctx).Exec("DELETE FROM "+table+" < "+s.dialect.clock+" - ?", kept.Microseconds()).Error
-		if err != nil {
-			return done, err
-		}
+	err = s.write.WithContext(ctx).Exec("DELETE FROM departures WHERE changed < "+s.dialect.clock+" - ?", departuresKept.Microseconds()).Error
+	if err == nil {
+		err = s.deleteProcesses(ctx)
+	}
+	if err != nil {
+		return done, err
 	}
 	done.Reservations, err = s.dropStaleReservations(ctx, now)
 	return done, err
@@ -108,16 +109,22 @@ func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
 	}
 	// Leave out contracts that had a proof accepted, or were swept, after the read.
 	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
-	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry"), "FROM contracts"+s.dialect.byID+
+	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry", "sequence", "answered", "fault_mark"), "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	touched := map[int64]*lockedToken{}
+	touched, voided := map[int64]*lockedToken{}, 0
 	for _, row := range rows {
 		token := tokens[row.TokenID]
-		token.expireContract(moment(row.Expiry), row.Size)
+		token.endContract(moment(row.Expiry), row.Size, row.void())
+		if row.void() {
+			voided++
+		}
 		touched[token.ID] = token
+	}
+	if err := countVoid(t, voided, before); err != nil {
+		return err
 	}
 	expired := idsOf(rows, func(c contractRow) int64 { return c.ID })
 	if err := t.exec("UPDATE contracts SET live = 0 WHERE id IN " + idList(expired)); err != nil {

@@ -179,6 +179,17 @@ type contractRow struct {
 	Expiry    int64  `update:"relative"`
 	Live      bool
 	Unproven  bool // the contract was never proved
+	FaultMark int64
+}
+
+// void reports whether the contract's farmer has sent no proof since the node's last
+// fault. If such a contract ends, this is not the farmer's failure.
+func (r *contractRow) void() bool {
+	mark := 1 + r.Sequence
+	if r.Answered {
+		mark++
+	}
+	return r.FaultMark == mark
 }
 
 var contractTable = tableOf[contractRow]("contracts")

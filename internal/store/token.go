@@ -153,13 +153,13 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 	}
 	for batch := range slices.Chunk(ids, batchRows) {
 		list := idList(batch)
-		expired, err := selectRows(t, contractTable.only("token_id", "size", "expiry"),
+		expired, err := selectRows(t, contractTable.only("token_id", "size", "expiry", "sequence", "answered", "fault_mark"),
 			"FROM contracts WHERE token_id IN "+list+" AND live = 1 AND expiry <= ?", micros(now))
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range expired {
-			tokens[c.TokenID].expireContract(moment(c.Expiry), c.Size)
+			tokens[c.TokenID].endContract(moment(c.Expiry), c.Size, c.void())
 		}
 		for _, statement := range []string{
 			// FarmersSince reads these rows to report deleted farmers.

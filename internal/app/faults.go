@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/store"
+)
+
+const (
+	// reportEach is how often a process reports and looks for faults.
+	reportEach = 4 * time.Second
+	// reportTimeout limits one report.
+	reportTimeout = 10 * time.Second
+)
+
+// knownTime is the time until which it is known that the node could work; see
+// node.KnownUntil. The zero value is for a node in which no process reports: there is no
+// limit. A knownTime is safe for concurrent use.
+type knownTime struct{ at atomic.Pointer[time.Time] }
+
+func (k *knownTime) set(t time.Time) { k.at.Store(&t) }
+
+func (k *knownTime) get() time.Time {
+	if t := k.at.Load(); t != nil {
+		return *t
+	}
+	return time.UnixMicro(math.MaxInt64)
+}
+
+// watchFaults reports that this process can work, looks for faults of the node, and
+// applies those that are over, until ctx ends.
+func (a *App) watchFaults(ctx context.Context) error {
+	for {
+		wait := reportEach
+		state, err := a.report(ctx)
+		if err == nil {
+			err = a.applyFaults(ctx, state.Unapplied)
+			if len(state.Unapplied) > 0 && err == nil {
+				wait = reportEach / 4 // so that deadlines are known again soon
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			a.Log.Warn("cannot look for faults of the node; deadlines since the last report are not decided", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// report reports that this process can work, if it can use Redis. The database gets
+// the report, so a process that cannot use the database cannot report.
+func (a *App) report(ctx context.Context) (store.FaultState, error) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	well := a.onDuty && a.Redis.Probe(ctx) == nil
+	state, err := a.process.Report(ctx, well, node.Recovery(a.Config.Contracts.Interval))
+	if err != nil {
+		return state, err
+	}
+	a.known.set(state.Known)
+	if f := state.Changed; f != nil && f.End.IsZero() {
+		a.Log.Error("a fault of the node has begun; no deadline is missed until it ends", "fault", f.ID, "since", f.Start, "reason", f.Evidence)
+	} else if f != nil {
+		a.Log.Warn("the fault of the node is over; what was due since its start becomes due later", "fault", f.ID, "since", f.Start, "end", f.End)
+	}
+	return state, nil
+}
+
+// applyFaults moves what was due since the start of the faults that are over.
+func (a *App) applyFaults(ctx context.Context, faults []node.Fault) error {
+	for _, f := range faults {
+		if f.End.IsZero() {
+			continue
+		}
+		for done := false; !done; {
+			var err error
+			if done, err = a.Store.ApplyFault(ctx, f.ID); err != nil {
+				return err
+			}
+		}
+		a.Log.Info("every deadline since the start of the fault has moved", "fault", f.ID)
+	}
+	return nil
+}
