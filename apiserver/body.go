@@ -17,6 +17,11 @@ const (
 	// decompressing it.
 	readBytes    = 24 << 10
 	inflateBytes = 48 << 10
+	// A compressed body may become inflateRatio times as large, and freeInflation bytes
+	// more. Proofs and hashes are nearly random, so honest bodies stay far below. With
+	// this limit, the work for a body is in proportion to what its client sends.
+	inflateRatio  = 16
+	freeInflation = 64 << 10
 	// textBytes is the maximum size of a string in a body that is neither a proof nor
 	// the body of /new.
 	textBytes = 16 << 10
@@ -50,8 +55,9 @@ func (b *openedBody) close() {
 // "Content-Encoding: gzip" with a body that is not compressed.
 func (s *Server) openBody(w http.ResponseWriter, r *http.Request, most, memory int64) (*openedBody, error) {
 	most = min(most, int64(s.cfg.MaxBody))
+	sent := &countedReader{Reader: http.MaxBytesReader(w, r.Body, most)}
 	// A small buffer is enough, because the caller reads into a larger buffer.
-	raw := bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, most), 512)
+	raw := bufio.NewReaderSize(sent, 512)
 	magic, err := raw.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -70,9 +76,37 @@ func (s *Server) openBody(w http.ResponseWriter, r *http.Request, most, memory i
 			body.close()
 			return nil, badRequest("request body is not valid gzip")
 		}
-		body.Reader = http.MaxBytesReader(nil, body.inflater, most)
+		body.Reader = http.MaxBytesReader(nil, io.NopCloser(&inflation{from: body.inflater, sent: sent}), most)
 	}
 	return body, nil
+}
+
+// countedReader counts the bytes that were read.
+type countedReader struct {
+	io.Reader
+	read int64
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read += int64(n)
+	return n, err
+}
+
+// inflation is the content of a compressed body. A read fails if the content is too
+// large for what the client has sent.
+type inflation struct {
+	from io.Reader
+	sent *countedReader
+	size int64
+}
+
+func (i *inflation) Read(p []byte) (int, error) {
+	n, err := i.from.Read(p)
+	if i.size += int64(n); i.size > freeInflation+inflateRatio*i.sent.read {
+		return 0, errInflates
+	}
+	return n, err
 }
 
 // decodeBody reads a small request body into v. want describes a correct body.

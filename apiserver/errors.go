@@ -63,6 +63,7 @@ var (
 	errManyRequests  = unavailable("too many requests at once from this IP address, ask again later")
 	errSlowBody      = unavailable("the request body arrives too slowly, send it again")
 	errTooLarge      = &apiError{status: http.StatusRequestEntityTooLarge, message: "request body is too large"}
+	errInflates      = &apiError{status: http.StatusRequestEntityTooLarge, message: "request body becomes too large when it is decompressed; send it uncompressed"}
 	errCrossSite     = &apiError{status: http.StatusForbidden, message: "a page of another site must not send this request; open the node's own page, or use a farmer"}
 	errUndecided     = unavailable("the node cannot decide now, ask again later")
 	errInternal      = &apiError{status: http.StatusInternalServerError, message: "internal error"}

@@ -118,6 +118,9 @@ func (sub *submission) hold(n int64) error {
 			return errUndecided
 		}
 		p := &sub.sent[sub.collected-1]
+		if slices.ContainsFunc(p.at, func(at int) bool { return sub.results[at] == node.Undecided }) {
+			sub.noteArrivals() // it needs the proofs
+		}
 		p.job.Proofs = nil
 		sub.exchange.free(proofCopies * int64(p.bytes))
 	}

@@ -212,6 +212,9 @@ func readWhitelist(cmd *cobra.Command, arg string, minBalance int64) ([]store.Li
 			low++
 		}
 	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s: the file has no row with an SJCX address\nnothing was changed", arg)
+	}
 	if low == len(list) {
 		return nil, fmt.Errorf("%s: no address has a balance of at least %d\nnothing was changed", arg, minBalance)
 	}

@@ -54,6 +54,9 @@ func (p *Process) Beat(ctx context.Context) (incarnation string, err error) {
 	defer wrap(&err, "write the row of process %s", p.name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.store.checkRoom(leastRoom); err != nil {
+		return "", err
+	}
 	now, mark, err := p.read(ctx)
 	if err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,6 +122,18 @@ func TestBeatReturnsTheDatabasesWords(t *testing.T) {
 		wantBeatError(t, p, "attempt to write a readonly database")
 		must(t, s.write.Exec("PRAGMA query_only = 0").Error)
 		beat(t, p)
+	})
+}
+
+// A SQLite database on a disk that is nearly full is not ready, although small writes
+// still succeed.
+func TestRoomOnTheDisk(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		must(t, f.checkRoom(1))
+		err := f.checkRoom(math.MaxUint64)
+		if sqlite := f.cfg.Driver == SQLite; sqlite != (err != nil) || sqlite && !strings.Contains(err.Error(), "free some space") {
+			t.Errorf("error %v", err)
+		}
 	})
 }
 

@@ -48,6 +48,7 @@ func TestBodies(t *testing.T) {
 		body       []byte
 	}{
 		{"one string for a token", "/new/" + deployment.NewAddress(t), bomb(t, `{"message": "`, "x", size)},
+		{"a member to skip", "/challenge/" + token, append(bomb(t, `{"hashes": [], "x": [1`, ",1", size), zip(t, []byte("]}"))...)},
 		{"one string as a hash", "/challenge/" + token, bomb(t, `{"hashes": ["`, "x", size)},
 		{"one string as a proof", "/answer/" + token + "/" + file, bomb(t, `{"proof": "`, "x", size)},
 		{"one string as a proof of many", "/answer/" + token, bomb(t, `{"proofs": [{"proof": "`, "x", size)},
