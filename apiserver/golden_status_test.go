@@ -80,6 +80,8 @@ func (s *transcript) goldenTotals(t *testing.T) {
 	s.comment("the summary and the map of all farmers")
 	summary := s.get(t, s.replica, "/status/summary")
 	s.get(t, s.replica, "/status/map")
+	s.comment("the faults of the node")
+	s.get(t, s.replica, "/status/faults")
 	tag := summary.header.Get("ETag")
 	if again := s.replica.ask(t, "GET", s.prefix+"/status/summary", nil, "If-None-Match", tag); again.status != http.StatusNotModified || again.body != "" {
 		t.Errorf("the repeated request: %d %s", again.status, again.body)

@@ -54,6 +54,7 @@ func (s *Server) routes() []route {
 		{"GET", "/status/show/{id}", respond(s.statusShow)},
 		{"GET", "/status/summary", respondTagged(s.statusSummary)},
 		{"GET", "/status/map", respondTagged(s.statusMap)},
+		{"GET", "/status/faults", respondTagged(s.statusFaults)},
 		{"GET", "/status/show/{id}/history", respondTagged(s.farmerDays)},
 		{"GET", "/status/history", respondTagged(s.statusHistory)},
 	}

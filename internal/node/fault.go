@@ -15,6 +15,7 @@ type Fault struct {
 	Resume   time.Time // the end of the time in which farmers come back; zero if End is zero
 	Cause    FaultCause
 	Evidence string // for people
+	Void     int64  // the number of contracts that ended because their farmers did not come back
 }
 
 // FaultCause says what went wrong.

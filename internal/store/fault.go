@@ -14,12 +14,13 @@ type faultRow struct {
 	Resume       int64
 	Cause        string
 	Evidence     string
+	Voided       int64
 }
 
 var faultTable = tableOf[faultRow]("faults")
 
 func (r faultRow) fault() node.Fault {
-	f := node.Fault{ID: r.ID, Start: moment(r.Start), Cause: node.FaultCause(r.Cause), Evidence: r.Evidence}
+	f := node.Fault{ID: r.ID, Start: moment(r.Start), Cause: node.FaultCause(r.Cause), Evidence: r.Evidence, Void: r.Voided}
 	if r.Ended > 0 {
 		f.End, f.Resume = moment(r.Ended), moment(r.Resume)
 	}
@@ -33,6 +34,12 @@ func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
 		faults[i] = row.fault()
 	}
 	return faults, err
+}
+
+// Faults returns the last faults of the node, the latest first.
+func (s *Store) Faults(ctx context.Context, limit int) (faults []node.Fault, err error) {
+	defer wrap(&err, "read the faults")
+	return selectFaults(s.reader(ctx), "ORDER BY start DESC, id DESC LIMIT ?", limit)
 }
 
 // FaultState is what Report found out.

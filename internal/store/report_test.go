@@ -66,8 +66,10 @@ func TestReportFindsAFault(t *testing.T) {
 		if state := report(t, worker, true); state.Changed != nil || len(state.Unapplied) > 0 || now().Sub(state.Known) > 20*time.Second {
 			t.Errorf("%+v, want no fault", state)
 		}
-		if n := f.count(t, "faults", "TRUE"); n != 1 {
-			t.Errorf("%d faults", n)
+		faults, err := f.Faults(t.Context(), 10)
+		must(t, err)
+		if len(faults) != 1 || faults[0].ID != over.ID || !faults[0].Start.Equal(over.Start) || !faults[0].Resume.Equal(over.Resume) || faults[0].Evidence == "" {
+			t.Errorf("faults %+v", faults)
 		}
 	})
 }
