@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -48,8 +50,17 @@ func (e *exchange) Write(p []byte) (int, error) {
 	e.status = cmp.Or(e.status, http.StatusOK)
 	n, err := e.ResponseWriter.Write(p)
 	e.bytes += int64(n)
+	switch err {
+	case nil, http.ErrHijacked, http.ErrContentLength, http.ErrBodyNotAllowed: // the last three are mistakes of the handler
+	default:
+		err = fmt.Errorf("%w: %w", errNotRead, err)
+	}
 	return n, err
 }
+
+// errNotRead means that a response could not be sent, because the client has
+// disconnected or reads too slowly.
+var errNotRead = errors.New("the client does not read the response")
 
 // Unwrap gives http.ResponseController access to the connection.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
@@ -79,11 +90,13 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 	})
 }
 
-// fail writes the response to an error. It logs every 500. It logs other 5xx errors
-// only if the client is still connected.
+// fail writes the response to an error. It logs every 500 as an error, unless the client
+// is the cause. It logs other 5xx errors only if the client is still connected.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	response, exchange := classify(err), exchangeOf(r)
 	switch {
+	case errors.Is(err, errNotRead):
+		exchange.log().Debug("the response is incomplete", "error", err)
 	case response.status == http.StatusInternalServerError:
 		exchange.log().Error("request failed", "error", err)
 	case response.status >= 500 && r.Context().Err() == nil:

@@ -1,10 +1,57 @@
 package apiserver
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
+	"syscall"
 	"testing"
 )
+
+// brokenWriter is the ResponseWriter of a client that has disconnected.
+type brokenWriter struct{ *httptest.ResponseRecorder }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// Only an error of the node is an error in the log.
+func TestLevelsOfErrors(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, level string
+		handler     handlerFunc
+	}{
+		{"an error of the node", "ERROR", func(http.ResponseWriter, *http.Request) error { return syscall.EPIPE }},
+		{"a client that has disconnected", "DEBUG", func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := io.WriteString(w, "x")
+			return err
+		}},
+		{"an error of the node within a response", "ERROR", func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusOK)
+			return errors.New("broken")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			s := &Server{Deps: Deps{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}}
+			e := &exchange{ResponseWriter: brokenWriter{httptest.NewRecorder()}, server: s}
+			r := httptest.NewRequest("GET", "/", nil)
+			func() {
+				defer func() { _ = recover() }() // http.ErrAbortHandler
+				s.handle(tt.handler).ServeHTTP(e, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
+			}()
+			if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level="+tt.level) {
+				t.Errorf("the log is %q, want one line at level %s", log.String(), tt.level)
+			}
+		})
+	}
+}
 
 func TestForwardedForCountsOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
