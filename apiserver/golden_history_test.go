@@ -89,6 +89,7 @@ func (s *transcript) sweep(t *testing.T) {
 }
 
 // A replica caches each history for 5 seconds, up to a maximum number of histories.
+// Requests for many ranges do not evict the histories that all visitors request.
 func TestHistoryIsCached(t *testing.T) {
 	onEach(t, withoutWorker, func(t *testing.T, h *harness) {
 		farmers := func(query string) int64 {
@@ -107,11 +108,18 @@ func TestHistoryIsCached(t *testing.T) {
 			}
 			h.newFarmer(t, byte(i+2))
 		}
-		for n := range 100 { // more requests than the cache can hold
-			farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
+		days := func(n int) int64 {
+			return farmers(fmt.Sprint("?step=day&from=", testnode.Start.Add(-time.Duration(n)*24*time.Hour).Unix()))
 		}
-		if got := farmers(""); got != 5 {
-			t.Errorf("%d farmers, want 5: the cache still contains the oldest response", got)
+		for n := range 100 { // more requests than the cache can hold
+			days(n)
+		}
+		if got := farmers(""); got != 4 {
+			t.Errorf("%d farmers, want 4: ranges have evicted the history without a range", got)
+		}
+		h.newFarmer(t, 6)
+		if newest, oldest := days(99), days(0); newest != 5 || oldest != 6 {
+			t.Errorf("%d and %d farmers, want 5 and 6: the cache contains the newest range, but not the oldest", newest, oldest)
 		}
 	})
 }

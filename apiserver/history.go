@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,12 +44,9 @@ func (s *Server) statusHistory(r *http.Request) (response historyResponse, err e
 	if err != nil {
 		return response, err
 	}
-	spans, ok := s.histories.get(q, now)
-	if !ok {
-		if spans, err = s.Store.History(r.Context(), q.from, q.to, q.step); err != nil {
-			return response, err
-		}
-		s.histories.put(q, spans, now)
+	spans, err := s.readHistory(r.Context(), q, now)
+	if err != nil {
+		return response, err
 	}
 	response = historyResponse{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totals, len(spans))}
 	for i, p := range spans {
@@ -57,12 +55,36 @@ func (s *Server) statusHistory(r *http.Request) (response historyResponse, err e
 	return response, nil
 }
 
+// readHistory returns the spans of a query from a cache or from the store.
+func (s *Server) readHistory(ctx context.Context, q historyQuery, now time.Time) ([]node.Span, error) {
+	cached := &s.histories
+	if q.chosen {
+		cached = &s.ranges
+	}
+	if spans, ok := cached.get(q, now); ok {
+		return spans, nil
+	}
+	// Concurrent requests share one query, and the others need it even if the
+	// request that began it ends.
+	spans, err, _ := s.reading.Do(fmt.Sprint(q), func() (any, error) {
+		spans, err := s.Store.History(context.WithoutCancel(ctx), q.from, q.to, q.step)
+		if err == nil {
+			cached.put(q, spans, now)
+		}
+		return spans, err
+	})
+	return spans.([]node.Span), err
+}
+
 // historyQuery selects spans of time. The first span begins at from, and the last
 // span begins at to.
 type historyQuery struct {
 	from, to time.Time
 	name     string // the step's name
 	step     time.Duration
+	// chosen is set if the client chose from or to. There are many such queries. They
+	// have their own cache, so that they do not evict the queries of all visitors.
+	chosen bool
 }
 
 var steps = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
@@ -70,7 +92,7 @@ var steps = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "
 // parseHistory parses the parameters of a history. If to is after now, it uses now
 // instead.
 func parseHistory(values url.Values, now time.Time) (historyQuery, error) {
-	q := historyQuery{name: values.Get("step")}
+	q := historyQuery{name: values.Get("step"), chosen: values.Get("from")+values.Get("to") != ""}
 	if q.name == "" {
 		q.name = "hour"
 	}

@@ -54,12 +54,14 @@ type Server struct {
 	metrics   *metrics
 	replies   *queue.Replies
 	load      *load
-	longLists chan struct{} // a semaphore that limits the long lists in flight
+	longLists chan struct{}                    // a semaphore that limits the long lists in flight
 	tokens    cache[node.TokenHash, store.Token]
-	histories cache[historyQuery, []node.Span]
-	inventory cache[int64, int64] // the number of waiting chunks of a heartbeat key
-	counting  singleflight.Group  // of the queries for that number
-	ipKey     []byte              // the key for computing ip_hash
+	histories cache[historyQuery, []node.Span] // of queries without from and to
+	ranges    cache[historyQuery, []node.Span] // of queries with from or to
+	reading   singleflight.Group               // of histories
+	inventory cache[int64, int64]              // the number of waiting chunks of a heartbeat key
+	counting  singleflight.Group               // of the queries for that number
+	ipKey     []byte                           // the key for computing ip_hash
 	draining  atomic.Bool
 }
 
@@ -91,6 +93,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		longLists: make(chan struct{}, maxLongLists),
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
+		ranges:    cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
 		inventory: cache[int64, int64]{life: waitingLife, max: maxTokens},
 		ipKey:     ipKey,
 	}, nil
@@ -110,6 +113,7 @@ func (s *Server) Run(ctx context.Context) {
 func (s *Server) DropCopies() {
 	s.tokens.clear()
 	s.histories.clear()
+	s.ranges.clear()
 	s.roster.Reset()
 }
 
