@@ -44,7 +44,8 @@ type Config struct {
 	// How long a farmer may take to send a whole request.
 	ReadTimeout time.Duration `yaml:"readTimeout" default:"1m" range:"100ms..1h"`
 	// How long the node may take to begin a response, and how long a farmer may take
-	// to read each part of it. It must be more than `api.answerTimeout`.
+	// to read each part of it. A list of more than 1000 farmers must arrive within this
+	// time and one second for each 64 KiB. It must be more than `api.answerTimeout`.
 	WriteTimeout time.Duration `yaml:"writeTimeout" default:"1m" range:"100ms..24h"`
 	// How long an idle connection stays open.
 	IdleTimeout time.Duration `yaml:"idleTimeout" default:"2m" range:"1s..24h"`

@@ -14,16 +14,18 @@ type load struct {
 	slots      chan struct{} // a semaphore that limits the requests in flight
 	ipv6Prefix int           // contracts.ipv6Prefix
 
-	mu      sync.Mutex
-	room    int64                    // what is left of api.bodyBudget
-	clients map[netip.Prefix]*client // the clients that have a request in flight
+	mu        sync.Mutex
+	room      int64                    // what is left of api.bodyBudget
+	longLists int                      // the long lists in flight
+	clients   map[netip.Prefix]*client // the clients that have a request in flight
 }
 
 // client counts what the requests of one client use. A client is one IPv4 address, or
 // the IPv6 addresses with a common prefix.
 type client struct {
-	requests int
-	bytes    int64 // of api.bodyBudget
+	requests  int
+	bytes     int64 // of api.bodyBudget
+	longLists int
 }
 
 // clientShare limits what one client can use of api.bodyBudget: what is left must be
@@ -77,6 +79,26 @@ func (l *load) leave(ip netip.Addr) {
 	if c.requests--; c.requests == 0 {
 		delete(l.clients, key)
 	}
+}
+
+// beginLongList counts a long list. It returns false if there are too many of them, in
+// total or for the client. Otherwise the caller must call endLongList at the end.
+func (l *load) beginLongList(c *client) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.longLists >= maxLongLists || c.longLists >= clientLongLists {
+		return false
+	}
+	l.longLists++
+	c.longLists++
+	return true
+}
+
+func (l *load) endLongList(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.longLists--
+	c.longLists--
 }
 
 const (

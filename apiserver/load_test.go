@@ -2,10 +2,12 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +63,75 @@ func TestSlowBodies(t *testing.T) {
 				time.Sleep(2 * time.Hour) // until the goroutine has ended
 			})
 		})
+	}
+}
+
+func TestSlowReaders(t *testing.T) {
+	t.Parallel()
+	const grace, part = time.Minute, 64 << 10
+	for _, tt := range []struct {
+		name  string
+		rate  int64
+		pause time.Duration // before the client reads each part
+		parts int
+		slow  bool          // whether the client is too slow
+		after time.Duration // when the response ends
+	}{
+		{"fast", longListRate, 0, 1000, false, 0},
+		{"the minimum rate", longListRate, time.Second, 1000, false, 1000 * time.Second},
+		{"late, but within the grace", longListRate, 50 * time.Second, 1, false, 50 * time.Second},
+		{"too slow", longListRate, 2500 * time.Millisecond, 1000, true, 99 * time.Second},
+		{"nothing", longListRate, time.Hour, 1000, true, grace},
+		{"a farmer that is slow", readRate, 50 * time.Second, 4, false, 200 * time.Second},
+		{"a farmer that reads nothing", readRate, time.Hour, 4, true, grace},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				node, client := net.Pipe()
+				go func() {
+					for time.Sleep(tt.pause); ; time.Sleep(tt.pause) {
+						if _, err := io.ReadFull(client, make([]byte, part)); err != nil {
+							return
+						}
+					}
+				}()
+				w := newPacedWriter(node, node.SetWriteDeadline, tt.rate, grace)
+				start := time.Now()
+				var err error
+				for i := 0; i < tt.parts && err == nil; i++ {
+					_, err = w.Write(make([]byte, part))
+				}
+				if took := time.Since(start).Round(time.Second); errors.Is(err, os.ErrDeadlineExceeded) != tt.slow || took != tt.after {
+					t.Errorf("%v after %v, want %v", err, took, tt.after)
+				}
+				node.Close()
+				client.Close()
+				time.Sleep(2 * time.Hour) // until the goroutine has ended
+			})
+		})
+	}
+}
+
+// Several clients together cannot have more than maxLongLists.
+func TestLongListsAreLimited(t *testing.T) {
+	t.Parallel()
+	l := newLoad(Config{MaxInFlight: 1}, 64)
+	var begun []*client
+	for i := range maxLongLists {
+		c := l.enter(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 0)
+		for l.beginLongList(c) {
+			begun = append(begun, c)
+		}
+	}
+	if len(begun) != maxLongLists || begun[0] != begun[clientLongLists-1] || begun[0] == begun[clientLongLists] {
+		t.Errorf("%d long lists, want %d, and %d for each client", len(begun), maxLongLists, clientLongLists)
+	}
+	for _, c := range begun {
+		l.endLongList(c)
+	}
+	if !l.beginLongList(begun[0]) || l.longLists != 1 {
+		t.Errorf("%d long lists in flight after all have ended, want 1", l.longLists)
 	}
 }
 

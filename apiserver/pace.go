@@ -87,3 +87,33 @@ func (b *bufferedBody) put() {
 }
 
 func (b *bufferedBody) Read(p []byte) (int, error) { return b.Reader.Read(p) }
+
+// A client must read a streamed response at readRate bytes per second or more, and a
+// long list at longListRate, because few long lists can be in flight. The client may be
+// behind by api.writeTimeout. Only the time in which the node waits for the client counts.
+const (
+	readRate     = 1 << 10
+	longListRate = 64 << 10
+)
+
+// pacedWriter writes a response. A write fails if the client reads too slowly.
+type pacedWriter struct {
+	io.Writer
+	setDeadline func(time.Time) error
+	rate        int64         // bytes per second
+	grace       time.Duration // the maximum of credit
+	credit      time.Duration // how long the node waits until the client has read the next bytes
+}
+
+func newPacedWriter(w io.Writer, setDeadline func(time.Time) error, rate int64, grace time.Duration) *pacedWriter {
+	return &pacedWriter{Writer: w, setDeadline: setDeadline, rate: rate, grace: grace, credit: grace}
+}
+
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	start := time.Now()
+	_ = w.setDeadline(start.Add(w.credit)) // the connection of a test may have no deadlines
+	n, err := w.Writer.Write(p)
+	w.credit += time.Duration(n)*time.Second/time.Duration(w.rate) - time.Since(start)
+	w.credit = min(w.credit, w.grace)
+	return n, err
+}

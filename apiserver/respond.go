@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // The functions that write a whole response ignore write errors, because such an
@@ -49,8 +48,7 @@ func writeTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("ETag", tag)
-	// The client may store the response, but must check its ETag before each use.
-	w.Header().Set("Cache-Control", "no-cache")
+	allowChecked(w)
 	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -58,6 +56,10 @@ func writeTagged(w http.ResponseWriter, r *http.Request, v any) error {
 	writeRawJSON(w, http.StatusOK, append(body, '\n'))
 	return nil
 }
+
+// allowChecked allows the client to store the response. The client must check its ETag
+// before each use.
+func allowChecked(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-cache") }
 
 // writeError writes an error in the form that the protocol defines.
 func writeError(w http.ResponseWriter, e *apiError) {
@@ -106,9 +108,14 @@ type array struct {
 var arrayBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
 
 func (s *Server) newArray(w http.ResponseWriter, name string) *array {
+	return s.newPacedArray(w, name, readRate)
+}
+
+// newPacedArray is newArray for a client that must read rate bytes per second.
+func (s *Server) newPacedArray(w http.ResponseWriter, name string, rate int64) *array {
 	w.Header().Set("Content-Type", "application/json")
 	out := arrayBuffers.Get().(*bufio.Writer)
-	out.Reset(&deadlineWriter{w: w, control: http.NewResponseController(w), timeout: s.cfg.WriteTimeout})
+	out.Reset(newPacedWriter(w, http.NewResponseController(w).SetWriteDeadline, rate, s.cfg.WriteTimeout))
 	return &array{w: out, name: name}
 }
 
@@ -165,18 +172,4 @@ func (a *array) end() error {
 	a.w.Reset(nil)
 	arrayBuffers.Put(a.w)
 	return err
-}
-
-// deadlineWriter gives each write its own deadline. A slow farmer therefore has time
-// to read a large response, and a farmer that stops reading is disconnected.
-type deadlineWriter struct {
-	w       io.Writer
-	control *http.ResponseController
-	timeout time.Duration
-}
-
-func (w *deadlineWriter) Write(p []byte) (int, error) {
-	// Ignore the error: only the connections of some tests do not support deadlines.
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
-	return w.w.Write(p)
 }

@@ -54,7 +54,6 @@ type Server struct {
 	metrics   *metrics
 	replies   *queue.Replies
 	load      *load
-	longLists chan struct{}                    // a semaphore that limits the long lists in flight
 	tokens    cache[node.TokenHash, store.Token]
 	histories cache[historyQuery, []node.Span] // of queries without from and to
 	ranges    cache[historyQuery, []node.Span] // of queries with from or to
@@ -90,7 +89,6 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
 		load:      newLoad(cfg, limits.IPv6Prefix),
-		longLists: make(chan struct{}, maxLongLists),
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
 		ranges:    cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"math"
 	"net/http"
@@ -105,9 +104,15 @@ const (
 	// as a whole. The API streams longer lists.
 	farmersPage = 1000
 	// maxLongLists is the maximum number of longer lists in flight. Each of these
-	// lists keeps its view in memory until the client has read the list.
-	maxLongLists = 4
+	// lists keeps its view in memory until the client has read the list. Views share
+	// the records of the farmers, so a view takes about 30 bytes for each farmer.
+	maxLongLists = 16
+	// clientLongLists is the maximum number for one client, so that one client cannot
+	// use up maxLongLists.
+	clientLongLists = 2
 )
+
+var errLongLists = unavailable("too many long lists at once; ask for up to " + strconv.Itoa(farmersPage) + " farmers, or again later")
 
 // statusList handles all forms of GET /status/list.
 func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
@@ -125,10 +130,22 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if query.none {
 		return writeTagged(w, r, map[string][]farmerResponse{"farmers": {}})
 	}
-	if query.Limit == 0 || query.Limit > farmersPage {
-		return s.streamFarmers(w, view.Time, farmers)
+	count := total // at least the number of farmers on the page
+	if query.Limit > 0 {
+		count = min(total, query.Limit)
 	}
-	page := make([]farmerResponse, 0, min(query.Limit, total))
+	if r.Method == http.MethodHead {
+		// The ETag is missing, because it needs the whole body.
+		if count <= farmersPage {
+			allowChecked(w)
+		}
+		writeRawJSON(w, http.StatusOK, nil)
+		return nil
+	}
+	if count > farmersPage {
+		return s.streamFarmers(w, r, view.Time, farmers)
+	}
+	page := make([]farmerResponse, 0, count)
 	for f := range farmers {
 		page = append(page, s.describeFarmer(f, view.Time))
 	}
@@ -136,14 +153,13 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 }
 
 // streamFarmers sends a list of any length without holding the list in memory.
-func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter.Seq[node.Farmer]) error {
-	select {
-	case s.longLists <- struct{}{}:
-		defer func() { <-s.longLists }()
-	default:
-		return unavailable(fmt.Sprintf("too many long lists at once; ask for up to %d farmers, or again later", farmersPage))
+func (s *Server) streamFarmers(w http.ResponseWriter, r *http.Request, at time.Time, farmers iter.Seq[node.Farmer]) error {
+	client := exchangeOf(r).client
+	if !s.load.beginLongList(client) {
+		return errLongLists
 	}
-	out := s.newArray(w, "farmers")
+	defer s.load.endLongList(client)
+	out := s.newPacedArray(w, "farmers", longListRate)
 	for f := range farmers {
 		if err := out.item(s.describeFarmer(f, at)); err != nil {
 			return err
