@@ -96,10 +96,14 @@ func (c *Contract) Issue(challenge, state []byte) {
 // Began returns the earliest time at which the current challenge can have been issued.
 func (c *Contract) Began() time.Time { return c.Due.Add(-c.Interval) }
 
+// MaxWrong is the maximum number of wrong proofs to one challenge that a contract
+// can record.
+const MaxWrong = 256
+
 // Decided returns the outcome of a proof received at now if the proof need not be
 // verified. This is the case if the proof is a repetition, if it arrives too late,
 // or if there are too many wrong proofs. maxWrong limits the number of distinct
-// wrong proofs to a challenge.
+// wrong proofs to a challenge. A value above MaxWrong counts as MaxWrong.
 func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, bool) {
 	switch {
 	case c.Answered && proof == c.Accepted:
@@ -110,7 +114,7 @@ func (c *Contract) Decided(proof Digest, now time.Time, maxWrong int) (Outcome, 
 		return AlreadyAnswered, true
 	case slices.Contains(c.Wrong, proof):
 		return InvalidAgain, true
-	case len(c.Wrong) >= maxWrong:
+	case len(c.Wrong) >= min(maxWrong, MaxWrong):
 		return TooManyWrong, true
 	}
 	return Undecided, false

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -130,6 +131,27 @@ func TestDecided(t *testing.T) {
 				t.Errorf("%v, decided %t; want %v", got, decided, tt.want)
 			}
 		})
+	}
+}
+
+// A contract records at most MaxWrong wrong proofs, so a larger limit must not let the
+// node verify more of them.
+func TestLimitAboveMaxWrong(t *testing.T) {
+	t.Parallel()
+	c := handedOut()
+	for i := range 2 * MaxWrong {
+		proof := DigestOf(fmt.Append(nil, "wrong ", i))
+		want := Undecided
+		if i >= MaxWrong {
+			want = TooManyWrong
+		}
+		if got, _ := c.Decided(proof, start, 1000); got != want {
+			t.Fatalf("proof %d: %v, want %v", i, got, want)
+		}
+		c.Judge(c.Sequence, proof, false, start, 1000)
+	}
+	if len(c.Wrong) != MaxWrong {
+		t.Errorf("%d wrong proofs recorded, want %d", len(c.Wrong), MaxWrong)
 	}
 }
 

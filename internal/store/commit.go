@@ -10,10 +10,6 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// MaxWrong is the maximum number of wrong proofs to one challenge that a contract
-// can record. Commit replaces a larger limit by MaxWrong.
-const MaxWrong = 256
-
 // Verdict is what a worker decided about a proof.
 type Verdict struct {
 	ContractID int64
@@ -43,7 +39,6 @@ type Judged struct {
 // node.Contract.Judge. On ErrUnavailable the caller may retry.
 func (s *Store) Commit(ctx context.Context, verdicts []Verdict, maxWrong int) (judged []Judged, err error) {
 	defer wrap(&err, "commit %d verdicts", len(verdicts))
-	maxWrong = min(maxWrong, MaxWrong)
 	judged, err = s.commit(ctx, verdicts, maxWrong, s.loadCopies)
 	if errors.Is(err, errStaleCopy) {
 		judged, err = s.commit(ctx, verdicts, maxWrong, s.loadLocked)
