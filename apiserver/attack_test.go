@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/btcutil/base58"
 
@@ -216,9 +217,9 @@ func TestDatabaseHoldsNoToken(t *testing.T) {
 	}
 }
 
-// A token counts at the IP address from which it was last used. The limit therefore
-// also applies to tokens that were created at other IP addresses and are now used at
-// one common IP address. Only the oldest tokens get contracts.
+// A token counts at the IP address from which it is used. The limit therefore also
+// applies to tokens that were created at other IP addresses and are now used at one
+// common IP address. Tokens beyond the limit stay recorded at their own IP addresses.
 func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
 		const here = "198.51.100.1"
@@ -235,8 +236,8 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 			} else {
 				got.want(t, http.StatusBadRequest, "too many tokens for this IP address")
 			}
-			if ip := f.record(t).IP; ip != here {
-				t.Errorf("the token of farmer %d counts at %s, want %s", i, ip, here)
+			if ip := f.record(t).IP; (ip == here) != (i < 2) {
+				t.Errorf("the token of farmer %d counts at %s", i, ip)
 			}
 		}
 		h.ask(t, "GET", api+"/new/"+address, nil, from, here).want(t, http.StatusBadRequest, "too many tokens")
@@ -246,7 +247,7 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 		// From another IP address, the farmer gets contracts again.
 		farmers[3].ip = "198.51.100.2"
 		farmers[3].ask(t, "GET", farmers[3].at("chunk"), nil).want(t, http.StatusOK, `"seed"`)
-		// Three tokens still count at the first IP address.
+		// Two tokens still count at the first IP address.
 		news, err := h.Store.FarmersSince(t.Context(), 0, h.Now())
 		must(t, err)
 		n := 0
@@ -255,9 +256,60 @@ func TestTokenCountsAtItsLastIPAddress(t *testing.T) {
 				n++
 			}
 		}
-		if n != 3 {
-			t.Errorf("%d tokens at %s, want 3", n, here)
+		if n != 2 {
+			t.Errorf("%d tokens at %s, want 2", n, here)
 		}
+	})
+}
+
+// An attacker registers tokens at one IP address, and then uses them from a second
+// one. It gets as many tokens as two IP addresses may have, and no more.
+func TestUseElsewhereFreesNoQuota(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle, p.cfg.Contracts.TokensPerIP = true, 2 }, func(t *testing.T, h *harness) {
+		const here, there = "198.51.100.1", "198.51.100.2"
+		tokens := 0
+		for range 3 {
+			for range 5 {
+				got := h.ask(t, "GET", api+"/new/"+address, nil, from, here)
+				if got.status != http.StatusOK {
+					break
+				}
+				tokens++
+				token := decodeOK[struct{ Token string }](t, got).Token
+				h.ask(t, "GET", api+"/heartbeat/"+token, nil, from, there).want(t, http.StatusOK, token)
+			}
+			h.Clock.Advance(2 * time.Minute)
+		}
+		if tokens != 4 {
+			t.Errorf("%d tokens, want 4", tokens)
+		}
+	})
+}
+
+// A farmer whose requests alternate between two networks, or between the addresses of
+// one IPv6 network, must not cause a write with each request.
+func TestAlternatingAddressesCauseFewWrites(t *testing.T) {
+	onEach(t, func(p *plan) { p.idle = true }, func(t *testing.T, h *harness) {
+		f := h.newFarmer(t, 1)
+		use := func(ip, want string) {
+			t.Helper()
+			f.ip = ip
+			f.ask(t, "GET", f.at("heartbeat"), nil).want(t, http.StatusOK, "token")
+			if got := f.record(t).IP; got != want {
+				t.Errorf("after a request from %s, the token is at %s, want %s", ip, got, want)
+			}
+		}
+		const first, second, near = "198.51.100.1", "2001:db8::1", "2001:db8::ffff:2"
+		use(first, first)
+		for range 3 {
+			use(second, first)
+			use(first, first)
+		}
+		h.Clock.Advance(time.Minute)
+		use(second, second)
+		h.Clock.Advance(time.Minute)
+		use(near, second) // the same network
+		use(first, first)
 	})
 }
 

@@ -35,7 +35,11 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	handed, err := s.Store.HandOut(r.Context(), f.record, size, limits, s.limits.Interval, s.Now())
+	// The contracts count where the farmer is now, even if its token is recorded
+	// elsewhere.
+	here := f.record
+	here.IP, here.Location = exchangeOf(r).ip.String(), s.Geo.Lookup(exchangeOf(r).ip)
+	handed, err := s.Store.HandOut(r.Context(), here, size, limits, s.limits.Interval, s.Now())
 	if err != nil {
 		return s.withLimit(err)
 	}
@@ -58,7 +62,18 @@ func (s *Server) chunks(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) handOutLimits(ctx context.Context, f farmer) (store.HandOutLimits, error) {
-	limits := store.HandOutLimits{
+	limits := s.limitsOfNetwork()
+	if s.limits.InventoryShare == 0 {
+		return limits, nil
+	}
+	waiting, err := s.waiting(ctx, f.key.ID)
+	limits.Share = node.InventoryShare(s.limits.InventoryShare, waiting)
+	return limits, err
+}
+
+// limitsOfNetwork returns the limits on what a token and its network hold.
+func (s *Server) limitsOfNetwork() store.HandOutLimits {
+	return store.HandOutLimits{
 		Contracts:       s.limits.ContractsPerRequest,
 		BytesPerAddress: int64(s.limits.BytesPerAddress),
 		TokensPerIP:     s.limits.TokensPerIP,
@@ -68,12 +83,6 @@ func (s *Server) handOutLimits(ctx context.Context, f farmer) (store.HandOutLimi
 			Bytes:     int64(s.limits.UnprovenBytesPerToken),
 		},
 	}
-	if s.limits.InventoryShare == 0 {
-		return limits, nil
-	}
-	waiting, err := s.waiting(ctx, f.key.ID)
-	limits.Share = node.InventoryShare(s.limits.InventoryShare, waiting)
-	return limits, err
 }
 
 // waitingLife is how long a replica holds the number of waiting chunks.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ const (
 	// tokenLife is how long a replica keeps a record in memory. For that time, the
 	// replica may not notice that another replica has recorded a new IP address.
 	tokenLife = 5 * time.Second
+	// moveInterval is how long a replica waits after it has tried to record a new IP
+	// address of a token, before it tries to record the next one.
+	moveInterval = time.Minute
 	// maxTokens is the maximum number of records in a replica's memory.
 	maxTokens = 50_000
 )
@@ -49,7 +53,7 @@ func (s *Server) withFarmer(h func(w http.ResponseWriter, r *http.Request, f far
 }
 
 // farmer returns the farmer whose token is in the path. It applies the token's rate
-// limit, and records the farmer's IP address if the address has changed.
+// limit, and records the farmer's IP address if its network has changed, see follow.
 func (s *Server) farmer(r *http.Request) (farmer, error) { return s.farmerFrom(r, s.token) }
 
 // farmerFrom is farmer, but the caller chooses how the token's record is read.
@@ -67,18 +71,40 @@ func (s *Server) farmerFrom(r *http.Request, read func(context.Context, node.Tok
 	if err := s.limit(ctx, "token:"+hash.FarmerID(), s.cfg.RateLimits.PerToken); err != nil {
 		return farmer{}, err
 	}
-	if ip := exchangeOf(r).ip; record.IP != ip.String() {
-		if err := s.Store.MoveToken(ctx, record.ID, ip.String(), s.Geo.Lookup(ip)); err != nil {
-			return farmer{}, err
-		}
-		record.IP = ip.String()
-		s.cacheToken(ctx, hash, record)
+	record, err = s.follow(ctx, record, exchangeOf(r).ip)
+	if err != nil {
+		return farmer{}, err
 	}
 	key, err := s.Keys.Key(record.KeyID)
 	if err != nil {
 		return farmer{}, err
 	}
 	return farmer{token: token, record: record, key: key}, nil
+}
+
+// follow records the farmer's IP address if it is in another network than the recorded
+// one and that network has room for the token. It tries this once per moveInterval and
+// token, because a farmer whose requests alternate between two networks must not cause
+// a write with each request. The limits do not depend on it: a hand-out counts where
+// its request comes from.
+func (s *Server) follow(ctx context.Context, record store.Token, ip netip.Addr) (store.Token, error) {
+	recorded, _ := netip.ParseAddr(record.IP) // an invalid address differs from all others
+	if clientOf(recorded, s.limits.IPv6Prefix) == clientOf(ip, s.limits.IPv6Prefix) {
+		return record, nil
+	}
+	if _, recent := s.moves.get(record.ID, s.Now()); recent {
+		return record, nil
+	}
+	moved, err := s.Store.MoveToken(ctx, record.ID, ip.String(), s.Geo.Lookup(ip), s.limitsOfNetwork())
+	if err != nil {
+		return record, err
+	}
+	s.moves.put(record.ID, struct{}{}, s.Now())
+	if moved {
+		record.IP = ip.String()
+		s.cacheToken(ctx, record.Hash, record)
+	}
+	return record, nil
 }
 
 // token reads a token's record from memory, Redis or the store.

@@ -61,6 +61,7 @@ type Server struct {
 	inventory cache[int64, int64]              // the number of waiting chunks of a heartbeat key
 	counting  singleflight.Group               // of the queries for that number
 	ipKey     []byte                           // the key for computing ip_hash
+	moves     cache[int64, struct{}]           // the tokens whose move was tried in the last moveInterval
 	draining  atomic.Bool
 }
 
@@ -92,6 +93,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		tokens:    cache[node.TokenHash, store.Token]{life: tokenLife, max: maxTokens},
 		histories: cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
 		ranges:    cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
+		moves:     cache[int64, struct{}]{life: moveInterval, max: maxTokens},
 		inventory: cache[int64, int64]{life: waitingLife, max: maxTokens},
 		ipKey:     ipKey,
 	}, nil

@@ -39,6 +39,29 @@ func (l UnprovenLimits) Narrow(a Allowance, h Held, factor int64) Allowance {
 	}
 }
 
+// Fits reports whether tokens that hold there leave room for one more token, which
+// holds own. Like a hand-out, it lets one token have a contract that is larger than
+// the limits if the others have no contract without a proof.
+func (l UnprovenLimits) Fits(own, there Held, factor int64) bool {
+	if own.UnprovenContracts == 0 || there.UnprovenContracts == 0 {
+		return true
+	}
+	move := Allowance{own.UnprovenContracts, own.UnprovenBytes}
+	there.Contracts += own.Contracts - own.UnprovenContracts
+	there.Bytes += own.Bytes - own.UnprovenBytes
+	return l.Narrow(move, there, factor) == move
+}
+
+// Plus returns what both hold.
+func (h Held) Plus(other Held) Held {
+	return Held{
+		Contracts:         h.Contracts + other.Contracts,
+		Bytes:             h.Bytes + other.Bytes,
+		UnprovenContracts: h.UnprovenContracts + other.UnprovenContracts,
+		UnprovenBytes:     h.UnprovenBytes + other.UnprovenBytes,
+	}
+}
+
 func unprovenRoom(limit, factor, held, unproven int64) int64 {
 	if limit <= 0 {
 		return math.MaxInt64

@@ -78,3 +78,31 @@ func TestInventoryShare(t *testing.T) {
 		})
 	}
 }
+
+func TestFits(t *testing.T) {
+	t.Parallel()
+	limits := UnprovenLimits{Contracts: 20, Bytes: 64}
+	for name, c := range map[string]struct {
+		limits     UnprovenLimits
+		own, there Held
+		want       bool
+	}{
+		"nothing":                             {limits, Held{}, Held{80, 256, 80, 256}, true},
+		"only proved contracts":               {limits, Held{9, 9, 0, 0}, Held{80, 256, 80, 256}, true},
+		"just enough room":                    {limits, Held{20, 20, 20, 20}, Held{60, 60, 60, 60}, true},
+		"too many contracts":                  {limits, Held{20, 20, 20, 20}, Held{61, 61, 61, 61}, false},
+		"too many bytes":                      {limits, Held{1, 60, 1, 60}, Held{4, 197, 4, 197}, false},
+		"as much as both have proved":         {limits, Held{70, 70, 20, 20}, Held{130, 130, 80, 80}, true},
+		"more than both have proved":          {limits, Held{70, 70, 20, 20}, Held{130, 130, 81, 81}, false},
+		"a contract larger than the limits":   {limits, Held{1, 900, 1, 900}, Held{5, 100, 0, 0}, true},
+		"the same beside one without a proof": {limits, Held{1, 900, 1, 900}, Held{1, 1, 1, 1}, false},
+		"no limits":                           {UnprovenLimits{}, Held{9, 9, 9, 9}, Held{9000, 9000, 9000, 9000}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.limits.Fits(c.own, c.there, UnprovenFactor); got != c.want {
+				t.Errorf("%t, want %t", got, c.want)
+			}
+		})
+	}
+}

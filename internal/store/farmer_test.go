@@ -73,7 +73,7 @@ func TestFarmersSinceReportsEveryChange(t *testing.T) {
 				_, err := f.Advance(ctx, token.ID, []int64{out[0].ContractID}, due, issue)
 				must(t, err)
 			}},
-			{"move", due, func() { must(t, f.MoveToken(ctx, token.ID, "192.0.2.9", &node.Location{City: "Reykjavík"})) }},
+			{"move", due, func() { f.move(t, &token, "192.0.2.9", &node.Location{City: "Reykjavík"}) }},
 			{"sweep", due, func() { _, err := f.Expire(ctx, due, 1); must(t, err) }},
 			{"deletion", due, func() { must(t, f.DeleteToken(ctx, leaver.FarmerID, start)) }},
 		} {

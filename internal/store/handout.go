@@ -43,9 +43,15 @@ type HandedOut struct {
 // with the largest chunks that fit, and hands out at most maxBytes in total. If no
 // chunk fits, it returns no contracts and no error.
 //
-// HandOut returns ErrTooManyTokens if older tokens in the token's network already
-// reach the limit. A farmer therefore keeps its right to contracts if other tokens
-// move to its network later. All other limits only make the hand-out smaller.
+// The token counts at the network of token.IP, which is where the request comes from.
+// If the token is recorded at another network, it moves with its first contracts from
+// here. A hand-out without contracts does not move it, because a token must not free
+// its old network without taking room in another one.
+//
+// HandOut returns ErrTooManyTokens if older tokens in the network, or any tokens if
+// the token is new there, already reach the limit. A farmer therefore keeps its right
+// to contracts if other tokens come to its network later. All other limits only make
+// the hand-out smaller.
 func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits HandOutLimits, interval time.Duration, now time.Time) (out []HandedOut, err error) {
 	defer wrap(&err, "hand out to farmer %s", token.FarmerID)
 	now = cut(now)
@@ -54,7 +60,7 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 		if err != nil {
 			return nil, err
 		}
-		room, err := roomFor(t, owner, maxBytes, limits, now)
+		room, err := owner.roomFor(t, maxBytes, limits, now)
 		if err != nil {
 			return nil, err
 		}
@@ -62,27 +68,40 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 		if err != nil || len(chunks) == 0 {
 			return nil, err
 		}
-		return s.makeContracts(t, owner, chunks, interval, now)
+		if owner.moves {
+			if err := s.writePlace(t, owner.ID, token.IP, token.Location); err != nil {
+				return nil, err
+			}
+		}
+		return s.makeContracts(t, owner.lockedToken, chunks, interval, now)
 	})
 }
 
-// lockOwner locks everything whose contracts the limits count: the token's network,
-// its SJCX address and the token.
-func (s *Store) lockOwner(t *tx, token Token, limits HandOutLimits) (*lockedToken, error) {
-	expected := networkOf(token.IP, limits.IPv6Prefix)
+// owner is the token of a hand-out and the network where it counts.
+type owner struct {
+	*lockedToken
+	network network
+	moves   bool // whether the token is recorded at another network
+}
+
+// lockOwner locks everything whose contracts the limits count: the network of the
+// request, the token's SJCX address and the token.
+func (s *Store) lockOwner(t *tx, token Token, limits HandOutLimits) (*owner, error) {
+	network := networkOf(token.IP, limits.IPv6Prefix)
 	if limits.limitsUnproven() {
-		if err := s.lockNetwork(t, expected); err != nil {
+		if err := s.lockNetwork(t, network); err != nil {
 			return nil, err
 		}
 	}
-	owner, err := s.lockTokenOfAddress(t, token)
+	row, err := s.lockTokenOfAddress(t, token)
 	if err != nil {
 		return nil, err
 	}
-	if actual := networkOf(owner.IP, limits.IPv6Prefix); actual != expected && limits.limitsUnproven() {
-		// The token has just moved. Locking in this order can end in a deadlock, and
-		// then the transaction is repeated.
-		if err := s.lockNetwork(t, actual); err != nil {
+	owner := &owner{row, network, networkOf(row.IP, limits.IPv6Prefix) != network}
+	if owner.moves && !limits.limitsUnproven() {
+		// Locking in this order can end in a deadlock, and then the transaction is
+		// repeated.
+		if err := s.lockNetwork(t, network); err != nil {
 			return nil, err
 		}
 	}
@@ -109,16 +128,19 @@ func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
 
 // roomFor returns how many bytes the token may get: maxBytes, or less if the limit
 // of its SJCX address leaves less.
-func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, now time.Time) (int64, error) {
-	network := networkOf(owner.IP, limits.IPv6Prefix)
-	// The token's rank by age among the tokens of its network.
+func (o *owner) roomFor(t *tx, maxBytes int64, limits HandOutLimits, now time.Time) (int64, error) {
+	// The token's rank by age among the tokens of the network. A token that moves comes
+	// after all of them.
 	var rank, held int64
 	err := t.query(func(rows *sql.Rows) error { return rows.Scan(&rank, &held) },
-		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ? AND (created < ? OR created = ? AND id <= ?)),"+
+		"SELECT (SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ? AND (? OR created < ? OR created = ? AND id <= ?)),"+
 			" (SELECT COALESCE(SUM(size), 0) FROM tokens WHERE address_id = ?)",
-		network.first, network.last, owner.Created, owner.Created, owner.ID, owner.AddressID)
+		o.network.first, o.network.last, o.moves, o.Created, o.Created, o.ID, o.AddressID)
 	if err != nil {
 		return 0, err
+	}
+	if o.moves {
+		rank++
 	}
 	if limits.TokensPerIP > 0 && rank > int64(limits.TokensPerIP) {
 		return 0, ErrTooManyTokens
@@ -130,14 +152,14 @@ func roomFor(t *tx, owner *lockedToken, maxBytes int64, limits HandOutLimits, no
 	// and contracts that a farmer has dropped because of a fault of the node. Reading
 	// the contracts themselves is only useful near the limit.
 	held, err = t.number("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
-		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ? AND c.fault_mark <> 1 + c.sequence + c.answered", owner.AddressID, micros(now))
+		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ? AND c.fault_mark <> 1 + c.sequence + c.answered", o.AddressID, micros(now))
 	return min(maxBytes, limits.BytesPerAddress-held), err
 }
 
 // takeAllowed takes chunks for the token: what it asks for, or less if the limits
 // on contracts without a proof allow less. If only chunks that are larger than these
 // limits remain, and no contract counts against them, it takes one.
-func (s *Store) takeAllowed(t *tx, owner *lockedToken, ask node.Allowance, limits HandOutLimits) ([]chunkAndFile, error) {
+func (s *Store) takeAllowed(t *tx, owner *owner, ask node.Allowance, limits HandOutLimits) ([]chunkAndFile, error) {
 	if !limits.limitsUnproven() {
 		return s.takeChunks(t, owner.KeyID, ask.Bytes, int(ask.Contracts))
 	}
@@ -154,19 +176,37 @@ func (s *Store) takeAllowed(t *tx, owner *lockedToken, ask node.Allowance, limit
 
 // narrowUnproven applies the limits on contracts without a proof. none reports
 // whether there is no such contract.
-func (s *Store) narrowUnproven(
-	t *tx, owner *lockedToken, ask node.Allowance, limits HandOutLimits,
-) (allowed node.Allowance, none bool, err error) {
-	network := networkOf(owner.IP, limits.IPv6Prefix)
-	scopes := []struct {
-		where  string // a condition on tokens
-		args   []any
-		factor int64
-	}{
-		{"id = ?", []any{owner.ID}, 1},
-		{"address_id = ?", []any{owner.AddressID}, node.UnprovenFactor},
-		{"ip BETWEEN ? AND ?", []any{network.first, network.last}, node.UnprovenFactor},
+func (s *Store) narrowUnproven(t *tx, owner *owner, ask node.Allowance, limits HandOutLimits) (allowed node.Allowance, none bool, err error) {
+	held, err := s.heldIn(t, scopeOfToken(owner.ID), scope{"address_id = ?", []any{owner.AddressID}}, scopeOfNetwork(owner.network))
+	if err != nil {
+		return allowed, false, err
 	}
+	if owner.moves {
+		held[2] = held[2].Plus(held[0]) // its contracts count where it will be
+	}
+	allowed, none = ask, true
+	for i, factor := range []int64{1, node.UnprovenFactor, node.UnprovenFactor} {
+		allowed = limits.Unproven.Narrow(allowed, held[i], factor)
+		none = none && held[i].UnprovenContracts == 0
+	}
+	if limits.Share > 0 {
+		allowed.Contracts = min(allowed.Contracts, max(0, limits.Share-held[0].UnprovenContracts))
+	}
+	return allowed, none, nil
+}
+
+// scope is a condition on tokens.
+type scope struct {
+	where string
+	args  []any
+}
+
+func scopeOfToken(id int64) scope { return scope{"id = ?", []any{id}} }
+
+func scopeOfNetwork(n network) scope { return scope{"ip BETWEEN ? AND ?", []any{n.first, n.last}} }
+
+// heldIn returns what the tokens of each scope hold.
+func (s *Store) heldIn(t *tx, scopes ...scope) ([]node.Held, error) {
 	var texts []string
 	var args []any
 	for i, scope := range scopes {
@@ -176,19 +216,17 @@ func (s *Store) narrowUnproven(
 			s.dialect.byUnproven+" ON c.token_id = t.id AND c.unproven = 1 AND c.live = 1 WHERE t."+scope.where+" GROUP BY t.id) h")
 		args = append(args, scope.args...)
 	}
-	allowed, none = ask, true
-	err = t.query(func(rows *sql.Rows) error {
+	all := make([]node.Held, len(scopes))
+	err := t.query(func(rows *sql.Rows) error {
 		var i int
 		var held node.Held
 		err := rows.Scan(&i, &held.Contracts, &held.Bytes, &held.UnprovenContracts, &held.UnprovenBytes)
-		allowed = limits.Unproven.Narrow(allowed, held, scopes[i].factor)
-		if i == 0 && limits.Share > 0 {
-			allowed.Contracts = min(allowed.Contracts, max(0, limits.Share-held.UnprovenContracts))
+		if err == nil {
+			all[i] = held
 		}
-		none = none && held.UnprovenContracts == 0
 		return err
 	}, strings.Join(texts, " UNION ALL "), args...)
-	return allowed, none, err
+	return all, err
 }
 
 // chunkAndFile is a chunk of the inventory and its file.

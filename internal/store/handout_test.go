@@ -127,8 +127,8 @@ func TestHandOutRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		f.stock(t, 1, 1, 1)
 		tokens := []Token{f.token(t, "a"), f.token(t, "b"), f.token(t, "c")}
-		for _, token := range tokens {
-			must(t, f.MoveToken(t.Context(), token.ID, "192.0.2.1", nil))
+		for i := range tokens {
+			f.move(t, &tokens[i], "192.0.2.1", nil)
 		}
 		for i, token := range tokens {
 			_, err := f.HandOut(t.Context(), token, 100, HandOutLimits{Contracts: 1, TokensPerIP: 2}, interval, start)

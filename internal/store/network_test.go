@@ -97,7 +97,7 @@ func TestIPOfAToken(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		const ip = "2001:db8:1:2::5"
 		token := f.token(t, "address")
-		must(t, f.MoveToken(t.Context(), token.ID, ip, nil))
+		f.move(t, &token, ip, nil)
 		for _, stored := range []string{"2001:0db8:0001:0002:0000:0000:0000:0005", ip} {
 			must(t, f.write.Exec("UPDATE tokens SET ip = ?", stored).Error)
 			token, err := f.Token(t.Context(), token.Hash)

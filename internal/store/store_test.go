@@ -116,6 +116,17 @@ func (f *fixture) token(t testing.TB, address string) Token {
 	return token
 }
 
+// move records the token at an IP address, without limits.
+func (f *fixture) move(t testing.TB, token *Token, ip string, location *node.Location) {
+	t.Helper()
+	moved, err := f.MoveToken(t.Context(), token.ID, ip, location, HandOutLimits{})
+	must(t, err)
+	if !moved {
+		t.Fatalf("token %d does not move to %s", token.ID, ip)
+	}
+	token.IP = ip
+}
+
 // stock adds chunks of these sizes to the inventory.
 func (f *fixture) stock(t testing.TB, sizes ...int64) {
 	t.Helper()

@@ -37,6 +37,10 @@ type Token struct {
 	KeyID     int64
 	IP        string
 	Created   time.Time
+
+	// Location is where IP is, or nil if unknown. HandOut records it if the token
+	// moves. Token does not read it.
+	Location *node.Location `json:"-"`
 }
 
 // CreateToken records a token. It returns ErrNotWhitelisted or ErrTooManyTokens
@@ -108,20 +112,57 @@ func (s *Store) Token(ctx context.Context, hash node.TokenHash) (token Token, er
 	return token, err
 }
 
-// MoveToken records the farmer's new IP address. The token counts at the new IP
-// address from then on, even if that exceeds the limit, because HandOut enforces
-// the limit.
-func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *node.Location) (err error) {
+// MoveToken records the farmer's new IP address if its network has room for the
+// token, and reports whether the token is counted there. limits.Contracts and
+// limits.Share have no effect.
+//
+// A token stays counted at its old network until another network has room. No network
+// therefore holds more tokens, or more contracts without a proof, than the limits
+// allow, and a farmer cannot free a network by using its tokens elsewhere. HandOut
+// counts a token at the network of the request, so a token that stays counted at its
+// old network gets no more contracts than one that moves.
+func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *node.Location, limits HandOutLimits) (moved bool, err error) {
 	defer wrap(&err, "move token %d to %s", id, ip)
-	return s.transaction(ctx, func(t *tx) error {
-		l := locationOf(location)
-		found, err := t.execCount("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ?,"+
-			" changed = "+s.dialect.clock+" WHERE id = ?", storedIP(ip), l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
-		if err == nil && found == 0 {
-			return ErrNotFound
+	return transact(ctx, s, func(t *tx) (bool, error) {
+		network := networkOf(ip, limits.IPv6Prefix)
+		if err := s.lockNetwork(t, network); err != nil {
+			return false, err
 		}
-		return err
+		token, err := s.lockToken(t, id)
+		if err != nil || networkOf(token.IP, limits.IPv6Prefix) == network {
+			return err == nil, err
+		}
+		fits, err := s.fits(t, id, network, limits)
+		if err != nil || !fits {
+			return false, err
+		}
+		return true, s.writePlace(t, id, ip, location)
 	})
+}
+
+// fits reports whether a network has room for a token of another network.
+func (s *Store) fits(t *tx, id int64, network network, limits HandOutLimits) (bool, error) {
+	if limits.TokensPerIP > 0 {
+		there, err := t.number("SELECT COUNT(*) FROM tokens WHERE ip BETWEEN ? AND ?", network.first, network.last)
+		if err != nil || there >= int64(limits.TokensPerIP) {
+			return false, err
+		}
+	}
+	if limits.Unproven == (node.UnprovenLimits{}) {
+		return true, nil
+	}
+	held, err := s.heldIn(t, scopeOfToken(id), scopeOfNetwork(network))
+	if err != nil {
+		return false, err
+	}
+	return limits.Unproven.Fits(held[0], held[1], node.UnprovenFactor), nil
+}
+
+// writePlace records where a token is.
+func (s *Store) writePlace(t *tx, id int64, ip string, location *node.Location) error {
+	l := locationOf(location)
+	return t.exec("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ?,"+
+		" changed = "+s.dialect.clock+" WHERE id = ?", storedIP(ip), l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
 }
 
 // DeleteToken deletes the farmer's token and its contracts.

@@ -35,7 +35,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("location %+v", l)
 		}
 
-		must(t, f.MoveToken(ctx, got.ID, "192.0.2.2", nil))
+		f.move(t, &got, "192.0.2.2", nil)
 		for ip, want := range map[string]int64{"192.0.2.1": 0, "192.0.2.2": 1} {
 			if n := f.count(t, "tokens", "ip = ?", ip); n != want {
 				t.Errorf("%d tokens at %s, want %d", n, ip, want)
@@ -44,7 +44,8 @@ func TestToken(t *testing.T) {
 		if farmer := f.farmer(t, got, start); farmer.IP != "192.0.2.2" || farmer.Location != nil {
 			t.Errorf("moved farmer: %+v", farmer)
 		}
-		wantErr(t, f.MoveToken(ctx, got.ID+1, "192.0.2.2", nil), ErrNotFound)
+		_, err = f.MoveToken(ctx, got.ID+1, "192.0.2.2", nil, HandOutLimits{})
+		wantErr(t, err, ErrNotFound)
 
 		f.contracts(t, got, start, 10, 20)
 		must(t, f.DeleteToken(ctx, got.FarmerID, start))

@@ -132,8 +132,7 @@ func TestUnprovenLimits(t *testing.T) {
 				f.stock(t, c.stock...)
 				for i, ask := range c.asks {
 					token := f.token(t, ask.address)
-					must(t, f.MoveToken(t.Context(), token.ID, ask.ip, nil))
-					token.IP = ask.ip
+					f.move(t, &token, ask.ip, nil)
 					var got []int64
 					for _, h := range f.take(t, token, c.limits) {
 						got = append(got, h.Size)

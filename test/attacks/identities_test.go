@@ -3,11 +3,13 @@
 package attacks
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
@@ -76,6 +78,69 @@ func TestUnusedTokens(t *testing.T) {
 			t.Errorf("the unused tokens expired after %v", took)
 		}
 	})
+}
+
+// An attacker registers tokens at one address, takes contracts, and then uses the
+// tokens from a second address, again and again. It must get what two addresses may
+// have, and honest farmers must still get contracts.
+func TestTokensUsedElsewhere(t *testing.T) {
+	const (
+		here, there = "198.51.100.3", "198.51.100.4"
+		tokensPerIP = 5 // the default of contracts.tokensPerIP
+	)
+	s := begin(t, behindProxy(deployment.Settings{"contracts.interval": "60s"}), inventory)
+	a := s.attacker(t, 1)
+	var tokens []string
+	s.during(t, "identities, tokens used elsewhere", mostGrowth, func() {
+		for range 6 {
+			var fresh []string
+			for range 2 * tokensPerIP {
+				token, ok := a.register(here)
+				if !ok {
+					break
+				}
+				fresh = append(fresh, token)
+			}
+			for range 4 {
+				for _, token := range fresh {
+					a.get("/chunk/"+token+"/"+everything, forwarded, here)
+				}
+			}
+			tokens = append(tokens, fresh...)
+			for _, token := range tokens {
+				if status := a.get("/heartbeat/"+token, forwarded, there); status != http.StatusOK {
+					t.Errorf("a request from the other address got the status %d", status)
+				}
+				a.get("/chunk/"+token+"/"+everything, forwarded, there)
+			}
+		}
+		if empty := s.newcomers(t, 8); empty > 0 {
+			t.Errorf("%d newcomers got no contract", empty)
+		}
+	})
+	// A token whose contracts do not fit at the second address stays at the first one.
+	if n := len(tokens); n <= tokensPerIP || n > 2*tokensPerIP {
+		t.Errorf("the attacker got %d tokens, want at most %d", n, 2*tokensPerIP)
+	}
+	got, most := a.held(tokens), int64(2*node.UnprovenFactor*perToken)
+	t.Logf("%d tokens and %d contracts", len(tokens), got)
+	if got == 0 || got > most {
+		t.Errorf("the attacker holds %d contracts, want at most %d", got, most)
+	}
+}
+
+// register asks for a token from an address, and reports whether the node gave one.
+func (a *attacker) register(ip string) (token string, ok bool) {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.base+"/new/"+deployment.NewAddress(a.t), nil)
+	testenv.Must(a.t, err)
+	r.Header.Set(forwarded, ip)
+	resp, err := a.http.Do(r)
+	testenv.Must(a.t, err)
+	defer resp.Body.Close()
+	var told struct{ Token string }
+	testenv.Must(a.t, json.NewDecoder(resp.Body).Decode(&told))
+	return told.Token, resp.StatusCode == http.StatusOK
 }
 
 // A page of another site makes its visitors' browsers send requests for tokens and

@@ -59,7 +59,9 @@ func (w *world) change(t *testing.T) {
 		must(t, w.DeleteToken(ctx, token.FarmerID, w.now))
 		w.tokens = slices.Delete(w.tokens, at, at+1)
 	case 2:
-		must(t, w.MoveToken(ctx, token.ID, "192.0.2.2", &node.Location{City: fmt.Sprint(w.random.IntN(3)), Lat: 1, Lon: 2}))
+		ip := fmt.Sprintf("192.0.2.%d", 2+w.random.IntN(200)) // a move within a network records nothing
+		_, err := w.MoveToken(ctx, token.ID, ip, &node.Location{City: fmt.Sprint(w.random.IntN(3)), Lat: 1, Lon: 2}, store.HandOutLimits{})
+		must(t, err)
 	case 3:
 		_, err := w.Expire(ctx, w.now.Add(-time.Minute), 1+w.random.IntN(30))
 		must(t, err)
