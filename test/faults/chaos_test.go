@@ -4,6 +4,7 @@ package faults
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -16,8 +17,10 @@ import (
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
+// chaosTime is short by default, because the test runs beside the outages.
+var chaosTime = flag.Duration("chaos", 150*time.Second, "how long TestChaos goes on")
+
 const (
-	chaosTime    = 5 * time.Minute
 	chaosFarmers = 12
 	// longestFault is much shorter than the interval, so that no contract expires.
 	longestFault = 2 * time.Second
@@ -26,6 +29,7 @@ const (
 // Parts of the node are killed, stopped and emptied in random order. At the end the
 // records must be equal to what the farmers were told.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
@@ -62,7 +66,7 @@ func TestChaos(t *testing.T) {
 		{name: "MariaDB killed", inject: func() { n.MariaDB.Kill(); pause(); n.MariaDB.Start(t) }},
 		{name: "MariaDB stopped", inject: func() { n.MariaDB.Pause(); pause(); n.MariaDB.Resume() }},
 	}
-	for end := time.Now().Add(chaosTime); time.Now().Before(end); {
+	for end := time.Now().Add(*chaosTime); time.Now().Before(end); {
 		for _, i := range random.Perm(len(faults)) {
 			faults[i].inject()
 			faults[i].count++

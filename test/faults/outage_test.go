@@ -19,6 +19,7 @@ import (
 // The node fails for longer than an interval. It must cost no honest farmer a contract
 // or uptime, and a farmer that died before must still be found out.
 func TestOutageCostsNothing(t *testing.T) {
+	t.Parallel()
 	const interval = 20 * time.Second
 	for _, tt := range []struct {
 		name    string

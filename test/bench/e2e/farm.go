@@ -72,12 +72,16 @@ func (n *running) key(b *bench, scheme heartbeat.Type) (key heartbeat.Heartbeat,
 	return keys[0], id
 }
 
-// states returns the copies of contracts in the node's Redis.
+// states returns the copies of contracts in the node's Redis. Without the database's
+// incarnation, the node would not find them.
 func (n *running) states(b *bench) redisdb.Contracts {
 	opt := n.OpenRedis(b).Options()
 	db, err := redisdb.Open(redisdb.Options{Config: redisdb.Config{Addrs: []string{opt.Addr}, DB: opt.DB}, Namespace: "downstream"})
 	b.must(err)
 	b.Cleanup(func() { db.Close() })
+	var incarnation []byte
+	n.query(b, []any{&incarnation}, "SELECT value FROM settings WHERE name = 'incarnation'")
+	db.SetIncarnation(string(incarnation))
 	return db.Contracts()
 }
 
