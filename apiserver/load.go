@@ -15,7 +15,7 @@ type load struct {
 	ipv6Prefix int           // contracts.ipv6Prefix
 
 	mu        sync.Mutex
-	room      int64                    // what is left of api.bodyBudget
+	room      int64                    // the unused bytes of api.bodyBudget
 	longLists int                      // the long lists in flight
 	clients   map[netip.Prefix]*client // the clients that have a request in flight
 }

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Fault is a time in which the node could not take or judge proofs. It costs no
-// farmer anything: when it is over, everything that was due after its start becomes
-// due later by the time from Start to Resume; see [Fault.Shift].
+// Fault is a time in which the node could not take or judge proofs. It must cost no
+// farmer anything. So when the fault has ended, the deadlines after its start move:
+// by the time from Start to Resume, or by the rest of this time for a contract that was
+// handed out during the fault.
 type Fault struct {
 	ID       int64
 	Start    time.Time
@@ -110,11 +111,10 @@ func (r Report) Continues(now time.Time) time.Time {
 	return r.Since
 }
 
-// KnownUntil returns the time until which it is known that the node could work, or that
-// the effect of its faults is complete. A deadline after this time may still move, so
-// nobody may be told that it was missed. unapplied are the faults whose effect is not
-// complete, reports must contain the caller's own report. Without reports there is no
-// limit, and KnownUntil returns now.
+// KnownUntil returns a time. Deadlines up to this time do not move any more. A later
+// deadline can still move, so the node must not say that a farmer missed it. unapplied
+// are the faults whose deadlines have not all moved. reports must contain the caller's
+// own report. If there are no reports, KnownUntil returns now.
 func KnownUntil(unapplied []Fault, reports []Report, now time.Time) time.Time {
 	known := now
 	for _, last := range lastReports(reports) {
@@ -128,16 +128,4 @@ func KnownUntil(unapplied []Fault, reports []Report, now time.Time) time.Time {
 		}
 	}
 	return known
-}
-
-// Shift returns by how much a fault that is over delays what began at a time and was
-// open in the fault.
-func (f Fault) Shift(began time.Time) time.Duration {
-	switch {
-	case !began.Before(f.End):
-		return 0
-	case began.Before(f.Start):
-		began = f.Start
-	}
-	return f.Resume.Sub(began)
 }

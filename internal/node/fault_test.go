@@ -84,21 +84,3 @@ func TestKnownUntil(t *testing.T) {
 		}
 	}
 }
-
-func TestShift(t *testing.T) {
-	t.Parallel()
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	f := Fault{Start: start, End: start.Add(100 * time.Second), Resume: start.Add(120 * time.Second)}
-	for began, want := range map[time.Duration]time.Duration{
-		-time.Hour:        120 * time.Second,
-		0:                 120 * time.Second,
-		30 * time.Second:  90 * time.Second,
-		99 * time.Second:  21 * time.Second,
-		100 * time.Second: 0, // after the fault
-		time.Hour:         0,
-	} {
-		if got := f.Shift(start.Add(began)); got != want {
-			t.Errorf("what began at %v moves by %v, want %v", began, got, want)
-		}
-	}
-}

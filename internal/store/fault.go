@@ -156,10 +156,10 @@ func (state *FaultState) look(t *tx, reports []node.Report, now time.Time, recov
 // moveRows limits the rows of one step of ApplyFault.
 const moveRows = 2000
 
-// ApplyFault moves what was due after the start of a fault that is over: contracts
-// that were open in the fault, and the uptime of their farmers, so that the time of
-// the fault is part of nobody's uptime. Each call does one step. done reports whether
-// nothing is left. Several processes may call it for the same fault.
+// ApplyFault moves deadlines and uptimes after a fault has ended. It moves the contracts
+// that were live in the fault. It also moves their farmers' uptimes, so that no uptime
+// contains the fault. Each call does a part of the work, and done is true if all the work
+// is done. Several processes may call ApplyFault for the same fault.
 func (s *Store) ApplyFault(ctx context.Context, id int64) (done bool, err error) {
 	defer wrap(&err, "apply fault %d", id)
 	return s.applyFault(ctx, id, moveRows)
@@ -200,10 +200,10 @@ func (s *Store) applyFault(ctx context.Context, id int64, limit int) (done bool,
 	})
 }
 
-// moveContracts moves contracts whose current challenge was issued before the end of
-// the fault. MySQL evaluates the assignments in their order.
+// moveContracts moves the contracts whose current challenge was issued before the end of
+// the fault; see node.Fault. MySQL evaluates the assignments in their order.
 func (s *Store) moveContracts(t *tx, f faultRow, from, to int64) error {
-	const shift = "(? - CASE WHEN due - period > ? THEN due - period ELSE ? END)" // see node.Fault.Shift
+	const shift = "(? - CASE WHEN due - period > ? THEN due - period ELSE ? END)"
 	return t.exec("UPDATE contracts"+s.dialect.byID+" SET expiry = expiry + "+shift+", due = due + "+shift+", version = version + 1, fault_mark = 1 + sequence + answered"+
 		" WHERE id BETWEEN ? AND ? AND live = 1 AND expiry > ? AND due - period < ?",
 		f.Resume, f.Start, f.Start, f.Resume, f.Start, f.Start, from, to, f.Start, f.Ended)

@@ -77,7 +77,7 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 	})
 }
 
-// owner is the token of a hand-out and the network where it counts.
+// owner is the token that gets a hand-out. The limits of network apply to it.
 type owner struct {
 	*lockedToken
 	network network
@@ -182,7 +182,7 @@ func (s *Store) narrowUnproven(t *tx, owner *owner, ask node.Allowance, limits H
 		return allowed, false, err
 	}
 	if owner.moves {
-		held[2] = held[2].Plus(held[0]) // its contracts count where it will be
+		held[2] = held[2].Plus(held[0]) // the token brings its contracts to the network
 	}
 	allowed, none = ask, true
 	for i, factor := range []int64{1, node.UnprovenFactor, node.UnprovenFactor} {

@@ -83,7 +83,7 @@ func applyAll(t testing.TB, f *fixture, id int64) {
 	}
 }
 
-// addFault records a fault that is over, and applies it.
+// addFault records a fault that has ended, and applies it.
 func addFault(t testing.TB, f *fixture, begin, end time.Time) {
 	t.Helper()
 	must(t, f.write.Exec("INSERT INTO faults (start, ended, resume, cause, evidence) VALUES (?, ?, ?, 'down', '')",
@@ -96,20 +96,21 @@ func addFault(t testing.TB, f *fixture, begin, end time.Time) {
 func TestFaultMovesDeadlines(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		honest, dead, later := f.token(t, "honest"), f.token(t, "dead"), f.token(t, "later")
+		honest, dead, during, later := f.token(t, "honest"), f.token(t, "dead"), f.token(t, "during"), f.token(t, "later")
 		mine := f.contracts(t, honest, start, 4, 3)
 		f.contracts(t, dead, start, 8)
 		f.commit(t, answer(honest, mine[0], true, start.Add(time.Second)))
 
 		began, ended := start.Add(20*time.Second), start.Add(20*time.Second+10*interval)
 		shift := ended.Add(recovery).Sub(began)
+		f.contracts(t, during, began.Add(interval), 32)
 		f.contracts(t, later, ended.Add(recovery+time.Second), 16) // is not moved
 		addFault(t, f, began, ended)
 
 		for _, c := range []struct {
 			token Token
 			due   time.Time
-		}{{honest, start.Add(interval + shift)}, {dead, start.Add(interval + shift)}, {later, ended.Add(recovery + time.Second + interval)}} {
+		}{{honest, start.Add(interval + shift)}, {dead, start.Add(interval + shift)}, {during, ended.Add(recovery + interval)}, {later, ended.Add(recovery + time.Second + interval)}} {
 			contracts, err := f.ContractsAfter(ctx, c.token.ID, node.FileHash{}, 10)
 			must(t, err)
 			for _, got := range contracts {
@@ -130,7 +131,7 @@ func TestFaultMovesDeadlines(t *testing.T) {
 		for _, c := range []struct {
 			before     time.Time
 			void, live int64
-		}{{start.Add(interval + shift - 1), 0, 4}, {start.Add(interval + shift), 1, 3}, {end, 2, 0}} {
+		}{{start.Add(interval + shift - 1), 0, 5}, {start.Add(interval + shift), 1, 4}, {end, 3, 0}} {
 			expireAll(ctx, t, f, c.before)
 			if live := f.count(t, "contracts", "live"); live != c.live || f.count(t, "faults", "voided = ?", c.void) != 1 {
 				t.Errorf("%d contracts are live, want %+v", live, c)
@@ -138,7 +139,7 @@ func TestFaultMovesDeadlines(t *testing.T) {
 			f.checkInvariant(t)
 		}
 		// The honest farmer proved one of its contracts after the fault.
-		for token, want := range map[int64]int64{honest.ID: 1, dead.ID: 0, later.ID: 1} {
+		for token, want := range map[int64]int64{honest.ID: 1, dead.ID: 0, during.ID: 0, later.ID: 1} {
 			if n := f.count(t, "tokens", "id = ? AND expired = ?", token, want); n != 1 {
 				t.Errorf("token %d: the number of expired contracts is not %d", token, want)
 			}

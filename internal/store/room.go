@@ -19,7 +19,7 @@ func (s *Store) checkRoom(least uint64) error {
 	dir := filepath.Dir(s.cfg.Path)
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
-		return nil // the write will say what is wrong
+		return nil // the write that follows returns the reason
 	}
 	if free := disk.Bavail * uint64(disk.Bsize); free < least {
 		return fmt.Errorf("the disk of %s has only %d KiB left: free some space", dir, free>>10)

@@ -158,7 +158,7 @@ func (s *Store) fits(t *tx, id int64, network network, limits HandOutLimits) (bo
 	return limits.Unproven.Fits(held[0], held[1], node.UnprovenFactor), nil
 }
 
-// writePlace records where a token is.
+// writePlace writes a token's IP address and location.
 func (s *Store) writePlace(t *tx, id int64, ip string, location *node.Location) error {
 	l := locationOf(location)
 	return t.exec("UPDATE tokens SET ip = ?, country = ?, state = ?, city = ?, zip = ?, lat = ?, lon = ?,"+
