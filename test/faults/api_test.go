@@ -12,6 +12,7 @@ import (
 // An API replica is killed while a farmer waits for its verdicts. The records
 // contain the verdicts. The farmer must get them from the other replica.
 func TestAPIKilledWhileWaiting(t *testing.T) {
+	t.Parallel()
 	const proofs = 5
 	n := start(t, deployment.Settings{"contracts.interval": "60s"}, "10")
 	apis := twoAPIs(t, n)
@@ -56,6 +57,7 @@ func TestAPIsKilledUnderLoad(t *testing.T) {
 // All replicas are replaced, one after the other, behind a balancer that works as a
 // Service does. No request may fail.
 func TestAPIRollout(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
 	n.Worker(t, nil)

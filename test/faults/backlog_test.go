@@ -23,6 +23,7 @@ import (
 // No worker reads a job before the job's deadline has passed. Then no worker may
 // judge the job, and its proof must not be recorded as wrong.
 func TestDeadlinePassed(t *testing.T) {
+	t.Parallel()
 	n := start(t, deployment.Settings{"api.answerTimeout": "500ms"}, "200")
 	apis := twoAPIs(t, n)
 	var told ledger.Ledger
@@ -40,6 +41,7 @@ func TestDeadlinePassed(t *testing.T) {
 // The queue is full. Farmers must get a 503, and neither the queue nor the memory
 // of the API may grow.
 func TestQueueFull(t *testing.T) {
+	t.Parallel()
 	const room = 20
 	n := start(t, deployment.Settings{
 		"redis.maxQueue":        fmt.Sprint(room),

@@ -16,6 +16,7 @@ import (
 // is judged, no job is late and no contract expires. The process reports the difference,
 // and is not ready if it is large.
 func TestClocksApart(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, api, worker string // how far the clocks are ahead
 		ready             bool
@@ -27,6 +28,7 @@ func TestClocksApart(t *testing.T) {
 		{"worker a little ahead", "0s", "5s", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			n := start(t, nil, "100")
 			api := n.LaunchAPI(t, nil, "DOWNSTREAM_FAULT_CLOCK="+tt.api)
 			worker := n.LaunchWorker(t, nil, "DOWNSTREAM_FAULT_CLOCK="+tt.worker)

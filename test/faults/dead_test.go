@@ -17,6 +17,7 @@ import (
 // dead letter. The proof is judged as of its arrival, although its contract's due time
 // has passed, and the farmer gets the verdict when it repeats its request.
 func TestDeadLetterIsRetried(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "10")
 	api := n.API(t, nil)
 	var told ledger.Ledger

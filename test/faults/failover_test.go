@@ -19,6 +19,7 @@ import (
 // Redis fails over to a replica that lacks the last writes of its primary. As a
 // result, workers read jobs again that they had acknowledged, and replies are lost.
 func TestRedisFailover(t *testing.T) {
+	t.Parallel()
 	address := startRedirect(t)
 	n := start(t, deployment.Settings{"redis.url": "redis://" + address.String() + "/0"}, "300")
 	standby := testenv.StartRedis(t, testenv.Fast)

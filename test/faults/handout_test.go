@@ -18,6 +18,7 @@ import (
 // Two replicas register tokens and hand out chunks concurrently. No chunk may be
 // handed out twice, and no limit may be exceeded.
 func TestConcurrentHandOuts(t *testing.T) {
+	t.Parallel()
 	const (
 		tokensPerIP  = 5
 		addresses    = 4

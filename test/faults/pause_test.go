@@ -16,6 +16,7 @@ import (
 // issue the next challenges. When the paused worker resumes, it commits its
 // verdicts. That commit must change nothing.
 func TestPausedWorkerResumes(t *testing.T) {
+	t.Parallel()
 	// The deadline is long. With a short deadline, the paused worker would drop its
 	// jobs because their deadlines have passed.
 	n := start(t, deployment.Settings{"api.answerTimeout": "50s"}, "200")

@@ -46,6 +46,7 @@ func TestPoisonAmongThousands(t *testing.T) {
 // A job kills every worker that reads it. It must become a dead letter after too
 // many deliveries.
 func TestJobThatKillsWorkers(t *testing.T) {
+	t.Parallel()
 	n := start(t, deployment.Settings{"worker.maxDeliveries": "2", "api.answerTimeout": "20s"}, "10")
 	apis := twoAPIs(t, n)
 	killed := n.Worker(t, nil, "DOWNSTREAM_FAULT_POINT=read:1:kill")

@@ -16,6 +16,7 @@ import (
 // farmers. Otherwise a load balancer would send requests to it, and they would
 // fail.
 func TestReadyOnlyAfterKeysAreRegistered(t *testing.T) {
+	t.Parallel()
 	n := deployment.Start(t, binary, testenv.Fast, shortTimes)
 	first := n.API(t, nil) // makes the rows that the next replica needs
 	release := lockKeys(t, n.Database(t))

@@ -18,11 +18,15 @@ import (
 // on the rows of others, although they continue to send requests. The status list
 // must not show them, and no count may contradict the contracts.
 func TestDatabaseRestored(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		command bool // whether the operator runs `db restored`
 	}{{"with the documented step", true}, {"without the documented step", false}} {
-		t.Run(tt.name, func(t *testing.T) { restoreUnderLoad(t, tt.command) })
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			restoreUnderLoad(t, tt.command)
+		})
 	}
 }
 
@@ -139,6 +143,7 @@ func contradicting(t *testing.T, n *deployment.Node) (count int) {
 // with error 1047. Farmers must get a 503, no job may become a dead letter, /readyz
 // must say what the server says, and the node must recover without help.
 func TestGaleraNodeCutOff(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "300", testenv.GaleraOptions(t)...)
 	apis := twoAPIs(t, n)
 	processes := append([]*deployment.Replica{n.Worker(t, nil), n.Worker(t, nil)}, apis...)

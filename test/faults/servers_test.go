@@ -17,6 +17,7 @@ const outage = 2 * time.Second
 // 503, but no other error. Each time, the workers must create the consumer group
 // again, because without the group there are no verdicts.
 func TestRedisLost(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
 	n.Worker(t, nil)
@@ -46,6 +47,7 @@ func TestRedisLost(t *testing.T) {
 // MariaDB is stopped, set to read-only, and killed during commits, under load. The
 // node must confirm only what is stored, and must recover without help.
 func TestDatabaseLost(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
 	n.Worker(t, nil)

@@ -28,6 +28,7 @@ func alone(t *testing.T, api *deployment.Replica, contracts int, ahead time.Dura
 // Another worker is alive. It must notice, and the farmer must get its verdict within
 // five seconds, with the usual times of takeover.
 func TestWorkerKilledCloseToDue(t *testing.T) {
+	t.Parallel()
 	n := start(t, deployment.Settings{"api.answerTimeout": "20s", "worker.jobHardLimit": "5s", "worker.claimIdle": "12s"}, "20")
 	api := n.API(t, nil)
 	var told ledger.Ledger
@@ -64,6 +65,7 @@ func TestWorkerKilledCloseToDue(t *testing.T) {
 // after the sweeper has expired the contract. The proof is still in time. A contract
 // without a proof in time has expired.
 func TestRetryAfterDueIsInTime(t *testing.T) {
+	t.Parallel()
 	n := start(t, deployment.Settings{"api.answerTimeout": "1s", "sweep.grace": "1s", "sweep.interval": "100ms"}, "20")
 	api := n.API(t, nil)
 	var told ledger.Ledger

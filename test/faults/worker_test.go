@@ -18,6 +18,7 @@ const deathPatience = 30 * time.Second
 // A worker is killed at each step of a job. The job must be judged once. The farmer
 // must get its verdict, at the latest when it repeats its request.
 func TestWorkerKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	n := start(t, nil, "500")
 	apis := twoAPIs(t, n)
 	var told ledger.Ledger
