@@ -47,6 +47,7 @@ type App struct {
 	joined  atomic.Bool
 	process *store.Process
 	known   knownTime
+	faults  *faultMetrics
 	onDuty  bool // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex
@@ -103,6 +104,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	}
 	a.Ops = ops.New(opt.Profiles, checks...)
 	a.Ops.Registry.MustRegister(a.Queue.Collector())
+	a.faults = newFaultMetrics(a.Ops.Registry, &a.known, a.Now)
 	if a.clock != nil {
 		a.Ops.Registry.MustRegister(a.clock.Collector())
 	}

@@ -31,6 +31,15 @@ func (k *knownTime) get() time.Time {
 	return time.UnixMicro(math.MaxInt64)
 }
 
+// age returns how long before now the known time is. It is 0 before the first report,
+// and if no process reports.
+func (k *knownTime) age(now time.Time) time.Duration {
+	if t := k.get(); !t.IsZero() {
+		return max(now.Sub(t), 0)
+	}
+	return 0
+}
+
 // watchFaults reports that this process can work, looks for faults of the node, and
 // applies those that are over, until ctx ends.
 func (a *App) watchFaults(ctx context.Context) error {
@@ -65,6 +74,7 @@ func (a *App) report(ctx context.Context) (store.FaultState, error) {
 		return state, err
 	}
 	a.known.set(state.Known)
+	a.faults.update(state)
 	if f := state.Changed; f != nil && f.End.IsZero() {
 		a.Log.Error("a fault of the node has begun; no deadline is missed until it ends", "fault", f.ID, "since", f.Start, "reason", f.Evidence)
 	} else if f != nil {
