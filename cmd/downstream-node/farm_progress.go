@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,13 +18,21 @@ import (
 
 // progress describes a snapshot in one line. wanted is the number of bytes to store.
 func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
+	waiting := ""
+	if !s.RetryAt.IsZero() {
+		wait := max(s.RetryAt.Sub(now), 0)
+		waiting = fmt.Sprintf("waiting for the node, next try in %v: %s", wait.Truncate(time.Second), s.LastError)
+	}
 	if s.Joined == 0 {
-		return "joining the node"
+		return cmp.Or(waiting, "joining the node")
 	}
 	parts := []string{
 		fmt.Sprintf("%s contracts", humanize.Comma(int64(s.Contracts))),
 		fmt.Sprintf("%s of %s", humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(wanted))),
 		fmt.Sprintf("%s heartbeats", humanize.Comma(s.Heartbeats)),
+	}
+	if waiting != "" {
+		return strings.Join(append(parts, waiting), " · ")
 	}
 	if s.Rejected > 0 {
 		parts = append(parts, fmt.Sprintf("%s rejected", humanize.Comma(s.Rejected)))

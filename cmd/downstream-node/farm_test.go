@@ -161,6 +161,16 @@ func TestFarmProgress(t *testing.T) {
 			farmer.Snapshot{Joined: 1, Contracts: 3, Bytes: 2 << 20, Heartbeats: 1234, Rejected: 1, Retries: 2, NextDue: now.Add(12500 * time.Millisecond)},
 			"3 contracts · 2.0 MiB of 10 MiB · 1,234 heartbeats · 1 rejected · 2 retries · next due in 12s",
 		},
+		{
+			"the node is away",
+			farmer.Snapshot{Joined: 1, Contracts: 3, Heartbeats: 5, Retries: 2, NextDue: now, RetryAt: now.Add(5500 * time.Millisecond), LastError: "challenge: connection refused"},
+			"3 contracts · 0 B of 10 MiB · 5 heartbeats · waiting for the node, next try in 5s: challenge: connection refused",
+		},
+		{
+			"the node is away from the start",
+			farmer.Snapshot{RetryAt: now.Add(time.Second), LastError: "heartbeat: connection refused"},
+			"waiting for the node, next try in 1s: heartbeat: connection refused",
+		},
 		{"overdue", farmer.Snapshot{Joined: 1, NextDue: now.Add(-time.Hour)}, "0 contracts · 0 B of 10 MiB · 0 heartbeats · next due in 0s"},
 	}
 	for _, tt := range tests {

@@ -185,10 +185,12 @@ func (l *loop) addTaken(taken []*contract, refused int, err error) {
 	now := time.Now()
 	if err != nil {
 		l.retryLater(err)
+	} else {
+		l.succeeded()
 	}
 	switch {
 	case Temporary(err):
-		l.takeAt = now.Add(l.waitAfter(err))
+		l.takeAt = l.Snapshot().RetryAt
 	case err != nil, bytes == 0, refused > 0:
 		l.delayTake(now)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type Config struct {
 	Size    int64      // maximum number of bytes to hold
 
 	// Retry is the wait after a failed request if the response has no Retry-After.
-	// 0 means 3 s.
+	// After more failures the farmer waits up to four times as long. 0 means 3 s.
 	Retry time.Duration
 	// TakeEvery is the wait after the node had no contract to hand out. 0 means 30
 	// s.
@@ -51,6 +52,8 @@ type Farmer struct {
 	client *Client
 	disk   *disk
 	log    *slog.Logger
+
+	failures int // failures since the last success; only join and the loop use it
 
 	mu       sync.Mutex
 	snapshot Snapshot
@@ -103,14 +106,35 @@ func (f *Farmer) Run(ctx context.Context) error {
 // would expire during a longer wait, so a longer wait is probably a mistake.
 const maxRetryAfter = time.Minute
 
-// waitAfter returns how long to wait after a request failed with err.
-func (f *Farmer) waitAfter(err error) time.Duration {
-	response, ok := errors.AsType[*Error](err)
-	if !ok || response.RetryAfter == 0 {
-		return f.cfg.Retry
+// maxBackoff limits how often the wait after a failure doubles.
+const maxBackoff = 2
+
+// failed counts a failure and returns how long to wait before the next attempt. The
+// wait is random, so that farmers do not all come back at the same time after an outage.
+func (f *Farmer) failed(err error) (wait time.Duration) {
+	wait = jitter(f.cfg.Retry << min(f.failures, maxBackoff))
+	if response, ok := errors.AsType[*Error](err); ok && response.RetryAfter > 0 {
+		asked := min(response.RetryAfter, maxRetryAfter)
+		wait = asked + rand.N(asked/4+1)
 	}
-	return min(response.RetryAfter, maxRetryAfter)
+	f.failures++
+	f.update(func(s *Snapshot) {
+		s.setError(err)
+		s.RetryAt = time.Now().Add(wait)
+	})
+	return wait
 }
+
+// succeeded ends the wait for the node.
+func (f *Farmer) succeeded() {
+	if f.failures > 0 {
+		f.failures = 0
+		f.update(func(s *Snapshot) { s.RetryAt = time.Time{} })
+	}
+}
+
+// jitter returns a random time between half of wait and wait.
+func jitter(wait time.Duration) time.Duration { return wait/2 + rand.N(wait/2+1) }
 
 // Group is a set of farmers in one process. Each farmer has its own token.
 type Group []*Farmer
@@ -177,6 +201,9 @@ type Snapshot struct {
 	// NextDue is the earliest due of all contracts. It is zero if there are no
 	// contracts.
 	NextDue time.Time
+	// RetryAt is when the farmer tries again what has failed. It is zero if the last
+	// attempt succeeded.
+	RetryAt time.Time
 	// LastError is the latest failure. LastErrorAt is the time of that failure.
 	LastError   string
 	LastErrorAt time.Time
@@ -195,13 +222,19 @@ func (s Snapshot) Plus(o Snapshot) Snapshot {
 	s.Taken += o.Taken
 	s.Refused += o.Refused
 	s.Dropped += o.Dropped
-	if s.NextDue.IsZero() || (!o.NextDue.IsZero() && o.NextDue.Before(s.NextDue)) {
-		s.NextDue = o.NextDue
-	}
+	s.NextDue, s.RetryAt = earliest(s.NextDue, o.NextDue), earliest(s.RetryAt, o.RetryAt)
 	if o.LastErrorAt.After(s.LastErrorAt) {
 		s.LastError, s.LastErrorAt = o.LastError, o.LastErrorAt
 	}
 	return s
+}
+
+// earliest returns the earlier time. A zero time does not count.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (s *Snapshot) setError(err error) { s.LastError, s.LastErrorAt = err.Error(), time.Now() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -127,17 +128,17 @@ func TestFarmerRepeatsFailedRequests(t *testing.T) {
 	tests := []struct {
 		name string
 		fail func(http.ResponseWriter)
-		wait time.Duration
+		wait time.Duration // what the node asks for, or 0
 	}{
-		{"503", func(w http.ResponseWriter) { refuse(w, 503, "Busy.") }, 3 * time.Second},
+		{"503", func(w http.ResponseWriter) { refuse(w, 503, "Busy.") }, 0},
 		{"503 with Retry-After", func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "7")
 			refuse(w, 503, "Busy.")
 		}, 7 * time.Second},
-		{"broken connection", hangUp, 3 * time.Second},
-		{"incomplete response", func(w http.ResponseWriter) { w.Write([]byte(`{"report": [`)) }, 3 * time.Second},
-		{"empty report", func(w http.ResponseWriter) { w.Write([]byte(`{"report": []}`)) }, 3 * time.Second},
-		{"page of a proxy", func(w http.ResponseWriter) { http.Error(w, "<html>", 404) }, 3 * time.Second},
+		{"broken connection", hangUp, 0},
+		{"incomplete response", func(w http.ResponseWriter) { w.Write([]byte(`{"report": [`)) }, 0},
+		{"empty report", func(w http.ResponseWriter) { w.Write([]byte(`{"report": []}`)) }, 0},
+		{"page of a proxy", func(w http.ResponseWriter) { http.Error(w, "<html>", 404) }, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,7 +161,14 @@ func TestFarmerRepeatsFailedRequests(t *testing.T) {
 				requests := node.times("answer")
 				check(t, "requests", len(requests), 4)
 				for i := 1; i < len(requests); i++ {
-					check(t, "wait", requests[i].Sub(requests[i-1]), tt.wait)
+					longest := 3 * time.Second << (i - 1) // the wait doubles
+					shortest := longest / 2
+					if tt.wait > 0 {
+						shortest, longest = tt.wait, tt.wait*5/4
+					}
+					if wait := requests[i].Sub(requests[i-1]); wait < shortest || wait > longest {
+						t.Errorf("wait %d: %v, want %v to %v", i, wait, shortest, longest)
+					}
 				}
 				got := f.Snapshot()
 				check(t, "heartbeats", got.Heartbeats, int64(2))
@@ -168,6 +176,90 @@ func TestFarmerRepeatsFailedRequests(t *testing.T) {
 				check(t, "rejected", got.Rejected, int64(0))
 			})
 		})
+	}
+}
+
+// The node is away for longer than an interval, and the farmer is restarted meanwhile.
+// The farmer must keep its contracts and files, ask seldom, say what it waits for, and
+// continue if the node says that the contracts are not over.
+func TestFarmerSurvivesAnyOutage(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 2)
+		dir := t.TempDir()
+		client := node.serve(t, ClientConfig{})
+		_, stop := farm(t, Config{Client: client, Dir: dir, Size: 2000})
+		time.Sleep(30 * time.Second)
+		node.set(func() {
+			node.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+				hangUp(w)
+				return true
+			}
+		})
+		time.Sleep(time.Hour)
+		must(t, stop())
+		check(t, "contracts on disk", onDisk(t, dir), 2)
+		f, stop := farm(t, Config{Client: client, Dir: dir, Size: 2000})
+		defer stop()
+		before := len(node.times("heartbeat"))
+		const outage = time.Hour
+		time.Sleep(outage)
+		if asked := len(node.times("heartbeat")) - before; asked > int(outage/(6*time.Second))+2 {
+			t.Errorf("the farmer asked %d times in %v", asked, outage)
+		}
+		if s := f.Snapshot(); s.RetryAt.Before(time.Now()) || s.LastError == "" {
+			t.Errorf("waits until %v for %q", s.RetryAt, s.LastError)
+		}
+		node.set(func() {
+			node.intercept = nil
+			for _, c := range node.contracts {
+				c.due = time.Now().Add(time.Minute)
+			}
+		})
+		time.Sleep(2 * time.Minute)
+		got := f.Snapshot()
+		check(t, "contracts", got.Contracts, 2)
+		check(t, "dropped", got.Dropped, int64(0))
+		check(t, "rejected", got.Rejected, int64(0))
+		check(t, "waits until", got.RetryAt, time.Time{})
+	})
+}
+
+// Farmers that fail at the same time must not come back at the same time.
+func TestWaitAfterAFailureIsRandom(t *testing.T) {
+	t.Parallel()
+	waits := map[time.Duration]bool{}
+	for range 20 {
+		f := &Farmer{cfg: Config{Retry: 3 * time.Second}}
+		waits[f.failed(errors.New("broken connection"))] = true
+	}
+	if len(waits) < 10 {
+		t.Errorf("%d different waits of 20", len(waits))
+	}
+}
+
+// A node that is away shortly before a proof is due may come back in time, so the
+// farmer must not wait for long.
+func TestFarmerTriesOftenBeforeDue(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct {
+		name     string
+		due      time.Duration
+		accepted bool
+		longest  time.Duration
+	}{
+		{"due soon", 10 * time.Second, false, 3 * time.Second},
+		{"due later", time.Minute, false, 12 * time.Second},
+		{"proved", 10 * time.Second, true, 12 * time.Second},
+	} {
+		l := &loop{Farmer: &Farmer{cfg: Config{Retry: 3 * time.Second}, log: slog.New(slog.DiscardHandler), failures: 5}}
+		c := &contract{due: now.Add(tt.due), accepted: tt.accepted}
+		l.retryLater(errors.New("broken connection"), c)
+		if wait := time.Until(c.notBefore); wait > tt.longest || wait < tt.longest/2-time.Second {
+			t.Errorf("%s: %v, want about %v at most", tt.name, wait, tt.longest)
+		}
 	}
 }
 

@@ -82,18 +82,24 @@ func (f *Farmer) savedToken(ctx context.Context, token string) (Registration, er
 	return registration, err
 }
 
-// retry repeats the request while its error is temporary and the next attempt
-// starts before deadline. A zero deadline means no deadline.
+// retry repeats the request while its error is temporary. The last attempt starts at
+// the deadline. A zero deadline means no deadline.
 func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (Registration, error)) (Registration, error) {
 	for {
 		registration, err := request()
+		if err == nil {
+			f.succeeded()
+		}
 		if err == nil || !Temporary(err) {
 			return registration, err
 		}
-		f.update(func(s *Snapshot) { s.setError(err) })
-		wait := f.waitAfter(err)
-		if !deadline.IsZero() && time.Now().Add(wait).After(deadline) {
-			return Registration{}, err
+		wait := f.failed(err)
+		if !deadline.IsZero() {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return Registration{}, err
+			}
+			wait = min(wait, left)
 		}
 		f.update(func(s *Snapshot) { s.Retries++ })
 		f.log.Warn("not joined yet; trying again", "node", f.client.Node(), "wait", wait, "error", err)

@@ -210,7 +210,8 @@ func (l *loop) remove(records []record) {
 	}
 }
 
-// retryLater delays contracts whose request, proof or write has failed.
+// retryLater delays contracts whose request, proof or write has failed. It keeps them:
+// only the node knows if a contract is over.
 func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, context.Canceled) {
 		return // the loop is ending, so there will be no retry
@@ -218,15 +219,15 @@ func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, ErrTokenUnknown) {
 		l.fatal = err
 	}
-	l.update(func(s *Snapshot) {
-		s.setError(err)
-		s.Retries++
-	})
-	wait := l.waitAfter(err)
-	l.log.Warn("trying again", "contracts", len(contracts), "wait", wait, "error", err)
-	at := time.Now().Add(wait)
+	wait := l.failed(err)
+	l.update(func(s *Snapshot) { s.Retries++ })
+	l.log.Warn("trying again; the contracts and their files are kept", "contracts", len(contracts), "wait", wait, "error", err)
+	now := time.Now()
 	for _, c := range contracts {
-		c.notBefore = at
+		c.notBefore = now.Add(wait)
+		if soon := c.due.Add(-4 * l.cfg.Retry); now.Before(c.due) && !c.accepted && c.notBefore.After(soon) {
+			c.notBefore = earlier(c.notBefore, now.Add(jitter(l.cfg.Retry))) // a longer wait could miss the due time
+		}
 	}
 }
 

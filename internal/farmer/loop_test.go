@@ -52,9 +52,9 @@ func TestSmallerBatchesAfterARefusal(t *testing.T) {
 func TestSnapshotPlus(t *testing.T) {
 	t.Parallel()
 	at := func(hour int) time.Time { return time.Date(2030, 1, 2, hour, 0, 0, 0, time.UTC) }
-	a := Snapshot{FarmerID: "a", Joined: 1, Contracts: 1, Bytes: 2, Heartbeats: 3, Rejected: 4, Retries: 5, Early: 6, Taken: 7, Refused: 8, Dropped: 9, NextDue: at(2), LastError: "a", LastErrorAt: at(1)}
-	b := Snapshot{FarmerID: "b", Joined: 1, Contracts: 10, Bytes: 20, Heartbeats: 30, Rejected: 40, Retries: 50, Early: 60, Taken: 70, Refused: 80, Dropped: 90, NextDue: at(1), LastError: "b", LastErrorAt: at(2)}
-	want := Snapshot{Joined: 2, Contracts: 11, Bytes: 22, Heartbeats: 33, Rejected: 44, Retries: 55, Early: 66, Taken: 77, Refused: 88, Dropped: 99, NextDue: at(1), LastError: "b", LastErrorAt: at(2)}
+	a := Snapshot{FarmerID: "a", Joined: 1, Contracts: 1, Bytes: 2, Heartbeats: 3, Rejected: 4, Retries: 5, Early: 6, Taken: 7, Refused: 8, Dropped: 9, NextDue: at(2), RetryAt: at(3), LastError: "a", LastErrorAt: at(1)}
+	b := Snapshot{FarmerID: "b", Joined: 1, Contracts: 10, Bytes: 20, Heartbeats: 30, Rejected: 40, Retries: 50, Early: 60, Taken: 70, Refused: 80, Dropped: 90, NextDue: at(1), RetryAt: at(4), LastError: "b", LastErrorAt: at(2)}
+	want := Snapshot{Joined: 2, Contracts: 11, Bytes: 22, Heartbeats: 33, Rejected: 44, Retries: 55, Early: 66, Taken: 77, Refused: 88, Dropped: 99, NextDue: at(1), RetryAt: at(3), LastError: "b", LastErrorAt: at(2)}
 	check(t, "a and b", a.Plus(b), want)
 	check(t, "b and a", b.Plus(a), want)
 	a.FarmerID = ""

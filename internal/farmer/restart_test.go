@@ -105,10 +105,10 @@ func TestFarmerWithoutATokenEndsAfterItsPatience(t *testing.T) {
 	tests := []struct {
 		name     string
 		status   int
-		attempts int
+		attempts [2]int // from, to
 	}{
-		{"refused", http.StatusBadRequest, 1},
-		{"unavailable", http.StatusServiceUnavailable, 6},
+		{"refused", http.StatusBadRequest, [2]int{1, 1}},
+		{"unavailable", http.StatusServiceUnavailable, [2]int{4, 6}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +128,9 @@ func TestFarmerWithoutATokenEndsAfterItsPatience(t *testing.T) {
 				if !ok || response.Status != tt.status || response.Message != "Not for you." {
 					t.Errorf("Run: %v", err)
 				}
-				check(t, "attempts", len(node.times("new")), tt.attempts)
+				if attempts := len(node.times("new")); attempts < tt.attempts[0] || attempts > tt.attempts[1] {
+					t.Errorf("%d attempts, want %d to %d", attempts, tt.attempts[0], tt.attempts[1])
+				}
 			})
 		})
 	}

@@ -68,12 +68,14 @@ func startBatch[T interface{ file() string }](ctx context.Context, l *loop, op s
 					missing = append(missing, c)
 				}
 			}
-			if err != nil {
+			switch {
+			case err != nil:
 				*limit = smaller(*limit, len(batch), err)
 				l.retryLater(err, batch...)
-			}
-			if len(missing) > 0 {
+			case len(missing) > 0:
 				l.retryLater(fmt.Errorf("%s: the node's response leaves out %d of %d contracts", op, len(missing), len(batch)), missing...)
+			default:
+				l.succeeded()
 			}
 		}
 	})
