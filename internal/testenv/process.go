@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -251,15 +252,24 @@ func newDir(mode Mode) (string, error) {
 	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
 }
 
-// FreePort returns a port that has no listener. Another process may open the port
-// before the caller does.
+// ports are the ports that FreePort has returned. A process that a test has killed
+// gets its port back, so the tests beside it must not get the port meanwhile.
+var ports sync.Map
+
+// FreePort returns a port that has no listener, and never the same port twice. Another
+// process may open the port before the caller does.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		if _, used := ports.LoadOrStore(port, true); !used {
+			return port, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // find returns the path of a server's program. Such programs are often in

@@ -32,10 +32,14 @@ func Standalone(t testing.TB, binary string, settings Settings, size, count stri
 	run(t, binary, settings, "db", "migrate")
 	run(t, binary, settings, "chunks", "generate", size, count)
 
-	cmd := exec.Command(binary, "standalone", "--data", dir)
-	cmd.Env = settings.environ(t)
 	r := &Replica{URL: "http://" + public, Private: "http://" + private}
-	r.Process = start(t, "standalone", dir, cmd)
+	r.launch = func(t testing.TB) *testenv.Process {
+		t.Helper()
+		cmd := exec.Command(binary, "standalone", "--data", dir)
+		cmd.Env = settings.environ(t)
+		return start(t, "standalone", dir, cmd)
+	}
+	r.Restart(t)
 	r.awaitReady(t)
 	return r
 }

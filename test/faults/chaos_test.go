@@ -3,16 +3,13 @@
 package faults
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"testing"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
-	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
@@ -102,10 +99,7 @@ func TestChaos(t *testing.T) {
 // uptimeOf returns the uptime that the node publishes for a farmer, in percent.
 func uptimeOf(t *testing.T, url, id string) float64 {
 	t.Helper()
-	resp, err := http.Get(url + "/api/downstream/v1/status/show/" + id)
-	testenv.Must(t, err)
-	defer resp.Body.Close()
 	var status farmer.FarmerStatus
-	testenv.Must(t, json.NewDecoder(resp.Body).Decode(&status))
+	publishedBy(t, url, "show/"+id, &status)
 	return status.Uptime
 }

@@ -4,7 +4,6 @@ package faults
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -20,109 +19,106 @@ import (
 // or uptime, and a farmer that died before must still be found out.
 func TestOutageCostsNothing(t *testing.T) {
 	t.Parallel()
-	const interval = 20 * time.Second
+	const (
+		normal = 20 * time.Second
+		short  = 8 * time.Second // so that many intervals take only minutes; two are longer than the silence that begins a fault
+	)
 	for _, tt := range []struct {
-		name    string
-		outage  float64 // in intervals
-		fail    func(t *testing.T, n *deployment.Node, api, worker *deployment.Replica)
-		recover func(t *testing.T, n *deployment.Node, api, worker *deployment.Replica)
+		name      string
+		start     func(*testing.T, time.Duration) *fallible
+		interval  time.Duration
+		intervals float64 // how long the outage lasts
+		begin     func(*testing.T, *fallible)
+		end       func(*testing.T, *fallible)
 	}{
-		{
-			"everything killed", 1,
-			func(_ *testing.T, _ *deployment.Node, api, worker *deployment.Replica) { api.Kill(); worker.Kill() },
-			func(t *testing.T, _ *deployment.Node, api, worker *deployment.Replica) {
-				api.Restart(t)
-				worker.Restart(t)
-			},
-		},
-		{
-			"everything killed for long", 3.25,
-			func(_ *testing.T, _ *deployment.Node, api, worker *deployment.Replica) { api.Kill(); worker.Kill() },
-			func(t *testing.T, _ *deployment.Node, api, worker *deployment.Replica) {
-				api.Restart(t)
-				worker.Restart(t)
-			},
-		},
-		{
-			"no worker", 2,
-			func(_ *testing.T, _ *deployment.Node, _, worker *deployment.Replica) { worker.Kill() },
-			func(t *testing.T, _ *deployment.Node, _, worker *deployment.Replica) { worker.Restart(t) },
-		},
-		{
-			"everything stopped", 3,
-			func(_ *testing.T, _ *deployment.Node, api, worker *deployment.Replica) { api.Pause(); worker.Pause() },
-			func(_ *testing.T, _ *deployment.Node, api, worker *deployment.Replica) { api.Resume(); worker.Resume() },
-		},
-		{
-			"no MariaDB", 2,
-			func(_ *testing.T, n *deployment.Node, _, _ *deployment.Replica) { n.MariaDB.Kill() },
-			func(t *testing.T, n *deployment.Node, _, _ *deployment.Replica) { n.MariaDB.Start(t) },
-		},
-		{
-			"no Redis", 2,
-			func(_ *testing.T, n *deployment.Node, _, _ *deployment.Replica) { n.Redis.Kill() },
-			func(t *testing.T, n *deployment.Node, _, _ *deployment.Replica) { n.Redis.Start(t) },
-		},
+		{"everything killed", whole, normal, 1, kill, restart},
+		{"everything killed", whole, normal, 2, kill, restart},
+		{"everything killed", whole, normal, 3.25, kill, restart},
+		{"everything killed", whole, short, 20, kill, restart},
+		{"no worker", whole, normal, 2, killWorker, restartWorker},
+		{"everything stopped", whole, normal, 3, pause, resume},
+		{"no MariaDB", whole, normal, 2, killMariaDB, startMariaDB},
+		{"no Redis", whole, normal, 2, killRedis, startRedis},
+		{"standalone node killed", standalone, normal, 1, kill, restart},
+		{"standalone node killed", standalone, normal, 3.25, kill, restart},
+		{"standalone node stopped", standalone, normal, 3, pause, resume},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		lasts := time.Duration(tt.intervals * float64(tt.interval))
+		t.Run(fmt.Sprintf("%s for %v intervals", tt.name, tt.intervals), func(t *testing.T) {
 			t.Parallel()
-			n := start(t, deployment.Settings{
-				"contracts.interval": interval.String(), "heartbeat.challenges": "256", "sweep.interval": "1s", "sweep.grace": "1s",
-			}, "30")
-			api, worker := n.API(t, nil), n.Worker(t, nil)
+			n := tt.start(t, tt.interval)
 			var honest []*ownFarmer
 			for range 4 {
-				honest = append(honest, startFarmer(t, api.URL, 4))
+				honest = append(honest, startFarmer(t, n.url(), 4))
 			}
-			dead := startFarmer(t, api.URL, 4)
+			dead := startFarmer(t, n.url(), 4)
+			before := map[*ownFarmer]state{}
 			for _, f := range append(honest, dead) {
 				f.awaitHeartbeats(t, 8) // two for each contract
 			}
 			dead.stop()
 			time.Sleep(time.Second)
-			before := map[*ownFarmer]int64{}
 			for _, f := range honest {
-				before[f] = f.Snapshot().Heartbeats
+				before[f] = f.state(t, n)
 			}
-			tt.fail(t, n, api, worker)
-			time.Sleep(time.Duration(tt.outage * float64(interval)))
-			tt.recover(t, n, api, worker)
+			tt.begin(t, n)
+			time.Sleep(lasts)
+			tt.end(t, n)
 
-			db := n.Database(t)
-			fault := func(what string) (value int64) {
-				// The database may not be back yet.
-				if err := db.QueryRow("SELECT " + what + " FROM faults").Scan(&value); err != nil && err != sql.ErrNoRows {
-					t.Log(err)
-				}
-				return value
-			}
-			within(t, "the fault is applied", func() bool { return fault("applied") == 1 })
-			over := time.UnixMicro(fault("ended"))
-			within(t, "the dead farmer's contracts have ended", func() bool { return live(t, db, dead.id) == 0 })
+			within(t, "the fault is over", func() bool { return n.faultsEnded() > 0 })
+			over := time.Now()
+			within(t, "the dead farmer's contracts are void", func() bool { return n.void() >= 4 })
 			found := time.Since(over)
-			for _, f := range honest {
-				f.awaitHeartbeats(t, before[f]+8) // two for each contract
-			}
-			var lost int64
-			below := 0
-			for _, f := range honest {
-				lost += f.Snapshot().Dropped + f.Snapshot().Rejected
-				if uptimeOf(t, api.URL, f.id) < 100 {
-					below++
-				}
-			}
-			var expired int64
-			testenv.Must(t, db.QueryRow("SELECT SUM(expired) FROM tokens").Scan(&expired))
-			fmt.Printf("%s for %v: contracts lost %d, honest farmers below 100 %% %d, void %d, expired %d, the dead farmer found out %.0f s after the end\n",
-				tt.name, time.Duration(tt.outage*float64(interval)), lost, below, fault("voided"), expired, found.Seconds())
-			if lost > 0 || below > 0 || expired > 0 || fault("voided") != 4 {
+			cost := costOf(t, n, honest, before)
+			fmt.Printf("%s for %v, %v intervals of %v: %v, the dead farmer found out %.0f s after the end\n",
+				tt.name, lasts, tt.intervals, tt.interval, cost, found.Seconds())
+			if (cost != costs{void: 4}) {
 				t.Error("the outage cost an honest farmer something, or the dead farmer's contracts are not void")
 			}
-			if uptime := uptimeOf(t, api.URL, dead.id); uptime >= 100 {
-				t.Errorf("the dead farmer has an uptime of %v %%", uptime)
-			}
+			within(t, "the dead farmer's uptime falls", func() bool { return n.farmer(dead.id).Uptime < 100 })
 		})
 	}
+}
+
+// state is what an outage must not change for an honest farmer.
+type state struct {
+	heartbeats, lost int64
+	uptime           float64
+}
+
+func (f *ownFarmer) state(t *testing.T, n *fallible) state {
+	t.Helper()
+	s := f.Snapshot()
+	return state{s.Heartbeats, s.Dropped + s.Rejected, n.farmer(f.id).Uptime}
+}
+
+// costs is what an outage cost.
+type costs struct {
+	lost          int64   // contracts of honest farmers
+	uptime        float64 // the largest change of an honest farmer's uptime, in percent
+	void, expired int64   // contracts of all farmers
+}
+
+func (c costs) String() string {
+	return fmt.Sprintf("contracts lost %d, uptime change %.2f, void %d, expired %d", c.lost, c.uptime, c.void, c.expired)
+}
+
+// costOf waits until every contract of the honest farmers has two heartbeats after the
+// outage, and returns what the outage cost.
+func costOf(t *testing.T, n *fallible, honest []*ownFarmer, before map[*ownFarmer]state) (c costs) {
+	t.Helper()
+	for _, f := range honest {
+		f.awaitHeartbeats(t, before[f].heartbeats+8)
+	}
+	for _, f := range honest {
+		after := f.state(t, n)
+		c.lost += after.lost - before[f].lost
+		if change := after.uptime - before[f].uptime; change < c.uptime {
+			c.uptime = change
+		}
+	}
+	c.void, c.expired = n.void(), n.summary().Expired
+	return c
 }
 
 // within waits for what takes several intervals.

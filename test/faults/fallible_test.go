@@ -1,0 +1,123 @@
+//go:build faults
+
+package faults
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/test/deployment"
+)
+
+// fallible is a node that a test lets fail as a whole.
+type fallible struct {
+	t         *testing.T
+	processes []*deployment.Replica // the first process serves farmers, the last one judges proofs
+	servers   *deployment.Node      // nil for a standalone node
+}
+
+// outageSettings are settings for a node whose farmers have files on disk.
+func outageSettings(interval time.Duration) deployment.Settings {
+	return deployment.Settings{
+		"contracts.interval":        interval.String(),
+		"heartbeat.challenges":      "256",
+		"sweep.interval":            "1s",
+		"sweep.grace":               "1s",
+		"api.rateLimits.perIP.rate": "0", // all farmers and the test have the same IP address
+	}
+}
+
+// whole starts a node of one API replica and one worker, with MariaDB and Redis.
+func whole(t *testing.T, interval time.Duration) *fallible {
+	t.Helper()
+	n := start(t, outageSettings(interval), "100")
+	return &fallible{t, []*deployment.Replica{n.API(t, nil), n.Worker(t, nil)}, n}
+}
+
+// standalone starts a node that is one process.
+func standalone(t *testing.T, interval time.Duration) *fallible {
+	t.Helper()
+	return &fallible{t, []*deployment.Replica{deployment.Standalone(t, binary, outageSettings(interval), strconv.Itoa(chunkSize), "100")}, nil}
+}
+
+func (n *fallible) worker() *deployment.Replica { return n.processes[len(n.processes)-1] }
+func (n *fallible) url() string                 { return n.processes[0].URL }
+
+func (n *fallible) each(do func(*deployment.Replica)) {
+	for _, p := range n.processes {
+		do(p)
+	}
+}
+
+func kill(_ *testing.T, n *fallible)    { n.each(func(p *deployment.Replica) { p.Kill() }) }
+func restart(t *testing.T, n *fallible) { n.each(func(p *deployment.Replica) { p.Restart(t) }) }
+func pause(_ *testing.T, n *fallible)   { n.each(func(p *deployment.Replica) { p.Pause() }) }
+func resume(_ *testing.T, n *fallible)  { n.each(func(p *deployment.Replica) { p.Resume() }) }
+
+func killWorker(_ *testing.T, n *fallible)    { n.worker().Kill() }
+func restartWorker(t *testing.T, n *fallible) { n.worker().Restart(t) }
+
+func killMariaDB(_ *testing.T, n *fallible)  { n.servers.MariaDB.Kill() }
+func startMariaDB(t *testing.T, n *fallible) { n.servers.MariaDB.Start(t) }
+func killRedis(_ *testing.T, n *fallible)    { n.servers.Redis.Kill() }
+func startRedis(t *testing.T, n *fallible)   { n.servers.Redis.Start(t) }
+
+// farmer returns what the node publishes about a farmer.
+func (n *fallible) farmer(id string) (status farmer.FarmerStatus) {
+	publishedBy(n.t, n.url(), "show/"+id, &status)
+	return status
+}
+
+// faults returns the node's faults, the latest first.
+func (n *fallible) faults() []publishedFault {
+	var list struct{ Faults []publishedFault }
+	publishedBy(n.t, n.url(), "faults", &list)
+	return list.Faults
+}
+
+type publishedFault struct {
+	End  *int64 // nil if the fault lasts
+	Void int64
+}
+
+// faultsEnded returns the number of faults that are over.
+func (n *fallible) faultsEnded() (ended int) {
+	for _, f := range n.faults() {
+		if f.End != nil {
+			ended++
+		}
+	}
+	return ended
+}
+
+// void returns the number of contracts that ended without counting against their farmers.
+func (n *fallible) void() (contracts int64) {
+	for _, f := range n.faults() {
+		contracts += f.Void
+	}
+	return contracts
+}
+
+// summary returns the totals that the node publishes.
+func (n *fallible) summary() (totals struct{ Expired int64 }) {
+	publishedBy(n.t, n.url(), "summary", &totals)
+	return totals
+}
+
+// publishedBy reads a response of the status routes. It repeats the request until
+// there is a response, because the node may just start.
+func publishedBy(t *testing.T, url, route string, into any) {
+	t.Helper()
+	within(t, "status/"+route, func() bool {
+		resp, err := http.Get(url + "/api/downstream/v1/status/" + route)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(into) == nil
+	})
+}
