@@ -51,6 +51,13 @@ const (
 	ReasonFarmersCanFarm      = "FarmersCanFarm"
 	ReasonNotReached          = "NotReached"
 	ReasonApplying            = "Applying"
+	ReasonDown                = "Down"
+	ReasonFailing             = "Failing"
+	ReasonUnreachable         = "Unreachable"
+	ReasonOtherFault          = "OtherFault"
+	ReasonFaultOver           = "FaultOver"
+	ReasonNoFault             = "NoFault"
+	ReasonFaultsUnknown       = "FaultsUnknown"
 )
 
 // facts holds what a reconcile observed. Every condition is computed from it.
@@ -68,6 +75,7 @@ type facts struct {
 	api, workers pool
 	mysql, redis *evaluation // nil if the node has no such database
 	noService    bool        // farmers have no way to the API
+	faults       *faultsRead // nil until the operator has read the faults
 	unknownKinds []string    // wanted kinds that the cluster does not know
 }
 
@@ -113,14 +121,15 @@ type pool struct {
 type verdict struct {
 	status          metav1.ConditionStatus
 	reason, message string
+	since           int64 // when the status became true or false, in Unix seconds; 0 means now
 }
 
 func yes(reason, format string, args ...any) verdict {
-	return verdict{metav1.ConditionTrue, reason, fmt.Sprintf(format, args...)}
+	return verdict{status: metav1.ConditionTrue, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
 func no(reason, format string, args ...any) verdict {
-	return verdict{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
+	return verdict{status: metav1.ConditionFalse, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
 // verdicts lists every condition except those that depend on other conditions.
@@ -134,6 +143,7 @@ var verdicts = []struct {
 	{v1alpha1.WorkersAvailable, workersAvailable},
 	{v1alpha1.DatabaseAvailable, databaseAvailable},
 	{v1alpha1.QueueAvailable, queueAvailable},
+	{v1alpha1.Faulty, faulty},
 	{v1alpha1.Progressing, progressing},
 	{v1alpha1.Degraded, degraded},
 	{v1alpha1.Paused, paused},
@@ -147,11 +157,13 @@ func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
 			if meta.FindStatusCondition(*conditions, condition) != nil {
 				return
 			}
-			v = verdict{metav1.ConditionUnknown, ReasonNotReached, "Not checked yet."}
+			v = verdict{status: metav1.ConditionUnknown, reason: ReasonNotReached, message: "Not checked yet."}
 		}
-		meta.SetStatusCondition(conditions, metav1.Condition{
-			Type: condition, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: generation,
-		})
+		c := metav1.Condition{Type: condition, Status: v.status, Reason: v.reason, Message: v.message, ObservedGeneration: generation}
+		if v.since != 0 {
+			c.LastTransitionTime = metav1.Unix(v.since, 0)
+		}
+		meta.SetStatusCondition(conditions, c)
 	}
 	for _, v := range verdicts {
 		set(v.condition, v.of(f))

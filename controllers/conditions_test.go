@@ -1,7 +1,11 @@
 package controllers
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +27,10 @@ var (
 	noRedis = changed(down, func(p *pool) { p.reports = []report{{"p", map[string]string{"database": "ok", "redis": "OOM"}}} })
 	done    = jobState{phase: jobComplete, name: "j"}
 	well    = facts{key: key, migration: done, api: running, workers: running}
+
+	end       = int64(1_800_000_060)
+	oldFault  = Fault{Start: 1_800_000_000, End: &end, Cause: "down", Evidence: "no process could judge proofs"}
+	openFault = Fault{Start: 1_800_000_600, Cause: "failing", Evidence: "31 of 40 proofs failed"}
 )
 
 // changed returns f with a change.
@@ -30,6 +38,9 @@ func changed[T any](f T, change func(*T)) T {
 	change(&f)
 	return f
 }
+
+// faulted returns a node that works, and what was read of its faults.
+func faulted(read *faultsRead) facts { return changed(well, func(f *facts) { f.faults = read }) }
 
 // TestVerdicts checks the function of each condition.
 func TestVerdicts(t *testing.T) {
@@ -71,6 +82,13 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.QueueAvailable, "ready pods", well, "True Usable"},
 		{v1alpha1.QueueAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.api = noRedis }), "False QueueUnavailable"},
 
+		{v1alpha1.Faulty, "not read", well, ""},
+		{v1alpha1.Faulty, "no response", faulted(&faultsRead{err: errors.New("timeout")}), "Unknown FaultsUnknown"},
+		{v1alpha1.Faulty, "never", faulted(&faultsRead{}), "False NoFault"},
+		{v1alpha1.Faulty, "over", faulted(&faultsRead{faults: []Fault{oldFault}}), "False FaultOver"},
+		{v1alpha1.Faulty, "open", faulted(&faultsRead{faults: []Fault{openFault, oldFault}}), "True Failing"},
+		{v1alpha1.Faulty, "an unknown cause", faulted(&faultsRead{faults: []Fault{{Cause: "a b"}}}), "True OtherFault"},
+
 		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
 		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
 		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
@@ -86,6 +104,9 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
 
 		{v1alpha1.Degraded, "at rest", well, "False AsExpected"},
+		{v1alpha1.Degraded, "an open fault", faulted(&faultsRead{faults: []Fault{openFault}}), "True Failing"},
+		{v1alpha1.Degraded, "a fault that is over", faulted(&faultsRead{faults: []Fault{oldFault}}), "False AsExpected"},
+		{v1alpha1.Degraded, "a fault because no worker is wanted", changed(faulted(&faultsRead{faults: []Fault{openFault}}), func(f *facts) { f.workers = none }), "False AsExpected"},
 		{v1alpha1.Degraded, "rolling", changed(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
 		{v1alpha1.Degraded, "blocked", changed(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
 		{v1alpha1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
@@ -146,6 +167,8 @@ func TestReady(t *testing.T) {
 		ready string
 	}{
 		{"all is well", []facts{well}, "True FarmersCanFarm", ""},
+		{"most proofs fail", []facts{faulted(&faultsRead{faults: []Fault{openFault}})}, "False Failing", "Failing"},
+		{"a fault of another cause", []facts{faulted(&faultsRead{faults: []Fault{{Start: 1, Cause: "down"}}})}, "True FarmersCanFarm", ""},
 		{"new", []facts{{}}, "False NotCreated", "NotCreated"},
 		{"new and blocked", []facts{{key: key, blocked: lost}}, "False SecretMissing", "S SecretMissing"},
 		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm", "S SecretMissing"},
@@ -242,6 +265,53 @@ func TestTransitions(t *testing.T) {
 		if n.severity != "Normal" {
 			t.Errorf("of a new node: %v", n)
 		}
+	}
+}
+
+// TestFaultTransitions checks that each fault causes one event when it begins and one when
+// it ends, also if the operator cannot read the faults for some time.
+func TestFaultTransitions(t *testing.T) {
+	t.Parallel()
+	now := time.Now().Unix()
+	before, after := now-3600, now+60
+	unread := faulted(&faultsRead{err: errors.New("timeout")})
+	never := faulted(&faultsRead{})
+	open := faulted(&faultsRead{faults: []Fault{{Start: now, Cause: "down"}}})
+	old := faulted(&faultsRead{faults: []Fault{{Start: before - 60, End: &before, Cause: "down"}}})
+	over := faulted(&faultsRead{faults: []Fault{{Start: now, End: &after, Cause: "down"}, {Start: before - 60, End: &before, Cause: "down"}}})
+	tests := []struct {
+		name  string
+		facts []facts
+		want  string // the events of the last reconcile
+	}{
+		{"a new node", []facts{never}, ""},
+		{"a database with an old fault", []facts{unread, old}, ""},
+		{"a fault begins", []facts{old, open}, "Warning Down"},
+		{"a fault lasts", []facts{open, open}, ""},
+		{"a fault ends", []facts{open, over}, "Normal FaultOver"},
+		{"a fault that nobody saw", []facts{old, over}, "Normal FaultOver"},
+		{"a fault in which no API replica responded", []facts{old, unread, over}, "Normal FaultOver"},
+		{"no response for some time", []facts{old, unread, old}, ""},
+		{"no response", []facts{open, unread}, ""},
+		{"a restored database without faults", []facts{old, never}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var conditions, last []metav1.Condition
+			for _, f := range tt.facts {
+				last = slices.Clone(conditions)
+				setConditions(&conditions, f, 1)
+			}
+			got := ""
+			for _, n := range transitions(last, conditions) {
+				if strings.HasPrefix(n.message, v1alpha1.Faulty+" is ") {
+					got += n.severity + " " + n.reason
+				}
+			}
+			if got != tt.want {
+				t.Errorf("the events are %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

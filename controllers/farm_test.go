@@ -34,6 +34,10 @@ type farm struct {
 	clock    time.Time
 	// readiness holds the response of each pod, by the address of its private port.
 	readiness map[string]map[string]string
+	// faults is the response of the API to GET /status/faults.
+	faults     []controllers.Fault
+	faultsErr  error
+	faultReads int
 	// templates holds the pod template of each Deployment at its last call of run.
 	templates map[string]string
 }
@@ -79,6 +83,13 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 				return checks, nil
 			}
 			return nil, errors.New("connection refused")
+		},
+		Faults: func(_ context.Context, address string) ([]controllers.Fault, error) {
+			f.faultReads++
+			if want := "node-api." + f.namespace + ".svc:80"; address != want {
+				return nil, fmt.Errorf("the operator asks %s, want %s", address, want)
+			}
+			return f.faults, f.faultsErr
 		},
 		Now: func() time.Time { return f.clock },
 	}

@@ -39,6 +39,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 		Identity:     "system/operator",
 		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
 		Readiness:    controllers.ReadReadiness,
+		Faults:       controllers.ReadFaults,
 	}
 	if err := r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)}); err != nil {
 		t.Fatal(err)

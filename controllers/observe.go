@@ -47,6 +47,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		}
 	}
 	s.facts.noService = service == nil
+	s.facts.faults = r.readFaults(ctx, s)
 	if s.status.URL, err = r.url(ctx, s); err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ func problems(f facts) []problem {
 		f.api.problems("API", onAPI),
 		f.workers.problems("workers", onWorkers),
 		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing))
+	found = append(found, faultProblems(f)...)
 	if len(f.unknownKinds) > 0 {
 		message := fmt.Sprintf("The spec asks for kinds that the cluster does not know: %s. Install them, or remove them from the spec.", strings.Join(f.unknownKinds, ", "))
 		found = append(found, problem{ReasonKindUnknown, message, nil, false})
@@ -129,6 +130,9 @@ func farming(conditions []metav1.Condition, problems []problem) verdict {
 		return meta.IsStatusConditionTrue(conditions, condition)
 	})
 	if len(missing) == 0 {
+		if c := failing(conditions); c != nil {
+			return no(c.Reason, "%s", c.Message)
+		}
 		return yes(ReasonFarmersCanFarm, "Farmers can farm.")
 	}
 	for _, p := range problems {

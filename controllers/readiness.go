@@ -24,42 +24,48 @@ import (
 // check of the pod's /readyz.
 type ReadinessReader func(ctx context.Context, address string) (map[string]string, error)
 
-// The limits of one question. A pod that does not respond must not delay the reconciles of
+// The limits of one question to a node. A process that does not respond must not delay the reconciles of
 // other nodes. Pods of one role usually have the same problem, so few are asked.
 const (
-	readinessTimeout = 2 * time.Second
-	maxReadiness     = 64 << 10
-	askedPods        = 3
+	nodeTimeout = 2 * time.Second
+	maxResponse = 256 << 10
+	askedPods   = 3
 )
 
-// readinessClient connects to the pod itself: it follows no redirect and uses no proxy.
-var readinessClient = &http.Client{
+// nodeClient connects to the node itself: it follows no redirect and uses no proxy.
+var nodeClient = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 // ReadReadiness is the ReadinessReader for production.
 func ReadReadiness(ctx context.Context, address string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
+	var checks map[string]string
+	_, err := askNode(ctx, "http://"+address+"/readyz", &checks)
+	return checks, err
+}
+
+// askNode decodes the JSON response of a node's process, whatever its status is.
+func askNode(ctx context.Context, url string, into any) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, nodeTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	response, err := readinessClient.Do(request)
+	response, err := nodeClient.Do(request)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxReadiness))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", request.URL, err)
+		return response.StatusCode, fmt.Errorf("read %s: status %d: %w", url, response.StatusCode, err)
 	}
-	var checks map[string]string
-	if err := json.Unmarshal(body, &checks); err != nil {
-		return nil, fmt.Errorf("read %s: status %d: %w", request.URL, response.StatusCode, err)
-	}
-	return checks, nil
+	return response.StatusCode, nil
 }
 
 // The checks of /readyz that are conditions of a node, and those that are no problem.

@@ -59,6 +59,8 @@ type Reconciler struct {
 	Backlog BacklogReader
 	// Readiness asks pods why they are not ready.
 	Readiness ReadinessReader
+	// Faults reads the faults of a node.
+	Faults FaultReader
 	// Identity distinguishes this operator from operators of other installations. The
 	// replicas of one installation have the same identity.
 	Identity string
@@ -67,6 +69,7 @@ type Reconciler struct {
 
 	history history
 	claims  sync.Map // the keys are the nodes that this process has claimed
+	faults  sync.Map // what this process last read of each node's faults, a *faultsRead
 }
 
 // phase is one step of a reconcile.
@@ -136,7 +139,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	result, err := r.outcome(s, err)
 	err = errors.Join(err, r.observe(ctx, s))
 	err = errors.Join(err, r.writeStatus(ctx, s))
-	if !s.facts.atRest() {
+	if !s.facts.atRest() || s.facts.faults != nil && s.facts.faults.open() != nil {
 		result.RequeueAfter = min(result.RequeueAfter, scalingInterval)
 	}
 	if apierrors.IsConflict(err) {

@@ -94,7 +94,14 @@ func transitions(before, after []metav1.Condition) []note {
 	var notes []note
 	for _, condition := range v1alpha1.ConditionTypes {
 		old, now := meta.FindStatusCondition(before, condition), meta.FindStatusCondition(after, condition)
-		if now == nil || slices.Contains(repeated, condition) || now.Status == metav1.ConditionUnknown || old != nil && old.Status == now.Status && old.Reason == now.Reason {
+		if now == nil || slices.Contains(repeated, condition) || now.Status == metav1.ConditionUnknown {
+			continue
+		}
+		changed := old == nil || old.Status != now.Status || old.Reason != now.Reason
+		if condition == v1alpha1.Faulty {
+			changed = faultChanged(old, *now)
+		}
+		if !changed {
 			continue
 		}
 		if old == nil && !adverse(*now) && now.Status == metav1.ConditionFalse {
@@ -113,7 +120,7 @@ func transitions(before, after []metav1.Condition) []note {
 // yet is not a failure.
 func adverse(c metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.Degraded:
+	case v1alpha1.Degraded, v1alpha1.Faulty:
 		return c.Status == metav1.ConditionTrue
 	case v1alpha1.HeartbeatKeyAvailable, v1alpha1.DatabaseAvailable, v1alpha1.QueueAvailable:
 		return c.Status == metav1.ConditionFalse
@@ -181,6 +188,7 @@ func observeNode(s *scope) {
 func (r *Reconciler) forget(node types.NamespacedName) {
 	r.history.forget(node)
 	r.claims.Delete(node)
+	r.faults.Delete(node)
 	labels := prometheus.Labels{"namespace": node.Namespace, "name": node.Name}
 	for _, vec := range []interface {
 		DeletePartialMatch(prometheus.Labels) int

@@ -105,7 +105,8 @@ const (
 	// is true, and neither Reconciling nor Stalled is. It is false during a rollout.
 	Ready = "Ready"
 	// Available reports whether farmers can farm: HeartbeatKeyAvailable, APIAvailable and
-	// WorkersAvailable are all true. During a rollout the old pods keep it true.
+	// WorkersAvailable are all true, and no fault is open in which most proofs fail. During
+	// a rollout the old pods keep it true.
 	Available = "Available"
 	// Reconciling exists only while it is true: the operator is bringing the current spec
 	// into effect. The rules are those of kstatus, the library of Flux.
@@ -137,11 +138,14 @@ const (
 	DatabaseAvailable = "DatabaseAvailable"
 	// QueueAvailable reports whether the pods can use the Redis with the queue.
 	QueueAvailable = "QueueAvailable"
+	// Faulty reports whether a fault of the node is open. It is unknown if no API replica
+	// responds. It became true or false when the fault began or ended.
+	Faulty = "Faulty"
 )
 
 // ConditionTypes lists the condition types in the order in which people should read
 // them.
 var ConditionTypes = []string{
 	Ready, Available, Reconciling, Stalled, Progressing, Degraded, Paused, HeartbeatKeyAvailable, SchemaMigrated, APIAvailable, WorkersAvailable,
-	DatabaseAvailable, QueueAvailable,
+	DatabaseAvailable, QueueAvailable, Faulty,
 }

@@ -124,6 +124,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 		Identity:     o.identity(),
 		Backlog:      controllers.ReadBacklog,
 		Readiness:    controllers.ReadReadiness,
+		Faults:       controllers.ReadFaults,
 	}
 	if err := reconciler.SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: o.concurrency}); err != nil {
 		return nil, fmt.Errorf("set the operator up: %w", err)
