@@ -1,10 +1,12 @@
 package apiserver_test
 
 import (
+	"database/sql"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/node"
@@ -80,12 +82,31 @@ func (s *transcript) goldenTotals(t *testing.T) {
 	s.comment("the summary and the map of all farmers")
 	summary := s.get(t, s.replica, "/status/summary")
 	s.get(t, s.replica, "/status/map")
-	s.comment("the faults of the node")
+	s.comment("the faults of the node: none, then one that is open and one that is over")
+	s.get(t, s.replica, "/status/faults")
+	s.insertFaults(t)
 	s.get(t, s.replica, "/status/faults")
 	tag := summary.header.Get("ETag")
 	if again := s.replica.ask(t, "GET", s.prefix+"/status/summary", nil, "If-None-Match", tag); again.status != http.StatusNotModified || again.body != "" {
 		t.Errorf("the repeated request: %d %s", again.status, again.body)
 	}
+}
+
+// insertFaults inserts a fault that is over and an open one. Report would use the clock of
+// the database.
+func (s *transcript) insertFaults(t *testing.T) {
+	t.Helper()
+	driver, source := "sqlite", s.Config.Database.Path
+	if dsn := string(s.Config.Database.DSN); dsn != "" {
+		driver, source = "mysql", dsn
+	}
+	db, err := sql.Open(driver, source)
+	must(t, err)
+	defer db.Close()
+	ago := func(d time.Duration) int64 { return s.Clock.Now().Add(-d).UnixMicro() }
+	_, err = db.Exec("INSERT INTO faults (start, ended, resume, cause, evidence, voided, applied) VALUES (?, ?, ?, 'down', 'no process could judge proofs', 3, 1), (?, 0, 0, 'down', 'no process could take proofs', 0, 0)",
+		ago(time.Hour), ago(50*time.Minute), ago(49*time.Minute), ago(time.Minute))
+	must(t, err)
 }
 
 // list requests a list of farmers, and writes only their ids to the golden file.

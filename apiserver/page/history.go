@@ -110,6 +110,7 @@ type stripDay struct {
 	X     float64
 	Level string // the CSS class for the day's uptime
 	Title string
+	Fault bool // the node had a fault
 }
 
 // stripStep is the width of a day, in SVG units.
@@ -117,8 +118,8 @@ const stripStep = 10.0
 
 // stripOf returns the last stripLength days, including today. A day without a
 // record has the level "none".
-func stripOf(days []node.Day, now time.Time) []stripDay {
-	byDate := map[string]node.Day{}
+func stripOf(days []farmerDay, now time.Time) []stripDay {
+	byDate := map[string]farmerDay{}
 	for _, d := range days {
 		byDate[d.Start.UTC().Format(time.DateOnly)] = d
 	}
@@ -129,6 +130,10 @@ func stripOf(days []node.Day, now time.Time) []stripDay {
 		strip[i] = stripDay{X: float64(i) * stripStep, Level: "none", Title: date(at) + ": no record"}
 		if known {
 			strip[i].Level, strip[i].Title = level(d.Uptime()), date(at)+": "+percent(d.Uptime())
+		}
+		if d.Fault > 0 {
+			strip[i].Fault = true
+			strip[i].Title += "; the node had a fault for " + lasted(d.Fault)
 		}
 	}
 	return strip

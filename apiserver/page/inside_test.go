@@ -232,12 +232,16 @@ func TestStrip(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
 	day := now.Truncate(24 * time.Hour)
-	strip := stripOf([]node.Day{
+	faults := []node.Fault{
+		{Start: now.Add(-time.Minute)}, // open
+		{Start: day.AddDate(0, 0, -1).Add(-10 * time.Minute), End: day.AddDate(0, 0, -1).Add(3 * time.Hour)},
+	}
+	strip := stripOf(withFaults([]node.Day{
 		{Start: day.AddDate(0, 0, -3), Possible: 1000},
 		{Start: day.AddDate(0, 0, -2), Online: 500, Possible: 1000},
 		{Start: day.AddDate(0, 0, -1), Online: 985, Possible: 1000},
 		{Start: day, Online: 1000, Possible: 1000},
-	}, now)
+	}, faults, now), now)
 	if len(strip) != stripLength {
 		t.Fatalf("%d days", len(strip))
 	}
@@ -245,6 +249,46 @@ func TestStrip(t *testing.T) {
 		if got := strip[stripLength-5+i]; got.Level != want {
 			t.Errorf("%s is %q, want %q", got.Title, got.Level, want)
 		}
+	}
+	for i, want := range []string{"no record", "0.00 %", "50.00 %; the node had a fault for 10 min", "98.50 %; the node had a fault for 3 h", "100.00 %; the node had a fault for 60 s"} {
+		got := strip[stripLength-5+i]
+		if !strings.HasSuffix(got.Title, ": "+want) || got.Fault != strings.Contains(want, "fault") {
+			t.Errorf("%q, %v; want %q", got.Title, got.Fault, want)
+		}
+	}
+}
+
+func TestAvailability(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
+	from := now.Add(-1000 * time.Second)
+	ago := func(seconds int) time.Time { return now.Add(-time.Duration(seconds) * time.Second) }
+	for _, test := range []struct {
+		name    string
+		faults  []node.Fault
+		percent float64
+		drawn   []shownFault
+	}{
+		{"none", nil, 100, nil},
+		{"one before", []node.Fault{{Start: ago(1200), End: ago(1100)}}, 100, nil},
+		{"one", []node.Fault{{Start: ago(900), End: ago(800)}}, 90, []shownFault{{X: 90, Width: 90, Lasted: "100 s"}}},
+		{"one that began before", []node.Fault{{Start: ago(1100), End: ago(800)}}, 80, []shownFault{{X: 0, Width: 180, Lasted: "3 min"}}},
+		{"an open one and another", []node.Fault{{Start: ago(100)}, {Start: ago(500), End: ago(400)}}, 80, []shownFault{{X: 810, Width: 90, Lasted: "100 s"}, {X: 450, Width: 90, Lasted: "100 s"}}},
+		{"a short one", []node.Fault{{Start: now.Add(-10 * time.Millisecond)}}, 99.99, []shownFault{{X: 897, Width: 3, Lasted: "0 s"}}},
+	} {
+		a := availabilityOf(test.faults, from, now)
+		if math.Abs(a.Percent-test.percent) > 1e-9 || len(a.Faults) != len(test.drawn) {
+			t.Errorf("%s: %v, %+v", test.name, a.Percent, a.Faults)
+			continue
+		}
+		for i, want := range test.drawn {
+			if got := a.Faults[i]; math.Abs(got.X-want.X) > 0.01 || math.Abs(got.Width-want.Width) > 0.01 || got.Lasted != want.Lasted {
+				t.Errorf("%s: fault %d is drawn at %v, %v wide, %q", test.name, i, got.X, got.Width, got.Lasted)
+			}
+		}
+	}
+	if availabilityOf(nil, now, now) != nil {
+		t.Error("a node without a history has an availability")
 	}
 }
 

@@ -45,13 +45,14 @@ var Paths = []string{"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix +
 const AssetPrefix = "/assets/"
 
 // Records is the source of the page's data. A node implements it with its roster and
-// its store. The page calls History at most once every 30 seconds for each period. It
-// calls the other methods for every visitor.
+// its store. The page calls History at most once every 30 seconds for each period, and
+// Faults at most once every 5 seconds. It calls the other methods for every visitor.
 type Records interface {
 	View(ctx context.Context) (*roster.View, error)
 	Farmer(ctx context.Context, id string, now time.Time) (node.Farmer, error)
 	FarmerDays(ctx context.Context, id string, since, now time.Time) ([]node.Day, error)
 	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
+	Faults(ctx context.Context, limit int) ([]node.Fault, error)
 }
 
 // Options configure a page. All are required.
@@ -74,6 +75,7 @@ type Page struct {
 
 	figures   cached[figures]
 	histories map[string]*cached[timeline] // by period name
+	faults    cached[[]node.Fault]
 }
 
 //go:embed templates
@@ -86,6 +88,7 @@ func New(records Records, opt Options) *Page {
 		mux: http.NewServeMux(), slots: make(chan struct{}, maxVisitors),
 	}
 	p.figures = cached[figures]{life: 5 * time.Second, read: p.readFigures}
+	p.faults = cached[[]node.Fault]{life: 5 * time.Second, read: p.readFaults}
 	p.histories = map[string]*cached[timeline]{}
 	for _, of := range periods {
 		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
@@ -125,7 +128,7 @@ var parseTemplates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"asset": loadAssets().url, "grouped": grouped, "size": size, "percent": percent,
 		"moment": moment, "clock": clock, "date": date, "machine": machine, "decimal": decimal,
-		"place": knownPlace,
+		"place": knownPlace, "lasted": lasted,
 	}).ParseFS(templateFiles, "templates/*.html"))
 })
 
@@ -186,7 +189,8 @@ func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int
 type farmerPage struct {
 	node.Farmer
 	Now   time.Time
-	Days  []node.Day // newest first
+	Fault *node.Fault // the open fault of the node, or nil
+	Days  []farmerDay // newest first
 	Strip []stripDay
 	Plots []plot
 }
@@ -202,9 +206,14 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 		p.away(w, r, err)
 		return
 	}
+	faults := p.faults.get(r.Context(), now).value
+	shown := withFaults(days, faults, now)
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
-		Body: farmerPage{Farmer: f, Now: now, Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(days)},
+		Body: farmerPage{
+			Farmer: f, Now: now, Fault: openFault(faults),
+			Days: backwards(shown), Strip: stripOf(shown, now), Plots: farmerPlots(days),
+		},
 	}, now)
 }
 

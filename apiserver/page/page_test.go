@@ -96,6 +96,41 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// The pages show the open fault of the node, and the earlier ones.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	h := open(t, 30)
+	farmer := "/farmer/" + h.List(roster.Query{})[0].ID
+	const notice = "The node has had a fault since"
+	for address, wants := range map[string][]string{
+		"/":            {"<b>99.37 %</b>", "14 Mar 2026, 08:09 UTC", "9 min: no process could judge proofs</li>"},
+		"/?period=30d": {"<b>99.74 %</b>", "100 min: no process could take proofs (31 contracts void)</li>"},
+		farmer:         {"; the node had a fault for 9 min</title>", `<td class="figure">100 min</td>`},
+	} {
+		got := h.body(t, address, 200)
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s does not contain %q", address, want)
+			}
+		}
+		if strings.Contains(got, notice) {
+			t.Errorf("%s shows an open fault", address)
+		}
+	}
+	h.SetFaults(node.Fault{Start: pagetest.Now.Add(-time.Minute), Evidence: "31 of 40 <proofs> failed"})
+	h.pass(6 * time.Second)
+	for _, address := range []string{"/", farmer} {
+		if got := h.body(t, address, 200); !strings.Contains(got, notice) || !strings.Contains(got, "31 of 40 &lt;proofs&gt; failed. No contract expires") {
+			t.Errorf("%s does not show the open fault", address)
+		}
+	}
+	h.SetFaults()
+	h.pass(6 * time.Second)
+	if got := h.body(t, "/", 200); strings.Contains(got, notice) || !strings.Contains(got, "The node had no fault in this time") {
+		t.Error("the page still shows a fault")
+	}
+}
+
 func TestNoFarmers(t *testing.T) {
 	t.Parallel()
 	got := open(t, 0).body(t, "/", 200)

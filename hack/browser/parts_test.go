@@ -82,6 +82,30 @@ func TestPlots(t *testing.T) {
 	is(v, "document.querySelectorAll('table.figures tbody tr').length > 100", true)
 }
 
+// The strip of the node's availability is drawn, and a fault that begins appears.
+func TestAvailability(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 60)
+	v := open(t, s.url+"/?period=30d", desktop)
+	v.ready()
+	is(v, "document.querySelectorAll('.band .fault').length", 2)
+	is(v, "document.querySelectorAll('.faults li').length", 2)
+	is(v, "document.querySelector('.band .fault title').textContent", "14 Mar 2026, 08:09 UTC, 9 min: no process could judge proofs")
+	// A short fault is visible, and has another colour than the rest.
+	is(v, "document.querySelector('.band .fault').getBoundingClientRect().width >= 2", true)
+	is(v, "getComputedStyle(document.querySelector('.band .fault')).fill !== getComputedStyle(document.querySelector('.band .able')).fill", true)
+	is(v, "document.getElementById('fault')", any(nil))
+	s.SetFaults(node.Fault{Start: pagetest.Now, Evidence: "no process could take proofs"})
+	v.until("document.getElementById('fault')?.textContent.includes('no process could take proofs')")
+	v.until("document.querySelectorAll('.band .fault').length === 1")
+	s.SetFaults()
+	v.until("!document.getElementById('fault') && !document.querySelector('.band .fault')")
+
+	// A farmer's page marks the days with faults.
+	farmer := open(t, serve(t, 60).url+"/farmer/"+firstID(s), desktop)
+	is(farmer, "document.querySelectorAll('.strip svg .fault').length", 2)
+}
+
 func TestFarmerPage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 120)

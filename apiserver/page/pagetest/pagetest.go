@@ -32,6 +32,7 @@ type Records struct {
 	view    *roster.View  // the view of the farmers; nil if it must be made
 	away    bool          // if true, every read fails
 	age     time.Duration // how long the node has run
+	faults  []node.Fault  // the latest first
 }
 
 var _ page.Records = (*Records)(nil)
@@ -41,6 +42,10 @@ func New(n int) *Records {
 	random := rand.New(rand.NewPCG(3, 14))
 	homes := cities()
 	r := &Records{age: 2 * 365 * 24 * time.Hour}
+	r.SetFaults(
+		node.Fault{Start: Now.Add(-7 * time.Hour), End: Now.Add(-7*time.Hour + 9*time.Minute), Evidence: "no process could judge proofs"},
+		node.Fault{Start: Now.AddDate(0, 0, -5), End: Now.AddDate(0, 0, -5).Add(100 * time.Minute), Evidence: "no process could take proofs", Void: 31},
+	)
 	for range n {
 		r.farmers = append(r.farmers, makeFarmer(random, homes))
 	}
@@ -121,6 +126,21 @@ func (r *Records) SetAway(away bool) {
 func (r *Records) SetAge(age time.Duration) {
 	defer r.Hold()()
 	r.age = age
+}
+
+// SetFaults sets the faults of the node, the latest first.
+func (r *Records) SetFaults(faults ...node.Fault) {
+	defer r.Hold()()
+	r.faults = faults
+}
+
+// Faults implements page.Records.
+func (r *Records) Faults(_ context.Context, limit int) ([]node.Fault, error) {
+	defer r.Hold()()
+	if r.away {
+		return nil, ErrAway
+	}
+	return slices.Clone(r.faults[:min(limit, len(r.faults))]), nil
 }
 
 // Hold blocks every read until the caller calls end.
