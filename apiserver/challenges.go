@@ -260,6 +260,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
 	switch {
 	case c.Expired(now) && c.Expiry().After(s.Known()):
+		s.Proofs.Returned(c.TokenID)
 		return challengeResponse{}, errUndecided
 	case c.Expired(now):
 		return challengeResponse{FileHash: &name, Error: node.ContractExpired.Message()}, nil

@@ -173,6 +173,10 @@ type ContractsConfig struct {
 	// The maximum number of different wrong proofs for one challenge. After that, the
 	// node rejects all further proofs. A value above 256 counts as 256.
 	WrongAnswers int `yaml:"wrongAnswers" default:"8" range:"1..1000"`
+	// How long the node may hold all deadlines if it seems that no farmer can reach it;
+	// 0 for never. A farmer that is the only one, and dies, keeps its contracts for this
+	// long.
+	UnreachableHold time.Duration `yaml:"unreachableHold" default:"1h" range:"0s..24h"`
 	// How long the node keeps the record of an expired contract.
 	Retention time.Duration `yaml:"retention" default:"720h" range:"0s..87600h"`
 }

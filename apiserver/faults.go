@@ -14,6 +14,7 @@ type fault struct {
 	End      *int64 `json:"end"`    // nil if the fault lasts
 	Resume   *int64 `json:"resume"` // nil if the fault lasts
 	Cause    string `json:"cause"`
+	Planned  *int64 `json:"planned"` // the planned end of a maintenance, or nil
 	Evidence string `json:"evidence"`
 	Void     int64  `json:"void"`
 }
@@ -27,7 +28,7 @@ func (s *Server) statusFaults(r *http.Request) (map[string][]fault, error) {
 	faults := []fault{} // not nil, so that an empty list is encoded as []
 	for _, f := range recorded {
 		faults = append(faults, fault{
-			f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), f.Evidence, f.Void,
+			f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), optionalSeconds(f.Planned), f.Evidence, f.Void,
 		})
 	}
 	return map[string][]fault{"faults": faults}, nil

@@ -40,6 +40,7 @@ type Deps struct {
 	Roster   roster.Options
 	Now      func() time.Time
 	Known    func() time.Time // no farmer is told that it missed a later deadline; see node.KnownUntil
+	Proofs   *node.ProofLog
 }
 
 // Server is an API replica.
@@ -74,6 +75,9 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 	}
 	clock := deps.Now
 	deps.Now = func() time.Time { return clock().UTC().Truncate(time.Microsecond) }
+	if deps.Proofs == nil {
+		deps.Proofs = new(node.ProofLog)
+	}
 	farmers := roster.New(deps.Store, deps.Roster, deps.Log, deps.Now)
 	records := struct {
 		*roster.Roster

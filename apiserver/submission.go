@@ -168,6 +168,7 @@ func (sub *submission) outcomes() ([]node.Outcome, error) {
 		return nil, unavailable("the node could not decide on every proof, ask again")
 	}
 	sub.s.metrics.countVerdicts(sub.results)
+	sub.s.Proofs.Count(sub.s.Now(), len(sub.results), 0)
 	return sub.results, nil
 }
 
@@ -233,7 +234,7 @@ func (sub *submission) readRecords(p *part) error {
 // arrives earlier is sent again in time.
 const arrivalWindow = 2 * time.Minute
 
-// noteArrivals stores when the undecided proofs arrived, so that they are still in time
+// noteArrivals counts the undecided proofs, and stores when they arrived, so that they are still in time
 // if the farmer sends them again after the contract's due time. It stores only proofs
 // that a worker would judge, so that a farmer cannot fill Redis. A failure is only
 // logged: the farmer then has to repeat its request in time.
@@ -254,14 +255,27 @@ func (sub *submission) noteArrivals() {
 	cached := func(int, *node.Contract) bool { return false }
 	// If MySQL is unavailable, contracts has the contracts that are cached.
 	contracts, err := sub.s.contracts.Read(ctx, names, cached)
-	until := sub.s.Now().Add(arrivalWindow)
+	now := sub.s.Now()
+	undecided := len(proofs)
 	var arrivals []redisdb.Arrival
 	for i, a := range proofs {
-		if c := contracts[i]; c != nil && c.Expired(until) {
-			if _, decided := c.Decided(a.Proof, a.At, sub.s.limits.WrongAnswers); !decided {
-				arrivals = append(arrivals, a)
-			}
+		c := contracts[i]
+		if c == nil {
+			continue
 		}
+		outcome, decided := c.Decided(a.Proof, a.At, sub.s.limits.WrongAnswers)
+		switch {
+		case decided:
+			undecided--
+			if outcome == node.ContractExpired {
+				sub.s.Proofs.Returned(c.TokenID)
+			}
+		case c.Expired(now.Add(arrivalWindow)):
+			arrivals = append(arrivals, a)
+		}
+	}
+	if !errors.Is(sub.ctx.Err(), context.Canceled) { // the farmer did not give up
+		sub.s.Proofs.Count(now, 0, undecided)
 	}
 	if err := errors.Join(err, sub.s.Redis.Arrivals().Note(ctx, arrivals)); err != nil {
 		sub.s.Log.Debug("cannot store the arrival of every undecided proof", "error", err)

@@ -40,6 +40,7 @@ func newRootCommand() *cobra.Command {
 		newTokensCommand(),
 		newChunksCommand(),
 		newQueueCommand(),
+		newMaintenanceCommand(),
 		newFarmCommand(),
 		heartbeatcmd.New(),
 		newConfigCommand(),

@@ -22,6 +22,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/ops"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/redisdb"
@@ -48,6 +49,7 @@ type App struct {
 	process *store.Process
 	known   knownTime
 	faults  *faultMetrics
+	proofs  node.ProofLog
 	onDuty  bool // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex

@@ -39,9 +39,11 @@ func newFaultMetrics(reg prometheus.Registerer, known *knownTime, now func() tim
 		Help: "Time since the last moment up to which deadlines may count as missed. It grows while a fault of the node is open, and while this process cannot look for faults.",
 	}, func() float64 { return known.age(now()).Seconds() })
 	// A rate needs the series before the first fault.
-	m.open.WithLabelValues(string(node.Down))
-	m.begun.WithLabelValues(string(node.Down))
-	m.seconds.WithLabelValues(string(node.Down))
+	for _, cause := range []node.FaultCause{node.Down, node.Failing, node.Unreachable, node.Maintenance} {
+		m.open.WithLabelValues(string(cause))
+		m.begun.WithLabelValues(string(cause))
+		m.seconds.WithLabelValues(string(cause))
+	}
 	return m
 }
 
@@ -62,7 +64,7 @@ func (m *faultMetrics) update(state store.FaultState) {
 	m.cause = cause
 	if f := state.Changed; f != nil && f.End.IsZero() {
 		m.begun.WithLabelValues(string(f.Cause)).Inc()
-	} else if f != nil {
+	} else if f != nil && !f.Discarded {
 		m.seconds.WithLabelValues(string(f.Cause)).Add(f.End.Sub(f.Start).Seconds())
 	}
 }

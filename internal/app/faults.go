@@ -69,18 +69,30 @@ func (a *App) report(ctx context.Context) (store.FaultState, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	well := a.onDuty && a.Redis.Probe(ctx) == nil
-	state, err := a.process.Report(ctx, well, node.Recovery(a.Config.Contracts.Interval))
+	interval := a.Config.Contracts.Interval
+	seen := store.Seen{Well: well, Proofs: a.proofs.Counts(a.Now(), node.ProofWindow(interval)), Back: a.proofs.Back()}
+	state, err := a.process.Report(ctx, seen, store.FaultRules{Interval: interval, Hold: a.Config.Contracts.UnreachableHold})
 	if err != nil {
 		return state, err
 	}
 	a.known.set(state.Known)
 	a.faults.update(state)
-	if f := state.Changed; f != nil && f.End.IsZero() {
-		a.Log.Error("a fault of the node has begun; no deadline is missed until it ends", "fault", f.ID, "since", f.Start, "reason", f.Evidence)
-	} else if f != nil {
-		a.Log.Warn("the fault of the node is over; what was due since its start becomes due later", "fault", f.ID, "since", f.Start, "end", f.End)
+	if f := state.Changed; f != nil {
+		a.logFault(f)
 	}
 	return state, nil
+}
+
+func (a *App) logFault(f *node.Fault) {
+	log := a.Log.With("fault", f.ID, "cause", f.Cause, "since", f.Start, "reason", f.Evidence)
+	switch {
+	case f.End.IsZero():
+		log.Error("a fault of the node has begun; no deadline is missed until it ends")
+	case f.Discarded:
+		log.Warn("the node was reachable after all, so no deadline moves", "end", f.End)
+	default:
+		log.Warn("the fault of the node has ended; deadlines after its start move", "end", f.End)
+	}
 }
 
 // applyFaults moves what was due since the start of the faults that are over.

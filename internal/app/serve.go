@@ -114,7 +114,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := a.Config
 	srv, err := apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
 		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
-		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now, Known: a.known.get,
+		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now, Known: a.known.get, Proofs: &a.proofs,
 	})
 	if err == nil {
 		a.onRestore(srv.DropCopies)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -13,32 +14,57 @@ type Fault struct {
 	ID       int64
 	Start    time.Time
 	End      time.Time // zero if the node still cannot work
-	Resume   time.Time // the end of the time in which farmers come back; zero if End is zero
+	Resume   time.Time // the end of the time in which farmers come back
 	Cause    FaultCause
 	Evidence string // for people
 	Void     int64  // the number of contracts that ended because their farmers did not come back
+
+	Planned time.Time // the planned end of a maintenance
+	Silent  int64     // of an unreachable node: the most farmers that were silent at once
+
+	// Discarded means that an unreachable node was reachable after all: the silent
+	// farmers did not come back. Then no deadline moves.
+	Discarded bool
 }
 
 // FaultCause says what went wrong.
 type FaultCause string
 
-// Down means that no API replica or no worker was alive, or could use the database
-// and the queue.
-const Down FaultCause = "down"
+const (
+	// Down means that no API replica or no worker was alive, or could use the database
+	// and the queue.
+	Down FaultCause = "down"
+	// Failing means that the node could not decide on most of the proofs that it got.
+	Failing FaultCause = "failing"
+	// Unreachable means that most proofs that were due did not arrive. This is a guess,
+	// so the fault counts only if the silent farmers come back.
+	Unreachable FaultCause = "unreachable"
+	// Maintenance was planned. Challenges that are issued after it was announced are due
+	// after its end, see Postpone.
+	Maintenance FaultCause = "maintenance"
+)
 
 const (
-	// faultSilence is how long no process of a kind reports before a fault begins.
+	// faultSilence is how long no process of a kind reports before a fault begins. It is
+	// also how long most proofs must fail.
 	faultSilence = 15 * time.Second
 	// faultSteady is how long processes of all kinds must have reported before the
 	// fault ends.
 	faultSteady = 10 * time.Second
 	// maxRecovery limits the time that farmers have to come back.
 	maxRecovery = 2 * time.Minute
+	// maxProofWindow limits the time whose proofs a process reports.
+	maxProofWindow = 30 * time.Second
+	// maxSpread limits the time over which farmers return after a maintenance.
+	maxSpread = time.Minute
 )
 
 // Recovery returns how long farmers have to come back after a fault: one interval, but
 // at most two minutes.
 func Recovery(interval time.Duration) time.Duration { return min(interval, maxRecovery) }
+
+// ProofWindow returns how long a process counts proofs for its reports.
+func ProofWindow(interval time.Duration) time.Duration { return min(interval/4, maxProofWindow) }
 
 // Duty is work that a node needs processes for.
 type Duty string
@@ -54,32 +80,162 @@ const (
 type Report struct {
 	Duty        Duty
 	Since, Last time.Time
+	Proofs      ProofCounts
 }
 
-// NextFault decides about the node's state from the reports. open is the fault that
-// has not ended, or nil. It returns the fault to record: a new one, open with its End
-// set, or nil if nothing changes. A duty without any report does not count, because
+// ProofCounts counts the proofs that arrived at a process in the last ProofWindow.
+type ProofCounts struct {
+	Decided   int64
+	Undecided int64 // the node could not decide, and the farmer must send them again
+
+	// If most proofs fail: since when, and the last one.
+	FailingSince, FailingUntil time.Time
+}
+
+// failing reports whether most proofs failed.
+func (c ProofCounts) failing() bool { return c.Undecided > c.Decided }
+
+// Silence counts the farmers that have sent no proof although they should have.
+type Silence struct {
+	// Contracts and Farmers had to prove in a ProofWindow that ended a quarter of an interval
+	// ago, and have not done it since. Others reports whether other farmers have contracts.
+	// Live is the number of all live contracts, or a lower number that is
+	// large enough to compare with Contracts.
+	Contracts, Farmers, Live int64
+	Others                   bool
+
+	// Away is the number of all farmers that have not come back since an unreachable node's
+	// fault began, and Missed reports whether one of them has missed a deadline.
+	Away   int64
+	Missed bool
+}
+
+// Patience returns how long after the time when a proof is expected its farmer is called silent.
+func Patience(interval time.Duration) time.Duration { return interval / 4 }
+
+// suspicious reports whether the silence can be the node's fault: most of the proofs
+// that were expected did not arrive.
+func (s Silence) suspicious(arrived int64) bool {
+	const share = 5 // one proof of five
+	enough := s.Contracts >= 20 || s.Contracts > 0 && s.Contracts*100 >= s.Live*15
+	return enough && (s.Farmers > 1 || !s.Others) && arrived*share < arrived+s.Contracts
+}
+
+// Watch is what NextFault decides from.
+type Watch struct {
+	Open     *Fault // the fault that has not ended, or nil
+	Last     Fault  // the fault that ended last
+	Reports  []Report
+	Silence  Silence
+	Interval time.Duration
+	Hold     time.Duration // how long an unreachable node may hold deadlines
+}
+
+// Next returns the fault to record: a new one, or open with a change, or nil
+// if nothing changes. A duty without any report does not count, because
 // the node is new or was stopped for good.
-func NextFault(open *Fault, reports []Report, now time.Time, recovery time.Duration) *Fault {
-	if open == nil {
-		var first *Fault
-		for duty, last := range lastReports(reports) {
-			if now.Sub(last) <= faultSilence || first != nil && !last.Before(first.Start) {
-				continue
-			}
-			first = &Fault{Start: last, Cause: Down, Evidence: fmt.Sprintf("no process could %s", duty)}
-		}
-		return first
+func (w Watch) Next(now time.Time) *Fault {
+	if w.Open == nil {
+		return w.begin(now)
 	}
-	for duty := range lastReports(reports) {
-		if !steady(duty, reports, now) {
-			return nil
+	changed := *w.Open
+	down := w.silentDuty(now)
+	proofs := w.proofs(now)
+	switch {
+	case changed.Cause == Unreachable && down != nil:
+		// The node's own silence is certain. The rules for it apply from now on.
+		changed.Cause, changed.Evidence = down.Cause, down.Evidence
+	case changed.Cause == Unreachable:
+		changed.lookForFarmers(w, proofs, now)
+	case changed.Cause == Failing && proofs.failing():
+	case w.steady(now) && !now.Before(changed.Planned):
+		changed.end(now, w.Interval)
+	}
+	if changed == *w.Open {
+		return nil
+	}
+	return &changed
+}
+
+func (f *Fault) end(now time.Time, interval time.Duration) {
+	f.End, f.Resume = now, now.Add(Recovery(interval))
+}
+
+// begin returns the fault that begins, or nil.
+func (w Watch) begin(now time.Time) *Fault {
+	if down := w.silentDuty(now); down != nil {
+		return down
+	}
+	proofs := w.proofs(now)
+	since := later(proofs.FailingSince, w.Last.End)
+	if proofs.failing() && proofs.FailingUntil.Sub(since) >= faultSilence {
+		return &Fault{
+			Start: since, Cause: Failing,
+			Evidence: fmt.Sprintf("%d of %d proofs could not be decided", proofs.Undecided, proofs.Undecided+proofs.Decided),
 		}
 	}
-	ended := *open
-	ended.End = now
-	ended.Resume = now.Add(recovery)
-	return &ended
+	arrived := proofs.Decided + proofs.Undecided
+	if w.Hold > 0 && w.Silence.suspicious(arrived) && !(w.Last.Discarded && now.Before(w.Last.End.Add(w.Hold))) {
+		return &Fault{
+			Start: later(now.Add(-ProofWindow(w.Interval)), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
+			Evidence: fmt.Sprintf("%d proofs arrived, and %d that were expected did not", arrived, w.Silence.Contracts),
+		}
+	}
+	return nil
+}
+
+// lookForFarmers ends the fault of an unreachable node if half of the silent
+// farmers have come back. It discards the fault if proofs arrive again and the silent
+// farmers have had time to come back, or if the fault has lasted for too long.
+func (f *Fault) lookForFarmers(w Watch, proofs ProofCounts, now time.Time) {
+	arrived := proofs.Decided + proofs.Undecided
+	f.Silent = max(f.Silent, w.Silence.Away)
+	if arrived == 0 || w.Silence.suspicious(arrived) {
+		f.Resume = time.Time{}
+	} else if f.Resume.IsZero() {
+		f.Resume = now.Add(Recovery(w.Interval))
+	}
+	switch {
+	case 2*w.Silence.Away <= f.Silent && !w.Silence.Missed:
+		f.End, f.Discarded = f.Start, true // nobody missed a deadline, so there is nothing to move
+	case 2*w.Silence.Away <= f.Silent && w.steady(now):
+		f.end(now, w.Interval)
+	case now.Sub(f.Start) >= w.Hold, !f.Resume.IsZero() && !now.Before(f.Resume):
+		f.End, f.Discarded = now, true
+	}
+}
+
+// silentDuty returns a fault if no process could do a duty for some time.
+func (w Watch) silentDuty(now time.Time) (first *Fault) {
+	for duty, last := range lastReports(w.Reports) {
+		if now.Sub(last) > faultSilence && (first == nil || last.Before(first.Start)) {
+			first = &Fault{Start: later(last, w.Last.End), Cause: Down, Evidence: fmt.Sprintf("no process could %s", duty)}
+		}
+	}
+	return first
+}
+
+// proofs adds up the proofs that the processes reported.
+func (w Watch) proofs(now time.Time) (sum ProofCounts) {
+	for _, r := range w.Reports {
+		if r.Duty != TakeProofs || now.Sub(r.Last) > faultSilence {
+			continue
+		}
+		sum.Decided += r.Proofs.Decided
+		sum.Undecided += r.Proofs.Undecided
+		if since := r.Proofs.FailingSince; !since.IsZero() && (sum.FailingSince.IsZero() || since.Before(sum.FailingSince)) {
+			sum.FailingSince = since
+		}
+		sum.FailingUntil = later(sum.FailingUntil, r.Proofs.FailingUntil)
+	}
+	return sum
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // lastReports returns when each duty was last reported.
@@ -93,13 +249,18 @@ func lastReports(reports []Report) map[Duty]time.Time {
 	return last
 }
 
-func steady(duty Duty, reports []Report, now time.Time) bool {
-	for _, r := range reports {
-		if r.Duty == duty && now.Sub(r.Last) <= faultSilence && now.Sub(r.Since) >= faultSteady {
-			return true
+// steady reports whether each duty has a process that has done it for some time.
+func (w Watch) steady(now time.Time) bool {
+	well := map[Duty]bool{}
+	for _, r := range w.Reports {
+		well[r.Duty] = well[r.Duty] || now.Sub(r.Last) <= faultSilence && now.Sub(r.Since) >= faultSteady
+	}
+	for _, ok := range well {
+		if !ok {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // Continues returns the Since of a process's next report at now. The process could do
@@ -113,19 +274,39 @@ func (r Report) Continues(now time.Time) time.Time {
 
 // KnownUntil returns a time. Deadlines up to this time do not move any more. A later
 // deadline can still move, so the node must not say that a farmer missed it. unapplied
-// are the faults whose deadlines have not all moved. reports must contain the caller's
+// are the faults whose deadlines have not all moved. The reports must contain the caller's
 // own report. If there are no reports, KnownUntil returns now.
-func KnownUntil(unapplied []Fault, reports []Report, now time.Time) time.Time {
+func (w Watch) KnownUntil(unapplied []Fault, now time.Time) time.Time {
 	known := now
-	for _, last := range lastReports(reports) {
-		if last.Before(known) {
-			known = last
-		}
+	for _, last := range lastReports(w.Reports) {
+		known = earlier(known, last)
+	}
+	if proofs := w.proofs(now); proofs.failing() {
+		known = earlier(known, later(proofs.FailingSince, w.Last.End))
 	}
 	for _, f := range unapplied {
-		if f.Start.Before(known) {
-			known = f.Start
-		}
+		known = earlier(known, f.Start)
 	}
 	return known
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Postpone returns the due time of a challenge that would be due at due. If that is in a
+// planned maintenance, or in the time in which farmers come back after it, Postpone
+// returns a random time soon after that, so that farmers do not all return at once.
+// The maintenances must be sorted by their starts.
+func Postpone(due time.Time, maintenances []Fault, interval time.Duration) time.Time {
+	for _, m := range maintenances {
+		if back := m.Planned.Add(Recovery(interval)); !due.Before(m.Start) && due.Before(back) {
+			due = back.Add(rand.N(min(interval, maxSpread))).Truncate(time.Second)
+			due = later(due, back)
+		}
+	}
+	return due
 }

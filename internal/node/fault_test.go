@@ -1,54 +1,175 @@
 package node
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
-func TestNextFault(t *testing.T) {
+// faultStart is the time 0 of the tests of faults.
+var faultStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func at(seconds int) time.Time { return faultStart.Add(time.Duration(seconds) * time.Second) }
+
+func reportOf(duty Duty, since, last int) Report {
+	return Report{Duty: duty, Since: at(since), Last: at(last)}
+}
+
+// alive are the reports of a node without a fault.
+func alive(now int, proofs ProofCounts) []Report {
+	take := reportOf(TakeProofs, now-50, now)
+	take.Proofs = proofs
+	return []Report{take, reportOf(JudgeProofs, now-50, now-2)}
+}
+
+func TestNext(t *testing.T) {
 	t.Parallel()
-	const recovery = time.Minute
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
-	report := func(duty Duty, since, last int) Report { return Report{duty, at(since), at(last)} }
-	open := &Fault{ID: 7, Start: at(0), Cause: Down}
+	const interval = 10 * time.Minute
+	recovery := Recovery(interval)
+	since := func(cause FaultCause) *Fault { return &Fault{ID: 7, Start: at(0), Cause: cause, Silent: 8} }
+	mostFail := func(since, until int) ProofCounts {
+		return ProofCounts{Decided: 4, Undecided: 5, FailingSince: at(since), FailingUntil: at(until)}
+	}
+	arrived := func(n int64) ProofCounts { return ProofCounts{Decided: n} }
+	soon := func(f *Fault, seconds int) *Fault { f.Resume = at(seconds); return f }
+	planned := func(f *Fault, seconds int) *Fault { f.Planned = at(seconds); return f }
+	type begins struct {
+		cause FaultCause
+		start int
+	}
+	type ends struct{ discarded bool }
+	type stays struct{ resume int } // an open fault whose silent farmers have until then; 0 for none
 	for _, tt := range []struct {
 		name    string
 		open    *Fault
 		reports []Report
+		silence Silence
+		last    Fault
 		now     int
-		begins  int // -1 if no fault begins
-		ends    bool
+		want    any // begins, ends, stays, or nil if nothing changes
 	}{
-		{"a new node", nil, nil, 100, -1, false},
-		{"both alive", nil, []Report{report(TakeProofs, 0, 100), report(JudgeProofs, 0, 98)}, 101, -1, false},
-		{"just not silent for long", nil, []Report{report(TakeProofs, 0, 100), report(JudgeProofs, 0, 100)}, 115, -1, false},
-		{"no worker", nil, []Report{report(TakeProofs, 0, 100), report(JudgeProofs, 0, 80)}, 101, 80, false},
-		{"no API replica", nil, []Report{report(TakeProofs, 0, 80), report(JudgeProofs, 0, 100)}, 101, 80, false},
-		{"nothing, the first silence counts", nil, []Report{report(TakeProofs, 0, 50), report(JudgeProofs, 0, 80)}, 200, 50, false},
-		{"another worker is alive", nil, []Report{report(TakeProofs, 0, 100), report(JudgeProofs, 0, 10), report(JudgeProofs, 90, 100)}, 101, -1, false},
-		{"a node without workers since ever", nil, []Report{report(TakeProofs, 0, 100)}, 101, -1, false},
-		{"the fault lasts", open, []Report{report(TakeProofs, 0, 50), report(JudgeProofs, 0, 80)}, 81, -1, false},
-		{"one is back", open, []Report{report(TakeProofs, 50, 80), report(JudgeProofs, 75, 80)}, 81, -1, false},
-		{"both are back", open, []Report{report(TakeProofs, 50, 80), report(JudgeProofs, 70, 80)}, 81, -1, true},
-		{"back, and silent again", open, []Report{report(TakeProofs, 50, 80), report(JudgeProofs, 50, 60)}, 81, -1, false},
+		{name: "a new node", now: 100},
+		{name: "both alive", reports: alive(100, arrived(0)), now: 101},
+		{name: "just not silent for long", reports: alive(100, arrived(0)), now: 113},
+		{name: "no worker", reports: []Report{reportOf(TakeProofs, 0, 100), reportOf(JudgeProofs, 0, 80)}, now: 101, want: begins{Down, 80}},
+		{name: "no API replica", reports: []Report{reportOf(TakeProofs, 0, 80), reportOf(JudgeProofs, 0, 100)}, now: 101, want: begins{Down, 80}},
+		{name: "nothing, the first silence counts", reports: []Report{reportOf(TakeProofs, 0, 50), reportOf(JudgeProofs, 0, 80)}, now: 200, want: begins{Down, 50}},
+		{name: "silent since before the last fault ended", reports: []Report{reportOf(TakeProofs, 0, 50), reportOf(JudgeProofs, 0, 90)}, last: Fault{End: at(60)}, now: 100, want: begins{Down, 60}},
+		{name: "another worker is alive", reports: append(alive(100, arrived(0)), reportOf(JudgeProofs, 0, 10)), now: 101},
+		{name: "a node without workers since ever", reports: []Report{reportOf(TakeProofs, 0, 100)}, now: 101},
+		{name: "down lasts", open: since(Down), reports: []Report{reportOf(TakeProofs, 0, 50), reportOf(JudgeProofs, 0, 80)}, now: 81},
+		{name: "one is back", open: since(Down), reports: []Report{reportOf(TakeProofs, 50, 80), reportOf(JudgeProofs, 75, 80)}, now: 81},
+		{name: "both are back", open: since(Down), reports: []Report{reportOf(TakeProofs, 50, 80), reportOf(JudgeProofs, 70, 80)}, now: 81, want: ends{}},
+		{name: "back, and silent again", open: since(Down), reports: []Report{reportOf(TakeProofs, 50, 80), reportOf(JudgeProofs, 50, 60)}, now: 81},
+		{name: "back, and the proofs of before count as failed", open: since(Down), reports: alive(80, mostFail(10, 60)), now: 81, want: ends{}},
+
+		{name: "most proofs fail", reports: alive(100, mostFail(80, 99)), now: 101, want: begins{Failing, 80}},
+		{name: "most proofs fail, for a moment", reports: alive(100, mostFail(80, 90)), now: 101},
+		{name: "most proofs failed before the last fault ended", reports: alive(100, mostFail(80, 99)), last: Fault{End: at(90)}, now: 101},
+		{name: "half of the proofs fail", reports: alive(100, ProofCounts{Decided: 5, Undecided: 5}), now: 101},
+		{name: "the counts are old", reports: append(alive(101, arrived(0)), Report{Duty: TakeProofs, Last: at(60), Proofs: mostFail(20, 60)}), now: 101},
+		{name: "failing lasts", open: since(Failing), reports: alive(100, mostFail(80, 100)), now: 101},
+		{name: "most proofs are decided again", open: since(Failing), reports: alive(100, ProofCounts{Decided: 5, Undecided: 5}), now: 101, want: ends{}},
+
+		{name: "no proof arrives", reports: alive(100, arrived(0)), silence: Silence{Contracts: 20, Farmers: 5, Live: 200, Others: true}, now: 101, want: begins{Unreachable, 71}},
+		{name: "one proof of six arrives", reports: alive(100, arrived(4)), silence: Silence{Contracts: 20, Farmers: 5, Live: 200, Others: true}, now: 101, want: begins{Unreachable, 71}},
+		{name: "one proof of five arrives", reports: alive(100, arrived(5)), silence: Silence{Contracts: 20, Farmers: 5, Live: 200, Others: true}, now: 101},
+		{name: "few contracts are silent", reports: alive(100, arrived(0)), silence: Silence{Contracts: 19, Farmers: 5, Live: 200, Others: true}, now: 101},
+		{name: "few of few contracts are silent", reports: alive(100, arrived(0)), silence: Silence{Contracts: 3, Farmers: 2, Live: 20, Others: true}, now: 101, want: begins{Unreachable, 71}},
+		{name: "one farmer of several is silent", reports: alive(100, arrived(0)), silence: Silence{Contracts: 50, Farmers: 1, Live: 60, Others: true}, now: 101},
+		{name: "the only farmer is silent", reports: alive(100, arrived(0)), silence: Silence{Contracts: 50, Farmers: 1, Live: 60}, now: 101, want: begins{Unreachable, 71}},
+		{name: "nothing is expected", reports: alive(100, arrived(0)), silence: Silence{Live: 60}, now: 101},
+		{name: "silent after a discarded fault", reports: alive(100, arrived(0)), silence: Silence{Contracts: 50, Farmers: 9, Live: 60}, last: Fault{End: at(90), Discarded: true}, now: 101},
+		{name: "silent long after a discarded fault", reports: alive(3790, arrived(0)), silence: Silence{Contracts: 50, Farmers: 9, Live: 60}, last: Fault{End: at(90), Discarded: true}, now: 3790, want: begins{Unreachable, 3760}},
+
+		{name: "the silence lasts", open: since(Unreachable), reports: alive(100, arrived(0)), silence: Silence{Contracts: 9, Live: 9, Farmers: 9, Away: 8, Missed: true}, now: 101},
+		{name: "proofs arrive again", open: since(Unreachable), reports: alive(100, arrived(9)), silence: Silence{Away: 8, Missed: true}, now: 101, want: stays{101 + int(recovery/time.Second)}},
+		{name: "proofs arrive again, and stop", open: soon(since(Unreachable), 120), reports: alive(100, arrived(0)), silence: Silence{Away: 8, Missed: true}, now: 101, want: stays{}},
+		{name: "half of the farmers come back", open: since(Unreachable), reports: alive(100, arrived(9)), silence: Silence{Away: 4, Missed: true}, now: 101, want: ends{}},
+		{name: "they come back before a deadline", open: since(Unreachable), reports: alive(100, arrived(9)), silence: Silence{Away: 4}, now: 101, want: ends{true}},
+		{name: "they do not come back", open: soon(since(Unreachable), 101), reports: alive(100, arrived(9)), silence: Silence{Away: 8, Missed: true}, now: 101, want: ends{true}},
+		{name: "the hold has lasted for long", open: since(Unreachable), reports: alive(3600, arrived(0)), silence: Silence{Away: 8, Missed: true}, now: 3600, want: ends{true}},
+		{name: "the node is down, too", open: since(Unreachable), reports: []Report{reportOf(TakeProofs, 0, 80)}, silence: Silence{Away: 8}, now: 101, want: begins{Down, 0}},
+
+		{name: "a maintenance lasts", open: planned(since(Maintenance), 200), reports: alive(100, arrived(0)), now: 101},
+		{name: "a maintenance ends", open: planned(since(Maintenance), 101), reports: alive(100, arrived(0)), now: 101, want: ends{}},
+		{name: "a maintenance takes longer", open: planned(since(Maintenance), 90), reports: []Report{reportOf(TakeProofs, 95, 100), reportOf(JudgeProofs, 0, 50)}, now: 101},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := NextFault(tt.open, tt.reports, at(tt.now), recovery)
-			switch {
-			case tt.begins >= 0:
-				if got == nil || !got.Start.Equal(at(tt.begins)) || !got.End.IsZero() || got.Cause != Down || got.Evidence == "" {
-					t.Errorf("%+v, want a fault since %d", got, tt.begins)
+			w := Watch{Open: tt.open, Last: tt.last, Reports: tt.reports, Silence: tt.silence, Interval: interval, Hold: time.Hour}
+			got := w.Next(at(tt.now))
+			if tt.want == nil {
+				if got != nil {
+					t.Fatalf("%+v, want no change", got)
 				}
-			case tt.ends:
-				if got == nil || got.ID != open.ID || !got.End.Equal(at(tt.now)) || !got.Resume.Equal(at(tt.now).Add(recovery)) {
-					t.Errorf("%+v, want the end of the fault", got)
+				return
+			}
+			if got == nil {
+				t.Fatalf("no change, want %+v", tt.want)
+			}
+			switch want := tt.want.(type) {
+			case begins:
+				if !got.Start.Equal(at(want.start)) || !got.End.IsZero() || got.Cause != want.cause || got.Evidence == "" {
+					t.Errorf("%+v, want %+v", got, want)
 				}
-			case got != nil:
-				t.Errorf("%+v, want no change", got)
+			case ends:
+				if got.ID != 7 || got.End.IsZero() || got.Discarded != want.discarded || !want.discarded && !got.Resume.Equal(got.End.Add(recovery)) {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+			case stays:
+				if !got.End.IsZero() || got.Resume.IsZero() != (want.resume == 0) || want.resume != 0 && !got.Resume.Equal(at(want.resume)) {
+					t.Errorf("%+v, want %+v", got, want)
+				}
 			}
 		})
+	}
+}
+
+func TestProofLog(t *testing.T) {
+	t.Parallel()
+	const window = 10 * time.Second
+	var l ProofLog
+	l.Count(at(0), 3, 0)
+	l.Count(at(5), 0, 2)
+	if c := l.Counts(at(9), window); c != (ProofCounts{Decided: 3, Undecided: 2}) {
+		t.Errorf("%+v", c)
+	}
+	want := ProofCounts{Undecided: 2, FailingSince: at(5), FailingUntil: at(5)}
+	if c := l.Counts(at(10), window); c != want {
+		t.Errorf("%+v, want %+v", c, want)
+	}
+	l.Count(at(40), 0, 1) // at(5) is not in the window any more
+	want = ProofCounts{Undecided: 1, FailingSince: at(5), FailingUntil: at(40)}
+	if c := l.Counts(at(41), window); c != want {
+		t.Errorf("%+v, want %+v", c, want)
+	}
+	l.Count(at(41), 1, 0)
+	if c := l.Counts(at(41), window); c != (ProofCounts{Decided: 1, Undecided: 1}) {
+		t.Errorf("%+v", c)
+	}
+	l.Returned(3)
+	l.Returned(3)
+	if ids := l.Back(); !slices.Equal(ids, []int64{3}) || len(l.Back()) > 0 {
+		t.Errorf("%v", ids)
+	}
+}
+
+func TestPostpone(t *testing.T) {
+	t.Parallel()
+	const interval = 10 * time.Minute
+	one := []Fault{{Start: at(100), Planned: at(200)}}
+	two := []Fault{one[0], {Start: at(300), Planned: at(400)}} // the second begins before farmers are back
+	for _, tt := range []struct {
+		planned     []Fault
+		due         int
+		first, last int
+	}{{one, 99, 99, 99}, {one, 100, 320, 380}, {one, 319, 320, 380}, {one, 320, 320, 320}, {two, 100, 520, 580}, {two, 299, 520, 580}} {
+		for range 100 {
+			if got := Postpone(at(tt.due), tt.planned, interval); got.Before(at(tt.first)) || got.After(at(tt.last)) {
+				t.Fatalf("%v for %d, want %v to %v", got, tt.due, at(tt.first), at(tt.last))
+			}
+		}
 	}
 }
 
@@ -66,21 +187,21 @@ func TestReportContinues(t *testing.T) {
 
 func TestKnownUntil(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	before := func(seconds int) time.Time { return now.Add(-time.Duration(seconds) * time.Second) }
-	reports := []Report{{TakeProofs, before(50), before(1)}, {JudgeProofs, before(50), before(9)}, {JudgeProofs, before(50), before(3)}}
+	reports := []Report{reportOf(TakeProofs, 50, 99), reportOf(JudgeProofs, 50, 91), reportOf(JudgeProofs, 50, 97)}
+	fail := []Report{{Duty: TakeProofs, Since: at(50), Last: at(99), Proofs: ProofCounts{Undecided: 1, FailingSince: at(70)}}}
 	for _, tt := range []struct {
 		name    string
 		faults  []Fault
 		reports []Report
-		want    time.Time
+		want    int
 	}{
-		{"no process", nil, nil, now},
-		{"the duty that reported first", nil, reports, before(3)},
-		{"a fault", []Fault{{Start: before(100)}, {Start: before(20)}}, reports, before(100)},
+		{"no process", nil, nil, 100},
+		{"the duty that reported first", nil, reports, 97},
+		{"a fault", []Fault{{Start: at(0)}, {Start: at(80)}}, reports, 0},
+		{"most proofs fail", nil, fail, 70},
 	} {
-		if got := KnownUntil(tt.faults, tt.reports, now); !got.Equal(tt.want) {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		if got := (Watch{Reports: tt.reports}).KnownUntil(tt.faults, at(100)); !got.Equal(at(tt.want)) {
+			t.Errorf("%s: %v, want %v", tt.name, got, at(tt.want))
 		}
 	}
 }

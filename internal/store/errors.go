@@ -38,6 +38,8 @@ var (
 	// address is on the whitelist with a balance below the minimum.
 	ErrLowBalance = fmt.Errorf("%w: its balance is too low", ErrNotWhitelisted)
 
+	// ErrMaintenanceOverlaps is returned if another maintenance is planned for the same time.
+	ErrMaintenanceOverlaps = errors.New("another maintenance is planned for this time")
 	// ErrTooManyTokens is returned if an IP address has reached its limit of tokens.
 	ErrTooManyTokens = errors.New("too many tokens for the IP address")
 

@@ -3,10 +3,15 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
+
+// MaxEvidence is the maximum number of bytes of a fault's evidence.
+const MaxEvidence = 255
 
 type faultRow struct {
 	ID           int64
@@ -15,16 +20,28 @@ type faultRow struct {
 	Cause        string
 	Evidence     string
 	Voided       int64
+	Planned      int64
+	Silent       int64
+	Discarded    bool
 }
 
 var faultTable = tableOf[faultRow]("faults")
 
 func (r faultRow) fault() node.Fault {
-	f := node.Fault{ID: r.ID, Start: moment(r.Start), Cause: node.FaultCause(r.Cause), Evidence: r.Evidence, Void: r.Voided}
-	if r.Ended > 0 {
-		f.End, f.Resume = moment(r.Ended), moment(r.Resume)
+	return node.Fault{
+		ID: r.ID, Start: moment(r.Start), End: moment(r.Ended), Resume: moment(r.Resume),
+		Cause: node.FaultCause(r.Cause), Evidence: r.Evidence, Void: r.Voided,
+		Planned: moment(r.Planned), Silent: r.Silent, Discarded: r.Discarded,
 	}
-	return f
+}
+
+// movesBefore is a limit for the deadlines that move. After a maintenance, later
+// deadlines do not move, because Postpone made them or they are late enough.
+func (r faultRow) movesBefore() int64 {
+	if r.Planned > 0 {
+		return r.Resume
+	}
+	return math.MaxInt64
 }
 
 func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
@@ -36,10 +53,11 @@ func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
 	return faults, err
 }
 
-// Faults returns the last faults of the node, the latest first.
+// Faults returns the last faults of the node, the latest first. A planned maintenance is
+// one of them.
 func (s *Store) Faults(ctx context.Context, limit int) (faults []node.Fault, err error) {
 	defer wrap(&err, "read the faults")
-	return selectFaults(s.reader(ctx), "ORDER BY start DESC, id DESC LIMIT ?", limit)
+	return selectFaults(s.reader(ctx), "WHERE discarded = 0 ORDER BY start DESC, id DESC LIMIT ?", limit)
 }
 
 // FaultState is what Report found out.
@@ -65,52 +83,93 @@ func dutiesOf(kind string) []node.Duty {
 	return nil
 }
 
-// Report looks for a fault of the node. If well is true, it also records that this
-// process can do its duties. recovery is how long farmers have to come back after a
-// fault. Processes report one after the other, so they agree about the faults.
-func (p *Process) Report(ctx context.Context, well bool, recovery time.Duration) (state FaultState, err error) {
+// Seen is what a process knows when it reports.
+type Seen struct {
+	Well   bool // this process can do its duties
+	Proofs node.ProofCounts
+	Back   []int64 // tokens whose farmers asked for contracts whose deadlines may still move
+}
+
+// FaultRules are the settings that Report needs.
+type FaultRules struct {
+	Interval time.Duration
+	Hold     time.Duration // how long an unreachable node may hold deadlines
+}
+
+// Report reports what a process has seen, and looks for a fault of the node. Processes
+// report one after the other, so they agree about the faults.
+func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (state FaultState, err error) {
 	defer wrap(&err, "report for process %s", p.name)
 	s := p.store
-	return transact(ctx, s, func(t *tx) (FaultState, error) {
+	var coming []node.Fault
+	state, err = transact(ctx, s, func(t *tx) (FaultState, error) {
+		state := FaultState{}
 		if err := s.lockSetting(t, faultsSetting); err != nil {
-			return FaultState{}, err
+			return state, err
 		}
 		micro, err := t.number("SELECT " + s.dialect.clock)
 		if err != nil {
-			return FaultState{}, err
-		}
-		now := moment(micro)
-		state := FaultState{}
-		if state.Unapplied, err = selectFaults(t, "WHERE applied = 0 ORDER BY start, id"); err != nil {
 			return state, err
 		}
-		reports, own, err := p.reports(t)
+		now := moment(micro)
+		unapplied, err := selectFaults(t, "WHERE applied = 0 ORDER BY start, id")
 		if err != nil {
 			return state, err
 		}
-		if err := state.look(t, reports, now, recovery); err != nil {
+		coming = coming[:0]
+		for _, f := range unapplied {
+			if f.Start.After(now) {
+				coming = append(coming, f)
+			} else {
+				state.Unapplied = append(state.Unapplied, f)
+			}
+		}
+		w := node.Watch{Interval: rules.Interval, Hold: rules.Hold}
+		var own node.Report
+		if w.Reports, own, err = p.reports(t); err != nil {
 			return state, err
 		}
-		if well {
-			own = node.Report{Since: own.Continues(now), Last: now}
-			err := t.exec("UPDATE processes SET well_since = ?, well = ? WHERE name = ?", micros(own.Since), micro, p.name)
+		if err := s.look(t, &state, &w, now); err != nil {
+			return state, err
+		}
+		if seen.Well {
+			own.Since, own.Last, own.Proofs = own.Continues(now), now, seen.Proofs
+			err := t.exec("UPDATE processes SET well_since = ?, well = ?, decided = ?, undecided = ?, failing_since = ?, failing_until = ? WHERE name = ?",
+				micros(own.Since), micro, own.Proofs.Decided, own.Proofs.Undecided, micros(own.Proofs.FailingSince), micros(own.Proofs.FailingUntil), p.name)
 			if err != nil {
 				return state, err
 			}
-			reports = append(reports, p.asReports(own)...)
+			w.Reports = append(w.Reports, p.asReports(own)...)
 		}
-		state.Known = node.KnownUntil(state.Unapplied, reports, now)
-		return state, nil
+		state.Known = w.KnownUntil(state.Unapplied, now)
+		if len(seen.Back) == 0 {
+			return state, nil
+		}
+		return state, t.exec("UPDATE tokens SET returned = ? WHERE id IN "+idList(seen.Back), micro)
 	})
+	if err == nil {
+		s.coming.Store(&coming)
+	}
+	return state, err
+}
+
+// postpone moves a due time out of the planned maintenances.
+func (s *Store) postpone(due time.Time, interval time.Duration) time.Time {
+	if coming := s.coming.Load(); coming != nil {
+		return cut(node.Postpone(due, *coming, interval))
+	}
+	return due
 }
 
 // reports returns the last reports of all processes, and that of this process.
 func (p *Process) reports(t *tx) (all []node.Report, own node.Report, err error) {
 	err = t.query(func(rows *sql.Rows) error {
 		var name, kind string
-		var since, last int64
-		err := rows.Scan(&name, &kind, &since, &last)
-		r := node.Report{Since: moment(since), Last: moment(last)}
+		var since, last, failingSince, failingUntil int64
+		r := node.Report{}
+		err := rows.Scan(&name, &kind, &since, &last, &r.Proofs.Decided, &r.Proofs.Undecided, &failingSince, &failingUntil)
+		r.Since, r.Last = moment(since), moment(last)
+		r.Proofs.FailingSince, r.Proofs.FailingUntil = moment(failingSince), moment(failingUntil)
 		for _, duty := range dutiesOf(kind) {
 			r.Duty = duty
 			all = append(all, r)
@@ -119,7 +178,7 @@ func (p *Process) reports(t *tx) (all []node.Report, own node.Report, err error)
 			own = r
 		}
 		return err
-	}, "SELECT name, kind, well_since, well FROM processes WHERE well > 0")
+	}, "SELECT name, kind, well_since, well, decided, undecided, failing_since, failing_until FROM processes WHERE well > 0")
 	return all, own, err
 }
 
@@ -131,26 +190,89 @@ func (p *Process) asReports(r node.Report) (all []node.Report) {
 	return all
 }
 
-// look records the begin or the end of a fault.
-func (state *FaultState) look(t *tx, reports []node.Report, now time.Time, recovery time.Duration) error {
-	var open *node.Fault
-	if n := len(state.Unapplied); n > 0 && state.Unapplied[n-1].End.IsZero() {
-		open = &state.Unapplied[n-1]
+// look records the begin, a change or the end of a fault.
+func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) error {
+	for i := range state.Unapplied {
+		if f := &state.Unapplied[i]; f.End.IsZero() {
+			w.Open = f
+			break
+		}
 	}
-	next := node.NextFault(open, reports, now, recovery)
+	last, err := selectFaults(t, "WHERE ended > 0 ORDER BY ended DESC LIMIT 1")
+	if err != nil {
+		return err
+	}
+	if len(last) > 0 {
+		w.Last = last[0]
+	}
+	// Deadlines that have yet to move would look like silence.
+	if w.Hold > 0 && len(state.Unapplied) == 0 || w.Open != nil && w.Open.Cause == node.Unreachable {
+		if w.Silence, err = s.silence(t, w, now); err != nil {
+			return err
+		}
+	}
+	next := w.Next(now)
 	if next == nil {
 		return nil
 	}
-	var err error
-	if open == nil {
-		next.ID, err = t.insertID("INSERT INTO faults (start, cause, evidence) VALUES (?, ?, ?)", micros(next.Start), string(next.Cause), next.Evidence)
+	switch {
+	case w.Open == nil:
+		next.ID, err = t.insertID("INSERT INTO faults (start, cause, evidence, silent) VALUES (?, ?, ?, ?)",
+			micros(next.Start), string(next.Cause), next.Evidence, next.Silent)
 		state.Unapplied = append(state.Unapplied, *next)
-	} else {
-		err = t.exec("UPDATE faults SET ended = ?, resume = ? WHERE id = ?", micros(next.End), micros(next.Resume), next.ID)
-		*open = *next
+	case next.Discarded && !next.End.After(next.Start):
+		err = t.exec("DELETE FROM faults WHERE id = ?", next.ID)
+	default:
+		err = t.exec("UPDATE faults SET start = ?, ended = ?, resume = ?, cause = ?, evidence = ?, silent = ?, discarded = ?, applied = ? WHERE id = ?",
+			micros(next.Start), micros(next.End), micros(next.Resume), string(next.Cause), next.Evidence, next.Silent, next.Discarded, next.Discarded, next.ID)
 	}
-	state.Changed = next
+	if w.Open == nil || !next.End.IsZero() {
+		state.Changed = next
+	}
+	if w.Open != nil {
+		*w.Open = *next
+		state.Unapplied = slices.DeleteFunc(state.Unapplied, func(f node.Fault) bool { return f.Discarded })
+	}
 	return err
+}
+
+// silence counts the farmers that should have sent a proof and have not. A proof is
+// expected one interval before its contract expires: an accepted proof makes the expiry
+// one interval later.
+func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silence, err error) {
+	// The live contracts whose proof was expected until this time.
+	until := micros(now.Add(w.Interval - node.Patience(w.Interval)))
+	var someone int64
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Contracts, &silence.Farmers, &someone) },
+		"SELECT COUNT(*), COUNT(DISTINCT token_id), COALESCE(MIN(token_id), 0) FROM contracts WHERE live = 1 AND expiry BETWEEN ? AND ?",
+		until-node.ProofWindow(w.Interval).Microseconds(), until)
+	if err != nil {
+		return silence, err
+	}
+	if silence.Contracts > 0 {
+		const enough = 200
+		if silence.Live, err = t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 LIMIT ?) few", enough); err != nil {
+			return silence, err
+		}
+	}
+	if silence.Farmers == 1 {
+		others, err := t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND token_id <> ? LIMIT 1) other", someone)
+		if err != nil {
+			return silence, err
+		}
+		silence.Others = others > 0
+	}
+	if w.Open == nil {
+		return silence, nil
+	}
+	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
+		" WHERE c.live = 1 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
+	if err != nil {
+		return silence, err
+	}
+	missed, err := t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND expiry <= ? LIMIT 1) missed", micros(now))
+	silence.Missed = missed > 0
+	return silence, err
 }
 
 // moveRows limits the rows of one step of ApplyFault.
@@ -205,29 +327,73 @@ func (s *Store) applyFault(ctx context.Context, id int64, limit int) (done bool,
 func (s *Store) moveContracts(t *tx, f faultRow, from, to int64) error {
 	const shift = "(? - CASE WHEN due - period > ? THEN due - period ELSE ? END)"
 	return t.exec("UPDATE contracts"+s.dialect.byID+" SET expiry = expiry + "+shift+", due = due + "+shift+", version = version + 1, fault_mark = 1 + sequence + answered"+
-		" WHERE id BETWEEN ? AND ? AND live = 1 AND expiry > ? AND due - period < ?",
-		f.Resume, f.Start, f.Start, f.Resume, f.Start, f.Start, from, to, f.Start, f.Ended)
+		" WHERE id BETWEEN ? AND ? AND live = 1 AND expiry > ? AND expiry < ? AND due - period < ?",
+		f.Resume, f.Start, f.Start, f.Resume, f.Start, f.Start, from, to, f.Start, f.movesBefore(), f.Ended)
 }
 
 // moveTokens moves the uptime of farmers that had a contract before the end of the
-// fault. The time without a contract before the fault is not moved.
+// fault. The time without a contract before the fault is not moved. If all contracts of
+// a farmer were due after a maintenance, the end of its uptime does not move either.
 func (s *Store) moveTokens(t *tx, f faultRow, from, to int64) error {
 	shift := func(column string) string {
 		return "(? - CASE WHEN " + column + " > ? THEN " + column + " ELSE ? END)"
 	}
-	online := " WHEN up_end > ? AND up_start < ? THEN "
+	before := f.movesBefore()
+	const online = " WHEN up_end > ? AND up_start < ?"
 	args := []any{
-		f.Start, f.Ended, f.Resume, f.Start, f.Start, // last_due
-		f.Start, f.Ended, f.Resume, f.Start, f.Start, // up_end
+		f.Start, f.Ended, before, f.Resume, f.Start, f.Start, // last_due
+		f.Start, f.Ended, before, f.Resume, f.Start, f.Start, // up_end
 		f.Start, f.Ended, f.Resume, f.Start, f.Start, // up_start
 		f.Resume, f.Start, f.Start, // up_since
 		from, to, f.Ended,
 	}
-	return t.exec("UPDATE tokens"+s.dialect.byID+" SET last_due = CASE"+online+"last_due + "+shift("up_start")+" ELSE last_due END,"+
-		" up_end = CASE"+online+"up_end + "+shift("up_start")+" ELSE up_end END,"+
-		" up_start = CASE"+online+"up_start + "+shift("up_start")+" ELSE up_start END,"+
+	return t.exec("UPDATE tokens"+s.dialect.byID+" SET last_due = CASE"+online+" AND up_end < ? THEN last_due + "+shift("up_start")+" ELSE last_due END,"+
+		" up_end = CASE"+online+" AND up_end < ? THEN up_end + "+shift("up_start")+" ELSE up_end END,"+
+		" up_start = CASE"+online+" THEN up_start + "+shift("up_start")+" ELSE up_start END,"+
 		" up_since = up_since + "+shift("up_since")+", changed = "+s.dialect.clock+
 		" WHERE id BETWEEN ? AND ? AND up_since > 0 AND up_since < ?", args...)
+}
+
+// AddMaintenance plans a maintenance. It returns ErrMaintenanceOverlaps if there is one
+// at that time already.
+func (s *Store) AddMaintenance(ctx context.Context, start, end time.Time, reason string) (added node.Fault, err error) {
+	defer wrap(&err, "plan a maintenance")
+	added = node.Fault{Start: cut(start), Planned: cut(end), Cause: node.Maintenance, Evidence: reason}
+	return added, s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, faultsSetting); err != nil {
+			return err
+		}
+		others, err := t.number("SELECT COUNT(*) FROM faults WHERE planned > ? AND start < ? AND ended = 0", micros(start), micros(end))
+		if err != nil {
+			return err
+		}
+		if others > 0 {
+			return ErrMaintenanceOverlaps
+		}
+		added.ID, err = t.insertID("INSERT INTO faults (start, planned, cause, evidence) VALUES (?, ?, ?, ?)",
+			micros(start), micros(end), string(node.Maintenance), reason)
+		return err
+	})
+}
+
+// EndMaintenance cancels a maintenance, or ends it early if it has begun. It returns
+// ErrNotFound if there is no such maintenance.
+func (s *Store) EndMaintenance(ctx context.Context, id int64) (err error) {
+	defer wrap(&err, "end maintenance %d", id)
+	return s.transaction(ctx, func(t *tx) error {
+		if err := s.lockSetting(t, faultsSetting); err != nil {
+			return err
+		}
+		deleted, err := t.execCount("DELETE FROM faults WHERE id = ? AND planned > 0 AND ended = 0 AND start > "+s.dialect.clock, id)
+		if err != nil || deleted > 0 {
+			return err
+		}
+		ended, err := t.execCount("UPDATE faults SET planned = "+s.dialect.clock+" WHERE id = ? AND planned > 0 AND ended = 0", id)
+		if err == nil && ended == 0 {
+			err = ErrNotFound
+		}
+		return err
+	})
 }
 
 // countVoid adds contracts that ended before a time to the last fault before that time.

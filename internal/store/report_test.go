@@ -13,7 +13,7 @@ const recovery = 30 * time.Second
 
 func report(t testing.TB, p *Process, well bool) FaultState {
 	t.Helper()
-	state, err := p.Report(t.Context(), well, recovery)
+	state, err := p.Report(t.Context(), Seen{Well: well}, FaultRules{Interval: recovery})
 	must(t, err)
 	return state
 }
@@ -188,6 +188,193 @@ func TestFaultIsAppliedOnce(t *testing.T) {
 		due := micros(start.Add(interval + ended.Add(recovery).Sub(began)))
 		if n := f.count(t, "contracts", "due = ? AND expiry = ? AND version = 1", due, due); n != 50 {
 			t.Errorf("%d of 50 contracts moved once", n)
+		}
+	})
+}
+
+// reportSeen reports what a process has seen.
+func reportSeen(t testing.TB, p *Process, seen Seen) FaultState {
+	t.Helper()
+	seen.Well = true
+	state, err := p.Report(t.Context(), seen, FaultRules{Interval: interval, Hold: time.Hour})
+	must(t, err)
+	return state
+}
+
+// No proof arrives, although two farmers should have sent some. The node holds all
+// deadlines until it knows whether this is its own fault.
+func TestReportFindsSilence(t *testing.T)    { testSilence(t, true) }
+func TestReportDiscardsSilence(t *testing.T) { testSilence(t, false) }
+
+func testSilence(t *testing.T, come bool) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}})
+		expected := now.Add(-node.Patience(interval) - time.Second)
+		a, b := f.token(t, "a"), f.token(t, "b")
+		f.contracts(t, a, expected, 4, 3)
+		f.contracts(t, b, expected, 8)
+		for range 2 { // a report counts from the next one on
+			if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}}); state.Changed != nil {
+				t.Fatalf("%+v, although one of four proofs arrived", state.Changed)
+			}
+		}
+		reportSeen(t, p, Seen{})
+		state := reportSeen(t, p, Seen{})
+		begun := state.Changed
+		if begun == nil || begun.Cause != node.Unreachable || begun.Silent != 2 || !state.Known.Equal(begun.Start) {
+			t.Fatalf("%+v, want a fault", state)
+		}
+		// A deadline passes.
+		must(t, f.write.Exec("UPDATE contracts SET due = ?, expiry = ?", micros(now.Add(-1)), micros(now.Add(-1))).Error)
+		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
+		if state := reportSeen(t, p, Seen{}); state.Changed != nil || !state.Known.Equal(begun.Start) {
+			t.Fatalf("%+v, want no change", state)
+		}
+		arrived := Seen{Proofs: node.ProofCounts{Decided: 1}}
+		if come {
+			reportSeen(t, p, Seen{Back: []int64{a.ID}})
+		} else {
+			reportSeen(t, p, arrived) // other farmers can reach the node
+			must(t, f.write.Exec("UPDATE faults SET resume = 1").Error)
+		}
+		state = reportSeen(t, p, arrived)
+		if f := state.Changed; f == nil || f.ID != begun.ID || f.End.IsZero() || f.Discarded == come || len(state.Unapplied) > 0 == f.Discarded {
+			t.Fatalf("%+v, want the end", state)
+		}
+		faults, err := f.Faults(t.Context(), 10)
+		must(t, err)
+		if len(faults) > 0 != come {
+			t.Errorf("faults %+v", faults)
+		}
+		if come {
+			applyAll(t, f, begun.ID)
+			expireAll(t.Context(), t, f, now)
+			if n := f.count(t, "contracts", "live"); n != 3 {
+				t.Errorf("%d contracts are live, want all", n)
+			}
+		}
+	})
+}
+
+// The silent farmers come back before any deadline. Then there is nothing to move.
+func TestReportForgetsAShortSilence(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		expected := now.Add(-node.Patience(interval) - time.Second)
+		a := f.token(t, "a")
+		c := f.contracts(t, a, expected, 4)
+		if state := reportSeen(t, p, Seen{}); state.Changed == nil {
+			t.Fatal("no fault")
+		}
+		f.commit(t, answer(a, c[0], true, now))
+		state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}})
+		if state.Changed == nil || !state.Changed.Discarded || f.count(t, "faults", "TRUE") != 0 || len(state.Unapplied) > 0 {
+			t.Errorf("%+v, want no trace of a fault", state)
+		}
+	})
+}
+
+// Most proofs fail, at two replicas together.
+func TestReportFindsFailingProofs(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p, q := f.NewProcess("one", KindStandalone), f.NewProcess("two", KindAPI)
+		beat(t, p)
+		beat(t, q)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 6}})
+		failing := Seen{Proofs: node.ProofCounts{Undecided: 6, FailingSince: now.Add(-20 * time.Second), FailingUntil: now}}
+		reportSeen(t, q, failing)
+		if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 6}}); state.Changed != nil {
+			t.Fatalf("%+v, although half of the proofs are decided", state.Changed)
+		}
+		reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 5}})
+		state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 5}})
+		if f := state.Changed; f == nil || f.Cause != node.Failing || !f.Start.Equal(cut(failing.Proofs.FailingSince)) || !state.Known.Equal(f.Start) {
+			t.Fatalf("%+v, want a fault", state)
+		}
+		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
+		reportSeen(t, q, Seen{})
+		if state := reportSeen(t, p, Seen{}); state.Changed == nil || state.Changed.End.IsZero() {
+			t.Errorf("%+v, want the end", state)
+		}
+	})
+}
+
+// A maintenance moves what is due in it, and the challenges that are issued after its
+// announcement are due after its end. Nobody's uptime contains it.
+func TestMaintenance(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(ctx)
+		must(t, err)
+		begin, end := now.Add(interval), now.Add(11*interval)
+		early, late := f.token(t, "early"), f.token(t, "late")
+		f.contracts(t, early, now.Add(interval/2), 4) // is due in the maintenance, which nobody knows yet
+
+		m, err := f.AddMaintenance(ctx, begin, end, "new disks")
+		must(t, err)
+		_, err = f.AddMaintenance(ctx, end.Add(-time.Second), end.Add(time.Hour), "more")
+		wantErr(t, err, ErrMaintenanceOverlaps)
+		if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}}); len(state.Unapplied) > 0 || state.Known.Before(now) {
+			t.Errorf("%+v before the maintenance", state)
+		}
+		back := end.Add(node.Recovery(interval))
+		hashes := f.contracts(t, late, now.Add(interval/2), 8)
+		due := func(token Token) time.Time {
+			contracts, err := f.ContractsAfter(ctx, token.ID, node.FileHash{}, 10)
+			must(t, err)
+			return contracts[0].Due
+		}
+		if got := due(late); got.Before(back) || got.After(back.Add(time.Minute)) {
+			t.Errorf("due %v, want a time soon after %v", got, back)
+		}
+		f.commit(t, answer(late, hashes[0], true, now.Add(interval/2)))
+		moved := due(late)
+
+		// Time passes.
+		must(t, f.write.Exec("UPDATE faults SET ended = ?, resume = ?", micros(end), micros(back)).Error)
+		applyAll(t, f, m.ID)
+		if got := due(late); !got.Equal(moved) {
+			t.Errorf("due %v, want it to stay %v", got, moved)
+		}
+		if got, want := due(early), now.Add(interval*3/2).Add(back.Sub(begin)).Truncate(time.Microsecond); !got.Equal(want) {
+			t.Errorf("due %v, want it to move to %v", got, want)
+		}
+		for _, token := range []Token{early, late} {
+			if uptime := f.farmer(t, token, back).Uptime; uptime.Percent(back) != 100 || uptime.Sum(back) > interval/2+time.Millisecond {
+				t.Errorf("uptime %+v contains the maintenance", uptime)
+			}
+		}
+		f.checkInvariant(t)
+	})
+}
+
+func TestEndMaintenance(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		now, err := f.Now(ctx)
+		must(t, err)
+		coming, err := f.AddMaintenance(ctx, now.Add(time.Hour), now.Add(2*time.Hour), "")
+		must(t, err)
+		running, err := f.AddMaintenance(ctx, now.Add(-time.Hour), now.Add(time.Hour), "")
+		must(t, err)
+		must(t, f.EndMaintenance(ctx, coming.ID))
+		must(t, f.EndMaintenance(ctx, running.ID))
+		wantErr(t, f.EndMaintenance(ctx, coming.ID), ErrNotFound)
+		faults, err := f.Faults(ctx, 10)
+		must(t, err)
+		if len(faults) != 1 || faults[0].ID != running.ID || faults[0].Planned.After(now.Add(time.Minute)) {
+			t.Errorf("%+v", faults)
 		}
 	})
 }

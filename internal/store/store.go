@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"gorm.io/gorm"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The drivers that Config.Driver names.
@@ -23,6 +26,9 @@ type Store struct {
 	dialect     dialect
 	log         slowLog
 	write, read database // the same pool for MySQL
+
+	// coming are the planned maintenances that a Process of this store has seen last.
+	coming atomic.Pointer[[]node.Fault]
 }
 
 // database is a connection pool, with gorm on top of the pool. gorm runs single
