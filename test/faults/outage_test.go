@@ -47,20 +47,7 @@ func TestOutageCostsNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("%s for %v intervals", tt.name, tt.intervals), func(t *testing.T) {
 			t.Parallel()
 			n := tt.start(t, tt.interval)
-			var honest []*ownFarmer
-			for range 4 {
-				honest = append(honest, startFarmer(t, n.url(), 4))
-			}
-			dead := startFarmer(t, n.url(), 4)
-			before := map[*ownFarmer]state{}
-			for _, f := range append(honest, dead) {
-				f.awaitHeartbeats(t, 8) // two for each contract
-			}
-			dead.stop()
-			time.Sleep(time.Second)
-			for _, f := range honest {
-				before[f] = f.state(t, n)
-			}
+			honest, dead, before := farmUntilOutage(t, n)
 			tt.begin(t, n)
 			time.Sleep(lasts)
 			tt.end(t, n)
@@ -78,6 +65,26 @@ func TestOutageCostsNothing(t *testing.T) {
 			within(t, "the dead farmer's uptime falls", func() bool { return n.farmer(dead.id).Uptime < 100 })
 		})
 	}
+}
+
+// farmUntilOutage starts four honest farmers and one that dies just before the outage.
+// Each of them holds four contracts.
+func farmUntilOutage(t *testing.T, n *fallible) (honest []*ownFarmer, dead *ownFarmer, before map[*ownFarmer]state) {
+	t.Helper()
+	for range 4 {
+		honest = append(honest, startFarmer(t, n.url(), 4))
+	}
+	dead = startFarmer(t, n.url(), 4)
+	for _, f := range append(honest, dead) {
+		f.awaitHeartbeats(t, 8) // two for each contract
+	}
+	dead.stop()
+	time.Sleep(time.Second)
+	before = map[*ownFarmer]state{}
+	for _, f := range honest {
+		before[f] = f.state(t, n)
+	}
+	return honest, dead, before
 }
 
 // state is what an outage must not change for an honest farmer.
