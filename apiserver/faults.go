@@ -14,24 +14,39 @@ type fault struct {
 	End      *int64 `json:"end"`    // nil if the fault lasts
 	Resume   *int64 `json:"resume"` // nil if the fault lasts
 	Cause    string `json:"cause"`
-	Planned  *int64 `json:"planned"` // the planned end of a maintenance, or nil
 	Evidence string `json:"evidence"`
 	Void     int64  `json:"void"`
 }
 
+// maintenance is a maintenance that is planned or has begun, in JSON. Its end is the planned one.
+type maintenance struct {
+	Start  int64  `json:"start"`
+	End    int64  `json:"end"`
+	Reason string `json:"reason"`
+}
+
+type faultsResponse struct {
+	Faults       []fault       `json:"faults"`
+	Maintenances []maintenance `json:"maintenances"`
+}
+
 // statusFaults handles GET /status/faults.
-func (s *Server) statusFaults(r *http.Request) (map[string][]fault, error) {
+func (s *Server) statusFaults(r *http.Request) (faultsResponse, error) {
+	response := faultsResponse{[]fault{}, []maintenance{}} // not nil, so that an empty list is encoded as []
 	recorded, err := s.Store.Faults(r.Context(), maxFaults)
 	if err != nil {
-		return nil, err
+		return response, err
 	}
-	faults := []fault{} // not nil, so that an empty list is encoded as []
 	for _, f := range recorded {
-		faults = append(faults, fault{
-			f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), optionalSeconds(f.Planned), f.Evidence, f.Void,
+		response.Faults = append(response.Faults, fault{
+			f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), f.Evidence, f.Void,
 		})
 	}
-	return map[string][]fault{"faults": faults}, nil
+	planned, err := s.Store.Maintenances(r.Context())
+	for _, m := range planned {
+		response.Maintenances = append(response.Maintenances, maintenance{m.Start.Unix(), m.Planned.Unix(), m.Evidence})
+	}
+	return response, err
 }
 
 // optionalSeconds returns a time in Unix seconds, or nil for the zero time.

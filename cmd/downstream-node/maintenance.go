@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
-	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -99,21 +98,16 @@ func newMaintenanceAddCommand() *cobra.Command {
 	return cmd
 }
 
-// maxListed is how many faults `maintenance list` looks through.
-const maxListed = 1000
-
 func listMaintenances(cmd *cobra.Command, _ []string) error {
 	return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
-		faults, err := st.Faults(ctx, maxListed)
+		planned, err := st.Maintenances(ctx)
 		if err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tSTART\tEND\tREASON")
-		for _, f := range faults {
-			if f.Cause == node.Maintenance && f.End.IsZero() {
-				fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", f.ID, f.Start.Format(time.RFC3339), f.Planned.Format(time.RFC3339), f.Evidence)
-			}
+		for _, m := range planned {
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", m.ID, m.Start.Format(time.RFC3339), m.Planned.Format(time.RFC3339), m.Evidence)
 		}
 		return table.Flush()
 	})

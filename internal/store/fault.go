@@ -53,11 +53,17 @@ func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
 	return faults, err
 }
 
-// Faults returns the last faults of the node, the latest first. A planned maintenance is
-// one of them.
+// Faults returns the last faults of the node, the latest first.
 func (s *Store) Faults(ctx context.Context, limit int) (faults []node.Fault, err error) {
 	defer wrap(&err, "read the faults")
-	return selectFaults(s.reader(ctx), "WHERE discarded = 0 ORDER BY start DESC, id DESC LIMIT ?", limit)
+	return selectFaults(s.reader(ctx), "WHERE discarded = 0 AND start <= "+s.dialect.clock+" ORDER BY start DESC, id DESC LIMIT ?", limit)
+}
+
+// Maintenances returns the maintenances that are planned or have begun, the first one
+// first.
+func (s *Store) Maintenances(ctx context.Context) (planned []node.Fault, err error) {
+	defer wrap(&err, "read the maintenances")
+	return selectFaults(s.reader(ctx), "WHERE applied = 0 AND planned > 0 AND ended = 0 ORDER BY start, id")
 }
 
 // FaultState is what Report found out.
