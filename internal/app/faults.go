@@ -86,10 +86,12 @@ func (a *App) report(ctx context.Context) (store.FaultState, error) {
 func (a *App) logFault(f *node.Fault) {
 	log := a.Log.With("fault", f.ID, "cause", f.Cause, "since", f.Start, "reason", f.Evidence)
 	switch {
+	case f.End.IsZero() && f.Cause == node.Unreachable:
+		log.Warn("farmers may be unable to reach the node; no deadline is missed until this is known")
 	case f.End.IsZero():
 		log.Error("a fault of the node has begun; no deadline is missed until it ends")
 	case f.Discarded:
-		log.Warn("the node was reachable after all, so no deadline moves", "end", f.End)
+		log.Warn("no farmer missed a deadline because the node was unreachable, so no deadline moves", "end", f.End)
 	default:
 		log.Warn("the fault of the node has ended; deadlines after its start move", "end", f.End)
 	}

@@ -95,30 +95,26 @@ type ProofCounts struct {
 // failing reports whether most proofs failed.
 func (c ProofCounts) failing() bool { return c.Undecided > c.Decided }
 
-// Silence counts the farmers that have sent no proof although they should have.
+// Silence says which proofs did not arrive although they were expected.
 type Silence struct {
-	// Contracts and Farmers had to prove in a ProofWindow that ended a quarter of an interval
-	// ago, and have not done it since. Others reports whether other farmers have contracts.
-	// Live is the number of all live contracts, or a lower number that is
-	// large enough to compare with Contracts.
-	Contracts, Farmers, Live int64
-	Others                   bool
+	// Of the contracts whose proofs were expected between half an interval and a quarter of
+	// an interval ago, Missing have sent none. They belong to Farmers. Proved have sent one; the count
+	// stops at a quarter of Missing.
+	Missing, Farmers, Proved int64
+	// Live is the number of all live contracts, or less but enough to compare it with Missing.
+	Live int64
 
-	// Away is the number of all farmers that have not come back since an unreachable node's
-	// fault began, and Missed reports whether one of them has missed a deadline.
-	Away   int64
-	Missed bool
+	// For a fault that is open: Away farmers have not come back since it began. Missed reports
+	// whether a deadline has passed. Recent proofs were expected in the last ProofWindow and
+	// did not arrive.
+	Away, Recent int64
+	Missed       bool
 }
 
-// Patience returns how long after the time when a proof is expected its farmer is called silent.
-func Patience(interval time.Duration) time.Duration { return interval / 4 }
-
-// suspicious reports whether the silence can be the node's fault: most of the proofs
-// that were expected did not arrive.
-func (s Silence) suspicious(arrived int64) bool {
-	const share = 5 // one proof of five
-	enough := s.Contracts >= 20 || s.Contracts > 0 && s.Contracts*100 >= s.Live*15
-	return enough && (s.Farmers > 1 || !s.Others) && arrived*share < arrived+s.Contracts
+// suspicious reports whether the silence can be the node's fault: less than a fifth of the
+// proofs that were expected arrived, and it is not about few contracts.
+func (s Silence) suspicious() bool {
+	return (s.Missing >= 20 || s.Missing*100 >= s.Live*15) && s.Missing > 4*s.Proved
 }
 
 // Watch is what NextFault decides from.
@@ -174,14 +170,20 @@ func (w Watch) begin(now time.Time) *Fault {
 			Evidence: fmt.Sprintf("%d of %d proofs could not be decided", proofs.Undecided, proofs.Undecided+proofs.Decided),
 		}
 	}
-	arrived := proofs.Decided + proofs.Undecided
-	if w.Hold > 0 && w.Silence.suspicious(arrived) && !(w.Last.Discarded && now.Before(w.Last.End.Add(w.Hold))) {
+	if w.Hold > 0 && w.Silence.suspicious() && !w.sparesItself(now) {
 		return &Fault{
-			Start: later(now.Add(-ProofWindow(w.Interval)), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
-			Evidence: fmt.Sprintf("%d proofs arrived, and %d that were expected did not", arrived, w.Silence.Contracts),
+			Start: later(now.Add(-w.Interval/2), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
+			Evidence: fmt.Sprintf("no proof arrived for %d contracts of %d farmers", w.Silence.Missing, w.Silence.Farmers),
 		}
 	}
 	return nil
+}
+
+// sparesItself reports whether the node does not suspect itself now. After it did so without
+// reason, it waits for as long as that lasted. So farmers that are silent on purpose can hold
+// deadlines for half of the time at most.
+func (w Watch) sparesItself(now time.Time) bool {
+	return w.Last.Discarded && now.Sub(w.Last.End) < w.Last.End.Sub(w.Last.Start)
 }
 
 // lookForFarmers ends the fault of an unreachable node if half of the silent
@@ -190,7 +192,7 @@ func (w Watch) begin(now time.Time) *Fault {
 func (f *Fault) lookForFarmers(w Watch, proofs ProofCounts, now time.Time) {
 	arrived := proofs.Decided + proofs.Undecided
 	f.Silent = max(f.Silent, w.Silence.Away)
-	if arrived == 0 || w.Silence.suspicious(arrived) {
+	if arrived == 0 || w.Silence.Recent > 4*arrived {
 		f.Resume = time.Time{}
 	} else if f.Resume.IsZero() {
 		f.Resume = now.Add(Recovery(w.Interval))

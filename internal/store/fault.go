@@ -242,41 +242,45 @@ func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) err
 	return err
 }
 
-// silence counts the farmers that should have sent a proof and have not. A proof is
-// expected one interval before its contract expires: an accepted proof makes the expiry
-// one interval later.
+// silence counts the proofs that were expected and did not arrive. A proof is expected
+// one interval before its contract expires: an accepted proof makes the expiry one
+// interval later.
 func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silence, err error) {
-	// The live contracts whose proof was expected until this time.
-	until := micros(now.Add(w.Interval - node.Patience(w.Interval)))
-	var someone int64
-	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Contracts, &silence.Farmers, &someone) },
-		"SELECT COUNT(*), COUNT(DISTINCT token_id), COALESCE(MIN(token_id), 0) FROM contracts WHERE live = 1 AND expiry BETWEEN ? AND ?",
-		until-node.ProofWindow(w.Interval).Microseconds(), until)
+	// Contracts with these expiries have sent no proof since it was expected.
+	expiry := func(expected time.Time) int64 { return micros(expected.Add(w.Interval)) }
+	from, until := expiry(now.Add(-w.Interval/2)), expiry(now.Add(-w.Interval/4))
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Missing, &silence.Farmers) },
+		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND expiry > ? AND expiry <= ?", from, until)
 	if err != nil {
 		return silence, err
 	}
-	if silence.Contracts > 0 {
-		const enough = 200
-		if silence.Live, err = t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 LIMIT ?) few", enough); err != nil {
+	// atMost counts live contracts, but not more than it must.
+	atMost := func(limit int64, where string, args ...any) (int64, error) {
+		return t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND "+where+" LIMIT ?) some", append(args, limit)...)
+	}
+	if silence.Missing > 0 && w.Open == nil {
+		const enough = 150 // 20 are not 15 % of them
+		if silence.Live, err = atMost(enough, "id > 0"); err != nil {
 			return silence, err
 		}
+		next := w.Interval.Microseconds()
+		silence.Proved, err = atMost(silence.Missing/4+1, "expiry > ? AND expiry <= ?", from+next, until+next)
 	}
-	if silence.Farmers == 1 {
-		others, err := t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND token_id <> ? LIMIT 1) other", someone)
-		if err != nil {
-			return silence, err
-		}
-		silence.Others = others > 0
-	}
-	if w.Open == nil {
-		return silence, nil
+	if err != nil || w.Open == nil {
+		return silence, err
 	}
 	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
 		" WHERE c.live = 1 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
 	if err != nil {
 		return silence, err
 	}
-	missed, err := t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND expiry <= ? LIMIT 1) missed", micros(now))
+	window := node.ProofWindow(w.Interval)
+	silence.Recent, err = t.number("SELECT COUNT(*) FROM contracts WHERE live = 1 AND expiry > ? AND expiry <= ?",
+		expiry(now.Add(-2*window)), expiry(now.Add(-window)))
+	if err != nil {
+		return silence, err
+	}
+	missed, err := atMost(1, "expiry <= ?", micros(now))
 	silence.Missed = missed > 0
 	return silence, err
 }

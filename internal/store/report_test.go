@@ -212,31 +212,29 @@ func testSilence(t *testing.T, come bool) {
 		beat(t, p)
 		now, err := f.Now(t.Context())
 		must(t, err)
-		reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}})
-		expected := now.Add(-node.Patience(interval) - time.Second)
-		a, b := f.token(t, "a"), f.token(t, "b")
+		expected := now.Add(-interval/4 - time.Second)
+		a, b, c := f.token(t, "a"), f.token(t, "b"), f.token(t, "c")
 		f.contracts(t, a, expected, 4, 3)
-		f.contracts(t, b, expected, 8)
-		for range 2 { // a report counts from the next one on
-			if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}}); state.Changed != nil {
-				t.Fatalf("%+v, although one of four proofs arrived", state.Changed)
-			}
+		f.contracts(t, b, expected, 8, 7)
+		f.commit(t, answer(c, f.contracts(t, c, expected, 2)[0], true, now))
+		if state := reportSeen(t, p, Seen{}); state.Changed != nil {
+			t.Fatalf("%+v, although one of five proofs arrived", state.Changed)
 		}
-		reportSeen(t, p, Seen{})
+		f.contracts(t, b, expected, 6)
 		state := reportSeen(t, p, Seen{})
 		begun := state.Changed
 		if begun == nil || begun.Cause != node.Unreachable || begun.Silent != 2 || !state.Known.Equal(begun.Start) {
 			t.Fatalf("%+v, want a fault", state)
 		}
 		// A deadline passes.
-		must(t, f.write.Exec("UPDATE contracts SET due = ?, expiry = ?", micros(now.Add(-1)), micros(now.Add(-1))).Error)
+		must(t, f.write.Exec("UPDATE contracts SET due = ?, expiry = ?", micros(now.Add(-1)), micros(now.Add(-1))).Error) // also c's
 		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
 		if state := reportSeen(t, p, Seen{}); state.Changed != nil || !state.Known.Equal(begun.Start) {
 			t.Fatalf("%+v, want no change", state)
 		}
 		arrived := Seen{Proofs: node.ProofCounts{Decided: 1}}
 		if come {
-			reportSeen(t, p, Seen{Back: []int64{a.ID}})
+			reportSeen(t, p, Seen{Back: []int64{a.ID, c.ID}})
 		} else {
 			reportSeen(t, p, arrived) // other farmers can reach the node
 			must(t, f.write.Exec("UPDATE faults SET resume = 1").Error)
@@ -253,7 +251,7 @@ func testSilence(t *testing.T, come bool) {
 		if come {
 			applyAll(t, f, begun.ID)
 			expireAll(t.Context(), t, f, now)
-			if n := f.count(t, "contracts", "live"); n != 3 {
+			if n := f.count(t, "contracts", "live"); n != 6 {
 				t.Errorf("%d contracts are live, want all", n)
 			}
 		}
@@ -267,7 +265,7 @@ func TestReportForgetsAShortSilence(t *testing.T) {
 		beat(t, p)
 		now, err := f.Now(t.Context())
 		must(t, err)
-		expected := now.Add(-node.Patience(interval) - time.Second)
+		expected := now.Add(-interval/4 - time.Second)
 		a := f.token(t, "a")
 		c := f.contracts(t, a, expected, 4)
 		if state := reportSeen(t, p, Seen{}); state.Changed == nil {
