@@ -117,7 +117,7 @@ type stripDay struct {
 const stripStep = 10.0
 
 // stripOf returns the last stripLength days, including today. A day without a
-// record has the level "none".
+// record, or without time that counts, has the level "none".
 func stripOf(days []farmerDay, now time.Time) []stripDay {
 	byDate := map[string]farmerDay{}
 	for _, d := range days {
@@ -128,7 +128,10 @@ func stripOf(days []farmerDay, now time.Time) []stripDay {
 		at := now.UTC().AddDate(0, 0, i+1-stripLength)
 		d, known := byDate[at.Format(time.DateOnly)]
 		strip[i] = stripDay{X: float64(i) * stripStep, Level: "none", Title: date(at) + ": no record"}
-		if known {
+		switch {
+		case known && d.Possible == 0:
+			strip[i].Title = date(at) + ": not counted"
+		case known:
 			strip[i].Level, strip[i].Title = level(d.Uptime()), date(at)+": "+percent(d.Uptime())
 		}
 		if d.Fault > 0 {

@@ -235,8 +235,10 @@ func TestStrip(t *testing.T) {
 	faults := []node.Fault{
 		{Start: now.Add(-time.Minute)}, // open
 		{Start: day.AddDate(0, 0, -1).Add(-10 * time.Minute), End: day.AddDate(0, 0, -1).Add(3 * time.Hour)},
+		{Start: day.AddDate(0, 0, -4), End: day.AddDate(0, 0, -3)},
 	}
 	strip := stripOf(withFaults([]node.Day{
+		{Start: day.AddDate(0, 0, -4)}, // the node had a fault all day
 		{Start: day.AddDate(0, 0, -3), Possible: 1000},
 		{Start: day.AddDate(0, 0, -2), Online: 500, Possible: 1000},
 		{Start: day.AddDate(0, 0, -1), Online: 985, Possible: 1000},
@@ -245,13 +247,13 @@ func TestStrip(t *testing.T) {
 	if len(strip) != stripLength {
 		t.Fatalf("%d days", len(strip))
 	}
-	for i, want := range []string{"none", "out", "poor", "fair", "good"} {
-		if got := strip[stripLength-5+i]; got.Level != want {
+	for i, want := range []string{"none", "none", "out", "poor", "fair", "good"} {
+		if got := strip[stripLength-6+i]; got.Level != want {
 			t.Errorf("%s is %q, want %q", got.Title, got.Level, want)
 		}
 	}
-	for i, want := range []string{"no record", "0.00 %", "50.00 %; the node had a fault for 10 min", "98.50 %; the node had a fault for 3 h", "100.00 %; the node had a fault for 60 s"} {
-		got := strip[stripLength-5+i]
+	for i, want := range []string{"no record", "not counted; the node had a fault for 24 h", "0.00 %", "50.00 %; the node had a fault for 10 min", "98.50 %; the node had a fault for 3 h", "100.00 %; the node had a fault for 60 s"} {
+		got := strip[stripLength-6+i]
 		if !strings.HasSuffix(got.Title, ": "+want) || got.Fault != strings.Contains(want, "fault") {
 			t.Errorf("%q, %v; want %q", got.Title, got.Fault, want)
 		}

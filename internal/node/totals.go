@@ -36,15 +36,16 @@ type Span struct {
 type Day struct {
 	Start             time.Time
 	Online            time.Duration
-	Possible          time.Duration // the part of the day after the farmer's first hand-out
+	Possible          time.Duration // the part of the day after the farmer's first hand-out, without faults of the node
 	Heartbeats, Wrong int64
 	Contracts, Size   int64 // Size in bytes
 }
 
-// Uptime is the percentage of the possible time that the farmer was online.
+// Uptime is the percentage of the possible time that the farmer was online. It is 100
+// for a day without possible time, because the farmer has missed nothing.
 func (d Day) Uptime() float64 {
 	if d.Possible == 0 {
-		return 0
+		return 100
 	}
 	return 100 * float64(d.Online) / float64(d.Possible)
 }

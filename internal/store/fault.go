@@ -345,6 +345,9 @@ func (s *Store) moveContracts(t *tx, f faultRow, from, to int64) error {
 // fault. The time without a contract before the fault is not moved. If all contracts of
 // a farmer were due after a maintenance, the end of its uptime does not move either.
 func (s *Store) moveTokens(t *tx, f faultRow, from, to int64) error {
+	if err := s.leaveOutOfDays(t, f, from, to); err != nil {
+		return err
+	}
 	shift := func(column string) string {
 		return "(? - CASE WHEN " + column + " > ? THEN " + column + " ELSE ? END)"
 	}
@@ -362,6 +365,51 @@ func (s *Store) moveTokens(t *tx, f faultRow, from, to int64) error {
 		" up_start = CASE"+online+" THEN up_start + "+shift("up_start")+" ELSE up_start END,"+
 		" up_since = up_since + "+shift("up_since")+", changed = "+s.dialect.clock+
 		" WHERE id BETWEEN ? AND ? AND up_since > 0 AND up_since < ?", args...)
+}
+
+// leaveOutOfDays takes the fault out of the days of farmers whose uptime moves. A farmer
+// whose current day contains the whole fault needs nothing: its uptime moves within this day.
+func (s *Store) leaveOutOfDays(t *tx, f faultRow, from, to int64) error {
+	start, resume := moment(f.Start), moment(f.Resume)
+	rows, err := selectRows(t, lockedColumns, "FROM tokens"+s.dialect.byID+" WHERE id BETWEEN ? AND ? AND up_end > ? AND up_start < ?"+
+		" AND day > 0 AND (day < ? OR day > ?)"+s.dialect.forUpdate, from, to, f.Start, f.Ended, dayOf(resume), dayOf(start))
+	if err != nil {
+		return err
+	}
+	tokens := make([]*lockedToken, len(rows))
+	for i, row := range rows {
+		tokens[i] = locked(row)
+		tokens[i].leaveOut(start, resume)
+	}
+	return s.saveTokens(t, tokens)
+}
+
+// pastFault is a fault as a token's days contain it.
+type pastFault struct {
+	start, resume time.Time
+	moved         bool // the token's uptime has moved
+}
+
+// maxPastFaults limits the faults that the days of one farmer leave out.
+const maxPastFaults = 1000
+
+// pastFaults lists the faults between two times, the latest first. A fault whose effect
+// on the token is not complete counts as one that lasts until to.
+func (s *Store) pastFaults(ctx context.Context, token int64, from, to time.Time) ([]pastFault, error) {
+	var faults []pastFault
+	err := s.reader(ctx).query(func(rows *sql.Rows) error {
+		var start, resume int64
+		f := pastFault{}
+		err := rows.Scan(&start, &resume, &f.moved)
+		if f.start, f.resume = moment(start), moment(resume); !f.moved {
+			f.resume = to
+		}
+		faults = append(faults, f)
+		return err
+	}, "SELECT start, resume, ended > 0 AND (applied = 1 OR next_token > ?) FROM faults"+
+		" WHERE discarded = 0 AND start < ? AND (ended = 0 OR resume > ?) ORDER BY start DESC, id DESC LIMIT ?",
+		token, micros(to), micros(from), maxPastFaults)
+	return faults, err
 }
 
 // AddMaintenance plans a maintenance. It returns ErrMaintenanceOverlaps if there is one

@@ -215,8 +215,8 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 }
 
 // FarmerDays lists a farmer's days up to now. The first listed day is the farmer's
-// first day, or the day of since if that is later. It returns ErrNotFound if there
-// is no such farmer.
+// first day, or the day of since if that is later. The faults of the node are in no
+// day's times. It returns ErrNotFound if there is no such farmer.
 func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time.Time) (days []node.Day, err error) {
 	defer wrap(&err, "list the days of farmer %s", farmerID)
 	// Read the token first. If its day is closed before the second query, the new
@@ -229,7 +229,7 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	if len(tokens) == 0 {
 		return nil, ErrNotFound
 	}
-	token := tokens[0]
+	token := locked(tokens[0])
 	if token.Day == 0 {
 		return nil, nil
 	}
@@ -238,25 +238,54 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	if err != nil {
 		return nil, err
 	}
+	first := dayOf(since)
+	faults, err := s.pastFaults(ctx, token.ID, dayStart(first), now)
+	if err != nil {
+		return nil, err
+	}
+	began := token.leaveOutAll(faults)
+	until := now
+	if len(faults) > 0 { // until the farmers must have come back, the uptime lacks time that has yet to pass
+		until = later(now, faults[0].resume)
+	}
 	byDay := map[int64]dayRow{}
-	first := token.Day
-	for _, row := range closed {
+	oldest := token.old.Day
+	for _, row := range slices.Concat(closed, token.closed, token.days(until)) {
 		byDay[row.Day] = row
-		first = min(first, row.Day)
+		oldest = min(oldest, row.Day)
 	}
-	for _, row := range token.days(now) {
-		byDay[row.Day] = row
-	}
-	began := token.uptime().Since
-	for day := max(first, dayOf(since)); day <= dayOf(now); day++ {
-		start, end := dayStart(day), earlier(dayStart(day+1), now)
+	for day := max(first, oldest); day <= dayOf(now); day++ {
+		start, end := later(dayStart(day), began), earlier(dayStart(day+1), now)
+		possible := end.Sub(start)
+		for _, f := range faults {
+			possible -= max(0, earlier(f.resume, end).Sub(later(f.start, start)))
+		}
+		possible = max(0, possible)
 		row := byDay[day]
 		days = append(days, node.Day{
-			Start: start, Online: span(row.Online), Possible: max(0, end.Sub(later(start, began))),
+			Start: dayStart(day), Online: min(span(row.Online), possible), Possible: possible,
 			Heartbeats: row.Heartbeats, Wrong: row.Wrong, Contracts: row.Contracts, Size: row.Size,
 		})
 	}
 	return days, nil
+}
+
+// leaveOutAll takes faults, the latest first, out of the token's days. It returns the
+// time of the first hand-out, which the faults have moved.
+func (t *lockedToken) leaveOutAll(faults []pastFault) (began time.Time) {
+	began = t.uptime().Since
+	for _, f := range faults {
+		if f.moved && !began.After(f.resume) {
+			began = began.Add(f.start.Sub(f.resume))
+		}
+	}
+	for _, f := range slices.Backward(faults) {
+		if !f.moved && t.uptime().Online(f.start) {
+			t.leaveOut(f.start, f.resume)
+			t.UpEnd = micros(f.start)
+		}
+	}
+	return began
 }
 
 // pruneDays deletes the days before the given day, for up to limit farmers.

@@ -469,3 +469,125 @@ func TestBalanceRecord(t *testing.T) {
 		}
 	})
 }
+
+// farmerModel is what TestFaultsLeaveTheDays knows of a farmer. No two faults overlap.
+type farmerModel struct {
+	token        Token
+	first, until time.Time // its first contract, and the end of its last one
+	faults       []pastFault
+}
+
+// day returns the farmer's day without the faults.
+func (m *farmerModel) day(start, now time.Time) node.Day {
+	online := func(to time.Time) time.Duration {
+		from := later(start, m.first)
+		sum := max(0, to.Sub(from))
+		for _, f := range m.faults {
+			sum -= max(0, earlier(f.resume, to).Sub(later(f.start, from)))
+		}
+		return sum
+	}
+	end := earlier(start.Add(dayLength), now)
+	return node.Day{Start: start, Online: online(earlier(end, m.until)), Possible: online(end)}
+}
+
+// One farmer proves always, and the other one stops. Faults of the node come and go, also
+// over midnight, for days, and with proofs in them. The days of both farmers must be
+// those of a node that had no faults and was not there for as long.
+func TestFaultsLeaveTheDays(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const life = 3 * time.Hour
+		for seed := range uint64(8) {
+			random := rand.New(rand.NewPCG(seed, 11))
+			must(t, f.write.Exec("DELETE FROM faults").Error)
+			now := dusk
+			honest := &farmerModel{token: f.token(t, fmt.Sprint("honest ", seed)), first: now}
+			mortal := &farmerModel{token: f.token(t, fmt.Sprint("mortal ", seed)), first: now}
+			farmers := []*farmerModel{honest, mortal}
+			prove := func(m *farmerModel, first bool) {
+				must(t, f.transaction(t.Context(), func(tx *tx) error {
+					token, err := f.lockToken(tx, m.token.ID)
+					if err != nil {
+						return err
+					}
+					if first {
+						token.addContracts(now, now.Add(life), 1, 10)
+					} else {
+						token.addHeartbeat(now, now.Add(life))
+					}
+					return f.saveTokens(tx, []*lockedToken{token})
+				}))
+				m.until = now.Add(life)
+			}
+			alive := 3 + random.IntN(40) // steps of the mortal farmer
+			step := func(length time.Duration, proofs bool) {
+				alive--
+				now = now.Add(length).Truncate(time.Second)
+				for _, m := range farmers {
+					if proofs && now.Before(m.until) && (m == honest || alive > 0) {
+						prove(m, false)
+					}
+				}
+			}
+			check := func(what string) {
+				t.Helper()
+				since := dayStart(dayOf(now) - random.Int64N(12))
+				for _, m := range farmers {
+					got, err := f.FarmerDays(t.Context(), m.token.FarmerID, since, now)
+					must(t, err)
+					if len(got) == 0 {
+						t.Fatal("no days")
+					}
+					for _, g := range got {
+						want := m.day(g.Start, now)
+						if g.Online != want.Online || g.Possible != want.Possible || m == honest && g.Online != g.Possible {
+							t.Fatalf("seed %d, %s at %v, honest %v, faults %v:\n %+v, want\n %+v", seed, what, now, m == honest, m.faults, g, want)
+						}
+					}
+				}
+			}
+			minutes := func(limit int64) time.Duration { return time.Duration(1+random.Int64N(limit)) * time.Minute }
+			prove(honest, true)
+			prove(mortal, true)
+			for range 8 {
+				for range random.IntN(12) {
+					step(minutes(170), true)
+				}
+				step(minutes(60), true)
+				check("before a fault")
+				fault := pastFault{start: now}
+				id, err := transact(t.Context(), f.Store, func(tx *tx) (int64, error) {
+					return tx.insertID("INSERT INTO faults (start, cause, evidence) VALUES (?, 'down', '')", micros(now))
+				})
+				must(t, err)
+				open := func() {
+					for _, m := range farmers {
+						m.faults = append(m.faults[:len(m.faults):len(m.faults)], fault)
+					}
+				}
+				before := [][]pastFault{honest.faults, mortal.faults}
+				length := minutes([]int64{10, 120, 1000, 5000}[random.IntN(4)])
+				for end := now.Add(length); now.Before(end); {
+					step(min(minutes(170), end.Sub(now)), random.IntN(2) == 0)
+					fault.resume = now
+					open()
+					check("in a fault")
+					honest.faults, mortal.faults = before[0], before[1]
+				}
+				fault.resume = now.Add(recovery)
+				must(t, f.write.Exec("UPDATE faults SET ended = ?, resume = ? WHERE id = ?", micros(now), micros(fault.resume), id).Error)
+				step(3*time.Second, random.IntN(2) == 0)
+				applyAll(t, f, id)
+				open()
+				for _, m := range farmers {
+					if m.until.After(fault.start) {
+						m.until = m.until.Add(fault.resume.Sub(fault.start))
+					}
+				}
+				check("in the recovery")
+				step(time.Minute, true)
+				check("after a fault")
+			}
+		}
+	})
+}

@@ -27,7 +27,8 @@ type event struct {
 
 // amendment is a late change to an earlier day.
 type amendment struct {
-	day int64
+	day    int64
+	online time.Duration // what the day's time online changes by
 	node.Totals
 }
 
@@ -188,7 +189,7 @@ func (t *lockedToken) count(at time.Time, c node.Totals) {
 	t.Expired += c.Expired
 	if day := dayOf(at); day < t.Day {
 		// The event belongs to an earlier day, not to the current day.
-		t.amended = append(t.amended, amendment{day, c})
+		t.amended = append(t.amended, amendment{day: day, Totals: c})
 		t.DayHeartbeats += c.Heartbeats
 		t.DayWrong += c.Wrong
 	}
@@ -210,6 +211,26 @@ func (t *lockedToken) rollDay(at time.Time) {
 	}
 	online := t.uptime().Sum(dayStart(day)).Microseconds()
 	t.openDay = openDay{Day: day, DayHeartbeats: t.Heartbeats, DayWrong: t.Wrong, DayOnline: online}
+}
+
+// leaveOut takes a fault out of the token's days: out of those that are over, and out of
+// the start of the current day, which is the day of resume at the earliest. The caller
+// must then move the token's uptime. Without leaveOut, the whole move would count for
+// the day on which the token has its next event.
+func (t *lockedToken) leaveOut(start, resume time.Time) {
+	uptime := t.uptime()
+	for day := dayOf(start); day < t.Day; day++ {
+		from, to := later(dayStart(day), later(start, uptime.Start)), earlier(dayStart(day+1), earlier(resume, uptime.End))
+		if online := to.Sub(from); online > 0 {
+			t.amended = append(t.amended, amendment{day: day, online: -online})
+			t.DayOnline -= online.Microseconds()
+		}
+	}
+	t.UpEnd = min(t.UpEnd, micros(start))
+	for day := t.Day + 1; day <= dayOf(resume); day++ { // one by one, because rollDay skips days without time online
+		t.rollDay(dayStart(day))
+	}
+	t.uptimeRow = uptimeOf(uptime)
 }
 
 // days returns the token's days from the current day to the day of until. It stops
@@ -253,8 +274,8 @@ func saveDays(t *tx, tokens []*lockedToken) error {
 			if err != nil {
 				return err
 			}
-			err = t.exec("UPDATE farmer_days SET heartbeats = heartbeats + ?, wrong = wrong + ? WHERE token_id = ? AND day = ?",
-				a.Heartbeats, a.Wrong, token.ID, a.day)
+			err = t.exec("UPDATE farmer_days SET online = online + ?, heartbeats = heartbeats + ?, wrong = wrong + ? WHERE token_id = ? AND day = ?",
+				a.online.Microseconds(), a.Heartbeats, a.Wrong, token.ID, a.day)
 			if err != nil {
 				return err
 			}
