@@ -4,6 +4,7 @@ package faults
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"testing"
@@ -34,7 +35,14 @@ func outageSettings(interval time.Duration) deployment.Settings {
 // whole starts a node of one API replica and one worker, with MariaDB and Redis.
 func whole(t *testing.T, interval time.Duration) *fallible {
 	t.Helper()
-	n := start(t, outageSettings(interval), "100")
+	return wholeWith(t, interval, nil)
+}
+
+func wholeWith(t *testing.T, interval time.Duration, own deployment.Settings) *fallible {
+	t.Helper()
+	settings := outageSettings(interval)
+	maps.Copy(settings, own)
+	n := start(t, settings, "100")
 	return &fallible{t, []*deployment.Replica{n.API(t, nil), n.Worker(t, nil)}, n}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
@@ -31,7 +32,9 @@ func TestOldClientsInOutage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			const farmers, contracts = 8, 4
-			n := whole(t, tt.interval)
+			// The clients do not come back for the contracts that they dropped, which would
+			// make the node seem unreachable.
+			n := wholeWith(t, tt.interval, deployment.Settings{"contracts.unreachableHold": "0s"})
 			var told ledger.Ledger
 			l := newLoad(t, loadOptions{URLs: []string{n.url()}, Farmers: farmers, Contracts: contracts, Size: chunkSize, Timeout: 10 * time.Second, Ledger: &told})
 			ctx, stop := context.WithCancel(t.Context())
