@@ -28,6 +28,7 @@ func outageSettings(interval time.Duration) deployment.Settings {
 		"heartbeat.challenges":      "256",
 		"sweep.interval":            "1s",
 		"sweep.grace":               "1s",
+		"contracts.unreachableHold": "1h",
 		"api.rateLimits.perIP.rate": "0", // all farmers and the test have the same IP address
 	}
 }

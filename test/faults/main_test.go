@@ -28,6 +28,8 @@ var shortTimes = deployment.Settings{
 	"worker.concurrency":    "2",
 	"api.answerTimeout":     "3s",
 	"api.drainDelay":        "1s",
+	// Most tests stop their farmers at the end, which would make the node seem unreachable.
+	"contracts.unreachableHold": "0s",
 }
 
 const chunkSize = 1024

@@ -66,10 +66,7 @@ func TestWorkerKilledCloseToDue(t *testing.T) {
 // without a proof in time has expired.
 func TestRetryAfterDueIsInTime(t *testing.T) {
 	t.Parallel()
-	n := start(t, deployment.Settings{
-		"api.answerTimeout": "1s", "sweep.grace": "1s", "sweep.interval": "100ms",
-		"contracts.unreachableHold": "0s", // the only farmer is silent for a while, and the node would seem unreachable
-	}, "20")
+	n := start(t, deployment.Settings{"api.answerTimeout": "1s", "sweep.grace": "1s", "sweep.interval": "100ms"}, "20")
 	api := n.API(t, nil)
 	var told ledger.Ledger
 	for _, late := range []struct {
