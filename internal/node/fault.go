@@ -97,12 +97,11 @@ func (c ProofCounts) failing() bool { return c.Undecided > c.Decided }
 
 // Silence says which proofs did not arrive although they were expected.
 type Silence struct {
-	// Of the contracts whose proofs were expected between half an interval and a quarter of
-	// an interval ago, Missing have sent none. They belong to Farmers. Proved have sent one; the count
-	// stops at a quarter of Missing.
+	// Missing contracts have sent no proof, although it was expected more than a quarter of an
+	// interval ago. Their deadlines have not passed, and they belong to Farmers. Proved contracts have
+	// sent the proof that was expected in the last quarter of an interval; the count stops at a
+	// quarter of Missing.
 	Missing, Farmers, Proved int64
-	// Live is the number of all live contracts, or less but enough to compare it with Missing.
-	Live int64
 
 	// For a fault that is open: Away farmers have not come back since it began. Missed reports
 	// whether a deadline has passed. Recent proofs were expected in the last ProofWindow and
@@ -111,11 +110,10 @@ type Silence struct {
 	Missed       bool
 }
 
-// suspicious reports whether the silence can be the node's fault: less than a fifth of the
-// proofs that were expected arrived, and it is not about few contracts.
-func (s Silence) suspicious() bool {
-	return (s.Missing >= 20 || s.Missing*100 >= s.Live*15) && s.Missing > 4*s.Proved
-}
+// suspicious reports whether the silence can be the node's fault: few proofs arrive, and
+// many are missing. One contract is enough: if a small node waited for more, contracts
+// would expire until then.
+func (s Silence) suspicious() bool { return s.Missing > 4*s.Proved }
 
 // Watch is what NextFault decides from.
 type Watch struct {
@@ -135,16 +133,15 @@ func (w Watch) Next(now time.Time) *Fault {
 		return w.begin(now)
 	}
 	changed := *w.Open
-	down := w.silentDuty(now)
 	proofs := w.proofs(now)
-	switch {
-	case changed.Cause == Unreachable && down != nil:
-		// The node's own silence is certain. The rules for it apply from now on.
-		changed.Cause, changed.Evidence = down.Cause, down.Evidence
-	case changed.Cause == Unreachable:
-		changed.lookForFarmers(w, proofs, now)
-	case changed.Cause == Failing && proofs.failing():
-	case w.steady(now) && !now.Before(changed.Planned):
+	if changed.Cause == Unreachable {
+		// What the node knows for certain counts more than a guess.
+		if certain := w.certain(proofs, now); certain != nil {
+			changed.Cause, changed.Evidence = certain.Cause, certain.Evidence
+		} else {
+			changed.lookForFarmers(w, proofs, now)
+		}
+	} else if w.steady(now) && !now.Before(changed.Planned) && !(changed.Cause == Failing && proofs.failing()) {
 		changed.end(now, w.Interval)
 	}
 	if changed == *w.Open {
@@ -159,42 +156,34 @@ func (f *Fault) end(now time.Time, interval time.Duration) {
 
 // begin returns the fault that begins, or nil.
 func (w Watch) begin(now time.Time) *Fault {
-	if down := w.silentDuty(now); down != nil {
-		return down
+	if f := w.certain(w.proofs(now), now); f != nil {
+		return f
 	}
-	proofs := w.proofs(now)
-	since := later(proofs.FailingSince, w.Last.End)
-	if proofs.failing() && proofs.FailingUntil.Sub(since) >= faultSilence {
+	if w.Hold > 0 && w.Silence.suspicious() && !w.trustsItself(now) {
 		return &Fault{
-			Start: since, Cause: Failing,
-			Evidence: fmt.Sprintf("%d of %d proofs could not be decided", proofs.Undecided, proofs.Undecided+proofs.Decided),
-		}
-	}
-	if w.Hold > 0 && w.Silence.suspicious() && !w.sparesItself(now) {
-		return &Fault{
-			Start: later(now.Add(-w.Interval/2), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
+			Start: later(now.Add(-w.Interval/4), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
 			Evidence: fmt.Sprintf("no proof arrived for %d contracts of %d farmers", w.Silence.Missing, w.Silence.Farmers),
 		}
 	}
 	return nil
 }
 
-// sparesItself reports whether the node does not suspect itself now. After it did so without
-// reason, it waits for as long as that lasted. So farmers that are silent on purpose can hold
-// deadlines for half of the time at most.
-func (w Watch) sparesItself(now time.Time) bool {
-	return w.Last.Discarded && now.Sub(w.Last.End) < w.Last.End.Sub(w.Last.Start)
+// trustsItself reports whether the node does not suspect itself now: it has just done so for the
+// longest time without a reason. So farmers that are silent on purpose can hold deadlines
+// for half of the time at most.
+func (w Watch) trustsItself(now time.Time) bool {
+	return w.Last.Discarded && w.Last.End.Sub(w.Last.Start) >= w.Hold && now.Sub(w.Last.End) < w.Hold
 }
 
 // lookForFarmers ends the fault of an unreachable node if half of the silent
-// farmers have come back. It discards the fault if proofs arrive again and the silent
-// farmers have had time to come back, or if the fault has lasted for too long.
+// farmers have come back. It discards the fault if proofs arrive again, and still arrive when
+// the silent farmers have had time to come back, or if the fault has lasted for too long.
 func (f *Fault) lookForFarmers(w Watch, proofs ProofCounts, now time.Time) {
 	arrived := proofs.Decided + proofs.Undecided
 	f.Silent = max(f.Silent, w.Silence.Away)
-	if arrived == 0 || w.Silence.Recent > 4*arrived {
+	if w.Silence.Recent > 4*arrived {
 		f.Resume = time.Time{}
-	} else if f.Resume.IsZero() {
+	} else if arrived > 0 && f.Resume.IsZero() {
 		f.Resume = now.Add(Recovery(w.Interval))
 	}
 	switch {
@@ -202,16 +191,23 @@ func (f *Fault) lookForFarmers(w Watch, proofs ProofCounts, now time.Time) {
 		f.End, f.Discarded = f.Start, true // nobody missed a deadline, so there is nothing to move
 	case 2*w.Silence.Away <= f.Silent && w.steady(now):
 		f.end(now, w.Interval)
-	case now.Sub(f.Start) >= w.Hold, !f.Resume.IsZero() && !now.Before(f.Resume):
+	case now.Sub(f.Start) >= w.Hold, arrived > 0 && !f.Resume.IsZero() && !now.Before(f.Resume):
 		f.End, f.Discarded = now, true
 	}
 }
 
-// silentDuty returns a fault if no process could do a duty for some time.
-func (w Watch) silentDuty(now time.Time) (first *Fault) {
+// certain returns a fault that the node's own reports show, or nil.
+func (w Watch) certain(proofs ProofCounts, now time.Time) (first *Fault) {
 	for duty, last := range lastReports(w.Reports) {
 		if now.Sub(last) > faultSilence && (first == nil || last.Before(first.Start)) {
 			first = &Fault{Start: later(last, w.Last.End), Cause: Down, Evidence: fmt.Sprintf("no process could %s", duty)}
+		}
+	}
+	since := later(proofs.FailingSince, w.Last.End)
+	if first == nil && proofs.failing() && proofs.FailingUntil.Sub(since) >= faultSilence {
+		first = &Fault{
+			Start: since, Cause: Failing,
+			Evidence: fmt.Sprintf("%d of %d proofs could not be decided", proofs.Undecided, proofs.Undecided+proofs.Decided),
 		}
 	}
 	return first

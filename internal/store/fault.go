@@ -248,7 +248,9 @@ func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) err
 func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silence, err error) {
 	// Contracts with these expiries have sent no proof since it was expected.
 	expiry := func(expected time.Time) int64 { return micros(expected.Add(w.Interval)) }
-	from, until := expiry(now.Add(-w.Interval/2)), expiry(now.Add(-w.Interval/4))
+	until := expiry(now.Add(-w.Interval / 4))
+	// Farmers that were silent when the last fault ended are dead.
+	from := max(micros(now), expiry(w.Last.End))
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Missing, &silence.Farmers) },
 		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND expiry > ? AND expiry <= ?", from, until)
 	if err != nil {
@@ -259,12 +261,7 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 		return t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND "+where+" LIMIT ?) some", append(args, limit)...)
 	}
 	if silence.Missing > 0 && w.Open == nil {
-		const enough = 150 // 20 are not 15 % of them
-		if silence.Live, err = atMost(enough, "id > 0"); err != nil {
-			return silence, err
-		}
-		next := w.Interval.Microseconds()
-		silence.Proved, err = atMost(silence.Missing/4+1, "expiry > ? AND expiry <= ?", from+next, until+next)
+		silence.Proved, err = atMost(silence.Missing/4+1, "expiry > ?", until+w.Interval.Microseconds())
 	}
 	if err != nil || w.Open == nil {
 		return silence, err

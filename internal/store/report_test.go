@@ -216,7 +216,7 @@ func testSilence(t *testing.T, come bool) {
 		a, b, c := f.token(t, "a"), f.token(t, "b"), f.token(t, "c")
 		f.contracts(t, a, expected, 4, 3)
 		f.contracts(t, b, expected, 8, 7)
-		f.commit(t, answer(c, f.contracts(t, c, expected, 2)[0], true, now))
+		f.commit(t, answer(c, f.contracts(t, c, now.Add(-time.Second), 2)[0], true, now))
 		if state := reportSeen(t, p, Seen{}); state.Changed != nil {
 			t.Fatalf("%+v, although one of five proofs arrived", state.Changed)
 		}
