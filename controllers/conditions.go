@@ -54,6 +54,12 @@ const (
 	ReasonDown                = "Down"
 	ReasonFailing             = "Failing"
 	ReasonUnreachable         = "Unreachable"
+	ReasonMaintenance         = "Maintenance"
+	ReasonMaintenancePlanned  = "MaintenancePlanned"
+	ReasonMaintenanceSoon     = "MaintenanceSoon"
+	ReasonMaintenanceChanging = "MaintenanceChanging"
+	ReasonMaintenanceFailed   = "MaintenanceFailed"
+	ReasonMaintenanceFailing  = "MaintenanceFailing"
 	ReasonOtherFault          = "OtherFault"
 	ReasonFaultOver           = "FaultOver"
 	ReasonNoFault             = "NoFault"
@@ -72,6 +78,7 @@ type facts struct {
 	key          *keyFact // nil until the operator has checked the key
 	migration    jobState
 	whitelist    jobState
+	maintenance  jobState
 	api, workers pool
 	mysql, redis *evaluation // nil if the node has no such database
 	noService    bool        // farmers have no way to the API
@@ -91,7 +98,7 @@ func (f facts) atRest() bool {
 			return false
 		}
 	}
-	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning
+	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning && f.maintenance.phase != jobRunning
 }
 
 // keyFact is the result of the check of the heartbeat key.
@@ -249,6 +256,8 @@ func progressing(f facts) verdict {
 		return yes(ReasonMigrating, "The database is being migrated to the schema of the image.")
 	case f.whitelist.phase == jobRunning, f.whitelist.phase == jobWaiting:
 		return yes(ReasonWhitelistLoading, "The whitelist is being loaded.")
+	case f.maintenance.phase == jobRunning, f.maintenance.phase == jobWaiting:
+		return yes(ReasonMaintenanceChanging, "The planned maintenance is being announced or cancelled.")
 	case f.api.moving(), f.workers.moving():
 		return yes(ReasonRollingOut, "Pods are being replaced by pods of the current spec.")
 	}

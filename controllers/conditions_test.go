@@ -85,15 +85,17 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Faulty, "not read", well, ""},
 		{v1alpha1.Faulty, "no response", faulted(&faultsRead{err: errors.New("timeout")}), "Unknown FaultsUnknown"},
 		{v1alpha1.Faulty, "never", faulted(&faultsRead{}), "False NoFault"},
-		{v1alpha1.Faulty, "over", faulted(&faultsRead{faults: []Fault{oldFault}}), "False FaultOver"},
-		{v1alpha1.Faulty, "open", faulted(&faultsRead{faults: []Fault{openFault, oldFault}}), "True Failing"},
-		{v1alpha1.Faulty, "an unknown cause", faulted(&faultsRead{faults: []Fault{{Cause: "a b"}}}), "True OtherFault"},
+		{v1alpha1.Faulty, "over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False FaultOver"},
+		{v1alpha1.Faulty, "open", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault, oldFault}}}), "True Failing"},
+		{v1alpha1.Faulty, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "True Maintenance"},
+		{v1alpha1.Faulty, "an unknown cause", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "a b"}}}}), "True OtherFault"},
 
 		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
 		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
 		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
 		{v1alpha1.Progressing, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
 		{v1alpha1.Progressing, "loading", changed(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
+		{v1alpha1.Progressing, "announcing", changed(well, func(f *facts) { f.maintenance.phase = jobRunning }), "True MaintenanceChanging"},
 		{v1alpha1.Progressing, "rolling", changed(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
 		{v1alpha1.Progressing, "workers rolling", changed(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
 		{v1alpha1.Progressing, "a pod that fails after its rollout", changed(well, func(f *facts) { f.api = partly }), "False AsExpected"},
@@ -104,9 +106,10 @@ func TestVerdicts(t *testing.T) {
 		{v1alpha1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
 
 		{v1alpha1.Degraded, "at rest", well, "False AsExpected"},
-		{v1alpha1.Degraded, "an open fault", faulted(&faultsRead{faults: []Fault{openFault}}), "True Failing"},
-		{v1alpha1.Degraded, "a fault that is over", faulted(&faultsRead{faults: []Fault{oldFault}}), "False AsExpected"},
-		{v1alpha1.Degraded, "a fault because no worker is wanted", changed(faulted(&faultsRead{faults: []Fault{openFault}}), func(f *facts) { f.workers = none }), "False AsExpected"},
+		{v1alpha1.Degraded, "an open fault", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), "True Failing"},
+		{v1alpha1.Degraded, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "False AsExpected"},
+		{v1alpha1.Degraded, "a fault that is over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False AsExpected"},
+		{v1alpha1.Degraded, "a fault because no worker is wanted", changed(faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), func(f *facts) { f.workers = none }), "False AsExpected"},
 		{v1alpha1.Degraded, "rolling", changed(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
 		{v1alpha1.Degraded, "blocked", changed(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
 		{v1alpha1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
@@ -167,8 +170,8 @@ func TestReady(t *testing.T) {
 		ready string
 	}{
 		{"all is well", []facts{well}, "True FarmersCanFarm", ""},
-		{"most proofs fail", []facts{faulted(&faultsRead{faults: []Fault{openFault}})}, "False Failing", "Failing"},
-		{"a fault of another cause", []facts{faulted(&faultsRead{faults: []Fault{{Start: 1, Cause: "down"}}})}, "True FarmersCanFarm", ""},
+		{"most proofs fail", []facts{faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}})}, "False Failing", "Failing"},
+		{"a fault of another cause", []facts{faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Start: 1, Cause: "down"}}}})}, "True FarmersCanFarm", ""},
 		{"new", []facts{{}}, "False NotCreated", "NotCreated"},
 		{"new and blocked", []facts{{key: key, blocked: lost}}, "False SecretMissing", "S SecretMissing"},
 		{"blocked later, while farmers farm", []facts{well, {key: key, blocked: lost, api: running, workers: running}}, "True FarmersCanFarm", "S SecretMissing"},
@@ -276,9 +279,9 @@ func TestFaultTransitions(t *testing.T) {
 	before, after := now-3600, now+60
 	unread := faulted(&faultsRead{err: errors.New("timeout")})
 	never := faulted(&faultsRead{})
-	open := faulted(&faultsRead{faults: []Fault{{Start: now, Cause: "down"}}})
-	old := faulted(&faultsRead{faults: []Fault{{Start: before - 60, End: &before, Cause: "down"}}})
-	over := faulted(&faultsRead{faults: []Fault{{Start: now, End: &after, Cause: "down"}, {Start: before - 60, End: &before, Cause: "down"}}})
+	open := faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Start: now, Cause: "down"}}}})
+	old := faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Start: before - 60, End: &before, Cause: "down"}}}})
+	over := faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Start: now, End: &after, Cause: "down"}, {Start: before - 60, End: &before, Cause: "down"}}}})
 	tests := []struct {
 		name  string
 		facts []facts

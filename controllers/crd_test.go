@@ -111,6 +111,13 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"a label that only the operator may set", "pods: {labels: {app.kubernetes.io/name: x}}", "pods.labels must not begin with"},
 		{"an annotation that only the operator may set", "pods: {annotations: {downstream.driveshare.org/x: z}}", "pods.annotations must not begin with"},
 		{"a whitelist without a ConfigMap", "whitelist: {}", "spec.whitelist.configMapRef: Required"},
+		{"a maintenance without a start", "maintenance: {duration: 2h}", "spec.maintenance.start: Required"},
+		{"a maintenance on a day that does not exist", "maintenance: {start: '2026-02-30T09:00:00Z', duration: 2h}", "spec.maintenance.start"},
+		{"a maintenance without a zone", "maintenance: {start: '2026-02-03T09:00:00', duration: 2h}", "spec.maintenance.start"},
+		{"a maintenance in days", "maintenance: {start: '2026-02-03T09:00:00Z', duration: 2d}", "maintenance.duration must be a time such as 2h"},
+		{"a maintenance of no time", "maintenance: {start: '2026-02-03T09:00:00Z', duration: 0h}", "maintenance.duration must be more than 0s and at most 168h"},
+		{"a maintenance of weeks", "maintenance: {start: '2026-02-03T09:00:00Z', duration: 169h}", "maintenance.duration must be more than 0s and at most 168h"},
+		{"a maintenance with a long reason", "maintenance: {start: '2026-02-03T09:00:00Z', duration: 1h, reason: '" + strings.Repeat("x", 256) + "'}", "spec.maintenance.reason"},
 		{"an unknown level", "log: {level: loud}", `supported values: "debug", "info", "warn", "error"`},
 	}
 	for _, tt := range tests {

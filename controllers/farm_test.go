@@ -35,9 +35,10 @@ type farm struct {
 	// readiness holds the response of each pod, by the address of its private port.
 	readiness map[string]map[string]string
 	// faults is the response of the API to GET /status/faults.
-	faults     []controllers.Fault
-	faultsErr  error
-	faultReads int
+	faults       []controllers.Fault
+	maintenances []controllers.Maintenance
+	faultsErr    error
+	faultReads   int
 	// templates holds the pod template of each Deployment at its last call of run.
 	templates map[string]string
 }
@@ -84,12 +85,12 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 			}
 			return nil, errors.New("connection refused")
 		},
-		Faults: func(_ context.Context, address string) ([]controllers.Fault, error) {
+		Faults: func(_ context.Context, address string) (controllers.Faults, error) {
 			f.faultReads++
 			if want := "node-api." + f.namespace + ".svc:80"; address != want {
-				return nil, fmt.Errorf("the operator asks %s, want %s", address, want)
+				return controllers.Faults{}, fmt.Errorf("the operator asks %s, want %s", address, want)
 			}
-			return f.faults, f.faultsErr
+			return controllers.Faults{Faults: f.faults, Maintenances: f.maintenances}, f.faultsErr
 		},
 		Now: func() time.Time { return f.clock },
 	}

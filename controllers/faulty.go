@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,18 +26,31 @@ type Fault struct {
 	Evidence string `json:"evidence"`
 }
 
-// FaultReader reads the last faults of a node, the latest first. address is the host and
-// the port of the node's API.
-type FaultReader func(ctx context.Context, address string) ([]Fault, error)
+// Maintenance is a maintenance that is planned or has begun, with times in Unix seconds.
+type Maintenance struct {
+	Start  int64  `json:"start"`
+	End    int64  `json:"end"`
+	Reason string `json:"reason"`
+}
+
+// Faults is the response of GET /status/faults.
+type Faults struct {
+	Faults       []Fault       `json:"faults"`       // the latest first
+	Maintenances []Maintenance `json:"maintenances"` // the first one first
+}
+
+// FaultReader reads the last faults of a node, and its maintenances. address is the host
+// and the port of the node's API.
+type FaultReader func(ctx context.Context, address string) (Faults, error)
 
 // ReadFaults is the FaultReader for production.
-func ReadFaults(ctx context.Context, address string) ([]Fault, error) {
-	var response struct{ Faults []Fault }
+func ReadFaults(ctx context.Context, address string) (Faults, error) {
+	var response Faults
 	status, err := askNode(ctx, "http://"+address+"/api/downstream/v1/status/faults", &response)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("GET /status/faults: status %d", status)
 	}
-	return response.Faults, err
+	return response, err
 }
 
 // faultsAge is how long the operator uses what it read of a node without an open fault.
@@ -45,18 +59,32 @@ const faultsAge = 25 * time.Second
 
 // faultsRead is what the operator read of a node's faults.
 type faultsRead struct {
-	at     time.Time
-	faults []Fault
-	err    error // why the faults are unknown
+	Faults
+	at  time.Time
+	err error // why the faults are unknown
 }
 
 // open returns the fault that has not ended, or nil.
 func (f faultsRead) open() *Fault {
-	i := slices.IndexFunc(f.faults, func(f Fault) bool { return f.End == nil })
+	i := slices.IndexFunc(f.Faults.Faults, func(f Fault) bool { return f.End == nil })
 	if i < 0 {
 		return nil
 	}
-	return &f.faults[i]
+	return &f.Faults.Faults[i]
+}
+
+// planned begins the sentences about maintenances that have not begun, in the message of Faulty.
+const planned = " A maintenance is planned "
+
+// announced returns a sentence for each maintenance that has not begun.
+func (f faultsRead) announced() (text string) {
+	for _, m := range f.Maintenances {
+		begun := slices.ContainsFunc(f.Faults.Faults, func(f Fault) bool { return f.End == nil && f.Start == m.Start })
+		if !begun {
+			text += fmt.Sprintf(planned+"from %s to %s: %s.", moment(m.Start), moment(m.End), excerpt(m.Reason))
+		}
+	}
+	return cut(text, 2000)
 }
 
 // readFaults reads a node's faults from its API, through the Service.
@@ -73,13 +101,13 @@ func (r *Reconciler) readFaults(ctx context.Context, s *scope) *faultsRead {
 	}
 	host := fmt.Sprintf("%s.%s.svc", s.ObjectName(desired.API), s.Namespace)
 	read := &faultsRead{at: r.now()}
-	read.faults, read.err = r.Faults(ctx, net.JoinHostPort(host, strconv.Itoa(int(s.Spec.API.Service.Port))))
+	read.Faults, read.err = r.Faults(ctx, net.JoinHostPort(host, strconv.Itoa(int(s.Spec.API.Service.Port))))
 	r.faults.Store(s.nodeKey(), read)
 	return read
 }
 
 // faultReasons are the reasons of Faulty by the cause of the open fault.
-var faultReasons = map[string]string{"down": ReasonDown, "failing": ReasonFailing, "unreachable": ReasonUnreachable}
+var faultReasons = map[string]string{"down": ReasonDown, "failing": ReasonFailing, "unreachable": ReasonUnreachable, "maintenance": ReasonMaintenance}
 
 // faulty computes the condition Faulty. If the faults are unknown, the condition is too:
 // an old "False" would say that all is well just when the API has failed.
@@ -96,15 +124,15 @@ func faulty(f facts) verdict {
 		if reason == "" {
 			reason = ReasonOtherFault
 		}
-		v := yes(reason, "The node has been in a fault since %s: %s. No contract expires until the fault is over.", moment(open.Start), excerpt(open.Evidence))
+		v := yes(reason, "The node has been in a fault since %s: %s. No contract expires until the fault is over.%s", moment(open.Start), excerpt(open.Evidence), f.faults.announced())
 		v.since = open.Start
 		return v
 	}
-	if len(f.faults.faults) == 0 {
-		return no(ReasonNoFault, "The node has recorded no fault.")
+	if len(f.faults.Faults.Faults) == 0 {
+		return no(ReasonNoFault, "The node has recorded no fault.%s", f.faults.announced())
 	}
-	last := f.faults.faults[0]
-	v := no(ReasonFaultOver, "No fault is open. The last one was from %s to %s: %s.", moment(last.Start), moment(*last.End), excerpt(last.Evidence))
+	last := f.faults.Faults.Faults[0]
+	v := no(ReasonFaultOver, "No fault is open. The last one was from %s to %s: %s.%s", moment(last.Start), moment(*last.End), excerpt(last.Evidence), f.faults.announced())
 	v.since = *last.End
 	return v
 }
@@ -124,14 +152,16 @@ func faultChanged(old *metav1.Condition, now metav1.Condition) bool {
 	case old.Status == metav1.ConditionUnknown && now.Status == metav1.ConditionFalse:
 		return now.LastTransitionTime.After(old.LastTransitionTime.Time)
 	}
-	return old.Status != now.Status || old.Message != now.Message
+	before, _, _ := strings.Cut(old.Message, planned)
+	after, _, _ := strings.Cut(now.Message, planned)
+	return old.Status != now.Status || before != after
 }
 
-// faultProblems returns the open fault, unless the spec asks for no API or no worker, which
-// is a fault too.
+// faultProblems returns the open fault, unless it is a maintenance, or the spec asks for no
+// API or no worker, which is a fault too.
 func faultProblems(f facts) []problem {
 	v := faulty(f)
-	if v.status != metav1.ConditionTrue || f.api.desired == 0 || f.workers.desired == 0 {
+	if v.status != metav1.ConditionTrue || v.reason == ReasonMaintenance || f.api.desired == 0 || f.workers.desired == 0 {
 		return nil
 	}
 	return []problem{{v.reason, v.message, nil, false}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func TestFaultTraffic(t *testing.T) {
 
 func TestReadFaults(t *testing.T) {
 	t.Parallel()
-	status, body := http.StatusOK, `{"faults": [{"start": 100, "end": null, "resume": null, "cause": "down", "evidence": "e", "void": 0}]}`
+	status, body := http.StatusOK, `{"faults": [{"start": 100, "end": null, "resume": null, "cause": "down", "evidence": "e", "void": 0}], "maintenances": [{"start": 200, "end": 300, "reason": "disks"}]}`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/downstream/v1/status/faults" {
 			t.Errorf("the path is %s", r.URL.Path)
@@ -100,8 +101,12 @@ func TestReadFaults(t *testing.T) {
 	defer server.Close()
 	address := strings.TrimPrefix(server.URL, "http://")
 	faults, err := controllers.ReadFaults(t.Context(), address)
-	if want := (controllers.Fault{Start: 100, Cause: "down", Evidence: "e"}); err != nil || len(faults) != 1 || faults[0] != want {
-		t.Errorf("the faults are %+v, %v", faults, err)
+	want := controllers.Faults{
+		Faults:       []controllers.Fault{{Start: 100, Cause: "down", Evidence: "e"}},
+		Maintenances: []controllers.Maintenance{{Start: 200, End: 300, Reason: "disks"}},
+	}
+	if err != nil || !reflect.DeepEqual(faults, want) {
+		t.Errorf("the faults are %+v, %v, want %+v", faults, err, want)
 	}
 	for _, tt := range []struct {
 		status int
@@ -109,7 +114,7 @@ func TestReadFaults(t *testing.T) {
 	}{{http.StatusNotFound, `{"status": "error"}`}, {http.StatusServiceUnavailable, "{}"}, {http.StatusOK, "hello"}} {
 		status, body = tt.status, tt.body
 		if faults, err := controllers.ReadFaults(t.Context(), address); err == nil {
-			t.Errorf("%d %s is read as %v", tt.status, tt.body, faults)
+			t.Errorf("%d %s is read as %+v", tt.status, tt.body, faults)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -86,6 +87,43 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	}
 	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, s.WhitelistName(), &s.status.Whitelist,
 		func() object { return s.WhitelistJob() })
+	return err
+}
+
+// maintenancePending is the value of status.maintenance before its first Job has completed.
+const maintenancePending = "pending"
+
+// ensureMaintenance announces spec.maintenance, or cancels what was announced.
+func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error) {
+	m, name, recorded := s.Spec.Maintenance, s.MaintenanceName(), &s.status.Maintenance
+	if m == nil && (*recorded == "" || *recorded == name) {
+		waiting, err := r.clearJobs(ctx, s, desired.Maintenance, "")
+		if waiting == "" {
+			*recorded = ""
+		}
+		return err
+	}
+	if *recorded == "" {
+		// Written before the first Job exists, so that a maintenance that was announced is
+		// always cancelled.
+		*recorded = maintenancePending
+		return errRecordFirst
+	}
+	if s.facts.migration.phase != jobComplete {
+		return nil
+	}
+	before := *recorded
+	s.facts.maintenance, err = r.ensureJob(ctx, s, desired.Maintenance, name, recorded, func() object { return s.MaintenanceJob() })
+	if m == nil || *recorded != name || before == name {
+		return err
+	}
+	start, end, err := m.Times()
+	if now := r.now(); err == nil && now.Before(end) {
+		s.note(corev1.EventTypeNormal, ReasonMaintenancePlanned, "A maintenance is planned from %s to %s.", moment(start.Unix()), moment(end.Unix()))
+		if interval := time.Duration(s.Spec.Contracts.IntervalSeconds) * time.Second; start.Sub(now) < interval {
+			s.note(corev1.EventTypeWarning, ReasonMaintenanceSoon, "The maintenance starts earlier than one interval (%v) after its announcement, so some farmers' clients may give up contracts that are due in it.", interval)
+		}
+	}
 	return err
 }
 

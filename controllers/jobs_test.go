@@ -1,8 +1,10 @@
 package controllers_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers"
 )
 
 // image returns the image of a Deployment's pods.
@@ -197,6 +200,105 @@ func TestWhitelist(t *testing.T) {
 	f.wantCondition("Degraded", "False", "AsExpected")
 	if f.node().Status.Whitelist != "" {
 		t.Error("the status still names a whitelist")
+	}
+}
+
+// TestMaintenance announces a maintenance, changes it and cancels it. The database has
+// what the last Job that completed says.
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.bringUp()
+	if f.jobOfOrNil("maintenance") != nil || f.node().Status.Maintenance != "" {
+		t.Fatal("a node without spec.maintenance has a Job for it")
+	}
+	declare := func(m *v1alpha1.MaintenanceSpec, want ...string) *batchv1.Job {
+		t.Helper()
+		f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Maintenance = m })
+		f.settle()
+		job := f.jobOf("maintenance")
+		f.wantCondition("Progressing", "True", "MaintenanceChanging")
+		f.wantCondition("Available", "True", "FarmersCanFarm")
+		if got := job.Spec.Template.Spec.Containers[0].Args; !slices.Equal(got[:len(got)-2], append([]string{"maintenance", "declare"}, want...)) {
+			t.Errorf("the Job runs %q, want %q", got, want)
+		}
+		return job
+	}
+	done := func(job *batchv1.Job) {
+		f.finish(job, true)
+		f.settle()
+		f.wantCondition("Progressing", "False", "AsExpected")
+	}
+	first := declare(&v1alpha1.MaintenanceSpec{Start: "2026-01-01T01:00:00Z", Duration: "2h", Reason: "a $(NEW) disk"},
+		"--start", "2026-01-01T01:00:00Z", "--for", "2h", "--reason=a $$(NEW) disk")
+	if got := f.node().Status.Maintenance; got != "pending" {
+		t.Errorf("the status has %q before the Job has completed", got)
+	}
+	f.events()
+	done(first)
+	f.wantFaultEvent("Normal MaintenancePlanned A maintenance is planned from 2026-01-01T01:00:00Z to 2026-01-01T03:00:00Z.")
+	if got := f.node().Status.Maintenance; got != first.Name {
+		t.Errorf("the status has %q, want %s", got, first.Name)
+	}
+	f.maintenances = []controllers.Maintenance{{Start: f.clock.Add(time.Hour).Unix(), End: f.clock.Add(3 * time.Hour).Unix(), Reason: "a disk"}}
+	f.clock = f.clock.Add(30 * time.Second)
+	f.settle()
+	f.wantCondition("Faulty", "False", "NoFault")
+	f.wantMessage("Faulty", "A maintenance is planned from 2026-01-01T01:00:00Z to 2026-01-01T03:00:00Z: a disk.")
+
+	second := declare(&v1alpha1.MaintenanceSpec{Start: "2026-01-01T00:03:00Z", Duration: "1h"}, "--start", "2026-01-01T00:03:00Z", "--for", "1h")
+	f.events()
+	done(second)
+	f.wantFaultEvent("Warning MaintenanceSoon The maintenance starts earlier than one interval (5m0s)")
+
+	// It has begun.
+	f.clock = time.Date(2026, 1, 1, 0, 4, 0, 0, time.UTC)
+	f.maintenances = []controllers.Maintenance{{Start: f.clock.Unix(), End: f.clock.Add(time.Hour).Unix(), Reason: "a disk"}}
+	f.faults = []controllers.Fault{{Start: f.clock.Unix(), Cause: "maintenance", Evidence: "a disk"}}
+	f.settle()
+	f.wantCondition("Faulty", "True", "Maintenance")
+	f.wantFaultEvent("Normal Maintenance Faulty is True")
+	if got := f.message("Faulty"); strings.Contains(got, "is planned") {
+		t.Errorf("the message says that the maintenance is planned: %s", got)
+	}
+	f.wantCondition("Degraded", "False", "AsExpected")
+	f.faults, f.maintenances = nil, nil
+
+	f.finish(declare(nil, "--none"), false)
+	f.settle()
+	f.wantCondition("Degraded", "True", "MaintenanceFailed")
+	f.ok(f.Delete(t.Context(), f.jobOf("maintenance"), client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	f.settle()
+	done(f.jobOf("maintenance"))
+	f.wantCondition("Degraded", "False", "AsExpected")
+	if f.jobOfOrNil("maintenance") != nil || f.node().Status.Maintenance != "" {
+		t.Error("a Job or the status is left of a maintenance that was cancelled")
+	}
+}
+
+// TestMaintenanceCancelledEarly cancels a maintenance whose Job has not completed. The
+// database may have the maintenance, so a second Job cancels it.
+func TestMaintenanceCancelledEarly(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "maintenance: {start: '2026-01-01T01:00:00Z', duration: 2h}")
+	f.bringUp()
+	f.start(f.jobOf("maintenance"))
+	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Maintenance = nil })
+	f.settle()
+	job := f.jobOf("maintenance")
+	if args := job.Spec.Template.Spec.Containers[0].Args; slices.Contains(args, "--none") {
+		t.Error("a second Job runs at the same time")
+	}
+	f.finish(job, true)
+	f.settle()
+	job = f.jobOf("maintenance")
+	if args := job.Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--none") {
+		t.Errorf("the Job runs %q", args)
+	}
+	f.finish(job, true)
+	f.settle()
+	if f.jobOfOrNil("maintenance") != nil || f.node().Status.Maintenance != "" {
+		t.Error("a Job or the status is left of a maintenance that was cancelled")
 	}
 }
 

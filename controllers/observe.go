@@ -164,7 +164,7 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 // sure that every pod has the newest template.
 func (r *Reconciler) pruneConfigs(ctx context.Context, s *scope) error {
 	keep := map[string]bool{}
-	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist}
+	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist, desired.Maintenance}
 	for _, role := range roles {
 		keep[s.ConfigName(role)] = true
 	}

@@ -52,7 +52,8 @@ func problems(f facts) []problem {
 		f.migration.problems("database was not migrated", onPods, ReasonMigrationFailed, ReasonMigrationFailing),
 		f.api.problems("API", onAPI),
 		f.workers.problems("workers", onWorkers),
-		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing))
+		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing),
+		f.maintenance.problems("maintenance was not announced or cancelled", nil, ReasonMaintenanceFailed, ReasonMaintenanceFailing))
 	found = append(found, faultProblems(f)...)
 	if len(f.unknownKinds) > 0 {
 		message := fmt.Sprintf("The spec asks for kinds that the cluster does not know: %s. Install them, or remove them from the spec.", strings.Join(f.unknownKinds, ", "))

@@ -84,6 +84,7 @@ var phases = []phase{
 	(*Reconciler).readInputs,
 	(*Reconciler).ensureSchema,
 	(*Reconciler).ensureWhitelist,
+	(*Reconciler).ensureMaintenance,
 	(*Reconciler).readBacklog,
 	(*Reconciler).ensureAPI,
 	(*Reconciler).ensureWorkers,

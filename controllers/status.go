@@ -121,7 +121,7 @@ func transitions(before, after []metav1.Condition) []note {
 func adverse(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.Degraded, v1alpha1.Faulty:
-		return c.Status == metav1.ConditionTrue
+		return c.Status == metav1.ConditionTrue && c.Reason != ReasonMaintenance
 	case v1alpha1.HeartbeatKeyAvailable, v1alpha1.DatabaseAvailable, v1alpha1.QueueAvailable:
 		return c.Status == metav1.ConditionFalse
 	case v1alpha1.SchemaMigrated:

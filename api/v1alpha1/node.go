@@ -102,6 +102,13 @@ type DownstreamNodeSpec struct {
 	// +optional
 	Whitelist *WhitelistSpec `json:"whitelist,omitempty"`
 
+	// A planned maintenance of the node. Challenges that are issued after the
+	// announcement are due after its end. To cancel it, or to end it early, remove this field.
+	// `downstream-node maintenance list` also shows maintenances that were planned without
+	// this field.
+	// +optional
+	Maintenance *MaintenanceSpec `json:"maintenance,omitempty"`
+
 	// The database that holds every record of the node.
 	// +required
 	MySQL MySQLSpec `json:"mysql"`

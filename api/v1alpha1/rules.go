@@ -1,5 +1,10 @@
 package v1alpha1
 
+import (
+	"fmt"
+	"time"
+)
+
 // HeartbeatType names a proof-of-storage scheme.
 //
 // +kubebuilder:validation:Enum=Swizzle;Merkle
@@ -243,4 +248,38 @@ type WorkersAutoscaling struct {
 	// +kubebuilder:validation:Maximum=3600
 	// +kubebuilder:default=120
 	ScaleDownDelaySeconds *int32 `json:"scaleDownDelaySeconds,omitempty"`
+}
+
+// MaintenanceSpec is a time in which the node cannot take proofs.
+type MaintenanceSpec struct {
+	// When it starts, such as 2026-03-14T09:00:00Z. Announce it at least one interval
+	// earlier, because some farmers' clients give up contracts that are due in it.
+	// +required
+	// +kubebuilder:validation:MaxLength=25
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:Pattern=`^[-0-9]{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[-+][0-9]{2}:[0-9]{2})$`
+	Start string `json:"start"`
+	// How long it takes, such as 2h or 90m, at most 168h.
+	// +required
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}[hms])+$')",message="maintenance.duration must be a time such as 2h, 90m or 1h30m"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}[hms])+$') || duration(self) > duration('0s') && duration(self) <= duration('168h')",message="maintenance.duration must be more than 0s and at most 168h"
+	Duration string `json:"duration"`
+	// What the status page says about it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Reason string `json:"reason,omitempty"`
+}
+
+// Times returns when the maintenance starts and ends.
+func (m *MaintenanceSpec) Times() (start, end time.Time, err error) {
+	if start, err = time.Parse(time.RFC3339, m.Start); err != nil {
+		return start, end, fmt.Errorf("spec.maintenance.start: %w", err)
+	}
+	length, err := time.ParseDuration(m.Duration)
+	if err != nil {
+		return start, end, fmt.Errorf("spec.maintenance.duration: %w", err)
+	}
+	return start, start.Add(length), nil
 }

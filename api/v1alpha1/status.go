@@ -44,6 +44,11 @@ type DownstreamNodeStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Whitelist string `json:"whitelist,omitempty"`
+	// The name of the Job that last announced or cancelled spec.maintenance, or "pending"
+	// until the first one has completed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Maintenance string `json:"maintenance,omitempty"`
 }
 
 // APIStatus is the state of the API.

@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -18,6 +20,7 @@ func newMaintenanceCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "maintenance", Short: "Plan times in which the node cannot take proofs"}
 	cmd.AddCommand(
 		newMaintenanceAddCommand(),
+		newMaintenanceDeclareCommand(),
 		&cobra.Command{
 			Use:   "list",
 			Short: "List the maintenances that are planned or have begun",
@@ -67,13 +70,11 @@ func newMaintenanceAddCommand() *cobra.Command {
 	flags.DurationVar(&length, "for", 0, "how long it takes")
 	flags.StringVar(&reason, "reason", "planned maintenance", "what the status page says about it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case in < 0:
+		if in < 0 {
 			return errors.New("--in must not be negative")
-		case length <= 0 || length > maxMaintenance:
-			return fmt.Errorf("--for must be more than 0s and at most %v", maxMaintenance)
-		case len(reason) > store.MaxEvidence:
-			return fmt.Errorf("--reason has %d bytes, the maximum is %d", len(reason), store.MaxEvidence)
+		}
+		if err := checkMaintenance(length, reason); err != nil {
+			return err
 		}
 		return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
 			now, err := st.Now(ctx)
@@ -82,15 +83,82 @@ func newMaintenanceAddCommand() *cobra.Command {
 			}
 			start := now.Add(in).Truncate(time.Second)
 			m, err := st.AddMaintenance(ctx, start, start.Add(length), reason)
-			if errors.Is(err, store.ErrMaintenanceOverlaps) {
-				return fmt.Errorf("%w; `maintenance list` shows it", store.ErrMaintenanceOverlaps)
-			}
-			if err != nil {
+			if err := explainOverlap(err); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "maintenance %d from %s to %s\n", m.ID, m.Start.Format(time.RFC3339), m.Planned.Format(time.RFC3339))
+			printMaintenance(cmd, m)
 			if interval := cfg.Contracts.Interval; in < interval {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: it starts earlier than one interval (%v) from now, so some farmers' clients may give up contracts that are due in it\n", interval)
+			}
+			return nil
+		})
+	}
+	return cmd
+}
+
+func checkMaintenance(length time.Duration, reason string) error {
+	if length <= 0 || length > maxMaintenance {
+		return fmt.Errorf("--for must be more than 0s and at most %v", maxMaintenance)
+	}
+	if n := utf8.RuneCountInString(reason); n > store.MaxEvidence {
+		return fmt.Errorf("--reason has %d characters, the maximum is %d", n, store.MaxEvidence)
+	}
+	return nil
+}
+
+func explainOverlap(err error) error {
+	if errors.Is(err, store.ErrMaintenanceOverlaps) {
+		return fmt.Errorf("%w; `maintenance list` shows it", store.ErrMaintenanceOverlaps)
+	}
+	return err
+}
+
+func printMaintenance(cmd *cobra.Command, m node.Fault) {
+	fmt.Fprintf(cmd.OutOrStdout(), "maintenance %d from %s to %s\n", m.ID, m.Start.Format(time.RFC3339), m.Planned.Format(time.RFC3339))
+}
+
+// newMaintenanceDeclareCommand makes the command of the operator's Job for
+// spec.maintenance. It may run more than once, so it takes the time of the start.
+func newMaintenanceDeclareCommand() *cobra.Command {
+	var start, reason string
+	var length time.Duration
+	var none bool
+	cmd := &cobra.Command{
+		Use:    "declare --start TIME --for DURATION",
+		Short:  "Make the declared maintenance the given one; for the operator's Job",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&start, "start", "", "when it starts, in the form of RFC 3339")
+	flags.DurationVar(&length, "for", 0, "how long it takes")
+	flags.StringVar(&reason, "reason", "planned maintenance", "what the status page says about it")
+	flags.BoolVar(&none, "none", false, "cancel the declared maintenance, or end it if it has begun")
+	cmd.MarkFlagsOneRequired("start", "none")
+	cmd.MarkFlagsMutuallyExclusive("start", "none")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var want *node.Fault
+		if !none {
+			at, err := time.Parse(time.RFC3339, start)
+			if err != nil {
+				return fmt.Errorf("--start is %q; write a time like 2006-01-02T15:04:05Z", start)
+			}
+			if err := checkMaintenance(length, reason); err != nil {
+				return err
+			}
+			want = &node.Fault{Start: at, Planned: at.Add(length), Evidence: reason}
+		}
+		return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+			m, err := st.DeclareMaintenance(ctx, want)
+			switch err := explainOverlap(err); {
+			case err != nil:
+				return err
+			case m != nil:
+				printMaintenance(cmd, *m)
+			case none:
+				fmt.Fprintln(cmd.OutOrStdout(), "no maintenance is declared")
+			default:
+				fmt.Fprintln(cmd.OutOrStdout(), "the maintenance is over")
 			}
 			return nil
 		})

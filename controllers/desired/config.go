@@ -39,7 +39,7 @@ func (n *Node) Config(role Role) string {
 		"log":      section{"level": n.Spec.Log.Level},
 		"database": section{"driver": "mysql", "dsnFile": path.Join(configDir, dsnFile)},
 	}
-	if role != Migration {
+	if role != Migration && role != Maintenance {
 		config["redis"] = section{"urlFile": path.Join(configDir, redisFile), "maxQueue": n.Spec.Redis.MaxQueue}
 		config["access"] = n.access()
 	}

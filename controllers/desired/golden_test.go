@@ -77,6 +77,8 @@ func everything(n *Node) map[string]any {
 	add(api.Autoscaling != nil, "api-autoscaler", func() any { return n.APIAutoscaler() })
 	add(n.Spec.Whitelist != nil, "whitelist-config", func() any { return n.ConfigMap(Whitelist) })
 	add(n.Spec.Whitelist != nil, "whitelist-job", func() any { return n.WhitelistJob() })
+	add(n.Spec.Maintenance != nil, "maintenance-config", func() any { return n.ConfigMap(Maintenance) })
+	add(n.Spec.Maintenance != nil, "maintenance-job", func() any { return n.MaintenanceJob() })
 	mysql, redis := n.Spec.MySQL.Evaluation != nil, n.Spec.Redis.Evaluation != nil
 	add(mysql, "mysql-secret", func() any { return n.MySQLEvaluationSecret("password", "root") })
 	add(mysql, "mysql-statefulset", func() any { return n.MySQLStatefulSet() })
@@ -126,6 +128,7 @@ spec:
         requiredDuringSchedulingIgnoredDuringExecution:
           nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: In, values: [ssd]}]}]
     topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
+  maintenance: {start: "2026-03-14T09:00:00Z", duration: 2h, reason: "new disks for $(NODE)"}
   log: {level: debug}
 `
 

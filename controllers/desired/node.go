@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
@@ -45,16 +46,17 @@ type Inputs struct {
 type Role string
 
 // The roles. Metrics has no pods, only a Service. Jobs has no pods either, only a
-// network policy for the pods of Migration and Whitelist.
+// network policy for the pods of Migration, Whitelist and Maintenance.
 const (
-	API       Role = "api"
-	Workers   Role = "workers"
-	Migration Role = "migration"
-	Whitelist Role = "whitelist"
-	MySQL     Role = "mysql"
-	Redis     Role = "redis"
-	Metrics   Role = "metrics"
-	Jobs      Role = "jobs"
+	API         Role = "api"
+	Workers     Role = "workers"
+	Migration   Role = "migration"
+	Whitelist   Role = "whitelist"
+	Maintenance Role = "maintenance"
+	MySQL       Role = "mysql"
+	Redis       Role = "redis"
+	Metrics     Role = "metrics"
+	Jobs        Role = "jobs"
 )
 
 // The ports of API and workers.
@@ -215,4 +217,10 @@ func (n *Node) MigrationName() string {
 // WhitelistName returns the name of the Job that loads the whitelist.
 func (n *Node) WhitelistName() string {
 	return n.ObjectName(Whitelist) + "-" + n.hash([]byte(n.Config(Whitelist)), n.Inputs.DSN, n.Inputs.Whitelist)[:nameDigits]
+}
+
+// MaintenanceName returns the name of the Job that announces or cancels spec.maintenance.
+func (n *Node) MaintenanceName() string {
+	command := strings.Join(n.maintenanceCommand(), "\n")
+	return n.ObjectName(Maintenance) + "-" + n.hash([]byte(n.Config(Maintenance)), n.Inputs.DSN, []byte(command))[:nameDigits]
 }

@@ -83,14 +83,16 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 		configMapFile(n.ConfigName(role), configFile, configFile),
 		secretFile(dsnSecret, dsnKey, dsnFile),
 	}
-	if role != Migration {
+	if role != Migration && role != Maintenance {
 		secret, key := n.RedisSecret()
 		sources = append(sources, secretFile(secret, key, redisFile))
 	}
-	if role == Whitelist {
+	switch role {
+	case Whitelist:
 		ref := n.Spec.Whitelist.ConfigMapRef
 		sources = append(sources, configMapFile(ref.Name, ref.Key, whitelistFile))
-	} else {
+	case Maintenance:
+	default:
 		secret, key := n.KeySecret()
 		sources = append(sources, secretFile(secret, key, keyFile))
 	}

@@ -19,7 +19,7 @@ const OperatorLabel = "downstream-operator"
 // client may connect to the API's port for farmers. No client may connect to the
 // pods of Jobs.
 func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfiguration {
-	own := networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist))
+	own := networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist, Maintenance))
 	pods := n.selector(role)
 	var rules []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration
 	switch role {
@@ -28,7 +28,7 @@ func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfig
 	case Workers:
 		rules = append(rules, n.metricsRule())
 	case Jobs:
-		pods = n.selectorOf(Migration, Whitelist)
+		pods = n.selectorOf(Migration, Whitelist, Maintenance)
 	case MySQL:
 		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(own))
 	case Redis:

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"path"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -111,6 +112,24 @@ func (n *Node) WhitelistJob() *batchv1ac.JobApplyConfiguration {
 	job := n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
 	job.Spec.Template.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_YES").WithValue("true"))
 	return job
+}
+
+// MaintenanceJob announces spec.maintenance, or cancels the one that it announced before.
+func (n *Node) MaintenanceJob() *batchv1ac.JobApplyConfiguration {
+	return n.job(Maintenance, n.MaintenanceName(), n.maintenanceCommand()...)
+}
+
+func (n *Node) maintenanceCommand() []string {
+	m := n.Spec.Maintenance
+	if m == nil {
+		return []string{"maintenance", "declare", "--none"}
+	}
+	command := []string{"maintenance", "declare", "--start", m.Start, "--for", m.Duration}
+	if m.Reason != "" {
+		// Kubernetes replaces $(NAME) in arguments, and $$ by $.
+		command = append(command, "--reason="+strings.ReplaceAll(m.Reason, "$", "$$"))
+	}
+	return command
 }
 
 // job runs one command of the node's image. It fails after 6 retries, which take

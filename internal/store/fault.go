@@ -10,7 +10,7 @@ import (
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// MaxEvidence is the maximum number of bytes of a fault's evidence.
+// MaxEvidence is the maximum number of characters of a fault's evidence.
 const MaxEvidence = 255
 
 type faultRow struct {
@@ -418,16 +418,70 @@ func (s *Store) AddMaintenance(ctx context.Context, start, end time.Time, reason
 		if err := s.lockSetting(t, faultsSetting); err != nil {
 			return err
 		}
-		others, err := t.number("SELECT COUNT(*) FROM faults WHERE planned > ? AND start < ? AND ended = 0", micros(start), micros(end))
-		if err != nil {
-			return err
-		}
-		if others > 0 {
-			return ErrMaintenanceOverlaps
-		}
-		added.ID, err = t.insertID("INSERT INTO faults (start, planned, cause, evidence) VALUES (?, ?, ?, ?)",
-			micros(start), micros(end), string(node.Maintenance), reason)
+		return plan(t, &added, false)
+	})
+}
+
+// plan records a maintenance, and sets its ID.
+func plan(t *tx, m *node.Fault, declared bool) error {
+	others, err := t.number("SELECT COUNT(*) FROM faults WHERE planned > ? AND start < ? AND ended = 0", micros(m.Start), micros(m.Planned))
+	if err != nil {
 		return err
+	}
+	if others > 0 {
+		return ErrMaintenanceOverlaps
+	}
+	m.ID, err = t.insertID("INSERT INTO faults (start, planned, cause, evidence, declared) VALUES (?, ?, ?, ?, ?)",
+		micros(m.Start), micros(m.Planned), string(m.Cause), m.Evidence, declared)
+	return err
+}
+
+// DeclareMaintenance makes the declared maintenance the given one; nil is none. It
+// cancels an earlier declared maintenance, or ends it if it has begun. A maintenance
+// of AddMaintenance stays, and DeclareMaintenance returns ErrMaintenanceOverlaps if there
+// is one at that time. The result is nil if the given maintenance is over. A second
+// call changes nothing.
+func (s *Store) DeclareMaintenance(ctx context.Context, want *node.Fault) (declared *node.Fault, err error) {
+	defer wrap(&err, "declare a maintenance")
+	return transact(ctx, s, func(t *tx) (*node.Fault, error) {
+		if err := s.lockSetting(t, faultsSetting); err != nil {
+			return nil, err
+		}
+		micro, err := t.number("SELECT " + s.dialect.clock)
+		if err != nil {
+			return nil, err
+		}
+		earlier, err := selectFaults(t, "WHERE declared = 1 AND ended = 0")
+		if err != nil {
+			return nil, err
+		}
+		now := moment(micro)
+		m := node.Fault{Cause: node.Maintenance} // one that is over
+		if want != nil {
+			// What has begun cannot begin earlier.
+			m.Start, m.Planned, m.Evidence = later(cut(want.Start), now), cut(want.Planned), want.Evidence
+		}
+		for _, e := range earlier {
+			switch {
+			case e.Start.After(now):
+				err = t.exec("DELETE FROM faults WHERE id = ?", e.ID)
+			case m.Start.Equal(now) && m.Planned.After(now): // it has begun and continues
+				m.ID, m.Start = e.ID, e.Start
+				err = t.exec("UPDATE faults SET planned = ?, evidence = ? WHERE id = ?", micros(m.Planned), m.Evidence, e.ID)
+			case e.Planned.After(now):
+				err = t.exec("UPDATE faults SET planned = ? WHERE id = ?", micro, e.ID)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if m.ID == 0 && m.Planned.After(now) {
+			err = plan(t, &m, true)
+		}
+		if m.Planned.After(now) {
+			return &m, err
+		}
+		return nil, err
 	})
 }
 

@@ -376,3 +376,64 @@ func TestEndMaintenance(t *testing.T) {
 		wantErr(t, f.EndMaintenance(ctx, coming.ID), ErrNotFound)
 	})
 }
+
+func TestDeclareMaintenance(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		now, err := f.Now(ctx)
+		must(t, err)
+		at := func(hours int) time.Time { return cut(now.Add(time.Duration(hours) * time.Hour)) }
+		added, err := f.AddMaintenance(ctx, at(10), at(11), "added")
+		must(t, err)
+		// declare declares a maintenance twice, and checks which ones are planned then, besides
+		// the added one.
+		declare := func(start, end int, reason string, want ...node.Fault) *node.Fault {
+			t.Helper()
+			var declared *node.Fault
+			for range 2 {
+				again, err := f.DeclareMaintenance(ctx, &node.Fault{Start: at(start), Planned: at(end), Evidence: reason})
+				must(t, err)
+				if declared != nil && !declared.Start.Equal(again.Start) {
+					t.Errorf("%+v becomes %+v", declared, again)
+				}
+				declared = again
+			}
+			planned, err := f.Maintenances(ctx)
+			must(t, err)
+			planned = slices.DeleteFunc(planned, func(m node.Fault) bool { return m.ID == added.ID })
+			if len(planned) != len(want) {
+				t.Fatalf("%+v are planned, want %+v", planned, want)
+			}
+			for i, w := range want {
+				got := planned[i]
+				if got.Start.Sub(w.Start).Abs() > time.Minute || got.Planned.Sub(w.Planned).Abs() > time.Minute || got.Evidence != w.Evidence {
+					t.Errorf("%+v is planned, want %+v", got, w)
+				}
+			}
+			return declared
+		}
+		is := func(start, end int, reason string) node.Fault {
+			return node.Fault{Start: at(start), Planned: at(end), Evidence: reason}
+		}
+		declare(1, 2, "first", is(1, 2, "first"))
+		declare(1, 3, "second", is(1, 3, "second"))
+		if m := declare(-3, -1, "over"); m != nil {
+			t.Errorf("%+v is declared, but it is over", m)
+		}
+		_, err = f.DeclareMaintenance(ctx, &node.Fault{Start: at(9), Planned: at(12)})
+		wantErr(t, err, ErrMaintenanceOverlaps)
+		declare(-1, 2, "begun", is(0, 2, "begun"))
+		declare(-1, 4, "longer", is(0, 4, "longer"))
+		declare(5, 6, "next", is(0, 0, "longer"), is(5, 6, "next")) // the one that has begun ends
+		for range 2 {
+			none, err := f.DeclareMaintenance(ctx, nil)
+			must(t, err)
+			if none != nil {
+				t.Errorf("%+v is declared", none)
+			}
+		}
+		if n := f.count(t, "faults", "ended = 0"); n != 2 {
+			t.Errorf("%d maintenances, want the added one and the one that ends", n)
+		}
+	})
+}

@@ -42,6 +42,7 @@ func NewCommand() *cobra.Command {
 		newNodeFarmersCommand(access),
 		newPauseCommand(access, "pause", true),
 		newPauseCommand(access, "resume", false),
+		newMaintenanceCommand(access),
 	}
 	for _, c := range commands {
 		c.Args, c.ValidArgsFunction = oneNode, completeNode(access)

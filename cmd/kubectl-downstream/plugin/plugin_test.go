@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -245,6 +246,63 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	if err := c.setPaused(t.Context(), &strings.Builder{}, "other", true); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("an unknown node: %v", err)
+	}
+}
+
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	node := readyNode()
+	node.Spec.Contracts.IntervalSeconds = 300
+	c := newTestCluster(t, nil, node)
+	disks := &v1alpha1.MaintenanceSpec{Start: "2026-01-02T04:04:05Z", Duration: "2h0m0s", Reason: "disks"}
+	for _, step := range []struct {
+		maintenance *v1alpha1.MaintenanceSpec
+		in          time.Duration
+		says, warns string
+	}{
+		{disks, time.Hour, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T06:04:05Z\n", ""},
+		{&v1alpha1.MaintenanceSpec{Start: disks.Start, Duration: "30m"}, time.Minute, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T04:34:05Z\n", "warning: it starts earlier than one interval (5m0s) from now"},
+		{nil, 0, "farm: the maintenance is cancelled\n", ""},
+		{nil, 0, "farm: unchanged, spec.maintenance is not set\n", ""},
+	} {
+		var out, errs strings.Builder
+		if err := c.setMaintenance(t.Context(), &out, &errs, "farm", step.maintenance, step.in); err != nil {
+			t.Fatal(err)
+		}
+		node, err := c.node(t.Context(), "farm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != step.says || !reflect.DeepEqual(node.Spec.Maintenance, step.maintenance) {
+			t.Errorf("want %+v and %q, got %+v and %q", step.maintenance, step.says, node.Spec.Maintenance, &out)
+		}
+		if !strings.HasPrefix(errs.String(), step.warns) || step.warns == "" && errs.String() != "" {
+			t.Errorf("the warning is %q, want %q", &errs, step.warns)
+		}
+	}
+	if err := c.setMaintenance(t.Context(), io.Discard, io.Discard, "other", disks, 0); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("an unknown node: %v", err)
+	}
+}
+
+func TestMaintenanceFlags(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"":                     "at least one of the flags in the group [for cancel] is required",
+		"--cancel --for 1h":    "if any flags in the group [for cancel] are set none of the others can be",
+		"--in -1h --for 1h":    "--in must not be negative",
+		"--for 169h":           "--for must be at least 1s and at most 168h0m0s",
+		"--for 1ms":            "--for must be at least 1s",
+		"--in tomorrow":        "invalid argument",
+		"--cancel --in 1h":     "if any flags in the group [in cancel] are set",
+		"--cancel --reason ab": "if any flags in the group [reason cancel] are set",
+	} {
+		cmd := New()
+		cmd.SetArgs(append([]string{"maintenance", "farm"}, strings.Fields(flags)...))
+		cmd.SilenceUsage, cmd.SilenceErrors = true, true
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", flags, err, want)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 // TestWithoutNodeName checks that the error says how to find a name.
 func TestWithoutNodeName(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"status", "farmers", "pause", "resume"} {
+	for _, name := range []string{"status", "farmers", "pause", "resume", "maintenance"} {
 		cmd := New()
 		cmd.SetArgs([]string{name})
 		want := fmt.Sprintf("NAME is missing; run `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names", name)
