@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
@@ -16,18 +17,33 @@ const (
 	faultsListed = 10
 )
 
-func (p *Page) readFaults(ctx context.Context) ([]node.Fault, error) {
-	return p.records.Faults(ctx, maxFaults)
+// nodeFaults are the faults of the node, the latest first, and its maintenances, the first
+// one first.
+type nodeFaults struct{ Recorded, Planned []node.Fault }
+
+func (p *Page) readFaults(ctx context.Context) (f nodeFaults, err error) {
+	if f.Recorded, err = p.records.Faults(ctx, maxFaults); err == nil {
+		f.Planned, err = p.records.Maintenances(ctx)
+	}
+	return f, err
 }
 
-// openFault returns the fault that has not ended, or nil.
-func openFault(faults []node.Fault) *node.Fault {
-	for i := range faults {
-		if faults[i].End.IsZero() {
-			return &faults[i]
+// notices are what a page says about faults at its top.
+type notices struct {
+	Fault   *node.Fault  // the open fault of the node, or nil
+	Planned []node.Fault // the maintenances that have not begun
+}
+
+func (f nodeFaults) notices(now time.Time) (n notices) {
+	if i := slices.IndexFunc(f.Recorded, func(f node.Fault) bool { return f.End.IsZero() }); i >= 0 {
+		n.Fault = &f.Recorded[i]
+	}
+	for _, m := range f.Planned {
+		if m.Start.After(now) {
+			n.Planned = append(n.Planned, m)
 		}
 	}
-	return nil
+	return n
 }
 
 // within returns the part of a fault between two times.

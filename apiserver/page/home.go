@@ -21,7 +21,7 @@ type homePage struct {
 	Periods   []choice
 	Period    *period
 	Plots     []plot
-	Fault     *node.Fault   // the open fault of the node, or nil
+	Notices   notices
 	Available *availability // over the time of the plots; nil if it is unknown
 	Table     table
 	Node      string // this node's URL, for farmers that want to join
@@ -84,9 +84,9 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 		Node:      nodeAddress(r),
 	}
 	faults := p.faults.get(r.Context(), now)
-	body.Fault = openFault(faults.value)
+	body.Notices = faults.value.notices(now)
 	if len(timeline.Spans) > 0 && !faults.at.IsZero() {
-		body.Available = availabilityOf(faults.value, timeline.Spans[0].Start, now)
+		body.Available = availabilityOf(faults.value.Recorded, timeline.Spans[0].Start, now)
 	}
 	if more := len(body.Countries) - countriesShown; more > 0 {
 		body.Countries, body.Elsewhere = body.Countries[:countriesShown], more

@@ -46,13 +46,14 @@ const AssetPrefix = "/assets/"
 
 // Records is the source of the page's data. A node implements it with its roster and
 // its store. The page calls History at most once every 30 seconds for each period, and
-// Faults at most once every 5 seconds. It calls the other methods for every visitor.
+// Faults and Maintenances at most once every 5 seconds. It calls the other methods for every visitor.
 type Records interface {
 	View(ctx context.Context) (*roster.View, error)
 	Farmer(ctx context.Context, id string, now time.Time) (node.Farmer, error)
 	FarmerDays(ctx context.Context, id string, since, now time.Time) ([]node.Day, error)
 	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
 	Faults(ctx context.Context, limit int) ([]node.Fault, error)
+	Maintenances(ctx context.Context) ([]node.Fault, error)
 }
 
 // Options configure a page. All are required.
@@ -75,7 +76,7 @@ type Page struct {
 
 	figures   cached[figures]
 	histories map[string]*cached[timeline] // by period name
-	faults    cached[[]node.Fault]
+	faults    cached[nodeFaults]
 }
 
 //go:embed templates
@@ -88,7 +89,7 @@ func New(records Records, opt Options) *Page {
 		mux: http.NewServeMux(), slots: make(chan struct{}, maxVisitors),
 	}
 	p.figures = cached[figures]{life: 5 * time.Second, read: p.readFigures}
-	p.faults = cached[[]node.Fault]{life: 5 * time.Second, read: p.readFaults}
+	p.faults = cached[nodeFaults]{life: 5 * time.Second, read: p.readFaults}
 	p.histories = map[string]*cached[timeline]{}
 	for _, of := range periods {
 		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
@@ -188,11 +189,11 @@ func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int
 // farmerPage is the data of a farmer's page.
 type farmerPage struct {
 	node.Farmer
-	Now   time.Time
-	Fault *node.Fault // the open fault of the node, or nil
-	Days  []farmerDay // newest first
-	Strip []stripDay
-	Plots []plot
+	Now     time.Time
+	Notices notices
+	Days    []farmerDay // newest first
+	Strip   []stripDay
+	Plots   []plot
 }
 
 func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
@@ -207,11 +208,11 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	faults := p.faults.get(r.Context(), now).value
-	shown := withFaults(days, faults, now)
+	shown := withFaults(days, faults.Recorded, now)
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
 		Body: farmerPage{
-			Farmer: f, Now: now, Fault: openFault(faults),
+			Farmer: f, Now: now, Notices: faults.notices(now),
 			Days: backwards(shown), Strip: stripOf(shown, now), Plots: farmerPlots(days),
 		},
 	}, now)

@@ -131,6 +131,39 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// The pages announce a maintenance until it begins, and then say that it lasts.
+func TestMaintenances(t *testing.T) {
+	t.Parallel()
+	h := open(t, 30)
+	m := node.Fault{
+		Start: pagetest.Now.Add(time.Hour), Planned: pagetest.Now.Add(3 * time.Hour), Cause: node.Maintenance, Evidence: "new <disks>",
+	}
+	h.SetMaintenances(m)
+	addresses := []string{"/", "/farmer/" + h.List(roster.Query{})[0].ID}
+	check := func(announced, begun bool) {
+		t.Helper()
+		for _, address := range addresses {
+			got := regexp.MustCompile("<time[^>]*>|</time>").ReplaceAllString(h.body(t, address, 200), "")
+			for notice, want := range map[string]bool{
+				"A maintenance of the node is planned from 14 Mar 2026, 16:09 UTC to 14 Mar 2026, 18:09 UTC: new &lt;disks&gt;.":    announced,
+				"The node is in maintenance since 14 Mar 2026, 16:09 UTC, planned until 14 Mar 2026, 18:09 UTC: new &lt;disks&gt;.": begun,
+			} {
+				if strings.Contains(got, notice) != want {
+					t.Errorf("%s: %q is shown: %v, want %v", address, notice, !want, want)
+				}
+			}
+		}
+	}
+	check(true, false)
+	h.pass(61 * time.Minute)
+	h.SetFaults(m)
+	check(false, true)
+	h.SetFaults()
+	h.SetMaintenances()
+	h.pass(6 * time.Second)
+	check(false, false)
+}
+
 func TestNoFarmers(t *testing.T) {
 	t.Parallel()
 	got := open(t, 0).body(t, "/", 200)

@@ -33,6 +33,7 @@ type Records struct {
 	away    bool          // if true, every read fails
 	age     time.Duration // how long the node has run
 	faults  []node.Fault  // the latest first
+	planned []node.Fault  // maintenances, the first one first
 }
 
 var _ page.Records = (*Records)(nil)
@@ -141,6 +142,21 @@ func (r *Records) Faults(_ context.Context, limit int) ([]node.Fault, error) {
 		return nil, ErrAway
 	}
 	return slices.Clone(r.faults[:min(limit, len(r.faults))]), nil
+}
+
+// SetMaintenances sets the planned maintenances of the node, the first one first.
+func (r *Records) SetMaintenances(planned ...node.Fault) {
+	defer r.Hold()()
+	r.planned = planned
+}
+
+// Maintenances implements page.Records.
+func (r *Records) Maintenances(context.Context) ([]node.Fault, error) {
+	defer r.Hold()()
+	if r.away {
+		return nil, ErrAway
+	}
+	return slices.Clone(r.planned), nil
 }
 
 // Hold blocks every read until the caller calls end.
