@@ -245,7 +245,7 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		if err != nil {
 			return err
 		}
-		c.Issue(challenge, state)
+		c.Issue(challenge, state, now)
 		return nil
 	})
 	for _, c := range advanced {

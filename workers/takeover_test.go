@@ -90,7 +90,7 @@ func TestJobForAnEarlierChallengeIsNoWrongProof(t *testing.T) {
 		record := h.contractNow(t, c.hash)
 		_, err := h.Store.Advance(t.Context(), h.token.ID, []int64{record.ID}, h.Now(), func(c *node.Contract) error {
 			challenge, state, err := h.Keys.Current().Challenge(c.State)
-			c.Issue(challenge, state)
+			c.Issue(challenge, state, c.Due)
 			return err
 		})
 		must(t, err)

@@ -29,8 +29,15 @@ type Contract struct {
 	State     []byte // the state after Challenge was issued, in binary encoding
 	Due       time.Time
 	Answered  bool
-	Accepted  Digest   // digest of the accepted proof, if Answered is true
-	Wrong     []Digest // digests of the distinct wrong proofs to this challenge
+
+	// Moved is how much later an answered contract expires, because of a fault. Its Due
+	// does not move: a farmer that comes back gets the next challenge at once. Copies in
+	// the cache have no Moved, so the caller must read the row before it says that
+	// such a contract has expired.
+	Moved time.Duration
+
+	Accepted Digest   // digest of the accepted proof, if Answered is true
+	Wrong    []Digest // digests of the distinct wrong proofs to this challenge
 }
 
 // Digest identifies a proof: the first 16 bytes of the SHA-256 of its binary
@@ -66,7 +73,7 @@ func (c *Contract) Proved() bool { return c.Sequence > 0 || c.Answered }
 // time one interval later.
 func (c *Contract) Expiry() time.Time {
 	if c.Answered {
-		return c.Due.Add(c.Interval)
+		return c.Due.Add(c.Interval + c.Moved)
 	}
 	return c.Due
 }
@@ -81,10 +88,12 @@ func (c *Contract) AwaitsChallenge(now time.Time) bool {
 }
 
 // Issue sets the next challenge and the state after it. The new due time is one
-// interval after the previous due time, however late the challenge is issued. The
-// caller must check AwaitsChallenge first.
-func (c *Contract) Issue(challenge, state []byte) {
-	c.Due = c.Expiry()
+// interval after the previous due time, however late the challenge is issued at now. If the
+// contract expires later because of a fault, its farmer gets up to one interval from now.
+// The caller must check AwaitsChallenge first.
+func (c *Contract) Issue(challenge, state []byte, now time.Time) {
+	c.Due = later(c.Due.Add(c.Interval), earlier(now.Add(c.Interval), c.Expiry()))
+	c.Moved = 0
 	c.Sequence++
 	c.Version++
 	c.Challenge, c.State = challenge, state

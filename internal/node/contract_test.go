@@ -34,7 +34,7 @@ func answered() *Contract {
 // secondChallenge returns a contract with its second challenge.
 func secondChallenge() *Contract {
 	c := answered()
-	c.Issue([]byte("second"), []byte("after that"))
+	c.Issue([]byte("second"), []byte("after that"), c.Due)
 	return c
 }
 
@@ -81,7 +81,7 @@ func TestContractLife(t *testing.T) {
 func TestIssueContinuesFromTheLastDue(t *testing.T) {
 	t.Parallel()
 	c := withWrong(answered(), 2)
-	c.Issue([]byte("second"), []byte("after that"))
+	c.Issue([]byte("second"), []byte("after that"), c.Due)
 	if want := start.Add(2 * interval); !c.Due.Equal(want) || !c.Expiry().Equal(want) {
 		t.Errorf("due %v and expiry %v, want %v", c.Due, c.Expiry(), want)
 	}

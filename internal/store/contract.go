@@ -121,7 +121,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 				}
 			}
 			if c.Version != row.Version {
-				c.Due = s.postpone(c.Due, c.Interval)
+				c.Due = s.postpone(c.Due, c.Interval, now)
 				advanced := row.with(&c)
 				changes = append(changes, change[contractRow]{id: id, old: row, new: &advanced})
 				token.LastDue = max(token.LastDue, advanced.Due)

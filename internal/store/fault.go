@@ -107,7 +107,7 @@ type FaultRules struct {
 func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (state FaultState, err error) {
 	defer wrap(&err, "report for process %s", p.name)
 	s := p.store
-	var coming []node.Fault
+	var next outlook
 	state, err = transact(ctx, s, func(t *tx) (FaultState, error) {
 		state := FaultState{}
 		if err := s.lockSetting(t, faultsSetting); err != nil {
@@ -122,10 +122,10 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		if err != nil {
 			return state, err
 		}
-		coming = coming[:0]
+		next = outlook{}
 		for _, f := range unapplied {
 			if f.Start.After(now) {
-				coming = append(coming, f)
+				next.coming = append(next.coming, f)
 			} else {
 				state.Unapplied = append(state.Unapplied, f)
 			}
@@ -154,17 +154,30 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		return state, t.exec("UPDATE tokens SET returned = ? WHERE id IN "+idList(seen.Back), micro)
 	})
 	if err == nil {
-		s.coming.Store(&coming)
+		next.fault = len(state.Unapplied) > 0
+		s.outlook.Store(&next)
 	}
 	return state, err
 }
 
-// postpone moves a due time out of the planned maintenances.
-func (s *Store) postpone(due time.Time, interval time.Duration) time.Time {
-	if coming := s.coming.Load(); coming != nil {
-		return cut(node.Postpone(due, *coming, interval))
+// postpone moves a due time out of the planned maintenances. While there is a fault, it also
+// gives the farmer the time to come back: the due time will move, but the farmer will not
+// hear of it.
+func (s *Store) postpone(due time.Time, interval time.Duration, now time.Time) time.Time {
+	seen := s.outlook.Load()
+	if seen == nil {
+		return due
 	}
-	return due
+	if back := cut(now.Add(node.Recovery(interval))); seen.fault && due.Before(back) {
+		due = back
+	}
+	return cut(node.Postpone(due, seen.coming, interval))
+}
+
+// outlook is what a Process of a store has seen last.
+type outlook struct {
+	coming []node.Fault // the planned maintenances
+	fault  bool         // there is a fault whose effect is not complete
 }
 
 // reports returns the last reports of all processes, and that of this process.
@@ -330,10 +343,12 @@ func (s *Store) applyFault(ctx context.Context, id int64, limit int) (done bool,
 }
 
 // moveContracts moves the contracts whose current challenge was issued before the end of
-// the fault; see node.Fault. MySQL evaluates the assignments in their order.
+// the fault; see node.Fault. If a challenge is answered, its due time stays: the field's clients
+// ask for the next challenge at the due time that they know, and get it. MySQL evaluates
+// the assignments in their order.
 func (s *Store) moveContracts(t *tx, f faultRow, from, to int64) error {
 	const shift = "(? - CASE WHEN due - period > ? THEN due - period ELSE ? END)"
-	return t.exec("UPDATE contracts"+s.dialect.byID+" SET expiry = expiry + "+shift+", due = due + "+shift+", version = version + 1, fault_mark = 1 + sequence + answered"+
+	return t.exec("UPDATE contracts"+s.dialect.byID+" SET expiry = expiry + "+shift+", due = CASE WHEN answered = 1 THEN due ELSE due + "+shift+" END, version = version + 1, fault_mark = 1 + sequence + answered"+
 		" WHERE id BETWEEN ? AND ? AND live = 1 AND expiry > ? AND expiry < ? AND due - period < ?",
 		f.Resume, f.Start, f.Start, f.Resume, f.Start, f.Start, from, to, f.Start, f.movesBefore(), f.Ended)
 }

@@ -315,7 +315,7 @@ func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []chunkAndFile, e
 
 // makeContracts turns the chunks into contracts of the token.
 func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, interval time.Duration, now time.Time) ([]HandedOut, error) {
-	due := s.postpone(cut(now.Add(interval)), interval)
+	due := s.postpone(cut(now.Add(interval)), interval, now)
 	var size int64
 	rows := make([]contractRow, len(chunks))
 	out := make([]HandedOut, len(chunks))

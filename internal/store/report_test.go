@@ -114,8 +114,13 @@ func TestFaultMovesDeadlines(t *testing.T) {
 			contracts, err := f.ContractsAfter(ctx, c.token.ID, node.FileHash{}, 10)
 			must(t, err)
 			for _, got := range contracts {
-				if !got.Due.Equal(c.due) {
-					t.Errorf("due %v, want %v", got.Due, c.due)
+				want := c.due
+				if got.Answered {
+					want = start.Add(interval) // the farmer may ask for its next challenge then, and has as much time as the others
+					c.due = c.due.Add(interval)
+				}
+				if !got.Due.Equal(want) || !got.Expiry().Equal(c.due) {
+					t.Errorf("due %v, want %v; expiry %v, want %v", got.Due, want, got.Expiry(), c.due)
 				}
 			}
 		}
@@ -148,6 +153,26 @@ func TestFaultMovesDeadlines(t *testing.T) {
 		without := 100 * float64(interval) / float64(end.Sub(start)-shift)
 		if uptime := f.farmer(t, dead, end).Uptime.Percent(end); uptime != without {
 			t.Errorf("uptime %v of the dead farmer, without the fault %v", uptime, without)
+		}
+	})
+}
+
+// A farmer that comes back late gets its next challenge at once, and one interval to prove.
+func TestChallengeAfterAFault(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		c := f.contracts(t, token, start, 4)[0]
+		f.commit(t, answer(token, c, true, start))
+		ended := start.Add(10 * interval)
+		addFault(t, f, start.Add(time.Second), ended)
+		late := ended.Add(time.Second)
+		advanced, err := f.Advance(t.Context(), token.ID, []int64{c.ContractID}, late, func(c *node.Contract) error {
+			c.Issue(c.Challenge, c.State, late)
+			return nil
+		})
+		must(t, err)
+		if got := advanced[0]; got.Sequence != 1 || !got.Due.Equal(late.Add(interval)) || !got.Began().Equal(late) {
+			t.Errorf("%+v", got)
 		}
 	})
 }

@@ -248,7 +248,7 @@ func (s *simulation) farm(ctx context.Context, farmer *simulatedFarmer) {
 	farmer.until = s.now.Add(time.Hour)
 	for _, c := range contracts {
 		if c.AwaitsChallenge(s.now) {
-			advanced, err := s.f.Advance(ctx, farmer.token.ID, []int64{c.ID}, s.now, issue)
+			advanced, err := s.f.Advance(ctx, farmer.token.ID, []int64{c.ID}, s.now, func(c *node.Contract) error { c.Issue(c.Challenge, c.State, s.now); return nil })
 			must(s.t, err)
 			c = advanced[0]
 		}

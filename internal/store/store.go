@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 
 	"gorm.io/gorm"
-
-	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The drivers that Config.Driver names.
@@ -27,8 +25,7 @@ type Store struct {
 	log         slowLog
 	write, read database // the same pool for MySQL
 
-	// coming are the planned maintenances that a Process of this store has seen last.
-	coming atomic.Pointer[[]node.Fault]
+	outlook atomic.Pointer[outlook]
 }
 
 // database is a connection pool, with gorm on top of the pool. gorm runs single

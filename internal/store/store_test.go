@@ -208,7 +208,7 @@ func (f *fixture) commit(t testing.TB, verdicts ...Verdict) []node.Outcome {
 
 // issue issues the next challenge of a contract.
 func issue(c *node.Contract) error {
-	c.Issue(fmt.Appendf(nil, "challenge %d", c.Sequence+1), fmt.Appendf(nil, "state %d", c.Sequence+1))
+	c.Issue(fmt.Appendf(nil, "challenge %d", c.Sequence+1), fmt.Appendf(nil, "state %d", c.Sequence+1), c.Due)
 	return nil
 }
 

@@ -240,6 +240,7 @@ func (r *contractRow) contract() node.Contract {
 	}
 	if r.Answered {
 		c.Accepted = node.Digest(r.Accepted)
+		c.Moved = max(0, span(r.Expiry-r.Due-r.Period))
 	}
 	const size = len(node.Digest{})
 	for wrong := r.Wrong; len(wrong) >= size; wrong = wrong[size:] {

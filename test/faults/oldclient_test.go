@@ -27,6 +27,8 @@ func TestOldClientsInOutage(t *testing.T) {
 		lasts    time.Duration
 		drops    bool // the clients give up before the node is back
 	}{
+		// With the time until the fault is over, it lasts almost one interval.
+		{"up to one interval", 60 * time.Second, 35 * time.Second, false},
 		{"three intervals", 20 * time.Second, 60 * time.Second, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -88,7 +88,7 @@ func (w *world) answer(ctx context.Context, t *testing.T, token store.Token) {
 	_, err = w.Commit(ctx, verdicts, 3)
 	must(t, err)
 	_, err = w.Advance(ctx, token.ID, ids, w.now, func(c *node.Contract) error {
-		c.Issue([]byte("next"), []byte("state"))
+		c.Issue([]byte("next"), []byte("state"), c.Due)
 		return nil
 	})
 	must(t, err)
