@@ -99,8 +99,8 @@ func (c ProofCounts) failing() bool { return c.Undecided > c.Decided }
 type Silence struct {
 	// Missing contracts have sent no proof, although it was expected more than a quarter of an
 	// interval ago. Their deadlines have not passed, and they belong to Farmers. Proved contracts have
-	// sent the proof that was expected in the last quarter of an interval; the count stops at a
-	// quarter of Missing.
+	// sent the proof that was expected in the last quarter of an interval; large counts can be
+	// too low.
 	Missing, Farmers, Proved int64
 
 	// For a fault that is open: Away farmers have not come back since it began. Missed reports

@@ -255,6 +255,9 @@ func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) err
 	return err
 }
 
+// provedSample is how many contracts silence looks at, beside as many as are missing.
+const provedSample = 1000
+
 // silence counts the proofs that were expected and did not arrive. A proof is expected
 // one interval before its contract expires: an accepted proof makes the expiry one
 // interval later.
@@ -274,7 +277,11 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 		return t.number("SELECT COUNT(*) FROM (SELECT id FROM contracts WHERE live = 1 AND "+where+" LIMIT ?) some", append(args, limit)...)
 	}
 	if silence.Missing > 0 && w.Open == nil {
-		silence.Proved, err = atMost(silence.Missing/4+1, "expiry > ?", until+w.Interval.Microseconds())
+		// A contract that a fault moved can expire as late without a proof. The sample is
+		// limited, because after a fault these can be all contracts.
+		silence.Proved, err = t.number("SELECT COUNT(*) FROM (SELECT sequence, answered, fault_mark FROM contracts"+
+			" WHERE live = 1 AND expiry > ? AND expiry <= ? LIMIT ?) some WHERE fault_mark <> 1 + sequence + answered",
+			until+w.Interval.Microseconds(), expiry(now.Add(w.Interval)), provedSample+silence.Missing)
 	}
 	if err != nil || w.Open == nil {
 		return silence, err
@@ -525,7 +532,7 @@ func countVoid(t *tx, contracts int, before time.Time) error {
 	if contracts == 0 {
 		return nil
 	}
-	faults, err := selectFaults(t, "WHERE ended > 0 AND start < ? ORDER BY start DESC LIMIT 1", micros(before))
+	faults, err := selectFaults(t, "WHERE ended > 0 AND discarded = 0 AND start < ? ORDER BY start DESC LIMIT 1", micros(before))
 	if err != nil || len(faults) == 0 {
 		return err
 	}

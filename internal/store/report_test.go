@@ -177,6 +177,24 @@ func TestChallengeAfterAFault(t *testing.T) {
 	})
 }
 
+// A contract that is void counts for the fault that moved it, not for a later one that was
+// discarded.
+func TestVoidCountsForTheFaultThatMovedIt(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		f.contracts(t, f.token(t, "address"), start, 4)
+		ended := start.Add(10 * interval)
+		addFault(t, f, start.Add(time.Second), ended)
+		must(t, f.write.Exec("INSERT INTO faults (start, ended, cause, evidence, discarded, applied) VALUES (?, ?, 'unreachable', '', 1, 1)",
+			micros(ended), micros(ended.Add(time.Second))).Error)
+		expireAll(t.Context(), t, f, ended.Add(10*interval))
+		faults, err := f.Faults(t.Context(), 10)
+		must(t, err)
+		if len(faults) != 1 || faults[0].Void != 1 {
+			t.Errorf("%+v, want one fault with a void contract", faults)
+		}
+	})
+}
+
 func expireAll(ctx context.Context, t testing.TB, f *fixture, before time.Time) {
 	t.Helper()
 	for n := int64(1); n > 0; {

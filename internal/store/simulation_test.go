@@ -293,6 +293,14 @@ func (s *simulation) check(ctx context.Context) error {
 	for _, d := range s.disasters {
 		story += fmt.Sprintf("\n  %d from %v to %v", d.kind, d.begin.Sub(s.began), d.end.Sub(s.began))
 	}
+	for i, f := range s.farmers {
+		if !f.died.IsZero() {
+			story += fmt.Sprintf("\n  farmer %d died at %v", i, f.died.Sub(s.began))
+		}
+		for _, lost := range f.lost[:min(2, len(f.lost))] {
+			story += fmt.Sprintf("\n  farmer %d lost %s", i, lost)
+		}
+	}
 	story += "\nfaults:"
 	for _, f := range faults {
 		story += fmt.Sprintf("\n  %d %s from %v to %v, resume %v, discarded %t: %s", f.ID, f.Cause, f.Start.Sub(s.began), f.End.Sub(s.began), f.Resume.Sub(s.began), f.Discarded, f.Evidence)
@@ -318,7 +326,7 @@ func (s *simulation) check(ctx context.Context) error {
 		if farmer.died.IsZero() {
 			s.done.honest++
 			if len(farmer.lost) > 0 || uptime.Percent(s.now) < 100 {
-				return fmt.Errorf("an honest farmer lost %q and has an uptime of %v %%\n%s", farmer.lost[:min(3, len(farmer.lost))], uptime.Percent(s.now), story)
+				return fmt.Errorf("an honest farmer lost %d times and has an uptime of %v %%\n%s", len(farmer.lost), uptime.Percent(s.now), story)
 			}
 			continue
 		}

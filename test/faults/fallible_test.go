@@ -4,13 +4,18 @@ package faults
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
@@ -19,6 +24,7 @@ type fallible struct {
 	t         *testing.T
 	processes []*deployment.Replica // the first process serves farmers, the last one judges proofs
 	servers   *deployment.Node      // nil for a standalone node
+	proxy     *proxy                // farmers reach the node through it; nil if they do not need it
 }
 
 // outageSettings are settings for a node whose farmers have files on disk.
@@ -44,13 +50,94 @@ func wholeWith(t *testing.T, interval time.Duration, own deployment.Settings) *f
 	settings := outageSettings(interval)
 	maps.Copy(settings, own)
 	n := start(t, settings, "100")
-	return &fallible{t, []*deployment.Replica{n.API(t, nil), n.Worker(t, nil)}, n}
+	return &fallible{t, []*deployment.Replica{n.API(t, nil), n.Worker(t, nil)}, n, nil}
 }
 
 // standalone starts a node that is one process.
 func standalone(t *testing.T, interval time.Duration) *fallible {
 	t.Helper()
-	return &fallible{t, []*deployment.Replica{deployment.Standalone(t, binary, outageSettings(interval), strconv.Itoa(chunkSize), "100")}, nil}
+	return &fallible{t, []*deployment.Replica{deployment.Standalone(t, binary, outageSettings(interval), strconv.Itoa(chunkSize), "100")}, nil, nil}
+}
+
+// behindProxy starts a node that its farmers reach through a proxy.
+func behindProxy(t *testing.T, interval time.Duration) *fallible {
+	t.Helper()
+	n := whole(t, interval)
+	n.proxy = newProxy(t, strings.TrimPrefix(n.url(), "http://"))
+	return n
+}
+
+// farmersURL is the address that farmers use.
+func (n *fallible) farmersURL() string {
+	if n.proxy != nil {
+		return "http://" + n.proxy.listener.Addr().String()
+	}
+	return n.url()
+}
+
+func cutOff(_ *testing.T, n *fallible)  { n.proxy.cut(true) }
+func connect(_ *testing.T, n *fallible) { n.proxy.cut(false) }
+
+// proxy passes connections on, or refuses them all.
+type proxy struct {
+	listener net.Listener
+	to       string
+
+	mu      sync.Mutex
+	refuses bool
+	open    map[net.Conn]bool
+}
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	testenv.Must(t, err)
+	p := &proxy{listener: ln, to: to, open: map[net.Conn]bool{}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { p.pass(conn) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); p.cut(true); running.Wait() })
+	return p
+}
+
+// cut ends all connections and refuses new ones, or stops refusing them.
+func (p *proxy) cut(refuse bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuses = refuse
+	for conn := range p.open {
+		conn.Close()
+	}
+}
+
+func (p *proxy) pass(from net.Conn) {
+	defer from.Close()
+	to, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	p.mu.Lock()
+	refuses := p.refuses
+	p.open[from] = true
+	p.mu.Unlock()
+	if !refuses {
+		go func() {
+			io.Copy(to, from)
+			to.Close()
+		}()
+		io.Copy(from, to)
+	}
+	p.mu.Lock()
+	delete(p.open, from)
+	p.mu.Unlock()
 }
 
 func (n *fallible) worker() *deployment.Replica { return n.processes[len(n.processes)-1] }

@@ -39,6 +39,7 @@ func TestOutageCostsNothing(t *testing.T) {
 		{"everything stopped", whole, normal, 3, pause, resume},
 		{"no MariaDB", whole, normal, 2, killMariaDB, startMariaDB},
 		{"no Redis", whole, normal, 2, killRedis, startRedis},
+		{"farmers cut off", behindProxy, normal, 3, cutOff, connect},
 		{"standalone node killed", standalone, normal, 1, kill, restart},
 		{"standalone node killed", standalone, normal, 3.25, kill, restart},
 		{"standalone node stopped", standalone, normal, 3, pause, resume},
@@ -72,9 +73,9 @@ func TestOutageCostsNothing(t *testing.T) {
 func farmUntilOutage(t *testing.T, n *fallible) (honest []*ownFarmer, dead *ownFarmer, before map[*ownFarmer]state) {
 	t.Helper()
 	for range 4 {
-		honest = append(honest, startFarmer(t, n.url(), 4))
+		honest = append(honest, startFarmer(t, n.farmersURL(), 4))
 	}
-	dead = startFarmer(t, n.url(), 4)
+	dead = startFarmer(t, n.farmersURL(), 4)
 	for _, f := range append(honest, dead) {
 		f.awaitHeartbeats(t, 8) // two for each contract
 	}

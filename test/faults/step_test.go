@@ -37,7 +37,7 @@ func TestClockStepped(t *testing.T) {
 			}
 			api := servers.LaunchAPI(t, nil, environ...)
 			eventually(t, "the API is ready", api.Ready)
-			n := &fallible{t, []*deployment.Replica{api, servers.Worker(t, nil, environ...)}, servers}
+			n := &fallible{t, []*deployment.Replica{api, servers.Worker(t, nil, environ...)}, servers, nil}
 			honest, dead, before := farmUntilOutage(t, n)
 
 			began := time.Now()
