@@ -115,7 +115,7 @@ type Silence struct {
 // would expire until then.
 func (s Silence) suspicious() bool { return s.Missing > 4*s.Proved }
 
-// Watch is what NextFault decides from.
+// Watch is what Next decides from.
 type Watch struct {
 	Open     *Fault // the fault that has not ended, or nil
 	Last     Fault  // the fault that ended last

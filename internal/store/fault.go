@@ -132,7 +132,7 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		}
 		w := node.Watch{Interval: rules.Interval, Hold: rules.Hold}
 		var own node.Report
-		if w.Reports, own, err = p.reports(t); err != nil {
+		if w.Reports, own, err = p.reports(t, now); err != nil {
 			return state, err
 		}
 		if err := s.look(t, &state, &w, now); err != nil {
@@ -180,8 +180,9 @@ type outlook struct {
 	fault  bool         // there is a fault whose effect is not complete
 }
 
-// reports returns the last reports of all processes, and that of this process.
-func (p *Process) reports(t *tx) (all []node.Report, own node.Report, err error) {
+// reports returns the last reports of all processes, and that of this process. Reports
+// later than now are from before a step back of the clock, and do not count.
+func (p *Process) reports(t *tx, now time.Time) (all []node.Report, own node.Report, err error) {
 	err = t.query(func(rows *sql.Rows) error {
 		var name, kind string
 		var since, last, failingSince, failingUntil int64
@@ -197,7 +198,7 @@ func (p *Process) reports(t *tx) (all []node.Report, own node.Report, err error)
 			own = r
 		}
 		return err
-	}, "SELECT name, kind, well_since, well, decided, undecided, failing_since, failing_until FROM processes WHERE well > 0")
+	}, "SELECT name, kind, well_since, well, decided, undecided, failing_since, failing_until FROM processes WHERE well BETWEEN 1 AND ?", micros(now))
 	return all, own, err
 }
 

@@ -322,6 +322,23 @@ func TestReportForgetsAShortSilence(t *testing.T) {
 	})
 }
 
+// The database's clock steps back by an hour. Reports of the future must neither hide a
+// silence nor keep a fault open.
+func TestReportAfterAStepBack(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		reportSeen(t, p, Seen{})
+		must(t, f.write.Exec("UPDATE processes SET well = well + ?, well_since = well_since + ?", time.Hour.Microseconds(), time.Hour.Microseconds()).Error)
+		reportSeen(t, p, Seen{})
+		now, err := f.Now(t.Context())
+		must(t, err)
+		if n := f.count(t, "processes", "well <= ? AND well_since <= ?", micros(now), micros(now)); n != 1 {
+			t.Error("the report is still in the future")
+		}
+	})
+}
+
 // Most proofs fail, at two replicas together.
 func TestReportFindsFailingProofs(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
