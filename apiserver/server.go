@@ -78,6 +78,8 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 	if deps.Proofs == nil {
 		deps.Proofs = new(node.ProofLog)
 	}
+	stated := func(now time.Time) time.Time { return node.StatedAt(now, deps.Known()) }
+	deps.Roster.StatedAt = stated
 	farmers := roster.New(deps.Store, deps.Roster, deps.Log, deps.Now)
 	records := struct {
 		*roster.Roster
@@ -90,7 +92,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		limits:    limits,
 		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
 		roster:    farmers,
-		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now}),
+		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now, StatedAt: stated}),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
 		load:      newLoad(cfg, limits.IPv6Prefix),

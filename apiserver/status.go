@@ -91,12 +91,12 @@ func (s *Server) statusShow(r *http.Request) (farmerResponse, error) {
 	if !ok {
 		return farmerResponse{}, errUnknownFarmer
 	}
-	now := s.Now()
-	f, err := s.Store.Farmer(r.Context(), id, now)
+	at := node.StatedAt(s.Now(), s.Known())
+	f, err := s.Store.Farmer(r.Context(), id, at)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errUnknownFarmer
 	}
-	return s.describeFarmer(f, now), err
+	return s.describeFarmer(f, at), err
 }
 
 const (

@@ -63,6 +63,8 @@ type Options struct {
 	GeoLite2 func() bool
 	Log      *slog.Logger
 	Now      func() time.Time
+	// StatedAt returns the time that uptimes are stated at; nil means now.
+	StatedAt func(now time.Time) time.Time
 }
 
 // Page handles the routes in Paths.
@@ -189,11 +191,11 @@ func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int
 // farmerPage is the data of a farmer's page.
 type farmerPage struct {
 	node.Farmer
-	Now     time.Time
-	Notices notices
-	Days    []farmerDay // newest first
-	Strip   []stripDay
-	Plots   []plot
+	StatedAt time.Time
+	Notices  notices
+	Days     []farmerDay // newest first
+	Strip    []stripDay
+	Plots    []plot
 }
 
 func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
@@ -212,10 +214,17 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
 		Body: farmerPage{
-			Farmer: f, Now: now, Notices: faults.notices(now),
+			Farmer: f, StatedAt: p.statedAt(now), Notices: faults.notices(now),
 			Days: backwards(shown), Strip: stripOf(shown, now), Plots: farmerPlots(days),
 		},
 	}, now)
+}
+
+func (p *Page) statedAt(now time.Time) time.Time {
+	if p.opt.StatedAt == nil {
+		return now
+	}
+	return p.opt.StatedAt(now)
 }
 
 func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f node.Farmer, days []node.Day, err error) {
@@ -223,7 +232,7 @@ func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f no
 	if !ok {
 		return f, nil, store.ErrNotFound
 	}
-	if f, err = p.records.Farmer(ctx, id, now); err == nil {
+	if f, err = p.records.Farmer(ctx, id, p.statedAt(now)); err == nil {
 		days, err = p.records.FarmerDays(ctx, id, now.AddDate(0, 0, 1-stripLength), now)
 	}
 	return f, days, err

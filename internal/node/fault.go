@@ -288,6 +288,15 @@ func (w Watch) KnownUntil(unapplied []Fault, now time.Time) time.Time {
 	return known
 }
 
+// StatedAt returns the time that uptimes are stated at: now, or in a fault the time up to which
+// deadlines are known. Until the fault has moved the uptimes, they would seem to fall.
+func StatedAt(now, known time.Time) time.Time {
+	if known.IsZero() || now.Sub(known) <= faultSilence {
+		return now
+	}
+	return known
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b

@@ -188,6 +188,20 @@ func TestReportContinues(t *testing.T) {
 	}
 }
 
+func TestStatedAt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ known, want time.Time }{
+		{time.Time{}, at(100)}, // before the first report
+		{at(85), at(100)},
+		{at(84), at(84)},
+		{at(200), at(100)},
+	} {
+		if got := StatedAt(at(100), tt.known); !got.Equal(tt.want) {
+			t.Errorf("known until %v: %v, want %v", tt.known, got, tt.want)
+		}
+	}
+}
+
 func TestKnownUntil(t *testing.T) {
 	t.Parallel()
 	reports := []Report{reportOf(TakeProofs, 50, 99), reportOf(JudgeProofs, 50, 91), reportOf(JudgeProofs, 50, 97)}

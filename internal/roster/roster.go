@@ -35,6 +35,8 @@ type Options struct {
 	Age time.Duration
 	// Keep is the maximum age of a view if the database cannot be read.
 	Keep time.Duration
+	// StatedAt returns the time that a view at now states uptimes at; nil means now.
+	StatedAt func(now time.Time) time.Time
 }
 
 const (
@@ -101,7 +103,7 @@ func (r *Roster) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if last.err != nil && (last.view == nil || now.Sub(last.view.Time) > r.opt.Keep) {
+	if last.err != nil && (last.view == nil || now.Sub(last.view.read) > r.opt.Keep) {
 		return nil, last.err
 	}
 	return last.view, nil
@@ -117,7 +119,7 @@ func (r *Roster) Reset() {
 
 // fresh reports whether the view is fresh enough at now.
 func (l *reading) fresh(age time.Duration, now time.Time) bool {
-	return age > 0 && l.view != nil && now.Sub(l.view.Time) <= max(age, min(oldestView, costFactor*l.cost))
+	return age > 0 && l.view != nil && now.Sub(l.view.read) <= max(age, min(oldestView, costFactor*l.cost))
 }
 
 // read reads the database. begun is the number of readings that had begun before the
@@ -169,7 +171,11 @@ func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, e
 	if full || last == nil {
 		since = 0
 	}
-	news, err := r.store.FarmersSince(ctx, since, now)
+	at := now
+	if r.opt.StatedAt != nil {
+		at = r.opt.StatedAt(now)
+	}
+	news, err := r.store.FarmersSince(ctx, since, at)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +187,8 @@ func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, e
 		f.Location = r.place(f.Location)
 	}
 	r.mark = news.Mark
-	next := NewView(now, last, &news)
+	next := NewView(at, last, &news)
+	next.read = now
 	next.prepare(last)
 	return next, nil
 }

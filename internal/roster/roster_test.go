@@ -86,6 +86,24 @@ func TestViewIsReadAgainAfterAge(t *testing.T) {
 	}
 }
 
+// In a fault of the node, views state an earlier moment, and are as fresh as always.
+func TestViewStatesAnEarlierMoment(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Options{Age: time.Minute, StatedAt: func(time.Time) time.Time { return start }})
+	f.pass(time.Hour)
+	v, err := f.View(t.Context())
+	must(t, err)
+	f.join(t)
+	f.pass(time.Second)
+	if again, err := f.View(t.Context()); err != nil || again != v || !v.Time.Equal(start) {
+		t.Errorf("%v, error %v: want the same view, of %v", again.Time, err, start)
+	}
+	f.pass(time.Minute)
+	if n := f.farmers(t); n != 1 {
+		t.Errorf("%d farmers in the next view, want 1", n)
+	}
+}
+
 func TestDatabaseCannotBeRead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{Age: time.Second, Keep: time.Minute})

@@ -14,7 +14,8 @@ import (
 
 // View holds all farmers at one moment. It is safe for concurrent use.
 type View struct {
-	Time time.Time
+	Time time.Time // the moment
+	read time.Time // when the database was read; later than Time in a fault of the node
 
 	farmers []entry                  // sorted by id
 	orders  [len(sortNames)][2]order // by Sort; 0 is ascending, 1 is descending

@@ -150,11 +150,22 @@ func simulate(t testing.TB, f *fixture, seed uint64) (simulated, error) {
 	if s.random.IntN(2) == 0 { // never the only farmer: nobody can tell its death from an unreachable node
 		s.farmers[0].died = s.began.Add(interval + s.upTo(at.Sub(s.began)))
 	}
-	// A dead farmer's deadlines may be held for as long as the others need to come back.
-	for end := at.Add(6 * interval); s.now.Before(end); {
+	// Each fault gives the dead farmer's contracts the time to come back, too.
+	end, limit := at.Add(6*interval), at.Add(30*interval)
+	for s.now.Before(end) || s.now.Before(limit) && !s.settled() {
 		s.tick(ctx)
 	}
 	return s.done, s.check(ctx)
+}
+
+// settled reports whether no fault is open and no dead farmer has a contract.
+func (s *simulation) settled() bool {
+	for _, farmer := range s.farmers {
+		if !farmer.died.IsZero() && s.f.count(s.t, "contracts", "live AND token_id = ?", farmer.token.ID) > 0 {
+			return false
+		}
+	}
+	return s.f.count(s.t, "faults", "ended = 0") == 0
 }
 
 // make100 returns n sizes.
