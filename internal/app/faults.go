@@ -47,8 +47,8 @@ func (a *App) watchFaults(ctx context.Context) error {
 		wait := reportEach
 		state, err := a.report(ctx)
 		if err == nil {
-			err = a.applyFaults(ctx, state.Unapplied)
-			if len(state.Unapplied) > 0 && err == nil {
+			var applied bool
+			if applied, err = a.applyFaults(ctx, state.Unapplied); applied {
 				wait = reportEach / 4 // so that deadlines are known again soon
 			}
 		}
@@ -97,19 +97,20 @@ func (a *App) logFault(f *node.Fault) {
 	}
 }
 
-// applyFaults moves what was due since the start of the faults that are over.
-func (a *App) applyFaults(ctx context.Context, faults []node.Fault) error {
+// applyFaults moves the deadlines after the start of the faults that have ended, and reports
+// whether there was one.
+func (a *App) applyFaults(ctx context.Context, faults []node.Fault) (applied bool, err error) {
 	for _, f := range faults {
 		if f.End.IsZero() {
 			continue
 		}
 		for done := false; !done; {
-			var err error
 			if done, err = a.Store.ApplyFault(ctx, f.ID); err != nil {
-				return err
+				return applied, err
 			}
 		}
+		applied = true
 		a.Log.Info("every deadline since the start of the fault has moved", "fault", f.ID)
 	}
-	return nil
+	return applied, nil
 }

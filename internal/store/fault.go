@@ -287,8 +287,8 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 	if err != nil || w.Open == nil {
 		return silence, err
 	}
-	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
-		" WHERE c.live = 1 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
+	// A farmer's uptime ends with the last of its contracts.
+	silence.Away, err = t.number("SELECT COUNT(*) FROM tokens WHERE contracts > 0 AND up_end <= ? AND returned < ?", until, micros(w.Open.Start))
 	if err != nil {
 		return silence, err
 	}

@@ -271,6 +271,7 @@ func testSilence(t *testing.T, come bool) {
 		}
 		// A deadline passes.
 		must(t, f.write.Exec("UPDATE contracts SET due = ?, expiry = ?", micros(now.Add(-1)), micros(now.Add(-1))).Error) // also c's
+		must(t, f.write.Exec("UPDATE tokens SET up_end = ?", micros(now.Add(-1))).Error)
 		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
 		if state := reportSeen(t, p, Seen{}); state.Changed != nil || !state.Known.Equal(begun.Start) {
 			t.Fatalf("%+v, want no change", state)
