@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,15 +196,15 @@ func TestProbesShareAResult(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		runs := 0
-		o := ops.New(false, ops.Check{Name: "database", Run: func(context.Context) error { runs++; return nil }})
+		var runs atomic.Int64
+		o := ops.New(false, ops.Check{Name: "database", Run: func(context.Context) error { runs.Add(1); return nil }})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := o.Watch(ctx); err != nil {
 			t.Error(err)
 		}
-		if runs < 25 || runs > 35 {
-			t.Errorf("%d runs in a minute", runs)
+		if n := runs.Load(); n < 25 || n > 35 {
+			t.Errorf("%d runs in a minute", n)
 		}
 		o.Close()
 	})

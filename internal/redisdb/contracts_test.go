@@ -185,11 +185,11 @@ func FuzzContract(f *testing.F) {
 func TestContractFormKeepsEveryField(t *testing.T) {
 	t.Parallel()
 	// A field that is not in the encoding would be zero after parsing. So no field
-	// of the test's contract may be zero.
+	// of the test's contract may be zero, except Moved: readers get it from the row.
 	c := aContract(2)
 	for i, v := 0, reflect.ValueOf(c); i < v.NumField(); i++ {
-		if v.Field(i).IsZero() {
-			t.Errorf("%s is zero in the test's contract", v.Type().Field(i).Name)
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() != (name == "Moved") {
+			t.Errorf("%s is zero in the test's contract", name)
 		}
 	}
 	got, err := parseContract(appendContract(nil, &c))
