@@ -135,7 +135,7 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		if w.Reports, own, err = p.reports(t, now); err != nil {
 			return state, err
 		}
-		if err := s.look(t, &state, &w, now); err != nil {
+		if err := p.look(t, &state, &w, now); err != nil {
 			return state, err
 		}
 		if seen.Well {
@@ -211,7 +211,8 @@ func (p *Process) asReports(r node.Report) (all []node.Report) {
 }
 
 // look records the begin, a change or the end of a fault.
-func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) error {
+func (p *Process) look(t *tx, state *FaultState, w *node.Watch, now time.Time) error {
+	s := p.store
 	for i := range state.Unapplied {
 		if f := &state.Unapplied[i]; f.End.IsZero() {
 			w.Open = f
@@ -225,8 +226,13 @@ func (s *Store) look(t *tx, state *FaultState, w *node.Watch, now time.Time) err
 	if len(last) > 0 {
 		w.Last = last[0]
 	}
+	// Counting silent farmers can take a second, so workers leave it to the API replicas.
+	counts := p.kind != KindWorker
+	if !counts && w.Open != nil && w.Open.Cause == node.Unreachable {
+		return nil
+	}
 	// Deadlines that have yet to move would look like silence.
-	if w.Hold > 0 && len(state.Unapplied) == 0 || w.Open != nil && w.Open.Cause == node.Unreachable {
+	if counts && (w.Hold > 0 && len(state.Unapplied) == 0 || w.Open != nil && w.Open.Cause == node.Unreachable) {
 		if w.Silence, err = s.silence(t, w, now); err != nil {
 			return err
 		}
@@ -287,8 +293,8 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 	if err != nil || w.Open == nil {
 		return silence, err
 	}
-	// A farmer's uptime ends with the last of its contracts.
-	silence.Away, err = t.number("SELECT COUNT(*) FROM tokens WHERE contracts > 0 AND up_end <= ? AND returned < ?", until, micros(w.Open.Start))
+	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
+		" WHERE c.live = 1 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
 	if err != nil {
 		return silence, err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	simulations    = flag.Int("simulations", 30, "the number of simulated nodes")
+	simulations    = flag.Int("simulations", 8, "the number of simulated nodes")
 	simulationSeed = flag.Uint64("simulation-seed", 0, "the seed of the only simulated node; 0 means new seeds")
 )
 
@@ -56,7 +56,7 @@ func TestSimulation(t *testing.T) {
 	})
 	t.Logf("%d nodes: %d faults by cause %v, %d proofs, %d honest farmers lost nothing, %d dead farmers gained nothing",
 		*simulations, total.faults, total.causes, total.proofs, total.honest, total.dead)
-	if total.honest == 0 || total.dead == 0 || total.faults == 0 || total.proofs == 0 {
+	if *simulationSeed == 0 && (total.honest == 0 || total.dead == 0 || total.faults == 0 || total.proofs == 0) {
 		t.Error("the simulation did nothing")
 	}
 }
