@@ -62,7 +62,7 @@ test-portable: ## Test the proofs without assembly, and build them for other mac
 
 .PHONY: test-faults
 test-faults: test-deps ## Kill and stop processes and servers; no verdict may be lost or counted twice
-	$(GO) test -count=1 -timeout 30m -parallel 16 -tags faults -v $(TESTFLAGS) ./test/faults/...
+	$(GO) test -count=1 -timeout 30m -parallel 12 -tags faults -v $(TESTFLAGS) ./test/faults/...
 
 .PHONY: test-attacks
 test-attacks: ## Attack a node as strangers could; honest farmers must not notice

@@ -18,7 +18,6 @@ import (
 // on the rows of others, although they continue to send requests. The status list
 // must not show them, and no count may contradict the contracts.
 func TestDatabaseRestored(t *testing.T) {
-	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		command bool // whether the operator runs `db restored`

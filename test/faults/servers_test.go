@@ -47,7 +47,6 @@ func TestRedisLost(t *testing.T) {
 // MariaDB is stopped, set to read-only, and killed during commits, under load. The
 // node must confirm only what is stored, and must recover without help.
 func TestDatabaseLost(t *testing.T) {
-	t.Parallel()
 	n := start(t, nil, "300")
 	apis := twoAPIs(t, n)
 	n.Worker(t, nil)
