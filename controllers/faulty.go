@@ -124,7 +124,7 @@ func faulty(f facts) verdict {
 		if reason == "" {
 			reason = ReasonOtherFault
 		}
-		v := yes(reason, "The node has been in a fault since %s: %s. No contract expires until the fault is over.%s", moment(open.Start), excerpt(open.Evidence), f.faults.announced())
+		v := yes(reason, "The node has been in a fault since %s: %s. No contract expires until the fault ends.%s", moment(open.Start), excerpt(open.Evidence), f.faults.announced())
 		v.since = open.Start
 		return v
 	}

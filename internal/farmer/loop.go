@@ -211,7 +211,7 @@ func (l *loop) remove(records []record) {
 }
 
 // retryLater delays contracts whose request, proof or write has failed. It keeps them:
-// only the node knows if a contract is over.
+// only the node knows if a contract has ended.
 func (l *loop) retryLater(err error, contracts ...*contract) {
 	if errors.Is(err, context.Canceled) {
 		return // the loop is ending, so there will be no retry

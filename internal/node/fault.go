@@ -188,7 +188,7 @@ func (f *Fault) lookForFarmers(w Watch, proofs ProofCounts, now time.Time) {
 	}
 	switch {
 	case 2*w.Silence.Away <= f.Silent && !w.Silence.Missed:
-		f.End, f.Discarded = f.Start, true // nobody missed a deadline, so there is nothing to move
+		f.End, f.Discarded = f.Start, true // no deadline has passed, so none needs to move
 	case 2*w.Silence.Away <= f.Silent && w.steady(now):
 		f.end(now, w.Interval)
 	case now.Sub(f.Start) >= w.Hold, arrived > 0 && !f.Resume.IsZero() && !now.Before(f.Resume):

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"math"
 	"slices"
 	"time"
 
@@ -35,15 +34,6 @@ func (r faultRow) fault() node.Fault {
 	}
 }
 
-// movesBefore is a limit for the deadlines that move. After a maintenance, later
-// deadlines do not move, because Postpone made them or they are late enough.
-func (r faultRow) movesBefore() int64 {
-	if r.Planned > 0 {
-		return r.Resume
-	}
-	return math.MaxInt64
-}
-
 func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
 	rows, err := selectRows(t, faultTable.columns, "FROM faults "+rest, args...)
 	faults := make([]node.Fault, len(rows))
@@ -57,13 +47,6 @@ func selectFaults(t *tx, rest string, args ...any) ([]node.Fault, error) {
 func (s *Store) Faults(ctx context.Context, limit int) (faults []node.Fault, err error) {
 	defer wrap(&err, "read the faults")
 	return selectFaults(s.reader(ctx), "WHERE discarded = 0 AND start <= "+s.dialect.clock+" ORDER BY start DESC, id DESC LIMIT ?", limit)
-}
-
-// Maintenances returns the maintenances that are planned or have begun, the first one
-// first.
-func (s *Store) Maintenances(ctx context.Context) (planned []node.Fault, err error) {
-	defer wrap(&err, "read the maintenances")
-	return selectFaults(s.reader(ctx), "WHERE applied = 0 AND planned > 0 AND ended = 0 ORDER BY start, id")
 }
 
 // FaultState is what Report found out.
@@ -158,26 +141,6 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		s.outlook.Store(&next)
 	}
 	return state, err
-}
-
-// postpone moves a due time out of the planned maintenances. While there is a fault, it also
-// gives the farmer the time to come back: the due time will move, but the farmer will not
-// hear of it.
-func (s *Store) postpone(due time.Time, interval time.Duration, now time.Time) time.Time {
-	seen := s.outlook.Load()
-	if seen == nil {
-		return due
-	}
-	if back := cut(now.Add(node.Recovery(interval))); seen.fault && due.Before(back) {
-		due = back
-	}
-	return cut(node.Postpone(due, seen.coming, interval))
-}
-
-// outlook is what a Process of a store has seen last.
-type outlook struct {
-	coming []node.Fault // the planned maintenances
-	fault  bool         // there is a fault whose effect is not complete
 }
 
 // reports returns the last reports of all processes, and that of this process. Reports
@@ -307,241 +270,4 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 	missed, err := atMost(1, "expiry <= ?", micros(now))
 	silence.Missed = missed > 0
 	return silence, err
-}
-
-// moveRows limits the rows of one step of ApplyFault.
-const moveRows = 2000
-
-// ApplyFault moves deadlines and uptimes after a fault has ended. It moves the contracts
-// that were live in the fault. It also moves their farmers' uptimes, so that no uptime
-// contains the fault. Each call does a part of the work, and done is true if all the work
-// is done. Several processes may call ApplyFault for the same fault.
-func (s *Store) ApplyFault(ctx context.Context, id int64) (done bool, err error) {
-	defer wrap(&err, "apply fault %d", id)
-	return s.applyFault(ctx, id, moveRows)
-}
-
-func (s *Store) applyFault(ctx context.Context, id int64, limit int) (done bool, err error) {
-	return transact(ctx, s, func(t *tx) (bool, error) {
-		// All later statements wait until other processes have ended their step.
-		rows, err := selectRows(t, faultTable.columns, "FROM faults WHERE id = ? AND ended > 0 AND applied = 0"+s.dialect.forUpdate, id)
-		if err != nil || len(rows) == 0 {
-			return true, err
-		}
-		for _, part := range []struct {
-			table, cursor string
-			move          func(t *tx, f faultRow, from, to int64) error
-		}{
-			{"contracts", "next_contract", s.moveContracts},
-			{"tokens", "next_token", s.moveTokens},
-		} {
-			from, err := t.number("SELECT "+part.cursor+" FROM faults WHERE id = ?", id)
-			if err != nil {
-				return false, err
-			}
-			last, err := t.number("SELECT COALESCE(MAX(id), -1) FROM (SELECT id FROM "+part.table+s.dialect.byID+
-				" WHERE id >= ? ORDER BY id LIMIT ?) batch", from, limit)
-			if err != nil {
-				return false, err
-			}
-			if last < 0 {
-				continue
-			}
-			if err := part.move(t, rows[0], from, last); err != nil {
-				return false, err
-			}
-			return false, t.exec("UPDATE faults SET "+part.cursor+" = ? WHERE id = ?", last+1, id)
-		}
-		return true, t.exec("UPDATE faults SET applied = 1 WHERE id = ?", id)
-	})
-}
-
-// moveContracts moves the contracts whose current challenge was issued before the end of
-// the fault; see node.Fault. If a challenge is answered, its due time stays: the field's clients
-// ask for the next challenge at the due time that they know, and get it. MySQL evaluates
-// the assignments in their order.
-func (s *Store) moveContracts(t *tx, f faultRow, from, to int64) error {
-	const shift = "(? - CASE WHEN due - period > ? THEN due - period ELSE ? END)"
-	return t.exec("UPDATE contracts"+s.dialect.byID+" SET expiry = expiry + "+shift+", due = CASE WHEN answered = 1 THEN due ELSE due + "+shift+" END, version = version + 1, fault_mark = 1 + sequence + answered"+
-		" WHERE id BETWEEN ? AND ? AND live = 1 AND expiry > ? AND expiry < ? AND due - period < ?",
-		f.Resume, f.Start, f.Start, f.Resume, f.Start, f.Start, from, to, f.Start, f.movesBefore(), f.Ended)
-}
-
-// moveTokens moves the uptime of farmers that had a contract before the end of the
-// fault. The time without a contract before the fault is not moved. If all contracts of
-// a farmer were due after a maintenance, the end of its uptime does not move either.
-func (s *Store) moveTokens(t *tx, f faultRow, from, to int64) error {
-	if err := s.leaveOutOfDays(t, f, from, to); err != nil {
-		return err
-	}
-	shift := func(column string) string {
-		return "(? - CASE WHEN " + column + " > ? THEN " + column + " ELSE ? END)"
-	}
-	before := f.movesBefore()
-	const online = " WHEN up_end > ? AND up_start < ?"
-	args := []any{
-		f.Start, f.Ended, before, f.Resume, f.Start, f.Start, // last_due
-		f.Start, f.Ended, before, f.Resume, f.Start, f.Start, // up_end
-		f.Start, f.Ended, f.Resume, f.Start, f.Start, // up_start
-		f.Resume, f.Start, f.Start, // up_since
-		from, to, f.Ended,
-	}
-	return t.exec("UPDATE tokens"+s.dialect.byID+" SET last_due = CASE"+online+" AND up_end < ? THEN last_due + "+shift("up_start")+" ELSE last_due END,"+
-		" up_end = CASE"+online+" AND up_end < ? THEN up_end + "+shift("up_start")+" ELSE up_end END,"+
-		" up_start = CASE"+online+" THEN up_start + "+shift("up_start")+" ELSE up_start END,"+
-		" up_since = up_since + "+shift("up_since")+", changed = "+s.dialect.clock+
-		" WHERE id BETWEEN ? AND ? AND up_since > 0 AND up_since < ?", args...)
-}
-
-// leaveOutOfDays takes the fault out of the days of farmers whose uptime moves. A farmer
-// whose current day contains the whole fault needs nothing: its uptime moves within this day.
-func (s *Store) leaveOutOfDays(t *tx, f faultRow, from, to int64) error {
-	start, resume := moment(f.Start), moment(f.Resume)
-	rows, err := selectRows(t, lockedColumns, "FROM tokens"+s.dialect.byID+" WHERE id BETWEEN ? AND ? AND up_end > ? AND up_start < ?"+
-		" AND day > 0 AND (day < ? OR day > ?)"+s.dialect.forUpdate, from, to, f.Start, f.Ended, dayOf(resume), dayOf(start))
-	if err != nil {
-		return err
-	}
-	tokens := make([]*lockedToken, len(rows))
-	for i, row := range rows {
-		tokens[i] = locked(row)
-		tokens[i].leaveOut(start, resume)
-	}
-	return s.saveTokens(t, tokens)
-}
-
-// pastFault is a fault as a token's days contain it.
-type pastFault struct {
-	start, resume time.Time
-	moved         bool // the token's uptime has moved
-}
-
-// maxPastFaults limits the faults that the days of one farmer leave out.
-const maxPastFaults = 1000
-
-// pastFaults lists the faults between two times, the latest first. A fault whose effect
-// on the token is not complete counts as one that lasts until to.
-func (s *Store) pastFaults(ctx context.Context, token int64, from, to time.Time) ([]pastFault, error) {
-	var faults []pastFault
-	err := s.reader(ctx).query(func(rows *sql.Rows) error {
-		var start, resume int64
-		f := pastFault{}
-		err := rows.Scan(&start, &resume, &f.moved)
-		if f.start, f.resume = moment(start), moment(resume); !f.moved {
-			f.resume = to
-		}
-		faults = append(faults, f)
-		return err
-	}, "SELECT start, resume, ended > 0 AND (applied = 1 OR next_token > ?) FROM faults"+
-		" WHERE discarded = 0 AND start < ? AND (ended = 0 OR resume > ?) ORDER BY start DESC, id DESC LIMIT ?",
-		token, micros(to), micros(from), maxPastFaults)
-	return faults, err
-}
-
-// AddMaintenance plans a maintenance. It returns ErrMaintenanceOverlaps if there is one
-// at that time already.
-func (s *Store) AddMaintenance(ctx context.Context, start, end time.Time, reason string) (added node.Fault, err error) {
-	defer wrap(&err, "plan a maintenance")
-	added = node.Fault{Start: cut(start), Planned: cut(end), Cause: node.Maintenance, Evidence: reason}
-	return added, s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
-			return err
-		}
-		return plan(t, &added, false)
-	})
-}
-
-// plan records a maintenance, and sets its ID.
-func plan(t *tx, m *node.Fault, declared bool) error {
-	others, err := t.number("SELECT COUNT(*) FROM faults WHERE planned > ? AND start < ? AND ended = 0", micros(m.Start), micros(m.Planned))
-	if err != nil {
-		return err
-	}
-	if others > 0 {
-		return ErrMaintenanceOverlaps
-	}
-	m.ID, err = t.insertID("INSERT INTO faults (start, planned, cause, evidence, declared) VALUES (?, ?, ?, ?, ?)",
-		micros(m.Start), micros(m.Planned), string(m.Cause), m.Evidence, declared)
-	return err
-}
-
-// DeclareMaintenance makes the declared maintenance the given one; nil is none. It
-// cancels an earlier declared maintenance, or ends it if it has begun. A maintenance
-// of AddMaintenance stays, and DeclareMaintenance returns ErrMaintenanceOverlaps if there
-// is one at that time. The result is nil if the given maintenance is over. A second
-// call changes nothing.
-func (s *Store) DeclareMaintenance(ctx context.Context, want *node.Fault) (declared *node.Fault, err error) {
-	defer wrap(&err, "declare a maintenance")
-	return transact(ctx, s, func(t *tx) (*node.Fault, error) {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
-			return nil, err
-		}
-		micro, err := t.number("SELECT " + s.dialect.clock)
-		if err != nil {
-			return nil, err
-		}
-		earlier, err := selectFaults(t, "WHERE declared = 1 AND ended = 0")
-		if err != nil {
-			return nil, err
-		}
-		now := moment(micro)
-		m := node.Fault{Cause: node.Maintenance} // one that is over
-		if want != nil {
-			// What has begun cannot begin earlier.
-			m.Start, m.Planned, m.Evidence = later(cut(want.Start), now), cut(want.Planned), want.Evidence
-		}
-		for _, e := range earlier {
-			switch {
-			case e.Start.After(now):
-				err = t.exec("DELETE FROM faults WHERE id = ?", e.ID)
-			case m.Start.Equal(now) && m.Planned.After(now): // it has begun and continues
-				m.ID, m.Start = e.ID, e.Start
-				err = t.exec("UPDATE faults SET planned = ?, evidence = ? WHERE id = ?", micros(m.Planned), m.Evidence, e.ID)
-			case e.Planned.After(now):
-				err = t.exec("UPDATE faults SET planned = ? WHERE id = ?", micro, e.ID)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		if m.ID == 0 && m.Planned.After(now) {
-			err = plan(t, &m, true)
-		}
-		if m.Planned.After(now) {
-			return &m, err
-		}
-		return nil, err
-	})
-}
-
-// EndMaintenance cancels a maintenance, or ends it early if it has begun. It returns
-// ErrNotFound if there is no such maintenance.
-func (s *Store) EndMaintenance(ctx context.Context, id int64) (err error) {
-	defer wrap(&err, "end maintenance %d", id)
-	return s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
-			return err
-		}
-		deleted, err := t.execCount("DELETE FROM faults WHERE id = ? AND planned > 0 AND ended = 0 AND start > "+s.dialect.clock, id)
-		if err != nil || deleted > 0 {
-			return err
-		}
-		ended, err := t.execCount("UPDATE faults SET planned = "+s.dialect.clock+" WHERE id = ? AND planned > 0 AND ended = 0", id)
-		if err == nil && ended == 0 {
-			err = ErrNotFound
-		}
-		return err
-	})
-}
-
-// countVoid adds contracts that ended before a time to the last fault before that time.
-func countVoid(t *tx, contracts int, before time.Time) error {
-	if contracts == 0 {
-		return nil
-	}
-	faults, err := selectFaults(t, "WHERE ended > 0 AND discarded = 0 AND start < ? ORDER BY start DESC LIMIT 1", micros(before))
-	if err != nil || len(faults) == 0 {
-		return err
-	}
-	return t.exec("UPDATE faults SET voided = voided + ? WHERE id = ?", contracts, faults[0].ID)
 }

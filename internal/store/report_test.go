@@ -367,8 +367,8 @@ func TestReportFindsFailingProofs(t *testing.T) {
 	})
 }
 
-// A maintenance moves what is due in it, and the challenges that are issued after its
-// announcement are due after its end. Nobody's uptime contains it.
+// A maintenance moves the deadlines that lie in it. Challenges that are issued after its
+// announcement are due after its end. No farmer's uptime contains it.
 func TestMaintenance(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
@@ -378,7 +378,7 @@ func TestMaintenance(t *testing.T) {
 		must(t, err)
 		begin, end := now.Add(interval), now.Add(11*interval)
 		early, late := f.token(t, "early"), f.token(t, "late")
-		f.contracts(t, early, now.Add(interval/2), 4) // is due in the maintenance, which nobody knows yet
+		f.contracts(t, early, now.Add(interval/2), 4) // is due in the maintenance, which is not announced yet
 
 		m, err := f.AddMaintenance(ctx, begin, end, "new disks")
 		must(t, err)

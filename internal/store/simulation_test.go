@@ -147,7 +147,7 @@ func simulate(t testing.TB, f *fixture, seed uint64) (simulated, error) {
 		s.disasters = append(s.disasters, d)
 		at = d.end.Add(s.upTo(6 * interval))
 	}
-	if s.random.IntN(2) == 0 { // never the only farmer: nobody can tell its death from an unreachable node
+	if s.random.IntN(2) == 0 { // there is always another farmer, because the node cannot tell the death of its only farmer from a lost connection
 		s.farmers[0].died = s.began.Add(interval + s.upTo(at.Sub(s.began)))
 	}
 	// Each fault gives the dead farmer's contracts the time to come back, too.
