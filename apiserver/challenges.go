@@ -238,7 +238,11 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 		return nil, nil
 	}
 	advanced, err := s.Store.Advance(ctx, f.record.ID, ids, now, func(c *node.Contract) error {
-		challenge, state, err := f.key.Challenge(c.State)
+		key, err := s.Keys.Key(c.KeyID) // it may be an older key than that of the token
+		if err != nil {
+			return err
+		}
+		challenge, state, err := key.Challenge(c.State)
 		if errors.Is(err, heartbeat.ErrNoMoreChallenges) {
 			return nil
 		}
@@ -271,8 +275,12 @@ func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time
 	if err != nil {
 		return challengeResponse{}, err
 	}
-	due := wholeSeconds(c.Due.Sub(s.Now()))
-	return challengeResponse{FileHash: &name, Challenge: challenge, Due: &due, Answered: &c.Answered}, nil
+	due := c.Due
+	if !c.Answered {
+		due = c.Expiry() // a fault may have moved it
+	}
+	seconds := wholeSeconds(due.Sub(s.Now()))
+	return challengeResponse{FileHash: &name, Challenge: challenge, Due: &seconds, Answered: &c.Answered}, nil
 }
 
 // prefetch yields the items of seq. While the caller uses one item, a goroutine

@@ -90,19 +90,9 @@ const waitingLife = 5 * time.Second
 
 // waiting returns about how many chunks of a heartbeat key wait in the inventory.
 func (s *Server) waiting(ctx context.Context, keyID int64) (int64, error) {
-	if n, ok := s.inventory.get(keyID, s.Now()); ok {
-		return n, nil
-	}
-	// Concurrent requests share one query, and the others need it even if the
-	// request that began it ends.
-	n, err, _ := s.counting.Do(strconv.FormatInt(keyID, 10), func() (any, error) {
-		n, err := s.Store.Waiting(context.WithoutCancel(ctx), keyID)
-		if err == nil {
-			s.inventory.put(keyID, n, s.Now())
-		}
-		return n, err
+	return s.inventory.read(ctx, keyID, s.Now(), func(ctx context.Context) (int64, error) {
+		return s.Store.Waiting(ctx, keyID)
 	})
-	return n.(int64), err
 }
 
 func (s *Server) requestSize(given string) (int64, error) {

@@ -59,6 +59,7 @@ const retryAfter = 3 * time.Second
 var (
 	errUnknownToken  = badRequest("token not found")
 	errUnknownFarmer = notFound("farmer not found")
+	errUnknownFile   = notFound("file not found")
 	errBusy          = unavailable("the node is busy, ask again later")
 	errManyRequests  = unavailable("too many requests at once from this IP address, ask again later")
 	errSlowBody      = unavailable("the request body arrives too slowly, send it again")

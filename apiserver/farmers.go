@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/node"
@@ -74,6 +76,11 @@ func (s *Server) farmerFrom(r *http.Request, read func(context.Context, node.Tok
 	record, err = s.follow(ctx, record, exchangeOf(r).ip)
 	if err != nil {
 		return farmer{}, err
+	}
+	if !s.Keys.Has(record.KeyID) { // the copy may be older than the replacement of its key
+		if record, err = s.storedToken(ctx, hash); err != nil {
+			return farmer{}, err
+		}
 	}
 	key, err := s.Keys.Key(record.KeyID)
 	if err != nil {
@@ -152,8 +159,9 @@ type cache[K comparable, V any] struct {
 	life time.Duration
 	max  int
 
-	mu     sync.RWMutex
-	values map[K]cachedValue[V]
+	mu      sync.RWMutex
+	values  map[K]cachedValue[V]
+	reading singleflight.Group
 }
 
 type cachedValue[V any] struct {
@@ -182,4 +190,21 @@ func (c *cache[K, V]) put(key K, value V, now time.Time) {
 		c.values = make(map[K]cachedValue[V])
 	}
 	c.values[key] = cachedValue[V]{value, now.Add(c.life)}
+}
+
+// read returns the cached value. If there is none, it calls fetch and caches the result.
+// Concurrent requests share one call, and the others need it even if the request that
+// began it ends.
+func (c *cache[K, V]) read(ctx context.Context, key K, now time.Time, fetch func(context.Context) (V, error)) (V, error) {
+	if value, ok := c.get(key, now); ok {
+		return value, nil
+	}
+	value, err, _ := c.reading.Do(fmt.Sprint(key), func() (any, error) {
+		value, err := fetch(context.WithoutCancel(ctx))
+		if err == nil {
+			c.put(key, value, now)
+		}
+		return value, err
+	})
+	return value.(V), err
 }

@@ -10,6 +10,7 @@ const maxFaults = 100
 
 // fault is node.Fault in JSON, with times in Unix seconds.
 type fault struct {
+	ID       int64  `json:"id"`
 	Start    int64  `json:"start"`
 	End      *int64 `json:"end"`    // nil if the fault lasts
 	Resume   *int64 `json:"resume"` // nil if the fault lasts
@@ -39,7 +40,7 @@ func (s *Server) statusFaults(r *http.Request) (faultsResponse, error) {
 	}
 	for _, f := range recorded {
 		response.Faults = append(response.Faults, fault{
-			f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), f.Evidence, f.Void,
+			f.ID, f.Start.Unix(), optionalSeconds(f.End), optionalSeconds(f.Resume), string(f.Cause), f.Evidence, f.Void,
 		})
 	}
 	planned, err := s.Store.Maintenances(r.Context())

@@ -1,7 +1,6 @@
 package apiserver_test
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http"
 	"strings"
@@ -36,7 +35,7 @@ func goldenStatus(t *testing.T, s *transcript) {
 
 	s.comment("all farmers, in every order")
 	s.get(t, s.replica, "/status/list")
-	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"} {
+	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"} {
 		s.list(t, "/by/"+sort)
 		s.list(t, "/by/d/"+sort)
 	}
@@ -59,6 +58,7 @@ func goldenStatus(t *testing.T, s *transcript) {
 	s.comment("one farmer")
 	for _, f := range []*farmer{busy, slow, gone} {
 		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID())
+		s.get(t, s.replica, "/status/show/"+f.token.Hash().FarmerID()+"/events")
 	}
 	s.get(t, s.replica, "/status/show/"+strings.ToUpper(busy.token.Hash().FarmerID()))
 	s.comment("an unknown id; an invalid id")
@@ -82,6 +82,10 @@ func (s *transcript) goldenTotals(t *testing.T) {
 	s.comment("the summary and the map of all farmers")
 	summary := s.get(t, s.replica, "/status/summary")
 	s.get(t, s.replica, "/status/map")
+	s.comment("how surely a farmer that lost data is caught")
+	s.get(t, s.replica, "/status/detection")
+	s.comment("the heartbeat keys")
+	s.get(t, s.replica, "/status/keys")
 	s.comment("the faults of the node: none, then one that is open and one that is over")
 	s.get(t, s.replica, "/status/faults")
 	s.insertFaults(t)
@@ -96,15 +100,8 @@ func (s *transcript) goldenTotals(t *testing.T) {
 // the database.
 func (s *transcript) insertFaults(t *testing.T) {
 	t.Helper()
-	driver, source := "sqlite", s.Config.Database.Path
-	if dsn := string(s.Config.Database.DSN); dsn != "" {
-		driver, source = "mysql", dsn
-	}
-	db, err := sql.Open(driver, source)
-	must(t, err)
-	defer db.Close()
 	ago := func(d time.Duration) int64 { return s.Clock.Now().Add(-d).UnixMicro() }
-	_, err = db.Exec("INSERT INTO faults (start, ended, resume, cause, evidence, voided, applied) VALUES (?, ?, ?, 'down', 'no process could judge proofs', 3, 1), (?, 0, 0, 'down', 'no process could take proofs', 0, 0)",
+	_, err := s.DB(t).Exec("INSERT INTO faults (start, ended, resume, cause, evidence, voided, applied) VALUES (?, ?, ?, 'down', 'no process could judge proofs', 3, 1), (?, 0, 0, 'down', 'no process could take proofs', 0, 0)",
 		ago(time.Hour), ago(50*time.Minute), ago(49*time.Minute), ago(time.Minute))
 	must(t, err)
 }

@@ -44,6 +44,7 @@ func TestGolden(t *testing.T) {
 		{"answers", lowLimits, goldenAnswers},
 		{"swizzle", func(p *plan) { lowLimits(p); p.schemes = []heartbeat.Type{heartbeat.Swizzle} }, goldenSwizzle},
 		{"status", withoutWorker, goldenStatus},
+		{"redundancy", func(p *plan) { withoutWorker(p); p.cfg.Inventory.Redundancy = 2 }, goldenRedundancy},
 		{"history", withoutWorker, goldenHistory},
 		{"busy", func(p *plan) { withoutWorker(p); p.cfg.Redis.Queue.MaxQueue = 1 }, goldenBusy},
 	} {

@@ -61,19 +61,9 @@ func (s *Server) readHistory(ctx context.Context, q historyQuery, now time.Time)
 	if q.chosen {
 		cached = &s.ranges
 	}
-	if spans, ok := cached.get(q, now); ok {
-		return spans, nil
-	}
-	// Concurrent requests share one query, and the others need it even if the
-	// request that began it ends.
-	spans, err, _ := s.reading.Do(fmt.Sprint(q), func() (any, error) {
-		spans, err := s.Store.History(context.WithoutCancel(ctx), q.from, q.to, q.step)
-		if err == nil {
-			cached.put(q, spans, now)
-		}
-		return spans, err
+	return cached.read(ctx, q, now, func(ctx context.Context) ([]node.Span, error) {
+		return s.Store.History(ctx, q.from, q.to, q.step)
 	})
-	return spans.([]node.Span), err
 }
 
 // historyQuery selects spans of time. The first span begins at from, and the last

@@ -38,12 +38,14 @@ type simFarmer struct {
 }
 
 // holding is a contract from the farmer's point of view. The contract ends at until. If
-// deleted is true, the contract was deleted then, otherwise it expired.
+// deleted is true, the contract was deleted then. If completed is true, it had no more
+// challenges. Otherwise it expired.
 type holding struct {
 	contract
-	from, due, until  time.Time
-	answered, deleted bool
-	tries             int // the number of wrong proofs for the current challenge
+	from, due, until   time.Time
+	answered           bool
+	deleted, completed bool
+	tries              int // the number of wrong proofs for the current challenge
 }
 
 const tick = 10 * time.Second
@@ -145,7 +147,7 @@ func runWorkers(t *testing.T, host *harness) {
 	for range 2 {
 		deps := workers.Deps{Store: host.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Now: host.Clock.Now}
 		sweeper := workers.NewSweeper(deps, workers.SweepConfig{Interval: tick, Grace: time.Minute, Batch: 100}, 24*time.Hour, 24*time.Hour)
-		recorder := workers.NewRecorder(deps, store.RecordConfig{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, FarmerDays: 96 * time.Hour})
+		recorder := workers.NewRecorder(deps, store.RecordConfig{Minutes: 2 * time.Hour, Hours: 24 * time.Hour, FarmerDays: 96 * time.Hour}, 1)
 		running.Go(func() {
 			for _, step := range []func(context.Context) error{sweeper.Sweep, recorder.Fold} {
 				if err := step(context.WithoutCancel(t.Context())); err != nil {
@@ -172,6 +174,8 @@ func (h *hour) take(t *testing.T, f *simFarmer, challenges int) {
 	f.held = append(f.held, &holding{contract: chunks[0], from: h.now, due: due, until: due})
 }
 
+func (c *holding) expired() bool { return !c.deleted && !c.completed }
+
 // unanswered returns the contracts with an unanswered challenge. It requests the next
 // challenge of each contract whose challenge is answered and due.
 func (h *hour) unanswered(t *testing.T, f *simFarmer) []*holding {
@@ -184,7 +188,8 @@ func (h *hour) unanswered(t *testing.T, f *simFarmer) []*holding {
 		if c.answered && !h.now.Before(c.due) {
 			f.next(t, &c.contract)
 			if c.Status != "" {
-				continue // that was the last challenge
+				c.completed = true
+				continue
 			}
 			c.answered, c.due, c.tries = false, c.until, 0
 		}

@@ -55,7 +55,12 @@ func (s *Server) routes() []route {
 		{"GET", "/status/summary", respondTagged(s.statusSummary)},
 		{"GET", "/status/map", respondTagged(s.statusMap)},
 		{"GET", "/status/faults", respondTagged(s.statusFaults)},
+		{"GET", "/status/detection", respondTagged(s.statusDetection)},
+		{"GET", "/status/keys", respondTagged(s.statusKeys)},
+		{"GET", "/status/redundancy", respondTagged(s.statusRedundancy)},
+		{"GET", "/status/file/{file_hash}", respondTagged(s.statusFile)},
 		{"GET", "/status/show/{id}/history", respondTagged(s.farmerDays)},
+		{"GET", "/status/show/{id}/events", respondTagged(s.farmerEvents)},
 		{"GET", "/status/history", respondTagged(s.statusHistory)},
 	}
 	// Each part of the path after /status/list is optional.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/config"
@@ -41,6 +40,9 @@ type Deps struct {
 	Now      func() time.Time
 	Known    func() time.Time // no farmer is told that it missed a later deadline; see node.KnownUntil
 	Proofs   *node.ProofLog
+	Detector *keyring.Detector
+
+	Redundancy int64 // how many farmers should hold each file
 }
 
 // Server is an API replica.
@@ -58,11 +60,10 @@ type Server struct {
 	tokens    cache[node.TokenHash, store.Token]
 	histories cache[historyQuery, []node.Span] // of queries without from and to
 	ranges    cache[historyQuery, []node.Span] // of queries with from or to
-	reading   singleflight.Group               // of histories
 	inventory cache[int64, int64]              // the number of waiting chunks of a heartbeat key
-	counting  singleflight.Group               // of the queries for that number
-	ipKey     []byte                           // the key for computing ip_hash
-	moves     cache[int64, struct{}]           // the tokens whose move was tried in the last moveInterval
+	copies    cache[struct{}, copiesStatus]
+	ipKey     []byte                 // the key for computing ip_hash
+	moves     cache[int64, struct{}] // the tokens whose move was tried in the last moveInterval
 	draining  atomic.Bool
 }
 
@@ -92,7 +93,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		limits:    limits,
 		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
 		roster:    farmers,
-		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now, StatedAt: stated}),
+		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now, StatedAt: stated, Redundancy: deps.Redundancy}),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
 		load:      newLoad(cfg, limits.IPv6Prefix),
@@ -101,6 +102,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		ranges:    cache[historyQuery, []node.Span]{life: historyLife, max: maxHistories},
 		moves:     cache[int64, struct{}]{life: moveInterval, max: maxTokens},
 		inventory: cache[int64, int64]{life: waitingLife, max: maxTokens},
+		copies:    cache[struct{}, copiesStatus]{life: copiesLife, max: 1},
 		ipKey:     ipKey,
 	}, nil
 }
@@ -120,6 +122,7 @@ func (s *Server) DropCopies() {
 	s.tokens.clear()
 	s.histories.clear()
 	s.ranges.clear()
+	s.copies.clear()
 	s.roster.Reset()
 }
 

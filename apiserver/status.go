@@ -28,6 +28,11 @@ type farmerResponse struct {
 	Online     bool       `json:"online"`
 	IPHash     string     `json:"ip_hash"`
 	LastDue    *time.Time `json:"last_due"`
+	rating
+
+	// Only for one farmer. Detection is nil if the farmer has no contract.
+	Uptimes   *uptimes     `json:"uptimes,omitempty"`
+	Detection *probability `json:"detection,omitempty"`
 }
 
 // location is node.Location in JSON. Each member is nil if it is unknown. The object
@@ -67,7 +72,7 @@ func (p percent) MarshalJSON() ([]byte, error) {
 }
 
 func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerResponse {
-	response := farmerResponse{
+	return farmerResponse{
 		ID:         f.ID,
 		Address:    f.Address,
 		Location:   describeLocation(f.Location),
@@ -77,26 +82,36 @@ func (s *Server) describeFarmer(f node.Farmer, now time.Time) farmerResponse {
 		Size:       f.Size,
 		Online:     f.Uptime.Online(now),
 		IPHash:     node.IPHash(s.ipKey, f.IP),
+		LastDue:    optionalTime(f.LastDue),
+		rating:     s.rate(&f, now),
 	}
-	if !f.LastDue.IsZero() {
-		due := f.LastDue.UTC().Truncate(time.Second)
-		response.LastDue = &due
-	}
-	return response
 }
 
 // statusShow handles GET /status/show/{id}.
-func (s *Server) statusShow(r *http.Request) (farmerResponse, error) {
+func (s *Server) statusShow(r *http.Request) (response farmerResponse, err error) {
 	id, ok := node.ParseFarmerID(mux.Vars(r)["id"])
 	if !ok {
-		return farmerResponse{}, errUnknownFarmer
+		return response, errUnknownFarmer
 	}
 	at := node.StatedAt(s.Now(), s.Known())
 	f, err := s.Store.Farmer(r.Context(), id, at)
+	if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			err = errUnknownFarmer
+		}
+		return response, err
+	}
+	days, err := s.Store.FarmerDays(r.Context(), id, at.AddDate(0, 0, -89), at)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errUnknownFarmer
 	}
-	return s.describeFarmer(f, at), err
+	if err != nil {
+		return response, err
+	}
+	response = s.describeFarmer(f, at)
+	response.Uptimes = uptimesOf(days)
+	response.Detection, err = s.detectionOf(r.Context(), id)
+	return response, err
 }
 
 const (

@@ -84,8 +84,9 @@ func TestClaimComesBeforeEveryObject(t *testing.T) {
 	f.settle()
 }
 
-// TestClaimWithAnOlderCRD brings up a node on an API server whose CRD has no claims. That
-// API server refuses a status with a claim, so the operator must leave the claim out.
+// TestClaimWithAnOlderCRD brings up a node on an API server whose CRD has no claims and no
+// rotations. That API server refuses a status with them, so the operator must leave them
+// out.
 func TestClaimWithAnOlderCRD(t *testing.T) {
 	t.Parallel()
 	server, err := controlplane.Start()
@@ -116,7 +117,9 @@ func TestClaimWithAnOlderCRD(t *testing.T) {
 	f.ok(c.Get(t.Context(), client.ObjectKey{Name: "downstreamnodes.downstream.driveshare.org"}, definition))
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
 	f.ok(err)
-	unstructured.RemoveNestedField(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "status", "properties", "operator")
+	for _, field := range []string{"operator", "heartbeatKeys"} {
+		unstructured.RemoveNestedField(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "status", "properties", field)
+	}
 	f.ok(unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"))
 	f.ok(c.Update(t.Context(), definition))
 	f.createNode("")

@@ -101,10 +101,11 @@ func (f facts) atRest() bool {
 	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning && f.maintenance.phase != jobRunning
 }
 
-// keyFact is the result of the check of the heartbeat key.
+// keyFact is the result of the check of the heartbeat keys.
 type keyFact struct {
-	secret  string
-	problem *blocked // nil if the key exists and is correct
+	secret   string   // of the newest key
+	problem  *blocked // nil if the keys exist and are correct
+	progress string   // sentences about the older keys
 }
 
 // pool is the state of a Deployment.
@@ -199,7 +200,7 @@ func keyAvailable(f facts) verdict {
 	case f.migration.refused:
 		return no(ReasonKeyChanged, "The database has another key than the one in the Secret %s. `kubectl logs job/%s` shows which. If the database is another node's, give this node a database of its own. If it is this node's, delete the Secret and create it with the database's key, from a backup.", f.key.secret, f.migration.name)
 	}
-	return yes(ReasonKeyFound, "The key is in the Secret %s.", f.key.secret)
+	return yes(ReasonKeyFound, "The key is in the Secret %s.%s", f.key.secret, f.key.progress)
 }
 
 func schemaMigrated(f facts) verdict {

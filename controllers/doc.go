@@ -10,9 +10,9 @@
 // The package does not judge proofs and does not connect to MySQL. It reads one
 // number from Redis: the backlog.
 //
-// Invariants: the operator makes a heartbeat key once and never replaces it. No
-// pod gets a new template before the database has that template's schema. The
-// operator does not change objects that it does not own.
+// Invariants: the operator makes each heartbeat key once, in its own Secret, which
+// it never changes or deletes. No pod gets a new template before the database has
+// that template's schema. The operator does not change objects that it does not own.
 package controllers
 
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 rbac:roleName=operator paths=. output:rbac:dir=../config/rbac

@@ -39,6 +39,7 @@ type farm struct {
 	maintenances []controllers.Maintenance
 	faultsErr    error
 	faultReads   int
+	keys         []controllers.Key // the response of the API to GET /status/keys
 	// templates holds the pod template of each Deployment at its last call of run.
 	templates map[string]string
 }
@@ -92,7 +93,8 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 			}
 			return controllers.Faults{Faults: f.faults, Maintenances: f.maintenances}, f.faultsErr
 		},
-		Now: func() time.Time { return f.clock },
+		Keys: func(context.Context, string) ([]controllers.Key, error) { return f.keys, nil },
+		Now:  func() time.Time { return f.clock },
 	}
 }
 

@@ -46,22 +46,29 @@ type FaultReader func(ctx context.Context, address string) (Faults, error)
 // ReadFaults is the FaultReader for production.
 func ReadFaults(ctx context.Context, address string) (Faults, error) {
 	var response Faults
-	status, err := askNode(ctx, "http://"+address+"/api/downstream/v1/status/faults", &response)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("GET /status/faults: status %d", status)
-	}
+	err := readStatus(ctx, address, "faults", &response)
 	return response, err
 }
 
+// readStatus decodes the response to a GET request of the node's status API.
+func readStatus(ctx context.Context, address, path string, into any) error {
+	status, err := askNode(ctx, "http://"+address+"/api/downstream/v1/status/"+path, into)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET /status/%s: status %d", path, status)
+	}
+	return err
+}
+
 // faultsAge is how long the operator uses what it read of a node without an open fault.
-// So a node that is reconciled more often still gets at most two requests a minute.
+// So a node that is reconciled more often still gets these requests at most twice a minute.
 const faultsAge = 25 * time.Second
 
-// faultsRead is what the operator read of a node's faults.
+// faultsRead is what the operator read of a node's faults and of its heartbeat keys.
 type faultsRead struct {
 	Faults
-	at  time.Time
-	err error // why the faults are unknown
+	at   time.Time
+	err  error // why the faults are unknown
+	keys []Key // empty if they are unknown
 }
 
 // open returns the fault that has not ended, or nil.
@@ -87,7 +94,7 @@ func (f faultsRead) announced() (text string) {
 	return cut(text, 2000)
 }
 
-// readFaults reads a node's faults from its API, through the Service.
+// readFaults reads a node's faults and its keys from its API, through the Service.
 func (r *Reconciler) readFaults(ctx context.Context, s *scope) *faultsRead {
 	if s.facts.noService || s.facts.api.ready == 0 {
 		r.faults.Delete(s.nodeKey())
@@ -101,7 +108,10 @@ func (r *Reconciler) readFaults(ctx context.Context, s *scope) *faultsRead {
 	}
 	host := fmt.Sprintf("%s.%s.svc", s.ObjectName(desired.API), s.Namespace)
 	read := &faultsRead{at: r.now()}
-	read.Faults, read.err = r.Faults(ctx, net.JoinHostPort(host, strconv.Itoa(int(s.Spec.API.Service.Port))))
+	address := net.JoinHostPort(host, strconv.Itoa(int(s.Spec.API.Service.Port)))
+	if read.Faults, read.err = r.Faults(ctx, address); read.err == nil {
+		read.keys, _ = r.Keys(ctx, address) // an older image does not know this request
+	}
 	r.faults.Store(s.nodeKey(), read)
 	return read
 }

@@ -40,11 +40,27 @@ type jobState struct {
 	trouble  *trouble
 }
 
+// jobName returns the name of a role's Job. The name is a hash with the newest heartbeat
+// key. If the Job completed under its name with an older key, jobName records the new
+// name: a new key is no reason to run the Job again.
+func (s *scope) jobName(recorded *string, name func(*desired.Node) string) string {
+	now := name(s.Node)
+	for i := range s.Inputs.Keys {
+		older := *s.Node
+		older.Inputs.Keys = s.Inputs.Keys[i:]
+		if *recorded == name(&older) {
+			*recorded = now
+		}
+	}
+	return now
+}
+
 // ensureSchema migrates the database to the schema of the image. Until the
 // migration completes, the API and the workers keep their pod template. The Job of an
 // evaluation waits for its database: its attempts before that would only fail.
 func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
-	if name := s.MigrationName(); s.Spec.MySQL.Evaluation != nil && s.status.Migration != name {
+	name := s.jobName(&s.status.Migration, (*desired.Node).MigrationName)
+	if s.Spec.MySQL.Evaluation != nil && s.status.Migration != name {
 		mysql, err := find(ctx, r.Live, s, "StatefulSet", s.ObjectName(desired.MySQL), &appsv1.StatefulSet{})
 		if err != nil {
 			return err
@@ -54,7 +70,7 @@ func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
 			return nil
 		}
 	}
-	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, s.MigrationName(), &s.status.Migration,
+	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, name, &s.status.Migration,
 		func() object { return s.MigrationJob() })
 	return err
 }
@@ -85,7 +101,8 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 		s.facts.whitelist = jobState{phase: jobFailed, message: fmt.Sprintf("the ConfigMap %s does not exist or has no key %s", ref.Name, ref.Key)}
 		return nil
 	}
-	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, s.WhitelistName(), &s.status.Whitelist,
+	name := s.jobName(&s.status.Whitelist, (*desired.Node).WhitelistName)
+	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, name, &s.status.Whitelist,
 		func() object { return s.WhitelistJob() })
 	return err
 }
@@ -95,7 +112,8 @@ const maintenancePending = "pending"
 
 // ensureMaintenance announces spec.maintenance, or cancels what was announced.
 func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error) {
-	m, name, recorded := s.Spec.Maintenance, s.MaintenanceName(), &s.status.Maintenance
+	m, recorded := s.Spec.Maintenance, &s.status.Maintenance
+	name := s.jobName(recorded, (*desired.Node).MaintenanceName)
 	if m == nil && (*recorded == "" || *recorded == name) {
 		waiting, err := r.clearJobs(ctx, s, desired.Maintenance, "")
 		if waiting == "" {

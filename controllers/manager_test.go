@@ -40,6 +40,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
 		Readiness:    controllers.ReadReadiness,
 		Faults:       controllers.ReadFaults,
+		Keys:         controllers.ReadKeys,
 	}
 	if err := r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)}); err != nil {
 		t.Fatal(err)

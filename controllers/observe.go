@@ -48,6 +48,10 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	}
 	s.facts.noService = service == nil
 	s.facts.faults = r.readFaults(ctx, s)
+	s.setKeyStates(s.facts.faults.keys)
+	if s.facts.key != nil {
+		s.facts.key.progress = s.rotationProgress()
+	}
 	if s.status.URL, err = r.url(ctx, s); err != nil {
 		return err
 	}

@@ -61,6 +61,8 @@ type Reconciler struct {
 	Readiness ReadinessReader
 	// Faults reads the faults of a node.
 	Faults FaultReader
+	// Keys reads the states of a node's heartbeat keys.
+	Keys KeyReader
 	// Identity distinguishes this operator from operators of other installations. The
 	// replicas of one installation have the same identity.
 	Identity string
@@ -69,7 +71,7 @@ type Reconciler struct {
 
 	history history
 	claims  sync.Map // the keys are the nodes that this process has claimed
-	faults  sync.Map // what this process last read of each node's faults, a *faultsRead
+	faults  sync.Map // what this process last read of each node's faults and keys, a *faultsRead
 }
 
 // phase is one step of a reconcile.
@@ -280,10 +282,14 @@ func (r *Reconciler) referring(names func(*desired.Node) []string) handler.MapFu
 }
 
 func secretsOf(n *desired.Node) []string {
-	key, _ := n.KeySecret()
 	dsn, _ := n.DSNSecret()
 	redis, _ := n.RedisSecret()
-	return []string{key, dsn, redis}
+	names := []string{dsn, redis}
+	for rotation := range n.Rotation() + 1 {
+		key, _ := n.KeySecret(rotation)
+		names = append(names, key)
+	}
+	return names
 }
 
 func configMapsOf(n *desired.Node) []string {

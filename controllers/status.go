@@ -34,10 +34,15 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 			return err
 		}
 		err = r.applyStatus(ctx, object)
-		if err != nil && strings.Contains(err.Error(), ".status.operator: field not declared in schema") {
-			// The CRD on the cluster is older than this operator and has no claims.
-			unstructured.RemoveNestedField(object.Object, "status", "operator")
-			err = r.applyStatus(ctx, object)
+		// The CRD on the cluster may be older than this operator, without claims or
+		// rotations. The API server names one unknown field at a time, in any order.
+		for range 2 {
+			for _, field := range []string{"operator", "heartbeatKeys"} {
+				if err != nil && strings.Contains(err.Error(), ".status."+field+": field not declared in schema") {
+					unstructured.RemoveNestedField(object.Object, "status", field)
+					err = r.applyStatus(ctx, object)
+				}
+			}
 		}
 		if apierrors.IsNotFound(err) {
 			return nil // the node was deleted

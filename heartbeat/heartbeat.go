@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -58,6 +59,36 @@ type Heartbeat interface {
 	// that the node's own state or challenge is malformed. An error says nothing
 	// about the proof.
 	Verify(state, challenge, proof []byte) (valid bool, err error)
+
+	// Detection returns the probability that a farmer fails at least one of the
+	// first k challenges of a file of size bytes that was encoded with opt. The
+	// farmer has lost the fraction lost of the file, and cannot guess what was
+	// there. The schemes derive their formulas, and say which placement of the lost
+	// bytes they assume.
+	Detection(size int64, lost float64, k int, opt EncodeOptions) float64
+}
+
+// Target is the detection that a node wants for every file: if a farmer has lost
+// the fraction Lost of a file, the farmer fails at least one of the first
+// Challenges challenges with at least the probability Probability.
+type Target struct {
+	Lost        float64 // above 0, at most 1
+	Probability float64 // above 0, below 1
+	Challenges  int     // at least 1
+}
+
+// Check returns an error if a value is out of its range.
+func (t Target) Check() error {
+	// The conditions are negated so that NaN is out of range too.
+	switch {
+	case !(t.Lost > 0 && t.Lost <= 1):
+		return fmt.Errorf("the lost fraction is %v; it must be above 0 and at most 1", t.Lost)
+	case !(t.Probability > 0 && t.Probability < 1):
+		return fmt.Errorf("the probability is %v; it must be above 0 and below 1", t.Probability)
+	case t.Challenges < 1:
+		return fmt.Errorf("the target allows %d challenges; it must allow at least 1", t.Challenges)
+	}
+	return nil
 }
 
 // EncodeOptions are the options of Encode. The zero value means the protocol's
@@ -66,10 +97,11 @@ type EncodeOptions struct {
 	// Challenges is the number of challenges of a Merkle tag. 0 means 256.
 	Challenges int
 	// RootSeed is the seed of 32 bytes from which all seeds of a Merkle file
-	// follow. nil means a random seed.
+	// follow. nil means a random seed whose challenges cover both ends of the file
+	// often.
 	RootSeed []byte
 	// ChunkSize is the number of bytes that a Merkle challenge covers. nil means
-	// the number that follows from the check fraction. 0 is valid, because tags of
+	// the number that follows from the target or from the check fraction. 0 is valid, because tags of
 	// the old node can have this size. A challenge of 0 bytes proves nothing.
 	ChunkSize *int64
 	// Encode writes the whole file to Content, once and in order. nil means that

@@ -66,6 +66,8 @@ type InventoryConfig struct {
 	// The ratio of each chunk size to the next smaller size. Chunk sizes are the
 	// powers of this number from the smallest to the largest size. At least 2.
 	Base int64 `yaml:"base" default:"2" range:"2..1024"`
+	// How many farmers should hold each file.
+	Redundancy int64 `yaml:"redundancy" default:"1" range:"1..8"`
 	// The maximum number of files that a worker encodes at the same time.
 	Encoders int `yaml:"encoders" default:"1" range:"1..1024"`
 }
@@ -83,7 +85,10 @@ func (c InventoryConfig) Validate(p *config.Problems) {
 
 // Inventory returns the inventory that a stocker maintains for each heartbeat key.
 func (c InventoryConfig) Inventory() node.Inventory {
-	return node.Inventory{MinSize: int64(c.MinChunkSize), MaxSize: int64(c.MaxChunkSize), TotalSize: int64(c.TotalSize), Base: c.Base}
+	return node.Inventory{
+		MinSize: int64(c.MinChunkSize), MaxSize: int64(c.MaxChunkSize), TotalSize: int64(c.TotalSize),
+		Base: c.Base, Redundancy: c.Redundancy,
+	}
 }
 
 // SweepConfig is the section `sweep` of the configuration.

@@ -134,18 +134,35 @@ func (s *Sweeper) Repair(ctx context.Context) error {
 // merges old entries and corrects the record. If the node has farmers but no record
 // yet, a recorder creates the record. Several recorders may run at the same time.
 type Recorder struct {
-	cfg   store.RecordConfig
-	store *store.Store
-	log   *slog.Logger
-	now   func() time.Time
+	cfg        store.RecordConfig
+	redundancy int64
+	store      *store.Store
+	log        *slog.Logger
+	now        func() time.Time
+
+	files, below, copies, lost, repaired prometheus.Gauge
 }
 
-// NewRecorder creates a recorder.
-func NewRecorder(deps Deps, cfg store.RecordConfig) *Recorder {
-	return &Recorder{cfg: cfg, store: deps.Store, log: deps.Log, now: deps.clock()}
+// copiesTurn is how often one of the recorders looks at the copies of files. If there are
+// 1,000,000 contracts, a look takes half a second, and seconds if many are unproven.
+const copiesTurn = 5 * time.Minute
+
+// NewRecorder creates a recorder. redundancy is how many farmers should hold each file.
+func NewRecorder(deps Deps, cfg store.RecordConfig, redundancy int64) *Recorder {
+	gauge := func(name, help string) prometheus.Gauge {
+		return promauto.With(deps.Registry).NewGauge(prometheus.GaugeOpts{Name: name, Help: help + " The same in all workers that sweep; 0 if the redundancy is 1."})
+	}
+	return &Recorder{
+		cfg: cfg, redundancy: redundancy, store: deps.Store, log: deps.Log, now: deps.clock(),
+		files:    gauge("downstream_files_held", "Files that may have several copies and of which farmers hold at least one."),
+		below:    gauge("downstream_files_below_target", "Those of which fewer copies are proved than inventory.redundancy."),
+		copies:   gauge("downstream_copies_live", "Live copies of these files."),
+		lost:     gauge("downstream_copies_lost_24h", "Copies that were lost in the last 24 hours."),
+		repaired: gauge("downstream_copies_repaired_24h", "Lost copies that were replaced in the last 24 hours."),
+	}
 }
 
-// Run maintains the record until ctx ends. It calls Fold every minute and Balance
+// Run maintains the record until ctx ends. It calls Fold and Copies every minute and Balance
 // every hour.
 func (r *Recorder) Run(ctx context.Context) error {
 	var balanced time.Time
@@ -158,6 +175,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 		if err == nil {
 			err = r.Fold(ctx)
 		}
+		if err == nil && r.redundancy > 1 {
+			err = r.Copies(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn("cannot maintain the record", "error", err)
 		}
@@ -169,6 +189,29 @@ func (r *Recorder) Run(ctx context.Context) error {
 // entries.
 func (r *Recorder) Fold(ctx context.Context) error {
 	return r.store.FoldRecord(ctx, r.now(), r.cfg)
+}
+
+// Copies looks at the copies of files, if it is this recorder's turn, and exports what the last look
+// has found.
+func (r *Recorder) Copies(ctx context.Context) error {
+	now := r.now()
+	mine, err := r.store.TakeTurn(ctx, "record copies", copiesTurn, now)
+	if err == nil && mine {
+		err = r.store.RecordCopies(ctx, r.redundancy, now)
+	}
+	if err != nil {
+		return err
+	}
+	hours, err := r.store.CopyHours(ctx, now.Add(-2*time.Hour))
+	if len(hours) > 0 {
+		last := hours[len(hours)-1]
+		r.files.Set(float64(last.Files))
+		r.below.Set(float64(last.BelowTarget))
+		r.copies.Set(float64(last.Copies))
+		r.lost.Set(float64(last.Lost))
+		r.repaired.Set(float64(last.Repaired))
+	}
+	return err
 }
 
 // Balance corrects the record if its sums differ from the tokens.

@@ -98,22 +98,26 @@ func TestUndecodableJobBecomesADeadLetter(t *testing.T) {
 
 // The row of a contract is malformed, or the worker does not have the contract's
 // heartbeat key. The farmer is not at fault in either case, so the worker must
-// reach no verdict.
+// reach no verdict. If only the copy names a key that the worker lacks, it may be older than
+// the replacement of its key, so the worker reads the row.
 func TestFaultOfTheNodeIsNoVerdict(t *testing.T) {
 	onEach(t, func(t *testing.T, h *harness) {
 		h.verify(t, "worker", usual())
-		good, broken, foreign := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign")
+		good, broken, foreign, stale := h.takeOne(t, "good"), h.takeOne(t, "broken"), h.takeOne(t, "foreign"), h.takeOne(t, "stale")
 		for _, spoil := range []struct {
 			contract
 			how func(*node.Contract)
 		}{
 			{broken, func(c *node.Contract) { c.State = []byte("broken") }},
-			{foreign, func(c *node.Contract) { c.KeyID = 1000 }},
+			{stale, func(c *node.Contract) { c.KeyID = 1000 }},
 		} {
 			record := h.contractNow(t, spoil.hash)
 			spoil.how(&record)
 			must(t, h.Redis.Contracts().Put(t.Context(), []node.Contract{record}))
 		}
-		h.submit(t, broken, good, foreign).want(t, node.Undecided, node.OK, node.Undecided)
+		_, err := h.DB(t).Exec("UPDATE contracts SET key_id = 1000 WHERE id = ?", h.contractNow(t, foreign.hash).ID)
+		must(t, err)
+		must(t, h.Redis.Contracts().Forget(t.Context(), h.named(foreign.hash)))
+		h.submit(t, broken, good, foreign, stale).want(t, node.Undecided, node.OK, node.Undecided, node.OK)
 	})
 }

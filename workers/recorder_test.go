@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -32,7 +35,7 @@ func TestRecorderRuns(t *testing.T) {
 		}
 		h.Clock.Advance(5 * time.Hour)
 		end := testnode.Background(t, func(ctx context.Context) {
-			if err := workers.NewRecorder(h.deps(), recording).Run(ctx); err != nil {
+			if err := workers.NewRecorder(h.deps(), recording, 1).Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
@@ -56,7 +59,7 @@ func TestRecorderBalances(t *testing.T) {
 		var log bytes.Buffer
 		deps := h.deps()
 		deps.Log = slog.New(slog.NewTextHandler(&log, nil))
-		recorder := workers.NewRecorder(deps, recording)
+		recorder := workers.NewRecorder(deps, recording, 1)
 		h.takeOne(t, "seed")
 		must(t, recorder.Balance(t.Context()))
 		if log.Len() > 0 {
@@ -74,6 +77,37 @@ func TestRecorderBalances(t *testing.T) {
 		must(t, err)
 		if len(spans) != 1 || spans[0].Farmers != 1 || spans[0].Contracts != 1 {
 			t.Errorf("the record is %+v", spans)
+		}
+	})
+}
+
+// One recorder looks at the copies, and all export what it has found.
+func TestRecorderLooksAtCopies(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		h.takeOne(t, "seed")
+		_, err := h.Store.Copies(t.Context(), 0, 10) // as after the redundancy was raised
+		must(t, err)
+		for range 2 {
+			deps, registry := h.deps(), prometheus.NewRegistry()
+			deps.Registry = registry
+			must(t, workers.NewRecorder(deps, recording, 2).Copies(t.Context()))
+			families, err := registry.Gather()
+			must(t, err)
+			got := map[string]float64{}
+			for _, family := range families {
+				got[family.GetName()] = family.Metric[0].Gauge.GetValue()
+			}
+			want := map[string]float64{
+				"downstream_files_held": 1, "downstream_files_below_target": 1, "downstream_copies_live": 1,
+				"downstream_copies_lost_24h": 0, "downstream_copies_repaired_24h": 0,
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+			h.Clock.Advance(time.Minute)
+		}
+		if hours, err := h.Store.CopyHours(t.Context(), time.Time{}); err != nil || len(hours) != 1 || !hours[0].At.Equal(start) {
+			t.Errorf("%+v, %v; want one look", hours, err)
 		}
 	})
 }

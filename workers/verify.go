@@ -109,7 +109,7 @@ func (v *Verifier) readContracts(ctx context.Context, proofs []proof) ([]*node.C
 	}
 	contracts, err := v.contracts.Read(ctx, names, func(i int, c *node.Contract) bool {
 		outcome, decided := c.Decided(proofs[i].digest, proofs[i].received, v.wrongAnswers)
-		return decided && !outcome.Accepted()
+		return decided && !outcome.Accepted() || !v.keys.Has(c.KeyID) // the copy may be older than the replacement of its key
 	})
 	if err == nil {
 		err = v.useFirstArrivals(ctx, proofs, contracts)

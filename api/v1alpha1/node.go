@@ -48,6 +48,8 @@ type DownstreamNodeList struct {
 }
 
 // DownstreamNodeSpec is the desired state of a node.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.heartbeat.detection) || self.heartbeat.type != 'Merkle' || !has(self.heartbeat.challenges) || !has(self.contracts.intervalSeconds) || self.heartbeat.detection.withinSeconds < (self.heartbeat.challenges + 1) * self.contracts.intervalSeconds",message="heartbeat.detection.withinSeconds is longer than a Merkle contract, which ends after heartbeat.challenges of contracts.intervalSeconds; lower it or raise heartbeat.challenges"
 type DownstreamNodeSpec struct {
 	// The image of the API, the workers and the Jobs. The default is the operator's
 	// own image, so the node and the operator have the same version.
@@ -108,6 +110,10 @@ type DownstreamNodeSpec struct {
 	// this field.
 	// +optional
 	Maintenance *MaintenanceSpec `json:"maintenance,omitempty"`
+
+	// How the node rates farmers.
+	// +optional
+	Score ScoreSpec `json:"score,omitzero"`
 
 	// The database that holds every record of the node.
 	// +required

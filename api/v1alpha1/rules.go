@@ -17,8 +17,10 @@ const (
 )
 
 // HeartbeatSpec is the proof-of-storage scheme and its key. Back up the key: workers
-// cannot check contracts without the key. The operator never replaces a key.
+// cannot check contracts without the key. The operator makes another key only if
+// rotation is raised.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.detection) || !has(self.checkFraction) || self.checkFraction == '0.01'",message="set heartbeat.checkFraction or heartbeat.detection, not both"
 // +kubebuilder:validation:XValidation:rule="self.type == oldSelf.type",message="heartbeat.type cannot be changed, because every contract was made with a key of the old type; create another DownstreamNode for the new type"
 type HeartbeatSpec struct {
 	// The scheme. A Swizzle contract lasts as long as the farmer sends proofs. A Merkle
@@ -34,6 +36,10 @@ type HeartbeatSpec struct {
 	// +kubebuilder:default="0.01"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$') || double(self) <= 1.0",message="heartbeat.checkFraction must be from 0 to 1"
 	CheckFraction Decimal `json:"checkFraction,omitempty"`
+	// The detection that the node wants for files of every size. It replaces the check
+	// fraction, also that of your own key.
+	// +optional
+	Detection *DetectionSpec `json:"detection,omitempty"`
 	// The number of challenges of a Merkle contract. A Swizzle contract has no such
 	// limit.
 	// +optional
@@ -46,6 +52,50 @@ type HeartbeatSpec struct {
 	// This Secret is not deleted with the DownstreamNode.
 	// +optional
 	KeySecretRef *HeartbeatKeyRef `json:"keySecretRef,omitempty"`
+	// How often the key was replaced; raise it by one to replace the key. With 1, the
+	// operator makes a new key in the Secret NAME-heartbeat-key-2. The node keeps the old
+	// key until nothing needs it, so farmers lose no contract. A lower number has no
+	// effect: the operator removes no key.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:default=0
+	Rotation int32 `json:"rotation,omitempty"`
+	// The fingerprints of keys that somebody else may know, as in status.heartbeatKeys;
+	// the first 12 digits are enough. The node completes early those contracts of these
+	// keys that cannot move to a newer key, and replaces them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=100
+	Compromised []Fingerprint `json:"compromised,omitempty"`
+}
+
+// Fingerprint is the fingerprint of a heartbeat key, in hex, or its first digits.
+//
+// +kubebuilder:validation:Pattern=`^[0-9a-f]{12,64}$`
+// +kubebuilder:validation:MaxLength=64
+type Fingerprint string
+
+// DetectionSpec is a target: a farmer who has lost a part of a file must fail a
+// challenge within a time with a probability. The node chooses how much of a file a
+// challenge covers. With Merkle, the time must not be longer than a contract.
+type DetectionSpec struct {
+	// The part of a file that a farmer has lost, above 0 and at most 1, in quotes:
+	// "0.01".
+	// +required
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$') || double(self) > 0.0 && double(self) <= 1.0",message="heartbeat.detection.lost must be above 0 and at most 1"
+	Lost Decimal `json:"lost"`
+	// The time in seconds in which the farmer must fail a challenge. It counts as at
+	// least one challenge.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=315360000
+	WithinSeconds int32 `json:"withinSeconds"`
+	// The probability with which the farmer must fail, above 0 and below 1, in quotes:
+	// "0.99".
+	// +required
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9]{1,8}([.][0-9]{1,8})?$') || double(self) > 0.0 && double(self) < 1.0",message="heartbeat.detection.probability must be above 0 and below 1"
+	Probability Decimal `json:"probability"`
 }
 
 // ContractsSpec sets the contracts that farmers get, and their limits.
@@ -119,6 +169,27 @@ type ContractsSpec struct {
 	WrongAnswers int32 `json:"wrongAnswers,omitempty"`
 }
 
+// ScoreSpec sets how the node rates farmers. An older image refuses these fields, so
+// they have no defaults here.
+type ScoreSpec struct {
+	// The time in hours after which an interval has half of its weight in a farmer's
+	// scores. The node's default is 720, 30 days.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=87600
+	HalfLifeHours int32 `json:"halfLifeHours,omitempty"`
+	// The share of intervals without a missed challenge that a farmer needs, in quotes, such
+	// as "0.95". A farmer that almost certainly has less gets no contracts until it has
+	// more. Without this field there is no such rule.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0([.][0-9]+)?|1([.]0+)?)$')",message="score.minOnline must be a number from 0 to 1, in quotes, such as '0.95'"
+	MinOnline Decimal `json:"minOnline,omitempty"`
+	// The same for the share of intervals without a wrong proof.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(0([.][0-9]+)?|1([.]0+)?)$')",message="score.minCorrect must be a number from 0 to 1, in quotes, such as '0.999'"
+	MinCorrect Decimal `json:"minCorrect,omitempty"`
+}
+
 // InventorySpec sets which encoded chunks the node keeps ready for farmers. The chunk
 // sizes are the powers of base from minChunkSize to maxChunkSize. There are about
 // equally many chunks of each size.
@@ -149,6 +220,11 @@ type InventorySpec struct {
 	// +kubebuilder:default="2"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^0*([2-9]|[1-9][0-9]{1,2}|10[01][0-9]|102[0-4])([.]0+)?$')",message="inventory.base must be a whole number from 2 to 1024, in quotes, such as '2'"
 	Base Decimal `json:"base,omitempty"`
+	// How many farmers should hold each file. The node's default is 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=8
+	Redundancy int32 `json:"redundancy,omitempty"`
 	// The number of files that a worker encodes at the same time.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

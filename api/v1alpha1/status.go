@@ -29,9 +29,15 @@ type DownstreamNodeStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url,omitempty"`
-	// The heartbeat key with which the node's contracts are made.
+	// The newest heartbeat key.
 	// +optional
 	HeartbeatKey HeartbeatKeyStatus `json:"heartbeatKey,omitzero"`
+	// All heartbeat keys that the node has had, the newest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=rotation
+	// +kubebuilder:validation:MaxItems=1001
+	HeartbeatKeys []RotatedKeyStatus `json:"heartbeatKeys,omitempty"`
 	// The operator that manages the node. Other operators leave the node alone until the
 	// claim has expired.
 	// +optional
@@ -104,6 +110,28 @@ type HeartbeatKeyStatus struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
+// RotatedKeyStatus is the state of a heartbeat key.
+type RotatedKeyStatus struct {
+	// The value of spec.heartbeat.rotation for which the operator made the key. The
+	// first key has 0.
+	// +required
+	Rotation           int32 `json:"rotation"`
+	HeartbeatKeyStatus `json:",inline"`
+	// What the node last reported: "new", "active", "retiring" or "retired". If nothing
+	// refers to a key any more, it is retired, and its Secret can be deleted. Absent if
+	// the node has not reported the key.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	State string `json:"state,omitempty"`
+	// The number of contracts that still need a retiring key. Absent for other keys, and
+	// if the node has not counted them yet.
+	// +optional
+	Contracts *int64 `json:"contracts,omitempty"`
+}
+
+// KeyRetired is the state of a key that nothing refers to.
+const KeyRetired = "retired"
+
 // The types of the conditions that the operator sets.
 const (
 	// Ready reports whether farmers can farm and the current spec is in effect: Available
@@ -127,8 +155,8 @@ const (
 	// Paused reports whether spec.paused is true, so the operator does not change the
 	// node's objects.
 	Paused = "Paused"
-	// HeartbeatKeyAvailable reports whether the Secret has the heartbeat key of the
-	// node's contracts.
+	// HeartbeatKeyAvailable reports whether the Secrets have the heartbeat keys of the
+	// node's contracts. Its message also shows the progress of a rotation.
 	HeartbeatKeyAvailable = "HeartbeatKeyAvailable"
 	// SchemaMigrated reports whether the database has the schema that the image
 	// needs.

@@ -3,7 +3,6 @@ package page
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ type homePage struct {
 	Periods   []choice
 	Period    *period
 	Plots     []plot
+	Copies    *copies // nil if there are no files with several copies
 	Notices   notices
 	Available *availability // over the time of the plots; nil if it is unknown
 	Table     table
@@ -44,7 +44,7 @@ type choice struct {
 type table struct {
 	selection
 	At          time.Time
-	Farmers     []node.Farmer
+	Farmers     []rated
 	Total       int64
 	First, Last int64 // positions of the farmers shown, from 1; 0 if there are none
 	Columns     []column
@@ -56,10 +56,11 @@ type table struct {
 
 // column is a column head.
 type column struct {
-	Title, Link string
-	Sort        roster.Sort
-	Order       string // the value of aria-sort; "" if the table is not sorted by this column
-	Figure      bool   // the values are numbers, aligned to the right
+	Title  string
+	Name   string // the CSS class; also the name of the sort, if there is a link
+	Link   string // "" if the table cannot be sorted by this column
+	Order  string // the value of aria-sort; "" if the table is not sorted by this column
+	Figure bool   // the values are numbers, aligned to the right
 }
 
 // countriesShown is the maximum number of countries listed beside the map.
@@ -80,6 +81,7 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 		Countries: found.value.Countries,
 		Period:    v.Period,
 		Plots:     timeline.plots(),
+		Copies:    p.copiesOver(r.Context(), v.Period, now),
 		Table:     p.table(r, v),
 		Node:      nodeAddress(r),
 	}
@@ -118,7 +120,10 @@ func (p *Page) table(r *http.Request, v selection) table {
 		v.Page = pages - 1
 		found, _ = farmers.List(v.Query)
 	}
-	t.selection, t.At, t.Farmers, t.Total, t.Pages = v, farmers.Time, slices.Collect(found), int64(total), pagesAround(v, pages)
+	t.selection, t.At, t.Total, t.Pages = v, farmers.Time, int64(total), pagesAround(v, pages)
+	for f := range found {
+		t.Farmers = append(t.Farmers, p.rate(f, t.At))
+	}
 	if len(t.Farmers) > 0 {
 		t.First = int64(v.Page*pageLength + 1)
 		t.Last = t.First + int64(len(t.Farmers)) - 1
@@ -133,14 +138,28 @@ func (p *Page) table(r *http.Request, v selection) table {
 }
 
 func columnsOf(v selection) []column {
-	var columns []column
-	for i, title := range []string{"Farmer", "Address", "Uptime", "Heartbeats", "Contracts", "Stored", "Status"} {
-		sort := roster.Sort(i)
-		c := column{Title: title, Sort: sort, Link: v.sortedBy(sort).link(), Figure: sort >= roster.ByUptime && sort != roster.ByOnline}
+	columns := []column{
+		{Title: "Farmer", Name: "id"},
+		{Title: "Address", Name: "address"},
+		{Title: "Score", Name: "score", Figure: true},
+		{Title: "Uptime", Name: "uptime", Figure: true},
+		{Title: "Farming since", Name: "since", Figure: true},
+		{Title: "Heartbeats", Name: "heartbeats", Figure: true},
+		{Title: "Contracts", Name: "contracts", Figure: true},
+		{Title: "Stored", Name: "size", Figure: true},
+		{Title: "Status", Name: "online"},
+		{Title: "Place", Name: "place"},
+	}
+	for i := range columns {
+		c := &columns[i]
+		sort, ok := roster.ParseSort(c.Name)
+		if !ok {
+			continue
+		}
+		c.Link = v.sortedBy(sort).link()
 		if sort == v.Sort {
 			c.Order = direction(v.Desc) + "ending"
 		}
-		columns = append(columns, c)
 	}
 	return columns
 }
@@ -179,7 +198,7 @@ const (
 	// and a usual address has at most 35.
 	searchLength = 64
 
-	defaultSort = roster.BySize
+	defaultSort = roster.ByScore
 )
 
 // selection is the query of the front page's URL. Invalid values are ignored, so

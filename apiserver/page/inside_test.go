@@ -20,7 +20,7 @@ import (
 func TestSelectionLinks(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{
-		"", "sort=id", "dir=desc&sort=id", "sort=uptime", "dir=asc&sort=uptime", "dir=asc", "online=1", "q=1abc", "page=3",
+		"", "sort=id", "dir=desc&sort=id", "sort=uptime", "sort=size", "dir=asc&sort=uptime", "dir=asc", "online=1", "q=1abc", "page=3",
 		"dir=asc&online=1&page=12&period=30d&q=a+b&sort=heartbeats",
 	} {
 		values, err := url.ParseQuery(query)
@@ -77,6 +77,24 @@ func TestFormats(t *testing.T) {
 	for v, want := range map[float64]float64{0: 2, 1: 2, 2: 2, 3: 4, 5: 10, 11: 20, 399: 400, 401: 1000} {
 		if got := roundUp(v); got != want {
 			t.Errorf("the step above %v is %v, want %v", v, got, want)
+		}
+	}
+}
+
+// Each text of a track must be true, however it is rounded.
+func TestTracks(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		score node.Score
+		want  [4]string
+	}{
+		{node.Score{Estimate: 0.99999, Lower: 0.99299, Upper: 0.99801, Weight: 2345.9}, [4]string{"99.9 %", "99.2 %", "99.9 %", "2,345 intervals"}},
+		{node.Score{Estimate: 1, Lower: 0.20654, Upper: 1, Weight: 1}, [4]string{"100.0 %", "20.6 %", "100.0 %", "one interval"}},
+		{node.Score{Upper: 0.00001, Weight: 0.9}, [4]string{"0.0 %", "0.0 %", "0.1 %", "less than one interval"}},
+	} {
+		of := track{Score: test.score}
+		if got := [4]string{of.Share(), of.From(), of.To(), of.Intervals()}; got != test.want {
+			t.Errorf("%+v: %q, want %q", test.score, got, test.want)
 		}
 	}
 }

@@ -46,7 +46,8 @@ const AssetPrefix = "/assets/"
 
 // Records is the source of the page's data. A node implements it with its roster and
 // its store. The page calls History at most once every 30 seconds for each period, and
-// Faults and Maintenances at most once every 5 seconds. It calls the other methods for every visitor.
+// Faults and Maintenances at most once every 5 seconds. If the redundancy is larger than 1, it calls
+// CopyCounts at most once every 30 seconds, and CopyHours too for each period. It calls the other methods for every visitor.
 type Records interface {
 	View(ctx context.Context) (*roster.View, error)
 	Farmer(ctx context.Context, id string, now time.Time) (node.Farmer, error)
@@ -54,9 +55,13 @@ type Records interface {
 	History(ctx context.Context, from, to time.Time, step time.Duration) ([]node.Span, error)
 	Faults(ctx context.Context, limit int) ([]node.Fault, error)
 	Maintenances(ctx context.Context) ([]node.Fault, error)
+	FarmerEvents(ctx context.Context, id string) ([]node.Event, error)
+	CopyCounts(ctx context.Context) ([]store.CopyCount, error)
+	CopyHours(ctx context.Context, from time.Time) ([]store.CopyHour, error)
+	ScoreRules() node.ScoreRules
 }
 
-// Options configure a page. All are required.
+// Options configure a page. All are required, unless they say otherwise.
 type Options struct {
 	// GeoLite2 reports whether locations come from a GeoLite2 database. If they do,
 	// its licence requires a notice on the page.
@@ -65,6 +70,8 @@ type Options struct {
 	Now      func() time.Time
 	// StatedAt returns the time that uptimes are stated at; nil means now.
 	StatedAt func(now time.Time) time.Time
+	// Redundancy is how many farmers should hold each file. The page shows copies if it is larger than 1.
+	Redundancy int64
 }
 
 // Page handles the routes in Paths.
@@ -79,6 +86,8 @@ type Page struct {
 	figures   cached[figures]
 	histories map[string]*cached[timeline] // by period name
 	faults    cached[nodeFaults]
+	copies    cached[[]store.CopyCount]
+	trends    map[string]*cached[[]store.CopyHour] // by period name
 }
 
 //go:embed templates
@@ -92,12 +101,17 @@ func New(records Records, opt Options) *Page {
 	}
 	p.figures = cached[figures]{life: 5 * time.Second, read: p.readFigures}
 	p.faults = cached[nodeFaults]{life: 5 * time.Second, read: p.readFaults}
+	p.copies = cached[[]store.CopyCount]{life: 30 * time.Second, read: records.CopyCounts}
+	p.trends = map[string]*cached[[]store.CopyHour]{}
 	p.histories = map[string]*cached[timeline]{}
 	for _, of := range periods {
 		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
 			now := p.opt.Now()
 			spans, err := p.records.History(ctx, now.Add(-of.Length), now, of.step)
 			return timelineOf(spans, of.step), err
+		}}
+		p.trends[of.Name] = &cached[[]store.CopyHour]{life: 30 * time.Second, read: func(ctx context.Context) ([]store.CopyHour, error) {
+			return p.records.CopyHours(ctx, p.opt.Now().Add(-of.Length))
 		}}
 	}
 	p.mux.HandleFunc("GET /{$}", p.home)
@@ -190,17 +204,19 @@ func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int
 
 // farmerPage is the data of a farmer's page.
 type farmerPage struct {
-	node.Farmer
+	rated
 	StatedAt time.Time
 	Notices  notices
+	Uptimes  []uptimeOver
 	Days     []farmerDay // newest first
 	Strip    []stripDay
 	Plots    []plot
+	Events   []event // newest first
 }
 
 func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 	now := p.opt.Now()
-	f, days, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
+	f, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
 	if errors.Is(err, store.ErrNotFound) {
 		p.respondMessage(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
 		return
@@ -210,12 +226,14 @@ func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	faults := p.faults.get(r.Context(), now).value
-	shown := withFaults(days, faults.Recorded, now)
+	stated := p.statedAt(now)
+	days := withFaults(f.days, faults.Recorded, now)
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
 		Title: "Farmer " + f.ID, At: now, Live: true,
 		Body: farmerPage{
-			Farmer: f, StatedAt: p.statedAt(now), Notices: faults.notices(now),
-			Days: backwards(shown), Strip: stripOf(shown, now), Plots: farmerPlots(days),
+			rated: p.rate(f.Farmer, stated), StatedAt: stated, Notices: faults.notices(now), Uptimes: uptimesOf(f.days),
+			Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(f.days),
+			Events: eventsOf(f.events, faults.Recorded, now),
 		},
 	}, now)
 }
@@ -227,15 +245,26 @@ func (p *Page) statedAt(now time.Time) time.Time {
 	return p.opt.StatedAt(now)
 }
 
-func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f node.Farmer, days []node.Day, err error) {
+// farmerRecords is what a farmer's page needs to read.
+type farmerRecords struct {
+	node.Farmer
+	days   []node.Day
+	events []node.Event
+}
+
+func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f farmerRecords, err error) {
 	id, ok := node.ParseFarmerID(name)
 	if !ok {
-		return f, nil, store.ErrNotFound
+		return f, store.ErrNotFound
 	}
-	if f, err = p.records.Farmer(ctx, id, p.statedAt(now)); err == nil {
-		days, err = p.records.FarmerDays(ctx, id, now.AddDate(0, 0, 1-stripLength), now)
+	if f.Farmer, err = p.records.Farmer(ctx, id, p.statedAt(now)); err != nil {
+		return f, err
 	}
-	return f, days, err
+	if f.days, err = p.records.FarmerDays(ctx, id, now.AddDate(0, 0, 1-stripLength), now); err != nil {
+		return f, err
+	}
+	f.events, err = p.records.FarmerEvents(ctx, id)
+	return f, err
 }
 
 // historyPage is the data of the page that shows the plots' figures as a table.

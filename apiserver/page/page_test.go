@@ -68,13 +68,15 @@ func (h *fixture) body(t *testing.T, address string, status int) string {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	h := open(t, 321)
-	farmers := h.List(roster.Query{Sort: roster.BySize, Desc: true, Limit: 50})
+	farmers := h.List(roster.Query{Sort: roster.ByScore, Desc: true, Limit: 50})
+	largest := h.List(roster.Query{Sort: roster.BySize, Desc: true, Limit: 1})
 	for _, test := range []struct {
 		address string
 		status  int
 		has     []string
 	}{
 		{"/", 200, []string{">321</dd>", farmers[0].ID, farmers[49].Address, "1–50 of 321", "GeoLite2 data created by MaxMind", "http://node.example:5000"}},
+		{"/?sort=size", 200, []string{largest[0].ID, `aria-sort="descending"><a data-turn id="by-size"`}},
 		{"/?page=7", 200, []string{"301–321 of 321", `aria-current="page">7<`}},
 		{"/?page=70", 200, []string{"301–321 of 321"}}, // the last page
 		{"/?page=99999999999999999999&sort=nothing&dir=up&period=2y", 200, []string{"1–50 of 321"}},
@@ -128,6 +130,28 @@ func TestFaults(t *testing.T) {
 	h.pass(6 * time.Second)
 	if got := h.body(t, "/", 200); strings.Contains(got, notice) || !strings.Contains(got, "The node had no fault in this time") {
 		t.Error("the page still shows a fault")
+	}
+}
+
+// The front page shows copies only if several farmers should hold each file.
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	records := pagetest.New(30)
+	for redundancy, shown := range map[int64]bool{1: false, 3: true} {
+		h := &fixture{Records: records, Page: page.New(records, page.Options{
+			Log: slog.New(slog.DiscardHandler), GeoLite2: func() bool { return false }, Now: func() time.Time { return pagetest.Now }, Redundancy: redundancy,
+		})}
+		for _, address := range []string{"/", "/?period=1y"} {
+			got := h.body(t, address, 200)
+			for _, part := range []string{
+				"should be with 3 farmers", "35 of 1,000 files have fewer copies", `<rect width="100.0" height="2"/></svg></th><td class="figure">965</td>`,
+				`<th scope="row">0<svg`, "Files below the target from",
+			} {
+				if strings.Contains(got, part) != shown {
+					t.Errorf("redundancy %d: %s: contains %q: %t", redundancy, address, part, !shown)
+				}
+			}
+		}
 	}
 }
 

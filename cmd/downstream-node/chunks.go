@@ -76,7 +76,7 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 		}
 	}
 	return withApp(cmd, func(ctx context.Context, a *app.App) error {
-		stocker := a.NewStocker(node.Inventory{})
+		stocker := a.NewStocker(node.Inventory{Redundancy: a.Config.Inventory.Redundancy})
 		total := int64(math.MaxInt64)
 		if int64(count) < total/size {
 			total = int64(count) * size
@@ -84,7 +84,7 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 		bar := program.NewProgressBar(cmd, total)
 		defer bar.Done()
 		for range count {
-			if err := stocker.Make(ctx, a.Keys.Current(), size, 0); err != nil {
+			if err := stocker.Make(ctx, a.Keys.Current(), size); err != nil {
 				return err
 			}
 			bar.Add(size)
@@ -111,6 +111,7 @@ func maintainChunks(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	return withApp(cmd, func(ctx context.Context, a *app.App) error {
+		inv.Redundancy = a.Config.Inventory.Redundancy
 		stocker := a.NewStocker(inv)
 		bar := program.NewProgressBar(cmd, inv.TotalSize)
 		defer bar.Done()

@@ -66,7 +66,7 @@ func newMaintenanceAddCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&in, "in", 0, "how long until it starts")
+	flags.DurationVar(&in, "in", 0, fmt.Sprintf("how long until it starts, counted from %v from now, when all processes know of it", node.MaintenanceNotice))
 	flags.DurationVar(&length, "for", 0, "how long it takes")
 	flags.StringVar(&reason, "reason", "planned maintenance", "what the status page says about it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -81,14 +81,14 @@ func newMaintenanceAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			start := now.Add(in).Truncate(time.Second)
+			start := now.Add(node.MaintenanceNotice + in).Truncate(time.Second)
 			m, err := st.AddMaintenance(ctx, start, start.Add(length), reason)
 			if err := explainOverlap(err); err != nil {
 				return err
 			}
 			printMaintenance(cmd, m)
 			if interval := cfg.Contracts.Interval; in < interval {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: it starts earlier than one interval (%v) from now, so some farmers' clients may give up contracts that are due in it\n", interval)
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: --in is less than one interval (%v), so some farmers' clients may give up contracts that are due in it\n", interval)
 			}
 			return nil
 		})

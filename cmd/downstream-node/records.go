@@ -42,6 +42,7 @@ func onStore(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store
 		return err
 	}
 	defer st.Close()
+	st.SetScoreRules(cfg.Score.Rules())
 	return do(cmd.Context(), st)
 }
 
@@ -53,11 +54,11 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 		return err
 	}
 	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == store.SQLite {
-		// A standalone node keeps its key beside its database.
-		cfg.Heartbeat.KeyFiles = []string{app.StandaloneKeyFile(filepath.Dir(cfg.Database.Path))}
+		// A standalone node keeps its keys beside its database.
+		cfg.Heartbeat.KeyFiles = app.StandaloneKeyFiles(filepath.Dir(cfg.Database.Path))
 	}
 	ctx := cmd.Context()
-	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{Kind: "command"})
+	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{Kind: app.KindCommand})
 	if err != nil {
 		return err
 	}

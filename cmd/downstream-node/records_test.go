@@ -13,6 +13,7 @@ import (
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
+	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/program"
@@ -94,7 +95,7 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"maintenance add --in 1h", 1, "--for must be more than 0s"},
 		{"maintenance add --in 1h --for 2h --reason disks", 0, "maintenance 1 from "},
 		{"maintenance add --in 2h --for 2h", 1, "another maintenance is planned for this time; `maintenance list` shows it"},
-		{"maintenance add --for 1m", 0, "warning: it starts earlier than one interval (5m0s) from now"},
+		{"maintenance add --for 1m", 0, "warning: --in is less than one interval (5m0s)"},
 		{"maintenance list", 0, "disks"},
 		{"maintenance cancel x", 1, `"x" is not an id`},
 		{"maintenance declare --start 2999-01-01T00:00:00Z --for 2h --reason moving", 0, "from 2999-01-01T00:00:00Z to 2999-01-01T02:00:00Z"},
@@ -127,6 +128,14 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"tokens delete 0123", 1, "neither a token (32 hex digits) nor a farmer id (20 hex digits)"},
 		{"tokens delete 00112233445566778899", 1, "not found"},
+		{"farmers suspend 0123 --reason x", 1, `"0123" is not a farmer id`},
+		{"farmers suspend 00112233445566778899", 1, "--reason is empty"},
+		{"farmers suspend 00112233445566778899 --reason x", 1, "there is no farmer 00112233445566778899"},
+		{"farmers lift 00112233445566778899", 1, "there is no farmer"},
+		{"files list", 0, "HASH  SIZE  PROVED"},
+		{"files list --limit 0", 1, "--limit must be at least 1"},
+		{"files show 0123", 1, `"0123" is not a file hash of 64 hex digits`},
+		{"files show " + strings.Repeat("0", 64), 1, "there is no file 0000"},
 		{"db clean", 0, "0 contracts expired; deleted 0 contracts, 0 tags, 0 files, 0 unused tokens"},
 		{"queue dead list", 1, "the configuration names no Redis"},
 		{"queue dead retry", 1, "or use --all"},
@@ -180,6 +189,35 @@ func TestWhitelistLosesNoContractUnasked(t *testing.T) {
 	step("whitelist list", 0, leaves+"  20000    yes         1       2")
 	step("whitelist load --yes "+one, 0, "0 addresses added, 1 kept, 1 removed with 1 tokens and 2 contracts")
 	step("whitelist remove --yes "+stays, 0, "removed "+stays+" with 1 tokens and 1 contracts")
+}
+
+// TestFilesAreListed checks what files prints about a file with one copy that is not
+// proved.
+func TestFilesAreListed(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	base, err := os.ReadFile(o.config)
+	testenv.Must(t, err)
+	o.config = o.write("twofold.yaml", string(base)+"inventory: {redundancy: 2}\n")
+	step := func(args, want string) (last string) {
+		t.Helper()
+		status, printed := o.run(strings.Fields(args)...)
+		if status != 0 || !strings.Contains(printed, want) {
+			t.Fatalf("%s: status %d; printed %q, want %q in it", args, status, printed, want)
+		}
+		lines := strings.Split(strings.TrimSpace(printed), "\n")
+		return lines[len(lines)-1]
+	}
+	step("db migrate", "")
+	step("chunks generate 1KiB", "")
+	o.handOut("19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV", 1)
+	file := step("files list", "1.0 KiB  0       1         0")
+	if below := step("files list --below-target --limit 1", ""); below != file {
+		t.Errorf("%q, want %q", below, file)
+	}
+	hash := strings.Fields(file)[0]
+	step("files show "+hash, hash+", 1.0 KiB\nFARMER ")
+	step("files show "+hash, "  unproven  -\n")
 }
 
 // handOut gives an address a token with that many contracts.
@@ -269,5 +307,66 @@ func TestMigrateChecksTheKey(t *testing.T) {
 	}
 	if status, printed := o.run("db", "migrate"); status != 0 {
 		t.Errorf("with the right key again: exit %d\n%s", status, printed)
+	}
+}
+
+func TestKeysAreReplaced(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	old, next := filepath.Join(o.dir, "heartbeat.json"), filepath.Join(o.dir, "next.json")
+	fingerprint := func(path string) string {
+		t.Helper()
+		keys, err := keyring.Load([]string{path})
+		testenv.Must(t, err)
+		return schemes.Fingerprint(keys[0])[:12]
+	}
+	step := func(wantStatus int, prints string, args ...string) {
+		t.Helper()
+		if status, printed := o.run(args...); status != wantStatus || !strings.Contains(printed, prints) {
+			t.Errorf("%v: status %d, printed %q; want %d and %q", args, status, printed, wantStatus, prints)
+		}
+	}
+	step(0, "", "db", "migrate")
+	step(0, "active", "keys", "list")
+	step(1, "name the new file with --out", "keys", "rotate")
+	step(1, "replace it with `keys rotate` first", "keys", "retire", fingerprint(old))
+	step(1, "0 heartbeat keys have a fingerprint that begins with \"none\"", "keys", "retire", "none")
+	step(0, "made the key ", "keys", "rotate", "--out", next, "--compromised")
+	step(1, next+" exists already", "keys", "rotate", "--out", next)
+	step(0, "active, compromised", "keys", "list")
+	o.write("node.yaml", "database: {path: "+filepath.Join(o.dir, "node.db")+"}\nheartbeat: {keyFiles: ["+next+", "+old+"]}\n")
+	step(0, "", "db", "migrate")
+	step(0, "retiring, compromised", "keys", "list")
+	step(1, "is still needed", "keys", "retire", fingerprint(old))
+
+	// What a worker does.
+	cfg := config.Default[store.Config]()
+	cfg.Path = filepath.Join(o.dir, "node.db")
+	st, err := store.Open(cfg, slog.New(slog.DiscardHandler))
+	testenv.Must(t, err)
+	defer st.Close()
+	keys, err := st.Keys(t.Context())
+	testenv.Must(t, err)
+	_, err = st.ReplaceKey(t.Context(), store.Replacement{Old: keys[0].ID, New: keys[1].ID}, time.Now())
+	testenv.Must(t, err)
+	step(0, "retired", "keys", "list")
+	step(0, "remove "+old+" from heartbeat.keyFiles", "keys", "retire", fingerprint(old))
+	if _, err := os.Stat(old); err != nil {
+		t.Errorf("a key file that the configuration names was deleted: %v", err)
+	}
+
+	// A standalone node keeps its keys beside its database.
+	o.write("node.yaml", "database: {path: "+filepath.Join(o.dir, "node.db")+"}\n")
+	testenv.Must(t, os.Rename(next, filepath.Join(o.dir, "heartbeat-2.json")))
+	step(1, "leave it out", "keys", "rotate", "--out", next)
+	garbage := o.write("heartbeat-7.json", "garbage")
+	step(1, garbage, "keys", "rotate")
+	testenv.Must(t, os.Remove(garbage))
+	step(1, "no heartbeat key in "+t.TempDir()[:4], "keys", "rotate", "--data", t.TempDir())
+	step(0, filepath.Join(o.dir, "heartbeat-3.json"), "keys", "rotate")
+	step(0, "deleted "+old, "keys", "retire", strings.ToUpper(fingerprint(old)))
+	step(0, "no key file contains it", "keys", "retire", keys[0].Fingerprint)
+	if _, err := os.Stat(old); err == nil {
+		t.Error("the file of the retired key was not deleted")
 	}
 }

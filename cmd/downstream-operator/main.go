@@ -125,6 +125,7 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 		Backlog:      controllers.ReadBacklog,
 		Readiness:    controllers.ReadReadiness,
 		Faults:       controllers.ReadFaults,
+		Keys:         controllers.ReadKeys,
 	}
 	if err := reconciler.SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: o.concurrency}); err != nil {
 		return nil, fmt.Errorf("set the operator up: %w", err)

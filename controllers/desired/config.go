@@ -18,7 +18,6 @@ const (
 	configFile    = "config.yaml"
 	dsnFile       = "mysql/dsn"
 	redisFile     = "redis/url"
-	keyFile       = "heartbeat/heartbeat.json"
 	whitelistFile = "whitelist/whitelist.csv"
 	geoFile       = "geoip/City.mmdb"
 	geoVolumeDir  = "/var/lib/downstream/geoip"
@@ -27,8 +26,22 @@ const (
 // section is a section of the configuration file.
 type section = map[string]any
 
-// keyFiles lists the path of the heartbeat key in a pod.
-var keyFiles = []string{path.Join(configDir, keyFile)}
+// keyFile returns the path of a heartbeat key below configDir.
+func keyFile(rotation int32) string {
+	if rotation == 0 {
+		return "heartbeat/heartbeat.json"
+	}
+	return fmt.Sprintf("heartbeat/heartbeat-%d.json", rotation+1)
+}
+
+// keyFiles lists the paths of the heartbeat keys in a pod, the newest first.
+func (n *Node) keyFiles() []string {
+	paths := make([]string, len(n.Inputs.Keys))
+	for i, key := range n.Inputs.Keys {
+		paths[i] = path.Join(configDir, keyFile(key.Rotation))
+	}
+	return paths
+}
 
 // Config returns the configuration file of a role. The file holds only values from
 // the spec, so images of other versions accept it too. It holds only the sections
@@ -45,16 +58,22 @@ func (n *Node) Config(role Role) string {
 	}
 	switch role {
 	case Migration:
-		config["heartbeat"] = section{"keyFiles": keyFiles} // the migration checks that the database has this key
+		config["heartbeat"] = section{"keyFiles": n.keyFiles()} // the migration checks that the database has no other key
 	case API, Workers:
 		config["heartbeat"] = n.heartbeat()
 		config["contracts"] = n.contracts()
+		if score := n.score(); len(score) > 0 {
+			config["score"] = score
+		}
 	}
 	switch role {
 	case API:
 		config["api"] = n.api()
 		if file := n.geoFile(); file != "" {
 			config["geo"] = section{"file": file}
+		}
+		if redundancy := n.Spec.Inventory.Redundancy; redundancy != 0 { // for /status/redundancy
+			config["inventory"] = section{"redundancy": redundancy}
 		}
 	case Workers:
 		config["worker"] = n.worker()
@@ -68,12 +87,20 @@ func (n *Node) Config(role Role) string {
 }
 
 func (n *Node) heartbeat() section {
-	return section{
+	h := section{
 		"type":          n.Spec.Heartbeat.Type,
 		"checkFraction": n.Spec.Heartbeat.CheckFraction.Float64(),
 		"challenges":    n.Spec.Heartbeat.Challenges,
-		"keyFiles":      keyFiles,
+		"keyFiles":      n.keyFiles(),
 	}
+	if compromised := n.Spec.Heartbeat.Compromised; len(compromised) > 0 { // an older image refuses this key
+		h["compromised"] = compromised
+	}
+	if d := n.Spec.Heartbeat.Detection; d != nil {
+		delete(h, "checkFraction") // the node allows one of the two
+		h["detection"] = section{"lost": d.Lost.Float64(), "within": seconds(d.WithinSeconds), "probability": d.Probability.Float64()}
+	}
+	return h
 }
 
 func (n *Node) contracts() section {
@@ -103,6 +130,21 @@ func (n *Node) contracts() section {
 		contracts["unusedTokenLife"] = seconds(*c.UnusedTokenSeconds)
 	}
 	return contracts
+}
+
+// score holds only the keys that are set, because an older image refuses them.
+func (n *Node) score() section {
+	s, score := n.Spec.Score, section{}
+	if s.HalfLifeHours > 0 {
+		score["halfLife"] = seconds(s.HalfLifeHours * 3600)
+	}
+	if s.MinOnline != "" {
+		score["minOnline"] = s.MinOnline.Float64()
+	}
+	if s.MinCorrect != "" {
+		score["minCorrect"] = s.MinCorrect.Float64()
+	}
+	return score
 }
 
 func (n *Node) access() section {
@@ -149,13 +191,17 @@ func (n *Node) worker() section {
 
 func (n *Node) inventory() section {
 	i := n.Spec.Inventory
-	return section{
+	inventory := section{
 		"minChunkSize": i.MinChunkSize.Bytes(),
 		"maxChunkSize": i.MaxChunkSize.Bytes(),
 		"totalSize":    i.TotalSize.Bytes(),
 		"base":         i.Base.Float64(),
 		"encoders":     i.Encoders,
 	}
+	if i.Redundancy != 0 { // an older image refuses this key
+		inventory["redundancy"] = i.Redundancy
+	}
+	return inventory
 }
 
 // geoFile returns the path of the location database in an API pod. The path is empty

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
 )
 
 // load reads a role's configuration as the processes do, with the files at the
@@ -39,7 +41,7 @@ func load(t *testing.T, n *Node, role Role) app.Config {
 
 func TestConfigIsAccepted(t *testing.T) {
 	t.Parallel()
-	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides)} {
+	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides), rotated(t)} {
 		for _, role := range []Role{API, Workers, Migration, Whitelist} {
 			c := load(t, manifest, role)
 			if role == API || role == Workers {
@@ -86,8 +88,21 @@ func TestConfigFollowsTheSpec(t *testing.T) {
 	if api.Geo.File != geoVolumeDir+"/GeoLite2-City.mmdb" || !api.Access.Whitelist || api.Access.MinBalance != 10000 {
 		t.Errorf("%+v %+v", api.Geo, api.Access)
 	}
+	for _, role := range []Role{API, Workers} {
+		if s := load(t, node(t, overrides), role).Score; s.HalfLife != 240*time.Hour || s.MinOnline != 0.95 || s.MinCorrect != 0.999 {
+			t.Errorf("%+v", s)
+		}
+	}
 	if c := load(t, node(t, overrides), API); c.API.DrainDelay != 0 || c.API.ShutdownTimeout != 25*time.Second {
 		t.Errorf("%+v", c.API)
+	}
+	for _, role := range []Role{API, Workers} {
+		if i := load(t, node(t, overrides), role).Inventory.Inventory(); i.Redundancy != 3 {
+			t.Errorf("%+v", i)
+		}
+	}
+	if d := load(t, node(t, overrides), Workers).Heartbeat.Detection; d != (keyring.DetectionConfig{Lost: 0.01, Within: 76800 * time.Second, Probability: 0.99}) {
+		t.Errorf("%+v", d)
 	}
 }
 
@@ -127,11 +142,15 @@ func TestHashes(t *testing.T) {
 		{"metadata", func(n *Node) { n.Labels("api")["x"] = "y"; n.Annotations = map[string]string{"x": "y"} }, ""},
 		{"proxies", func(n *Node) { n.Spec.API.TrustedProxies = []string{"10.1.0.0/16"} }, "api"},
 		{"inventory", func(n *Node) { n.Spec.Inventory.TotalSize = "2Gi" }, "workers"},
+		{"redundancy", func(n *Node) { n.Spec.Inventory.Redundancy = 3 }, "api workers"},
 		{"interval", func(n *Node) { n.Spec.Contracts.IntervalSeconds = 60 }, "api workers"},
 		{"image", func(n *Node) { n.Spec.Image = "other" }, "migration"},
 		{"password", func(n *Node) { n.Inputs.DSN = []byte("other") }, "api migration whitelist workers"},
 		{"Redis", func(n *Node) { n.Inputs.RedisURL = []byte("other") }, "api workers"},
 		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
+		{"older key", func(n *Node) { n.Inputs.Keys = append(n.Inputs.Keys, Key{1, []byte("other")}) }, "api workers"},
+		{"newer key", func(n *Node) { n.Inputs.Keys = append([]Key{{1, []byte("other")}}, n.Inputs.Keys...) }, "api migration whitelist workers"},
+		{"compromised key", func(n *Node) { n.Spec.Heartbeat.Compromised = []v1alpha1.Fingerprint{"0123456789ab"} }, "api workers"},
 	}
 	before := hashes(sample(t, "production"))
 	for _, tt := range tests {

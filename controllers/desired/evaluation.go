@@ -116,9 +116,9 @@ func (n *Node) host(role Role) string {
 	return fmt.Sprintf("%s.%s.svc", n.ObjectName(role), n.Namespace)
 }
 
-// HeartbeatKeySecret holds the heartbeat key.
-func (n *Node) HeartbeatKeySecret(file []byte, fingerprint string) *corev1.Secret {
-	name, key := n.KeySecret()
+// HeartbeatKeySecret holds the heartbeat key of a rotation.
+func (n *Node) HeartbeatKeySecret(rotation int32, file []byte, fingerprint string) *corev1.Secret {
+	name, key := n.KeySecret(rotation)
 	secret := n.secret("heartbeat", name, map[string][]byte{key: file})
 	secret.Annotations = map[string]string{annotationFingerprint: fingerprint}
 	return secret

@@ -4,11 +4,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
@@ -36,7 +38,7 @@ func node(t *testing.T, manifest string) *Node {
 		DownstreamNode: dn,
 		DefaultImage:   "example.org/downstream-node:v1.0.0",
 		Inputs: Inputs{
-			Key:       []byte(`{"type":"Swizzle"}`),
+			Keys:      []Key{{File: []byte(`{"type":"Swizzle"}`)}},
 			DSN:       []byte("user:password@tcp(mysql:3306)/downstream"),
 			RedisURL:  []byte("redis://redis:6379/0"),
 			Whitelist: []byte("address,crowdsale_balance\n"),
@@ -54,7 +56,7 @@ func everything(n *Node) map[string]any {
 		"api-disruptionbudget":   n.DisruptionBudget(API),
 		"api-networkpolicy":      n.NetworkPolicy(API),
 		"api-service":            n.Service(),
-		"heartbeat-key":          n.HeartbeatKeySecret([]byte(`{"type":"Swizzle"}`), strings.Repeat("0f", 32)),
+		"heartbeat-key":          n.HeartbeatKeySecret(n.Rotation(), []byte(`{"type":"Swizzle"}`), strings.Repeat("0f", 32)),
 		"jobs-networkpolicy":     n.NetworkPolicy(Jobs),
 		"migration-config":       n.ConfigMap(Migration),
 		"migration-job":          n.MigrationJob(),
@@ -113,7 +115,8 @@ spec:
       externalTrafficPolicy: Local
     rateLimits: {perToken: {rate: 5, burst: 10}}
     drainDelaySeconds: 0
-  heartbeat: {type: Merkle, keySecretRef: {name: own-key, key: key.json}}
+  heartbeat: {type: Merkle, keySecretRef: {name: own-key, key: key.json}, detection: {lost: "0.01", withinSeconds: 76800, probability: "0.99"}}
+  inventory: {redundancy: 3}
   geoip: {configMapRef: {name: geo}}
   mysql: {dsnSecretRef: {name: db, key: source}}
   redis: {urlSecretRef: {name: db, key: cache}, maxQueue: 50}
@@ -129,24 +132,47 @@ spec:
           nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: In, values: [ssd]}]}]
     topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
   maintenance: {start: "2026-03-14T09:00:00Z", duration: 2h, reason: "new disks for $(NODE)"}
+  score: {halfLifeHours: 240, minOnline: '0.95', minCorrect: '0.999'}
   log: {level: debug}
 `
 
+// rotated is a node whose key was replaced twice. The second key is retired, and its Secret is
+// deleted.
+func rotated(t *testing.T) *Node {
+	t.Helper()
+	n := node(t, overrides)
+	n.Spec.Heartbeat.Rotation = 2
+	n.Spec.Heartbeat.Compromised = []v1alpha1.Fingerprint{"0123456789ab"}
+	n.Inputs.Keys = []Key{{2, []byte("third")}, {0, []byte("first")}}
+	return n
+}
+
+// goldens returns what each golden file shows, by the path of the file.
+func goldens(t *testing.T) map[string]any {
+	t.Helper()
+	files := map[string]any{}
+	add := func(name string, n *Node, only ...string) {
+		for object, built := range everything(n) {
+			if len(only) == 0 || slices.Contains(only, object) {
+				files[filepath.Join("testdata", name, object+".yaml")] = built
+			}
+		}
+	}
+	add("minimal", sample(t, "minimal"))
+	add("production", sample(t, "production"))
+	add("evaluation", sample(t, "evaluation"))
+	add("overrides", node(t, overrides))
+	add("rotated", rotated(t), "api-config", "api-deployment", "heartbeat-key", "migration-config", "migration-job", "workers-config")
+	return files
+}
+
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	nodes := map[string]*Node{
-		"minimal":    sample(t, "minimal"),
-		"production": sample(t, "production"),
-		"evaluation": sample(t, "evaluation"),
-		"overrides":  node(t, overrides),
-	}
-	for name, n := range nodes {
-		for object, built := range everything(n) {
-			t.Run(name+"/"+object, func(t *testing.T) {
-				t.Parallel()
-				golden(t, filepath.Join("testdata", name, object+".yaml"), built)
-			})
-		}
+	for path, built := range goldens(t) {
+		t.Run(strings.TrimSuffix(path, ".yaml"), func(t *testing.T) {
+			t.Parallel()
+			golden(t, path, built)
+		})
 	}
 }
 
@@ -176,18 +202,13 @@ func golden(t *testing.T, path string, built any) {
 // TestEveryGoldenHasABuilder fails if a golden file belongs to no builder.
 func TestEveryGoldenHasABuilder(t *testing.T) {
 	t.Parallel()
-	wanted := map[string]bool{}
-	for name, n := range map[string]*Node{"minimal": sample(t, "minimal"), "production": sample(t, "production"), "evaluation": sample(t, "evaluation"), "overrides": node(t, overrides)} {
-		for object := range everything(n) {
-			wanted[filepath.Join("testdata", name, object+".yaml")] = true
-		}
-	}
+	wanted := goldens(t)
 	files, err := filepath.Glob("testdata/*/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if !wanted[file] {
+		if wanted[file] == nil {
 			t.Errorf("%s belongs to no builder", file)
 		}
 	}

@@ -7,7 +7,7 @@
 //
 // Invariants: selectors and the names of Deployments do not depend on the spec, so an
 // upgrade never leaves pods without a Deployment. The pod template of a Deployment
-// contains a hash of the configuration, the key and the database addresses, so a
+// contains a hash of the configuration, the keys and the database addresses, so a
 // change of these inputs replaces the pods.
 package desired
 
@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -36,10 +37,16 @@ type Node struct {
 // Inputs are the contents that pods read besides their configuration. Builders
 // use them only in hashes.
 type Inputs struct {
-	Key       []byte // the private heartbeat file
+	Keys      []Key  // the heartbeat keys that the pods read, the newest first
 	DSN       []byte // the MySQL data source name
 	RedisURL  []byte
 	Whitelist []byte // the CSV file
+}
+
+// Key is a heartbeat key.
+type Key struct {
+	Rotation int32  // the value of spec.heartbeat.rotation for which the key was made
+	File     []byte // the private heartbeat file
 }
 
 // Role is the part of a node that an object belongs to.
@@ -96,13 +103,26 @@ func (n *Node) image() string {
 // ObjectName returns the name of the objects of a role.
 func (n *Node) ObjectName(role Role) string { return n.Name + "-" + string(role) }
 
-// KeySecret returns the name of the Secret with the heartbeat key file, and the name
-// of the file's entry in that Secret.
-func (n *Node) KeySecret() (name, key string) {
-	if ref := n.Spec.Heartbeat.KeySecretRef; ref != nil {
+// KeySecret returns the name of the Secret with the heartbeat key file of a rotation,
+// and the name of the file's entry in that Secret.
+func (n *Node) KeySecret(rotation int32) (name, key string) {
+	switch ref := n.Spec.Heartbeat.KeySecretRef; {
+	case rotation > 0:
+		return fmt.Sprintf("%s-heartbeat-key-%d", n.Name, rotation+1), "heartbeat.json"
+	case ref != nil:
 		return ref.Name, ref.Key
 	}
 	return n.Name + "-heartbeat-key", "heartbeat.json"
+}
+
+// Rotation returns the rotation of the newest key. It is never less than a rotation in
+// the status, so a lower number in the spec removes no key.
+func (n *Node) Rotation() int32 {
+	newest := n.Spec.Heartbeat.Rotation
+	for _, key := range n.Status.HeartbeatKeys {
+		newest = max(newest, key.Rotation)
+	}
+	return newest
 }
 
 // DSNSecret returns the name of the Secret with the MySQL data source name, and the
@@ -182,11 +202,11 @@ func (n *Node) owner() *metav1ac.OwnerReferenceApplyConfiguration {
 // to distinguish the inputs of one node, and a Job's name still fits in a label.
 const nameDigits = 10
 
-// hash returns a keyed hash of inputs. The key is the heartbeat key: with a
+// hash returns a keyed hash of inputs. The key is the newest heartbeat key: with a
 // plain hash, a reader of the hash could guess the password in a data source
 // name.
 func (n *Node) hash(parts ...[]byte) string {
-	mac := hmac.New(sha256.New, n.Inputs.Key)
+	mac := hmac.New(sha256.New, n.Inputs.Keys[0].File)
 	for _, part := range parts {
 		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		mac.Write(part)
@@ -194,11 +214,15 @@ func (n *Node) hash(parts ...[]byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// configHash returns a hash of the configuration, the heartbeat key and the database
+// configHash returns a hash of the configuration, the heartbeat keys and the database
 // addresses of a Deployment's pods. The hash is an annotation of the pod template, so
 // a change replaces the pods.
 func (n *Node) configHash(role Role) string {
-	return n.hash([]byte(n.Config(role)), n.Inputs.Key, n.Inputs.DSN, n.Inputs.RedisURL)
+	parts := [][]byte{[]byte(n.Config(role)), n.Inputs.Keys[0].File, n.Inputs.DSN, n.Inputs.RedisURL}
+	for _, older := range n.Inputs.Keys[1:] {
+		parts = append(parts, older.File)
+	}
+	return n.hash(parts...)
 }
 
 // ConfigName returns the name of the ConfigMap with a role's configuration. It

@@ -93,8 +93,10 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 		sources = append(sources, configMapFile(ref.Name, ref.Key, whitelistFile))
 	case Maintenance:
 	default:
-		secret, key := n.KeySecret()
-		sources = append(sources, secretFile(secret, key, keyFile))
+		for _, k := range n.Inputs.Keys {
+			secret, key := n.KeySecret(k.Rotation)
+			sources = append(sources, secretFile(secret, key, keyFile(k.Rotation)))
+		}
 	}
 	if g := n.Spec.GeoIP; role == API && g != nil {
 		switch {

@@ -74,7 +74,7 @@ func serve(t *testing.T, n int) *site {
 		GeoLite2: func() bool { return true },
 		Log:      slog.New(slog.DiscardHandler),
 		// The clock starts at the time of the records.
-		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) },
+		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) }, Redundancy: 3,
 	})
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)

@@ -68,13 +68,23 @@ func fill(t *testing.T, path string, n int) {
 		if l := f.Location; l != nil {
 			lat, lon, country, city = l.Lat, l.Lon, l.Country, l.City
 		}
+		evidence, err := f.Evidence.MarshalBinary()
+		check(t, err)
 		_, err = tx.Exec("INSERT INTO tokens (hash, farmer_id, address_id, key_id, ip, country, state, city, zip, lat, lon, heartbeats, contracts, size,"+
-			" up_since, up_start, up_end, up_before, last_due, created) VALUES (?, ?, ?, 1, ?, ?, '', ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			" up_since, up_start, up_end, up_before, last_due, evidence, proven_since, last_heartbeat, created) VALUES (?, ?, ?, 1, ?, ?, '', ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			token[:], hex.EncodeToString(token[:10]), i+1, fmt.Sprintf("10.0.%d.%d", i>>8&255, i&255), country, city, lat, lon,
-			f.Heartbeats, f.Contracts, f.Size, since.UnixMicro(), since.Add(before).UnixMicro(), end.UnixMicro(), 0, end.UnixMicro(), since.UnixMicro())
+			f.Heartbeats, f.Contracts, f.Size, since.UnixMicro(), since.Add(before).UnixMicro(), end.UnixMicro(), 0, end.UnixMicro(),
+			evidence, micros(f.ProvenSince), micros(f.LastHeartbeat), since.UnixMicro())
 		check(t, err)
 	}
 	check(t, tx.Commit())
+}
+
+func micros(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMicro()
 }
 
 var check = testenv.Must

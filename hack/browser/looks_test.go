@@ -69,7 +69,7 @@ func TestWithoutScripts(t *testing.T) {
 	s := serve(t, 120)
 	v := open(t, s.url, l)
 	is(v, "document.querySelectorAll('#map svg circle').length > 10", true)
-	is(v, "document.querySelectorAll('.plot svg .line').length", 6)
+	is(v, "document.querySelectorAll('.plot svg .line').length", 7)
 	is(v, "document.querySelectorAll('table.farmers tbody tr').length", 50)
 	is(v, "document.querySelector('.totals dd').textContent", "120")
 	is(v, "getComputedStyle(document.getElementById('theme')).display", "none")

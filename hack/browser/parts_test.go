@@ -60,7 +60,7 @@ func TestPlots(t *testing.T) {
 	t.Parallel()
 	v := open(t, serve(t, 200).url, desktop)
 	v.ready()
-	is(v, "document.querySelectorAll('figure.plot').length", 6)
+	is(v, "document.querySelectorAll('figure.plot').length", 7)
 	// Each plot has a drawing.
 	is(v, `[...document.querySelectorAll('[data-plot] canvas')].every((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b))`, true)
 	// The pointer shows a value and its time.
@@ -111,7 +111,9 @@ func TestFarmerPage(t *testing.T) {
 	s := serve(t, 120)
 	v := open(t, s.url, desktop)
 	v.ready()
+	is(v, "[...document.querySelectorAll('table.farmers .standing')].every((s) => s.textContent !== 'good')", true)
 	id := v.column(ids)[3]
+	score := v.column(".score")[3]
 	v.do(chromedp.Click("tr[data-key='"+id+"'] a"), chromedp.WaitVisible(".strip"))
 	is(v, "location.pathname", "/farmer/"+id)
 	f, err := s.Farmer(t.Context(), id, pagetest.Now)
@@ -120,9 +122,14 @@ func TestFarmerPage(t *testing.T) {
 	}
 	is(v, "document.querySelector('h1').textContent", id)
 	is(v, "document.querySelector('.byline .address').textContent", f.Address)
-	is(v, "document.querySelector('.totals dd').textContent", fmt.Sprintf("%.2f %%", f.Uptime.Percent(pagetest.Now)))
+	is(v, "document.querySelector('.totals dd').textContent", score)
+	is(v, "document.querySelectorAll('.tracks dd').length", 2)
+	is(v, "document.querySelectorAll('.events tbody tr').length", 14)
+	is(v, "document.querySelectorAll('.totals dd')[1].textContent", fmt.Sprintf("%.2f %%", f.Uptime.Percent(pagetest.Now)))
 	is(v, "document.querySelector('.facts').textContent.includes('"+f.Location.City+"')", true)
-	is(v, "document.querySelector('.facts time').dateTime", f.LastDue.UTC().Format(time.RFC3339))
+	for i, want := range []time.Time{f.ProvenSince, f.LastHeartbeat, f.LastDue} {
+		is(v, fmt.Sprintf("document.querySelectorAll('.facts time')[%d].dateTime", i), want.UTC().Format(time.RFC3339))
+	}
 	is(v, "document.querySelectorAll('.day').length", 90)
 	is(v, "document.querySelectorAll('.day.none').length", 20)
 	is(v, "document.querySelectorAll('.day:not(.none) title').length", 70)
@@ -135,6 +142,28 @@ func TestFarmerPage(t *testing.T) {
 	v.tolerate("404")
 	v.do(chromedp.Navigate(s.url + "/farmer/00000000000000000000"))
 	is(v, "document.querySelector('h1').textContent", "No such farmer")
+}
+
+// A farmer's page shows at once that the farmer is suspended, and that the suspension has ended.
+func TestSuspension(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 60)
+	suspend(s, node.Suspension{Since: pagetest.Now, By: node.ByOperator, Reason: "sends <wrong> proofs"})
+	v := open(t, s.url+"/farmer/"+firstID(s), desktop)
+	v.until("document.getElementById('suspension')?.textContent.includes('sends <wrong> proofs')")
+	is(v, "document.querySelector('.byline .standing').textContent", "suspended")
+	suspend(s, node.Suspension{})
+	v.until("!document.getElementById('suspension') && !document.querySelector('.byline .standing')")
+}
+
+// suspend sets the suspension of all farmers.
+func suspend(s *site, to node.Suspension) {
+	s.Change(func(farmers []node.Farmer) []node.Farmer {
+		for i := range farmers {
+			farmers[i].Suspension = to
+		}
+		return farmers
+	})
 }
 
 // A live update changes the values in place, and nothing else.

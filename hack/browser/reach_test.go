@@ -9,6 +9,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/roster"
 )
 
@@ -33,6 +35,7 @@ func TestAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, 1200)
+	suspend(s, node.Suspension{Since: pagetest.Now, By: node.ByOperator, Reason: "a reason"})
 	for name, l := range map[string]looks{"light": desktop, "dark": dark, "phone": phone} {
 		for _, path := range []string{"/", "/?q=nobody", "/history", "/farmer/" + firstID(s), "/farmer/none"} {
 			t.Run(name+path, func(t *testing.T) {

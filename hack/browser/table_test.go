@@ -22,14 +22,14 @@ func (v *visit) column(n string) []string {
 const (
 	ids       = "th"
 	addresses = "td.address"
-	states    = "td.status"
+	states    = "td.status .light"
 )
 
 func TestSort(t *testing.T) {
 	t.Parallel()
 	v := open(t, serve(t, 120).url, desktop)
 	v.ready()
-	is(v, "document.querySelector('[aria-sort]').textContent", "Stored")
+	is(v, "document.querySelector('[aria-sort]').textContent", "Score")
 	v.do(chromedp.Click("#by-id"))
 	v.until("document.querySelector('.id[aria-sort=ascending]')")
 	if up := v.column(ids); !sort.StringsAreSorted(up) || len(up) != 50 {
@@ -45,7 +45,7 @@ func TestSort(t *testing.T) {
 		t.Errorf("by id, descending: %v", down)
 	}
 	is(v, "location.search", "?dir=desc&sort=id")
-	for _, by := range []string{"address", "uptime", "heartbeats", "contracts", "size", "online"} {
+	for _, by := range []string{"address", "score", "uptime", "heartbeats", "contracts", "size", "online"} {
 		v.do(chromedp.Click("#by-" + by))
 		v.until("document.querySelector('." + by + "[aria-sort]')")
 	}

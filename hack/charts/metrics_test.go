@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	_ "github.com/driveshare/downstream-node/controllers" // registers the operator's metrics
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
@@ -88,10 +88,10 @@ func scrapeNode(t *testing.T) map[string]*dto.MetricFamily {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private := freeAddress(t)
+	private := testenv.FreeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	node := exec.CommandContext(ctx, binary, "standalone", "--data", filepath.Join(dir, "data"), "--demo", "1")
-	node.Env = append(os.Environ(), "DOWNSTREAM_API_LISTEN="+freeAddress(t), "DOWNSTREAM_API_PRIVATE_LISTEN="+private)
+	node.Env = append(os.Environ(), "DOWNSTREAM_API_LISTEN="+testenv.FreeAddress(t), "DOWNSTREAM_API_PRIVATE_LISTEN="+private)
 	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) }
 	node.WaitDelay = 20 * time.Second
 	if err := node.Start(); err != nil {
@@ -117,16 +117,6 @@ func scrape(url string) (map[string]*dto.MetricFamily, error) {
 	defer resp.Body.Close()
 	text := expfmt.NewTextParser(model.LegacyValidation)
 	return text.TextToMetricFamilies(resp.Body)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // TestQueries checks that every metric and label in the dashboard and the

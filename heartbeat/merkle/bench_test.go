@@ -191,3 +191,31 @@ func BenchmarkWriteTag(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRoot measures what the choice of a root seed adds to Encode: /chosen
+// chooses the root, and /given does not. The windows have 1 % of the file.
+func BenchmarkRoot(b *testing.B) {
+	h := benchmarkHeartbeat(b)
+	given := make([]byte, seedSize)
+	for _, size := range []struct {
+		name  string
+		bytes int64
+	}{{"10KiB", 10 << 10}, {"1MiB", 1 << 20}, {"32MiB", 32 << 20}} {
+		file := filestream.New("benchmark", size.bytes)
+		for name, root := range map[string][]byte{"given": given, "chosen": nil} {
+			b.Run(size.name+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					if _, err := h.Encode(b.Context(), file, size.bytes, io.Discard, heartbeat.EncodeOptions{RootSeed: root}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+	b.Run("alone", func(b *testing.B) {
+		e := newEdges(DefaultChallenges, benchmarkSize, benchmarkSize/100)
+		for b.Loop() {
+			e.root(h.key)
+		}
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -50,16 +49,13 @@ func (h *Heartbeat) Encode(ctx context.Context, file io.ReaderAt, size int64, ta
 	if challenges < 1 || challenges > MaxChallenges {
 		return nil, fmt.Errorf("merkle: encode %d challenges, want 1 to %d", challenges, MaxChallenges)
 	}
-	rootSeed, err := rootSeed(opt.RootSeed)
+	if opt.ChunkSize != nil && *opt.ChunkSize < 0 {
+		return nil, fmt.Errorf("merkle: encode with a chunk size of %d bytes", *opt.ChunkSize)
+	}
+	chunk := h.chunkOf(size, challenges, opt)
+	rootSeed, err := h.rootSeed(opt.RootSeed, newEdges(challenges, size, chunk))
 	if err != nil {
 		return nil, err
-	}
-	chunk := chunkSize(h.fraction, size)
-	if opt.ChunkSize != nil {
-		if *opt.ChunkSize < 0 {
-			return nil, fmt.Errorf("merkle: encode with a chunk size of %d bytes", *opt.ChunkSize)
-		}
-		chunk = min(*opt.ChunkSize, size)
 	}
 
 	leaves := make([][hashSize]byte, challenges)
@@ -89,10 +85,11 @@ func chunkSize(fraction *float64, size int64) int64 {
 	return min(max(part, leastChunk), size)
 }
 
-func rootSeed(given []byte) (seed [seedSize]byte, err error) {
+// rootSeed returns the given root seed, or draws one that obeys the rule.
+func (h *Heartbeat) rootSeed(given []byte, rule edges) (seed [seedSize]byte, err error) {
 	switch len(given) {
 	case 0:
-		rand.Read(seed[:])
+		seed = rule.root(h.key)
 	case seedSize:
 		copy(seed[:], given)
 	default:

@@ -30,6 +30,7 @@ type Heartbeat struct {
 
 	key      [seedSize]byte
 	fraction *float64
+	plan     *plan // if not nil, it replaces fraction
 }
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
@@ -72,6 +73,13 @@ func (h *Heartbeat) WithCheckFraction(checkFraction *float64) (*Heartbeat, error
 		other.fraction = &fraction
 	}
 	return other, nil
+}
+
+// Renew returns a heartbeat with a new random key and the same public wire form.
+func (h *Heartbeat) Renew() *Heartbeat {
+	other := *h
+	rand.Read(other.key[:])
+	return &other
 }
 
 // Type returns heartbeat.Merkle.

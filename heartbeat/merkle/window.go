@@ -32,8 +32,41 @@ func nextSeed(key, seed [seedSize]byte) [seedSize]byte {
 // positionOf returns the position of the window that belongs to seed. The window
 // has chunk bytes, in a file of size bytes.
 func positionOf(seed [seedSize]byte, size, chunk int64) int64 {
+	return position(seed, size-chunk+1)
+}
+
+// zeroDigest is the message from which all positions are drawn: the digest of "0".
+var zeroDigest = sha256.Sum256([]byte("0"))
+
+// position returns the position of the window that belongs to seed, of the given
+// number of positions: KeyedPRF(seed, positions)(0). It computes up to seven bytes
+// of the cipher's stream without a cipher.Block, which would be allocated. Only rare
+// or very long numbers need more bytes.
+func position(seed [seedSize]byte, positions int64) int64 {
+	width := bits.Len64(uint64(positions))
+	size := (width + 7) / 8
+	cipher := aes256.New(&seed)
+	// The cipher's register holds the bytes that were drawn so far. KeyStream encrypts
+	// this number as its counter.
+	var register uint64
+	var b [1]byte
+	for drawn := range 7 {
+		cipher.KeyStream(b[:], register*aes.BlockSize)
+		i := drawn % size
+		register = register<<8 | uint64(b[0]^zeroDigest[i])
+		if i == size-1 {
+			if pos := register & (1<<width - 1); pos < uint64(positions) {
+				return int64(pos)
+			}
+		}
+	}
+	return slowPosition(seed, positions)
+}
+
+// slowPosition does the same as position, by the definition.
+func slowPosition(seed [seedSize]byte, positions int64) int64 {
 	var limit, pos [8]byte
-	binary.BigEndian.PutUint64(limit[:], uint64(size-chunk+1))
+	binary.BigEndian.PutUint64(limit[:], uint64(positions))
 	short := bytes.TrimLeft(limit[:], "\x00")
 	copy(pos[len(pos)-len(short):], keyedPRF(seed[:], short, 0))
 	return int64(binary.BigEndian.Uint64(pos[:]))

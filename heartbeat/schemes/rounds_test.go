@@ -141,6 +141,29 @@ func TestProofOfAnotherChallengeIsInvalid(t *testing.T) {
 	})
 }
 
+// Two farmers hold copies of one file. Their tags differ, and each farmer knows both tags. A
+// proof with the first tag must be invalid for the second copy.
+func TestTagOfAnotherCopyProvesNothing(t *testing.T) {
+	eachScheme(t, func(t *testing.T, scheme heartbeat.Type) {
+		first := encode(t, scheme, new(0.5), 30_000, heartbeat.EncodeOptions{Challenges: 4})
+		second := encode(t, scheme, new(0.5), 30_000, heartbeat.EncodeOptions{Challenges: 4})
+		if bytes.Equal(first.Tag, second.Tag) {
+			t.Fatal("the copies have the same tag")
+		}
+		for range 4 {
+			challenge := second.Challenge(t)
+			if !second.Verify(t, challenge, second.Prove(t, challenge)) {
+				t.Error("the proof with the copy's own tag is invalid")
+			}
+			colluding := *second
+			colluding.Tag = first.Tag
+			if second.Verify(t, challenge, colluding.Prove(t, challenge)) {
+				t.Error("the proof with the other copy's tag is valid")
+			}
+		}
+	})
+}
+
 // The challenges cover the whole file, so a change of any byte must make the proof
 // invalid.
 func TestProofOfAChangedFileIsInvalid(t *testing.T) {

@@ -65,6 +65,46 @@ func ParsePublic(t heartbeat.Type, wire json.RawMessage) (heartbeat.Prover, erro
 	return nil, unknown(t)
 }
 
+// WithTarget returns a heartbeat with the same keys whose challenges reach target.
+// The target replaces the check fraction, and is not part of any wire form or
+// heartbeat file.
+func WithTarget(h heartbeat.Heartbeat, target heartbeat.Target) (heartbeat.Heartbeat, error) {
+	switch h := h.(type) {
+	case *merkle.Heartbeat:
+		return orError(h.WithTarget(target))
+	case *swizzle.Heartbeat:
+		return orError(h.WithTarget(target))
+	}
+	return nil, unknown(h.Type())
+}
+
+// Renew returns a heartbeat with new random keys and the same public wire form, so a
+// farmer does not notice the difference.
+func Renew(h heartbeat.Heartbeat) (heartbeat.Heartbeat, error) {
+	switch h := h.(type) {
+	case *merkle.Heartbeat:
+		return h.Renew(), nil
+	case *swizzle.Heartbeat:
+		return h.Renew(), nil
+	}
+	return nil, unknown(h.Type())
+}
+
+// Resealable reports whether Reseal is possible with a scheme. The tag of a Merkle file
+// depends on the key, so its state needs this key until the last challenge.
+func Resealable(t heartbeat.Type) bool { return t == heartbeat.Swizzle }
+
+// Reseal turns the state of a file that from has encoded into a state for to, which must have
+// the same public wire form. It fails if the scheme is not resealable.
+func Reseal(state []byte, from, to heartbeat.Heartbeat) ([]byte, error) {
+	old, ok := from.(*swizzle.Heartbeat)
+	other, same := to.(*swizzle.Heartbeat)
+	if !ok || !same {
+		return nil, fmt.Errorf("a state of %s cannot be sealed for %s", from.Type(), to.Type())
+	}
+	return old.Reseal(state, other)
+}
+
 // Fingerprint returns a name for the keys of a heartbeat. The name does not
 // disclose the keys. It is the SHA-256, in hexadecimal, of the type, a line feed,
 // and the private wire form. A check fraction is not a key, so Merkle's wire form

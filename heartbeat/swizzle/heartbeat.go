@@ -54,6 +54,7 @@ type Heartbeat struct {
 	kEnc, kMAC [keySize]byte
 	seal       *seal
 	fraction   float64
+	plan       *plan // if not nil, it replaces fraction
 }
 
 var _ heartbeat.Heartbeat = (*Heartbeat)(nil)
@@ -98,8 +99,27 @@ func (h *Heartbeat) WithCheckFraction(checkFraction float64) (*Heartbeat, error)
 		return nil, fmt.Errorf("swizzle: check fraction %v is not from 0 to 1", checkFraction)
 	}
 	other := *h
-	other.fraction = checkFraction
+	other.fraction, other.plan = checkFraction, nil
 	return &other, nil
+}
+
+// Renew returns a heartbeat with new random keys and the same public wire form.
+func (h *Heartbeat) Renew() *Heartbeat {
+	other := *h
+	rand.Read(other.kEnc[:])
+	rand.Read(other.kMAC[:])
+	other.seal = newSeal(other.kEnc, other.kMAC)
+	return &other
+}
+
+// Reseal opens a state that h has sealed, and seals it for other. Both heartbeats must have
+// the same public wire form. The file's tag and all its challenges stay valid.
+func (h *Heartbeat) Reseal(state []byte, other *Heartbeat) ([]byte, error) {
+	s, err := h.openState(state)
+	if err != nil {
+		return nil, err
+	}
+	return other.sealState(s), nil
 }
 
 // CheckFraction returns the fraction of a file's chunks that a challenge covers.

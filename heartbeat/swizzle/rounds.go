@@ -30,12 +30,12 @@ func (h *Heartbeat) Challenge(state []byte) (challenge, next []byte, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	c := fileChallenge{l: challenged(h.fraction, s.n), limit: h.p}
+	c := fileChallenge{l: h.challenged(s.n), limit: h.p}
 	rand.Read(c.key[:])
 	return c.marshal(), state, nil
 }
 
-// challenged returns how many of n chunks a challenge covers.
+// challenged returns how many of n chunks a challenge covers for a check fraction.
 func challenged(fraction float64, n uint32) uint32 {
 	return max(uint32(fraction*float64(n)), min(n, leastChunks))
 }

@@ -44,18 +44,22 @@ type App struct {
 	Ops    *ops.Ops
 	Keys   *keyring.Ring // nil until Join sets it
 
-	clock   *clock.Clock // nil if Options.Now is the clock
-	joined  atomic.Bool
-	process *store.Process
-	known   knownTime
-	faults  *faultMetrics
-	proofs  node.ProofLog
-	onDuty  bool // the process reports that it can do its duty; a worker that verifies nothing has none
+	clock       *clock.Clock // nil if Options.Now is the clock
+	joined      atomic.Bool
+	process     *store.Process
+	known       knownTime
+	faults      *faultMetrics
+	proofs      node.ProofLog
+	maintenance int64 // the id of the last maintenance whose begin was logged
+	onDuty      bool  // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex
 	incarnation string   // of the database, since Join
 	drop        []func() // drop copies of rows
 }
+
+// KindCommand is the kind of a command, which does no work of the node.
+const KindCommand = "command"
 
 // Options are settings that are not part of the configuration.
 type Options struct {
@@ -85,6 +89,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	if a.Store, err = store.Open(cfg.Database, log); err != nil {
 		return nil, err
 	}
+	a.Store.SetScoreRules(cfg.Score.Rules())
 	if a.Now == nil {
 		a.clock = clock.New(a.Store.Now, log)
 		a.Now = a.clock.Now
@@ -159,7 +164,7 @@ const joinRetry = 2 * time.Second
 // needs. Then it sets the process's clock by the database's clock, and registers the
 // configured heartbeat keys in the database.
 func (a *App) Join(ctx context.Context) error {
-	heartbeats, err := keyring.Load(a.Config.Heartbeat.KeyFiles)
+	heartbeats, err := a.Config.Heartbeat.Load(a.Config.Contracts.Interval)
 	if err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 			err = a.clock.Measure(ctx)
 		}
 		if err == nil {
-			a.Keys, err = RegisterKeys(ctx, a.Store, heartbeats, a.Now())
+			a.Keys, err = registerKeys(ctx, a.Store, a.keyHolder(), heartbeats, a.Config.Heartbeat.Compromised, a.Now())
 		}
 		if err == nil {
 			a.incarnation, err = a.process.Beat(ctx)
@@ -183,6 +188,9 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 		if err == nil {
 			a.Redis.SetIncarnation(a.incarnation)
 			a.joined.Store(true)
+			for _, prefix := range a.Keys.UnknownCompromised() {
+				a.Log.Warn("heartbeat.compromised names a key that this process does not have", "fingerprint", prefix)
+			}
 			return nil
 		}
 		if errors.Is(err, store.ErrKeyMissing) {
@@ -200,11 +208,23 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 	}
 }
 
-// RegisterKeys registers heartbeat keys in the database.
+// keyHolder returns the process if it verifies or encodes; a command does not.
+func (a *App) keyHolder() *store.Process {
+	if a.process.Kind() == KindCommand {
+		return nil
+	}
+	return a.process
+}
+
+// RegisterKeys registers heartbeat keys in the database, for a command.
 func RegisterKeys(ctx context.Context, st *store.Store, heartbeats []heartbeat.Heartbeat, now time.Time) (*keyring.Ring, error) {
-	keys, err := keyring.New(ctx, st, heartbeats, now)
+	return registerKeys(ctx, st, nil, heartbeats, nil, now)
+}
+
+func registerKeys(ctx context.Context, st *store.Store, process *store.Process, heartbeats []heartbeat.Heartbeat, compromised []string, now time.Time) (*keyring.Ring, error) {
+	keys, err := keyring.New(ctx, st, process, heartbeats, compromised, now)
 	if errors.Is(err, store.ErrKeyMissing) {
-		err = fmt.Errorf("%w: the contracts in this database need this heartbeat key, and no other key can verify them; restore the key file from a backup (heartbeat.keyFiles, or the node's Secret)", err)
+		err = fmt.Errorf("%w: no other key can verify these contracts; restore the key file from a backup: into heartbeat.keyFiles; on Kubernetes, into the Secret that status.heartbeatKeys names; of a standalone node, under its name (heartbeat.json, heartbeat-2.json and so on) into the --data directory", err)
 	}
 	return keys, err
 }
@@ -246,7 +266,7 @@ func (a *App) checkDatabase(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if incarnation == a.incarnation {
-		return nil
+		return a.Keys.Refresh(ctx, a.Store, a.Now())
 	}
 	if err := a.renew(ctx); err != nil {
 		return fmt.Errorf("the database was set back to an earlier state: %w", err)

@@ -50,6 +50,8 @@ type Config struct {
 	// The history that the plots of the status page show: levels and events, for
 	// the node and for each farmer. Older records have longer steps.
 	Record store.RecordConfig `yaml:"record"`
+	// How the node rates farmers.
+	Score store.ScoreConfig `yaml:"score"`
 	// The log, on standard error.
 	Log program.LogConfig `yaml:"log"`
 }
@@ -78,6 +80,11 @@ func (c NodeConfig) Validate(p *config.Problems) {
 	if len(c.UID) > 128 || strings.ContainsFunc(c.UID, unicode.IsSpace) {
 		p.Add("uid", "%.140q is not a text of at most 128 bytes without spaces", c.UID)
 	}
+}
+
+// Validate implements [config.Validator], for rules about several sections.
+func (c Config) Validate(p *config.Problems) {
+	c.Heartbeat.CheckReachable(p, c.Contracts.Interval)
 }
 
 // Default returns the configuration of a node that has no configuration file and no

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -62,12 +64,30 @@ func TestConfigRules(t *testing.T) {
 		{"claim just above the limit", func(c *Config) { c.Worker.ClaimIdle = 2*c.Worker.JobHardLimit + 1 }, nil},
 		{"unknown scheme", func(c *Config) { c.Heartbeat.Type = "swizzle" }, []string{`heartbeat.type: "swizzle" is not one of`}},
 		{"fraction of zero", func(c *Config) { c.Heartbeat.CheckFraction = 0 }, nil},
+		{"detection", func(c *Config) { c.Heartbeat.Detection = detection(0.01, time.Hour, 0.99) }, nil},
+		{"detection without a probability", func(c *Config) { c.Heartbeat.Detection = detection(0.01, time.Hour, 0) }, []string{"heartbeat.detection: heartbeat.detection.probability must be more than 0"}},
+		{"detection of everything", func(c *Config) { c.Heartbeat.Detection = detection(1, time.Hour, 1) }, []string{"heartbeat.detection.probability: 100%"}},
+		{"loss of more than a file", func(c *Config) { c.Heartbeat.Detection = detection(1.01, time.Hour, 0.9) }, []string{"heartbeat.detection.lost: must be from 0 to 1"}},
+		{"detection and a fraction", func(c *Config) {
+			c.Heartbeat.Detection, c.Heartbeat.CheckFraction = detection(0.01, time.Hour, 0.99), 0.02
+		}, []string{"heartbeat.detection: both this section and heartbeat.checkFraction (0.02) are set"}},
+		{"detection before the first challenge", func(c *Config) { c.Heartbeat.Detection = detection(0.01, time.Minute, 0.99) }, []string{"heartbeat.detection.within: 1m0s is shorter than contracts.interval (5m0s)"}},
+		{"detection within a Merkle contract", func(c *Config) {
+			c.Heartbeat.Type, c.Heartbeat.Detection = heartbeat.Merkle, detection(0.01, 256*5*time.Minute, 0.99)
+		}, nil},
+		{"detection after the end of a Merkle contract", func(c *Config) {
+			c.Heartbeat.Type, c.Heartbeat.Detection = heartbeat.Merkle, detection(0.01, 257*5*time.Minute, 0.99)
+		}, []string{"heartbeat.detection.within: 21h25m0s has 257 challenges of 5m0s", "ends after heartbeat.challenges (256); set at most 21h20m0s"}},
+		{"detection long after the first challenges of Swizzle", func(c *Config) { c.Heartbeat.Detection = detection(0.01, 300*time.Hour, 0.99) }, nil},
 		{"repeated key file", func(c *Config) { c.Heartbeat.KeyFiles = []string{"a", "a"} }, []string{"heartbeat.keyFiles: "}},
 		{"fraction of a second", func(c *Config) { c.Contracts.Interval = 1500 * time.Millisecond }, []string{"contracts.interval: must be whole seconds"}},
 		{"largest below smallest", func(c *Config) { c.Inventory.MaxChunkSize = c.Inventory.MinChunkSize - 1 }, []string{"inventory.maxChunkSize: "}},
 		{"no size in the range", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = 1025, 2047 }, []string{"inventory: no power of 2 lies between 1025 and 2047"}},
 		{"one size", func(c *Config) { c.Inventory.MinChunkSize, c.Inventory.MaxChunkSize = 1<<10, 1<<10 }, nil},
 		{"base of one", func(c *Config) { c.Inventory.Base = 1 }, []string{"inventory.base: "}},
+		{"no farmer for a file", func(c *Config) { c.Inventory.Redundancy = 0 }, []string{"inventory.redundancy: must be from 1 to 8"}},
+		{"eight farmers for a file", func(c *Config) { c.Inventory.Redundancy = 8 }, nil},
+		{"nine farmers for a file", func(c *Config) { c.Inventory.Redundancy = 9 }, []string{"inventory.redundancy: must be from 1 to 8"}},
 		{"unknown database", func(c *Config) { c.Database.Driver = "postgres" }, []string{"database.driver: "}},
 		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = store.MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},
 		{"SQLite without a path", func(c *Config) { c.Database.Path = "" }, []string{"database.path: "}},
@@ -104,6 +124,10 @@ func TestConfigRules(t *testing.T) {
 			wantError(t, err, tt.want...)
 		})
 	}
+}
+
+func detection(lost config.Fraction, within time.Duration, probability config.Fraction) keyring.DetectionConfig {
+	return keyring.DetectionConfig{Lost: lost, Within: within, Probability: probability}
 }
 
 func TestDefaultsAreValid(t *testing.T) {

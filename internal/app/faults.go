@@ -80,6 +80,12 @@ func (a *App) report(ctx context.Context) (store.FaultState, error) {
 	if f := state.Changed; f != nil {
 		a.logFault(f)
 	}
+	for _, f := range state.Unapplied {
+		if f.Cause == node.Maintenance && f.End.IsZero() && a.maintenance != f.ID {
+			a.maintenance = f.ID
+			a.Log.Warn("a planned maintenance has begun; no deadline is missed until it ends", "fault", f.ID, "since", f.Start, "until", f.Planned, "reason", f.Evidence)
+		}
+	}
 	return state, nil
 }
 

@@ -115,6 +115,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 	srv, err := apiserver.New(ctx, c.API, c.Access, c.Contracts, apiserver.Deps{
 		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
 		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now, Known: a.known.get, Proofs: &a.proofs,
+		Detector: c.Heartbeat.Detector(c.Contracts.Interval), Redundancy: c.Inventory.Redundancy,
 	})
 	if err == nil {
 		a.onRestore(srv.DropCopies)
@@ -129,7 +130,7 @@ func (a *App) Workers(name string) []Service {
 	if c.Worker.Duties.Sweep {
 		services = append(services,
 			Service{"sweeper", workers.NewSweeper(deps, c.Sweep, c.Contracts.Retention, c.Contracts.UnusedTokenLife).Run},
-			Service{"recorder", workers.NewRecorder(deps, c.Record).Run})
+			Service{"recorder", workers.NewRecorder(deps, c.Record, c.Inventory.Redundancy).Run})
 	}
 	if c.Worker.Duties.Stock {
 		services = append(services, Service{"stocker", a.NewStocker(c.Inventory.Inventory()).Run})

@@ -2,14 +2,15 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -60,8 +61,9 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 		return err
 	}
 	defer unlock()
-	if len(cfg.Heartbeat.KeyFiles) == 0 {
-		if cfg.Heartbeat.KeyFiles, err = makeKey(cfg, dir); err != nil {
+	keysInDir := len(cfg.Heartbeat.KeyFiles) == 0
+	if keysInDir {
+		if cfg.Heartbeat.KeyFiles, err = standaloneKeys(cfg, dir); err != nil {
 			return err
 		}
 	}
@@ -75,6 +77,9 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	}
 	if err := a.Join(ctx); err != nil {
 		return err
+	}
+	if demo > 0 && cfg.Inventory.Redundancy > 1 {
+		log.Warn("the demo's farmers are all in one network, so no file gets the second copy that inventory.redundancy asks for", "redundancy", cfg.Inventory.Redundancy)
 	}
 	private, err := a.private(ctx, cfg.API.Private.Listen)
 	if err != nil {
@@ -95,6 +100,9 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if cfg.API.TLS.CertFile != "" {
 		url = "https://" + localAddress(ln)
 	}
+	if keysInDir {
+		services = append(services, Service{"heartbeat keys", func(ctx context.Context) error { return a.followKeys(ctx, dir, cfg.Heartbeat.KeyFiles) }})
+	}
 	if demo > 0 {
 		services = append(services, demoFarmers(log, url, filepath.Join(dir, "farmers"), demo))
 	}
@@ -103,21 +111,89 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	return Run(ctx, services...)
 }
 
-// StandaloneKeyFile returns the path of a standalone node's heartbeat key, in the
-// directory of its database.
-func StandaloneKeyFile(dir string) string { return filepath.Join(dir, "heartbeat.json") }
+// firstKeyFile is the name of a standalone node's first heartbeat key, in the directory of its
+// database. The keys that replaced it are in heartbeat-2.json, heartbeat-3.json and so on.
+const firstKeyFile = "heartbeat.json"
 
-// makeKey returns the heartbeat key file in dir. It creates the heartbeat key of a
-// new node. It returns an error if there is a database but no heartbeat key.
-func makeKey(cfg Config, dir string) ([]string, error) {
-	key := StandaloneKeyFile(dir)
-	_, noKey := os.Stat(key)
-	_, noDatabase := os.Stat(cfg.Database.Path)
-	if errors.Is(noKey, fs.ErrNotExist) && noDatabase == nil {
+var laterKeyFile = regexp.MustCompile(`^heartbeat-([0-9]{1,9})\.json$`)
+
+// StandaloneKeyFiles returns the paths of a standalone node's heartbeat keys, the newest
+// first.
+func StandaloneKeyFiles(dir string) (paths []string) {
+	numbers := keyFileNumbers(dir)
+	for _, n := range slices.Backward(slices.Sorted(maps.Keys(numbers))) {
+		paths = append(paths, filepath.Join(dir, numbers[n]))
+	}
+	return paths
+}
+
+// NextKeyFile returns the path of the next heartbeat key of a standalone node.
+func NextKeyFile(dir string) string {
+	newest := 1
+	for n := range keyFileNumbers(dir) {
+		newest = max(newest, n)
+	}
+	return filepath.Join(dir, fmt.Sprintf("heartbeat-%d.json", newest+1))
+}
+
+// keyFileNumbers returns the names of the key files in dir by their numbers.
+func keyFileNumbers(dir string) map[int]string {
+	numbers := map[int]string{}
+	entries, _ := os.ReadDir(dir) // a directory that cannot be read has no keys, and then the caller says so
+	for _, e := range entries {
+		if e.Name() == firstKeyFile {
+			numbers[1] = firstKeyFile
+		} else if m := laterKeyFile.FindStringSubmatch(e.Name()); m != nil {
+			if n, err := strconv.Atoi(m[1]); err == nil && n > 1 {
+				numbers[n] = e.Name()
+			}
+		}
+	}
+	return numbers
+}
+
+// standaloneKeys returns the heartbeat key files in dir, the newest first. It creates the
+// heartbeat key of a new node. It returns an error if there is a database but no heartbeat key.
+func standaloneKeys(cfg Config, dir string) ([]string, error) {
+	if paths := StandaloneKeyFiles(dir); len(paths) > 0 {
+		_, err := keyring.Load(paths)
+		return paths, err
+	}
+	key := filepath.Join(dir, firstKeyFile)
+	if _, err := os.Stat(cfg.Database.Path); err == nil {
 		return nil, fmt.Errorf("the heartbeat key %s is missing, and no other key can check the contracts in %s: restore it from a backup, or start a new node in another --data directory", key, cfg.Database.Path)
 	}
 	_, err := keyring.LoadOrCreate(key, cfg.Heartbeat.Type, cfg.Heartbeat.CheckFraction)
 	return []string{key}, err
+}
+
+// followKeys registers the keys in dir again if their files change, until ctx ends. So a key
+// that `keys rotate` made needs no restart.
+func (a *App) followKeys(ctx context.Context, dir string, loaded []string) error {
+	for wait := time.Second; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		paths := StandaloneKeyFiles(dir)
+		if slices.Equal(paths, loaded) {
+			continue
+		}
+		cfg := a.Config.Heartbeat
+		cfg.KeyFiles = paths
+		heartbeats, err := cfg.Load(a.Config.Contracts.Interval)
+		if err == nil {
+			err = a.Keys.Replace(ctx, a.Store, heartbeats, a.Now())
+		}
+		if err != nil {
+			a.Log.Error("cannot use the changed heartbeat key files, so the keys that were loaded before stay in use until the node stops; it would not start again", "files", paths, "error", err)
+			wait = 10 * time.Second
+			continue
+		}
+		loaded, wait = paths, time.Second
+		a.Log.Info("loaded the changed heartbeat keys", "files", paths)
+	}
 }
 
 // localAddress returns the host and port at which this machine reaches ln.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -34,7 +33,7 @@ type standalone struct {
 func startStandalone(t *testing.T, dir string, demo int) standalone {
 	t.Helper()
 	cfg := StandaloneDefaults(dir, demo)
-	cfg.API.Listen, cfg.API.Private.Listen = freeAddress(t), freeAddress(t)
+	cfg.API.Listen, cfg.API.Private.Listen = testenv.FreeAddress(t), testenv.FreeAddress(t)
 	// The interval is longer than a restart takes on a busy machine. If a node is
 	// down for an interval, its contracts expire.
 	cfg.Contracts.Interval = 12 * time.Second
@@ -124,14 +123,4 @@ func every(all map[string]status, is func(status) bool) bool {
 		}
 	}
 	return true
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }

@@ -103,7 +103,7 @@ api:
   maxBody: 1MiB
   maxProofs: 7
   rateLimits: {perIP: {rate: 0.5, burst: 2}}
-heartbeat: {type: Merkle, keyFiles: [/k/new, /k/old]}
+heartbeat: {type: Merkle, keyFiles: [/k/new, /k/old], detection: {lost: 1%, within: 1h, probability: 0.99}}
 contracts: {interval: 1m, bytesPerAddress: 65536}
 access: {minBalance: 9007199254740992}
 log: {level: debug, format: text}
@@ -118,6 +118,9 @@ log: {level: debug, format: text}
 		"DOWNSTREAM_API_RATE_LIMITS_PER_IP_BURST=2",
 		"DOWNSTREAM_HEARTBEAT_TYPE=Merkle",
 		"DOWNSTREAM_HEARTBEAT_KEY_FILES=/k/new,/k/old",
+		"DOWNSTREAM_HEARTBEAT_DETECTION_LOST=0.01",
+		"DOWNSTREAM_HEARTBEAT_DETECTION_WITHIN=60m",
+		"DOWNSTREAM_HEARTBEAT_DETECTION_PROBABILITY=99%",
 		"DOWNSTREAM_CONTRACTS_INTERVAL=1m",
 		"DOWNSTREAM_CONTRACTS_BYTES_PER_ADDRESS=65536",
 		"DOWNSTREAM_ACCESS_MIN_BALANCE=9007199254740992",

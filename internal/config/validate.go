@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Validator is a section with rules that tags cannot express. Validate adds
-// every problem of the section to p.
+// Validator is a section, or a whole configuration, with rules that tags cannot
+// express. Validate adds every problem of the section to p.
 type Validator interface{ Validate(p *Problems) }
 
 // Problems collects the problems of a configuration.
@@ -37,6 +37,10 @@ func Validate(c any) error {
 			rules.Validate(&p)
 		}
 	})
+	if rules, ok := c.(Validator); ok {
+		p.section = ""
+		rules.Validate(&p)
+	}
 	return errors.Join(p.errs...)
 }
 

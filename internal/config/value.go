@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 )
@@ -46,6 +47,24 @@ func (b ByteSize) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(b), 10)
+}
+
+// Fraction is a part of a whole, from 0 to 1. Its text is a number such as 0.01, or a
+// percentage such as 1%.
+type Fraction float64
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Fraction) UnmarshalText(text []byte) error {
+	number, percent := strings.CutSuffix(string(text), "%")
+	x, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil {
+		return fmt.Errorf("%q is not a number such as 0.01 or a percentage such as 1%%", text)
+	}
+	if percent {
+		x /= 100
+	}
+	*f = Fraction(x)
+	return nil
 }
 
 const mask = "********"

@@ -4,10 +4,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/keyring"
 )
 
 func TestFileProblems(t *testing.T) {
@@ -36,6 +38,7 @@ func TestFileProblems(t *testing.T) {
 		{"yes instead of true", "api: {pprof: yes}", []string{`api.pprof: "yes" is not true or false`}},
 		{"fraction instead of a whole number", "api: {maxProofs: 1.5}", []string{`api.maxProofs: "1.5" is not a whole number`}},
 		{"number beyond 64 bits", "api: {maxProofs: 99999999999999999999}", []string{"api.maxProofs: "}},
+		{"text instead of a fraction", "heartbeat: {detection: {lost: 1%%}}", []string{`heartbeat.detection.lost: "1%%" is not a number such as 0.01 or a percentage such as 1%`}},
 		{"text instead of a number", "heartbeat: {checkFraction: all}", []string{`heartbeat.checkFraction: "all" is not a number`}},
 		{"invalid size", "api: {maxBody: 1Gib/s}", []string{"api.maxBody: ", "is not a size"}},
 		{"invalid network", "api: {trustedProxies: [10.0.0.0/8, 10.0.0.1]}", []string{"api.trustedProxies: "}},
@@ -85,6 +88,7 @@ func TestRedactedCanBeReadAgain(t *testing.T) {
 	c := app.Default()
 	c.Heartbeat.KeyFiles = []string{"a", "b"}
 	c.API.MaxBody = 1<<20 + 1
+	c.Heartbeat.Detection = keyring.DetectionConfig{Lost: 0.07, Within: time.Hour, Probability: 0.999}
 	text, err := config.Redacted(c)
 	if err != nil {
 		t.Fatal(err)

@@ -59,15 +59,15 @@ func open(t *testing.T, cfg store.Config, db *redisdb.DB) *aNode {
 	must(t, st.Migrate(t.Context()))
 	n := &aNode{store: st, redis: db, reader: contracts.NewReader(db, st, log), now: time.Now().UTC().Truncate(time.Microsecond)}
 
-	keys, err := st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "key", Type: "Merkle"}}, n.now)
+	keys, err := st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "key", Type: "Merkle"}}, nil, n.now)
 	must(t, err)
 	token := node.Token{1}
-	must(t, st.CreateToken(t.Context(), store.NewToken{Hash: token.Hash(), Address: "address", IP: "192.0.2.1", KeyID: keys[0]}, store.TokenLimits{}, n.now))
+	must(t, st.CreateToken(t.Context(), store.NewToken{Hash: token.Hash(), Address: "address", IP: "192.0.2.1", KeyID: keys[0].ID}, store.TokenLimits{}, n.now))
 	record, err := st.Token(t.Context(), token.Hash())
 	must(t, err)
 	for i := range 2 {
 		must(t, st.Stock(t.Context(), 0, store.NewChunk{
-			Seed: string(rune('a' + i)), Hash: node.FileHash{byte(i)}, Size: 100, KeyID: keys[0],
+			Seed: string(rune('a' + i)), Hash: node.FileHash{byte(i)}, Size: 100, KeyID: keys[0].ID,
 			Challenge: []byte("challenge"), State: []byte("state"), Tag: bytes.NewReader([]byte("tag")),
 		}, n.now))
 	}

@@ -16,7 +16,6 @@ type contract struct {
 	challenge []byte          // binary form; nil until the node has sent it
 	due       time.Time       // when the challenge is due; up to a second early
 	accepted  bool            // the node has accepted a proof for the challenge
-	finished  bool            // there are no more challenges
 	proof     json.RawMessage // proof for the challenge; nil until it is made
 
 	notBefore time.Time // no step before this time
@@ -33,7 +32,6 @@ const (
 	stepStore              // write the file
 	stepProve              // make the proof
 	stepSend               // send the proof
-	stepDrop               // remove the contract
 	stepsCount             // the number of steps
 )
 
@@ -49,10 +47,6 @@ func (c *contract) next(now time.Time) (step, time.Time) {
 	switch {
 	case c.busy:
 		return stepWait, now.Add(maxDue) // the step's result wakes the loop
-	case c.finished:
-		// The interval and the due are both rounded down, so the sum can be up to
-		// 2*rounding too early.
-		s, from = stepDrop, c.due.Add(c.Interval+2*rounding)
 	case c.challenge == nil:
 		s = stepAsk
 	case c.accepted:
@@ -163,7 +157,6 @@ func (l *loop) save(chunk Chunk, room int64) (*contract, error) {
 		FileHash: chunk.FileHash,
 		Seed:     chunk.Seed,
 		Size:     chunk.Size,
-		Interval: due.Sub(chunk.Received),
 		Taken:    time.Now().UTC(),
 	}, tag)
 	if err != nil {

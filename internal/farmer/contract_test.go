@@ -10,7 +10,6 @@ func TestContractNext(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
-	held := record{Interval: 59 * time.Second}
 	challenge, proof := []byte("challenge"), json.RawMessage("{}")
 	tests := []struct {
 		name string
@@ -31,8 +30,6 @@ func TestContractNext(t *testing.T) {
 		{"due, within the rounding", contract{challenge: challenge, due: at(0), stored: true, proof: proof}, stepSend, time.Time{}},
 		{"overdue", contract{challenge: challenge, due: at(-1), stored: true, proof: proof}, stepAsk, time.Time{}},
 		{"overdue, delayed", contract{challenge: challenge, due: at(-1), notBefore: at(3)}, stepWait, at(3)},
-		{"finished", contract{record: held, challenge: challenge, due: at(-60), finished: true}, stepWait, at(1)},
-		{"finished, interval over", contract{record: held, challenge: challenge, due: at(-61), finished: true}, stepDrop, time.Time{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,11 +43,10 @@ type identity struct {
 // include the current challenge. After a restart the farmer requests the challenge
 // from the node.
 type record struct {
-	FileHash string        `json:"file_hash"`
-	Seed     string        `json:"seed"`
-	Size     int64         `json:"size"`
-	Interval time.Duration `json:"interval"` // from the first due, so it is rounded down
-	Taken    time.Time     `json:"taken"`
+	FileHash string    `json:"file_hash"`
+	Seed     string    `json:"seed"`
+	Size     int64     `json:"size"`
+	Taken    time.Time `json:"taken"`
 
 	dir string
 }

@@ -282,7 +282,7 @@ func TestFarmerLeavesExpiryToTheNode(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		check(t, "contracts while the node is unreachable", onDisk(t, dir), 1)
 		node.set(func() { node.intercept = nil })
-		time.Sleep(10 * time.Second)
+		time.Sleep(20 * time.Second) // the farmer waits up to 12 s after a failure
 		check(t, "contracts after", onDisk(t, dir), 0)
 		check(t, "dropped", f.Snapshot().Dropped, int64(1))
 	})
@@ -351,21 +351,24 @@ func TestFarmerRefusesContentWithAnotherHash(t *testing.T) {
 	})
 }
 
-func TestFarmerHoldsAContractWithoutChallengesToTheEnd(t *testing.T) {
+// A completed contract makes room. The farmer gives the node time to encode the file again,
+// and then asks for contracts.
+func TestFarmerReplacesACompletedContract(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)
 	synctest.Test(t, func(t *testing.T) {
-		node := newFakeNode(t, hb, 1)
+		node := newFakeNode(t, hb, 2)
 		node.challenges = 2
 		dir := t.TempDir()
 		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000})
 		defer stop()
-		time.Sleep(2*time.Minute + 50*time.Second)
-		check(t, "contracts in the last interval", f.Snapshot().Contracts, 1)
+		time.Sleep(2*time.Minute + 3*time.Second)
+		check(t, "contracts after the last challenge", f.Snapshot().Contracts, 0)
 		check(t, "heartbeats", f.Snapshot().Heartbeats, int64(2))
-		time.Sleep(15 * time.Second)
-		check(t, "contracts after it", f.Snapshot().Contracts, 0)
-		check(t, "contracts on disk", onDisk(t, dir), 0)
+		time.Sleep(renewPause)
+		check(t, "contracts after the pause", f.Snapshot().Contracts, 1)
+		check(t, "contracts on disk", onDisk(t, dir), 1)
+		check(t, "taken", f.Snapshot().Taken, int64(2))
 		check(t, "rejected", f.Snapshot().Rejected, int64(0))
 		check(t, "error", f.Snapshot().LastError, "")
 	})

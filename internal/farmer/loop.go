@@ -139,9 +139,6 @@ func (l *loop) startSteps(ctx context.Context, now time.Time) {
 		slices.SortFunc(contracts, func(a, b *contract) int { return a.due.Compare(b.due) })
 	}
 
-	for _, c := range todo[stepDrop] {
-		l.drop(c)
-	}
 	l.startRemove()
 	l.startAsk(ctx, todo[stepAsk])
 	waiting := l.startEach(ctx, todo[stepProve], l.startProve) + l.startEach(ctx, todo[stepStore], l.startStore)
@@ -262,7 +259,7 @@ func (l *loop) checkToken(ctx context.Context, err error) error {
 func (l *loop) publish() {
 	var next time.Time
 	for _, c := range l.contracts {
-		if c.challenge != nil && !c.finished && (next.IsZero() || c.due.Before(next)) {
+		if c.challenge != nil && (next.IsZero() || c.due.Before(next)) {
 			next = c.due
 		}
 	}

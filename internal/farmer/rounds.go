@@ -17,6 +17,9 @@ const (
 	// earlyPause is the wait after the farmer requested a challenge too early.
 	// Because due is rounded down, requests can be too early for up to a second.
 	earlyPause = 250 * time.Millisecond
+	// renewPause is how long the farmer waits for the node to encode the file of a completed
+	// contract again, before it asks for contracts.
+	renewPause = 5 * time.Second
 	// maxBatchWait is how long a proof waits for other proofs to fill its batch.
 	maxBatchWait = 200 * time.Millisecond
 )
@@ -92,10 +95,9 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 		l.drop(c)
 		return
 	case current.Status == NoMoreChallenges:
-		if c.challenge == nil {
-			c.due = now // the true due is earlier, but the farmer does not know it
-		}
-		c.finished = true
+		l.log.Info("a contract is completed", "file", c.FileHash)
+		l.drop(c)
+		l.takeAt = later(l.takeAt, now.Add(renewPause))
 		return
 	}
 	challenge, err := l.prover.ParseChallenge(current.Challenge)

@@ -105,6 +105,10 @@ type FarmerStatus struct {
 	Contracts  int64   `json:"contracts"`
 	Size       int64   `json:"size"`
 	Online     bool    `json:"online"`
+	Standing   string  `json:"standing"` // "" if the node does not rate farmers
+	Score      *struct {
+		Lower float64 `json:"lower"` // percent
+	} `json:"score"` // nil if there is none
 	// LastDue is not parsed: the protocol does not fix its format.
 	LastDue  json.RawMessage `json:"last_due"`
 	Location struct {

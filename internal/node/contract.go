@@ -30,10 +30,10 @@ type Contract struct {
 	Due       time.Time
 	Answered  bool
 
-	// Moved is how much later an answered contract expires, because of a fault. Its Due
-	// does not move: a farmer that comes back gets the next challenge at once. Copies in
-	// the cache have no Moved, so the caller must read the row before it says that
-	// such a contract has expired.
+	// Moved is how much later the contract expires, because of a fault. Due does not move,
+	// because the field's clients ask for the next challenge at the due time that they
+	// know, and must get it. Contracts with a Moved are not cached. An older copy may be, so the
+	// caller must read the row before it says that a contract has expired.
 	Moved time.Duration
 
 	Accepted Digest   // digest of the accepted proof, if Answered is true
@@ -75,7 +75,7 @@ func (c *Contract) Expiry() time.Time {
 	if c.Answered {
 		return c.Due.Add(c.Interval + c.Moved)
 	}
-	return c.Due
+	return c.Due.Add(c.Moved)
 }
 
 // Expired reports whether the contract has expired at now.
@@ -88,11 +88,14 @@ func (c *Contract) AwaitsChallenge(now time.Time) bool {
 }
 
 // Issue sets the next challenge and the state after it. The new due time is one
-// interval after the previous due time, however late the challenge is issued at now. If the
-// contract expires later because of a fault, its farmer gets up to one interval from now.
+// interval after the previous due time, however late the challenge is issued at now. If a
+// fault has kept the farmer from asking in time, it is one interval after now.
 // The caller must check AwaitsChallenge first.
 func (c *Contract) Issue(challenge, state []byte, now time.Time) {
-	c.Due = later(c.Due.Add(c.Interval), earlier(now.Add(c.Interval), c.Expiry()))
+	if c.Moved > 0 {
+		c.Due = later(c.Due, now)
+	}
+	c.Due = c.Due.Add(c.Interval)
 	c.Moved = 0
 	c.Sequence++
 	c.Version++

@@ -28,6 +28,36 @@ type Farmer struct {
 	Size       int64 // bytes of these contracts
 	IP         string
 	LastDue    time.Time // the latest due time of the farmer's contracts; zero if the farmer never had a contract
+
+	Evidence      Evidence
+	ProvenSince   time.Time // the first accepted proof; zero if there is none
+	LastHeartbeat time.Time // the last accepted proof; zero if there is none since the node records it
+	Suspension    Suspension
+}
+
+// Standing returns the farmer's standing at now, and its suspension if it is suspended.
+func (f *Farmer) Standing(rules ScoreRules, now time.Time) (Standing, Suspension) {
+	s := f.Suspension
+	if s.By != NotSuspended && rules.Suspend(s, f.Evidence, true, now).By == NotSuspended {
+		s = Suspension{} // the bound has risen since the last event
+	}
+	switch {
+	case s.By != NotSuspended:
+		return Suspended, s
+	case f.Heartbeats == 0:
+		return New, s
+	}
+	return Good, s
+}
+
+// Score returns what farmers are ordered by: the lower of the two lower bounds. known is
+// false if the farmer has proved nothing, or if there is no evidence yet or any more.
+func (f *Farmer) Score(rules ScoreRules, now time.Time) (lower float64, known bool) {
+	if f.Heartbeats == 0 {
+		return 0, false
+	}
+	online, correct := f.Evidence.Scores(now, rules.HalfLife)
+	return min(online.Lower, correct.Lower), max(online.Weight, correct.Weight) > 0
 }
 
 // IPHash returns a hash that hides the IP address. Two farmers at the same IP

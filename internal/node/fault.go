@@ -7,9 +7,9 @@ import (
 )
 
 // Fault is a time in which the node could not take or judge proofs. It must cost no
-// farmer anything. So when the fault has ended, the deadlines after its start move:
-// by the time from Start to Resume, or by the rest of this time for a contract that was
-// handed out during the fault.
+// farmer anything. So when the fault has ended, the deadlines of unanswered challenges move by
+// its length, and no contract that was live in it expires before Resume. Uptimes leave
+// out the time from Start to Resume.
 type Fault struct {
 	ID       int64
 	Start    time.Time
@@ -55,9 +55,17 @@ const (
 	maxRecovery = 2 * time.Minute
 	// maxProofWindow limits the time whose proofs a process reports.
 	maxProofWindow = 30 * time.Second
+	// maintenanceMargin is how long before a maintenance a farmer can still ask for its next
+	// challenge. If one is due later than that, it is postponed too.
+	maintenanceMargin = 5 * time.Second
 	// maxSpread limits the time over which farmers return after a maintenance.
 	maxSpread = time.Minute
 )
+
+// MaintenanceNotice is how long it can take until all processes know of a maintenance that
+// was announced: two reports. A maintenance must start one interval later than that, or
+// farmers have challenges that are due in it.
+const MaintenanceNotice = 10 * time.Second
 
 // Recovery returns how long farmers have to come back after a fault: one interval, but
 // at most two minutes.
@@ -305,12 +313,12 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Postpone returns the due time of a challenge that would be due at due. If that is in a
-// planned maintenance, or in the time in which farmers come back after it, Postpone
+// planned maintenance, just before it, or in the time in which farmers come back after it, Postpone
 // returns a random time soon after that, so that farmers do not all return at once.
 // The maintenances must be sorted by their starts.
 func Postpone(due time.Time, maintenances []Fault, interval time.Duration) time.Time {
 	for _, m := range maintenances {
-		if back := m.Planned.Add(Recovery(interval)); !due.Before(m.Start) && due.Before(back) {
+		if back := m.Planned.Add(Recovery(interval)); due.After(m.Start.Add(-maintenanceMargin)) && due.Before(back) {
 			due = back.Add(rand.N(min(interval, maxSpread))).Truncate(time.Second)
 			due = later(due, back)
 		}

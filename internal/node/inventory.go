@@ -8,6 +8,7 @@ import "fmt"
 type Inventory struct {
 	MinSize, MaxSize, TotalSize int64 // bytes
 	Base                        int64
+	Redundancy                  int64 // how many farmers should hold each file
 }
 
 // Sizes returns the powers of Base from MinSize to MaxSize, in ascending order.
@@ -35,10 +36,10 @@ func (v Inventory) Sizes() ([]int64, error) {
 
 // Missing returns the size of the chunk to make next: the size with the fewest
 // chunks. If several sizes have the fewest chunks, it returns the smallest. have
-// holds the number of chunks of each size that wait or are being made. ok is false
-// if the inventory is full. With the new chunk, the inventory never exceeds
-// TotalSize.
-func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error) {
+// holds the number of chunks of each size that wait or are being made. Only sizes for
+// which may returns true count; nil means all. ok is false if the inventory is full. With the
+// new chunk, the inventory never exceeds TotalSize.
+func (v Inventory) Missing(have map[int64]int64, may func(size int64) bool) (size int64, ok bool, err error) {
 	sizes, err := v.Sizes()
 	if err != nil {
 		return 0, false, err
@@ -47,13 +48,10 @@ func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error
 	for _, s := range sizes {
 		round += s
 	}
-	var bytes int64
-	for s, n := range have {
-		bytes += s * n
-	}
+	bytes := Bytes(have)
 	each := max(v.TotalSize/round, 1)
 	for _, s := range sizes {
-		if have[s] >= each || s > v.TotalSize-bytes {
+		if have[s] >= each || s > v.TotalSize-bytes || may != nil && !may(s) {
 			continue
 		}
 		if !ok || have[s] < have[size] {
@@ -61,4 +59,12 @@ func (v Inventory) Missing(have map[int64]int64) (size int64, ok bool, err error
 		}
 	}
 	return size, ok, nil
+}
+
+// Bytes returns the size of all chunks, given the number of chunks of each size.
+func Bytes(chunks map[int64]int64) (bytes int64) {
+	for size, n := range chunks {
+		bytes += size * n
+	}
+	return bytes
 }

@@ -59,7 +59,7 @@ func TestInventoryMissing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			v := Inventory{MinSize: 1, MaxSize: 4, Base: 2, TotalSize: tt.total}
-			got, ok, err := v.Missing(tt.have)
+			got, ok, err := v.Missing(tt.have, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,11 @@ func TestInventoryMissing(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := (Inventory{}).Missing(nil); err == nil {
+	v := Inventory{MinSize: 1, MaxSize: 4, TotalSize: 70, Base: 2}
+	if size, ok, err := v.Missing(map[int64]int64{2: 1}, func(size int64) bool { return size == 2 }); size != 2 || !ok || err != nil {
+		t.Errorf("%d, %t, %v, want the only size that may be made", size, ok, err)
+	}
+	if _, _, err := (Inventory{}).Missing(nil, nil); err == nil {
 		t.Error("an empty inventory is no error")
 	}
 }
@@ -101,7 +105,7 @@ func TestInventoryFillsEquallyWithinItsTotal(t *testing.T) {
 func fill(t *testing.T, v Inventory, have map[int64]int64, n int) {
 	t.Helper()
 	for range n {
-		size, ok, err := v.Missing(have)
+		size, ok, err := v.Missing(have, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

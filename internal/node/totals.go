@@ -50,6 +50,17 @@ func (d Day) Uptime() float64 {
 	return 100 * float64(d.Online) / float64(d.Possible)
 }
 
+// UptimeOver is the uptime over the last days of a farmer, in percent. days are in
+// order of time and without gaps. known is false if none of the last days has possible time.
+func UptimeOver(days []Day, last int) (uptime float64, known bool) {
+	var sum Day
+	for _, d := range days[max(0, len(days)-last):] {
+		sum.Online += d.Online
+		sum.Possible += d.Possible
+	}
+	return sum.Uptime(), sum.Possible > 0
+}
+
 // Place counts the farmers at one place on the map. If nearby places were merged,
 // Country and City are the names of the place with the most farmers.
 type Place struct {

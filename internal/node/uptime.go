@@ -30,20 +30,22 @@ func (u *Uptime) Extend(now, expiry time.Time) {
 func (u Uptime) Online(now time.Time) bool { return now.Before(u.End) }
 
 // Percent returns the percentage of the time since the first hand-out during
-// which the farmer had a live contract.
+// which the farmer had a live contract. A fault moves uptimes to its Resume, which can be
+// later than now. Until then, Percent is not more than 100.
 func (u Uptime) Percent(now time.Time) float64 {
 	if u.Since.IsZero() {
 		return 0
 	}
+	now = later(now, u.Start)
 	total := now.Sub(u.Since)
 	if total <= 0 {
 		return 100
 	}
-	return 100 * float64(u.Sum(now)) / float64(total)
+	return min(100, 100*float64(u.Sum(now))/float64(total))
 }
 
-// Sum returns the time online until now. now must not be before the current
-// stretch.
+// Sum returns the time online until now. If now is before the current stretch, Sum
+// returns the time until its start.
 func (u Uptime) Sum(now time.Time) time.Duration {
 	end := u.End
 	if now.Before(end) {

@@ -91,3 +91,23 @@ func share(alive []bool) float64 {
 	}
 	return 100 * float64(n) / float64(len(alive))
 }
+
+func TestUptimeOverTheLastDays(t *testing.T) {
+	t.Parallel()
+	days := []Day{{Online: 0, Possible: 100}, {Online: 50, Possible: 100}, {Online: 10, Possible: 10}, {}}
+	for _, test := range []struct {
+		last  int
+		want  float64
+		known bool
+	}{
+		{1, 100, false}, // no possible time
+		{2, 100, true},
+		{3, 100 * 60. / 110, true}, // a day counts by its possible time
+		{4, 100 * 60. / 210, true},
+		{90, 100 * 60. / 210, true}, // more days than there are
+	} {
+		if got, known := UptimeOver(days, test.last); got != test.want || known != test.known {
+			t.Errorf("the last %d days: %v, %v; want %v, %v", test.last, got, known, test.want, test.known)
+		}
+	}
+}

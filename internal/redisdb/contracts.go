@@ -82,7 +82,8 @@ return #KEYS
 `)
 
 // Put writes copies of contracts as they were committed. It does not replace a copy
-// that has a higher version.
+// that has a higher version. It leaves out contracts that a fault has moved, because copies
+// have no Moved.
 func (s Contracts) Put(ctx context.Context, contracts []node.Contract) error {
 	now := s.db.now()
 	for batch := range slices.Chunk(contracts, contractBatch) {
@@ -90,9 +91,15 @@ func (s Contracts) Put(ctx context.Context, contracts []node.Contract) error {
 		args := make([]any, 0, 2*len(batch))
 		for i := range batch {
 			c := &batch[i]
+			if c.Moved != 0 {
+				continue
+			}
 			ttl := min(max(c.Expiry().Sub(now), 0)+contractLinger, contractMaxTTL)
 			keys = append(keys, s.key(c.Name()))
 			args = append(args, appendContract(make([]byte, 0, contractSize(c)), c), ttl.Milliseconds())
+		}
+		if len(keys) == 0 {
+			continue
 		}
 		err := s.db.do(ctx, "put contracts", func(ctx context.Context) error {
 			return putContracts.Run(ctx, s.db.Client, keys, args...).Err()

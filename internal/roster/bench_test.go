@@ -13,6 +13,20 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 678_901_000, time.UTC)
 
+var rules = node.ScoreRules{HalfLife: 30 * 24 * time.Hour}
+
+// evidence returns random evidence of up to 40 intervals of 5 minutes, the last one before start.
+func evidence(random *rand.Rand) (e node.Evidence) {
+	const interval = 5 * time.Minute
+	for at := start.Add(-time.Duration(random.IntN(40)) * interval); !at.After(start); at = at.Add(interval) {
+		e.AddHeartbeat(at, interval, rules.HalfLife)
+		if random.IntN(30) == 0 {
+			e.AddMissed(at, interval, rules.HalfLife)
+		}
+	}
+	return e
+}
+
 // someone returns the n-th farmer, with random records.
 func someone(random *rand.Rand, n int) *store.FarmerRecord {
 	since := start.Add(-time.Duration(random.Int64N(int64(90 * 24 * time.Hour))))
@@ -26,6 +40,7 @@ func someone(random *rand.Rand, n int) *store.FarmerRecord {
 			},
 			Uptime: node.Uptime{Since: since, Start: since, End: start.Add(time.Duration(random.Int64N(int64(time.Hour)) - int64(10*time.Minute)))},
 			Size:   random.Int64N(1 << 40), Contracts: random.Int64N(1000), Heartbeats: random.Int64N(1 << 30),
+			Evidence: evidence(random),
 		},
 	}
 }
@@ -42,15 +57,15 @@ func news(random *rand.Rand, from, to int) *store.FarmerNews {
 func BenchmarkView(b *testing.B) {
 	const farmers, changed = 100_000, 3000
 	random := rand.New(rand.NewPCG(1, 2))
-	v := NewView(start, nil, news(random, 0, farmers))
+	v := NewView(start, rules, nil, news(random, 0, farmers))
 	top := Query{Sort: ByUptime, Desc: true, Limit: 25}
 	b.Run("refresh", func(b *testing.B) {
 		update := news(random, farmers/2, farmers/2+changed)
 		for b.Loop() {
-			NewView(start, v, update)
+			NewView(start, rules, v, update)
 		}
 	})
-	for _, sort := range []Sort{ByUptime, BySize, ByAddress} {
+	for _, sort := range []Sort{ByUptime, ByScore, BySize, ByAddress} {
 		b.Run("order by "+sort.String(), func(b *testing.B) {
 			for b.Loop() {
 				v.order(sort, true)

@@ -19,9 +19,10 @@ const (
 	ByContracts
 	BySize
 	ByOnline
+	ByScore
 )
 
-var sortNames = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
+var sortNames = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
 
 // SortNames returns the names of all sorts.
 func SortNames() []string { return sortNames[:] }
@@ -97,6 +98,12 @@ func (v *View) number(sort Sort, e entry) uint64 {
 		return signed(e.contracts())
 	case BySize:
 		return signed(e.size())
+	case ByScore:
+		lower, proven := e.Score(v.rules, v.Time)
+		if !proven {
+			return 0
+		}
+		return 1 + math.Float64bits(lower) // lower is never negative
 	}
 	if e.Uptime.Online(v.Time) { // ByOnline
 		return 1

@@ -33,7 +33,7 @@ func newFixture(t *testing.T, opt Options) *fixture {
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	must(t, st.Migrate(t.Context()))
-	_, err = st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	_, err = st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, nil, start)
 	must(t, err)
 	f := &fixture{store: st, now: start}
 	f.Roster = New(st, opt, slog.Default(), f.clock)

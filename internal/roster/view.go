@@ -17,6 +17,7 @@ type View struct {
 	Time time.Time // the moment
 	read time.Time // when the database was read; later than Time in a fault of the node
 
+	rules   node.ScoreRules
 	farmers []entry                  // sorted by id
 	orders  [len(sortNames)][2]order // by Sort; 0 is ascending, 1 is descending
 	summary func() node.Totals
@@ -49,9 +50,10 @@ type order struct {
 	positions []int32
 }
 
-// NewView applies news to the farmers of last. last may be nil.
-func NewView(now time.Time, last *View, news *store.FarmerNews) *View {
-	v := &View{Time: now}
+// NewView applies news to the farmers of last. last may be nil. The rules rate the
+// farmers.
+func NewView(now time.Time, rules node.ScoreRules, last *View, news *store.FarmerNews) *View {
+	v := &View{Time: now, rules: rules}
 	if last != nil {
 		v.farmers = last.farmers
 	}

@@ -43,7 +43,7 @@ func TestAddressesThatBeginAlike(t *testing.T) {
 		f.ID, f.Address = string(rune('0'+i)), address
 		n.Changed = append(n.Changed, f)
 	}
-	v := NewView(start, nil, n)
+	v := NewView(start, rules, nil, n)
 	for desc, want := range map[bool][]string{false: {"3", "1", "2", "4", "0", "5"}, true: {"5", "0", "2", "4", "1", "3"}} {
 		var got []string
 		page, _ := v.List(Query{Sort: ByAddress, Desc: desc})
@@ -58,7 +58,7 @@ func TestAddressesThatBeginAlike(t *testing.T) {
 
 func TestPlacesAreMerged(t *testing.T) {
 	t.Parallel()
-	v := NewView(start, nil, news(rand.New(rand.NewPCG(1, 1)), 0, 20_000))
+	v := NewView(start, rules, nil, news(rand.New(rand.NewPCG(1, 1)), 0, 20_000))
 	exact := v.exactPlaces()
 	for _, limit := range []int{1, 10, 500, 2000, len(exact)} {
 		places := v.gather(limit)
@@ -82,13 +82,13 @@ func TestPlacesAreMerged(t *testing.T) {
 func TestNewViewKeepsOldView(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
-	old := NewView(start, nil, news(random, 0, 100))
+	old := NewView(start, rules, nil, news(random, 0, 100))
 	before := old.Summary()
 	update := news(random, 50, 120)
 	// One farmer is deleted, and one is deleted and created again.
 	update.Gone = []string{someone(random, 8).ID, update.Changed[0].ID}
 	update.Overdue = map[int64]store.Overdue{7: {Contracts: 1, Size: 2}}
-	next := NewView(start, old, update)
+	next := NewView(start, rules, old, update)
 	if got := old.sum(); got != before {
 		t.Errorf("the old view is %+v, was %+v", got, before)
 	}
@@ -118,7 +118,7 @@ func someView(n int) *View {
 		}
 		news.Changed = append(news.Changed, &store.FarmerRecord{Farmer: f})
 	}
-	return NewView(now, nil, news)
+	return NewView(now, rules, nil, news)
 }
 
 // A search returns the same farmers, in the same order, as a scan of all farmers.

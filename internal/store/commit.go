@@ -54,6 +54,13 @@ func (s *Store) commit(
 		if err != nil {
 			return nil, err
 		}
+		for i := range verdicts {
+			if token := b.tokens[verdicts[i].TokenID]; token != nil && verdicts[i].Valid {
+				if err := s.lookForFault(t, token, cut(verdicts[i].Received)); err != nil {
+					return nil, err
+				}
+			}
+		}
 		judged := make([]Judged, len(verdicts))
 		for i := range verdicts {
 			judged[i] = b.judge(&verdicts[i], maxWrong)
@@ -153,11 +160,11 @@ func (b *batch) judge(v *Verdict, maxWrong int) Judged {
 			// The proof arrived in time, but the sweeper expired the contract
 			// before the verdict. This happens at most once for a challenge,
 			// because a challenge has one OK.
-			token.undoExpiry(moment(j.old.Expiry), c.Size, j.old.void())
+			token.undoExpiry(&j.old)
 		}
-		token.addHeartbeat(received, c.Expiry())
+		token.addHeartbeat(c, received)
 	case node.Invalid:
-		token.addWrong(received)
+		token.addWrong(c, received)
 	}
 	return Judged{Outcome: outcome, Contract: *c}
 }
@@ -175,6 +182,7 @@ func (b *batch) save(s *Store, t *tx) error {
 	}
 	changes := make([]change[contractRow], 0, len(b.contracts))
 	touched := map[int64]*lockedToken{}
+	var restored []int64 // files of contracts that had expired
 	for _, j := range b.inOrder {
 		if j.contract.Version == j.old.Version {
 			if b.optimistic {
@@ -183,7 +191,9 @@ func (b *batch) save(s *Store, t *tx) error {
 			continue
 		}
 		j.new = j.old.with(&j.contract)
-		j.new.Live = j.old.Live || j.contract.Answered
+		if j.new.Live = j.old.Live || j.contract.Answered; j.new.Live && !j.old.Live {
+			restored = append(restored, j.old.FileID)
+		}
 		changes = append(changes, change[contractRow]{id: j.old.ID, old: &j.old, new: &j.new})
 		touched[j.old.TokenID] = b.tokens[j.old.TokenID]
 	}
@@ -193,6 +203,9 @@ func (b *batch) save(s *Store, t *tx) error {
 		return err
 	case b.optimistic && found < int64(len(changes)):
 		return errStaleCopy
+	}
+	if err := countCopies(t, restored, 1, 0, time.Time{}); err != nil {
+		return err
 	}
 	return s.saveTokens(t, slices.Collect(maps.Values(touched)))
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Config is the section `database` of the configuration.
@@ -38,6 +39,23 @@ func (c Config) Validate(p *config.Problems) {
 	if c.MaxIdle > c.MaxOpen {
 		p.Add("maxIdle", "must be at most %s (%d), is %d", p.Key("maxOpen"), c.MaxOpen, c.MaxIdle)
 	}
+}
+
+// ScoreConfig is the section `score` of the configuration.
+type ScoreConfig struct {
+	// The time after which an interval has half of its weight in a farmer's scores.
+	HalfLife time.Duration `yaml:"halfLife" default:"720h" range:"1h..87600h"`
+	// The share of intervals without a missed challenge that a farmer needs. A farmer that
+	// almost certainly has less gets no contracts until it has more; it keeps those that it
+	// has. 0 for no such rule.
+	MinOnline config.Fraction `yaml:"minOnline" default:"0" range:"0..1"`
+	// The same for the share of intervals without a wrong proof.
+	MinCorrect config.Fraction `yaml:"minCorrect" default:"0" range:"0..1"`
+}
+
+// Rules returns the rules that the configuration describes.
+func (c ScoreConfig) Rules() node.ScoreRules {
+	return node.ScoreRules{HalfLife: c.HalfLife, MinOnline: float64(c.MinOnline), MinCorrect: float64(c.MinCorrect)}
 }
 
 // RecordConfig is the section `record` of the configuration.

@@ -93,7 +93,8 @@ func (s *Store) lockContracts(t *tx, ids []int64) (map[int64]*contractRow, error
 // Ids of contracts that do not exist are left out.
 //
 // Advance calls next with each contract that awaits a challenge. next must call the
-// contract's Issue; if it does not change the contract, the row stays unchanged. If
+// contract's Issue. If it does not change the contract, there are no more challenges, and
+// the contract is completed. If
 // next returns an error, no contract changes. next runs within the transaction, and
 // runs again if the transaction is repeated.
 func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now time.Time, next func(*node.Contract) error) (current []node.Contract, err error) {
@@ -109,6 +110,7 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 			return nil, err
 		}
 		var changes []change[contractRow]
+		var completed, copies []int64
 		for _, id := range ids {
 			row, ok := rows[id]
 			if !ok || row.TokenID != tokenID {
@@ -119,14 +121,31 @@ func (s *Store) Advance(ctx context.Context, tokenID int64, ids []int64, now tim
 				if err := next(&c); err != nil {
 					return nil, err
 				}
+				if c.Version == row.Version && !row.Completed {
+					completed, copies = append(completed, id), append(copies, row.FileID)
+				}
 			}
 			if c.Version != row.Version {
-				c.Due = s.postpone(c.Due, c.Interval, now)
+				if due := s.postpone(c.Due, c.Interval, now); due.After(c.Due) {
+					c.Due = due
+					if err := s.lookForFault(t, token, now); err != nil {
+						return nil, err
+					}
+					token.extendUptime(now, due) // the contract lives until then
+				}
 				advanced := row.with(&c)
 				changes = append(changes, change[contractRow]{id: id, old: row, new: &advanced})
 				token.LastDue = max(token.LastDue, advanced.Due)
 			}
 			current = append(current, c)
+		}
+		if len(completed) > 0 {
+			if err := t.exec("UPDATE contracts SET completed = 1 WHERE id IN " + idList(completed)); err != nil {
+				return nil, err
+			}
+			if err := countCopies(t, copies, 0, 1, time.Time{}); err != nil {
+				return nil, err
+			}
 		}
 		if len(changes) == 0 {
 			return current, nil

@@ -25,12 +25,15 @@ var mysqlDialect = dialect{
 	byID:        " FORCE INDEX (PRIMARY)",
 	bySize:      " FORCE INDEX (chunks_key_size)",
 	byUnproven:  " FORCE INDEX (contracts_unproven)",
+	byFile:      " FORCE INDEX (contracts_file)",
+	byContent:   " FORCE INDEX (files_content)",
 	updateRows:  500,
 	byInterval:  true,
 	joinInOrder: " STRAIGHT_JOIN ",
 	pipelines:   true,
 	snapshot:    &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:       "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+	greatest:    "GREATEST",
 	onConflict:  func(string) string { return " ON DUPLICATE KEY UPDATE " },
 	// MySQL deprecates VALUES(), but MariaDB has no replacement for it.
 	inserted: func(column string) string { return "VALUES(" + column + ")" },
@@ -121,9 +124,11 @@ func withGorm(pool *sql.DB, log slowLog, dialector gorm.Dialector) (database, er
 
 var sqliteDialect = dialect{
 	name:        "sqlite",
+	byFile:      " INDEXED BY contracts_file", // SQLite would read all live contracts
 	updateRows:  100,
 	joinInOrder: " CROSS JOIN ",
 	clock:       "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+	greatest:    "MAX",
 	onConflict:  func(key string) string { return " ON CONFLICT (" + key + ") DO UPDATE SET " },
 	inserted:    func(column string) string { return "excluded." + column },
 }

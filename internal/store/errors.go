@@ -40,6 +40,8 @@ var (
 
 	// ErrMaintenanceOverlaps is returned if another maintenance is planned for the same time.
 	ErrMaintenanceOverlaps = errors.New("another maintenance is planned for this time")
+	// ErrRuleSuspends is returned if a rule has suspended the farmer, and not the operator.
+	ErrRuleSuspends = errors.New("a rule has suspended the farmer")
 	// ErrTooManyTokens is returned if an IP address has reached its limit of tokens.
 	ErrTooManyTokens = errors.New("too many tokens for the IP address")
 
@@ -47,7 +49,8 @@ var (
 	// has ended or was released.
 	ErrReservationGone = errors.New("the reservation has ended")
 
-	// ErrFileExists is returned by Stock if the store already contains the file.
+	// ErrFileExists is returned by Stock if a new file, of which there will be several
+	// copies, is in the store already.
 	ErrFileExists = errors.New("file exists")
 
 	errTagRead = errors.New("the tag was read in part and cannot be read again")

@@ -12,10 +12,15 @@ import (
 var farmerColumns = tokenTable.only(
 	"id", "farmer_id", "country", "state", "city", "zip", "lat", "lon", "ip", "heartbeats", "wrong", "expired",
 	"contracts", "size", "up_since", "up_start", "up_end", "up_before", "last_due",
+	"evidence", "proven_since", "last_heartbeat", "suspended", "suspended_by", "suspended_reason",
 )
 
 func (t *tokenRow) farmer(address string) node.Farmer {
+	evidence := node.Evidence{}
+	_ = evidence.UnmarshalBinary(t.Evidence) // that of a later version counts as none
 	return node.Farmer{
+		Evidence: evidence, ProvenSince: moment(t.ProvenSince), LastHeartbeat: moment(t.LastHeartbeat),
+		Suspension: node.Suspension{Since: moment(t.Suspended), By: node.Suspender(t.SuspendedBy), Reason: t.SuspendedReason},
 		ID:         t.FarmerID,
 		Address:    address,
 		Location:   t.location(),

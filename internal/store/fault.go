@@ -115,7 +115,7 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 		}
 		w := node.Watch{Interval: rules.Interval, Hold: rules.Hold}
 		var own node.Report
-		if w.Reports, own, err = p.reports(t, now); err != nil {
+		if w.Reports, own, err = s.reports(t, p.name, now); err != nil {
 			return state, err
 		}
 		if err := p.look(t, &state, &w, now); err != nil {
@@ -138,14 +138,17 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 	})
 	if err == nil {
 		next.fault = len(state.Unapplied) > 0
+		next.unrated = slices.ContainsFunc(state.Unapplied, func(f node.Fault) bool {
+			return f.Cause != node.Unreachable || !f.End.IsZero()
+		})
 		s.outlook.Store(&next)
 	}
 	return state, err
 }
 
-// reports returns the last reports of all processes, and that of this process. Reports
+// reports returns the last reports of all processes, and that of the process with this name. Reports
 // later than now are from before a step back of the clock, and do not count.
-func (p *Process) reports(t *tx, now time.Time) (all []node.Report, own node.Report, err error) {
+func (s *Store) reports(t *tx, process string, now time.Time) (all []node.Report, own node.Report, err error) {
 	err = t.query(func(rows *sql.Rows) error {
 		var name, kind string
 		var since, last, failingSince, failingUntil int64
@@ -157,7 +160,7 @@ func (p *Process) reports(t *tx, now time.Time) (all []node.Report, own node.Rep
 			r.Duty = duty
 			all = append(all, r)
 		}
-		if name == p.name {
+		if name == process {
 			own = r
 		}
 		return err
@@ -182,12 +185,9 @@ func (p *Process) look(t *tx, state *FaultState, w *node.Watch, now time.Time) e
 			break
 		}
 	}
-	last, err := selectFaults(t, "WHERE ended > 0 ORDER BY ended DESC LIMIT 1")
-	if err != nil {
+	var err error
+	if w.Last, err = lastFault(t); err != nil {
 		return err
-	}
-	if len(last) > 0 {
-		w.Last = last[0]
 	}
 	// Counting silent farmers can take a second, so workers leave it to the API replicas.
 	counts := p.kind != KindWorker
@@ -225,20 +225,49 @@ func (p *Process) look(t *tx, state *FaultState, w *node.Watch, now time.Time) e
 	return err
 }
 
+// lastFault returns the fault that ended last, or the zero value.
+func lastFault(t *tx) (last node.Fault, err error) {
+	faults, err := selectFaults(t, "WHERE ended > 0 ORDER BY ended DESC LIMIT 1")
+	if len(faults) > 0 {
+		last = faults[0]
+	}
+	return last, err
+}
+
 // provedSample is how many contracts silence looks at, beside as many as are missing.
 const provedSample = 1000
 
+// returned reports whether farmers have come back after the last fault: those of at least a
+// fifth of the contracts. Otherwise they may be cut off since then.
+func (s *Store) returned(t *tx) (bool, error) {
+	var back, away int64
+	err := t.query(func(rows *sql.Rows) error { return rows.Scan(&back, &away) },
+		"SELECT COALESCE(SUM(NOT "+silent+"), 0), COALESCE(SUM("+silent+"), 0)"+
+			" FROM (SELECT fault_mark, sequence, answered FROM contracts WHERE live = 1 LIMIT ?) some", provedSample)
+	return away <= 4*back, err
+}
+
 // silence counts the proofs that were expected and did not arrive. A proof is expected
 // one interval before its contract expires: an accepted proof makes the expiry one
-// interval later.
+// interval later. No proof is expected for a completed contract.
 func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silence, err error) {
 	// Contracts with these expiries have sent no proof since it was expected.
 	expiry := func(expected time.Time) int64 { return micros(expected.Add(w.Interval)) }
 	until := expiry(now.Add(-w.Interval / 4))
-	// Farmers that were silent when the last fault ended are dead.
-	from := max(micros(now), expiry(w.Last.End))
+	// Farmers that are still silent since the last fault ended are dead.
+	from, dead := micros(now), ""
+	if w.Last.Discarded {
+		from = max(from, expiry(w.Last.End))
+	}
+	returned, err := s.returned(t)
+	if err != nil {
+		return silence, err
+	}
+	if returned {
+		dead = " AND NOT " + silent
+	}
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Missing, &silence.Farmers) },
-		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND expiry > ? AND expiry <= ?", from, until)
+		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND completed = 0 AND expiry > ? AND expiry <= ?"+dead, from, until)
 	if err != nil {
 		return silence, err
 	}
@@ -250,24 +279,24 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 		// A contract that a fault moved can expire as late without a proof. The sample is
 		// limited, because after a fault these can be all contracts.
 		silence.Proved, err = t.number("SELECT COUNT(*) FROM (SELECT sequence, answered, fault_mark FROM contracts"+
-			" WHERE live = 1 AND expiry > ? AND expiry <= ? LIMIT ?) some WHERE fault_mark <> 1 + sequence + answered",
+			" WHERE live = 1 AND expiry > ? AND expiry <= ? LIMIT ?) some WHERE NOT "+silent,
 			until+w.Interval.Microseconds(), expiry(now.Add(w.Interval)), provedSample+silence.Missing)
 	}
 	if err != nil || w.Open == nil {
 		return silence, err
 	}
 	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
-		" WHERE c.live = 1 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
+		" WHERE c.live = 1 AND c.completed = 0 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
 	if err != nil {
 		return silence, err
 	}
 	window := node.ProofWindow(w.Interval)
-	silence.Recent, err = t.number("SELECT COUNT(*) FROM contracts WHERE live = 1 AND expiry > ? AND expiry <= ?",
+	silence.Recent, err = t.number("SELECT COUNT(*) FROM contracts WHERE live = 1 AND completed = 0 AND expiry > ? AND expiry <= ?",
 		expiry(now.Add(-2*window)), expiry(now.Add(-window)))
 	if err != nil {
 		return silence, err
 	}
-	missed, err := atMost(1, "expiry <= ?", micros(now))
+	missed, err := atMost(1, "completed = 0 AND expiry <= ?", micros(now))
 	silence.Missed = missed > 0
 	return silence, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -48,6 +49,8 @@ type HandedOut struct {
 // here. A hand-out without contracts does not move it, because a token must not free
 // its old network without taking room in another one.
 //
+// A suspended farmer gets no contracts.
+//
 // HandOut returns ErrTooManyTokens if older tokens in the network, or any tokens if
 // the token is new there, already reach the limit. A farmer therefore keeps its right
 // to contracts if other tokens come to its network later. All other limits only make
@@ -60,13 +63,19 @@ func (s *Store) HandOut(ctx context.Context, token Token, maxBytes int64, limits
 		if err != nil {
 			return nil, err
 		}
+		if owner.suspend(now); owner.SuspendedBy != "" {
+			return nil, s.saveTokens(t, []*lockedToken{owner.lockedToken})
+		}
 		room, err := owner.roomFor(t, maxBytes, limits, now)
 		if err != nil {
 			return nil, err
 		}
 		chunks, err := s.takeAllowed(t, owner, node.Allowance{Contracts: int64(limits.Contracts), Bytes: room}, limits)
-		if err != nil || len(chunks) == 0 {
+		if err != nil {
 			return nil, err
+		}
+		if len(chunks) == 0 {
+			return nil, s.saveTokens(t, []*lockedToken{owner.lockedToken}) // its suspension may have ended
 		}
 		if owner.moves {
 			if err := s.writePlace(t, owner.ID, token.IP, token.Location); err != nil {
@@ -82,6 +91,7 @@ type owner struct {
 	*lockedToken
 	network network
 	moves   bool // whether the token is recorded at another network
+	holder  node.Holder
 }
 
 // lockOwner locks everything whose contracts the limits count: the network of the
@@ -97,7 +107,12 @@ func (s *Store) lockOwner(t *tx, token Token, limits HandOutLimits) (*owner, err
 	if err != nil {
 		return nil, err
 	}
-	owner := &owner{row, network, networkOf(row.IP, limits.IPv6Prefix) != network}
+	owner := &owner{row, network, networkOf(row.IP, limits.IPv6Prefix) != network, node.Holder{
+		TokenID: row.ID, AddressID: row.AddressID, Vicinity: node.VicinityOf(token.IP),
+	}}
+	if token.Location != nil {
+		owner.holder.Country = token.Location.Country
+	}
 	if owner.moves && !limits.limitsUnproven() {
 		// Locking in this order can end in a deadlock, and then the transaction is
 		// repeated.
@@ -123,7 +138,7 @@ func (s *Store) lockTokenOfAddress(t *tx, token Token) (*lockedToken, error) {
 	if len(rows) == 0 {
 		return nil, ErrNotFound
 	}
-	return locked(rows[0]), nil
+	return s.locked(rows[0]), nil
 }
 
 // roomFor returns how many bytes the token may get: maxBytes, or less if the limit
@@ -149,10 +164,10 @@ func (o *owner) roomFor(t *tx, maxBytes int64, limits HandOutLimits, now time.Ti
 		return maxBytes, nil
 	}
 	// The tokens' counts include contracts that have expired but are not swept yet,
-	// and contracts that a farmer has dropped because of a fault of the node. Reading
+	// completed ones, and contracts that a farmer has dropped because of a fault of the node. Reading
 	// the contracts themselves is only useful near the limit.
 	held, err = t.number("SELECT COALESCE(SUM(c.size), 0) FROM tokens t JOIN contracts c ON c.token_id = t.id"+
-		" WHERE t.address_id = ? AND c.live = 1 AND c.expiry > ? AND c.fault_mark <> 1 + c.sequence + c.answered", o.AddressID, micros(now))
+		" WHERE t.address_id = ? AND c.live = 1 AND c.completed = 0 AND c.expiry > ? AND NOT c."+silent, o.AddressID, micros(now))
 	return min(maxBytes, limits.BytesPerAddress-held), err
 }
 
@@ -161,15 +176,15 @@ func (o *owner) roomFor(t *tx, maxBytes int64, limits HandOutLimits, now time.Ti
 // limits remain, and no contract counts against them, it takes one.
 func (s *Store) takeAllowed(t *tx, owner *owner, ask node.Allowance, limits HandOutLimits) ([]chunkAndFile, error) {
 	if !limits.limitsUnproven() {
-		return s.takeChunks(t, owner.KeyID, ask.Bytes, int(ask.Contracts))
+		return s.takeChunks(t, owner, ask.Bytes, int(ask.Contracts))
 	}
 	allowed, none, err := s.narrowUnproven(t, owner, ask, limits)
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := s.takeChunks(t, owner.KeyID, allowed.Bytes, int(allowed.Contracts))
+	chunks, err := s.takeChunks(t, owner, allowed.Bytes, int(allowed.Contracts))
 	if err == nil && len(chunks) == 0 && none && allowed.Bytes < ask.Bytes {
-		return s.takeChunks(t, owner.KeyID, ask.Bytes, min(1, int(ask.Contracts)))
+		return s.takeChunks(t, owner, ask.Bytes, min(1, int(ask.Contracts)))
 	}
 	return chunks, err
 }
@@ -232,10 +247,11 @@ func (s *Store) heldIn(t *tx, scopes ...scope) ([]node.Held, error) {
 // chunkAndFile is a chunk of the inventory and its file.
 type chunkAndFile struct {
 	chunkRow
-	file fileRow // only the fileColumns are set
+	file   fileRow // only the fileColumns are set
+	renews int64   // the completed contract that the chunk renews, or 0
 }
 
-var fileColumns = fileTable.only("hash", "seed", "tag_size")
+var fileColumns = fileTable.only("hash", "seed", "tag_size", "content_id")
 
 // appendChunks appends the chunks that a query finds. from is the part of the query
 // that starts at FROM. It must name the tables c and f.
@@ -245,20 +261,21 @@ func appendChunks(found []chunkAndFile, t *tx, from string, args ...any) ([]chun
 	}, "SELECT "+chunkTable.list("c.")+", "+fileColumns.list("f.")+" "+from, args...)
 }
 
-// takeChunks removes the largest chunks from the inventory: at most limit chunks,
-// with at most room bytes together. It removes no chunk that it does not return,
-// and does not wait for concurrent hand-outs.
-func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile, error) {
+// takeChunks removes the largest chunks from the inventory, and among equal sizes those of
+// the files with the greatest need: at most limit chunks, with at most room bytes
+// together. It removes no chunk that it does not return, and does not wait for concurrent
+// hand-outs.
+func (s *Store) takeChunks(t *tx, owner *owner, room int64, limit int) ([]chunkAndFile, error) {
 	var taken []chunkAndFile
-	for most := room; most > 0 && len(taken) < limit; {
+	for size, below := room, int64(math.MaxInt64); size > 0 && len(taken) < limit; {
 		// If another hand-out takes some of these chunks first, this hand-out
 		// returns fewer chunks.
-		largest, err := s.largestChunks(t, keyID, most)
+		largest, err := s.largestChunks(t, owner.KeyID, size, below)
 		if err != nil || largest.size == 0 {
 			return taken, err
 		}
 		n := int(min(int64(limit-len(taken)), room/largest.size))
-		batch, err := s.lockChunks(t, largest, n)
+		batch, err := s.lockChunks(t, owner, largest, n)
 		if err != nil {
 			return nil, err
 		}
@@ -272,40 +289,56 @@ func (s *Store) takeChunks(t *tx, keyID, room int64, limit int) ([]chunkAndFile,
 		}
 		taken = append(taken, batch...)
 		room -= largest.size * int64(len(batch))
-		most = min(room, largest.size-1) // other hand-outs hold the remaining chunks of this size
+		// Other hand-outs hold the remaining chunks of this size and need, or the farmer may
+		// not hold them.
+		if size, below = largest.size, largest.need; size > room {
+			size, below = room, math.MaxInt64
+		}
 	}
 	return taken, nil
 }
 
-// equalChunks are the chunks of one heartbeat key and one size, with ids from first
+// equalChunks are the chunks of one heartbeat key, size and need, with ids from first
 // to last.
-type equalChunks struct{ keyID, size, first, last int64 }
+type equalChunks struct{ keyID, size, need, first, last int64 }
 
-// largestChunks finds the largest chunks that fit. size is 0 if no chunk fits.
-func (s *Store) largestChunks(t *tx, keyID, room int64) (c equalChunks, err error) {
+// largestChunks finds the largest chunks up to a size, with the greatest need. Chunks of
+// that size must have a need below the given one. size is 0 if there are none.
+func (s *Store) largestChunks(t *tx, keyID, size, below int64) (c equalChunks, err error) {
 	c.keyID = keyID
-	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&c.size, &c.first, &c.last) },
-		"SELECT c.size, (SELECT d.id FROM chunks d"+s.dialect.bySize+" WHERE d.key_id = c.key_id AND d.size = c.size"+
+	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&c.size, &c.need, &c.first, &c.last) },
+		"SELECT c.size, c.need, (SELECT d.id FROM chunks d"+s.dialect.bySize+" WHERE d.key_id = c.key_id AND d.size = c.size AND d.need = c.need"+
 			" ORDER BY d.id LIMIT 1), c.id FROM chunks c"+s.dialect.bySize+
-			" WHERE c.key_id = ? AND c.size <= ? ORDER BY c.size DESC, c.id DESC LIMIT 1", keyID, room)
+			" WHERE c.key_id = ? AND (c.size < ? OR c.size = ? AND c.need < ?) ORDER BY c.size DESC, c.need DESC, c.id DESC LIMIT 1",
+		keyID, size, size, below)
 	return c, err
 }
 
-// lockChunks finds and locks up to n of these chunks.
-//
-// It starts at a random id and wraps around. If all hand-outs started at the same
+// ranges splits the ids at a random one. If all hand-outs started at the same
 // end, each would scan the rows that the others have locked. It would also scan
-// recently deleted rows, which the database keeps for some time. The search goes
-// towards smaller ids: if it starts in a gap, it finds the rows before the gap.
-func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []chunkAndFile, err error) {
+// recently deleted rows, which the database keeps for some time. A search goes from the
+// end of a range towards smaller ids: if it starts in a gap, it finds the rows before the gap.
+func (c equalChunks) ranges() [][2]int64 {
 	begin := c.first + rand.N(c.last-c.first+1)
+	return [][2]int64{{c.first, begin}, {begin + 1, c.last}}
+}
+
+// lockChunks finds and locks up to n of these chunks that the owner may hold.
+func (s *Store) lockChunks(t *tx, owner *owner, c equalChunks, n int) ([]chunkAndFile, error) {
+	if c.need > node.NeedOfNew { // the files have holders
+		return s.lockCopies(t, owner, c, n)
+	}
+	return s.lockEqual(t, c, n)
+}
+
+// lockEqual finds and locks up to n of these chunks. This also locks the rows of the
+// files, which no other transaction needs.
+func (s *Store) lockEqual(t *tx, c equalChunks, n int) (found []chunkAndFile, err error) {
 	found = make([]chunkAndFile, 0, n)
-	for _, ids := range [][2]int64{{c.first, begin}, {begin + 1, c.last}} {
-		// This also locks the rows of the files, which no other transaction needs.
-		found, err = appendChunks(found, t,
-			"FROM chunks c"+s.dialect.bySize+s.dialect.joinInOrder+"files f"+s.dialect.byID+" ON f.id = c.file_id"+
-				" WHERE c.key_id = ? AND c.size = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
-			c.keyID, c.size, ids[0], ids[1], n-len(found))
+	for _, ids := range c.ranges() {
+		found, err = appendChunks(found, t, s.fromChunks(s.dialect.bySize)+
+			" WHERE c.key_id = ? AND c.size = ? AND c.need = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
+			c.keyID, c.size, c.need, ids[0], ids[1], n-len(found))
 		if err != nil || len(found) == n {
 			break
 		}
@@ -313,18 +346,33 @@ func (s *Store) lockChunks(t *tx, c equalChunks, n int) (found []chunkAndFile, e
 	return found, err
 }
 
-// makeContracts turns the chunks into contracts of the token.
+// fromChunks is the part of a query for appendChunks. index chooses the index of chunks.
+func (s *Store) fromChunks(index string) string {
+	return "FROM chunks c" + index + s.dialect.joinInOrder + "files f" + s.dialect.byID + " ON f.id = c.file_id"
+}
+
+// makeContracts turns the chunks into contracts of the token. Some of them renew completed
+// contracts.
 func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := s.postpone(cut(now.Add(interval)), interval, now)
 	var size int64
-	rows := make([]contractRow, len(chunks))
+	var contents []int64
+	var renewals []chunkAndFile
+	rows := make([]contractRow, 0, len(chunks))
 	out := make([]HandedOut, len(chunks))
 	for i, c := range chunks {
-		size += c.Size
-		rows[i] = contractRow{
-			TokenID: owner.ID, FileID: c.FileID, FileHash: c.file.Hash, KeyID: c.KeyID, Size: c.Size,
-			Period: interval.Microseconds(), Challenge: c.Challenge, State: c.State, Due: micros(due), Expiry: micros(due),
-			Accepted: make([]byte, len(node.Digest{})), Wrong: []byte{}, Live: true, Unproven: true,
+		if c.renews > 0 {
+			renewals = append(renewals, c)
+		} else {
+			size += c.Size
+			if c.file.ContentID > 0 {
+				contents = append(contents, c.file.ContentID)
+			}
+			rows = append(rows, contractRow{
+				TokenID: owner.ID, FileID: c.FileID, FileHash: c.file.Hash, KeyID: c.KeyID, Size: c.Size,
+				Period: interval.Microseconds(), Challenge: c.Challenge, State: c.State, Due: micros(due), Expiry: micros(due),
+				Accepted: make([]byte, len(node.Digest{})), Wrong: []byte{}, Live: true, Unproven: true,
+			})
 		}
 		out[i] = HandedOut{
 			FileID:    c.FileID,
@@ -339,6 +387,15 @@ func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, 
 	if err := insert(t, contractTable, rows, ""); err != nil {
 		return nil, err
 	}
-	owner.addContracts(now, due, int64(len(chunks)), size)
+	if err := copiesPlaced(t, contents, now); err != nil {
+		return nil, err
+	}
+	if err := s.renew(t, owner, renewals, interval, due, now); err != nil {
+		return nil, err
+	}
+	if err := s.lookForFault(t, owner, now); err != nil {
+		return nil, err
+	}
+	owner.addContracts(now, due, int64(len(rows)), size)
 	return out, s.saveTokens(t, []*lockedToken{owner})
 }

@@ -77,11 +77,11 @@ func TestHandOutSkipsLockedChunks(t *testing.T) {
 	token := f.token(t, "address")
 	f.stock(t, 8, 8, 4)
 	must(t, f.transaction(t.Context(), func(tx *tx) error {
-		large, err := f.largestChunks(tx, f.key, 8)
+		large, err := f.largestChunks(tx, f.key, 8, 1)
 		if err != nil {
 			return err
 		}
-		if _, err := f.lockChunks(tx, large, 1); err != nil {
+		if _, err := f.lockChunks(tx, nil, large, 1); err != nil {
 			return err
 		}
 		out, err := f.HandOut(t.Context(), token, 16, HandOutLimits{Contracts: 2}, interval, start)

@@ -123,7 +123,7 @@ const (
 )
 
 // FoldRecord moves old rows to the next coarser step, and deletes old days of
-// farmers. It moves a row by adding it to another row, so every sum stays the same,
+// farmers and old hours of the copies. It moves a row by adding it to another row, so every sum stays the same,
 // and a late event is added to its own span. Several processes may run it at the
 // same time, and it may be interrupted.
 func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep RecordConfig) (err error) {
@@ -139,6 +139,9 @@ func (s *Store) FoldRecord(ctx context.Context, now time.Time, keep RecordConfig
 				return err
 			}
 		}
+	}
+	if err := s.write.WithContext(ctx).Exec("DELETE FROM copy_hours WHERE start < ?", micros(now.Add(-keep.Hours))).Error; err != nil {
+		return err
 	}
 	const farmers = 1000
 	for n := int64(farmers); n == farmers; {
@@ -229,7 +232,7 @@ func (s *Store) FarmerDays(ctx context.Context, farmerID string, since, now time
 	if len(tokens) == 0 {
 		return nil, ErrNotFound
 	}
-	token := locked(tokens[0])
+	token := s.locked(tokens[0])
 	if token.Day == 0 {
 		return nil, nil
 	}

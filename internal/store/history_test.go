@@ -513,7 +513,7 @@ func TestFaultsLeaveTheDays(t *testing.T) {
 					if first {
 						token.addContracts(now, now.Add(life), 1, 10)
 					} else {
-						token.addHeartbeat(now, now.Add(life))
+						token.addHeartbeat(&node.Contract{Interval: life, Due: now.Add(life)}, now)
 					}
 					return f.saveTokens(tx, []*lockedToken{token})
 				}))

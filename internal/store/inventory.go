@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
@@ -16,6 +17,11 @@ type Reservation struct {
 	KeyID int64
 	Size  int64 // size of the reserved chunk in bytes
 	Until time.Time
+
+	// ContentID and Seed are those of the file that the chunk is a copy of. They are 0
+	// and "" for a new file.
+	ContentID int64
+	Seed      string
 }
 
 // inventoryCounts counts the heartbeat key's chunks of each size that wait or are
@@ -44,8 +50,8 @@ func (s *Store) Waiting(ctx context.Context, keyID int64) (n int64, err error) {
 	return s.reader(ctx).number("SELECT COUNT(*) FROM (SELECT 1 FROM chunks"+s.dialect.bySize+" WHERE key_id = ? LIMIT ?) c", keyID, maxCounted)
 }
 
-// Reserve reserves the chunk that the inventory needs most. ok is false if the
-// inventory is full. However many workers call Reserve, the inventory never exceeds
+// Reserve reserves the chunk that the inventory needs most: another copy of a file that
+// farmers hold, or a new file. ok is false if the inventory is full. However many workers call Reserve, the inventory never exceeds
 // its total size.
 func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Inventory, lease time.Duration, now time.Time) (r Reservation, ok bool, err error) {
 	defer wrap(&err, "reserve a chunk to make")
@@ -57,11 +63,28 @@ func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Invento
 		if err != nil {
 			return err
 		}
-		r = Reservation{KeyID: keyID, Until: cut(now.Add(lease))}
-		if r.Size, ok, err = inventory.Missing(counts); err != nil || !ok {
-			return err
+		r, ok = Reservation{KeyID: keyID, Until: cut(now.Add(lease))}, false
+		if inventory.Redundancy > 1 {
+			room := inventory.TotalSize - node.Bytes(counts)
+			var missing contentRow
+			if missing, ok, err = missingCopy(t, keyID, room, inventory, now); err != nil {
+				return err
+			}
+			r.ContentID, r.Seed, r.Size = missing.ID, missing.Seed, missing.Size
 		}
-		r.ID, err = t.insertID("INSERT INTO reservations (key_id, size, lease_until) VALUES (?, ?, ?)", r.KeyID, r.Size, micros(r.Until))
+		if !ok {
+			var may func(size int64) bool
+			if inventory.Redundancy > 1 {
+				if may, err = mayStart(t, keyID, inventory, now); err != nil {
+					return err
+				}
+			}
+			if r.Size, ok, err = inventory.Missing(counts, may); err != nil || !ok {
+				return err
+			}
+		}
+		r.ID, err = t.insertID("INSERT INTO reservations (key_id, size, lease_until, content_id) VALUES (?, ?, ?, ?)",
+			r.KeyID, r.Size, micros(r.Until), r.ContentID)
 		return err
 	})
 	if err != nil || !ok {
@@ -99,6 +122,9 @@ type NewChunk struct {
 	Challenge []byte
 	State     []byte // the state after Challenge was issued
 	Tag       io.Reader
+
+	Redundancy int64 // how many farmers should hold the file; 0 means 1
+	ContentID  int64 // the Reservation's
 }
 
 // Chunk is a chunk that waits in the inventory.
@@ -115,7 +141,7 @@ type Chunk struct {
 
 // Stock adds a chunk to the inventory and deletes the chunk's reservation; id 0
 // means that there is no reservation. It returns ErrReservationGone if the
-// reservation has ended, and ErrFileExists if the store already contains the file.
+// reservation has ended, and ErrFileExists if a new file with copies is in the store already.
 // If the transaction must be repeated, Stock reads a Tag that is an io.Seeker
 // again. With any other Tag, Stock then fails.
 func (s *Store) Stock(ctx context.Context, reservationID int64, c NewChunk, now time.Time) (err error) {
@@ -147,17 +173,27 @@ func (s *Store) Stock(ctx context.Context, reservationID int64, c NewChunk, now 
 				return ErrReservationGone
 			}
 		}
-		return insertChunk(t, c, now)
+		return s.insertChunk(t, c, now)
 	})
 }
 
-func insertChunk(t *tx, c NewChunk, now time.Time) error {
-	cs := fileTable.without("id")
-	file := fileRow{Hash: c.Hash[:], Seed: c.Seed, Size: c.Size, KeyID: c.KeyID, Redundancy: 1}
-	id, err := t.insertID("INSERT INTO files ("+cs.list("")+") VALUES ("+placeholders(len(cs))+")", cs.appendArgs(nil, &file)...)
-	if isDuplicate(err) {
-		return ErrFileExists
+func (s *Store) insertChunk(t *tx, c NewChunk, now time.Time) (err error) {
+	var need int64
+	switch {
+	case c.ContentID > 0:
+		need, err = s.claimCopy(t, c.ContentID, c.Redundancy, now)
+	case c.Redundancy > 1:
+		need = node.NeedOfNew
+		if c.ContentID, err = insertContent(t, c); isDuplicate(err) {
+			return ErrFileExists
+		}
 	}
+	if err != nil {
+		return err
+	}
+	cs := fileTable.without("id")
+	file := fileRow{Hash: c.Hash[:], Seed: c.Seed, Size: c.Size, KeyID: c.KeyID, Redundancy: 1, ContentID: c.ContentID}
+	id, err := t.insertID("INSERT INTO files ("+cs.list("")+") VALUES ("+placeholders(len(cs))+")", cs.appendArgs(nil, &file)...)
 	if err != nil {
 		return err
 	}
@@ -175,6 +211,7 @@ func insertChunk(t *tx, c NewChunk, now time.Time) error {
 		Challenge: c.Challenge,
 		State:     c.State,
 		Created:   micros(now),
+		Need:      need,
 	}}, "")
 }
 
@@ -207,10 +244,15 @@ func (s *Store) ListChunks(ctx context.Context, yield func(Chunk) error) (err er
 // ClearChunks empties the inventory and returns how many chunks it deleted.
 func (s *Store) ClearChunks(ctx context.Context) (cleared int64, err error) {
 	defer wrap(&err, "clear chunks")
+	return s.clearChunks(ctx, "")
+}
+
+// clearChunks is ClearChunks for the chunks that fulfil a condition.
+func (s *Store) clearChunks(ctx context.Context, where string, args ...any) (cleared int64, err error) {
 	for {
 		n, err := transact(ctx, s, func(t *tx) (int, error) {
 			rows, err := selectRows(t, chunkTable.only("id", "file_id"),
-				"FROM chunks"+s.dialect.byID+" ORDER BY id LIMIT ?"+s.dialect.skipLocked, batchRows)
+				"FROM chunks"+s.dialect.byID+" "+where+" ORDER BY id LIMIT ?"+s.dialect.skipLocked, append(slices.Clone(args), batchRows)...)
 			if err != nil || len(rows) == 0 {
 				return 0, err
 			}
@@ -218,7 +260,11 @@ func (s *Store) ClearChunks(ctx context.Context) (cleared int64, err error) {
 			if err := t.exec("DELETE FROM chunks WHERE id IN " + idList(ids)); err != nil {
 				return 0, err
 			}
-			return len(rows), deleteFiles(t, idsOf(rows, func(c chunkRow) int64 { return c.FileID }))
+			files := idsOf(rows, func(c chunkRow) int64 { return c.FileID })
+			if err := t.exec("UPDATE contents SET waiting = 0 WHERE id IN (SELECT content_id FROM files WHERE id IN " + idList(files) + ")"); err != nil {
+				return 0, err
+			}
+			return len(rows), deleteFiles(t, files)
 		})
 		if err != nil || n == 0 {
 			return cleared, err

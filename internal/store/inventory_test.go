@@ -99,6 +99,7 @@ func TestReservation(t *testing.T) {
 func TestStockFails(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		chunk := f.chunk(8)
+		chunk.Redundancy = 2
 		must(t, f.Stock(t.Context(), 0, chunk, start))
 		wantErr(t, f.Stock(t.Context(), 0, chunk, start), ErrFileExists)
 

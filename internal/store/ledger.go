@@ -17,6 +17,16 @@ type lockedToken struct {
 	events  []event
 	closed  []dayRow
 	amended []amendment
+
+	// Both are set by lookForFault. stretchEnd is the true end of the current stretch, if it is
+	// not UpEnd. resume is the earliest start of the next stretch, because farmers have until then
+	// to return from a fault.
+	stretchEnd, resume time.Time
+
+	rules                      ratingRules
+	evidence                   node.Evidence
+	decoded, unreadable, rated bool             // whether evidence is read, cannot be read, and has changed
+	happened                   []farmerEventRow // to be added
 }
 
 // event is a change of the record's totals.
@@ -32,8 +42,6 @@ type amendment struct {
 	node.Totals
 }
 
-func locked(row tokenRow) *lockedToken { return &lockedToken{tokenRow: row, old: row} }
-
 // lockTokens locks the tokens with these ids, in id order. Tokens that do not
 // exist are missing from the map.
 func (s *Store) lockTokens(t *tx, ids []int64) (map[int64]*lockedToken, error) {
@@ -45,7 +53,7 @@ func (s *Store) lockTokens(t *tx, ids []int64) (map[int64]*lockedToken, error) {
 			return nil, err
 		}
 		for _, row := range rows {
-			tokens[row.ID] = locked(row)
+			tokens[row.ID] = s.locked(row)
 		}
 	}
 	return tokens, nil
@@ -67,10 +75,14 @@ func (s *Store) lockToken(t *tx, id int64) (*lockedToken, error) {
 func (s *Store) saveTokens(t *tx, tokens []*lockedToken) error {
 	changes := make([]change[tokenRow], len(tokens))
 	for i, token := range tokens {
+		token.finishRating()
 		changes[i] = change[tokenRow]{id: token.ID, old: &token.old, new: &token.tokenRow}
 	}
 	u := updating[tokenRow]{table: tokenTable.name, columns: tokenCounts, always: "changed = " + s.dialect.clock}
 	if _, err := update(t, s.dialect, u, changes); err != nil {
+		return err
+	}
+	if err := s.saveRatings(t, tokens); err != nil {
 		return err
 	}
 	if err := saveDays(t, tokens); err != nil {
@@ -89,51 +101,67 @@ func eventsOf(tokens []*lockedToken) []event {
 
 // addContracts counts new contracts that are live from now until due.
 func (t *lockedToken) addContracts(now, due time.Time, contracts, size int64) {
-	t.rollDay(now)
 	t.extendUptime(now, due)
 	t.count(now, node.Totals{Contracts: contracts, Size: size})
 	t.LastDue = max(t.LastDue, micros(due))
 }
 
-// addHeartbeat counts a heartbeat that extends its contract to expiry.
-func (t *lockedToken) addHeartbeat(received, expiry time.Time) {
-	t.rollDay(received)
-	t.extendUptime(received, expiry)
+// addHeartbeat counts a heartbeat of a contract.
+func (t *lockedToken) addHeartbeat(c *node.Contract, received time.Time) {
+	t.extendUptime(received, c.Expiry())
 	t.count(received, node.Totals{Heartbeats: 1})
+	if t.ProvenSince == 0 {
+		t.ProvenSince = micros(received)
+	}
+	t.LastHeartbeat = max(t.LastHeartbeat, micros(received))
+	t.rate(received, func(e *node.Evidence) { e.AddHeartbeat(received, c.Interval, t.rules.HalfLife) })
 }
 
-// addWrong counts a wrong proof.
-func (t *lockedToken) addWrong(received time.Time) {
+// addWrong counts a wrong proof for a contract.
+func (t *lockedToken) addWrong(c *node.Contract, received time.Time) {
 	t.rollDay(received)
 	t.count(received, node.Totals{Wrong: 1})
+	t.rate(received, func(e *node.Evidence) { e.AddWrong(received, c.Interval, t.rules.HalfLife) })
 }
 
-// endContract removes a contract that has ended from the counts. A void contract does
-// not count as expired.
-func (t *lockedToken) endContract(expiry time.Time, size int64, void bool) {
+// endContract removes a contract that has ended from the counts. fault is the fault that
+// made it void, or 0. The row must have the endingColumns.
+func (t *lockedToken) endContract(r *contractRow, fault int64) {
+	expiry, kind := moment(r.Expiry), r.ending()
 	t.rollDay(expiry)
-	c := node.Totals{Contracts: -1, Size: -size}
-	if !void {
-		c.Expired = 1
-	}
+	c := node.Totals{Contracts: -1, Size: -r.Size, Expired: lostBy(kind)}
 	t.count(expiry, c)
+	t.happened = append(t.happened, farmerEventRow{At: r.Expiry, Kind: string(kind), FileHash: r.FileHash, FaultID: fault})
+	if kind == node.EventExpired {
+		t.rate(expiry, func(e *node.Evidence) { e.AddMissed(expiry, span(r.Period), t.rules.HalfLife) })
+	}
 	if t.Contracts == 0 {
 		t.note(moment(t.UpEnd), node.Totals{Online: -1})
 	}
 }
 
+// lostBy returns how many contracts count as expired if one ends for this reason.
+func lostBy(kind node.EventKind) int64 {
+	if kind == node.EventVoid || kind == node.EventCompleted {
+		return 0
+	}
+	return 1
+}
+
 // undoExpiry adds an expired contract to the counts again. The sweeper expired it
-// before the verdict on a proof that was received in time.
-// void is what endContract got.
-func (t *lockedToken) undoExpiry(expiry time.Time, size int64, void bool) {
+// before the verdict on a proof that was received in time. The row is that of
+// endContract.
+func (t *lockedToken) undoExpiry(r *contractRow) {
 	if t.Contracts == 0 {
 		t.note(moment(t.UpEnd), node.Totals{Online: 1})
 	}
-	c := node.Totals{Contracts: 1, Size: size}
-	if !void {
-		c.Expired = -1
+	expiry, kind := moment(r.Expiry), r.ending()
+	t.count(expiry, node.Totals{Contracts: 1, Size: r.Size, Expired: -lostBy(kind)})
+	t.happened = append(t.happened, farmerEventRow{At: r.Expiry, Kind: string(node.EventRestored), FileHash: r.FileHash})
+	// A wrong proof may have come after the expiry, so the kind can have changed since.
+	if lostBy(kind) > 0 {
+		t.rate(expiry, func(e *node.Evidence) { e.UndoMissed() })
 	}
-	t.count(expiry, c)
 }
 
 // correct sets the counts to those of the live contracts, and reports whether they
@@ -162,10 +190,12 @@ func (t *lockedToken) removeAll(now time.Time) {
 	t.note(now, node.Totals{Farmers: -1, Contracts: -t.Contracts, Size: -t.Size})
 }
 
-// extendUptime adds a contract's lifetime to the token's uptime. In the record, a
+// extendUptime adds a contract's lifetime to the token's uptime. It also runs rollDay. In the record, a
 // farmer is online from the start of its first contract. When its last contract is
 // removed, the farmer goes offline at the end of its uptime.
 func (t *lockedToken) extendUptime(from, until time.Time) {
+	t.endStretch(from)
+	t.rollDay(from)
 	uptime := t.uptime()
 	if t.Contracts == 0 || from.After(uptime.End) {
 		if t.Contracts > 0 { // the contracts have expired, but are not removed yet
@@ -176,8 +206,24 @@ func (t *lockedToken) extendUptime(from, until time.Time) {
 	// A late extension does not change an earlier day. If the farmer had been
 	// offline on that day, the event that rolled the day would have begun a new
 	// stretch.
+	if from.After(uptime.End) {
+		from = later(from, t.resume)
+	}
 	uptime.Extend(from, until)
 	t.uptimeRow = uptimeOf(uptime)
+}
+
+// endStretch moves the end of the current stretch if lookForFault has found that it ends
+// elsewhere, and from is after its end.
+func (t *lockedToken) endStretch(from time.Time) {
+	if t.stretchEnd.IsZero() || micros(from) <= t.UpEnd {
+		return
+	}
+	if micros(t.stretchEnd) < t.UpEnd {
+		t.leaveOut(t.stretchEnd, from)
+	}
+	t.UpEnd = max(micros(t.stretchEnd), t.UpStart)
+	t.stretchEnd = time.Time{}
 }
 
 // count changes the token's totals and notes the event.

@@ -128,4 +128,9 @@ func (s *Store) postpone(due time.Time, interval time.Duration, now time.Time) t
 type outlook struct {
 	coming []node.Fault // the planned maintenances
 	fault  bool         // there is a fault whose effect is not complete
+
+	// There is a fault that is certain, so farmers are not rated. A node that only suspects itself
+	// rates the proofs that arrive: otherwise a farmer could go silent with one contract, so
+	// that its wrong proofs for the others do not count.
+	unrated bool
 }

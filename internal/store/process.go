@@ -47,6 +47,9 @@ func (s *Store) NewProcess(name, kind string) *Process {
 	return &Process{store: s, name: name, kind: kind}
 }
 
+// Kind returns what the process does.
+func (p *Process) Kind() string { return p.kind }
+
 // Beat writes the process's row and returns the database's incarnation. If the
 // incarnation differs from that of the previous call, the database was set back to an
 // earlier state, and the caller must drop all copies of rows.

@@ -101,26 +101,32 @@ func TestFaultMovesDeadlines(t *testing.T) {
 		f.contracts(t, dead, start, 8)
 		f.commit(t, answer(honest, mine[0], true, start.Add(time.Second)))
 
-		began, ended := start.Add(20*time.Second), start.Add(20*time.Second+10*interval)
-		shift := ended.Add(recovery).Sub(began)
+		const length = 10 * interval
+		began, ended := start.Add(20*time.Second), start.Add(20*time.Second+length)
+		resume := ended.Add(recovery)
 		f.contracts(t, during, began.Add(interval), 32)
 		f.contracts(t, later, ended.Add(recovery+time.Second), 16) // is not moved
 		addFault(t, f, began, ended)
 
 		for _, c := range []struct {
-			token Token
-			due   time.Time
-		}{{honest, start.Add(interval + shift)}, {dead, start.Add(interval + shift)}, {during, ended.Add(recovery + interval)}, {later, ended.Add(recovery + time.Second + interval)}} {
+			token       Token
+			due, expiry time.Time
+		}{
+			{honest, start.Add(interval), start.Add(interval + length)},
+			{dead, start.Add(interval), start.Add(interval + length)},
+			{during, began.Add(2 * interval), ended.Add(interval)},
+			{later, ended.Add(recovery + time.Second + interval), ended.Add(recovery + time.Second + interval)},
+		} {
 			contracts, err := f.ContractsAfter(ctx, c.token.ID, node.FileHash{}, 10)
 			must(t, err)
 			for _, got := range contracts {
-				want := c.due
-				if got.Answered {
-					want = start.Add(interval) // the farmer may ask for its next challenge then, and has as much time as the others
-					c.due = c.due.Add(interval)
+				want := c.expiry
+				if got.Answered { // and its two intervals are over
+					want = resume
 				}
-				if !got.Due.Equal(want) || !got.Expiry().Equal(c.due) {
-					t.Errorf("due %v, want %v; expiry %v, want %v", got.Due, want, got.Expiry(), c.due)
+				// The farmer may ask for its next challenge at the due time that it knows.
+				if !got.Due.Equal(c.due) || !got.Expiry().Equal(want) {
+					t.Errorf("due %v, want %v; expiry %v, want %v", got.Due, c.due, got.Expiry(), want)
 				}
 			}
 		}
@@ -136,7 +142,7 @@ func TestFaultMovesDeadlines(t *testing.T) {
 		for _, c := range []struct {
 			before     time.Time
 			void, live int64
-		}{{start.Add(interval + shift - 1), 0, 5}, {start.Add(interval + shift), 1, 4}, {end, 3, 0}} {
+		}{{resume.Add(-1), 0, 5}, {resume, 1, 4}, {start.Add(interval + length - 1), 1, 4}, {start.Add(interval + length), 2, 3}, {end, 3, 0}} {
 			expireAll(ctx, t, f, c.before)
 			if live := f.count(t, "contracts", "live"); live != c.live || f.count(t, "faults", "voided = ?", c.void) != 1 {
 				t.Errorf("%d contracts are live, want %+v", live, c)
@@ -150,14 +156,15 @@ func TestFaultMovesDeadlines(t *testing.T) {
 			}
 		}
 		// Without the fault, the dead farmer would have been online for one interval.
-		without := 100 * float64(interval) / float64(end.Sub(start)-shift)
+		without := 100 * float64(interval) / float64(end.Sub(start)-resume.Sub(began))
 		if uptime := f.farmer(t, dead, end).Uptime.Percent(end); uptime != without {
 			t.Errorf("uptime %v of the dead farmer, without the fault %v", uptime, without)
 		}
 	})
 }
 
-// A farmer that comes back late gets its next challenge at once, and one interval to prove.
+// A farmer that comes back late gets its next challenge at once, and one interval to prove,
+// although its contract would have expired soon.
 func TestChallengeAfterAFault(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		token := f.token(t, "address")
@@ -228,8 +235,8 @@ func TestFaultIsAppliedOnce(t *testing.T) {
 		for range 3 {
 			must(t, <-errs)
 		}
-		due := micros(start.Add(interval + ended.Add(recovery).Sub(began)))
-		if n := f.count(t, "contracts", "due = ? AND expiry = ? AND version = 1", due, due); n != 50 {
+		due, expiry := start.Add(interval), start.Add(interval+ended.Sub(began))
+		if n := f.count(t, "contracts", "due = ? AND expiry = ? AND version = 1", micros(due), micros(expiry)); n != 50 {
 			t.Errorf("%d of 50 contracts moved once", n)
 		}
 	})
@@ -298,6 +305,25 @@ func testSilence(t *testing.T, come bool) {
 			if n := f.count(t, "contracts", "live"); n != 6 {
 				t.Errorf("%d contracts are live, want all", n)
 			}
+		}
+	})
+}
+
+// A farmer sends no proof for a completed contract, so this is no reason to suspect the node.
+func TestCompletedContractsAreNotSilent(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		f.contracts(t, f.token(t, "a"), now.Add(-interval/4-time.Second), 4)
+		must(t, f.write.Exec("UPDATE contracts SET completed = 1").Error)
+		if state := reportSeen(t, p, Seen{}); state.Changed != nil {
+			t.Errorf("%+v", state.Changed)
+		}
+		must(t, f.write.Exec("UPDATE contracts SET completed = 0").Error)
+		if state := reportSeen(t, p, Seen{}); state.Changed == nil {
+			t.Error("no fault, although a proof is missing")
 		}
 	})
 }
@@ -389,11 +415,12 @@ func TestMaintenance(t *testing.T) {
 		}
 		back := end.Add(node.Recovery(interval))
 		hashes := f.contracts(t, late, now.Add(interval/2), 8)
-		due := func(token Token) time.Time {
+		contract := func(token Token) *node.Contract {
 			contracts, err := f.ContractsAfter(ctx, token.ID, node.FileHash{}, 10)
 			must(t, err)
-			return contracts[0].Due
+			return &contracts[0]
 		}
+		due := func(token Token) time.Time { return contract(token).Due }
 		if got := due(late); got.Before(back) || got.After(back.Add(time.Minute)) {
 			t.Errorf("due %v, want a time soon after %v", got, back)
 		}
@@ -406,8 +433,8 @@ func TestMaintenance(t *testing.T) {
 		if got := due(late); !got.Equal(moved) {
 			t.Errorf("due %v, want it to stay %v", got, moved)
 		}
-		if got, want := due(early), now.Add(interval*3/2).Add(back.Sub(begin)).Truncate(time.Microsecond); !got.Equal(want) {
-			t.Errorf("due %v, want it to move to %v", got, want)
+		if got := contract(early).Expiry(); !got.Equal(back.Truncate(time.Microsecond)) {
+			t.Errorf("the deadline is %v, want %v", got, back)
 		}
 		for _, token := range []Token{early, late} {
 			if uptime := f.farmer(t, token, back).Uptime; uptime.Percent(back) != 100 || uptime.Sum(back) > interval/2+time.Millisecond {

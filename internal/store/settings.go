@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -119,60 +118,4 @@ func turnDue(t *tx, name string, each time.Duration, now time.Time) (bool, error
 	}
 	since := now.Sub(moment(int64(binary.BigEndian.Uint64(value))))
 	return since >= each || since < -each, nil
-}
-
-// Key identifies a heartbeat key by its fingerprint. The database does not contain
-// the secret of the heartbeat key.
-type Key struct {
-	Fingerprint string
-	Type        string
-}
-
-// RegisterKeys adds the node's heartbeat keys to the database and returns their ids
-// in the same order. It returns ErrKeyMissing if the database contains a heartbeat
-// key that the node does not have, because the contracts of that key could not be
-// verified.
-func (s *Store) RegisterKeys(ctx context.Context, keys []Key, now time.Time) (ids []int64, err error) {
-	defer wrap(&err, "register heartbeat keys")
-	return transact(ctx, s, func(t *tx) ([]int64, error) {
-		if err := s.lockSetting(t, keysLock); err != nil {
-			return nil, err
-		}
-		known, err := knownKeys(t, keys)
-		if err != nil {
-			return nil, err
-		}
-		ids := make([]int64, len(keys))
-		for i, key := range keys {
-			id, ok := known[key.Fingerprint]
-			if !ok {
-				id, err = t.insertID("INSERT INTO heartbeat_keys (fingerprint, type, created) VALUES (?, ?, ?)",
-					key.Fingerprint, key.Type, micros(now))
-				if err != nil {
-					return nil, err
-				}
-			}
-			ids[i], known[key.Fingerprint] = id, id
-		}
-		return ids, nil
-	})
-}
-
-// knownKeys maps the fingerprints in the database to their ids. Each fingerprint
-// must be among the given keys.
-func knownKeys(t *tx, given []Key) (map[string]int64, error) {
-	known := map[string]int64{}
-	err := t.query(func(rows *sql.Rows) error {
-		var id int64
-		var k Key
-		if err := rows.Scan(&id, &k.Fingerprint, &k.Type); err != nil {
-			return err
-		}
-		if !slices.Contains(given, k) {
-			return fmt.Errorf("%w: %s %s", ErrKeyMissing, k.Type, k.Fingerprint)
-		}
-		known[k.Fingerprint] = id
-		return nil
-	}, "SELECT id, fingerprint, type FROM heartbeat_keys ORDER BY id")
-	return known, err
 }

@@ -18,15 +18,22 @@ var (
 	simulationSeed = flag.Uint64("simulation-seed", 0, "the seed of the only simulated node; 0 means new seeds")
 )
 
+// failedOnce are seeds that found faults of the rules: farmers that were cut off just after
+// another fault, and a challenge that was postponed without its farmer's uptime.
+var failedOnce = []uint64{16826674507351931793, 12528870516177981328, 14566179065618646987, 11968136920520080602, 6034059169140444496, 17429333450615508793, 9146398538332971969, 14056988222726511560, 6706915940764631367, 9507625979013042528, 8105156319073038092}
+
 // Nodes with random faults and farmers live through several hours, with the real rules and
 // the real database, but on a simulated clock. No honest farmer may lose a contract or
-// uptime, no dead farmer may gain uptime, and faults must not overlap.
+// uptime, no farmer may gain uptime, and faults must not overlap.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	seeds := make(chan uint64, *simulations)
+	seeds := make(chan uint64, *simulations+len(failedOnce))
 	if *simulationSeed != 0 {
 		seeds <- *simulationSeed
 	} else {
+		for _, seed := range failedOnce {
+			seeds <- seed
+		}
 		for range *simulations {
 			seeds <- rand.Uint64()
 		}
@@ -55,7 +62,7 @@ func TestSimulation(t *testing.T) {
 		}
 	})
 	t.Logf("%d nodes: %d faults by cause %v, %d proofs, %d honest farmers lost nothing, %d dead farmers gained nothing",
-		*simulations, total.faults, total.causes, total.proofs, total.honest, total.dead)
+		total.nodes, total.faults, total.causes, total.proofs, total.honest, total.dead)
 	if *simulationSeed == 0 && (total.honest == 0 || total.dead == 0 || total.faults == 0 || total.proofs == 0) {
 		t.Error("the simulation did nothing")
 	}
@@ -63,11 +70,12 @@ func TestSimulation(t *testing.T) {
 
 // simulated counts what happened.
 type simulated struct {
-	faults, proofs, honest, dead int
-	causes                       map[node.FaultCause]int
+	nodes, faults, proofs, honest, dead int
+	causes                              map[node.FaultCause]int
 }
 
 func (s *simulated) add(o simulated) {
+	s.nodes++
 	s.faults += o.faults
 	s.proofs += o.proofs
 	s.honest += o.honest
@@ -102,6 +110,7 @@ type simulation struct {
 	t           testing.TB
 	f           *fixture
 	random      *rand.Rand
+	takes       *rand.Rand // decides when farmers take more contracts
 	began, now  time.Time
 	disasters   []disaster
 	api, worker simulatedProcess
@@ -122,7 +131,19 @@ type simulatedFarmer struct {
 	token Token
 	died  time.Time // zero for an honest farmer
 	until time.Time // the farmer sleeps until then
+	knows map[int64]known
+	gap   time.Duration // how long it had no contract
 	lost  []string
+}
+
+// known is what a farmer knows about a contract: what it was told with the challenge.
+// The field's clients ask for the next challenge at that due time, ignore any later due time of the
+// same challenge, and give up after one interval.
+type known struct {
+	sequence int64
+	due      time.Time
+	since    time.Time // when the farmer got the challenge
+	asked    time.Time // when it first asked for the next one; zero before
 }
 
 // simulate lets one node live.
@@ -131,14 +152,21 @@ func simulate(t testing.TB, f *fixture, seed uint64) (simulated, error) {
 	for _, table := range []string{"farmer_days", "contracts", "tokens", "chunks", "tags", "files", "processes", "faults"} {
 		must(t, f.write.Exec("DELETE FROM "+table).Error)
 	}
-	s := &simulation{t: t, f: f, random: rand.New(rand.NewPCG(seed, 1)), now: start}
+	s := &simulation{t: t, f: f, random: rand.New(rand.NewPCG(seed, 1)), takes: rand.New(rand.NewPCG(seed, 2)), now: start}
 	s.api.kind, s.worker.kind = KindAPI, KindWorker
 	s.setClock()
 	s.tick(ctx)
 	s.began = s.now
 	for i := range 2 + s.random.IntN(4) {
-		farmer := &simulatedFarmer{token: f.token(t, fmt.Sprint("address ", i))}
-		f.contracts(t, farmer.token, s.now.Add(-s.upTo(interval/2)), make100(1+s.random.IntN(3))...)
+		farmer := &simulatedFarmer{token: f.token(t, fmt.Sprint("address ", i)), knows: map[int64]known{}}
+		first := s.now.Add(-s.upTo(interval / 2))
+		if s.takes.IntN(2) == 0 {
+			f.contracts(t, farmer.token, first.Add(-4*interval), 1)
+			expireAll(ctx, t, f, first)
+			must(t, f.write.Exec("DELETE FROM contracts WHERE token_id = ?", farmer.token.ID).Error)
+			farmer.gap = 3 * interval
+		}
+		f.contracts(t, farmer.token, first, make100(1+s.random.IntN(3))...)
 		s.farmers = append(s.farmers, farmer)
 	}
 	at := s.began.Add(2*interval + s.upTo(interval))
@@ -154,8 +182,29 @@ func simulate(t testing.TB, f *fixture, seed uint64) (simulated, error) {
 	end, limit := at.Add(6*interval), at.Add(30*interval)
 	for s.now.Before(end) || s.now.Before(limit) && !s.settled() {
 		s.tick(ctx)
+		if err := s.checkUptimes(ctx); err != nil {
+			return s.done, err
+		}
 	}
 	return s.done, s.check(ctx)
+}
+
+// checkUptimes checks that no farmer's gap has become shorter, at the time that uptimes are stated at.
+func (s *simulation) checkUptimes(ctx context.Context) error {
+	if !s.api.up {
+		return nil
+	}
+	resume, err := s.f.reader(ctx).number("SELECT COALESCE(MAX(resume), 0) FROM faults WHERE applied = 1 AND discarded = 0")
+	must(s.t, err)
+	at := later(node.StatedAt(s.now, s.api.known), moment(resume))
+	for i, farmer := range s.farmers {
+		uptime := s.f.farmer(s.t, farmer.token, at).Uptime
+		at := later(at, uptime.Start)
+		if online, most := uptime.Sum(at), at.Sub(uptime.Since)-farmer.gap; online > most {
+			return fmt.Errorf("at %v, farmer %d was online for %v, more than %v: %+v\n%s", s.now.Sub(s.began), i, online, most, uptime, s.story(ctx))
+		}
+	}
+	return nil
 }
 
 // settled reports whether no fault is open and no dead farmer has a contract.
@@ -187,6 +236,17 @@ func (s *simulation) suffers(kinds ...disasterKind) bool {
 			if d.kind == kind && !s.now.Before(d.begin) && s.now.Before(d.end) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// cutOffWithin reports whether farmers are cut off soon. The node finds that too late for
+// contracts that expire within an interval after another fault and were never proved.
+func (s *simulation) cutOffWithin(soon time.Duration) bool {
+	for _, d := range s.disasters {
+		if d.kind == cutOff && s.now.Before(d.end) && s.now.Add(soon).After(d.begin) {
+			return true
 		}
 	}
 	return false
@@ -263,14 +323,31 @@ func (s *simulation) farm(ctx context.Context, farmer *simulatedFarmer) {
 			must(s.t, err)
 			c = advanced[0]
 		}
+		k := farmer.knows[c.ID]
+		if k.sequence != c.Sequence || k.since.IsZero() {
+			k = known{sequence: c.Sequence, due: c.Due, since: s.now}
+		}
+		if c.Answered && k.asked.IsZero() && !s.now.Before(k.due) {
+			k.asked = s.now
+		}
+		farmer.knows[c.ID] = k
 		switch {
 		case c.Answered && !c.Expired(s.now):
-			farmer.sleep(c.Due)
+			if !k.asked.IsZero() && s.now.Sub(k.asked) >= interval {
+				farmer.lost = append(farmer.lost, fmt.Sprintf("contract %d at %v: no next challenge one interval after the farmer asked", c.ID, s.now.Sub(s.began)))
+			}
+			farmer.sleep(k.due)
 			continue
 		case c.Expired(s.now) && c.Expiry().After(s.api.known):
 			s.api.proofs.Returned(farmer.token.ID)
+			if s.takes.IntN(2) == 0 && len(contracts) < 6 && !s.cutOffWithin(2*interval) {
+				s.f.stock(s.t, 1)
+				_, err := s.f.HandOut(ctx, farmer.token, 1<<40, HandOutLimits{Contracts: 1}, interval, s.now)
+				must(s.t, err)
+			}
 		case c.Expired(s.now):
 			farmer.lost = append(farmer.lost, fmt.Sprintf("contract %d at %v, due %v, answered %t, known %v", c.ID, s.now.Sub(s.began), c.Due.Sub(s.began), c.Answered, s.api.known.Sub(s.began)))
+		case s.now.Equal(k.since): // the farmer makes the proof, and sends it in the next tick
 		case !s.worker.up || s.suffers(undecided):
 			s.api.proofs.Count(s.now, 0, 1)
 		default:
@@ -296,8 +373,8 @@ func (f *simulatedFarmer) sleep(until time.Time) {
 	}
 }
 
-// check looks at what the simulated node has recorded.
-func (s *simulation) check(ctx context.Context) error {
+// story tells what happened, for an error.
+func (s *simulation) story(ctx context.Context) string {
 	faults, err := selectFaults(s.f.reader(ctx), "ORDER BY start, id")
 	must(s.t, err)
 	story := "disasters:"
@@ -316,7 +393,15 @@ func (s *simulation) check(ctx context.Context) error {
 	for _, f := range faults {
 		story += fmt.Sprintf("\n  %d %s from %v to %v, resume %v, discarded %t: %s", f.ID, f.Cause, f.Start.Sub(s.began), f.End.Sub(s.began), f.Resume.Sub(s.began), f.Discarded, f.Evidence)
 	}
+	return story
+}
+
+// check looks at what the simulated node has recorded.
+func (s *simulation) check(ctx context.Context) error {
+	faults, err := selectFaults(s.f.reader(ctx), "ORDER BY start, id")
+	must(s.t, err)
 	s.done.causes = map[node.FaultCause]int{}
+	story := s.story(ctx)
 	var excluded time.Duration
 	for i, fault := range faults {
 		s.done.faults++
@@ -336,17 +421,37 @@ func (s *simulation) check(ctx context.Context) error {
 		uptime := record.Uptime
 		if farmer.died.IsZero() {
 			s.done.honest++
-			if len(farmer.lost) > 0 || uptime.Percent(s.now) < 100 {
+			if len(farmer.lost) > 0 || uptime.Sum(s.now) != s.now.Sub(uptime.Since)-farmer.gap {
 				return fmt.Errorf("an honest farmer lost %d times and has an uptime of %v %%\n%s", len(farmer.lost), uptime.Percent(s.now), story)
 			}
 			continue
 		}
 		s.done.dead++
+		if err := s.checkFoundOut(farmer, faults); err != nil {
+			return fmt.Errorf("%w\n%s", err, story)
+		}
 		// Without faults, its last proof keeps a contract for at most two intervals.
-		if most := farmer.died.Sub(s.began.Add(-interval/2)) + 2*interval; uptime.Sum(s.now) > most || record.Contracts > 0 {
+		if most := farmer.died.Sub(s.began.Add(-interval/2)) + 3*interval; uptime.Sum(s.now) > most || record.Contracts > 0 {
 			return fmt.Errorf("a farmer that died at %v was online for %v, more than %v, and has %d contracts\n%s",
 				farmer.died.Sub(s.began), uptime.Sum(s.now), most, record.Contracts, story)
 		}
+	}
+	return nil
+}
+
+// checkFoundOut checks that a dead farmer's contracts expired in time: two intervals after
+// its death, or one interval after the last fault before their expiry.
+func (s *simulation) checkFoundOut(farmer *simulatedFarmer, faults []node.Fault) error {
+	last, err := s.f.reader(s.t.Context()).number("SELECT COALESCE(MAX(expiry), 0) FROM contracts WHERE token_id = ?", farmer.token.ID)
+	must(s.t, err)
+	latest := farmer.died.Add(2 * interval)
+	for _, f := range faults {
+		if !f.Discarded && f.Start.Before(latest) {
+			latest = later(latest, f.End.Add(interval))
+		}
+	}
+	if found := moment(last); found.After(latest) {
+		return fmt.Errorf("a farmer that died at %v had contracts until %v, later than %v", farmer.died.Sub(s.began), found.Sub(s.began), latest.Sub(s.began))
 	}
 	return nil
 }

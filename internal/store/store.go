@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 
 	"gorm.io/gorm"
+
+	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // The drivers that Config.Driver names.
@@ -26,6 +29,7 @@ type Store struct {
 	write, read database // the same pool for MySQL
 
 	outlook atomic.Pointer[outlook]
+	rules   node.ScoreRules // see SetScoreRules
 }
 
 // database is a connection pool, with gorm on top of the pool. gorm runs single
@@ -41,7 +45,7 @@ type database struct {
 // log receives slow statements and failures, but not the values in statements.
 func Open(cfg Config, log *slog.Logger) (s *Store, err error) {
 	defer wrap(&err, "open store")
-	s = &Store{cfg: cfg, log: newSlowLog(log)}
+	s = &Store{cfg: cfg, log: newSlowLog(log), rules: config.Default[ScoreConfig]().Rules()}
 	switch cfg.Driver {
 	case MySQL:
 		s.dialect = mysqlDialect
@@ -77,10 +81,10 @@ type dialect struct {
 	// one writer at a time, which locks the whole database.
 	forUpdate, skipLocked string
 
-	// byID, bySize and byUnproven follow the name of a table and choose the index.
+	// byID, bySize, byUnproven, byFile and byContent follow the name of a table and choose the index.
 	// Without them the database may scan the table, lock rows in another order, or
 	// lock rows that it does not return.
-	byID, bySize, byUnproven string
+	byID, bySize, byUnproven, byFile, byContent string
 
 	// updateRows limits the rows of one UPDATE. byInterval allows INTERVAL in an
 	// UPDATE; see updateText.
@@ -102,6 +106,9 @@ type dialect struct {
 	// clock is an SQL expression for the database's own time, in microseconds since
 	// the Unix epoch.
 	clock string
+
+	// greatest is the SQL function for the greatest of several values.
+	greatest string
 
 	// onConflict begins the end of an INSERT that updates the existing row if a row
 	// with this key exists. inserted is the value that the INSERT has for a column.

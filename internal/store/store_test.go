@@ -52,9 +52,9 @@ func newFixture(t testing.TB, driver string) *fixture {
 	}
 	f := &fixture{Store: openStore(t, cfg)}
 	must(t, f.Migrate(t.Context()))
-	keys, err := f.RegisterKeys(t.Context(), []Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	keys, err := f.RegisterKeys(t.Context(), []Key{{Fingerprint: "one", Type: "Merkle"}}, nil, start)
 	must(t, err)
-	f.key = keys[0]
+	f.key = keys[0].ID
 	return f
 }
 
@@ -164,6 +164,12 @@ func (f *fixture) contracts(t testing.TB, token Token, now time.Time, sizes ...i
 	if len(out) != len(sizes) {
 		t.Fatalf("%d contracts, want %d", len(out), len(sizes))
 	}
+	return f.held(t, token, out)
+}
+
+// held adds the ids to contracts that were handed out to the token.
+func (f *fixture) held(t testing.TB, token Token, out []HandedOut) []held {
+	t.Helper()
 	contracts := make([]held, len(out))
 	for i, h := range out {
 		c, err := f.Contract(t.Context(), token.ID, h.FileHash)
@@ -237,6 +243,11 @@ func (f *fixture) checkInvariant(t testing.TB) {
 	if len(wrong) > 0 {
 		t.Errorf("the counts of %d tokens differ from their rows: %v", len(wrong), wrong)
 	}
+	if n := f.count(t, "contents g", "g.live <> (SELECT COUNT(*) FROM files f JOIN contracts c ON c.file_id = f.id WHERE f.content_id = g.id AND c.live = 1)"+
+		" OR g.renew <> (SELECT COUNT(*) FROM files f JOIN contracts c ON c.file_id = f.id WHERE f.content_id = g.id AND c.live = 1 AND c.completed = 1)"+
+		" OR g.waiting <> (SELECT COUNT(*) FROM files f JOIN chunks c ON c.file_id = f.id WHERE f.content_id = g.id)"); n > 0 {
+		t.Errorf("the counts of %d contents differ from their copies", n)
+	}
 }
 
 func TestOpen(t *testing.T) {
@@ -292,23 +303,23 @@ func TestIPHashKey(t *testing.T) {
 
 func TestRegisterKeys(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		one, two := Key{"one", "Merkle"}, Key{"two", "Swizzle"}
-		ids, err := f.RegisterKeys(t.Context(), []Key{two, one}, start)
+		one, two := Key{Fingerprint: "one", Type: "Merkle"}, Key{Fingerprint: "two", Type: "Swizzle"}
+		keys, err := f.RegisterKeys(t.Context(), []Key{two, one}, nil, start)
 		must(t, err)
-		if ids[1] != f.key || ids[0] == f.key {
-			t.Errorf("ids %v; key one has %d", ids, f.key)
+		if keys[1].ID != f.key || keys[0].ID == f.key {
+			t.Errorf("keys %v; key one has %d", keys, f.key)
 		}
-		again, err := f.RegisterKeys(t.Context(), []Key{one, two}, start)
+		again, err := f.RegisterKeys(t.Context(), []Key{one, two}, nil, start)
 		must(t, err)
-		if again[0] != ids[1] || again[1] != ids[0] {
-			t.Errorf("ids %v, then %v in the other order", ids, again)
+		if again[0] != keys[1] || again[1] != keys[0] {
+			t.Errorf("keys %v, then %v in the other order", keys, again)
 		}
-		_, err = f.RegisterKeys(t.Context(), []Key{one}, start)
+		_, err = f.RegisterKeys(t.Context(), []Key{one}, nil, start)
 		wantErr(t, err, ErrKeyMissing)
 		if !bytes.Contains([]byte(err.Error()), []byte("two")) {
 			t.Errorf("%v does not name the key", err)
 		}
-		_, err = f.RegisterKeys(t.Context(), []Key{one, {"two", "Merkle"}}, start)
+		_, err = f.RegisterKeys(t.Context(), []Key{one, {Fingerprint: "two", Type: "Merkle"}}, nil, start)
 		wantErr(t, err, ErrKeyMissing)
 	})
 }

@@ -15,6 +15,7 @@ type Cleaned struct {
 	Tags         int64 // tags deleted although their files remain
 	Files        int64 // files deleted
 	Reservations int64
+	Losses       int64 // records of lost copies deleted
 	IPs          int64
 }
 
@@ -45,6 +46,7 @@ func (s *Store) CleanContracts(ctx context.Context, keep time.Duration, now time
 		{&done.Contracts, func() (int64, error) { return s.deleteExpired(ctx, now.Add(-keep), cleanRows) }},
 		{&done.Tags, func() (int64, error) { return s.deleteTags(ctx, cleanRows) }},
 		{&done.Files, func() (int64, error) { return s.deleteOrphanFiles(ctx, cleanRows) }},
+		{&done.Losses, func() (int64, error) { return s.pruneLosses(ctx, now.Add(-lossesKept), cleanRows) }},
 	} {
 		for n := int64(cleanRows); n == cleanRows; {
 			if n, err = step.run(); err != nil {
@@ -86,7 +88,7 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (n int6
 func (s *Store) contractsUntil(ctx context.Context, live bool, until time.Time, limit int) ([]contractRow, error) {
 	found, err := selectRows(s.reader(ctx), contractTable.only("id", "token_id", "file_id"),
 		"FROM contracts WHERE live = ? AND expiry <= ? ORDER BY expiry LIMIT ?", live, micros(until), limit)
-	slices.SortFunc(found, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
+	slices.SortStableFunc(found, func(a, b contractRow) int { return cmp.Compare(a.TokenID, b.TokenID) })
 	return found, err
 }
 
@@ -109,21 +111,33 @@ func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
 	}
 	// Leave out contracts that had a proof accepted, or were swept, after the read.
 	ids := distinct(idsOf(due, func(c contractRow) int64 { return c.ID }))
-	rows, err := selectRows(t, contractTable.only("id", "token_id", "size", "expiry", "sequence", "answered", "fault_mark"), "FROM contracts"+s.dialect.byID+
+	rows, err := selectRows(t, endingColumns, "FROM contracts"+s.dialect.byID+
 		" WHERE id IN "+idList(ids)+" AND live = 1 AND expiry <= ? ORDER BY id"+s.dialect.forUpdate, micros(before))
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	touched, voided := map[int64]*lockedToken{}, 0
+	voided := 0
 	for _, row := range rows {
-		token := tokens[row.TokenID]
-		token.endContract(moment(row.Expiry), row.Size, row.void())
 		if row.void() {
 			voided++
 		}
+	}
+	fault, err := countVoid(t, voided, before)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(rows, func(a, b contractRow) int { return cmp.Compare(a.Expiry, b.Expiry) }) // the order of events
+	touched := map[int64]*lockedToken{}
+	for _, row := range rows {
+		token := tokens[row.TokenID]
+		if row.void() {
+			token.endContract(&row, fault)
+		} else {
+			token.endContract(&row, 0)
+		}
 		touched[token.ID] = token
 	}
-	if err := countVoid(t, voided, before); err != nil {
+	if err := loseCopies(t, rows, before); err != nil {
 		return err
 	}
 	expired := idsOf(rows, func(c contractRow) int64 { return c.ID })
@@ -143,12 +157,12 @@ func idsOf[R any](rows []R, id func(R) int64) []int64 {
 
 // deleteTags deletes tags, of up to limit files, that are no longer needed. A tag
 // is not needed if the farmer has sent a proof, and so must have the tag, or if the
-// contract has expired.
+// contract has expired. A renewed contract is unproven until the first proof with its new tag.
 func (s *Store) deleteTags(ctx context.Context, limit int) (n int64, err error) {
 	// There are far fewer tags than contracts: only the tags of the inventory and
 	// of hand-outs since the last sweep.
 	files, err := s.reader(ctx).numbers("SELECT DISTINCT t.file_id FROM tags t JOIN contracts c ON c.file_id = t.file_id"+
-		" WHERE t.part = 0 AND (c.sequence > 0 OR c.answered = 1 OR c.live = 0) LIMIT ?", limit)
+		" WHERE t.part = 0 AND (c.unproven = 0 AND (c.sequence > 0 OR c.answered = 1) OR c.live = 0) LIMIT ?", limit)
 	if err != nil {
 		return 0, err
 	}
@@ -195,7 +209,7 @@ func (s *Store) deleteOrphanFiles(ctx context.Context, limit int) (n int64, err 
 }
 
 // deleteFiles deletes the files, with their tags, that no chunk or contract refers
-// to. It keeps the others. No transaction adds a reference to an existing file, so
+// to, and the contents without a file. It keeps the others. No transaction adds a reference to an existing file, so
 // deleteFiles needs no lock.
 func deleteFiles(t *tx, ids []int64) error {
 	unused := distinct(slices.Clone(ids))
@@ -212,7 +226,14 @@ func deleteFiles(t *tx, ids []int64) error {
 	if err := t.exec("DELETE FROM tags WHERE file_id IN " + idList(unused)); err != nil {
 		return err
 	}
-	return t.exec("DELETE FROM files WHERE id IN " + idList(unused))
+	contents, err := t.numbers("SELECT DISTINCT content_id FROM files WHERE content_id > 0 AND id IN " + idList(unused))
+	if err != nil {
+		return err
+	}
+	if err := t.exec("DELETE FROM files WHERE id IN " + idList(unused)); err != nil || len(contents) == 0 {
+		return err
+	}
+	return t.exec("DELETE FROM contents WHERE id IN " + idList(contents) + " AND NOT EXISTS (SELECT 1 FROM files f WHERE f.content_id = contents.id)")
 }
 
 // dropStaleReservations deletes reservations whose lease has ended.

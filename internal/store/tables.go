@@ -11,6 +11,7 @@ type reservationRow struct {
 	KeyID      int64
 	Size       int64
 	LeaseUntil int64
+	ContentID  int64 // the file that the chunk is a copy of, or 0
 }
 
 func (reservationRow) TableName() string { return "reservations" }
@@ -40,6 +41,7 @@ type fileRow struct {
 	KeyID      int64
 	TagSize    int64
 	Redundancy int
+	ContentID  int64 // the row in contents, or 0
 }
 
 var fileTable = tableOf[fileRow]("files")
@@ -53,6 +55,7 @@ type chunkRow struct {
 	Challenge []byte
 	State     []byte
 	Created   int64
+	Need      int64 // see node.Need; 0 for a file without a row in contents
 }
 
 var chunkTable = tableOf[chunkRow]("chunks")
@@ -71,6 +74,12 @@ type tokenRow struct {
 	LastDue int64
 	Created int64
 	openDay
+	Evidence                   []byte // encoded, see node.Evidence
+	ProvenSince, LastHeartbeat int64
+	Suspended                  int64
+	SuspendedBy                string
+	SuspendedReason            string
+	Events                     int64
 }
 
 // tokenTable does not contain the column `changed`, the database's time of the last
@@ -83,9 +92,9 @@ var tokenTable = tableOf[tokenRow]("tokens")
 var (
 	tokenCounts = tokenTable.only(
 		"heartbeats", "wrong", "expired", "contracts", "size", "last_due", "up_since", "up_start", "up_end", "up_before",
-		"day", "day_heartbeats", "day_wrong", "day_online",
+		"day", "day_heartbeats", "day_wrong", "day_online", "evidence", "proven_since", "last_heartbeat", "events",
 	)
-	lockedColumns = append(tokenTable.only("id", "address_id", "key_id", "ip", "created"), tokenCounts...)
+	lockedColumns = append(tokenTable.only("id", "address_id", "key_id", "ip", "created", "suspended", "suspended_by", "suspended_reason"), tokenCounts...)
 )
 
 type locationRow struct {
@@ -101,9 +110,7 @@ func locationOf(l *node.Location) locationRow {
 		return locationRow{}
 	}
 	clip := func(s string, runes int) *string {
-		if r := []rune(s); len(r) > runes {
-			s = string(r[:runes])
-		}
+		s = clip(s, runes)
 		return &s
 	}
 	lat, lon := l.Lat, l.Lon
@@ -115,6 +122,14 @@ func locationOf(l *node.Location) locationRow {
 		Lat:     &lat,
 		Lon:     &lon,
 	}
+}
+
+// clip cuts a text to the width of its column.
+func clip(s string, runes int) string {
+	if r := []rune(s); len(r) > runes {
+		return string(r[:runes])
+	}
+	return s
 }
 
 func (r locationRow) location() *node.Location {
@@ -180,12 +195,20 @@ type contractRow struct {
 	Live      bool
 	Unproven  bool // the contract was never proved
 	FaultMark int64
+	Completed bool // all challenges were issued and answered
 }
 
-// void reports whether the contract's farmer has sent no proof since the node's last
-// fault. If such a contract ends, this is not the farmer's failure.
+// silent is true in SQL for a contract whose farmer has sent no proof and got no challenge
+// since a fault moved it. The mark that the fault leaves never fits a later state.
+const (
+	silentMark = "1 + 2 * sequence + answered"
+	silent     = "fault_mark = " + silentMark
+)
+
+// void reports whether the contract is silent. If such a contract ends, this is not the
+// farmer's failure.
 func (r *contractRow) void() bool {
-	mark := 1 + r.Sequence
+	mark := 1 + 2*r.Sequence
 	if r.Answered {
 		mark++
 	}
@@ -238,10 +261,12 @@ func (r *contractRow) contract() node.Contract {
 		Due:       moment(r.Due),
 		Answered:  r.Answered,
 	}
+	c.Moved = span(r.Expiry - r.Due)
 	if r.Answered {
 		c.Accepted = node.Digest(r.Accepted)
-		c.Moved = max(0, span(r.Expiry-r.Due-r.Period))
+		c.Moved -= c.Interval
 	}
+	c.Moved = max(0, c.Moved)
 	const size = len(node.Digest{})
 	for wrong := r.Wrong; len(wrong) >= size; wrong = wrong[size:] {
 		c.Wrong = append(c.Wrong, node.Digest(wrong[:size]))

@@ -74,6 +74,7 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 			IP:          storedIP(n.IP),
 			locationRow: locationOf(n.Location),
 			Created:     micros(now),
+			Evidence:    []byte{}, // not NULL
 		}
 		cs := tokenTable.columns
 		err = t.exec("INSERT INTO tokens ("+cs.list("")+", changed) VALUES ("+placeholders(len(cs))+", "+s.dialect.clock+")",
@@ -165,16 +166,22 @@ func (s *Store) writePlace(t *tx, id int64, ip string, location *node.Location) 
 		" changed = "+s.dialect.clock+" WHERE id = ?", storedIP(ip), l.Country, l.State, l.City, l.Zip, l.Lat, l.Lon, id)
 }
 
+// tokenOf returns the id of the farmer's token, or ErrNotFound.
+func (t *tx) tokenOf(farmerID string) (int64, error) {
+	id, err := t.number("SELECT id FROM tokens WHERE farmer_id = ?", farmerID)
+	if err == nil && id == 0 {
+		err = ErrNotFound
+	}
+	return id, err
+}
+
 // DeleteToken deletes the farmer's token and its contracts.
 func (s *Store) DeleteToken(ctx context.Context, farmerID string, now time.Time) (err error) {
 	defer wrap(&err, "delete token of farmer %s", farmerID)
 	return s.transaction(ctx, func(t *tx) error {
-		id, err := t.number("SELECT id FROM tokens WHERE farmer_id = ?", farmerID)
+		id, err := t.tokenOf(farmerID)
 		if err != nil {
 			return err
-		}
-		if id == 0 {
-			return ErrNotFound
 		}
 		left, err := s.deleteTokens(t, []int64{id}, now)
 		if err != nil {
@@ -194,13 +201,20 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 	}
 	for batch := range slices.Chunk(ids, batchRows) {
 		list := idList(batch)
-		expired, err := selectRows(t, contractTable.only("token_id", "size", "expiry", "sequence", "answered", "fault_mark"),
+		expired, err := selectRows(t, endingColumns,
 			"FROM contracts WHERE token_id IN "+list+" AND live = 1 AND expiry <= ?", micros(now))
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range expired {
-			tokens[c.TokenID].endContract(moment(c.Expiry), c.Size, c.void())
+			tokens[c.TokenID].endContract(&c, 0)
+		}
+		live, err := selectRows(t, endingColumns, "FROM contracts WHERE token_id IN "+list+" AND live = 1")
+		if err != nil {
+			return nil, err
+		}
+		if err := loseCopies(t, live, now); err != nil {
+			return nil, err
 		}
 		for _, statement := range []string{
 			// FarmersSince reads these rows to report deleted farmers.
@@ -208,6 +222,7 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 			"INSERT INTO orphans (file_id) SELECT file_id FROM contracts WHERE token_id IN " + list,
 			"DELETE FROM contracts WHERE token_id IN " + list,
 			"DELETE FROM farmer_days WHERE token_id IN " + list,
+			"DELETE FROM farmer_events WHERE token_id IN " + list,
 			"DELETE FROM tokens WHERE id IN " + list,
 		} {
 			if err := t.exec(statement); err != nil {

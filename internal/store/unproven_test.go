@@ -20,13 +20,7 @@ func (f *fixture) take(t testing.TB, token Token, limits HandOutLimits) []held {
 	t.Helper()
 	out, err := f.HandOut(t.Context(), token, math.MaxInt64, limits, interval, start)
 	must(t, err)
-	contracts := make([]held, len(out))
-	for i, h := range out {
-		c, err := f.Contract(t.Context(), token.ID, h.FileHash)
-		must(t, err)
-		contracts[i] = held{h, c.ID}
-	}
-	return contracts
+	return f.held(t, token, out)
 }
 
 func (f *fixture) prove(t testing.TB, token Token, contracts []held) {

@@ -100,6 +100,7 @@ func (m *MariaDB) arguments(mode Mode) []string {
 	args := []string{
 		"--no-defaults",
 		"--datadir=" + filepath.Join(m.dir, "data"),
+		"--tmpdir=" + m.dir, // a server that starts deletes the temporary tables of others in its folder
 		"--socket=" + m.socket(),
 		"--pid-file=" + filepath.Join(m.dir, "pid"),
 		"--init-file=" + filepath.Join(m.dir, "init.sql"),
@@ -195,7 +196,9 @@ func install(dir string) error {
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root")
 	}
-	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Dir(dir)) // see MariaDB.arguments
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", path, err, out)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -252,24 +252,36 @@ func newDir(mode Mode) (string, error) {
 	return os.MkdirTemp(parent, fmt.Sprintf("%s%d-*", dirPrefix, os.Getpid()))
 }
 
-// ports are the ports that FreePort has returned. A process that a test has killed
-// gets its port back, so the tests beside it must not get the port meanwhile.
-var ports sync.Map
+// FreePort takes ports from firstPort to lastPort. Linux gives outgoing connections the
+// ports above these, so a connection cannot take a port before the server opens it.
+const firstPort, lastPort, portsOfProcess = 10000, 32767, 256
 
-// FreePort returns a port that has no listener, and never the same port twice. Another
-// process may open the port before the caller does.
+// portsTried is the number of ports that FreePort has tried.
+var portsTried atomic.Int64
+
+// FreePort returns a port that has no listener. It returns a port again only after it
+// has tried all others, because a test may start a server that it killed at its old port.
+// Test processes that run at the same time begin at different ports.
 func FreePort() (int, error) {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	const ports = lastPort - firstPort + 1
+	start := os.Getpid() * portsOfProcess
+	for range ports {
+		port := firstPort + (start+int(portsTried.Add(1)))%ports
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return 0, err
+			continue
 		}
-		l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		if _, used := ports.LoadOrStore(port, true); !used {
-			return port, nil
-		}
+		return port, l.Close()
 	}
+	return 0, fmt.Errorf("every port from %d to %d is in use", firstPort, lastPort)
+}
+
+// FreeAddress returns an address on loopback that has no listener.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := FreePort()
+	Must(t, err)
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // find returns the path of a server's program. Such programs are often in

@@ -200,6 +200,10 @@ type Replica struct {
 	// Private is the URL of the private port.
 	Private string
 
+	// Dir is the directory of a standalone node, and Run runs a command on it.
+	Dir string
+	Run func(t testing.TB, args ...string) []byte
+
 	launch func(t testing.TB) *testenv.Process
 }
 
@@ -219,7 +223,7 @@ func (n *Node) API(t testing.TB, own Settings) *Replica {
 // environ is added to the replica's environment.
 func (n *Node) LaunchAPI(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
-	public, private := freeAddress(t), freeAddress(t)
+	public, private := testenv.FreeAddress(t), testenv.FreeAddress(t)
 	return n.launch(t, &Replica{URL: "http://" + public, Private: "http://" + private}, "api",
 		own.and(Settings{"api.listen": public, "api.privateListen": private}), environ)
 }
@@ -236,7 +240,7 @@ func (n *Node) Worker(t testing.TB, own Settings, environ ...string) *Replica {
 // LaunchWorker starts a worker. It does not wait until the worker is ready.
 func (n *Node) LaunchWorker(t testing.TB, own Settings, environ ...string) *Replica {
 	t.Helper()
-	private := freeAddress(t)
+	private := testenv.FreeAddress(t)
 	return n.launch(t, &Replica{Private: "http://" + private}, "worker", own.and(Settings{"worker.privateListen": private}), environ)
 }
 
@@ -310,11 +314,4 @@ func (r *Replica) Readiness() (ready bool, text string) {
 		return false, err.Error()
 	}
 	return resp.StatusCode == http.StatusOK, string(body)
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	port, err := testenv.FreePort()
-	testenv.Must(t, err)
-	return fmt.Sprintf("127.0.0.1:%d", port)
 }

@@ -9,6 +9,8 @@ import (
 
 	_ "github.com/go-sql-driver/mysql" // reads the records
 	"github.com/redis/go-redis/v9"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Records holds the node's records as they are in the database.
@@ -23,6 +25,8 @@ type Records struct {
 type Token struct {
 	Address           string
 	Heartbeats, Wrong int64
+	Evidence          node.Evidence
+	Slots             int64 // the intervals since the token was created, begun ones too
 }
 
 // Contract is the record of a contract.
@@ -57,10 +61,16 @@ func (n *Node) Records(t testing.TB) Records {
 	each(t, db, func(rows *sql.Rows) error {
 		var id string
 		var token Token
-		err := rows.Scan(&id, &token.Address, &token.Heartbeats, &token.Wrong)
+		var evidence []byte
+		err := rows.Scan(&id, &token.Address, &token.Heartbeats, &token.Wrong, &evidence, &token.Slots)
+		if err == nil {
+			err = token.Evidence.UnmarshalBinary(evidence)
+		}
 		r.Tokens[id] = token
 		return err
-	}, "SELECT t.farmer_id, a.address, t.heartbeats, t.wrong FROM tokens t JOIN addresses a ON a.id = t.address_id")
+	}, "SELECT t.farmer_id, a.address, t.heartbeats, t.wrong, t.evidence,"+
+		" COALESCE((TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) - t.created) DIV (SELECT MAX(period) FROM contracts) + 2, 0)"+
+		" FROM tokens t JOIN addresses a ON a.id = t.address_id")
 	each(t, db, func(rows *sql.Rows) error {
 		var c Contract
 		err := rows.Scan(&c.Farmer, &c.File, &c.Scheme, &c.Size, &c.Version, &c.Heartbeats)

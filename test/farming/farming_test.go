@@ -40,6 +40,8 @@ func TestSeparateProcesses(t *testing.T) {
 		"inventory.totalSize":    "64MiB", // for each key: one chunk of each size
 		"sweep.grace":            "1s",
 		"sweep.interval":         "1s",
+		// Farmers stop on purpose, which can make the node seem unreachable.
+		"contracts.unreachableHold": "0s",
 	})
 	for range 3 {
 		n.Worker(t, nil)

@@ -12,24 +12,28 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
 
 // The farmers in the field keep a contract for one interval after its due time, and
 // then delete the file. An outage that they survive must cost them nothing, and a
-// longer one must not count against them.
+// longer one must not count against them. If a maintenance is announced in time, they
+// survive it.
 func TestOldClientsInOutage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		interval time.Duration
 		lasts    time.Duration
+		planned  bool // announced one interval ahead
 		drops    bool // the clients give up before the node is back
 	}{
 		// With the time until the fault is over, it lasts almost one interval.
-		{"up to one interval", 60 * time.Second, 35 * time.Second, false},
-		{"three intervals", 20 * time.Second, 60 * time.Second, true},
+		{"up to one interval", 60 * time.Second, 35 * time.Second, false, false},
+		{"three intervals", 20 * time.Second, 60 * time.Second, false, true},
+		{"maintenance of ten intervals", 10 * time.Second, 100 * time.Second, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -39,55 +43,28 @@ func TestOldClientsInOutage(t *testing.T) {
 			n := wholeWith(t, tt.interval, deployment.Settings{"contracts.unreachableHold": "0s"})
 			var told ledger.Ledger
 			l := newLoad(t, loadOptions{URLs: []string{n.url()}, Farmers: farmers, Contracts: contracts, Size: chunkSize, Timeout: 10 * time.Second, Ledger: &told})
-			ctx, stop := context.WithCancel(t.Context())
-			var running sync.WaitGroup
-			t.Cleanup(func() { stop(); running.Wait() })
-			clients := make([]*oldClient, farmers)
-			for i, c := range l.farmers { // the due times are spread over an interval
-				time.Sleep(tt.interval / farmers)
-				clients[i] = &oldClient{client: c, interval: tt.interval, held: map[string]*oldContract{}, dropped: map[string]int64{}}
-				running.Go(func() { clients[i].run(ctx) })
-			}
-			await := func(heartbeats int64) {
-				t.Helper()
-				goals := make([]int64, len(clients))
-				for i, c := range clients {
-					goals[i] = c.accepted.Load() + heartbeats
-				}
-				for i, c := range clients {
-					within(t, fmt.Sprintf("%d more heartbeats of client %d", heartbeats, i), func() bool { return c.accepted.Load() >= goals[i] })
-				}
-			}
-			await(2 * contracts)
-			uptime := map[*oldClient]float64{}
-			for _, c := range clients {
-				uptime[c] = n.farmer(c.id).Uptime
-			}
+			clients := startOldClients(t, l, tt.interval)
+			clients.await(t, 2*contracts)
+			uptime := clients.uptimes(n)
 
+			if tt.planned {
+				n.announce(t, tt.interval, tt.lasts)
+				time.Sleep(node.MaintenanceNotice + tt.interval + time.Second)
+			}
 			kill(t, n)
 			time.Sleep(tt.lasts)
 			restart(t, n)
 			within(t, "the fault is over", func() bool { return n.faultsEnded() > 0 })
-			await(2 * contracts)
-			var dropped, accepted int64
-			reasons := map[string]int64{}
-			for _, c := range clients {
-				accepted += c.accepted.Load()
-				c.mu.Lock()
-				for reason, contracts := range c.dropped {
-					reasons[reason] += contracts
-					dropped += contracts
-				}
-				c.mu.Unlock()
-			}
-			within(t, "the contracts that the clients dropped are void", func() bool { return n.void() == dropped })
+			clients.await(t, 2*contracts)
+			dropped, reasons := clients.dropped()
+			within(t, fmt.Sprintf("the %d contracts that the clients dropped are void %v", dropped, reasons), func() bool { return n.void() == dropped })
 			change := 0.0
-			for _, c := range clients {
-				change = min(change, n.farmer(c.id).Uptime-uptime[c])
+			for id, after := range clients.uptimes(n) {
+				change = min(change, after-uptime[id])
 			}
 			expired := n.summary().Expired
-			fmt.Printf("clients of 2015, everything killed for %v with intervals of %v: contracts dropped %d of %d %v, void %d, expired %d, uptime change %.2f, heartbeats %d\n",
-				tt.lasts, tt.interval, dropped, farmers*contracts, reasons, n.void(), expired, change, accepted)
+			fmt.Printf("clients of 2015, everything killed for %v with intervals of %v, announced %t: contracts dropped %d of %d %v, void %d, expired %d, uptime change %.2f\n",
+				tt.lasts, tt.interval, tt.planned, dropped, farmers*contracts, reasons, n.void(), expired, change)
 			if expired > 0 || change < 0 {
 				t.Error("the outage cost a farmer something")
 			}
@@ -99,6 +76,65 @@ func TestOldClientsInOutage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// announce plans a maintenance.
+func (n *fallible) announce(t *testing.T, in, lasts time.Duration) {
+	t.Helper()
+	n.servers.Run(t, nil, "maintenance", "add", "--in", in.String(), "--for", lasts.String())
+}
+
+type oldClients []*oldClient
+
+// startOldClients starts a client for each farmer of a load. Their due times are
+// spread over an interval.
+func startOldClients(t *testing.T, l *load, interval time.Duration) (clients oldClients) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	t.Cleanup(func() { stop(); running.Wait() })
+	for _, c := range l.farmers {
+		time.Sleep(interval / time.Duration(len(l.farmers)))
+		client := &oldClient{client: c, interval: interval, held: map[string]*oldContract{}, dropped: map[string]int64{}}
+		clients = append(clients, client)
+		running.Go(func() { client.run(ctx) })
+	}
+	return clients
+}
+
+// await waits until each client has that many more heartbeats.
+func (clients oldClients) await(t *testing.T, heartbeats int64) {
+	t.Helper()
+	goals := make([]int64, len(clients))
+	for i, c := range clients {
+		goals[i] = c.accepted.Load() + heartbeats
+	}
+	for i, c := range clients {
+		within(t, fmt.Sprintf("%d more heartbeats of client %d", heartbeats, i), func() bool { return c.accepted.Load() >= goals[i] })
+	}
+}
+
+// uptimes returns the uptime of each client by its farmer id.
+func (clients oldClients) uptimes(n *fallible) map[string]float64 {
+	uptimes := map[string]float64{}
+	for _, c := range clients {
+		uptimes[c.id] = n.farmer(c.id).Uptime
+	}
+	return uptimes
+}
+
+// dropped returns the number of contracts that the clients dropped, in all and by reason.
+func (clients oldClients) dropped() (total int64, reasons map[string]int64) {
+	reasons = map[string]int64{}
+	for _, c := range clients {
+		c.mu.Lock()
+		for reason, contracts := range c.dropped {
+			reasons[reason] += contracts
+			total += contracts
+		}
+		c.mu.Unlock()
+	}
+	return total, reasons
 }
 
 // oldClient does what the farmers' client of 2015 does, in less time:

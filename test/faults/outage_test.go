@@ -5,12 +5,15 @@ package faults
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
@@ -63,8 +66,57 @@ func TestOutageCostsNothing(t *testing.T) {
 			if (cost != costs{void: 4}) {
 				t.Error("the outage cost an honest farmer something, or the dead farmer's contracts are not void")
 			}
+			if limit := tt.interval + node.Recovery(tt.interval) + 10*time.Second; found > limit { // with the sweeper, and the reports of processes
+				t.Errorf("the dead farmer was found out later than %v after the end", limit)
+			}
 			within(t, "the dead farmer's uptime falls", func() bool { return n.farmer(dead.id).Uptime < 100 })
 		})
+	}
+}
+
+// Farmers with 30 % of the contracts go silent on purpose, so that the node suspects
+// itself and holds deadlines. They gain no uptime, and a dead farmer keeps its contracts
+// for the hold time longer at most.
+func TestSilentAttacker(t *testing.T) {
+	t.Parallel()
+	const interval, hold = 20 * time.Second, time.Minute
+	n := wholeWith(t, interval, deployment.Settings{"contracts.unreachableHold": hold.String()})
+	var honest, silent []*ownFarmer
+	for range 7 {
+		honest = append(honest, startFarmer(t, n.farmersURL(), 4))
+	}
+	for range 3 {
+		silent = append(silent, startFarmer(t, n.farmersURL(), 4))
+	}
+	dead := startFarmer(t, n.farmersURL(), 1)
+	before := map[*ownFarmer]state{}
+	for _, f := range slices.Concat(honest, silent) {
+		f.awaitHeartbeats(t, 8) // two for each contract
+		before[f] = f.state(t, n)
+	}
+	dead.awaitHeartbeats(t, 2)
+	dead.stop()
+	for _, f := range silent {
+		f.stop()
+	}
+	stopped := time.Now()
+	within(t, "the silent contracts have expired", func() bool { return n.summary().Expired == 13 })
+	late := time.Since(stopped) - 2*interval // a proof is good for up to two intervals
+	cost := costOf(t, n, honest, before)
+	fall := 100.0
+	for _, f := range silent {
+		fall = min(fall, before[f].uptime-f.state(t, n).uptime)
+	}
+	fmt.Printf("farmers with 30 %% of the contracts silent: honest farmers: %v; expiry delayed by %.0f s of %v, the silent farmers' uptime fell by %.2f or more\n",
+		cost, max(0, late.Seconds()), hold, fall)
+	if (cost != costs{expired: 13}) {
+		t.Error("the silence cost an honest farmer something, or saved a silent one")
+	}
+	if late > hold+10*time.Second { // with the sweeper, and the reports of processes
+		t.Error("the silence delayed the expiry for too long")
+	}
+	if fall <= 0 {
+		t.Error("a silent farmer's uptime has not fallen")
 	}
 }
 
@@ -150,15 +202,24 @@ type ownFarmer struct {
 
 func startFarmer(t *testing.T, url string, contracts int) *ownFarmer {
 	t.Helper()
-	client, err := farmer.NewClient(url, farmer.ClientConfig{Timeout: 10 * time.Second})
+	own := farmFrom(t, t.TempDir(), netip.Addr{}, url, contracts, time.Second)
+	within(t, "the farmer has a token", func() bool { own.id = own.Snapshot().FarmerID; return own.id != "" })
+	return own
+}
+
+// farmFrom runs a farmer at a local address, which may be zero. It does not wait for the
+// farmer's token.
+func farmFrom(t *testing.T, dir string, address netip.Addr, url string, contracts int, takeEvery time.Duration) *ownFarmer {
+	t.Helper()
+	client, err := farmer.NewClient(url, farmer.ClientConfig{Timeout: 10 * time.Second, LocalAddr: address})
 	testenv.Must(t, err)
 	f, err := farmer.New(farmer.Config{
 		Client:    client,
 		Address:   deployment.NewAddress(t),
-		Dir:       filepath.Join(t.TempDir(), "farmer"),
+		Dir:       filepath.Join(dir, "farmer"),
 		Size:      int64(contracts) * chunkSize,
 		Retry:     500 * time.Millisecond,
-		TakeEvery: time.Second,
+		TakeEvery: takeEvery,
 		NoSync:    true,
 	})
 	testenv.Must(t, err)
@@ -175,7 +236,6 @@ func startFarmer(t *testing.T, url string, contracts int) *ownFarmer {
 		client.Close()
 	})}
 	t.Cleanup(own.stop)
-	within(t, "the farmer has a token", func() bool { own.id = f.Snapshot().FarmerID; return own.id != "" })
 	return own
 }
 

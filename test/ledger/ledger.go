@@ -4,12 +4,14 @@
 // It checks that the node records each verdict exactly once. Every challenge with
 // an "ok" is one heartbeat of the token, even if the node sent "ok" several times.
 // Every "proof invalid" is one wrong proof. No two farmers get the same chunk.
+// The sums that a score is made of contain no interval twice, and no wrong proof that was not sent.
 package ledger
 
 import (
 	"fmt"
 	"sync"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
@@ -83,6 +85,7 @@ type Count struct {
 	HandedOutTwice     int
 	ContractsDiffering int // contracts for which the records and the ledger have different numbers of heartbeats
 	ChunksUnaccounted  int // number of chunks that are not in the inventory and have no contract
+	SumsWrong          int // number of farmers with sums that their proofs cannot have made
 }
 
 // Clean reports whether the audit found no problem.
@@ -93,6 +96,9 @@ func (c Count) String() string {
 		c.Lost, c.Doubled, c.HandedOutTwice, c.Verdicts)
 	if c.ContractsDiffering > 0 {
 		line += fmt.Sprintf(", contracts that differ from the verdicts %d", c.ContractsDiffering)
+	}
+	if c.SumsWrong > 0 {
+		line += fmt.Sprintf(", farmers with wrong sums %d", c.SumsWrong)
 	}
 	if c.ChunksUnaccounted != 0 {
 		line += fmt.Sprintf(", chunks unaccounted for %d", c.ChunksUnaccounted)
@@ -109,6 +115,9 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 	for id, token := range records.Tokens {
 		count.compare(ok[id], token.Heartbeats)
 		count.compare(wrong[id], token.Wrong)
+		if !possible(token) {
+			count.SumsWrong++
+		}
 		delete(ok, id)
 		delete(wrong, id)
 	}
@@ -119,6 +128,19 @@ func (l *Ledger) Audit(records deployment.Records) Count {
 	}
 	count.contracts(l.accepted, records)
 	return count
+}
+
+// possible reports whether the token's proofs can have made its sums. A sum that counted a
+// proof twice would soon have more slots than there were intervals.
+func possible(token deployment.Token) bool {
+	const rounding = 1e-6
+	for _, track := range []node.Track{token.Evidence.Online, token.Evidence.Correct} {
+		if track.Good > track.Weight+rounding || track.Weight > float64(token.Slots)+rounding {
+			return false
+		}
+	}
+	correct := token.Evidence.Correct
+	return token.Wrong > 0 || correct.Good > correct.Weight-rounding
 }
 
 func (c *Count) compare(told, recorded int64) {

@@ -3,8 +3,17 @@ package ledger
 import (
 	"testing"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
+
+// token returns a record with a sum of slots, some of them good.
+func token(slots int64, weight, good float64) deployment.Token {
+	return deployment.Token{
+		Heartbeats: 3, Wrong: 1, Slots: slots,
+		Evidence: node.Evidence{Correct: node.Track{Weight: weight, Good: good}},
+	}
+}
 
 // An audit is useful only if it finds real differences. Every case except for
 // "correct" has a difference, and the audit must find it.
@@ -32,6 +41,8 @@ func TestAudit(t *testing.T) {
 			r.Files++
 			r.Contracts = append(r.Contracts, deployment.Contract{Farmer: "g", File: "a"})
 		}, Count{HandedOutTwice: 1}},
+		{"an interval counted twice", func(r *deployment.Records) { r.Tokens["f"] = token(1, 2, 2) }, Count{SumsWrong: 1}},
+		{"more good intervals than intervals", func(r *deployment.Records) { r.Tokens["f"] = token(3, 2, 3) }, Count{SumsWrong: 1}},
 		{"chunk lost", func(r *deployment.Records) { r.Waiting = 0 }, Count{ChunksUnaccounted: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -50,12 +50,12 @@ func newRecords(t *testing.T, driver string, size scale.Size) *records {
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
 	must(t, st.Migrate(t.Context()))
-	keys, err := st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, start)
+	keys, err := st.RegisterKeys(t.Context(), []store.Key{{Fingerprint: "one", Type: "Merkle"}}, nil, start)
 	must(t, err)
 	db, err := sql.Open(driver, dsn)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	terms := scale.Terms{KeyID: keys[0], Challenge: []byte("challenge"), State: []byte("state"), Interval: interval, Now: start}
+	terms := scale.Terms{KeyID: keys[0].ID, Challenge: []byte("challenge"), State: []byte("state"), Interval: interval, Now: start}
 	must(t, scale.Fill(t.Context(), db, size, terms, nil))
 	return &records{st, db, terms, size}
 }

@@ -25,6 +25,9 @@ import (
 // Now is the time at which the records are read.
 var Now = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
+// Rules are the rules that the records rate farmers by.
+var Rules = node.ScoreRules{HalfLife: 30 * 24 * time.Hour, MinOnline: 0.9}
+
 // Records are farmers in memory. They are safe for concurrent use.
 type Records struct {
 	mu      sync.Mutex
@@ -44,8 +47,8 @@ func New(n int) *Records {
 	homes := cities()
 	r := &Records{age: 2 * 365 * 24 * time.Hour}
 	r.SetFaults(
-		node.Fault{Start: Now.Add(-7 * time.Hour), End: Now.Add(-7*time.Hour + 9*time.Minute), Evidence: "no process could judge proofs"},
-		node.Fault{Start: Now.AddDate(0, 0, -5), End: Now.AddDate(0, 0, -5).Add(100 * time.Minute), Evidence: "no process could take proofs", Void: 31},
+		node.Fault{ID: 2, Start: Now.Add(-7 * time.Hour), End: Now.Add(-7*time.Hour + 9*time.Minute), Evidence: "no process could judge proofs"},
+		node.Fault{ID: 1, Start: Now.AddDate(0, 0, -5), End: Now.AddDate(0, 0, -5).Add(100 * time.Minute), Evidence: "no process could take proofs", Void: 31},
 	)
 	for range n {
 		r.farmers = append(r.farmers, makeFarmer(random, homes))
@@ -95,6 +98,7 @@ func makeFarmer(random *rand.Rand, homes []node.Location) node.Farmer {
 		f.Contracts, f.Size = 0, 0
 		f.Uptime.Start, f.Uptime.End = f.Uptime.Since, f.Uptime.Since.Add(up)
 	}
+	rate(&f, random, uptime)
 	if random.IntN(50) > 0 {
 		home := homes[random.IntN(len(homes))]
 		// Move the farmer to a town near the city.
@@ -103,6 +107,32 @@ func makeFarmer(random *rand.Rand, homes []node.Location) node.Farmer {
 		f.Location = &home
 	}
 	return f
+}
+
+// rate gives a farmer the evidence of a farmer that was online in this share of the intervals. One of
+// 50 farmers has no evidence.
+func rate(f *node.Farmer, random *rand.Rand, online float64) {
+	if random.IntN(50) == 0 {
+		f.Heartbeats = 0
+		return
+	}
+	intervals := 1 + random.IntN(100_000)
+	const interval = 5 * time.Minute
+	f.LastHeartbeat = Now.Add(-time.Duration(random.IntN(300)) * time.Second)
+	if !f.Uptime.Online(Now) {
+		f.LastHeartbeat = f.LastDue
+	}
+	f.ProvenSince = f.LastHeartbeat.Add(-time.Duration(intervals) * interval)
+	// These are the sums of a geometric series.
+	q := math.Exp2(-float64(interval) / float64(Rules.HalfLife))
+	sum := node.Track{
+		Weight: (1 - math.Pow(q, float64(intervals))) / (1 - q),
+		Square: (1 - math.Pow(q, 2*float64(intervals))) / (1 - q*q),
+	}
+	f.Evidence = node.Evidence{Slot: f.LastHeartbeat.Truncate(interval), Online: sum, Correct: sum}
+	f.Evidence.Online.Good = online * sum.Weight
+	f.Evidence.Correct.Good = (1 - 0.002*random.Float64()) * sum.Weight
+	f.Suspension = Rules.Suspend(node.Suspension{}, f.Evidence, true, f.LastHeartbeat)
 }
 
 func makeAddress(random *rand.Rand) string {
@@ -183,7 +213,7 @@ func (r *Records) View(context.Context) (*roster.View, error) {
 		for _, f := range r.farmers {
 			news.Changed = append(news.Changed, &store.FarmerRecord{Farmer: f})
 		}
-		r.view = roster.NewView(Now, nil, &news)
+		r.view = roster.NewView(Now, Rules, nil, &news)
 	}
 	return r.view, nil
 }
@@ -209,6 +239,60 @@ func (r *Records) Farmer(_ context.Context, id string, _ time.Time) (node.Farmer
 		return node.Farmer{}, store.ErrNotFound
 	}
 	return r.farmers[at], nil
+}
+
+// ScoreRules implements page.Records.
+func (r *Records) ScoreRules() node.ScoreRules { return Rules }
+
+// FarmerEvents returns two events of each kind. A farmer without an accepted proof has none.
+func (r *Records) FarmerEvents(ctx context.Context, id string) (events []node.Event, err error) {
+	f, err := r.Farmer(ctx, id, Now)
+	if err != nil || f.Heartbeats == 0 {
+		return nil, err
+	}
+	kinds := []node.EventKind{
+		node.EventCompleted, node.EventExpired, node.EventRestored, node.EventWrong, node.EventVoid, node.EventSuspended, node.EventLifted,
+	}
+	for i := range 2 * len(kinds) {
+		e := node.Event{At: Now.Add(-time.Duration(i*i) * time.Hour), Kind: kinds[i%len(kinds)]}
+		switch e.Kind {
+		case node.EventSuspended:
+			e.Detail = "the operator <waits> for an answer"
+		case node.EventLifted:
+		default:
+			e.FileHash = node.FileHash{0xab, byte(i), 31: 1}
+		}
+		if e.Kind == node.EventVoid {
+			e.FaultID = 1
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// CopyCounts returns the copies of 1,000 files, most of which three farmers hold.
+func (r *Records) CopyCounts(context.Context) ([]store.CopyCount, error) {
+	defer r.Hold()()
+	if r.away {
+		return nil, ErrAway
+	}
+	return []store.CopyCount{{Copies: 1, Files: 4}, {Copies: 2, Files: 31}, {Copies: 3, Files: 965}}, nil
+}
+
+// CopyHours returns how many of these files had too few copies.
+func (r *Records) CopyHours(_ context.Context, from time.Time) (hours []store.CopyHour, err error) {
+	defer r.Hold()()
+	if r.away {
+		return nil, ErrAway
+	}
+	random := rand.New(rand.NewPCG(2, 7))
+	for at := from.Truncate(time.Hour).Add(time.Hour); !at.After(Now); at = at.Add(time.Hour) {
+		hours = append(hours, store.CopyHour{Start: at, At: at.Add(55 * time.Minute), Files: 1000, BelowTarget: 20 + int64(random.IntN(30))})
+	}
+	if len(hours) > 0 {
+		hours[len(hours)-1].At, hours[len(hours)-1].BelowTarget = Now, 35
+	}
+	return hours, nil
 }
 
 // History returns the history of a node that grew for a year. Its counts also rise and

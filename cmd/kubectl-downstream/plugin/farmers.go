@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -15,6 +16,9 @@ import (
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
+// farmerSorts are the columns that the API can sort farmers by.
+var farmerSorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
+
 func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 	q := farmer.StatusQuery{}
 	cmd := &cobra.Command{
@@ -22,18 +26,18 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 		Short: "List a node's farmers",
 		Long: "Lists a node's farmers, through the API server's proxy to the node's Service. You\n" +
 			"need the right to get services/proxy.",
-		Example: "  kubectl downstream farmers downstream --online --sort size --descending --limit 20",
+		Example: "  kubectl downstream farmers downstream --online --sort score --descending --limit 20",
 		RunE: onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
 			return c.printFarmers(ctx, cmd.OutOrStdout(), name, q)
 		}),
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&q.Online, "online", false, "list only farmers that are online")
-	flags.StringVar(&q.Sort, "sort", "", "sort by id, address, uptime, heartbeats, contracts, size or online")
+	flags.StringVar(&q.Sort, "sort", "", "sort by "+strings.Join(farmerSorts, ", "))
 	flags.BoolVar(&q.Descending, "descending", false, "with --sort, list the largest first")
 	flags.IntVar(&q.Limit, "limit", 0, "list at most this number of farmers; 0 lists all")
 	flags.IntVar(&q.Page, "page", 0, "with --limit, list this page; the first is 0")
-	program.CompleteWith(cmd, "sort", "id", "address", "uptime", "heartbeats", "contracts", "size", "online")
+	program.CompleteWith(cmd, "sort", farmerSorts...)
 	return cmd
 }
 
@@ -54,13 +58,21 @@ func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q 
 		return err
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "ID\tADDRESS\tONLINE\tUPTIME\tHEARTBEATS\tCONTRACTS\tSIZE\tCOUNTRY\tLAST DUE")
+	fmt.Fprintln(out, "ID\tADDRESS\tONLINE\tSTANDING\tSCORE\tUPTIME\tHEARTBEATS\tCONTRACTS\tSIZE\tCOUNTRY\tLAST DUE")
 	for _, f := range farmers {
-		fmt.Fprintf(out, "%s\t%s\t%t\t%.2f%%\t%d\t%d\t%s\t%s\t%s\n",
-			f.ID, f.Address, f.Online, f.Uptime, f.Heartbeats, f.Contracts,
+		fmt.Fprintf(out, "%s\t%s\t%t\t%s\t%s\t%.2f%%\t%d\t%d\t%s\t%s\t%s\n",
+			f.ID, f.Address, f.Online, orDash(&f.Standing), scoreOf(f), f.Uptime, f.Heartbeats, f.Contracts,
 			humanize.IBytes(uint64(max(f.Size, 0))), orDash(f.Location.Country), lastDue(f.LastDue))
 	}
 	return out.Flush()
+}
+
+// scoreOf formats the lower bound of a farmer's score.
+func scoreOf(f farmer.FarmerStatus) string {
+	if f.Score == nil || f.Score.Lower == 0 { // there is no evidence
+		return "-"
+	}
+	return fmt.Sprintf("≥%.2f%%", f.Score.Lower)
 }
 
 func orDash(text *string) string {

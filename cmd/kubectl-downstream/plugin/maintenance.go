@@ -16,6 +16,10 @@ import (
 // maxMaintenance is the limit of the CRD.
 const maxMaintenance = 168 * time.Hour
 
+// maintenanceNotice is how long it can take until the operator's Job has announced a
+// maintenance and all processes of the node know of it.
+const maintenanceNotice = 30 * time.Second
+
 func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 	var in, length time.Duration
 	var reason string
@@ -28,7 +32,7 @@ func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 			"cancels the maintenance, or ends it if it has begun.",
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&in, "in", 0, "how long until it starts")
+	flags.DurationVar(&in, "in", 0, fmt.Sprintf("how long until it starts, counted from %v from now, when all pods know of it", maintenanceNotice))
 	flags.DurationVar(&length, "for", 0, "how long it takes")
 	flags.StringVar(&reason, "reason", "", "what the status page says about it")
 	flags.BoolVar(&cancel, "cancel", false, "cancel the maintenance, or end it if it has begun")
@@ -45,7 +49,7 @@ func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 			if length = length.Truncate(time.Second); length <= 0 || length > maxMaintenance {
 				return fmt.Errorf("--for must be at least 1s and at most %v", maxMaintenance)
 			}
-			m = &v1alpha1.MaintenanceSpec{Start: time.Now().Add(in).UTC().Format(time.RFC3339), Duration: length.String(), Reason: reason}
+			m = &v1alpha1.MaintenanceSpec{Start: time.Now().Add(maintenanceNotice + in).UTC().Format(time.RFC3339), Duration: length.String(), Reason: reason}
 		}
 		return onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
 			return c.setMaintenance(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), name, m, in)
@@ -82,7 +86,7 @@ func (c *cluster) setMaintenance(ctx context.Context, out, errs io.Writer, name 
 		}
 		fmt.Fprintf(out, "%s: maintenance from %s to %s\n", name, start.Format(time.RFC3339), end.Format(time.RFC3339))
 		if interval := time.Duration(node.Spec.Contracts.IntervalSeconds) * time.Second; in < interval {
-			fmt.Fprintf(errs, "warning: it starts earlier than one interval (%v) from now, so some farmers' clients may give up contracts that are due in it\n", interval)
+			fmt.Fprintf(errs, "warning: --in is less than one interval (%v), so some farmers' clients may give up contracts that are due in it\n", interval)
 		}
 	}
 	if node.Spec.Paused {

@@ -48,7 +48,7 @@ func NewCommand() *cobra.Command {
 		c.Args, c.ValidArgsFunction = oneNode, completeNode(access)
 	}
 	cmd.AddCommand(commands...)
-	cmd.AddCommand(newOperatorStatusCommand(access), newApplyCommand(access))
+	cmd.AddCommand(newKeyCommand(access), newOperatorStatusCommand(access), newApplyCommand(access))
 	return cmd
 }
 

@@ -70,7 +70,7 @@ func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 // server's proxy.
 var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
-		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "last_due": "2026-01-02T03:09:05Z"},
+		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "standing": "good", "score": {"lower": 99.2}, "last_due": "2026-01-02T03:09:05Z"},
 		{"id": "b2", "address": "1B", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 0, "size": 0, "online": false, "last_due": null}]}`,
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list/online/by/d/size/1": `{"farmers": []}`,
 	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
@@ -205,9 +205,9 @@ func TestNodeFarmers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.TrimPrefix(`
-ID  ADDRESS  ONLINE  UPTIME  HEARTBEATS  CONTRACTS  SIZE     COUNTRY  LAST DUE
-a1  1A       true    99.50%  12          3          3.0 KiB  NL       2026-01-02T03:09:05Z
-b2  1B       false   0.00%   0           0          0 B      -        -
+ID  ADDRESS  ONLINE  STANDING  SCORE    UPTIME  HEARTBEATS  CONTRACTS  SIZE     COUNTRY  LAST DUE
+a1  1A       true    good      ≥99.20%  99.50%  12          3          3.0 KiB  NL       2026-01-02T03:09:05Z
+b2  1B       false   -         -        0.00%   0           0          0 B      -        -
 `, "\n")
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -261,7 +261,7 @@ func TestMaintenance(t *testing.T) {
 		says, warns string
 	}{
 		{disks, time.Hour, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T06:04:05Z\n", ""},
-		{&v1alpha1.MaintenanceSpec{Start: disks.Start, Duration: "30m"}, time.Minute, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T04:34:05Z\n", "warning: it starts earlier than one interval (5m0s) from now"},
+		{&v1alpha1.MaintenanceSpec{Start: disks.Start, Duration: "30m"}, time.Minute, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T04:34:05Z\n", "warning: --in is less than one interval (5m0s)"},
 		{nil, 0, "farm: the maintenance is cancelled\n", ""},
 		{nil, 0, "farm: unchanged, spec.maintenance is not set\n", ""},
 	} {
@@ -404,7 +404,7 @@ func TestCompletion(t *testing.T) {
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online"}
+	want := []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
 	if got := strings.Fields(out.String()); len(got) != len(want)+1 || !slices.Equal(got[:len(want)], want) {
 		t.Errorf("offers %v, want %v", got, want)
 	}

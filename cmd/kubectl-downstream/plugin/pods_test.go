@@ -50,9 +50,9 @@ func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 // TestWithoutNodeName checks that the error says how to find a name.
 func TestWithoutNodeName(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"status", "farmers", "pause", "resume", "maintenance"} {
+	for _, name := range []string{"status", "farmers", "pause", "resume", "maintenance", "key list", "key rotate"} {
 		cmd := New()
-		cmd.SetArgs([]string{name})
+		cmd.SetArgs(strings.Fields(name))
 		want := fmt.Sprintf("NAME is missing; run `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names", name)
 		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)

@@ -56,6 +56,7 @@ secrets masked.
 |---|---|
 | duration | a number with a unit: ` + "`300ms`, `20s`, `5m`, `1h30m`" + ` |
 | size | bytes as a plain number, or with a unit: ` + "`32768`, `32KiB`, `1GiB`" + ` (powers of 1024), ` + "`1GB`" + ` (powers of 1000) |
+| fraction | a number such as ` + "`0.01`" + `, or a percentage such as ` + "`1%`" + ` |
 | list | a YAML list; in the environment, separated by commas |
 | secret | text, only from its own file or the environment |
 `
@@ -154,6 +155,8 @@ func typeName(f config.Field) string {
 		return "duration"
 	case config.ByteSize:
 		return "size"
+	case config.Fraction:
+		return "fraction"
 	case config.Secret:
 		return "secret"
 	case slog.Level:

@@ -5,6 +5,7 @@ package testnode
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -164,4 +165,17 @@ func (l *Logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// DB opens a connection to the node's database, for what the store does not do.
+func (n *Node) DB(t testing.TB) *sql.DB {
+	t.Helper()
+	driver, source := "sqlite", n.Config.Database.Path
+	if dsn := string(n.Config.Database.DSN); dsn != "" {
+		driver, source = "mysql", dsn
+	}
+	db, err := sql.Open(driver, source)
+	testenv.Must(t, err)
+	t.Cleanup(func() { db.Close() })
+	return db
 }

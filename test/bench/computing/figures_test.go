@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +29,24 @@ func TestFigure(t *testing.T) {
 		if got := all.figure("", name, microseconds).Samples; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	all := parse([]byte(`pkg: example.org/heartbeat/schemes
+BenchmarkTarget/Merkle/256/4MiB/encode  2  7000000 ns/op  1.5 %covered  99.01 %detected  0 B/op
+BenchmarkTarget/Merkle/256/4MiB/prove   2  3000 ns/op
+`))
+	var table strings.Builder
+	all.printTargets(&table)
+	for _, want := range []string{"| Merkle | 256 | 4 MiB | 1.5 % | 99.01 % | 7 ms | 3 µs | not measured |\n", "| Swizzle | 12 | 1 KiB | not measured |"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("%s\nlacks %s", table.String(), want)
+		}
+	}
+	if !all.measured(targets) || all.measured("swizzle.") {
+		t.Error("measured reports the wrong benchmarks")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -61,18 +62,37 @@ func run(ctx context.Context, opt options) error {
 	if err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	fmt.Fprintln(&text, "```text")
+	var machine strings.Builder
+	fmt.Fprintln(&machine, "```text")
 	for _, line := range report.Machine(load) {
-		fmt.Fprintln(&text, line)
+		fmt.Fprintln(&machine, line)
 	}
-	fmt.Fprintf(&text, "rounds: %d, of %v for each benchmark\n```\n\n", opt.rounds, opt.benchtime)
-	report.Print(&text, figures(parse(lines)))
+	fmt.Fprintf(&machine, "rounds: %d, of %v for each benchmark\n```\n\n", opt.rounds, opt.benchtime)
 	os.Stdout.Write(comparison)
-	if _, err := os.Stdout.Write(text.Bytes()); err != nil || opt.document == "" {
-		return err
+	all := parse(lines)
+	for _, section := range []struct {
+		name  string
+		print func(io.Writer)
+		ran   bool
+	}{
+		{"make bench", func(w io.Writer) { report.Print(w, figures(all)) }, all.measured("swizzle.") || all.measured("merkle.")},
+		{"make bench, detection", all.printTargets, all.measured(targets)},
+	} {
+		if !section.ran {
+			continue
+		}
+		var text strings.Builder
+		text.WriteString(machine.String())
+		section.print(&text)
+		fmt.Printf("%s\n", text.String())
+		if opt.document == "" {
+			continue
+		}
+		if err := report.WriteSection(opt.document, section.name, text.String()); err != nil {
+			return err
+		}
 	}
-	return report.WriteSection(opt.document, "make bench", text.String())
+	return nil
 }
 
 // packages is the pattern of the packages that have benchmarks.

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/test/bench/report"
 )
 
@@ -17,16 +20,19 @@ const (
 	handOutFiles    = handOutFarmers * handOutRequests * handOutEach
 )
 
-// measureHandOut hands out chunks of both schemes.
+// measureHandOut hands out chunks of both schemes, and then chunks of files that three farmers
+// should hold.
 func measureHandOut(b *bench) []report.Figure {
 	var figures []report.Figure
 	for _, scheme := range []heartbeat.Type{heartbeat.Swizzle, heartbeat.Merkle} {
-		s := newInventory(b, b.start(), scheme)
+		s := newInventory(b, b.start(), scheme, 0)
 		figure := s.measure(fmt.Sprintf("%s hand-outs, %d a request, %d farmers", scheme, handOutEach, handOutFarmers))
 		twice := report.New("… of them, handed out twice", "chunks", float64(s.twice))
 		figures = append(figures, figure.AtLeast(5000), twice.AtMost(0))
 	}
-	return figures
+	copies := newInventory(b, b.start(), heartbeat.Merkle, 3)
+	figure := copies.measure(fmt.Sprintf("%s hand-outs, %d a request, %d farmers, redundancy 3", heartbeat.Merkle, handOutEach, handOutFarmers))
+	return append(figures, figure.AtLeast(5000))
 }
 
 // inventory holds the chunks in the node's inventory, and the farmers that take the
@@ -38,11 +44,13 @@ type inventory struct {
 	farmers     []holder
 	first, last int64 // ids of the farmers
 	twice       int   // number of chunks that more than one farmer received
+	spare       int   // number of chunks that farmers leave, because hand-outs of copies lock more than they take
 }
 
-// newInventory records the farmers, and files with their tags. The table
-// kept_chunks holds the chunks that refill copies to the inventory.
-func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
+// newInventory records the farmers, and files with their tags. With a redundancy above 1, other
+// farmers hold copies of them. The table kept_chunks holds the chunks that refill copies
+// to the inventory.
+func newInventory(b *bench, n *running, scheme heartbeat.Type, redundancy int) *inventory {
 	s := &inventory{b: b, node: n, count: b.scaled(handOutFiles)}
 	_, keyID := n.key(b, scheme)
 	files := b.encode(n, scheme, s.count, fileSize)
@@ -54,9 +62,35 @@ func newInventory(b *bench, n *running, scheme heartbeat.Type) *inventory {
 	n.insert(b, "kept_chunks", "file_id, key_id, size, challenge, state, created", s.count, func(i int) []any {
 		return []any{files[i].id, keyID, files[i].size, files[i].challenge, files[i].state, 0}
 	})
+	if redundancy > 1 {
+		s.spare = s.count / 10
+		s.hold(files, redundancy, keyID)
+	}
 	s.farmers = n.addFarmers(b, files, handOutFarmers, s.count, keyID)
 	s.first, s.last = s.farmers[0].id, s.farmers[handOutFarmers-1].id
 	return s
+}
+
+// hold records that other farmers hold copies of the files: of as many files none as one,
+// and so on up to one copy less than the redundancy.
+func (s *inventory) hold(files []encoded, redundancy int, keyID int64) {
+	first, last := files[0].id, files[len(files)-1].id
+	s.node.exec(s.b, "INSERT INTO contents (id, hash, seed, size, key_id, live, waiting, lost)"+
+		" SELECT id, hash, seed, size, key_id, id % ?, 1, 0 FROM files WHERE id BETWEEN ? AND ?", redundancy, first, last)
+	s.node.exec(s.b, "UPDATE files SET content_id = id WHERE id BETWEEN ? AND ?", first, last)
+	for live := range redundancy {
+		need := node.Need(int64(redundancy), slices.Repeat([]float64{1}, live))
+		s.node.exec(s.b, "UPDATE kept_chunks SET need = ? WHERE file_id % ? = ?", need, redundancy, live)
+	}
+	due := time.Now().Add(interval).UnixMicro()
+	for i, h := range s.node.addFarmers(s.b, files, redundancy-1, s.count, keyID) {
+		s.node.exec(s.b, "UPDATE tokens SET ip = ? WHERE id = ?", fmt.Sprintf("192.0.%d.1", i), h.id)
+		s.node.exec(s.b, "INSERT INTO files (hash, seed, size, key_id, tag_size, content_id)"+
+			" SELECT hash, seed, size, key_id, 0, id FROM files WHERE id BETWEEN ? AND ? AND id % ? > ?", first, last, redundancy, i)
+		s.node.exec(s.b, "INSERT INTO contracts (token_id, file_id, file_hash, key_id, size, period, version, sequence, challenge, state, due, answered, wrong, expiry, live)"+
+			" SELECT ?, f.id, f.hash, f.key_id, f.size, ?, 0, 0, '', '', ?, 0, '', ?, 1 FROM files f LEFT JOIN contracts c ON c.file_id = f.id"+
+			" WHERE f.content_id BETWEEN ? AND ? AND f.id > ? AND c.id IS NULL", h.id, interval.Microseconds(), due, due, first, last, last)
+	}
 }
 
 // measure hands out the whole inventory. It fills the inventory again between
@@ -73,18 +107,19 @@ func (s *inventory) refill() {
 	s.node.exec(s.b, "DELETE FROM contracts WHERE token_id BETWEEN ? AND ?", s.first, s.last)
 	s.node.exec(s.b, "UPDATE tokens SET contracts = 0, size = 0 WHERE id BETWEEN ? AND ?", s.first, s.last)
 	s.node.exec(s.b, "DELETE FROM chunks")
-	s.node.exec(s.b, "INSERT INTO chunks (file_id, key_id, size, challenge, state, created)"+
-		" SELECT file_id, key_id, size, challenge, state, created FROM kept_chunks")
+	s.node.exec(s.b, "INSERT INTO chunks (file_id, key_id, size, challenge, state, created, need)"+
+		" SELECT file_id, key_id, size, challenge, state, created, need FROM kept_chunks")
+	s.node.exec(s.b, "UPDATE contents SET live = live - 1, waiting = 1 WHERE waiting = 0")
 	s.node.exec(s.b, "ANALYZE TABLE chunks")
 }
 
-// handOut hands out every chunk, and returns the number of contracts per second.
+// handOut hands out the chunks, and returns the number of contracts per second.
 func (s *inventory) handOut() float64 {
 	requests := make([][]request, len(s.farmers))
 	got := make([]map[string]int, len(s.farmers)) // number of contracts by file hash, for each farmer
 	for i, farmer := range s.farmers {
 		got[i] = map[string]int{}
-		for range s.count / len(s.farmers) / handOutEach {
+		for range (s.count - s.spare) / len(s.farmers) / handOutEach {
 			requests[i] = append(requests[i], get(fmt.Sprintf("/chunk/%s/%d", farmer.token.Hex(), handOutEach*fileSize)))
 		}
 	}

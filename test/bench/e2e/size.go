@@ -48,13 +48,17 @@ func (b *bench) measureSize(size scale.Size) []report.Figure {
 	// The proofs belong to additional farmers.
 	files := b.encode(n, heartbeat.Merkle, 2*contractsEach, fileSize)
 	answers := newFarm(b, n, heartbeat.Merkle, files, b.scaled(40), contractsEach).measureBatches(title, 1000)
-	handOut := newInventory(b, n, heartbeat.Swizzle).measure(title + "hand-outs, 10 a request, 4 farmers")
+	handOut := newInventory(b, n, heartbeat.Swizzle, 0).measure(title + "hand-outs, 10 a request, 4 farmers")
+	// Every contract becomes the first copy of its file.
+	n.exec(b, "INSERT INTO contents (id, hash, seed, size, key_id, live, waiting, lost) SELECT id, hash, seed, size, key_id, 1, 0, 0 FROM files WHERE id <= ?", size.Contracts)
+	n.exec(b, "UPDATE files SET content_id = id WHERE id <= ?", size.Contracts)
+	copies := newInventory(b, n, heartbeat.Merkle, 3).measure(title + "hand-outs, 10 a request, 4 farmers, redundancy 3")
 	memory := report.New(title+"peak memory of the API replica", "MB", float64(n.api.PeakMemory(b))/1e6)
 	if size == scale.Large {
 		list, challenges, due = list.AtMost(10), challenges.AtMost(0.5), due.AtMost(0.5)
 		idle[0], memory = idle[0].AtMost(5), memory.AtMost(300)
 	}
-	return append([]report.Figure{list, challenges, due, answers, handOut, memory}, idle...)
+	return append([]report.Figure{list, challenges, due, answers, handOut, copies, memory}, idle...)
 }
 
 // stop stops the node and its servers.

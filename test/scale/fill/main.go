@@ -82,7 +82,7 @@ func prepare(ctx context.Context, dsn, key string, interval time.Duration) (scal
 		return scale.Terms{}, err
 	}
 	now := time.Now()
-	keys, err := keyring.New(ctx, st, heartbeats, now)
+	keys, err := keyring.New(ctx, st, nil, heartbeats, nil, now)
 	if err != nil {
 		return scale.Terms{}, err
 	}

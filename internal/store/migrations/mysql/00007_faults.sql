@@ -1,9 +1,9 @@
 -- faults records when the node could not take or judge proofs. What was due after a
 -- fault's start becomes due later; cursors say how far this work is. A process
 -- reports in processes that it can do its duty: without a break from well_since to
--- well. Older versions report nothing. contracts.fault_mark is 1 + sequence + answered
--- when a fault moved the contract: if it still has this value, the farmer has sent no
--- proof since the fault.
+-- well. Older versions report nothing. contracts.fault_mark is 1 + 2 * sequence +
+-- answered when a fault moved the contract: if this still fits, the farmer has sent no
+-- proof and got no challenge since the fault.
 --
 -- MySQL has no ADD COLUMN IF NOT EXISTS, so the statements are composed.
 
