@@ -152,14 +152,14 @@ func (s *Store) lockCopies(t *tx, owner *owner, c equalChunks, n int) (allowed [
 		ids, err := t.numbers("SELECT h.id FROM contracts c JOIN files f ON f.id = c.file_id JOIN files g ON g.content_id = f.content_id JOIN chunks h ON h.file_id = g.id"+
 			" WHERE c.token_id = ? AND c.live = 1 AND c.completed = 1 AND f.content_id > 0 AND h.size = ? LIMIT ?", owner.ID, c.size, n)
 		if err == nil && len(ids) > 0 {
-			renewals, err = appendChunks(nil, t, s.fromChunks(s.dialect.byID)+" WHERE c.id IN "+idList(ids)+" ORDER BY c.id DESC"+s.dialect.skipLocked)
+			renewals, err = appendChunks(nil, t, s.selectCopies(s.dialect.byID)+" WHERE c.id IN "+idList(ids)+" ORDER BY c.id DESC"+s.dialect.skipLocked)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	for _, enough := range []int{n + n/2 + 4, 4*n + 40} {
-		locked, err := s.lockEqual(t, c, enough)
+	for _, enough := range []int{n + n/4 + 2, 4*n + 40} {
+		locked, err := s.lockEqual(t, s.selectCopies(s.dialect.bySize), c, enough)
 		if err != nil {
 			return nil, err
 		}
@@ -248,15 +248,16 @@ func (s *Store) renew(t *tx, owner *lockedToken, chunks []chunkAndFile, interval
 		idList(idsOf(chunks, func(c chunkAndFile) int64 { return c.file.ContentID })))
 }
 
-// copiesPlaced notes that waiting copies have become contracts.
-func copiesPlaced(t *tx, contents []int64, now time.Time) error {
+// copiesPlaced notes that waiting copies have become contracts. repaired are those of the
+// files that have lost a copy before.
+func copiesPlaced(t *tx, contents, repaired []int64, now time.Time) error {
 	if len(contents) == 0 {
 		return nil
 	}
 	if err := t.exec("UPDATE contents SET waiting = 0, live = live + 1 WHERE id IN " + idList(contents)); err != nil {
 		return err
 	}
-	return recordRepairs(t, contents, now)
+	return recordRepairs(t, repaired, now)
 }
 
 // countCopies adds live and renew, for each of the files with these ids, to the counts of

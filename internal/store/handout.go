@@ -248,17 +248,31 @@ func (s *Store) heldIn(t *tx, scopes ...scope) ([]node.Held, error) {
 type chunkAndFile struct {
 	chunkRow
 	file   fileRow // only the fileColumns are set
+	lost   bool    // whether another copy of the file was lost; only set for copies
 	renews int64   // the completed contract that the chunk renews, or 0
 }
 
 var fileColumns = fileTable.only("hash", "seed", "tag_size", "content_id")
 
-// appendChunks appends the chunks that a query finds. from is the part of the query
-// that starts at FROM. It must name the tables c and f.
-func appendChunks(found []chunkAndFile, t *tx, from string, args ...any) ([]chunkAndFile, error) {
+// selectChunks is the start of a query for appendChunks. index chooses the index of chunks.
+func (s *Store) selectChunks(index string) string { return s.selectFrom("0", index) }
+
+// selectCopies is selectChunks for copies. It also locks the rows of contents, so that no
+// other copy of the files is lost until the hand-out ends.
+func (s *Store) selectCopies(index string) string {
+	return s.selectFrom("o.lost > 0", index) + s.dialect.joinInOrder + "contents o" + s.dialect.byID + " ON o.id = f.content_id"
+}
+
+func (s *Store) selectFrom(lost, index string) string {
+	return "SELECT " + chunkTable.list("c.") + ", " + fileColumns.list("f.") + ", " + lost +
+		" FROM chunks c" + index + s.dialect.joinInOrder + "files f" + s.dialect.byID + " ON f.id = c.file_id"
+}
+
+// appendChunks appends the chunks that a query finds.
+func appendChunks(found []chunkAndFile, t *tx, query string, args ...any) ([]chunkAndFile, error) {
 	return appendRows(found, t, func(c *chunkAndFile) []any {
-		return append(chunkTable.addresses(&c.chunkRow), fileColumns.addresses(&c.file)...)
-	}, "SELECT "+chunkTable.list("c.")+", "+fileColumns.list("f.")+" "+from, args...)
+		return append(append(chunkTable.addresses(&c.chunkRow), fileColumns.addresses(&c.file)...), &c.lost)
+	}, query, args...)
 }
 
 // takeChunks removes the largest chunks from the inventory, and among equal sizes those of
@@ -328,15 +342,15 @@ func (s *Store) lockChunks(t *tx, owner *owner, c equalChunks, n int) ([]chunkAn
 	if c.need > node.NeedOfNew { // the files have holders
 		return s.lockCopies(t, owner, c, n)
 	}
-	return s.lockEqual(t, c, n)
+	return s.lockEqual(t, s.selectChunks(s.dialect.bySize), c, n)
 }
 
-// lockEqual finds and locks up to n of these chunks. This also locks the rows of the
-// files, which no other transaction needs.
-func (s *Store) lockEqual(t *tx, c equalChunks, n int) (found []chunkAndFile, err error) {
+// lockEqual finds and locks up to n of these chunks. query is selectChunks or selectCopies.
+// This also locks the rows of the files, which no other transaction needs.
+func (s *Store) lockEqual(t *tx, query string, c equalChunks, n int) (found []chunkAndFile, err error) {
 	found = make([]chunkAndFile, 0, n)
 	for _, ids := range c.ranges() {
-		found, err = appendChunks(found, t, s.fromChunks(s.dialect.bySize)+
+		found, err = appendChunks(found, t, query+
 			" WHERE c.key_id = ? AND c.size = ? AND c.need = ? AND c.id BETWEEN ? AND ? ORDER BY c.id DESC LIMIT ?"+s.dialect.skipLocked,
 			c.keyID, c.size, c.need, ids[0], ids[1], n-len(found))
 		if err != nil || len(found) == n {
@@ -346,17 +360,12 @@ func (s *Store) lockEqual(t *tx, c equalChunks, n int) (found []chunkAndFile, er
 	return found, err
 }
 
-// fromChunks is the part of a query for appendChunks. index chooses the index of chunks.
-func (s *Store) fromChunks(index string) string {
-	return "FROM chunks c" + index + s.dialect.joinInOrder + "files f" + s.dialect.byID + " ON f.id = c.file_id"
-}
-
 // makeContracts turns the chunks into contracts of the token. Some of them renew completed
 // contracts.
 func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, interval time.Duration, now time.Time) ([]HandedOut, error) {
 	due := s.postpone(cut(now.Add(interval)), interval, now)
 	var size int64
-	var contents []int64
+	var contents, repaired []int64
 	var renewals []chunkAndFile
 	rows := make([]contractRow, 0, len(chunks))
 	out := make([]HandedOut, len(chunks))
@@ -367,6 +376,9 @@ func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, 
 			size += c.Size
 			if c.file.ContentID > 0 {
 				contents = append(contents, c.file.ContentID)
+			}
+			if c.lost {
+				repaired = append(repaired, c.file.ContentID)
 			}
 			rows = append(rows, contractRow{
 				TokenID: owner.ID, FileID: c.FileID, FileHash: c.file.Hash, KeyID: c.KeyID, Size: c.Size,
@@ -387,7 +399,7 @@ func (s *Store) makeContracts(t *tx, owner *lockedToken, chunks []chunkAndFile, 
 	if err := insert(t, contractTable, rows, ""); err != nil {
 		return nil, err
 	}
-	if err := copiesPlaced(t, contents, now); err != nil {
+	if err := copiesPlaced(t, contents, repaired, now); err != nil {
 		return nil, err
 	}
 	if err := s.renew(t, owner, renewals, interval, due, now); err != nil {

@@ -221,7 +221,7 @@ func (s *Store) ListChunks(ctx context.Context, yield func(Chunk) error) (err er
 	defer wrap(&err, "list chunks")
 	for after := int64(0); ; {
 		page, err := appendChunks(nil, s.reader(ctx),
-			"FROM chunks c JOIN files f ON f.id = c.file_id WHERE c.id > ? ORDER BY c.id LIMIT ?", after, batchRows)
+			s.selectChunks(s.dialect.byID)+" WHERE c.id > ? ORDER BY c.id LIMIT ?", after, batchRows)
 		if err != nil {
 			return err
 		}

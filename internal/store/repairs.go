@@ -56,6 +56,9 @@ func undoLosses(t *tx, fileIDs, contents []int64) error {
 // recordRepairs notes that each of these files has got another copy. The copy replaces
 // the one that was lost first, if one was lost.
 func recordRepairs(t *tx, contents []int64, now time.Time) error {
+	if len(contents) == 0 {
+		return nil
+	}
 	open, err := t.numbers("SELECT MIN(id) FROM losses WHERE content_id IN " + idList(contents) + " AND restored = 0 GROUP BY content_id")
 	if err != nil || len(open) == 0 {
 		return err
