@@ -19,7 +19,7 @@ func TestOutages(t *testing.T) {
 	const interval = 20 * time.Second
 	n := space(t)
 	database := n.throughService(t)
-	n.applySpec(t, strings.Replace(busyNode, "intervalSeconds: 4", fmt.Sprintf("intervalSeconds: %.0f", interval.Seconds()), 1)+"  workers: {replicas: 2}\n")
+	n.applySpec(t, strings.Replace(busyNode, "intervalSeconds: 10", fmt.Sprintf("intervalSeconds: %.0f", interval.Seconds()), 1)+"  workers: {replicas: 2}\n")
 	n.awaitReady(t, 2*time.Minute)
 	n.awaitSettled(t)
 	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 5)

@@ -26,7 +26,7 @@ func TestKeyRotation(t *testing.T) {
 // TestMerkleKeyRotation checks the same for Merkle, whose contracts need the old key until
 // they complete.
 func TestMerkleKeyRotation(t *testing.T) {
-	spec := strings.Replace(busyNode, "totalSize: 4Mi", "totalSize: 64Ki", 1) + "  heartbeat: {type: Merkle, challenges: 8}\n"
+	spec := strings.Replace(busyNode, "totalSize: 4Mi", "totalSize: 64Ki", 1) + "  heartbeat: {type: Merkle, challenges: 4}\n"
 	s := rotateKey(t, spec).Snapshot()
 	t.Logf("a rotation of the Merkle key: %d heartbeats, %d requests failed, %d proofs refused, %d contracts completed", s.Heartbeats, s.Retries, s.Rejected, s.Dropped)
 	if s.Retries > 0 || s.Rejected > 0 {
