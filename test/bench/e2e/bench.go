@@ -140,6 +140,7 @@ func (b *bench) deploy() *running {
 		"contracts.interval":        interval.String(),
 		"contracts.tokensPerIP":     "1000000",
 		"contracts.bytesPerAddress": "1TiB",
+		"contracts.unreachableHold": "0s", // most farmers of the records send no proofs
 		"worker.duties.stock":       "false",
 		"api.pprof":                 "true",
 		"worker.pprof":              "true",
