@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -76,7 +77,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, kind schema.GroupVersi
 // retry helps only after the spec, a quota or a permission has changed. After any
 // other error, a retry may succeed.
 func writeError(kind, name string, err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err) {
+	// The API server refuses an apply with a repeated name by an error without a reason.
+	repeated := strings.Contains(err.Error(), "failed to create typed patch object")
+	if repeated || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return block(ReasonApplyFailed, "the API server refuses the %s %s: %s", kind, name, excerpt(err.Error()))
 	}
 	return fmt.Errorf("write the %s %s: %w", kind, name, err)

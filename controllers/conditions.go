@@ -15,6 +15,7 @@ const (
 	ReasonAsExpected          = "AsExpected"
 	ReasonOwnershipConflict   = "OwnershipConflict"
 	ReasonApplyFailed         = "ApplyFailed"
+	ReasonPodTemplateInvalid  = "PodTemplateInvalid"
 	ReasonSecretMissing       = "SecretMissing"
 	ReasonDSNInvalid          = "DSNInvalid"
 	ReasonKeyFound            = "KeyFound"

@@ -28,6 +28,7 @@ func TestDefaultsAreThoseOfTheAPIServer(t *testing.T) {
 		"autoscaling":   "api: {autoscaling: {max: 4}}\nworkers: {autoscaling: {max: 4}}",
 		"geoip":         "geoip: {volumeClaim: {claimName: geo}}",
 		"own-key":       "heartbeat: {keySecretRef: {name: key}}",
+		"templates":     "jobs: {podTemplate: {spec: {securityContext: {runAsUser: null}, priority: 5, containers: [{name: job}]}}}\nopenshift: false",
 		"no-limits":     "workers: {resources: {}}\ninventory: {}\nheartbeat: {}",
 		"explicit-zero": "api: {replicas: 0, drainDelaySeconds: 0}\naccess: {signatures: false}\ninventory: {totalSize: '0'}",
 	} {

@@ -111,9 +111,15 @@ const (
 	crashPause = 5 * time.Minute
 )
 
+// containerStatuses returns the statuses of all containers. A pod template of the spec may
+// add init containers.
+func containerStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+}
+
 // podTrouble returns the trouble that a pod's status shows, or nil.
 func podTrouble(pod *corev1.Pod, now time.Time) *trouble {
-	for _, c := range pod.Status.ContainerStatuses {
+	for _, c := range containerStatuses(pod) {
 		var waits, message string
 		if w := c.State.Waiting; w != nil {
 			waits, message = w.Reason, excerpt(w.Reason+": "+w.Message)
@@ -175,7 +181,7 @@ func (r *Reconciler) readEvaluation(ctx context.Context, s *scope, role desired.
 func lastLine(pods []corev1.Pod) string {
 	var last *corev1.ContainerStateTerminated
 	for _, pod := range pods {
-		for _, c := range pod.Status.ContainerStatuses {
+		for _, c := range containerStatuses(&pod) {
 			if t := c.State.Terminated; t != nil && t.ExitCode != 0 && (last == nil || last.FinishedAt.Before(&t.FinishedAt)) {
 				last = t
 			}

@@ -11,6 +11,15 @@ import (
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
+// checkTemplates ends the run if a pod template in the spec is wrong. It comes before the
+// phases that build pods.
+func (r *Reconciler) checkTemplates(_ context.Context, s *scope) error {
+	if err := s.CheckPodTemplates(); err != nil {
+		return block(ReasonPodTemplateInvalid, "%v. Until the template is correct, the operator changes no pod", err)
+	}
+	return nil
+}
+
 // ensureAPI runs the API replicas.
 func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
 	live, err := r.deployment(ctx, s, desired.API)

@@ -55,6 +55,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// DefaultImage is the image for a node if its spec names no image.
 	DefaultImage string
+	// OpenShift says whether the cluster is an OpenShift; see OnOpenShift.
+	OpenShift bool
 	// Backlog reads the backlog from a node's Redis.
 	Backlog BacklogReader
 	// Readiness asks pods why they are not ready.
@@ -84,6 +86,7 @@ var phases = []phase{
 	(*Reconciler).ensureDatabases,
 	(*Reconciler).ensureKey,
 	(*Reconciler).readInputs,
+	(*Reconciler).checkTemplates,
 	(*Reconciler).ensureSchema,
 	(*Reconciler).ensureWhitelist,
 	(*Reconciler).ensureMaintenance,
@@ -130,6 +133,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	s := newScope(node, r.DefaultImage)
+	s.OnOpenShift = r.OpenShift
 	ours, first := r.claim(ctx, s)
 	if !ours {
 		r.forget(req.NamespacedName)

@@ -4,7 +4,8 @@
 // The comments on the fields are the reference documentation. `kubectl explain` shows
 // the same text. controller-gen turns the markers into a schema with the defaults and
 // the validation, so the operator needs no webhook. A test checks that every string,
-// list and map of the schema has a limit.
+// list and map of the schema has a limit. Pod templates have no schema; the operator
+// checks them.
 //
 // The package does not depend on the operator's code.
 //

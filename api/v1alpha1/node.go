@@ -84,6 +84,9 @@ type DownstreamNodeSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Workers WorkersSpec `json:"workers,omitzero"`
+	// The Jobs that the operator runs.
+	// +optional
+	Jobs JobsSpec `json:"jobs,omitzero"`
 	// The proof-of-storage scheme and its key.
 	// +optional
 	// +kubebuilder:default={type: Swizzle}
@@ -131,6 +134,11 @@ type DownstreamNodeSpec struct {
 	// How the pods of the API, the workers and the Jobs are scheduled and labelled.
 	// +optional
 	Pods PodsSpec `json:"pods,omitzero"`
+	// Whether the cluster is an OpenShift. If true, the operator sets no fixed user and
+	// group of pods, because OpenShift's restricted-v2 assigns them. The default is true if
+	// the cluster has the API group security.openshift.io.
+	// +optional
+	OpenShift *bool `json:"openshift,omitempty"`
 	// Who may connect to the node's pods.
 	// +optional
 	// +kubebuilder:default={}

@@ -3,6 +3,8 @@ package v1alpha1
 import (
 	"fmt"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // HeartbeatType names a proof-of-storage scheme.
@@ -288,6 +290,24 @@ type WorkersSpec struct {
 	// +kubebuilder:validation:Maximum=600
 	// +kubebuilder:default=20
 	DrainTimeoutSeconds int32 `json:"drainTimeoutSeconds,omitempty"`
+	// A pod template (`metadata` and `spec`) that is merged into the pods of the workers,
+	// by strategic merge. The operator's container has the name "workers".
+	// docs/kubernetes.md says what a template cannot change.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
+}
+
+// JobsSpec sets the Jobs that migrate the database, load the whitelist and announce
+// maintenances.
+type JobsSpec struct {
+	// A pod template (`metadata` and `spec`) that is merged into the pods of the Jobs, by
+	// strategic merge. The operator's container has the name "job". A Job ends only if
+	// all its containers end, so a sidecar must be an init container with restartPolicy
+	// Always. docs/kubernetes.md says what a template cannot change.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
 }
 
 // WorkersAutoscaling sets how the operator scales the workers. The backlog is the

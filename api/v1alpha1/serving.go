@@ -1,6 +1,9 @@
 package v1alpha1
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
 // APISpec is the HTTP API that farmers call.
 //
@@ -64,6 +67,13 @@ type APISpec struct {
 	// +kubebuilder:validation:Maximum=600
 	// +kubebuilder:default=25
 	ShutdownTimeoutSeconds int32 `json:"shutdownTimeoutSeconds,omitempty"`
+
+	// A pod template (`metadata` and `spec`) that is merged into the pods of the API, by
+	// strategic merge. The operator's container has the name "api". docs/kubernetes.md
+	// says what a template cannot change.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
 }
 
 // APIAutoscaling sets how a HorizontalPodAutoscaler scales the API.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -116,11 +117,20 @@ func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the operator: %w", err)
 	}
+	groups, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make the operator: %w", err)
+	}
+	openShift, err := controllers.OnOpenShift(groups)
+	if err != nil {
+		return nil, err
+	}
 	reconciler := &controllers.Reconciler{
 		Client:       mgr.GetClient(),
 		Live:         mgr.GetAPIReader(),
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: o.image,
+		OpenShift:    openShift,
 		Identity:     o.identity(),
 		Backlog:      controllers.ReadBacklog,
 		Readiness:    controllers.ReadReadiness,

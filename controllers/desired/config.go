@@ -47,6 +47,14 @@ func (n *Node) keyFiles() []string {
 // the spec, so images of other versions accept it too. It holds only the sections
 // that the role reads, so an edit for the API does not replace the workers.
 func (n *Node) Config(role Role) string {
+	text, err := yaml.Marshal(n.config(role))
+	if err != nil {
+		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: every value has a YAML form
+	}
+	return string(text)
+}
+
+func (n *Node) config(role Role) section {
 	config := section{
 		"node":     section{"name": n.RedisName()},
 		"log":      section{"level": n.Spec.Log.Level},
@@ -79,11 +87,7 @@ func (n *Node) Config(role Role) string {
 		config["worker"] = n.worker()
 		config["inventory"] = n.inventory()
 	}
-	text, err := yaml.Marshal(config)
-	if err != nil {
-		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: every value has a YAML form
-	}
-	return string(text)
+	return config
 }
 
 func (n *Node) heartbeat() section {

@@ -162,6 +162,7 @@ func goldens(t *testing.T) map[string]any {
 	add("production", sample(t, "production"))
 	add("evaluation", sample(t, "evaluation"))
 	add("overrides", node(t, overrides))
+	add("templates", node(t, templates), "api-deployment", "migration-job")
 	add("rotated", rotated(t), "api-config", "api-deployment", "heartbeat-key", "migration-config", "migration-job", "workers-config")
 	return files
 }

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 )
@@ -30,6 +31,8 @@ type Node struct {
 	*v1alpha1.DownstreamNode
 	// DefaultImage is the image if the spec names no image.
 	DefaultImage string
+	// OnOpenShift says whether the cluster is an OpenShift, if the spec does not say it.
+	OnOpenShift bool
 	// Inputs are the contents of the Secrets and ConfigMaps that the spec names.
 	Inputs Inputs
 }
@@ -99,6 +102,8 @@ func (n *Node) image() string {
 	}
 	return n.DefaultImage
 }
+
+func (n *Node) openShift() bool { return ptr.Deref(n.Spec.OpenShift, n.OnOpenShift) }
 
 // ObjectName returns the name of the objects of a role.
 func (n *Node) ObjectName(role Role) string { return n.Name + "-" + string(role) }
@@ -235,16 +240,29 @@ func (n *Node) ConfigName(role Role) string {
 // schema of the image. The UID of the node is part of the Job's template. Kubernetes
 // does not permit changes of a Job's template, so the UID is also part of the name.
 func (n *Node) MigrationName() string {
-	return n.ObjectName(Migration) + "-" + n.hash([]byte(n.image()), n.Inputs.DSN, []byte(n.UID))[:nameDigits]
+	return n.jobName(Migration, []byte(n.image()), n.Inputs.DSN, []byte(n.UID))
 }
 
 // WhitelistName returns the name of the Job that loads the whitelist.
 func (n *Node) WhitelistName() string {
-	return n.ObjectName(Whitelist) + "-" + n.hash([]byte(n.Config(Whitelist)), n.Inputs.DSN, n.Inputs.Whitelist)[:nameDigits]
+	return n.jobName(Whitelist, []byte(n.Config(Whitelist)), n.Inputs.DSN, n.Inputs.Whitelist)
 }
 
 // MaintenanceName returns the name of the Job that announces or cancels spec.maintenance.
 func (n *Node) MaintenanceName() string {
 	command := strings.Join(n.maintenanceCommand(), "\n")
-	return n.ObjectName(Maintenance) + "-" + n.hash([]byte(n.Config(Maintenance)), n.Inputs.DSN, []byte(command))[:nameDigits]
+	return n.jobName(Maintenance, []byte(n.Config(Maintenance)), n.Inputs.DSN, []byte(command))
+}
+
+// jobName returns the name of a Job that depends on parts. A Job's template never
+// changes, so the name also depends on the pod template in the spec and on OpenShift: if a
+// Job failed without them, the next one runs with them.
+func (n *Node) jobName(role Role, parts ...[]byte) string {
+	if t, _, _ := n.podTemplateOf(role); t != nil {
+		parts = append(parts, t)
+	}
+	if n.openShift() {
+		parts = append(parts, []byte("openshift"))
+	}
+	return n.ObjectName(role) + "-" + n.hash(parts...)[:nameDigits]
 }

@@ -38,17 +38,19 @@ func (n *Node) podTemplate(role Role, container *corev1ac.ContainerApplyConfigur
 
 // podSpec builds the common part of every pod: it meets the restricted pod
 // security standard, has no access to the API server, and gets no environment
-// variables for the Services of its namespace.
+// variables for the Services of its namespace. On OpenShift, it also meets restricted-v2,
+// which sets the user and the groups.
 func (n *Node) podSpec(user int64) *corev1ac.PodSpecApplyConfiguration {
+	security := corev1ac.PodSecurityContext().
+		WithRunAsNonRoot(true).
+		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	if !n.openShift() {
+		security.WithRunAsUser(user).WithRunAsGroup(user).WithFSGroup(user)
+	}
 	spec := corev1ac.PodSpec().
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
-		WithSecurityContext(corev1ac.PodSecurityContext().
-			WithRunAsNonRoot(true).
-			WithRunAsUser(user).
-			WithRunAsGroup(user).
-			WithFSGroup(user).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
+		WithSecurityContext(security)
 	for _, ref := range n.Spec.ImagePullSecrets {
 		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(ref.Name))
 	}

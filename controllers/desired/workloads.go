@@ -24,6 +24,13 @@ const stopMargin = 10
 // APIDeployment runs the API. If replicas is nil, another field manager sets the
 // number.
 func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfiguration {
+	deployment := n.deployment(API, replicas, n.apiPod())
+	// A replica stops only after its replacement is ready.
+	deployment.Spec.WithStrategy(rolling(intstr.FromInt32(0), intstr.FromString("25%")))
+	return deployment
+}
+
+func (n *Node) apiPod() *corev1ac.PodTemplateSpecApplyConfiguration {
 	container := n.container(API, "api").
 		WithResources(resources(n.Spec.API.Resources)).
 		WithPorts(containerPort("farmers", farmersPort), containerPort("private", PrivatePort))
@@ -31,30 +38,32 @@ func (n *Node) APIDeployment(replicas *int32) *appsv1ac.DeploymentApplyConfigura
 	if onVolume {
 		container.WithVolumeMounts(corev1ac.VolumeMount().WithName("geoip").WithMountPath(geoVolumeDir).WithReadOnly(true))
 	}
-	deployment := n.deployment(API, replicas, container)
-	pod := deployment.Spec.Template.Spec
-	pod.WithTerminationGracePeriodSeconds(int64(ptr.Deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin)
+	pod := n.servingPod(API, container)
+	pod.Spec.WithTerminationGracePeriodSeconds(int64(ptr.Deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin)
 	if onVolume {
-		pod.WithVolumes(corev1ac.Volume().WithName("geoip").WithPersistentVolumeClaim(
+		pod.Spec.WithVolumes(corev1ac.Volume().WithName("geoip").WithPersistentVolumeClaim(
 			corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(n.Spec.GeoIP.VolumeClaim.ClaimName).WithReadOnly(true)))
 	}
-	// A replica stops only after its replacement is ready.
-	deployment.Spec.WithStrategy(rolling(intstr.FromInt32(0), intstr.FromString("25%")))
-	return deployment
+	return pod
 }
 
 // WorkersDeployment runs the workers.
 func (n *Node) WorkersDeployment(replicas int32) *appsv1ac.DeploymentApplyConfiguration {
-	container := n.container(Workers, "worker").
-		WithResources(resources(n.Spec.Workers.Resources)).
-		WithPorts(containerPort("private", PrivatePort))
-	deployment := n.deployment(Workers, &replicas, container)
-	deployment.Spec.Template.Spec.WithTerminationGracePeriodSeconds(int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin)
+	deployment := n.deployment(Workers, &replicas, n.workersPod())
 	deployment.Spec.WithStrategy(rolling(intstr.FromString("25%"), intstr.FromString("25%")))
 	return deployment
 }
 
-func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.DeploymentApplyConfiguration {
+func (n *Node) workersPod() *corev1ac.PodTemplateSpecApplyConfiguration {
+	pod := n.servingPod(Workers, n.container(Workers, "worker").
+		WithResources(resources(n.Spec.Workers.Resources)).
+		WithPorts(containerPort("private", PrivatePort)))
+	pod.Spec.WithTerminationGracePeriodSeconds(int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin)
+	return pod
+}
+
+// servingPod builds the common part of the pods of the API and of the workers.
+func (n *Node) servingPod(role Role, container *corev1ac.ContainerApplyConfiguration) *corev1ac.PodTemplateSpecApplyConfiguration {
 	container.
 		// A start may be slow, for example if MySQL does not accept connections yet.
 		WithStartupProbe(probe("/healthz").WithPeriodSeconds(2).WithFailureThreshold(60)).
@@ -67,11 +76,15 @@ func (n *Node) deployment(role Role, replicas *int32, container *corev1ac.Contai
 	if class := n.Spec.Pods.PriorityClassName; class != "" {
 		template.Spec.WithPriorityClassName(class)
 	}
+	return template
+}
+
+func (n *Node) deployment(role Role, replicas *int32, pod *corev1ac.PodTemplateSpecApplyConfiguration) *appsv1ac.DeploymentApplyConfiguration {
 	spec := appsv1ac.DeploymentSpec().
 		WithSelector(n.selector(role)).
 		WithRevisionHistoryLimit(3).
 		WithProgressDeadlineSeconds(600).
-		WithTemplate(template)
+		WithTemplate(n.customized(role, pod))
 	if replicas != nil {
 		spec.WithReplicas(*replicas)
 	}
@@ -90,12 +103,8 @@ func rolling(maxUnavailable, maxSurge intstr.IntOrString) *appsv1ac.DeploymentSt
 
 // MigrationJob migrates the database to the schema of the image. If the database
 // belongs to another node or has another heartbeat key, the Job fails without a retry.
-//
-// The UID is a variable of the environment and not a key of the configuration, because
-// older images refuse a key that they do not know.
 func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
-	job := n.job(Migration, n.MigrationName(), "db", "migrate")
-	job.Spec.Template.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_NODE_UID").WithValue(string(n.UID)))
+	job := n.job(Migration, n.MigrationName(), n.migrationPod())
 	job.Spec.WithPodFailurePolicy(batchv1ac.PodFailurePolicy().WithRules(batchv1ac.PodFailurePolicyRule().
 		WithAction(batchv1.PodFailurePolicyActionFailJob).
 		WithOnExitCodes(batchv1ac.PodFailurePolicyOnExitCodesRequirement().
@@ -105,18 +114,35 @@ func (n *Node) MigrationJob() *batchv1ac.JobApplyConfiguration {
 	return job
 }
 
+// migrationPod gives the UID in a variable of the environment and not in a key of the
+// configuration, because older images refuse a key that they do not know.
+func (n *Node) migrationPod() *corev1ac.PodTemplateSpecApplyConfiguration {
+	pod := n.jobPod(Migration, "db", "migrate")
+	pod.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_NODE_UID").WithValue(string(n.UID)))
+	return pod
+}
+
 // WhitelistJob replaces the whitelist in the database with the whitelist in the
-// ConfigMap. The variable answers the command's question, because an older image
-// would refuse the flag --yes.
+// ConfigMap.
 func (n *Node) WhitelistJob() *batchv1ac.JobApplyConfiguration {
-	job := n.job(Whitelist, n.WhitelistName(), "whitelist", "load", path.Join(configDir, whitelistFile))
-	job.Spec.Template.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_YES").WithValue("true"))
-	return job
+	return n.job(Whitelist, n.WhitelistName(), n.whitelistPod())
+}
+
+// whitelistPod answers the command's question with a variable, because an older image
+// would refuse the flag --yes.
+func (n *Node) whitelistPod() *corev1ac.PodTemplateSpecApplyConfiguration {
+	pod := n.jobPod(Whitelist, "whitelist", "load", path.Join(configDir, whitelistFile))
+	pod.Spec.Containers[0].WithEnv(corev1ac.EnvVar().WithName("DOWNSTREAM_YES").WithValue("true"))
+	return pod
 }
 
 // MaintenanceJob announces spec.maintenance, or cancels the one that it announced before.
 func (n *Node) MaintenanceJob() *batchv1ac.JobApplyConfiguration {
-	return n.job(Maintenance, n.MaintenanceName(), n.maintenanceCommand()...)
+	return n.job(Maintenance, n.MaintenanceName(), n.maintenancePod())
+}
+
+func (n *Node) maintenancePod() *corev1ac.PodTemplateSpecApplyConfiguration {
+	return n.jobPod(Maintenance, n.maintenanceCommand()...)
 }
 
 func (n *Node) maintenanceCommand() []string {
@@ -132,17 +158,22 @@ func (n *Node) maintenanceCommand() []string {
 	return command
 }
 
-// job runs one command of the node's image. It fails after 6 retries, which take
-// about ten minutes, or after an hour. A Job that has ended stays until the operator
-// creates the next Job, so that its logs can be read.
-func (n *Node) job(role Role, name string, args ...string) *batchv1ac.JobApplyConfiguration {
+// jobPod runs one command of the node's image.
+func (n *Node) jobPod(role Role, args ...string) *corev1ac.PodTemplateSpecApplyConfiguration {
 	container := n.container(role, args...).WithResources(corev1ac.ResourceRequirements().
 		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}).
 		WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}))
 	template := n.podTemplate(role, container)
 	template.Spec.WithRestartPolicy(corev1.RestartPolicyNever)
+	return template
+}
+
+// job runs a pod until it succeeds. It fails after 6 retries, which take about ten
+// minutes, or after an hour. A Job that has ended stays until the operator creates the
+// next Job, so that its logs can be read.
+func (n *Node) job(role Role, name string, pod *corev1ac.PodTemplateSpecApplyConfiguration) *batchv1ac.JobApplyConfiguration {
 	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithSpec(batchv1ac.JobSpec().
 		WithBackoffLimit(6).
 		WithActiveDeadlineSeconds(3600).
-		WithTemplate(template))
+		WithTemplate(n.customized(role, pod)))
 }

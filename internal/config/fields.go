@@ -98,7 +98,7 @@ func walk(c any, visit func(Field)) {
 				tag:    field.Tag,
 				inline: option == "inline",
 			}
-			f.Env = envName(f.Key)
+			f.Env = EnvName(f.Key)
 			visit(f)
 			if f.Section() {
 				descend(f.Value, f.Key)
@@ -108,8 +108,9 @@ func walk(c any, visit func(Field)) {
 	descend(reflect.ValueOf(c).Elem(), "")
 }
 
-// envName turns contracts.tokensPerIP into DOWNSTREAM_CONTRACTS_TOKENS_PER_IP.
-func envName(key string) string {
+// EnvName returns the environment variable of a key. It turns contracts.tokensPerIP into
+// DOWNSTREAM_CONTRACTS_TOKENS_PER_IP.
+func EnvName(key string) string {
 	var out strings.Builder
 	out.WriteString(envPrefix + "_")
 	lower := false

@@ -90,7 +90,7 @@ func (p *Problems) Key(name string) string { return strings.Trim(p.section+"."+n
 
 // Env returns the environment variable of name, a key of the current section, for
 // messages.
-func (p *Problems) Env(name string) string { return envName(p.Key(name)) }
+func (p *Problems) Env(name string) string { return EnvName(p.Key(name)) }
 
 // TagsValid reports whether all values of the current section satisfy their tags.
 func (p *Problems) TagsValid() bool { return !p.invalid[p.section] }
