@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/heartbeat"
@@ -44,14 +46,15 @@ type App struct {
 	Ops    *ops.Ops
 	Keys   *keyring.Ring // nil until Join sets it
 
-	clock       *clock.Clock // nil if Options.Now is the clock
-	joined      atomic.Bool
-	process     *store.Process
-	known       knownTime
-	faults      *faultMetrics
-	proofs      node.ProofLog
-	maintenance int64 // the id of the last maintenance whose begin was logged
-	onDuty      bool  // the process reports that it can do its duty; a worker that verifies nothing has none
+	clock        *clock.Clock // nil if Options.Now is the clock
+	joined       atomic.Bool
+	process      *store.Process
+	known        knownTime
+	faults       *faultMetrics
+	ignoresLocks prometheus.Gauge
+	proofs       node.ProofLog
+	maintenance  int64 // the id of the last maintenance whose begin was logged
+	onDuty       bool  // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex
 	incarnation string   // of the database, since Join
@@ -111,6 +114,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 	}
 	a.Ops = ops.New(opt.Profiles, checks...)
 	a.Ops.Registry.MustRegister(a.Queue.Collector())
+	a.ignoresLocks = promauto.With(a.Ops.Registry).NewGauge(prometheus.GaugeOpts{
+		Name: "downstream_database_ignores_skip_locked",
+		Help: "1 if this process found at its start that the database ignores SKIP LOCKED, else 0.",
+	})
 	a.faults = newFaultMetrics(a.Ops.Registry, &a.known, a.Now)
 	if a.clock != nil {
 		a.Ops.Registry.MustRegister(a.clock.Collector())
@@ -187,6 +194,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 		}
 		if err == nil {
 			a.Redis.SetIncarnation(a.incarnation)
+			a.checkLocks(ctx)
 			a.joined.Store(true)
 			for _, prefix := range a.Keys.UnknownCompromised() {
 				a.Log.Warn("heartbeat.compromised names a key that this process does not have", "fingerprint", prefix)
@@ -205,6 +213,24 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 			return ctx.Err()
 		case <-time.After(joinRetry):
 		}
+	}
+}
+
+// checkLocks warns if the database ignores SKIP LOCKED. The node works all the same, because
+// the store checks how many rows it takes.
+func (a *App) checkLocks(ctx context.Context) {
+	if a.process.Kind() == KindCommand {
+		return
+	}
+	skips, err := a.process.SkipsLocked(ctx)
+	switch {
+	case err != nil:
+		a.Log.Warn("cannot find out whether the database skips locked rows; the node works without that, but hand-outs may be slow", "error", err)
+	case !skips:
+		a.ignoresLocks.Set(1)
+		a.Log.Warn("the database ignores SKIP LOCKED, or its address leads to several servers that do not share their locks;" +
+			" no chunk is handed out twice, but hand-outs at the same time wait for each other or are repeated, and a few end with a 503;" +
+			" use MySQL 8 or MariaDB, and one server for all writes")
 	}
 }
 

@@ -294,10 +294,10 @@ func (s *Store) takeChunks(t *tx, owner *owner, room int64, limit int) ([]chunkA
 			return nil, err
 		}
 		if len(batch) > 0 {
-			// Some databases accept SKIP LOCKED but do not lock the rows; TiDB is
-			// one.
+			// Some databases accept SKIP LOCKED but do not lock the rows; TiDB is one. Then
+			// another hand-out may have taken a chunk, or adoptFiles may have raised its need.
 			ids := idsOf(batch, func(c chunkAndFile) int64 { return c.ID })
-			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)); err != nil {
+			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)+" AND need <= ?", largest.need); err != nil {
 				return nil, err
 			}
 		}

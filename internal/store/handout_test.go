@@ -166,51 +166,56 @@ func TestHandOutAfterExpiry(t *testing.T) {
 
 func TestConcurrentHandOuts(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
-		const farmers, addresses, limit = 8, 3, 1000
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 300 {
-			f.stock(t, 1<<random.IntN(7))
-		}
-		stores := []*Store{f.Store, openStore(t, f.cfg)}
-		out := make([][]HandedOut, farmers)
-		var wg sync.WaitGroup
-		for i := range farmers {
-			token := f.token(t, fmt.Sprintf("address %d", i%addresses))
-			wg.Go(func() {
-				for range 20 {
-					limits := HandOutLimits{Contracts: 5, BytesPerAddress: limit}
-					got, err := stores[i%2].HandOut(t.Context(), token, 150, limits, interval, start)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					out[i] = append(out[i], got...)
-				}
-			})
-		}
-		wg.Wait()
-
-		seen := map[int64]bool{}
-		held := map[int]int64{}
-		for i := range farmers {
-			for _, h := range out[i] {
-				if seen[h.FileID] {
-					t.Errorf("file %d handed out twice", h.FileID)
-				}
-				seen[h.FileID] = true
-				held[i%addresses] += h.Size
-			}
-		}
-		for address, bytes := range held {
-			if bytes > limit {
-				t.Errorf("address %d holds %d bytes of %d", address, bytes, limit)
-			}
-		}
-		if chunks := f.count(t, "chunks", "1 = 1"); chunks+int64(len(seen)) != 300 || len(seen) < 50 {
-			t.Errorf("%d chunks left and %d handed out, of 300", chunks, len(seen))
-		}
-		f.checkInvariant(t)
+		f.handOutAtOnce(t, f.Store, openStore(t, f.cfg))
 	})
+}
+
+// handOutAtOnce makes many hand-outs at the same time, through two stores.
+func (f *fixture) handOutAtOnce(t *testing.T, stores ...*Store) {
+	t.Helper()
+	const farmers, addresses, limit = 8, 3, 1000
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		f.stock(t, 1<<random.IntN(7))
+	}
+	out := make([][]HandedOut, farmers)
+	var wg sync.WaitGroup
+	for i := range farmers {
+		token := f.token(t, fmt.Sprintf("address %d", i%addresses))
+		wg.Go(func() {
+			for range 20 {
+				limits := HandOutLimits{Contracts: 5, BytesPerAddress: limit}
+				got, err := stores[i%2].HandOut(t.Context(), token, 150, limits, interval, start)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				out[i] = append(out[i], got...)
+			}
+		})
+	}
+	wg.Wait()
+
+	seen := map[int64]bool{}
+	held := map[int]int64{}
+	for i := range farmers {
+		for _, h := range out[i] {
+			if seen[h.FileID] {
+				t.Errorf("file %d handed out twice", h.FileID)
+			}
+			seen[h.FileID] = true
+			held[i%addresses] += h.Size
+		}
+	}
+	for address, bytes := range held {
+		if bytes > limit {
+			t.Errorf("address %d holds %d bytes of %d", address, bytes, limit)
+		}
+	}
+	if chunks := f.count(t, "chunks", "1 = 1"); chunks+int64(len(seen)) != 300 || len(seen) < 50 {
+		t.Errorf("%d chunks left and %d handed out, of 300", chunks, len(seen))
+	}
+	f.checkInvariant(t)
 }
 
 // If a database ignores FOR UPDATE SKIP LOCKED, two hand-outs find the same chunks.

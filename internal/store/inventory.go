@@ -250,14 +250,15 @@ func (s *Store) ClearChunks(ctx context.Context) (cleared int64, err error) {
 // clearChunks is ClearChunks for the chunks that fulfil a condition.
 func (s *Store) clearChunks(ctx context.Context, where string, args ...any) (cleared int64, err error) {
 	for {
-		n, err := transact(ctx, s, func(t *tx) (int, error) {
+		n, err := pipelined(ctx, s, func(t *tx) (int, error) {
 			rows, err := selectRows(t, chunkTable.only("id", "file_id"),
 				"FROM chunks"+s.dialect.byID+" "+where+" ORDER BY id LIMIT ?"+s.dialect.skipLocked, append(slices.Clone(args), batchRows)...)
 			if err != nil || len(rows) == 0 {
 				return 0, err
 			}
 			ids := idsOf(rows, func(c chunkRow) int64 { return c.ID })
-			if err := t.exec("DELETE FROM chunks WHERE id IN " + idList(ids)); err != nil {
+			// The database may not have locked the chunks; see takeChunks.
+			if err := t.execExactly(len(ids), "DELETE FROM chunks WHERE id IN "+idList(ids)); err != nil {
 				return 0, err
 			}
 			files := idsOf(rows, func(c chunkRow) int64 { return c.FileID })

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -115,6 +117,66 @@ func (p *Process) write(ctx context.Context, now int64) (back bool, err error) {
 		p.seen = now
 	}
 	return back, err
+}
+
+const (
+	// lockProbeTimeout limits SkipsLocked.
+	lockProbeTimeout = 10 * time.Second
+	// lockProbeWait is how many seconds SkipsLocked waits for a lock.
+	lockProbeWait = 1
+)
+
+// SkipsLocked reports whether a SELECT with SKIP LOCKED on one connection skips a row
+// that another connection has locked. TiDB accepts SKIP LOCKED and ignores it. Servers
+// of a cluster do not skip the rows that are locked on another server. SkipsLocked locks
+// the process's row, for which no other process waits. The caller must call Beat before,
+// and not at the same time.
+func (p *Process) SkipsLocked(ctx context.Context) (skips bool, err error) {
+	defer wrap(&err, "check whether the database skips locked rows")
+	s := p.store
+	if s.cfg.Driver == SQLite {
+		return true, nil // it has one writer at a time
+	}
+	// The probe needs two connections at once, and changes a setting of one.
+	cfg := s.cfg
+	cfg.MaxOpen = 2
+	db, err := openMySQL(cfg, s.log)
+	if err != nil {
+		return false, err
+	}
+	defer db.pool.Close()
+	ctx, cancel := context.WithTimeout(ctx, lockProbeTimeout)
+	defer cancel()
+	holder, err := db.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer holder.Rollback()
+	other, err := db.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer other.Rollback()
+	if _, err := other.ExecContext(ctx, "SET SESSION innodb_lock_wait_timeout = "+strconv.Itoa(lockProbeWait)); err != nil {
+		return false, err
+	}
+	row := "SELECT seen FROM processes" + s.dialect.byID + " WHERE name = ?"
+	var seen int64
+	if err := holder.QueryRowContext(ctx, row+s.dialect.forUpdate, p.name).Scan(&seen); err != nil {
+		return false, err
+	}
+	// Another server of a cluster may not have the row yet.
+	if err := other.QueryRowContext(ctx, row, p.name).Scan(&seen); err != nil {
+		return false, err
+	}
+	err = other.QueryRowContext(ctx, row+s.dialect.skipLocked, p.name).Scan(&seen)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case isTransient(err): // it waited for the lock
+		return false, nil
+	}
+	return false, err
 }
 
 // newIncarnation replaces the incarnation if it is one of known or if there is none.

@@ -87,14 +87,14 @@ func (t *tx) count(s statement) (int64, error) {
 // the transaction fails. A pipelined transaction does not learn the number before
 // its commit, so it adds a second statement that violates NOT NULL if the number is
 // wrong.
-func (t *tx) execExactly(n int, text string) error {
+func (t *tx) execExactly(n int, text string, args ...any) error {
 	if t.pipelined {
-		if err := t.exec(text); err != nil {
+		if err := t.exec(text, args...); err != nil {
 			return err
 		}
 		return t.exec("INSERT INTO ips (ip) SELECT NULL FROM DUAL WHERE ROW_COUNT() <> ?", n)
 	}
-	found, err := t.execCount(text)
+	found, err := t.execCount(text, args...)
 	if err == nil && found != int64(n) {
 		err = fmt.Errorf("%d rows, not %d: %s", found, n, text)
 	}
