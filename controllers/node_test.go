@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -265,6 +266,41 @@ func TestDSNThatIsAURL(t *testing.T) {
 	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
 		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"dsn":"u:p://x@tcp(mysql)/d"}}`))))
 	f.bringUp()
+}
+
+// TestReplicaForReading checks that only the API gets the data source name of the replica,
+// and that its pods are replaced if the name changes.
+func TestReplicaForReading(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "mysql: {dsnSecretRef: {name: backends}, readDSNSecretRef: {name: replica}}")
+	f.settle()
+	f.wantCondition("Degraded", "True", "SecretMissing")
+	f.wantMessage("Degraded", "Secret replica does not exist", "create it with the key dsn")
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "replica"}, StringData: map[string]string{"dsn": "u:p@tcp(replica)/d"}})
+	f.bringUp()
+	templates := func() (api, workers string) {
+		return toJSON(t, f.deployment("node-api").Spec.Template), toJSON(t, f.deployment("node-workers").Spec.Template)
+	}
+	api, workers := templates()
+	const file = "mysql/read-dsn"
+	if !strings.Contains(api, file) || strings.Contains(workers, file) {
+		t.Errorf("only the API must read %s:\n%s\n%s", file, api, workers)
+	}
+	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "replica"}},
+		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"dsn":"u:other@tcp(replica)/d"}}`))))
+	f.settle()
+	if newAPI, newWorkers := templates(); newAPI == api || newWorkers != workers {
+		t.Error("another password must replace the pods of the API, and only these")
+	}
+}
+
+func toJSON(t *testing.T, object any) string {
+	t.Helper()
+	text, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestStalledRollout(t *testing.T) {

@@ -289,6 +289,9 @@ func secretsOf(n *desired.Node) []string {
 	dsn, _ := n.DSNSecret()
 	redis, _ := n.RedisSecret()
 	names := []string{dsn, redis}
+	if replica, _ := n.ReadDSNSecret(); replica != "" {
+		names = append(names, replica)
+	}
 	for rotation := range n.Rotation() + 1 {
 		key, _ := n.KeySecret(rotation)
 		names = append(names, key)

@@ -39,7 +39,7 @@ func (r *Reconciler) createSecret(ctx context.Context, s *scope, secret *corev1.
 	return live, false, err
 }
 
-// readInputs reads the Secrets with the addresses of MySQL and Redis. If the contents
+// readInputs reads the Secrets with the addresses of MySQL, its replica and Redis. If the contents
 // of these Secrets change, the operator replaces the pods. Pods cannot start without
 // these Secrets, so a missing Secret ends the run.
 func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
@@ -48,9 +48,13 @@ func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
 		ref  func() (name, key string)
 	}{
 		{&s.Inputs.DSN, s.DSNSecret},
+		{&s.Inputs.ReadDSN, s.ReadDSNSecret},
 		{&s.Inputs.RedisURL, s.RedisSecret},
 	} {
 		name, key := input.ref()
+		if name == "" {
+			continue
+		}
 		secret, err := r.secret(ctx, s, name)
 		if err != nil {
 			return err
@@ -62,10 +66,15 @@ func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
 			return block(ReasonSecretMissing, "the Secret %s has no value under the key %s; add it", name, key)
 		}
 	}
-	if scheme, _, found := bytes.Cut(s.Inputs.DSN, []byte("://")); found && !bytes.ContainsAny(scheme, ":@(/") {
-		// The error must not quote the value, which is secret.
-		name, key := s.DSNSecret()
-		return block(ReasonDSNInvalid, "the key %s of the Secret %s is a URL that begins with %s://; write it as user:password@tcp(host:3306)/database", key, name, cut(string(scheme), 10))
+	for _, dsn := range []struct {
+		text []byte
+		ref  func() (name, key string)
+	}{{s.Inputs.DSN, s.DSNSecret}, {s.Inputs.ReadDSN, s.ReadDSNSecret}} {
+		if scheme, _, found := bytes.Cut(dsn.text, []byte("://")); found && !bytes.ContainsAny(scheme, ":@(/") {
+			// The error must not quote the value, which is secret.
+			name, key := dsn.ref()
+			return block(ReasonDSNInvalid, "the key %s of the Secret %s is a URL that begins with %s://; write it as user:password@tcp(host:3306)/database", key, name, cut(string(scheme), 10))
+		}
 	}
 	return nil
 }

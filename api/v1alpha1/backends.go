@@ -8,6 +8,11 @@ type MySQLSpec struct {
 	// `user:password@tcp(host:3306)/downstream`.
 	// +optional
 	DSNSecretRef *DSNRef `json:"dsnSecretRef,omitempty"`
+	// The key of a Secret that holds the data source name of a replica. The API reads the
+	// status lists, the page and the history of the node from it while it is at most 10
+	// seconds behind.
+	// +optional
+	ReadDSNSecretRef *DSNRef `json:"readDSNSecretRef,omitempty"`
 	// If set, the operator runs a single database with a volume claim. Use this
 	// database only for evaluation: it has no backup, and the node is down while the
 	// database's pod restarts.

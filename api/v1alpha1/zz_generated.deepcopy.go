@@ -620,6 +620,11 @@ func (in *MySQLSpec) DeepCopyInto(out *MySQLSpec) {
 		*out = new(DSNRef)
 		**out = **in
 	}
+	if in.ReadDSNSecretRef != nil {
+		in, out := &in.ReadDSNSecretRef, &out.ReadDSNSecretRef
+		*out = new(DSNRef)
+		**out = **in
+	}
 	if in.Evaluation != nil {
 		in, out := &in.Evaluation, &out.Evaluation
 		*out = new(MySQLEvaluation)

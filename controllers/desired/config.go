@@ -17,6 +17,7 @@ const (
 	configDir     = "/etc/downstream"
 	configFile    = "config.yaml"
 	dsnFile       = "mysql/dsn"
+	readDSNFile   = "mysql/read-dsn"
 	redisFile     = "redis/url"
 	whitelistFile = "whitelist/whitelist.csv"
 	geoFile       = "geoip/City.mmdb"
@@ -77,6 +78,9 @@ func (n *Node) config(role Role) section {
 	switch role {
 	case API:
 		config["api"] = n.api()
+		if name, _ := n.ReadDSNSecret(); name != "" { // an older image refuses this key
+			config["database"].(section)["readDSNFile"] = path.Join(configDir, readDSNFile)
+		}
 		if file := n.geoFile(); file != "" {
 			config["geo"] = section{"file": file}
 		}

@@ -30,6 +30,7 @@ func load(t *testing.T, n *Node, role Role) app.Config {
 		return path
 	}
 	write(dsnFile, string(n.Inputs.DSN))
+	write(readDSNFile, string(n.Inputs.DSN))
 	write(redisFile, string(n.Inputs.RedisURL))
 	path := write(configFile, strings.ReplaceAll(n.Config(role), configDir, root))
 	c, err := config.Load(app.Default(), path, []string{})
@@ -146,6 +147,7 @@ func TestHashes(t *testing.T) {
 		{"interval", func(n *Node) { n.Spec.Contracts.IntervalSeconds = 60 }, "api workers"},
 		{"image", func(n *Node) { n.Spec.Image = "other" }, "migration"},
 		{"password", func(n *Node) { n.Inputs.DSN = []byte("other") }, "api migration whitelist workers"},
+		{"password of the replica", func(n *Node) { n.Inputs.ReadDSN = []byte("other") }, "api"},
 		{"Redis", func(n *Node) { n.Inputs.RedisURL = []byte("other") }, "api workers"},
 		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
 		{"older key", func(n *Node) { n.Inputs.Keys = append(n.Inputs.Keys, Key{1, []byte("other")}) }, "api workers"},

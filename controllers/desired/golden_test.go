@@ -118,7 +118,7 @@ spec:
   heartbeat: {type: Merkle, keySecretRef: {name: own-key, key: key.json}, detection: {lost: "0.01", withinSeconds: 76800, probability: "0.99"}}
   inventory: {redundancy: 3}
   geoip: {configMapRef: {name: geo}}
-  mysql: {dsnSecretRef: {name: db, key: source}}
+  mysql: {dsnSecretRef: {name: db, key: source}, readDSNSecretRef: {name: replica}}
   redis: {urlSecretRef: {name: db, key: cache}, maxQueue: 50}
   pods:
     labels: {team: storage}

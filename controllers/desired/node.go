@@ -42,6 +42,7 @@ type Node struct {
 type Inputs struct {
 	Keys      []Key  // the heartbeat keys that the pods read, the newest first
 	DSN       []byte // the MySQL data source name
+	ReadDSN   []byte // that of the replica; empty if there is none
 	RedisURL  []byte
 	Whitelist []byte // the CSV file
 }
@@ -139,6 +140,15 @@ func (n *Node) DSNSecret() (name, key string) {
 	return n.ObjectName(MySQL), "dsn"
 }
 
+// ReadDSNSecret returns the name of the Secret with the data source name of the replica,
+// and the key of the entry in that Secret. They are empty if there is no replica.
+func (n *Node) ReadDSNSecret() (name, key string) {
+	if ref := n.Spec.MySQL.ReadDSNSecretRef; ref != nil {
+		return ref.Name, ref.Key
+	}
+	return "", ""
+}
+
 // RedisSecret returns the name of the Secret with the Redis URL, and the key of the
 // entry in that Secret.
 func (n *Node) RedisSecret() (name, key string) {
@@ -226,6 +236,9 @@ func (n *Node) configHash(role Role) string {
 	parts := [][]byte{[]byte(n.Config(role)), n.Inputs.Keys[0].File, n.Inputs.DSN, n.Inputs.RedisURL}
 	for _, older := range n.Inputs.Keys[1:] {
 		parts = append(parts, older.File)
+	}
+	if role == API && len(n.Inputs.ReadDSN) > 0 {
+		parts = append(parts, n.Inputs.ReadDSN)
 	}
 	return n.hash(parts...)
 }

@@ -85,6 +85,9 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 		configMapFile(n.ConfigName(role), configFile, configFile),
 		secretFile(dsnSecret, dsnKey, dsnFile),
 	}
+	if name, key := n.ReadDSNSecret(); role == API && name != "" {
+		sources = append(sources, secretFile(name, key, readDSNFile))
+	}
 	if role != Migration && role != Maintenance {
 		secret, key := n.RedisSecret()
 		sources = append(sources, secretFile(secret, key, redisFile))

@@ -91,6 +91,7 @@ func TestConfigRules(t *testing.T) {
 		{"unknown database", func(c *Config) { c.Database.Driver = "postgres" }, []string{"database.driver: "}},
 		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = store.MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},
 		{"SQLite without a path", func(c *Config) { c.Database.Path = "" }, []string{"database.path: "}},
+		{"replica of SQLite", func(c *Config) { c.Database.ReadDSN = "x" }, []string{"database.readDSN: ", "is only for mysql"}},
 		{"more idle than open", func(c *Config) { c.Database.MaxOpen = 1 }, []string{"database.maxIdle: "}},
 		{"Redis with TLS", func(c *Config) { c.Redis.Server.URL = "rediss://u:p@h:6379/1" }, nil},
 		{"Redis with HTTP", func(c *Config) { c.Redis.Server.URL = "http://h" }, []string{"redis.url: "}},

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/node"
@@ -103,10 +106,25 @@ func (a *App) api(ctx context.Context, ln net.Listener) ([]Service, error) {
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	return []Service{
-		{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }},
-		{"farmers' listener", func(ctx context.Context) error { return srv.Serve(ctx, ln, a.Ops.Drain) }},
-	}, nil
+	var services []Service
+	if a.Store.HasReplica() {
+		a.Ops.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "downstream_replica_lag_seconds",
+			Help: "How far the replica of database.readDSN is behind; infinite if it cannot be measured.",
+		}, a.replicaLag))
+		services = append(services, Service{"replica", a.Store.WatchReplica})
+	}
+	return append(services,
+		Service{"replies", func(ctx context.Context) error { srv.Run(ctx); return nil }},
+		Service{"farmers' listener", func(ctx context.Context) error { return srv.Serve(ctx, ln, a.Ops.Drain) }},
+	), nil
+}
+
+func (a *App) replicaLag() float64 {
+	if lag, known := a.Store.ReplicaLag(); known {
+		return lag.Seconds()
+	}
+	return math.Inf(1)
 }
 
 // NewAPI creates the server of an API replica.

@@ -109,16 +109,18 @@ func walk(c any, visit func(Field)) {
 }
 
 // EnvName returns the environment variable of a key. It turns contracts.tokensPerIP into
-// DOWNSTREAM_CONTRACTS_TOKENS_PER_IP.
+// DOWNSTREAM_CONTRACTS_TOKENS_PER_IP, and database.readDSNFile into
+// DOWNSTREAM_DATABASE_READ_DSN_FILE.
 func EnvName(key string) string {
 	var out strings.Builder
 	out.WriteString(envPrefix + "_")
-	lower := false
-	for _, r := range key {
-		if lower && unicode.IsUpper(r) {
+	runes := []rune("." + key + ".")
+	for i := 1; i < len(runes)-1; i++ {
+		before, r, after := runes[i-1], runes[i], runes[i+1]
+		if unicode.IsUpper(r) && (unicode.IsLower(before) || unicode.IsUpper(before) && unicode.IsLower(after)) {
 			out.WriteByte('_')
 		}
-		if lower = unicode.IsLower(r); r == '.' {
+		if r == '.' {
 			r = '_'
 		}
 		out.WriteRune(unicode.ToUpper(r))

@@ -32,6 +32,7 @@ func TestVariables(t *testing.T) {
 		"DOWNSTREAM_API_TLS_CERT_FILE":       "api.tls.certFile",
 		"DOWNSTREAM_CONTRACTS_TOKENS_PER_IP": "contracts.tokensPerIP",
 		"DOWNSTREAM_DATABASE_DSN_FILE":       "database.dsnFile",
+		"DOWNSTREAM_DATABASE_READ_DSN_FILE":  "database.readDSNFile",
 		"DOWNSTREAM_REDIS_SENTINEL_PASSWORD": "redis.sentinelPassword",
 	} {
 		if seen[env] != key {

@@ -187,7 +187,7 @@ func (r *Roster) readStore(ctx context.Context, last *View, full bool) (*View, e
 		f.Location = r.place(f.Location)
 	}
 	r.mark = news.Mark
-	next := NewView(at, r.store.ScoreRules(), last, &news)
+	next := NewView(news.Time, r.store.ScoreRules(), last, &news)
 	next.read = now
 	next.prepare(last)
 	return next, nil

@@ -17,6 +17,15 @@ type Config struct {
 	DSN config.Secret `yaml:"dsn,omitempty"`
 	// The file that contains the data source name.
 	DSNFile string `yaml:"dsnFile"`
+	// The data source name of a replica of this MySQL. The status lists, the page and the
+	// history of the node read from it; everything else reads from `dsn`. The user
+	// needs only the right to read.
+	ReadDSN config.Secret `yaml:"readDSN,omitempty"`
+	// The file that contains the data source name of the replica.
+	ReadDSNFile string `yaml:"readDSNFile"`
+	// How far the replica may be behind. If it is further behind, or fails, the node
+	// reads from `dsn` until the replica is in step again.
+	MaxLag time.Duration `yaml:"maxLag" default:"10s" range:"3s..1h"`
 	// The SQLite file. The node creates the file if it does not exist.
 	Path string `yaml:"path" default:"data/downstream.db"`
 	// The maximum number of open connections of a process.
@@ -32,6 +41,9 @@ type Config struct {
 func (c Config) Validate(p *config.Problems) {
 	if c.Driver == MySQL && c.DSN == "" {
 		p.Add("dsn", "is required for %s: name a file with %s, or set %s", MySQL, p.Key("dsnFile"), p.Env("dsn"))
+	}
+	if c.Driver == SQLite && c.ReadDSN != "" {
+		p.Add("readDSN", "is only for %s; set %s, or remove it", MySQL, p.Key("driver"))
 	}
 	if c.Driver == SQLite && c.Path == "" {
 		p.Add("path", "is required for %s", SQLite)

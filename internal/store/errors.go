@@ -53,6 +53,7 @@ var (
 	// copies, is in the store already.
 	ErrFileExists = errors.New("file exists")
 
+	errSetBack = errors.New("the database was set back to an earlier state")
 	errTagRead = errors.New("the tag was read in part and cannot be read again")
 )
 

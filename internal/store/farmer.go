@@ -83,6 +83,7 @@ type Overdue struct {
 // FarmerNews is the changes of the farmers, read from one state of the database.
 type FarmerNews struct {
 	Mark    Mark              // the time of this state
+	Time    time.Time         // the time at which the counts are exact: now, or earlier if a replica is behind
 	Whole   bool              // whether Changed contains all farmers
 	Changed []*FarmerRecord   // in no particular order
 	Gone    []string          // ids of deleted farmers
@@ -105,31 +106,45 @@ const (
 // FarmersSince reads the changes between a mark and now. It may report a change
 // twice. If the mark is too old, it reads all farmers. It misses a change whose
 // commit took longer than lateCommit, so the caller must regularly pass 0 to read
-// all farmers.
+// all farmers. A replica must apply the transactions in the order of their commits.
 func (s *Store) FarmersSince(ctx context.Context, since Mark, now time.Time) (news FarmerNews, err error) {
 	defer wrap(&err, "read farmers")
-	err = s.snapshot(ctx, func(t *tx) error {
-		mark, err := t.number("SELECT " + s.dialect.clock)
-		if err != nil {
+	err = s.view(ctx, func(pool *sql.DB, behind bool) error {
+		return s.snapshot(ctx, pool, func(t *tx) (err error) {
+			news, err = s.farmersSince(t, since, now, behind)
 			return err
-		}
-		news = FarmerNews{Mark: Mark(mark), Overdue: map[int64]Overdue{}}
-		if news.Whole = since <= news.Mark.before(markGood); news.Whole {
-			since = 0
-		}
-		if err := news.readChanged(t, since.before(lateCommit)); err != nil {
-			return err
-		}
-		if !news.Whole {
-			news.Gone, err = appendRows(nil, t, addressOf[string],
-				"SELECT farmer_id FROM departures WHERE changed >= ?", since.before(lateDeparture))
-			if err != nil {
-				return err
-			}
-		}
-		return news.readOverdue(t, now)
+		})
 	})
 	return news, err
+}
+
+func (s *Store) farmersSince(t *tx, since Mark, now time.Time, behind bool) (news FarmerNews, err error) {
+	clock := "SELECT " + s.dialect.clock
+	if behind {
+		clock = latestRow // the replica's clock says nothing about the state that it has
+	}
+	mark, err := t.number(clock)
+	if err != nil {
+		return news, err
+	}
+	news = FarmerNews{Mark: Mark(mark), Time: now, Overdue: map[int64]Overdue{}}
+	if behind {
+		news.Time = earlier(now, moment(mark)) // a contract that looks overdue now may have got a later deadline
+	}
+	if news.Whole = since <= news.Mark.before(markGood); news.Whole {
+		since = 0
+	}
+	if err := news.readChanged(t, since.before(lateCommit)); err != nil {
+		return news, err
+	}
+	if !news.Whole {
+		news.Gone, err = appendRows(nil, t, addressOf[string],
+			"SELECT farmer_id FROM departures WHERE changed >= ?", since.before(lateDeparture))
+		if err != nil {
+			return news, err
+		}
+	}
+	return news, news.readOverdue(t, news.Time)
 }
 
 func (n *FarmerNews) readChanged(t *tx, since Mark) error {

@@ -90,9 +90,11 @@ func (s *Store) sumSpans(ctx context.Context, from, to time.Time, step time.Dura
 	addresses := func(sum *spanSum) []any {
 		return append([]any{&sum.Step, &sum.Start, &sum.oldest, &sum.newest}, spanTotals.addresses(&sum.spanRow)...)
 	}
-	return appendRows(nil, s.reader(ctx), addresses, "SELECT step, 0 AS at"+aggregates+" WHERE start < ? GROUP BY step UNION ALL"+
-		" SELECT step, start - start % ? AS at"+aggregates+" WHERE start >= ? AND start < ? GROUP BY step, at",
-		micros(from), step.Microseconds(), micros(from), micros(to))
+	return viewed(ctx, s, func(t *tx) ([]spanSum, error) {
+		return appendRows(nil, t, addresses, "SELECT step, 0 AS at"+aggregates+" WHERE start < ? GROUP BY step UNION ALL"+
+			" SELECT step, start - start % ? AS at"+aggregates+" WHERE start >= ? AND start < ? GROUP BY step, at",
+			micros(from), step.Microseconds(), micros(from), micros(to))
+	})
 }
 
 // began returns the start of the first span that the record still contains at this

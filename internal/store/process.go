@@ -79,6 +79,9 @@ func (p *Process) Beat(ctx context.Context) (incarnation string, err error) {
 	}
 	if mark != current {
 		p.marks = append(p.marks, mark)
+		if current != "" && p.store.replica != nil {
+			p.store.replica.fail(errSetBack)
+		}
 	}
 	return mark, nil
 }

@@ -58,8 +58,12 @@ func (s *Store) heldFiles() (proved, from string) {
 // CopyCounts counts the files that farmers hold by their proved copies, in ascending order.
 func (s *Store) CopyCounts(ctx context.Context) (counts []CopyCount, err error) {
 	defer wrap(&err, "count the copies of files")
+	return viewed(ctx, s, s.copyCounts)
+}
+
+func (s *Store) copyCounts(t *tx) ([]CopyCount, error) {
 	proved, from := s.heldFiles()
-	return appendRows(nil, s.reader(ctx), func(c *CopyCount) []any { return []any{&c.Copies, &c.Files, &c.Bytes} },
+	return appendRows(nil, t, func(c *CopyCount) []any { return []any{&c.Copies, &c.Files, &c.Bytes} },
 		"SELECT "+proved+" AS proved, COUNT(*), SUM(g.size)"+from+" GROUP BY proved ORDER BY proved")
 }
 

@@ -83,7 +83,10 @@ func (s *Store) pruneLosses(ctx context.Context, before time.Time, limit int) (n
 // sorts the times. With 100,000 repairs in 24 hours it takes 0.15 s on MariaDB and 0.3 s on SQLite.
 func (s *Store) Repairs(ctx context.Context, now time.Time) (r node.Repairs, err error) {
 	defer wrap(&err, "read the repairs of copies")
-	t, since := s.reader(ctx), micros(now.Add(-day))
+	return viewed(ctx, s, func(t *tx) (node.Repairs, error) { return repairs(t, micros(now.Add(-day))) })
+}
+
+func repairs(t *tx, since int64) (r node.Repairs, err error) {
 	if r.Losses, r.Repairs, err = countRepairs(t, since); err != nil {
 		return r, err
 	}
@@ -128,7 +131,7 @@ func countRepairs(t *tx, since int64) (losses, repairs int64, err error) {
 // process at a time must call it. It costs as much as CopyCounts.
 func (s *Store) RecordCopies(ctx context.Context, target int64, now time.Time) (err error) {
 	defer wrap(&err, "record the copies of files")
-	counts, err := s.CopyCounts(ctx)
+	counts, err := s.copyCounts(s.reader(ctx))
 	if err != nil {
 		return err
 	}

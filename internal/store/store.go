@@ -27,6 +27,7 @@ type Store struct {
 	dialect     dialect
 	log         slowLog
 	write, read database // the same pool for MySQL
+	replica     *replica // nil if there is none
 
 	outlook atomic.Pointer[outlook]
 	rules   node.ScoreRules // see SetScoreRules
@@ -49,8 +50,15 @@ func Open(cfg Config, log *slog.Logger) (s *Store, err error) {
 	switch cfg.Driver {
 	case MySQL:
 		s.dialect = mysqlDialect
-		s.write, err = openMySQL(cfg, s.log)
+		if s.write, err = openMySQL(cfg, s.log); err != nil {
+			return nil, err
+		}
 		s.read = s.write
+		if cfg.ReadDSN != "" {
+			if s.replica, err = openReplica(cfg, s.log); err != nil {
+				return nil, errors.Join(err, s.write.pool.Close())
+			}
+		}
 	case SQLite:
 		s.dialect = sqliteDialect
 		s.write, s.read, err = openSQLite(cfg, s.log)
@@ -64,7 +72,13 @@ func Open(cfg Config, log *slog.Logger) (s *Store, err error) {
 }
 
 // Close closes all connections.
-func (s *Store) Close() error { return errors.Join(s.write.pool.Close(), s.read.pool.Close()) }
+func (s *Store) Close() error {
+	err := errors.Join(s.write.pool.Close(), s.read.pool.Close())
+	if s.replica != nil {
+		err = errors.Join(err, s.replica.pool.Close())
+	}
+	return err
+}
 
 // Ping checks that the database can be reached.
 func (s *Store) Ping(ctx context.Context) (err error) {

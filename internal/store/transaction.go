@@ -232,14 +232,16 @@ func (s *Store) beginPipelined(ctx context.Context) (*tx, error) {
 }
 
 // reader returns a tx for single statements that only read.
-func (s *Store) reader(ctx context.Context) *tx {
-	return &tx{ctx: ctx, log: s.log, on: s.read.pool}
+func (s *Store) reader(ctx context.Context) *tx { return s.readerOf(ctx, s.read.pool) }
+
+func (s *Store) readerOf(ctx context.Context, pool *sql.DB) *tx {
+	return &tx{ctx: ctx, log: s.log, on: pool}
 }
 
 // snapshot runs fn in a transaction that only reads and sees one state of the
 // database.
-func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
-	t, err := s.read.pool.BeginTx(ctx, s.dialect.snapshot)
+func (s *Store) snapshot(ctx context.Context, pool *sql.DB, fn func(*tx) error) error {
+	t, err := pool.BeginTx(ctx, s.dialect.snapshot)
 	if err != nil {
 		return err
 	}

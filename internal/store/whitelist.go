@@ -49,7 +49,7 @@ func (s *Store) LoadWhitelist(ctx context.Context, list []Listed, now time.Time)
 // PlanWhitelist returns what LoadWhitelist would change. It changes nothing.
 func (s *Store) PlanWhitelist(ctx context.Context, list []Listed) (change WhitelistChange, err error) {
 	defer wrap(&err, "plan to load whitelist")
-	err = s.snapshot(ctx, func(t *tx) error {
+	err = s.snapshot(ctx, s.read.pool, func(t *tx) error {
 		plan, err := planWhitelist(t, list)
 		if err != nil {
 			return err

@@ -217,6 +217,37 @@ func (m *MariaDB) SetGlobal(t testing.TB, variable, value string) {
 	Must(t, execute(m.admin(), "SET GLOBAL "+variable+" = "+value))
 }
 
+// PrimaryOptions are the options of a server that has replicas.
+var PrimaryOptions = []string{"--log-bin", "--server-id=1"}
+
+// StartReplica starts a server that follows this one, which must have the PrimaryOptions
+// and no other replica.
+func (m *MariaDB) StartReplica(t testing.TB) *MariaDB {
+	t.Helper()
+	r := StartMariaDB(t, Fast, "--server-id=2")
+	for _, statement := range []string{"CREATE USER replica IDENTIFIED BY 'replica'", "GRANT REPLICATION SLAVE ON *.* TO replica"} {
+		Must(t, execute(m.admin(), statement))
+	}
+	Must(t, execute(r.admin(), fmt.Sprintf("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = %d,"+
+		" MASTER_USER = 'replica', MASTER_PASSWORD = 'replica', MASTER_USE_GTID = slave_pos, MASTER_SSL = 0", m.port)))
+	r.Follow(t, true)
+	return r
+}
+
+// Follow makes a replica follow its primary, or makes it stop.
+func (m *MariaDB) Follow(t testing.TB, follow bool) {
+	t.Helper()
+	Must(t, execute(m.admin(), map[bool]string{true: "START SLAVE", false: "STOP SLAVE"}[follow]))
+}
+
+// DSN returns the DSN of a replica's copy of a primary's database.
+func (m *MariaDB) DSN(t testing.TB, primary string) string {
+	t.Helper()
+	cfg := m.user()
+	cfg.DBName = databaseOf(t, primary)
+	return cfg.FormatDSN()
+}
+
 // Dump returns a backup of the database that a DSN names. The backup has one state of
 // the database.
 func (m *MariaDB) Dump(t testing.TB, dsn string) []byte {
