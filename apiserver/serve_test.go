@@ -2,14 +2,7 @@ package apiserver_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +12,7 @@ import (
 
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
@@ -116,7 +110,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 	l := serveConfig()
 	dir := t.TempDir()
 	l.TLS.CertFile, l.TLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	writeCertificate(t, l, 1)
+	testenv.WriteCertificate(t, l.TLS.CertFile, l.TLS.KeyFile, 1)
 	s := h.serve(t, l)
 
 	serial := func(most uint16) (int64, error) {
@@ -141,7 +135,7 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 	if _, err := serial(tls.VersionTLS11); err == nil {
 		t.Error("the server accepts TLS 1.1")
 	}
-	writeCertificate(t, l, 2)
+	testenv.WriteCertificate(t, l.TLS.CertFile, l.TLS.KeyFile, 2)
 	waitFor(t, "the new certificate", func() bool {
 		n, err := serial(0)
 		must(t, err)
@@ -169,25 +163,4 @@ func TestListenFails(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-}
-
-func writeCertificate(t *testing.T, l apiserver.Config, serial int64) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "node"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"node"},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	writePEM(t, l.TLS.KeyFile, "PRIVATE KEY", private)
-	writePEM(t, l.TLS.CertFile, "CERTIFICATE", cert)
-}
-
-func writePEM(t *testing.T, path, kind string, content []byte) {
-	t.Helper()
-	must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -100,6 +101,23 @@ func launchCluster() (*Redis, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// StartSentinel starts a Sentinel that watches the server and its replicas under the name
+// of a master. It returns the Sentinel's host and port.
+func StartSentinel(t testing.TB, master string, watched *Redis) (address string) {
+	t.Helper()
+	s, err := newServer(Fast, "Sentinel", "redis-server", "redis-server")
+	Must(t, err)
+	r := &Redis{server: s}
+	settings := fmt.Sprintf("bind 127.0.0.1\nport %d\nsentinel monitor %s 127.0.0.1 %d 1\n"+
+		"sentinel down-after-milliseconds %[2]s 200\nsentinel failover-timeout %[2]s 2000\n", r.port, master, watched.port)
+	file := filepath.Join(r.dir, "sentinel.conf") // the Sentinel writes to it
+	Must(t, os.WriteFile(file, []byte(settings), 0o600))
+	r.args = []string{file, "--sentinel"}
+	r.ready = func() error { return r.command("PING") }
+	closeAfter(t, r, r.start())
+	return r.address()
 }
 
 // NewURL returns the URL of an empty database of the server.
