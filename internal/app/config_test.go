@@ -90,6 +90,16 @@ func TestConfigRules(t *testing.T) {
 		{"nine farmers for a file", func(c *Config) { c.Inventory.Redundancy = 9 }, []string{"inventory.redundancy: must be from 1 to 8"}},
 		{"unknown database", func(c *Config) { c.Database.Driver = "postgres" }, []string{"database.driver: "}},
 		{"MySQL without a DSN", func(c *Config) { c.Database.Driver = store.MySQL }, []string{"database.dsn: ", "database.dsnFile", "DOWNSTREAM_DATABASE_DSN"}},
+		{"MySQL by its parts", structured(func(*store.Config) {}), nil},
+		{"several servers", structured(func(c *store.Config) { c.Addrs = []string{"a:3306", "[::1]:3306"} }), nil},
+		{"a DSN and servers", structured(func(c *store.Config) { c.DSN = "u:p@tcp(h)/d" }), []string{"database.addrs: must be empty if there is a database.dsn"}},
+		{"a server without a port", structured(func(c *store.Config) { c.Addrs = []string{"a"} }), []string{"database.addrs: \"a\" is not host:port"}},
+		{"a server without a host", structured(func(c *store.Config) { c.Addrs = []string{":3306"} }), []string{"database.addrs: \":3306\" has no host"}},
+		{"servers without a database", structured(func(c *store.Config) { c.Name = "" }), []string{"database.name: is required with database.addrs"}},
+		{"servers without a user", structured(func(c *store.Config) { c.Username = "" }), []string{"database.username: is required with database.addrs; set it, or name a file with database.usernameFile"}},
+		{"a user without servers", structured(func(c *store.Config) { c.Addrs = nil }), []string{"database.addrs: must name the servers"}},
+		{"a client certificate without its key", structured(func(c *store.Config) { c.CertFile = "x" }), []string{"database.certFile: needs database.keyFile"}},
+		{"a key without a certificate", func(c *Config) { c.Redis.Server.KeyFile = "x" }, []string{"redis.certFile: needs redis.keyFile"}},
 		{"SQLite without a path", func(c *Config) { c.Database.Path = "" }, []string{"database.path: "}},
 		{"replica of SQLite", func(c *Config) { c.Database.ReadDSN = "x" }, []string{"database.readDSN: ", "is only for mysql"}},
 		{"more idle than open", func(c *Config) { c.Database.MaxOpen = 1 }, []string{"database.maxIdle: "}},
@@ -124,6 +134,15 @@ func TestConfigRules(t *testing.T) {
 			}
 			wantError(t, err, tt.want...)
 		})
+	}
+}
+
+// structured changes a configuration with a MySQL that is named by its parts.
+func structured(change func(*store.Config)) func(*Config) {
+	return func(c *Config) {
+		d := &c.Database
+		d.Driver, d.Addrs, d.Name, d.Username = store.MySQL, []string{"a:3306"}, "d", "u"
+		change(d)
 	}
 }
 

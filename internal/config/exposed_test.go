@@ -40,6 +40,8 @@ func TestExposed(t *testing.T) {
 				"heartbeat.keyFiles":         func(c *app.Config) { c.Heartbeat.KeyFiles = []string{"", tt.path} },
 				"api.tls.keyFile":            func(c *app.Config) { c.API.TLS.KeyFile = tt.path },
 				"database.dsnFile":           func(c *app.Config) { c.Database.DSNFile = tt.path },
+				"database.passwordFile":      func(c *app.Config) { c.Database.PasswordFile = tt.path },
+				"database.keyFile":           func(c *app.Config) { c.Database.KeyFile = tt.path },
 				"redis.urlFile":              func(c *app.Config) { c.Redis.Server.URLFile = tt.path },
 				"redis.passwordFile":         func(c *app.Config) { c.Redis.Server.PasswordFile = tt.path },
 				"redis.sentinelPasswordFile": func(c *app.Config) { c.Redis.Server.SentinelPasswordFile = tt.path },

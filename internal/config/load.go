@@ -18,8 +18,9 @@ import (
 const maxFile = 1 << 20
 
 // Load starts with base. It sets the values in the YAML file at path, then the values
-// in the environment. Then it reads each secret without a value from the secret's
-// file. An empty path means no file. environ has the form of [os.Environ].
+// in the environment. Then it reads each text without a value from its file, if the
+// configuration names one. An empty path means no file. environ has the form of
+// [os.Environ].
 //
 // The result is valid. Load stops at the first of these steps that fails. The error
 // lists all problems of that step, each with its key or variable.
@@ -104,8 +105,8 @@ func UnknownVariables(c any, environ []string) []string {
 	return unknown
 }
 
-// readSecrets reads a secret from its file if the secret has no value and the
-// configuration names a file. The key of the file's name is the key of the secret
+// readSecrets reads a secret, or a user name, from its file if it has no value and the
+// configuration names a file. The key of the file's name is the key of the value
 // followed by "File", such as database.dsnFile for database.dsn.
 func readSecrets(c any) error {
 	fields := Fields(c)
@@ -115,24 +116,20 @@ func readSecrets(c any) error {
 	}
 	var problems []error
 	for _, f := range fields {
-		secret, ok := f.Value.Addr().Interface().(*Secret)
-		if !ok || *secret != "" {
+		file, ok := byKey[f.Key+"File"]
+		if !ok || f.Value.String() != "" || file.Value.String() == "" {
 			continue
 		}
-		file := byKey[f.Key+"File"]
-		path := file.Value.String()
-		if path == "" {
-			continue
-		}
-		var err error
-		if *secret, err = readSecret(path); err != nil {
+		text, err := readSecret(file.Value.String())
+		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", file.Key, err))
 		}
+		f.Value.SetString(text)
 	}
 	return errors.Join(problems...)
 }
 
-func readSecret(path string) (Secret, error) {
+func readSecret(path string) (string, error) {
 	text, err := readFile(path)
 	if err != nil {
 		return "", err
@@ -146,7 +143,7 @@ func readSecret(path string) (Secret, error) {
 	if len(text) == 0 {
 		return "", fmt.Errorf("%s is empty", path)
 	}
-	return Secret(text), nil
+	return string(text), nil
 }
 
 // TrimBOM removes the byte order mark that some editors write at the start of a

@@ -191,6 +191,23 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// Secrets of Kubernetes hold user names too, so these also come from files. A value in
+// the configuration is used before a file.
+func TestUserNamesFromFiles(t *testing.T) {
+	t.Parallel()
+	file := "database: {driver: mysql, addrs: ['db:3306'], name: d, usernameFile: " + write(t, "one\n") + ", passwordFile: " + write(t, "pass\n") + "}\n" +
+		"redis: {addrs: ['s:26379'], masterName: m, username: given, usernameFile: " + write(t, "not read") + ", sentinelUsernameFile: " + write(t, "two") + "}"
+	c, err := config.Load(app.Default(), write(t, file), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Database.Username != "one" || c.Database.Password != "pass" || c.Redis.Server.Username != "given" || c.Redis.Server.SentinelUsername != "two" {
+		t.Errorf("%+v %+v", c.Database, c.Redis.Server)
+	}
+	_, err = config.Load(app.Default(), "", []string{"DOWNSTREAM_DATABASE_USERNAME_FILE=absent"})
+	wantError(t, err, "database.usernameFile: ", "absent")
+}
+
 func TestSecretFileProblems(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, path, want string }{

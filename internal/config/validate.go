@@ -95,6 +95,18 @@ func (p *Problems) Env(name string) string { return EnvName(p.Key(name)) }
 // TagsValid reports whether all values of the current section satisfy their tags.
 func (p *Problems) TagsValid() bool { return !p.invalid[p.section] }
 
+// CheckServers checks that each of addrs is host:port with a host, and adds the others
+// as problems of name, a key of the current section.
+func (p *Problems) CheckServers(name string, addrs []string) {
+	for _, addr := range addrs {
+		if host, _, err := net.SplitHostPort(addr); err == nil && host == "" {
+			p.Add(name, "%q has no host", addr)
+		} else {
+			p.Check(name, CheckAddress(addr))
+		}
+	}
+}
+
 // CheckAddress checks that addr is host:port. The host may be empty, and the port must
 // be a number.
 func CheckAddress(addr string) error {

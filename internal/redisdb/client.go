@@ -3,6 +3,7 @@ package redisdb
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +22,9 @@ type Options struct {
 	// Namespace is the name of the node, which is part of every key in Redis. It
 	// must not contain braces.
 	Namespace string
+	// Secure replaces the TLS of Config, for a program that has the certificates but no
+	// files with them. If nil, Config says whether connections use TLS.
+	Secure *tls.Config
 	// Timeout is the time limit of one call; 0 means 3 seconds. The limit of a
 	// blocking read is longer by the time for which the read may block.
 	Timeout time.Duration
@@ -67,9 +71,12 @@ func Open(o Options) (*DB, error) {
 }
 
 func newClient(o Options) (redis.UniversalClient, error) {
-	tlsConfig, err := o.tlsConfig()
-	if err != nil {
-		return nil, err
+	tlsConfig := o.Secure
+	if tlsConfig == nil {
+		var err error
+		if tlsConfig, err = o.ClientTLS.Load(); err != nil {
+			return nil, fmt.Errorf("redis.%w", err)
+		}
 	}
 	u := &redis.UniversalOptions{
 		Addrs:            o.Addrs,

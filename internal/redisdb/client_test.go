@@ -3,7 +3,10 @@ package redisdb
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +72,84 @@ func TestOpenDoesNotNeedRedis(t *testing.T) {
 	if err := db.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("ping: %v", err)
 	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	testenv.WriteCertificate(t, cert, key, 1)
+	files := config.ClientTLS{CAFile: cert, CertFile: cert, KeyFile: key}
+	secure, err := files.Load()
+	must(t, err)
+	server := secure.Clone()
+	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, secure.RootCAs
+	m := miniredis.NewMiniRedis()
+	must(t, m.StartTLS(server))
+	t.Cleanup(m.Close)
+	for _, tt := range []struct {
+		name string
+		o    Options
+		ok   bool
+	}{
+		{"files", Options{Config: Config{Addrs: []string{m.Addr()}, ClientTLS: files}}, true},
+		{"files and a URL", Options{Config: Config{URL: config.Secret("rediss://" + m.Addr()), ClientTLS: files}}, true},
+		{"contents", Options{Config: Config{Addrs: []string{m.Addr()}}, Secure: secure}, true},
+		{"no client certificate", Options{Config: Config{Addrs: []string{m.Addr()}, ClientTLS: config.ClientTLS{CAFile: cert}}}, false},
+		{"authorities of the system", Options{Config: Config{Addrs: []string{m.Addr()}, ClientTLS: config.ClientTLS{TLS: true, CertFile: cert, KeyFile: key}}}, false},
+		{"no TLS", Options{Config: Config{Addrs: []string{m.Addr()}}}, false},
+	} {
+		tt.o.Namespace, tt.o.Timeout = "a", time.Second
+		db, err := Open(tt.o)
+		must(t, err)
+		if err := db.Probe(t.Context()); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		must(t, db.Close())
+	}
+	for name, files := range map[string]config.ClientTLS{
+		"redis.caFile: open":                        {CAFile: filepath.Join(dir, "absent")},
+		"redis.caFile: there is no PEM certificate": {CAFile: key},
+		"redis.certFile and keyFile: ":              {CertFile: cert, KeyFile: cert},
+	} {
+		if _, err := Open(Options{Namespace: "a", Config: Config{Addrs: []string{m.Addr()}, ClientTLS: files}}); err == nil || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%v, want %s", err, name)
+		}
+	}
+}
+
+// The Sentinels say which server is the master. If it ends, they make its replica the
+// master, and the client follows.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	master, replica := testenv.StartRedis(t, testenv.Fast), testenv.StartRedis(t, testenv.Fast)
+	client := func(r *testenv.Redis) *redis.Client {
+		o, err := redis.ParseURL(r.NewURL(t))
+		must(t, err)
+		c := redis.NewClient(o)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	host, port, err := net.SplitHostPort(client(master).Options().Addr)
+	must(t, err)
+	follower := client(replica)
+	must(t, follower.Do(t.Context(), "REPLICAOF", host, port).Err())
+	testenv.WaitFor(t, "the replica has all data", func() bool {
+		return follower.InfoMap(t.Context(), "replication").Item("Replication", "master_link_status") == "up"
+	})
+	sentinel := testenv.StartSentinel(t, "mymaster", master)
+	db, err := Open(Options{Namespace: "a", Config: Config{Addrs: []string{testenv.FreeAddress(t), sentinel}, MasterName: "mymaster"}, Timeout: time.Second})
+	must(t, err)
+	defer db.Close()
+	must(t, db.Probe(t.Context()))
+	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel})
+	defer watcher.Close()
+	testenv.WaitFor(t, "the Sentinel knows the replica", func() bool {
+		replicas, err := watcher.Replicas(t.Context(), "mymaster").Result()
+		return err == nil && len(replicas) == 1
+	})
+	master.Kill()
+	testenv.WaitFor(t, "the replica is the master", func() bool { return db.Probe(t.Context()) == nil })
 }
 
 func TestRestart(t *testing.T) {

@@ -1,13 +1,8 @@
 package redisdb
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"net"
 	"net/url"
-	"os"
 
 	"github.com/driveshare/downstream-node/internal/config"
 )
@@ -30,19 +25,21 @@ type Config struct {
 	Cluster bool `yaml:"cluster"`
 	// The number of the database at `redis.addrs`. A Cluster has only database 0.
 	DB int `yaml:"db" range:"0..65536"`
-	// Whether connections to `redis.addrs` use TLS.
-	TLS bool `yaml:"tls"`
-	// The PEM file with the certificates that verify the servers. Without it the
-	// certificates of the system are used.
-	CAFile string `yaml:"caFile"`
+
+	config.ClientTLS `yaml:",inline"`
+
 	// The user name for the servers at `redis.addrs`.
 	Username string `yaml:"username"`
+	// The file that contains the user name.
+	UsernameFile string `yaml:"usernameFile"`
 	// The password of that user.
 	Password config.Secret `yaml:"password,omitempty"`
 	// The file that contains the password.
 	PasswordFile string `yaml:"passwordFile"`
 	// The user name for the Sentinels, if they require one.
 	SentinelUsername string `yaml:"sentinelUsername"`
+	// The file that contains the user name for the Sentinels.
+	SentinelUsernameFile string `yaml:"sentinelUsernameFile"`
 	// The password for the Sentinels.
 	SentinelPassword config.Secret `yaml:"sentinelPassword,omitempty"`
 	// The file that contains the password for the Sentinels.
@@ -60,13 +57,7 @@ func (c Config) Validate(p *config.Problems) {
 			p.Add("addrs", "must be empty if there is a %s", p.Key("url"))
 		}
 	}
-	for _, addr := range c.Addrs {
-		if host, _, err := net.SplitHostPort(addr); err == nil && host == "" {
-			p.Add("addrs", "%q has no host", addr)
-		} else {
-			p.Check("addrs", config.CheckAddress(addr))
-		}
-	}
+	p.CheckServers("addrs", c.Addrs)
 	if len(c.Addrs) == 0 && (c.MasterName != "" || c.Cluster) {
 		p.Add("addrs", "must name the Sentinels or the Cluster's nodes")
 	}
@@ -89,24 +80,4 @@ func checkURL(text string) error {
 		return errors.New("must begin with redis:// or rediss://")
 	}
 	return nil
-}
-
-// tlsConfig returns the TLS configuration, or nil if connections do not use TLS.
-func (c Config) tlsConfig() (*tls.Config, error) {
-	if !c.TLS && c.CAFile == "" {
-		return nil, nil
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile == "" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("redis.caFile: %w", err)
-	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(config.TrimBOM(pem)) {
-		return nil, fmt.Errorf("redis.caFile: %s holds no certificate", c.CAFile)
-	}
-	return cfg, nil
 }

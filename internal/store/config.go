@@ -13,7 +13,8 @@ type Config struct {
 	// node of one process can use.
 	Driver string `yaml:"driver" default:"sqlite" oneof:"mysql sqlite"`
 	// The MySQL data source name, such as
-	// `user:password@tcp(host:3306)/downstream`.
+	// `user:password@tcp(host:3306)/downstream`. It may name several servers:
+	// `tcp(a:3306,b:3306)`; see `database.addrs`.
 	DSN config.Secret `yaml:"dsn,omitempty"`
 	// The file that contains the data source name.
 	DSNFile string `yaml:"dsnFile"`
@@ -26,6 +27,24 @@ type Config struct {
 	// How far the replica may be behind. If it is further behind, or fails, the node
 	// reads from `dsn` until the replica is in step again.
 	MaxLag time.Duration `yaml:"maxLag" default:"10s" range:"3s..1h"`
+	// The addresses to use instead of a data source name, each `host:port`. Several
+	// servers must have the same records, such as the nodes of a Galera cluster. The
+	// node uses the first that works, and the next if that one fails. In the
+	// environment, separate them with commas.
+	Addrs []string `yaml:"addrs"`
+	// The name of the database at `database.addrs`.
+	Name string `yaml:"name"`
+	// The user name for the servers at `database.addrs`.
+	Username string `yaml:"username"`
+	// The file that contains the user name.
+	UsernameFile string `yaml:"usernameFile"`
+	// The password of that user.
+	Password config.Secret `yaml:"password,omitempty"`
+	// The file that contains the password.
+	PasswordFile string `yaml:"passwordFile"`
+
+	config.ClientTLS `yaml:",inline"`
+
 	// The SQLite file. The node creates the file if it does not exist.
 	Path string `yaml:"path" default:"data/downstream.db"`
 	// The maximum number of open connections of a process.
@@ -39,8 +58,21 @@ type Config struct {
 
 // Validate implements [config.Validator].
 func (c Config) Validate(p *config.Problems) {
-	if c.Driver == MySQL && c.DSN == "" {
-		p.Add("dsn", "is required for %s: name a file with %s, or set %s", MySQL, p.Key("dsnFile"), p.Env("dsn"))
+	switch structured := len(c.Addrs) > 0; {
+	case structured && c.DSN != "":
+		p.Add("addrs", "must be empty if there is a %s", p.Key("dsn"))
+	case structured:
+		p.CheckServers("addrs", c.Addrs)
+		if c.Name == "" {
+			p.Add("name", "is required with %s", p.Key("addrs"))
+		}
+		if c.Username == "" {
+			p.Add("username", "is required with %s; set it, or name a file with %s", p.Key("addrs"), p.Key("usernameFile"))
+		}
+	case c.Name != "" || c.Username != "" || c.Password != "":
+		p.Add("addrs", "must name the servers, because %s, %s and %s are for them", p.Key("name"), p.Key("username"), p.Key("password"))
+	case c.Driver == MySQL && c.DSN == "":
+		p.Add("dsn", "is required for %s: name a file with %s, or set %s, or use %s", MySQL, p.Key("dsnFile"), p.Env("dsn"), p.Key("addrs"))
 	}
 	if c.Driver == SQLite && c.ReadDSN != "" {
 		p.Add("readDSN", "is only for %s; set %s, or remove it", MySQL, p.Key("driver"))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -14,8 +15,6 @@ import (
 	"github.com/go-sql-driver/mysql"
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
-
-	"github.com/driveshare/downstream-node/internal/config"
 )
 
 var mysqlDialect = dialect{
@@ -46,18 +45,53 @@ const (
 	ioTimeout   = 30 * time.Second
 )
 
-// mysqlConfig reads the DSN. It sets the options that the store depends on, even if
-// the DSN sets them differently.
-func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
-	if strings.HasPrefix(string(dsn), "mysql://") || strings.HasPrefix(string(dsn), "mariadb://") {
-		return nil, errors.New("the MySQL DSN is a URL; write it as user:password@tcp(host:3306)/downstream")
+// severalHosts matches a DSN and finds the hosts in it. The driver accepts only one.
+var severalHosts = regexp.MustCompile(`^((?s:.*)@)?tcp\(([^()]*,[^()]*)\)(/[^/]*)$`)
+
+// parseDSN reads the DSN. It also returns the addresses of the servers.
+func parseDSN(dsn string) (cfg *mysql.Config, addrs []string, err error) {
+	if strings.HasPrefix(dsn, "mysql://") || strings.HasPrefix(dsn, "mariadb://") {
+		return nil, nil, errors.New("the MySQL DSN is a URL; write it as user:password@tcp(host:3306)/downstream")
 	}
-	cfg, err := mysql.ParseDSN(string(dsn))
-	if err != nil {
-		return nil, fmt.Errorf("MySQL DSN: %w", err)
+	if found := severalHosts.FindStringSubmatch(dsn); found != nil {
+		addrs = strings.Split(found[2], ",")
+		for i, addr := range addrs {
+			if addrs[i] = strings.TrimSpace(addr); addrs[i] == "" {
+				return nil, nil, errors.New("the MySQL DSN has a comma without a host beside it; write the hosts as tcp(a:3306,b:3306)")
+			}
+		}
+		dsn = found[1] + "tcp(" + addrs[0] + ")" + found[3]
+	}
+	if cfg, err = mysql.ParseDSN(dsn); err != nil {
+		return nil, nil, fmt.Errorf("MySQL DSN: %w", err)
 	}
 	if cfg.DBName == "" {
-		return nil, errors.New("the MySQL DSN names no database; write it after the slash: user:password@tcp(host:3306)/downstream")
+		return nil, nil, errors.New("the MySQL DSN names no database; write it after the slash: user:password@tcp(host:3306)/downstream")
+	}
+	if addrs == nil {
+		addrs = []string{cfg.Addr}
+	}
+	return cfg, addrs, nil
+}
+
+// mysqlConfigs returns the driver's configuration for each server. It sets the options
+// that the store depends on, even if the DSN sets them differently.
+func mysqlConfigs(c Config, log slowLog) ([]*mysql.Config, error) {
+	cfg, addrs := mysql.NewConfig(), c.Addrs
+	if len(addrs) > 0 {
+		cfg.Net, cfg.User, cfg.Passwd, cfg.DBName = "tcp", c.Username, string(c.Password), c.Name
+	} else {
+		var err error
+		if cfg, addrs, err = parseDSN(string(c.DSN)); err != nil {
+			return nil, err
+		}
+	}
+	secure, err := c.ClientTLS.Load()
+	if err != nil {
+		return nil, fmt.Errorf("database.%w", err)
+	}
+	if secure != nil {
+		cfg.TLS, cfg.AllowFallbackToPlaintext = secure, false
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = dialTimeout
@@ -88,18 +122,26 @@ func mysqlConfig(dsn config.Secret, log slowLog) (*mysql.Config, error) {
 	if _, ok := cfg.Params["innodb_lock_wait_timeout"]; !ok {
 		cfg.Params["innodb_lock_wait_timeout"] = "5"
 	}
-	return cfg, nil
+	configs := make([]*mysql.Config, len(addrs))
+	for i, addr := range addrs {
+		configs[i] = cfg.Clone()
+		configs[i].Addr = addr
+		if configs[i].TLS != nil {
+			configs[i].TLS.ServerName = "" // the driver sets it to the host of Addr
+		}
+	}
+	return configs, nil
 }
 
 // openMySQL does not connect, because a node can start before its database.
 func openMySQL(cfg Config, log slowLog) (database, error) {
-	driverConfig, err := mysqlConfig(cfg.DSN, log)
+	configs, err := mysqlConfigs(cfg, log)
 	if err != nil {
 		return database{}, err
 	}
-	connector, err := mysql.NewConnector(driverConfig)
+	connector, err := newServers(configs, log)
 	if err != nil {
-		return database{}, fmt.Errorf("MySQL DSN: %w", err)
+		return database{}, err
 	}
 	pool := sql.OpenDB(newMySQLConnector(connector))
 	pool.SetMaxOpenConns(cfg.MaxOpen)

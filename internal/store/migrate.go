@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 )
 
@@ -118,12 +117,14 @@ func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.
 // openForMigration opens a pool without timeouts, because changes of large tables
 // are slow.
 func (s *Store) openForMigration() (*sql.DB, error) {
-	cfg, err := mysqlConfig(s.cfg.DSN, s.log)
+	configs, err := mysqlConfigs(s.cfg, s.log)
 	if err != nil {
 		return nil, err
 	}
-	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
-	connector, err := mysql.NewConnector(cfg)
+	for _, cfg := range configs {
+		cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
+	}
+	connector, err := newServers(configs, s.log)
 	if err != nil {
 		return nil, err
 	}
