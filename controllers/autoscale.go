@@ -1,7 +1,9 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -14,26 +16,27 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/queue"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
-// BacklogReader reads a node's backlog: the number of verification jobs that wait
-// or are being verified. url is the URL of the Redis, and name is the node's name in
-// Redis.
-type BacklogReader func(ctx context.Context, url, name string) (int64, error)
+// BacklogReader reads the backlog of the node that the options name: the number of
+// verification jobs that wait or are being verified.
+type BacklogReader func(ctx context.Context, o redisdb.Options) (int64, error)
 
 // backlogTimeout limits one read. An unreachable Redis must not delay the
 // reconciles of other nodes.
 const backlogTimeout = 2 * time.Second
 
 // ReadBacklog is the BacklogReader for production. It opens a connection for each
-// read, because reads are seconds apart and the URL may change.
-func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
+// read, because reads are seconds apart and the address may change.
+func ReadBacklog(ctx context.Context, o redisdb.Options) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	db, err := redisdb.Open(redisdb.Options{Config: redisdb.Config{URL: config.Secret(url)}, Namespace: name, Timeout: backlogTimeout})
+	o.Timeout = backlogTimeout
+	db, err := redisdb.Open(o)
 	if err != nil {
 		return 0, err
 	}
@@ -48,9 +51,11 @@ func ReadBacklog(ctx context.Context, url, name string) (int64, error) {
 // readBacklog stores the backlog in the status. If Redis cannot be read, the
 // backlog is unknown, so it does not change the number of workers.
 func (r *Reconciler) readBacklog(ctx context.Context, s *scope) error {
-	// Editors end a file with a newline, which is not part of the URL.
-	url := strings.TrimRight(string(s.Inputs.RedisURL), "\r\n")
-	backlog, err := r.Backlog(ctx, url, s.RedisName())
+	var backlog int64
+	o, err := redisOptions(s.Node)
+	if err == nil {
+		backlog, err = r.Backlog(ctx, o)
+	}
 	if err != nil {
 		backlogErrors.WithLabelValues(s.Namespace, s.Name).Inc()
 		log.FromContext(ctx).V(1).Info("cannot read the backlog from Redis", "error", err.Error())
@@ -58,6 +63,32 @@ func (r *Reconciler) readBacklog(ctx context.Context, s *scope) error {
 	}
 	s.status.Backlog = &backlog
 	return nil
+}
+
+// redisOptions returns the options that the configuration of the pods describes. The
+// operator has the contents of Secrets, but no files with them.
+func redisOptions(n *desired.Node) (redisdb.Options, error) {
+	text := func(name string) string {
+		// Editors end a file with a newline, which is not part of the value.
+		return strings.TrimRight(string(n.Inputs.Redis[name]), "\r\n")
+	}
+	o := redisdb.Options{Namespace: n.RedisName()}
+	c := n.Spec.Redis.Connection
+	if c == nil {
+		o.URL = config.Secret(text("url"))
+		return o, nil
+	}
+	o.Addrs, o.MasterName, o.Cluster, o.DB = n.RedisAddrs(), c.MasterName, c.Cluster, int(c.Database)
+	o.Username, o.Password = cmp.Or(c.Username, text("username")), config.Secret(text("password"))
+	o.SentinelUsername, o.SentinelPassword = cmp.Or(c.SentinelUsername, text("sentinelUsername")), config.Secret(text("sentinelPassword"))
+	if !c.TLS && c.CASecretRef == nil && c.ClientCertificateSecretRef == nil {
+		return o, nil
+	}
+	var err error
+	if o.Secure, err = config.NewClientTLS(n.Inputs.Redis["ca"], n.Inputs.Redis["cert"], n.Inputs.Redis["key"]); err != nil {
+		return o, fmt.Errorf("spec.redis.connection: %w", err)
+	}
+	return o, nil
 }
 
 // workerReplicas returns the number of workers to apply.

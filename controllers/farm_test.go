@@ -20,6 +20,7 @@ import (
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/controllers"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 )
 
 // farm is a namespace with a node and an operator that the test calls. The test
@@ -30,6 +31,7 @@ type farm struct {
 	operator *controllers.Reconciler
 	recorder *events.FakeRecorder
 	backlog  int64
+	redis    redisdb.Options // the Redis from which the operator last read the backlog
 	redisErr error
 	clock    time.Time
 	// readiness holds the response of each pod, by the address of its private port.
@@ -79,7 +81,10 @@ func (f *farm) newOperator(c client.Client) *controllers.Reconciler {
 		Recorder:     f.recorder,
 		DefaultImage: operatorImage,
 		Identity:     "system/operator",
-		Backlog:      func(context.Context, string, string) (int64, error) { return f.backlog, f.redisErr },
+		Backlog: func(_ context.Context, o redisdb.Options) (int64, error) {
+			f.redis = o
+			return f.backlog, f.redisErr
+		},
 		Readiness: func(_ context.Context, address string) (map[string]string, error) {
 			if checks, ok := f.readiness[address]; ok {
 				return checks, nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/driveshare/downstream-node/api/v1alpha1"
 	"github.com/driveshare/downstream-node/controllers"
+	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
@@ -37,7 +38,7 @@ func startManager(t *testing.T, cfg *rest.Config, namespace string) {
 		Recorder:     mgr.GetEventRecorder(controllers.FieldOwner),
 		DefaultImage: operatorImage,
 		Identity:     "system/operator",
-		Backlog:      func(context.Context, string, string) (int64, error) { return 0, nil },
+		Backlog:      func(context.Context, redisdb.Options) (int64, error) { return 0, nil },
 		Readiness:    controllers.ReadReadiness,
 		Faults:       controllers.ReadFaults,
 		Keys:         controllers.ReadKeys,
@@ -63,7 +64,8 @@ var eventually = testenv.WaitFor
 // that the operator ignores another namespace.
 func TestManager(t *testing.T) {
 	t.Parallel()
-	f := newFarm(t, "")
+	f := newFarm(t, "mysql: {dsnSecretRef: null, connection: {hosts: [mysql], database: d, username: u, passwordSecretRef: {name: login}}}")
+	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "login"}, StringData: map[string]string{"password": "p"}})
 	startManager(t, f.asOperator(), f.namespace)
 	other := newFarm(t, "")
 	job := func() bool { return f.jobOfOrNil("migration") != nil }
@@ -84,6 +86,15 @@ func TestManager(t *testing.T) {
 	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
 		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"url":"redis://other"}}`))))
 	eventually(t, "new pods when the Redis URL has changed", func() bool { return f.deployment("node-api").Generation > before })
+	migration := f.jobOf("migration").Name
+	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "login"}},
+		client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"password":"other"}}`))))
+	eventually(t, "another migration Job when the password has changed", func() bool {
+		f.collect()
+		next := f.jobOfOrNil("migration")
+		return next != nil && next.Name != migration
+	})
+	f.finish(f.jobOf("migration"), true)
 	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
 	eventually(t, "the Service when it was deleted", func() bool { return f.find(&corev1.Service{}, "node-api") })
 	f.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "list"}, Data: map[string]string{"whitelist.csv": "a\n"}})

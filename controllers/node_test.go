@@ -282,7 +282,7 @@ func TestReplicaForReading(t *testing.T) {
 		return toJSON(t, f.deployment("node-api").Spec.Template), toJSON(t, f.deployment("node-workers").Spec.Template)
 	}
 	api, workers := templates()
-	const file = "mysql/read-dsn"
+	const file = "mysql/readDSN"
 	if !strings.Contains(api, file) || strings.Contains(workers, file) {
 		t.Errorf("only the API must read %s:\n%s\n%s", file, api, workers)
 	}

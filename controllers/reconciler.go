@@ -286,11 +286,9 @@ func (r *Reconciler) referring(names func(*desired.Node) []string) handler.MapFu
 }
 
 func secretsOf(n *desired.Node) []string {
-	dsn, _ := n.DSNSecret()
-	redis, _ := n.RedisSecret()
-	names := []string{dsn, redis}
-	if replica, _ := n.ReadDSNSecret(); replica != "" {
-		names = append(names, replica)
+	var names []string
+	for _, f := range slices.Concat(n.MySQLFiles(), n.ReplicaFiles(), n.RedisFiles()) {
+		names = append(names, f.Secret)
 	}
 	for rotation := range n.Rotation() + 1 {
 		key, _ := n.KeySecret(rotation)

@@ -39,44 +39,49 @@ func (r *Reconciler) createSecret(ctx context.Context, s *scope, secret *corev1.
 	return live, false, err
 }
 
-// readInputs reads the Secrets with the addresses of MySQL, its replica and Redis. If the contents
-// of these Secrets change, the operator replaces the pods. Pods cannot start without
-// these Secrets, so a missing Secret ends the run.
-func (r *Reconciler) readInputs(ctx context.Context, s *scope) error {
-	for _, input := range []struct {
-		into *[]byte
-		ref  func() (name, key string)
-	}{
-		{&s.Inputs.DSN, s.DSNSecret},
-		{&s.Inputs.ReadDSN, s.ReadDSNSecret},
-		{&s.Inputs.RedisURL, s.RedisSecret},
-	} {
-		name, key := input.ref()
-		if name == "" {
+// readInputs reads the Secrets that pods need to connect to MySQL, its replica and Redis. If
+// the contents of these Secrets change, the operator replaces the pods. Pods cannot start
+// without these Secrets, so a missing Secret ends the run.
+func (r *Reconciler) readInputs(ctx context.Context, s *scope) (err error) {
+	mysql := append(s.MySQLFiles(), s.ReplicaFiles()...)
+	if s.Inputs.MySQL, err = r.readFiles(ctx, s, mysql); err != nil {
+		return err
+	}
+	if s.Inputs.Redis, err = r.readFiles(ctx, s, s.RedisFiles()); err != nil {
+		return err
+	}
+	for _, f := range mysql {
+		if f.Name != desired.DSNFile && f.Name != desired.ReadDSNFile {
 			continue
 		}
-		secret, err := r.secret(ctx, s, name)
-		if err != nil {
-			return err
-		}
-		if secret == nil {
-			return block(ReasonSecretMissing, "the Secret %s does not exist; create it with the key %s", name, key)
-		}
-		if *input.into = secret.Data[key]; len(*input.into) == 0 {
-			return block(ReasonSecretMissing, "the Secret %s has no value under the key %s; add it", name, key)
-		}
-	}
-	for _, dsn := range []struct {
-		text []byte
-		ref  func() (name, key string)
-	}{{s.Inputs.DSN, s.DSNSecret}, {s.Inputs.ReadDSN, s.ReadDSNSecret}} {
-		if scheme, _, found := bytes.Cut(dsn.text, []byte("://")); found && !bytes.ContainsAny(scheme, ":@(/") {
+		if scheme, _, found := bytes.Cut(s.Inputs.MySQL[f.Name], []byte("://")); found && !bytes.ContainsAny(scheme, ":@(/") {
 			// The error must not quote the value, which is secret.
-			name, key := dsn.ref()
-			return block(ReasonDSNInvalid, "the key %s of the Secret %s is a URL that begins with %s://; write it as user:password@tcp(host:3306)/database", key, name, cut(string(scheme), 10))
+			return block(ReasonDSNInvalid, "the key %s of the Secret %s is a URL that begins with %s://; write it as user:password@tcp(host:3306)/database, or use mysql.connection", f.Key, f.Secret, cut(string(scheme), 10))
 		}
 	}
 	return nil
+}
+
+// readFiles returns the contents of entries of Secrets, by the names of their files. It
+// reads each Secret once, so that a user name and a password are of the same version.
+func (r *Reconciler) readFiles(ctx context.Context, s *scope, files []desired.SecretFile) (map[string][]byte, error) {
+	contents, secrets := map[string][]byte{}, map[string]*corev1.Secret{}
+	for _, f := range files {
+		if secrets[f.Secret] == nil {
+			secret, err := r.secret(ctx, s, f.Secret)
+			if err != nil {
+				return nil, err
+			}
+			if secret == nil {
+				return nil, block(ReasonSecretMissing, "the Secret %s does not exist; create it with the key %s", f.Secret, f.Key)
+			}
+			secrets[f.Secret] = secret
+		}
+		if contents[f.Name] = secrets[f.Secret].Data[f.Key]; len(contents[f.Name]) == 0 {
+			return nil, block(ReasonSecretMissing, "the Secret %s has no value under the key %s; add it", f.Secret, f.Key)
+		}
+	}
+	return contents, nil
 }
 
 // ensureKey reads the heartbeat keys. It makes a key for a new node, and for each

@@ -2,10 +2,11 @@ package v1alpha1
 
 // MySQLSpec is the database: MySQL 8 or MariaDB.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.dsnSecretRef) != has(self.evaluation)",message="set exactly one of mysql.dsnSecretRef (a Secret with the data source name) and mysql.evaluation (a single instance that the operator runs, for evaluation)"
+// +kubebuilder:validation:XValidation:rule="[has(self.dsnSecretRef), has(self.connection), has(self.evaluation)].filter(x, x).size() == 1",message="set exactly one of mysql.dsnSecretRef (a Secret with the data source name), mysql.connection (hosts, and Secrets of any layout) and mysql.evaluation (a single instance that the operator runs, for evaluation)"
 type MySQLSpec struct {
 	// The key of a Secret that holds the data source name, such as
-	// `user:password@tcp(host:3306)/downstream`.
+	// `user:password@tcp(host:3306)/downstream`. Several hosts are separated by commas:
+	// `tcp(a:3306,b:3306)`; see connection.hosts.
 	// +optional
 	DSNSecretRef *DSNRef `json:"dsnSecretRef,omitempty"`
 	// The key of a Secret that holds the data source name of a replica. The API reads the
@@ -13,11 +14,42 @@ type MySQLSpec struct {
 	// seconds behind.
 	// +optional
 	ReadDSNSecretRef *DSNRef `json:"readDSNSecretRef,omitempty"`
+	// The hosts, and the Secrets with the user name, the password and the certificates.
+	// Use this if the Secrets of another operator have no data source name.
+	// +optional
+	Connection *MySQLConnection `json:"connection,omitempty"`
 	// If set, the operator runs a single database with a volume claim. Use this
 	// database only for evaluation: it has no backup, and the node is down while the
 	// database's pod restarts.
 	// +optional
 	Evaluation *MySQLEvaluation `json:"evaluation,omitempty"`
+}
+
+// MySQLConnection is a database with its parts named one by one.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.username) != has(self.usernameSecretRef)",message="set exactly one of mysql.connection.username and mysql.connection.usernameSecretRef"
+type MySQLConnection struct {
+	// The host names or IP addresses of the servers. Several servers must have the same
+	// records, such as the nodes of a Galera cluster. The node uses the first that works,
+	// and the next if that one fails, is read-only or is cut off from its cluster.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Hosts []Host `json:"hosts"`
+	// The port of every host.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:default=3306
+	Port int32 `json:"port,omitempty"`
+	// The name of the database.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Database string `json:"database"`
+
+	Credentials `json:",inline"`
 }
 
 // MySQLEvaluation is a database that the operator runs for evaluation.
@@ -40,13 +72,18 @@ type MySQLEvaluation struct {
 
 // RedisSpec is the Redis with the node's queue.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.urlSecretRef) != has(self.evaluation)",message="set exactly one of redis.urlSecretRef (a Secret with the URL) and redis.evaluation (a single instance that the operator runs, for evaluation)"
+// +kubebuilder:validation:XValidation:rule="[has(self.urlSecretRef), has(self.connection), has(self.evaluation)].filter(x, x).size() == 1",message="set exactly one of redis.urlSecretRef (a Secret with the URL), redis.connection (hosts, and Secrets of any layout) and redis.evaluation (a single instance that the operator runs, for evaluation)"
 type RedisSpec struct {
 	// The key of a Secret that holds the URL, such as
 	// `redis://user:password@host:6379/0`. For TLS, the URL begins with `rediss://`.
 	// The Redis must not evict keys (`maxmemory-policy noeviction`).
 	// +optional
 	URLSecretRef *URLRef `json:"urlSecretRef,omitempty"`
+	// The hosts, and the Secrets with the user name, the password and the certificates.
+	// Use this for Sentinels or a Cluster, or if the Secrets of another operator have no
+	// URL. The Redis must not evict keys.
+	// +optional
+	Connection *RedisConnection `json:"connection,omitempty"`
 	// If set, the operator runs a single Redis with a volume claim. Use this Redis
 	// only for evaluation: farmers get 503 while the Redis pod restarts.
 	// +optional
@@ -59,6 +96,94 @@ type RedisSpec struct {
 	// +kubebuilder:default=10000
 	MaxQueue int32 `json:"maxQueue,omitempty"`
 }
+
+// RedisConnection is a Redis with its parts named one by one.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.masterName) || !has(self.cluster) || !self.cluster",message="redis.connection.masterName is for Sentinels; a Cluster has none"
+// +kubebuilder:validation:XValidation:rule="size(self.hosts) == 1 || has(self.masterName) || (has(self.cluster) && self.cluster)",message="several redis.connection.hosts are Sentinels, which need masterName, or nodes of a Cluster, which need cluster: true"
+// +kubebuilder:validation:XValidation:rule="!has(self.cluster) || !self.cluster || !has(self.database) || self.database == 0",message="redis.connection.database must be 0 for a Cluster"
+// +kubebuilder:validation:XValidation:rule="has(self.masterName) || (!has(self.sentinelUsername) && !has(self.sentinelUsernameSecretRef) && !has(self.sentinelPasswordSecretRef))",message="the user name and the password of the Sentinels need redis.connection.masterName"
+// +kubebuilder:validation:XValidation:rule="!has(self.username) || !has(self.usernameSecretRef)",message="set redis.connection.username or redis.connection.usernameSecretRef, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.sentinelUsername) || !has(self.sentinelUsernameSecretRef)",message="set redis.connection.sentinelUsername or redis.connection.sentinelUsernameSecretRef, not both"
+// +kubebuilder:validation:XValidation:rule="has(self.passwordSecretRef) || (!has(self.username) && !has(self.usernameSecretRef))",message="a user of Redis needs redis.connection.passwordSecretRef"
+// +kubebuilder:validation:XValidation:rule="has(self.sentinelPasswordSecretRef) || (!has(self.sentinelUsername) && !has(self.sentinelUsernameSecretRef))",message="a user of the Sentinels needs redis.connection.sentinelPasswordSecretRef"
+type RedisConnection struct {
+	// The host names or IP addresses of one server, of the Sentinels, or of some nodes of
+	// the Cluster.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Hosts []Host `json:"hosts"`
+	// The port of every host. The default is 6379, or 26379 if masterName is set.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+	// The name of the master that the Sentinels watch, such as mymaster. If set, hosts
+	// are the Sentinels.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	MasterName string `json:"masterName,omitempty"`
+	// Whether hosts are nodes of a Redis Cluster.
+	// +optional
+	Cluster bool `json:"cluster,omitempty"`
+	// The number of the database. A Cluster has only database 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65536
+	Database int32 `json:"database,omitempty"`
+
+	Credentials `json:",inline"`
+
+	// The user name for the Sentinels, if they require one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SentinelUsername string `json:"sentinelUsername,omitempty"`
+	// The key of a Secret that holds the user name for the Sentinels.
+	// +optional
+	SentinelUsernameSecretRef *UsernameRef `json:"sentinelUsernameSecretRef,omitempty"`
+	// The key of a Secret that holds the password for the Sentinels, if they require one.
+	// +optional
+	SentinelPasswordSecretRef *PasswordRef `json:"sentinelPasswordSecretRef,omitempty"`
+}
+
+// Credentials are the user and the certificates of a connection. Each part may be in
+// another Secret, and under any key.
+type Credentials struct {
+	// The user name, if no Secret holds it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Username string `json:"username,omitempty"`
+	// The key of a Secret that holds the user name.
+	// +optional
+	UsernameSecretRef *UsernameRef `json:"usernameSecretRef,omitempty"`
+	// The key of a Secret that holds the password.
+	// +optional
+	PasswordSecretRef *PasswordRef `json:"passwordSecretRef,omitempty"`
+	// Whether the connections use TLS. caSecretRef and clientCertificateSecretRef imply
+	// it.
+	// +optional
+	TLS bool `json:"tls,omitempty"`
+	// The key of a Secret that holds the certificates that verify the servers, in PEM.
+	// Without it, the certificates in the image verify them.
+	// +optional
+	CASecretRef *CARef `json:"caSecretRef,omitempty"`
+	// The Secret with the certificate with which the node identifies itself, and with its
+	// private key, in PEM. cert-manager makes such Secrets.
+	// +optional
+	ClientCertificateSecretRef *ClientCertificateRef `json:"clientCertificateSecretRef,omitempty"`
+}
+
+// Host is a host name or an IP address.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+// +kubebuilder:validation:XValidation:rule="isIP(self) || self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",message="must be a host name such as mysql.databases.svc or an IP address, without a port; set the port in the field port"
+type Host string
 
 // RedisEvaluation is a Redis that the operator runs for evaluation.
 type RedisEvaluation struct {

@@ -200,6 +200,61 @@ type URLRef struct {
 	Key string `json:"key,omitempty"`
 }
 
+// UsernameRef is a key of a Secret with a user name.
+type UsernameRef struct {
+	ObjectReference `json:",inline"`
+	// The key in the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:default=username
+	Key string `json:"key,omitempty"`
+}
+
+// PasswordRef is a key of a Secret with a password.
+type PasswordRef struct {
+	ObjectReference `json:",inline"`
+	// The key in the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:default=password
+	Key string `json:"key,omitempty"`
+}
+
+// CARef is a key of a Secret with certificates of authorities.
+type CARef struct {
+	ObjectReference `json:",inline"`
+	// The key in the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:default=ca.crt
+	Key string `json:"key,omitempty"`
+}
+
+// ClientCertificateRef is a Secret with a certificate and its private key.
+type ClientCertificateRef struct {
+	ObjectReference `json:",inline"`
+	// The key of the certificate in the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:default=tls.crt
+	CertificateKey string `json:"certificateKey,omitempty"`
+	// The key of the private key in the Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:default=tls.key
+	PrivateKeyKey string `json:"privateKeyKey,omitempty"`
+}
+
 // HeartbeatKeyRef is a key of a Secret with a private heartbeat file.
 type HeartbeatKeyRef struct {
 	ObjectReference `json:",inline"`

@@ -16,9 +16,8 @@ import (
 const (
 	configDir     = "/etc/downstream"
 	configFile    = "config.yaml"
-	dsnFile       = "mysql/dsn"
-	readDSNFile   = "mysql/read-dsn"
-	redisFile     = "redis/url"
+	mysqlDir      = "mysql"
+	redisDir      = "redis"
 	whitelistFile = "whitelist/whitelist.csv"
 	geoFile       = "geoip/City.mmdb"
 	geoVolumeDir  = "/var/lib/downstream/geoip"
@@ -48,21 +47,17 @@ func (n *Node) keyFiles() []string {
 // the spec, so images of other versions accept it too. It holds only the sections
 // that the role reads, so an edit for the API does not replace the workers.
 func (n *Node) Config(role Role) string {
-	text, err := yaml.Marshal(n.config(role))
-	if err != nil {
-		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: every value has a YAML form
-	}
-	return string(text)
+	return string(marshal(n.config(role)))
 }
 
 func (n *Node) config(role Role) section {
 	config := section{
 		"node":     section{"name": n.RedisName()},
 		"log":      section{"level": n.Spec.Log.Level},
-		"database": section{"driver": "mysql", "dsnFile": path.Join(configDir, dsnFile)},
+		"database": n.database(),
 	}
 	if role != Migration && role != Maintenance {
-		config["redis"] = section{"urlFile": path.Join(configDir, redisFile), "maxQueue": n.Spec.Redis.MaxQueue}
+		config["redis"] = n.redis()
 		config["access"] = n.access()
 	}
 	switch role {
@@ -78,9 +73,7 @@ func (n *Node) config(role Role) section {
 	switch role {
 	case API:
 		config["api"] = n.api()
-		if name, _ := n.ReadDSNSecret(); name != "" { // an older image refuses this key
-			config["database"].(section)["readDSNFile"] = path.Join(configDir, readDSNFile)
-		}
+		nameFiles(config["database"].(section), mysqlDir, n.ReplicaFiles())
 		if file := n.geoFile(); file != "" {
 			config["geo"] = section{"file": file}
 		}
@@ -92,6 +85,14 @@ func (n *Node) config(role Role) section {
 		config["inventory"] = n.inventory()
 	}
 	return config
+}
+
+func marshal(s section) []byte {
+	text, err := yaml.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("desired: marshal the configuration: %v", err)) // impossible: every value has a YAML form
+	}
+	return text
 }
 
 func (n *Node) heartbeat() section {

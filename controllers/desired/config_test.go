@@ -29,9 +29,12 @@ func load(t *testing.T, n *Node, role Role) app.Config {
 		}
 		return path
 	}
-	write(dsnFile, string(n.Inputs.DSN))
-	write(readDSNFile, string(n.Inputs.DSN))
-	write(redisFile, string(n.Inputs.RedisURL))
+	for _, f := range append(n.MySQLFiles(), n.ReplicaFiles()...) {
+		write(filepath.Join(mysqlDir, f.Name), string(n.Inputs.MySQL[f.Name])+"\n")
+	}
+	for _, f := range n.RedisFiles() {
+		write(filepath.Join(redisDir, f.Name), string(n.Inputs.Redis[f.Name])+"\n")
+	}
 	path := write(configFile, strings.ReplaceAll(n.Config(role), configDir, root))
 	c, err := config.Load(app.Default(), path, []string{})
 	if err != nil {
@@ -42,7 +45,7 @@ func load(t *testing.T, n *Node, role Role) app.Config {
 
 func TestConfigIsAccepted(t *testing.T) {
 	t.Parallel()
-	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides), rotated(t)} {
+	for _, manifest := range []*Node{sample(t, "minimal"), sample(t, "production"), sample(t, "evaluation"), node(t, overrides), node(t, connections), rotated(t)} {
 		for _, role := range []Role{API, Workers, Migration, Whitelist} {
 			c := load(t, manifest, role)
 			if role == API || role == Workers {
@@ -133,11 +136,7 @@ func TestHashes(t *testing.T) {
 			"migration": n.MigrationName(), "whitelist": n.WhitelistName(),
 		}
 	}
-	tests := []struct {
-		name string
-		edit func(*Node)
-		want string
-	}{
+	tests := []hashTest{
 		{"nothing", func(*Node) {}, ""},
 		{"replicas", func(n *Node) { *n.Spec.API.Replicas = 9; n.Spec.Workers.Replicas = nil }, ""},
 		{"metadata", func(n *Node) { n.Labels("api")["x"] = "y"; n.Annotations = map[string]string{"x": "y"} }, ""},
@@ -146,30 +145,55 @@ func TestHashes(t *testing.T) {
 		{"redundancy", func(n *Node) { n.Spec.Inventory.Redundancy = 3 }, "api workers"},
 		{"interval", func(n *Node) { n.Spec.Contracts.IntervalSeconds = 60 }, "api workers"},
 		{"image", func(n *Node) { n.Spec.Image = "other" }, "migration"},
-		{"password", func(n *Node) { n.Inputs.DSN = []byte("other") }, "api migration whitelist workers"},
-		{"password of the replica", func(n *Node) { n.Inputs.ReadDSN = []byte("other") }, "api"},
-		{"Redis", func(n *Node) { n.Inputs.RedisURL = []byte("other") }, "api workers"},
+		{"password", func(n *Node) { n.Inputs.MySQL["dsn"] = []byte("other") }, "api migration whitelist workers"},
+		{"password of the replica", func(n *Node) { n.Inputs.MySQL["readDSN"] = []byte("other") }, "api"},
+		{"Redis", func(n *Node) { n.Inputs.Redis["url"] = []byte("other") }, "api workers"},
 		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
 		{"older key", func(n *Node) { n.Inputs.Keys = append(n.Inputs.Keys, Key{1, []byte("other")}) }, "api workers"},
 		{"newer key", func(n *Node) { n.Inputs.Keys = append([]Key{{1, []byte("other")}}, n.Inputs.Keys...) }, "api migration whitelist workers"},
 		{"compromised key", func(n *Node) { n.Spec.Heartbeat.Compromised = []v1alpha1.Fingerprint{"0123456789ab"} }, "api workers"},
 	}
-	before := hashes(sample(t, "production"))
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := sample(t, "production")
-			tt.edit(n)
-			after := hashes(n)
-			var changed []string
-			for _, name := range []string{"api", "migration", "whitelist", "workers"} {
-				if before[name] != after[name] {
-					changed = append(changed, name)
-				}
-			}
-			if got := strings.Join(changed, " "); got != tt.want {
-				t.Errorf("it changes %q, want %q", got, tt.want)
-			}
-		})
+	byParts := []hashTest{
+		{"password by itself", func(n *Node) { n.Inputs.MySQL["password"] = []byte("other") }, "api migration whitelist workers"},
+		{"authorities", func(n *Node) { n.Inputs.MySQL["ca"] = []byte("other") }, "api migration whitelist workers"},
+		{"private key", func(n *Node) { n.Inputs.MySQL["key"] = []byte("other") }, "api migration whitelist workers"},
+		{"host", func(n *Node) { n.Spec.MySQL.Connection.Hosts[1] = "other" }, "api migration whitelist workers"},
+		{"database", func(n *Node) { n.Spec.MySQL.Connection.Database = "other" }, "api migration whitelist workers"},
+		{"password of Redis", func(n *Node) { n.Inputs.Redis["password"] = []byte("other") }, "api workers"},
+		{"password of the Sentinels", func(n *Node) { n.Inputs.Redis["sentinelPassword"] = []byte("other") }, "api workers"},
+		{"master", func(n *Node) { n.Spec.Redis.Connection.MasterName = "other" }, "api whitelist workers"},
 	}
+	run := func(tests []hashTest, build func() *Node) {
+		before := hashes(build())
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				n := build()
+				tt.edit(n)
+				after := hashes(n)
+				var changed []string
+				for _, name := range []string{"api", "migration", "whitelist", "workers"} {
+					if before[name] != after[name] {
+						changed = append(changed, name)
+					}
+				}
+				if got := strings.Join(changed, " "); got != tt.want {
+					t.Errorf("it changes %q, want %q", got, tt.want)
+				}
+			})
+		}
+	}
+	run(tests, func() *Node {
+		n := sample(t, "production")
+		n.Spec.MySQL.ReadDSNSecretRef = &v1alpha1.DSNRef{}
+		return n
+	})
+	run(byParts, func() *Node { return node(t, connections) })
+}
+
+// hashTest is an edit of a node, and the names and hashes that it changes.
+type hashTest struct {
+	name string
+	edit func(*Node)
+	want string
 }

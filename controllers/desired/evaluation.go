@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	mysqlPort = 3306
-	redisPort = 6379
+	mysqlPort    = 3306
+	redisPort    = 6379
+	sentinelPort = 26379
 	// databaseUser is the user ID under which the official images run the server.
 	databaseUser = 999
 	// databaseName is the name of the database in an evaluation MySQL, and of its user.

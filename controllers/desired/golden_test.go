@@ -39,8 +39,8 @@ func node(t *testing.T, manifest string) *Node {
 		DefaultImage:   "example.org/downstream-node:v1.0.0",
 		Inputs: Inputs{
 			Keys:      []Key{{File: []byte(`{"type":"Swizzle"}`)}},
-			DSN:       []byte("user:password@tcp(mysql:3306)/downstream"),
-			RedisURL:  []byte("redis://redis:6379/0"),
+			MySQL:     map[string][]byte{"dsn": []byte("user:password@tcp(mysql:3306)/downstream"), "readDSN": []byte("user:password@tcp(replica:3306)/downstream"), "username": []byte("user"), "password": []byte("password")},
+			Redis:     map[string][]byte{"url": []byte("redis://redis:6379/0"), "password": []byte("password"), "sentinelPassword": []byte("password")},
 			Whitelist: []byte("address,crowdsale_balance\n"),
 		},
 	}
@@ -136,6 +136,33 @@ spec:
   log: {level: debug}
 `
 
+// connections names the parts of both connections one by one.
+const connections = `
+apiVersion: downstream.driveshare.org/v1alpha1
+kind: DownstreamNode
+metadata: {name: connections}
+spec:
+  mysql:
+    connection:
+      hosts: [galera-0.galera, "fd00::1"]
+      port: 3307
+      database: farm
+      usernameSecretRef: {name: app}
+      passwordSecretRef: {name: app, key: pass}
+      caSecretRef: {name: galera-ca}
+      clientCertificateSecretRef: {name: app-tls}
+  redis:
+    connection:
+      hosts: [sentinel-0.sentinel, sentinel-1.sentinel]
+      masterName: mymaster
+      database: 3
+      username: farm
+      passwordSecretRef: {name: redis, key: redis-password}
+      tls: true
+      sentinelPasswordSecretRef: {name: redis, key: sentinel-password}
+  whitelist: {configMapRef: {name: list}}
+`
+
 // rotated is a node whose key was replaced twice. The second key is retired, and its Secret is
 // deleted.
 func rotated(t *testing.T) *Node {
@@ -163,6 +190,7 @@ func goldens(t *testing.T) map[string]any {
 	add("evaluation", sample(t, "evaluation"))
 	add("overrides", node(t, overrides))
 	add("templates", node(t, templates), "api-deployment", "migration-job")
+	add("connections", node(t, connections), "api-config", "migration-config", "migration-job", "whitelist-job", "workers-config", "workers-deployment")
 	add("rotated", rotated(t), "api-config", "api-deployment", "heartbeat-key", "migration-config", "migration-job", "workers-config")
 	return files
 }

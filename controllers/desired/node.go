@@ -40,11 +40,10 @@ type Node struct {
 // Inputs are the contents that pods read besides their configuration. Builders
 // use them only in hashes.
 type Inputs struct {
-	Keys      []Key  // the heartbeat keys that the pods read, the newest first
-	DSN       []byte // the MySQL data source name
-	ReadDSN   []byte // that of the replica; empty if there is none
-	RedisURL  []byte
-	Whitelist []byte // the CSV file
+	Keys      []Key             // the heartbeat keys that the pods read, the newest first
+	MySQL     map[string][]byte // the contents of MySQLFiles and ReplicaFiles, by their names
+	Redis     map[string][]byte // the contents of RedisFiles, by their names
+	Whitelist []byte            // the CSV file
 }
 
 // Key is a heartbeat key.
@@ -131,33 +130,6 @@ func (n *Node) Rotation() int32 {
 	return newest
 }
 
-// DSNSecret returns the name of the Secret with the MySQL data source name, and the
-// key of the entry in that Secret.
-func (n *Node) DSNSecret() (name, key string) {
-	if ref := n.Spec.MySQL.DSNSecretRef; ref != nil {
-		return ref.Name, ref.Key
-	}
-	return n.ObjectName(MySQL), "dsn"
-}
-
-// ReadDSNSecret returns the name of the Secret with the data source name of the replica,
-// and the key of the entry in that Secret. They are empty if there is no replica.
-func (n *Node) ReadDSNSecret() (name, key string) {
-	if ref := n.Spec.MySQL.ReadDSNSecretRef; ref != nil {
-		return ref.Name, ref.Key
-	}
-	return "", ""
-}
-
-// RedisSecret returns the name of the Secret with the Redis URL, and the key of the
-// entry in that Secret.
-func (n *Node) RedisSecret() (name, key string) {
-	if ref := n.Spec.Redis.URLSecretRef; ref != nil {
-		return ref.Name, ref.Key
-	}
-	return n.ObjectName(Redis), "url"
-}
-
 // RedisName returns the prefix of the node's keys in Redis.
 func (n *Node) RedisName() string { return n.Namespace + "." + n.Name }
 
@@ -233,12 +205,14 @@ func (n *Node) hash(parts ...[]byte) string {
 // addresses of a Deployment's pods. The hash is an annotation of the pod template, so
 // a change replaces the pods.
 func (n *Node) configHash(role Role) string {
-	parts := [][]byte{[]byte(n.Config(role)), n.Inputs.Keys[0].File, n.Inputs.DSN, n.Inputs.RedisURL}
+	parts := [][]byte{[]byte(n.Config(role)), n.Inputs.Keys[0].File}
+	parts = append(parts, contents(n.MySQLFiles(), n.Inputs.MySQL)...)
+	parts = append(parts, contents(n.RedisFiles(), n.Inputs.Redis)...)
 	for _, older := range n.Inputs.Keys[1:] {
 		parts = append(parts, older.File)
 	}
-	if role == API && len(n.Inputs.ReadDSN) > 0 {
-		parts = append(parts, n.Inputs.ReadDSN)
+	if role == API {
+		parts = append(parts, contents(n.ReplicaFiles(), n.Inputs.MySQL)...)
 	}
 	return n.hash(parts...)
 }
@@ -253,18 +227,29 @@ func (n *Node) ConfigName(role Role) string {
 // schema of the image. The UID of the node is part of the Job's template. Kubernetes
 // does not permit changes of a Job's template, so the UID is also part of the name.
 func (n *Node) MigrationName() string {
-	return n.jobName(Migration, []byte(n.image()), n.Inputs.DSN, []byte(n.UID))
+	parts := [][]byte{[]byte(n.image())}
+	if n.Spec.MySQL.Connection != nil { // a data source name contains all of it
+		parts = append(parts, marshal(n.database()))
+	}
+	parts = append(parts, contents(n.MySQLFiles(), n.Inputs.MySQL)...)
+	return n.jobName(Migration, append(parts, []byte(n.UID))...)
 }
 
 // WhitelistName returns the name of the Job that loads the whitelist.
 func (n *Node) WhitelistName() string {
-	return n.jobName(Whitelist, []byte(n.Config(Whitelist)), n.Inputs.DSN, n.Inputs.Whitelist)
+	return n.readerName(Whitelist, n.Inputs.Whitelist)
 }
 
 // MaintenanceName returns the name of the Job that announces or cancels spec.maintenance.
 func (n *Node) MaintenanceName() string {
 	command := strings.Join(n.maintenanceCommand(), "\n")
-	return n.jobName(Maintenance, []byte(n.Config(Maintenance)), n.Inputs.DSN, []byte(command))
+	return n.readerName(Maintenance, []byte(command))
+}
+
+// readerName is jobName for a Job that reads its configuration, the database and input.
+func (n *Node) readerName(role Role, input []byte) string {
+	parts := append([][]byte{[]byte(n.Config(role))}, contents(n.MySQLFiles(), n.Inputs.MySQL)...)
+	return n.jobName(role, append(parts, input)...)
 }
 
 // jobName returns the name of a Job that depends on parts. A Job's template never

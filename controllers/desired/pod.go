@@ -80,17 +80,18 @@ func confined() *corev1ac.SecurityContextApplyConfiguration {
 
 // filesVolume puts all files that a role reads into one directory.
 func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
-	dsnSecret, dsnKey := n.DSNSecret()
-	sources := []*corev1ac.VolumeProjectionApplyConfiguration{
-		configMapFile(n.ConfigName(role), configFile, configFile),
-		secretFile(dsnSecret, dsnKey, dsnFile),
+	sources := []*corev1ac.VolumeProjectionApplyConfiguration{configMapFile(n.ConfigName(role), configFile, configFile)}
+	mysql := n.MySQLFiles()
+	if role == API {
+		mysql = append(mysql, n.ReplicaFiles()...)
 	}
-	if name, key := n.ReadDSNSecret(); role == API && name != "" {
-		sources = append(sources, secretFile(name, key, readDSNFile))
+	for _, f := range mysql {
+		sources = append(sources, secretFile(f.Secret, f.Key, path.Join(mysqlDir, f.Name)))
 	}
 	if role != Migration && role != Maintenance {
-		secret, key := n.RedisSecret()
-		sources = append(sources, secretFile(secret, key, redisFile))
+		for _, f := range n.RedisFiles() {
+			sources = append(sources, secretFile(f.Secret, f.Key, path.Join(redisDir, f.Name)))
+		}
 	}
 	switch role {
 	case Whitelist:

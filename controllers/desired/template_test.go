@@ -83,7 +83,7 @@ func TestNoChangeWithoutContent(t *testing.T) {
 			continue
 		}
 		for role, pod := range podsOf(n) {
-			if got, want := marshal(t, pod), marshal(t, want[role]); got != want {
+			if got, want := toJSON(t, pod), toJSON(t, want[role]); got != want {
 				t.Errorf("%s: the pod of %s is\n%s\nwant\n%s", empty, role, got, want)
 			}
 		}
@@ -93,7 +93,7 @@ func TestNoChangeWithoutContent(t *testing.T) {
 	}
 }
 
-func marshal(t *testing.T, value any) string {
+func toJSON(t *testing.T, value any) string {
 	t.Helper()
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -199,13 +199,13 @@ func TestTemplateWins(t *testing.T) {
 	}
 	pod := n.APIDeployment(nil).Spec.Template.Spec
 	if c := pod.Containers; len(c) != 2 || *c[0].Name != "api" || *c[1].Name != "proxy" {
-		t.Errorf("the containers are %s, want api before proxy", marshal(t, c))
+		t.Errorf("the containers are %s, want api before proxy", toJSON(t, c))
 	}
 	if s := pod.SecurityContext; s.RunAsUser != nil || *s.RunAsGroup != 2000 || *s.FSGroup != unprivileged {
-		t.Errorf("the security context is %s", marshal(t, s))
+		t.Errorf("the security context is %s", toJSON(t, s))
 	}
 	if c := n.MigrationJob().Spec.Template.Spec.Containers; len(c) != 1 || *c[0].Name != "migration" || len(c[0].Env) != 2 {
-		t.Errorf("the containers of the migration are %s", marshal(t, c))
+		t.Errorf("the containers of the migration are %s", toJSON(t, c))
 	}
 }
 
@@ -265,7 +265,7 @@ func TestOpenShift(t *testing.T) {
 			s := spec.SecurityContext
 			fixed := []bool{s.RunAsUser != nil, s.RunAsGroup != nil, s.FSGroup != nil}
 			if slices.Contains(fixed, !tt.fixed) || !*s.RunAsNonRoot || *s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-				t.Errorf("%s: the %s has the security context %s", tt.name, pod, marshal(t, s))
+				t.Errorf("%s: the %s has the security context %s", tt.name, pod, toJSON(t, s))
 			}
 		}
 	}

@@ -35,7 +35,7 @@ const (
 
 // openReplica opens the server of Config.ReadDSN, without waiting for it.
 func openReplica(cfg Config, log slowLog) (*replica, error) {
-	cfg.DSN = cfg.ReadDSN
+	cfg.DSN, cfg.Addrs = cfg.ReadDSN, nil
 	db, err := openMySQL(cfg, log)
 	if err != nil {
 		return nil, fmt.Errorf("database.readDSN: %w", err)
