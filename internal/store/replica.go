@@ -33,9 +33,17 @@ const (
 	replicaRest = 30 * time.Second
 )
 
-// openReplica opens the server of Config.ReadDSN, without waiting for it.
+// openReplica opens the server of Config.ReadDSN, without waiting for it. The name must have
+// one server: of several servers, openMySQL refuses those that are read-only.
 func openReplica(cfg Config, log slowLog) (*replica, error) {
 	cfg.DSN, cfg.Addrs = cfg.ReadDSN, nil
+	_, addrs, err := parseDSN(string(cfg.DSN))
+	if err == nil && len(addrs) > 1 {
+		err = fmt.Errorf("it names %d servers; name one of them", len(addrs))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database.readDSN: %w", err)
+	}
 	db, err := openMySQL(cfg, log)
 	if err != nil {
 		return nil, fmt.Errorf("database.readDSN: %w", err)

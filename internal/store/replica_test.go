@@ -93,6 +93,18 @@ func (r *replicated) farmers(t *testing.T) (ids []string, at time.Time) {
 	return ids, news.Time
 }
 
+func TestReplicaIsOneServer(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[config.Secret]string{
+		"u:p@tcp(a:3306,b:3306)/d": "database.readDSN: it names 2 servers; name one of them",
+		"mysql://a/d":              "database.readDSN: the MySQL DSN is a URL",
+	} {
+		if _, err := openReplica(Config{ReadDSN: dsn}, slowLog{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestReplica(t *testing.T) {
 	t.Parallel()
 	primary := testenv.StartMariaDB(t, testenv.Fast, testenv.PrimaryOptions...)
