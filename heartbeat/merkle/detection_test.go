@@ -11,7 +11,7 @@ import (
 )
 
 // With 100,000 cheaters the simulation takes minutes, because each of them has a
-// contract with a root of its own.
+// contract with a separate root.
 var cheaters = flag.Int("cheaters", 300, "the `number` of simulated cheaters of each case")
 
 // The position that is computed without a cipher.Block must be that of the

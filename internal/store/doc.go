@@ -16,7 +16,7 @@
 // addresses, ips, tokens, contracts, spans. A transaction that changes a contract
 // must hold the lock of the contract's token. ApplyFault is the exception: it moves
 // deadlines and increments versions, and changes no count. A hand-out skips chunks that another
-// transaction has locked. Some databases ignore this, see Process.SkipsLocked; so whoever uses
+// transaction has locked. Some databases ignore this, see Process.SkipsLocked. So code that uses
 // SKIP LOCKED must notice if another transaction has taken the rows. If the database ends a transaction because of a deadlock
 // or a lock timeout, the store repeats the transaction a limited number of times. A
 // function that a method calls within its transaction may therefore run more than

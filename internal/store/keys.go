@@ -18,7 +18,7 @@ type Key struct {
 	// Public is what farmers see of the key. A key can replace another one only if farmers
 	// do not notice it.
 	Public string
-	// Compromised is set if somebody else may know the key.
+	// Compromised is set if the key may be known outside the node.
 	Compromised bool
 }
 
