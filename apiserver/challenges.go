@@ -27,6 +27,7 @@ type challengeResponse struct {
 	Answered  *bool           `json:"answered,omitempty"`
 	Status    string          `json:"status,omitempty"`
 	Error     string          `json:"error,omitempty"`
+	undecided bool            // the due time has passed, but the node may still move it
 }
 
 const noMoreChallenges = "no more challenges"
@@ -42,6 +43,9 @@ func (s *Server) challenge(w http.ResponseWriter, r *http.Request, f farmer) err
 		return err
 	}
 	response := responses[0]
+	if response.undecided {
+		return errUndecided
+	}
 	if response.Error != "" {
 		return badRequest(response.Error)
 	}
@@ -261,11 +265,15 @@ func (s *Server) advance(ctx context.Context, f farmer, contracts []node.Contrac
 // describe returns the response for a contract. The response's file_hash is name. now
 // must be the time that the caller passed to advance. At a later time, the due time
 // may have passed, and describe would wrongly report "no more challenges".
+//
+// If the node cannot decide yet whether a contract has expired, its response is its last
+// challenge with 0 seconds left. So one such contract does not make the node refuse a list
+// of all contracts.
 func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time) (challengeResponse, error) {
+	undecided := c.Expired(now) && c.Expiry().After(s.Known())
 	switch {
-	case c.Expired(now) && c.Expiry().After(s.Known()):
+	case undecided:
 		s.Proofs.Returned(c.TokenID)
-		return challengeResponse{}, errUndecided
 	case c.Expired(now):
 		return challengeResponse{FileHash: &name, Error: node.ContractExpired.Message()}, nil
 	case c.AwaitsChallenge(now):
@@ -280,7 +288,7 @@ func (s *Server) describe(f farmer, c *node.Contract, name string, now time.Time
 		due = c.Expiry() // a fault may have moved it
 	}
 	seconds := wholeSeconds(due.Sub(s.Now()))
-	return challengeResponse{FileHash: &name, Challenge: challenge, Due: &seconds, Answered: &c.Answered}, nil
+	return challengeResponse{FileHash: &name, Challenge: challenge, Due: &seconds, Answered: &c.Answered, undecided: undecided}, nil
 }
 
 // prefetch yields the items of seq. While the caller uses one item, a goroutine

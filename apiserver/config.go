@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -23,6 +24,11 @@ type Config struct {
 	// The networks of the trusted load balancers, in CIDR notation. The node uses
 	// `X-Forwarded-For` only in requests from these networks.
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies"`
+	// The level at which the log has a line for each request.
+	RequestLog slog.Level `yaml:"requestLog" default:"debug"`
+	// Whether the log names the IP addresses of clients: in the lines for requests, and when
+	// a farmer joins.
+	LogClients bool `yaml:"logClients" default:"true"`
 	// The maximum size of the body of a request for several contracts, before and after
 	// decompression. The bodies of other requests have smaller limits.
 	MaxBody config.ByteSize `yaml:"maxBody" default:"32MiB" range:"1KiB..1GiB"`
@@ -131,8 +137,8 @@ type AccessConfig struct {
 	Whitelist bool `yaml:"whitelist" default:"true"`
 	// Whether a farmer must prove with a signature that it owns its address.
 	Signatures bool `yaml:"signatures" default:"true"`
-	// The minimum balance of an address on the whitelist, in whole SJCX. The node does
-	// not load addresses with a smaller balance.
+	// The minimum balance of an address on the whitelist, in whole SJCX. An address with
+	// less keeps what it has, and gets no new tokens.
 	MinBalance int64 `yaml:"minBalance" default:"10000" range:"0..9007199254740992"`
 }
 

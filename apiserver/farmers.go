@@ -66,11 +66,13 @@ func (s *Server) farmerFrom(r *http.Request, read func(context.Context, node.Tok
 		return farmer{}, errUnknownToken
 	}
 	hash := token.Hash()
+	id := hash.FarmerID()
+	exchangeOf(r).farmer = id
 	record, err := read(ctx, hash)
 	if err != nil {
 		return farmer{}, err
 	}
-	if err := s.limit(ctx, "token:"+hash.FarmerID(), s.cfg.RateLimits.PerToken); err != nil {
+	if err := s.limit(ctx, "token:"+id, s.cfg.RateLimits.PerToken); err != nil {
 		return farmer{}, err
 	}
 	record, err = s.follow(ctx, record, exchangeOf(r).ip)

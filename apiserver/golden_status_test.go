@@ -35,7 +35,7 @@ func goldenStatus(t *testing.T, s *transcript) {
 
 	s.comment("all farmers, in every order")
 	s.get(t, s.replica, "/status/list")
-	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"} {
+	for _, sort := range []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score", "since", "seen", "place"} {
 		s.list(t, "/by/"+sort)
 		s.list(t, "/by/d/"+sort)
 	}
@@ -78,6 +78,14 @@ func (s *transcript) goldenTotals(t *testing.T) {
 		"?search=692865", "?search=8B1A", "/online/by/d/size?search=1Boat", "/2/1?search=Boat", "/1?search=%20vV%20", "?search=none", "?search=",
 	} {
 		s.list(t, rest)
+	}
+	s.comment("the farmers of a country; those whose country is unknown")
+	for _, rest := range []string{"?country=Germany", "/online/1?country=Unknown", "?country=Unknown&search=Boat", "?country=Chile"} {
+		s.list(t, rest)
+	}
+	s.comment("as CSV")
+	for _, path := range []string{"/status/list?format=csv", "/status/list/online/by/d/size/1?format=csv", "/status/list/0?format=csv", "/status/list?format=xml", "/status/history?format=csv&step=day", "/status/history?format=xml"} {
+		s.get(t, s.replica, path)
 	}
 	s.comment("the summary and the map of all farmers")
 	summary := s.get(t, s.replica, "/status/summary")

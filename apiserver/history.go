@@ -38,21 +38,28 @@ type historyResponse struct {
 }
 
 // statusHistory handles GET /status/history.
-func (s *Server) statusHistory(r *http.Request) (response historyResponse, err error) {
+func (s *Server) statusHistory(w http.ResponseWriter, r *http.Request) error {
 	now := s.Now()
 	q, err := parseHistory(r.URL.Query(), now)
 	if err != nil {
-		return response, err
+		return err
+	}
+	asCSV, err := wantsCSV(r)
+	if err != nil {
+		return err
 	}
 	spans, err := s.readHistory(r.Context(), q, now)
 	if err != nil {
-		return response, err
+		return err
 	}
-	response = historyResponse{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totals, len(spans))}
+	if asCSV {
+		return s.sendCSV(w, readRate, historyCSV, historyRows(spans))
+	}
+	response := historyResponse{From: q.from.Unix(), To: q.to.Unix(), Step: q.name, Points: make([]totals, len(spans))}
 	for i, p := range spans {
 		response.Points[i] = totalsAt(p.Start, p.Totals)
 	}
-	return response, nil
+	return writeTagged(w, r, response)
 }
 
 // readHistory returns the spans of a query from a cache or from the store.

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"math"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -13,6 +14,7 @@ type metrics struct {
 	requests                                *prometheus.CounterVec
 	seconds                                 *prometheus.HistogramVec
 	verdicts                                *prometheus.CounterVec
+	within5s, later, never                  prometheus.Counter // of downstream_api_proofs_total
 	limited, refused, lostReplies, contract prometheus.Counter
 }
 
@@ -21,7 +23,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return auto.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
+	decided := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "downstream_api_proofs_total",
+		Help: "Proofs, by whether the node decided on them within 5 seconds of their arrival (within_5s), later (later), or not at all in their request (never).",
+	}, []string{"decided"})
 	return &metrics{
+		within5s: decided.WithLabelValues("within_5s"),
+		later:    decided.WithLabelValues("later"),
+		never:    decided.WithLabelValues("never"),
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "downstream_api_requests_total",
 			Help: "Responses, by route and HTTP status (499: the connection broke before the response).",
@@ -41,6 +50,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		contract:    counter("downstream_api_contracts_total", "Contracts handed out."),
 	}
 }
+
+// decisionTarget is the time within which the node should decide on a proof. The label
+// within_5s names it. The alerts expect it of 99.9 % of all proofs.
+const decisionTarget = 5 * time.Second
 
 // countVerdicts counts the outcomes in a response.
 func (m *metrics) countVerdicts(outcomes []node.Outcome) {

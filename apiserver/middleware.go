@@ -27,6 +27,7 @@ type exchange struct {
 	id     string
 	ip     netip.Addr // the farmer's IP address
 	route  string     // the route's path template; rememberRoute sets it
+	farmer string     // the id of the farmer whose token is in the request, or ""
 	status int        // the status of the response; 0 before the response begins
 	bytes  int64      // the size of the response's body so far
 	client *client    // what the requests of the same client use
@@ -135,10 +136,22 @@ func (s *Server) record(e *exchange, r *http.Request, took time.Duration) {
 	status := cmp.Or(e.status, 499) // 499 if the connection broke before the response
 	s.metrics.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
-	if s.Log.Enabled(r.Context(), slog.LevelDebug) {
-		e.log().Debug("request",
+	if s.Log.Enabled(r.Context(), s.cfg.RequestLog) {
+		s.withClient(e.log(), e).Log(r.Context(), s.cfg.RequestLog, "request",
 			"method", r.Method, "route", route, "status", status, "bytes", e.bytes, "seconds", took.Seconds())
 	}
+}
+
+// withClient adds the farmer and the client's IP address to a log, if they are known and
+// may be logged.
+func (s *Server) withClient(log *slog.Logger, e *exchange) *slog.Logger {
+	if e.farmer != "" {
+		log = log.With("farmer", e.farmer)
+	}
+	if s.cfg.LogClients {
+		log = log.With("ip", e.ip.String())
+	}
+	return log
 }
 
 // rememberRoute copies the route's template into the exchange. record needs the

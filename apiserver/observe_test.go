@@ -1,11 +1,16 @@
 package apiserver_test
 
 import (
+	"context"
+	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 )
 
@@ -65,6 +70,56 @@ func TestLogHoldsNoToken(t *testing.T) {
 			t.Errorf("no request is in the log:\n%s", log)
 		}
 	})
+}
+
+// TestRequestLog checks which lines name the farmer and the client.
+func TestRequestLog(t *testing.T) {
+	t.Parallel()
+	const ip = "192.0.2.77"
+	for _, test := range []struct {
+		name    string
+		level   slog.Level
+		clients bool
+	}{
+		{"debug", slog.LevelDebug, true},
+		{"info", slog.LevelInfo, true},
+		{"without clients", slog.LevelInfo, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := openHarness(t, testnode.Embedded, func(p *plan) {
+				p.idle, p.cfg.API.RequestLog, p.cfg.API.LogClients = true, test.level, test.clients
+			})
+			token := decodeOK[struct{ Token string }](t, h.ask(t, "GET", api+"/new/"+address, nil, from, ip)).Token
+			h.ask(t, "GET", api+"/heartbeat/"+token, nil, from, ip)
+			parsed, err := node.ParseToken(token)
+			must(t, err)
+			id := parsed.Hash().FarmerID()
+			line := func(contains string) (entry map[string]any) {
+				waitFor(t, "the line with "+contains, func() bool {
+					for line := range strings.Lines(h.Logs.String()) {
+						if strings.Contains(line, contains) {
+							must(t, json.Unmarshal([]byte(line), &entry))
+							return true
+						}
+					}
+					return false
+				})
+				return entry
+			}
+			joined, request := line(`"msg":"a farmer joined"`), line(`"route":"/api/downstream/v1/heartbeat/{token}"`)
+			var wantIP any
+			if test.clients {
+				wantIP = ip
+			}
+			if joined["level"] != "INFO" || joined["farmer"] != id || joined["address"] != address || joined["ip"] != wantIP {
+				t.Errorf("the line of the farmer that joined is %v", joined)
+			}
+			if request["level"] != test.level.String() || request["farmer"] != id || request["ip"] != wantIP || request["status"] != 200.0 {
+				t.Errorf("the line of the request is %v", request)
+			}
+		})
+	}
 }
 
 func TestMetrics(t *testing.T) {
@@ -135,4 +190,82 @@ func TestBothSchemesInOneNode(t *testing.T) {
 			t.Errorf("a token for Merkle got %+v", chunks)
 		}
 	})
+}
+
+// Proofs count by the time in which the node decided on them. If it did not decide, they
+// count too, unless the farmer ended the request.
+func TestMetricOfDecisions(t *testing.T) {
+	t.Parallel()
+	type counts struct{ within5s, later, never float64 }
+	for _, tt := range []struct {
+		name   string
+		idle   bool // no worker runs at first
+		wait   time.Duration
+		full   bool                      // the queue has no room
+		body   func(proof string) string // nil for one proof
+		status int
+		want   counts
+	}{
+		{name: "at once", status: http.StatusOK, want: counts{within5s: 1}},
+		{name: "after six seconds", idle: true, wait: 6 * time.Second, status: http.StatusOK, want: counts{later: 1}},
+		{name: "no worker", idle: true, status: http.StatusServiceUnavailable, want: counts{never: 1}},
+		{name: "queue full", idle: true, full: true, status: http.StatusServiceUnavailable, want: counts{never: 1}},
+		{
+			name: "wrong proofs and unknown files are decided", status: http.StatusOK, want: counts{within5s: 3},
+			body: func(proof string) string {
+				return `{"proofs": [` + proof + `, {"file_hash": "` + strings.Repeat("0", 64) + `", "proof": {}}, ` + proof + `]}`
+			},
+		},
+		{
+			name: "an item that no worker gets", status: http.StatusOK, want: counts{within5s: 1},
+			body: func(proof string) string { return `{"proofs": [` + proof + `, {"file_hash": "no hash", "proof": {}}]}` },
+		},
+		{
+			name: "a body that is cut off after the first job", idle: true, status: http.StatusBadRequest, want: counts{},
+			body: func(proof string) string { return `{"proofs": [` + proof + `, {"file` },
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := openHarness(t, testnode.Embedded, func(p *plan) {
+				p.idle, p.cfg.API.PartSize, p.cfg.Redis.Queue.MaxQueue = tt.idle, 1, 10
+				if tt.status == http.StatusServiceUnavailable {
+					p.cfg.API.AnswerTimeout = 100 * time.Millisecond
+				}
+				if tt.full {
+					p.cfg.Redis.Queue.MaxQueue = 1
+				}
+			})
+			f := h.newFarmer(t, 1)
+			c := f.takeOne(t, "seed")
+			proof := f.prove(t, c, nil)
+			if tt.full {
+				h.fillQueue(t)
+			}
+			if tt.wait > 0 {
+				testnode.Background(t, func(ctx context.Context) {
+					for ctx.Err() == nil {
+						if stats, err := h.Queue.Stats(ctx); err == nil && stats.Length > 0 {
+							h.Clock.Advance(tt.wait)
+							h.StartWorker(t)
+							return
+						}
+						time.Sleep(time.Millisecond)
+					}
+				})
+			}
+			if tt.body == nil {
+				f.submit(t, c, proof).want(t, tt.status, "")
+			} else {
+				item := string(asJSON(t, proofOf{c.FileHash, proof}))
+				f.ask(t, "POST", f.at("answer"), tt.body(item)).want(t, tt.status, "")
+			}
+			var got counts
+			waitFor(t, "the counts", func() bool {
+				const name = "downstream_api_proofs_total"
+				got = counts{h.metric(t, name, "within_5s"), h.metric(t, name, "later"), h.metric(t, name, "never")}
+				return got == tt.want
+			})
+		})
+	}
 }

@@ -1,7 +1,10 @@
 package apiserver_test
 
 import (
+	"bytes"
 	"net/http"
+	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,4 +76,52 @@ func TestDatabaseDown(t *testing.T) {
 	if n := f.heartbeats(t); n != 1 {
 		t.Errorf("%d heartbeats, want 1", n)
 	}
+}
+
+// A deadline that the node may still move must not keep the farmer from the rest of its
+// contracts.
+func TestListWithAContractThatIsUndecided(t *testing.T) {
+	onEach(t, defaultPlan, func(t *testing.T, h *harness) {
+		half := h.Clock.Now().Add(interval / 2)
+		var known atomic.Pointer[time.Time]
+		known.Store(&half)
+		h.API.Known = func() time.Time { return *known.Load() }
+		f := h.newFarmer(t, 1)
+		late := f.takeOne(t, "late")
+		h.Clock.Advance(interval / 2)
+		live := f.takeOne(t, "live")
+		h.Clock.Advance(interval/2 + time.Second)
+
+		lists := func() map[string]contract {
+			t.Helper()
+			got := map[string]contract{}
+			for method, body := range map[string]any{"GET": nil, "POST": map[string][]string{"hashes": {late.FileHash, live.FileHash}}} {
+				list := decodeOK[struct{ Challenges []contract }](t, f.ask(t, method, f.at("challenge"), body)).Challenges
+				if len(list) != 2 {
+					t.Fatalf("%s returned %d contracts, want 2", method, len(list))
+				}
+				for _, c := range list {
+					if before, both := got[c.FileHash]; both && !reflect.DeepEqual(before, c) {
+						t.Errorf("GET and POST differ: %+v and %+v", before, c)
+					}
+					got[c.FileHash] = c
+				}
+			}
+			if c := got[live.FileHash]; c.Due <= 0 || c.Error != "" {
+				t.Errorf("the live contract: %+v", c)
+			}
+			return got
+		}
+		if c := lists()[late.FileHash]; c.Due != 0 || c.Answered || c.Error != "" || !bytes.Equal(c.Challenge, late.Challenge) {
+			t.Errorf("the undecided contract: %+v, want its challenge %s with 0 seconds left", c, late.Challenge)
+		}
+		f.ask(t, "GET", f.at("challenge", late.FileHash), nil).wantUnavailable(t)
+
+		now := h.Clock.Now()
+		known.Store(&now)
+		if c := lists()[late.FileHash]; c.Error != "contract expired" {
+			t.Errorf("the decided contract: %+v", c)
+		}
+		f.ask(t, "GET", f.at("challenge", late.FileHash), nil).want(t, http.StatusBadRequest, "contract expired")
+	})
 }

@@ -61,7 +61,7 @@ func (s *Server) routes() []route {
 		{"GET", "/status/file/{file_hash}", respondTagged(s.statusFile)},
 		{"GET", "/status/show/{id}/history", respondTagged(s.farmerDays)},
 		{"GET", "/status/show/{id}/events", respondTagged(s.farmerEvents)},
-		{"GET", "/status/history", respondTagged(s.statusHistory)},
+		{"GET", "/status/history", s.statusHistory},
 	}
 	// Each part of the path after /status/list is optional.
 	for _, online := range []string{"/{online:online}", ""} {

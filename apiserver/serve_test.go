@@ -3,10 +3,12 @@ package apiserver_test
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ type served struct {
 func (h *harness) serve(t *testing.T, l apiserver.Config) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	ln, err := apiserver.Listen(ctx, l, app.Default().Contracts)
+	ln, err := apiserver.Listen(ctx, l, app.Default().Contracts, slog.New(slog.NewTextHandler(h.Logs, nil)))
 	must(t, err)
 	s := &served{h.open(t, func(c *app.Config) { c.API = l }), make(chan struct{}), make(chan error, 1), stop}
 	scheme := "http://"
@@ -146,6 +148,10 @@ func TestTLSCertificatesAreReloaded(t *testing.T) {
 	if n, err := serial(0); err != nil || n != 2 {
 		t.Errorf("certificate %d, %v", n, err)
 	}
+	// Both certificates of the test expire within two weeks.
+	if n := strings.Count(h.Logs.String(), "expires soon"); n != 2 {
+		t.Errorf("%d warnings, want one for each certificate", n)
+	}
 	s.stop()
 	must(t, <-s.ended)
 }
@@ -158,7 +164,7 @@ func TestListenFails(t *testing.T) {
 	} {
 		l := serveConfig()
 		change(&l)
-		if ln, err := apiserver.Listen(t.Context(), l, app.Default().Contracts); err == nil {
+		if ln, err := apiserver.Listen(t.Context(), l, app.Default().Contracts, slog.New(slog.DiscardHandler)); err == nil {
 			ln.Close()
 			t.Errorf("%s: no error", name)
 		}

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -43,6 +45,11 @@ type Deps struct {
 	Detector *keyring.Detector
 
 	Redundancy int64 // how many farmers should hold each file
+
+	Page    page.Config
+	Version string // of the program, for the page
+	// InventPlaces invents the place of a new farmer if its IP address has none, for the demo.
+	InventPlaces bool
 }
 
 // Server is an API replica.
@@ -86,6 +93,17 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		*roster.Roster
 		*store.Store
 	}{farmers, deps.Store}
+	options := page.Options{
+		GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now, StatedAt: stated, Redundancy: deps.Redundancy,
+		Config: deps.Page, Version: deps.Version, Invented: deps.InventPlaces,
+		Rules: page.Rules{
+			Interval: limits.Interval, Signatures: access.Signatures, Whitelist: access.Whitelist, MinBalance: access.MinBalance,
+			BytesPerAddress: int64(limits.BytesPerAddress),
+		},
+	}
+	if deps.Keys != nil { // a test of the page has no keys
+		options.Scheme = func() string { return string(deps.Keys.Current().Type()) }
+	}
 	return &Server{
 		Deps:      deps,
 		cfg:       cfg,
@@ -93,7 +111,7 @@ func New(ctx context.Context, cfg Config, access AccessConfig, limits ContractsC
 		limits:    limits,
 		contracts: contracts.NewReader(deps.Redis, deps.Store, deps.Log),
 		roster:    farmers,
-		page:      page.New(records, page.Options{GeoLite2: deps.Geo.GeoLite2, Log: deps.Log, Now: deps.Now, StatedAt: stated, Redundancy: deps.Redundancy}),
+		page:      page.New(records, options),
 		metrics:   newMetrics(deps.Registry),
 		replies:   deps.Queue.NewReplies(),
 		load:      newLoad(cfg, limits.IPv6Prefix),
@@ -135,7 +153,7 @@ func (s *Server) Handler() http.Handler {
 // If cfg has a certificate, Listen loads it and the listener uses TLS. When a farmer
 // connects and the last load is older than certificateAge, the listener loads the
 // certificate files again.
-func Listen(ctx context.Context, cfg Config, limits ContractsConfig) (net.Listener, error) {
+func Listen(ctx context.Context, cfg Config, limits ContractsConfig, log *slog.Logger) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, err
@@ -150,9 +168,9 @@ func Listen(ctx context.Context, cfg Config, limits ContractsConfig) (net.Listen
 	if cfg.TLS.CertFile == "" {
 		return ln, nil
 	}
-	files := &certificateFiles{TLSConfig: cfg.TLS}
+	files := &certificateFiles{TLSConfig: cfg.TLS, log: log}
 	if err := files.load(); err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return nil, errors.Join(fmt.Errorf("api.tls: %w", err), ln.Close())
 	}
 	return tls.NewListener(ln, &tls.Config{
 		GetCertificate: files.get,
@@ -164,6 +182,7 @@ func Listen(ctx context.Context, cfg Config, limits ContractsConfig) (net.Listen
 // certificateFiles holds a certificate and reloads it from its files.
 type certificateFiles struct {
 	TLSConfig
+	log *slog.Logger
 
 	mu      sync.Mutex
 	loaded  *tls.Certificate
@@ -183,11 +202,20 @@ func (f *certificateFiles) load() error {
 		return err
 	}
 	pair, err := tls.X509KeyPair(config.TrimBOM(cert), config.TrimBOM(key))
-	if err == nil {
-		f.loaded = &pair
+	if err != nil {
+		return fmt.Errorf("keyFile %s and certFile %s: %w", f.KeyFile, f.CertFile, err)
 	}
-	return err
+	if f.loaded == nil || !bytes.Equal(f.loaded.Certificate[0], pair.Certificate[0]) {
+		if end := pair.Leaf.NotAfter; time.Until(end) < RenewBefore {
+			f.log.Warn("the certificate of api.tls has expired or expires soon: renew it; no restart is needed", "file", f.CertFile, "expires", end)
+		}
+	}
+	f.loaded = &pair
+	return nil
 }
+
+// RenewBefore is how long before its end a certificate should have been renewed.
+const RenewBefore = 14 * 24 * time.Hour
 
 // get returns the certificate. If the files cannot be used, it returns the previous
 // certificate.
@@ -196,7 +224,7 @@ func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer f.mu.Unlock()
 	if time.Since(f.checked) >= certificateAge {
 		if err := f.load(); err != nil {
-			slog.Error("the certificate files cannot be used; the previous certificate stays", "error", err)
+			f.log.Error("the certificate files cannot be used; the previous certificate stays", "error", err)
 		}
 	}
 	return f.loaded, nil

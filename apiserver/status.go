@@ -135,19 +135,31 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	query.Search = strings.TrimSpace(r.URL.Query().Get("search"))
+	query.Search, query.Country = strings.TrimSpace(r.URL.Query().Get("search")), strings.TrimSpace(r.URL.Query().Get("country"))
+	asCSV, err := wantsCSV(r)
+	if err != nil {
+		return err
+	}
 	view, err := s.roster.View(r.Context())
 	if err != nil {
 		return err
 	}
 	farmers, total := view.List(query.Query)
 	w.Header().Set("X-Total-Count", strconv.Itoa(total))
-	if query.none {
+	if query.none && !asCSV {
 		return writeTagged(w, r, map[string][]farmerResponse{"farmers": {}})
 	}
 	count := total // at least the number of farmers on the page
-	if query.Limit > 0 {
+	if query.none {
+		farmers, count = func(func(node.Farmer) bool) {}, 0
+	} else if query.Limit > 0 {
 		count = min(total, query.Limit)
+	}
+	if r.Method == http.MethodHead && asCSV {
+		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+		allowChecked(w)
+		w.WriteHeader(http.StatusOK)
+		return nil
 	}
 	if r.Method == http.MethodHead {
 		// The ETag is missing, because it needs the whole body.
@@ -158,7 +170,19 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if count > farmersPage {
-		return s.streamFarmers(w, r, view.Time, farmers)
+		client := exchangeOf(r).client
+		if !s.load.beginLongList(client) {
+			return errLongLists
+		}
+		defer s.load.endLongList(client)
+	}
+	if asCSV {
+		return s.sendCSV(w, longListRate, farmerCSV, func(yield func([]string) bool) {
+			farmers(func(f node.Farmer) bool { return yield(s.farmerRow(f, view.Time)) })
+		})
+	}
+	if count > farmersPage {
+		return s.streamFarmers(w, view.Time, farmers)
 	}
 	page := make([]farmerResponse, 0, count)
 	for f := range farmers {
@@ -168,12 +192,7 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
 }
 
 // streamFarmers sends a list of any length without holding the list in memory.
-func (s *Server) streamFarmers(w http.ResponseWriter, r *http.Request, at time.Time, farmers iter.Seq[node.Farmer]) error {
-	client := exchangeOf(r).client
-	if !s.load.beginLongList(client) {
-		return errLongLists
-	}
-	defer s.load.endLongList(client)
+func (s *Server) streamFarmers(w http.ResponseWriter, at time.Time, farmers iter.Seq[node.Farmer]) error {
 	out := s.newPacedArray(w, "farmers", longListRate)
 	for f := range farmers {
 		if err := out.item(s.describeFarmer(f, at)); err != nil {

@@ -40,6 +40,9 @@ type part struct {
 	bytes int
 	reply <-chan queue.Reply
 	stop  func()
+
+	refused bool      // the queue did not take the job
+	decided time.Time // when the outcomes arrived; zero if none did
 }
 
 // partBytes limits the size of the proofs in a job. Config.PartSize limits their
@@ -58,10 +61,42 @@ func (s *Server) submit(r *http.Request, f farmer) *submission {
 
 // close stops waiting for replies.
 func (sub *submission) close() {
+	sub.countDecisions()
 	for _, p := range sub.sent {
 		p.stop()
 	}
 	sub.cancel()
+}
+
+// countDecisions counts the proofs by the time from their arrival to the decision. A proof
+// without a decision counts if the node failed to decide: the queue refused the job, the
+// worker could not decide, or the time was over. It does not count if the request ended
+// early because of the farmer, such as one who hung up or whose body is not JSON.
+func (sub *submission) countDecisions() {
+	now := sub.s.Now()
+	timedOut := errors.Is(sub.ctx.Err(), context.DeadlineExceeded)
+	var within5s, later, never int
+	for _, p := range sub.sent {
+		at := p.decided
+		if at.IsZero() {
+			at = now
+		}
+		slow := at.Sub(p.job.Received) > decisionTarget
+		for _, i := range p.at {
+			switch decided := sub.results[i] != node.Undecided; {
+			case decided && slow:
+				later++
+			case decided:
+				within5s++
+			case slow || timedOut || p.refused || !p.decided.IsZero():
+				never++
+			}
+		}
+	}
+	m := sub.s.metrics
+	m.within5s.Add(float64(within5s))
+	m.later.Add(float64(later))
+	m.never.Add(float64(never))
 }
 
 // add adds a proof to the open part, and sends the part if it is full.
@@ -143,8 +178,9 @@ func (sub *submission) send() error {
 	p.job.Received = sub.s.Now()
 	p.job.Deadline = sub.deadline
 	p.reply, p.stop = sub.s.replies.Expect(p.job.ID)
-	sub.sent = append(sub.sent, p)
 	err := sub.s.Queue.Enqueue(sub.ctx, p.job)
+	p.refused = err != nil && !errors.Is(sub.ctx.Err(), context.Canceled) // the farmer did not give up
+	sub.sent = append(sub.sent, p)
 	if err != nil && !errors.Is(err, redisdb.ErrUnavailable) {
 		sub.noteArrivals()
 	}
@@ -185,18 +221,24 @@ func (sub *submission) collectNext() error {
 // collect waits for the outcomes of a part. If no reply arrives in time, it reads the
 // outcomes from the store.
 func (sub *submission) collect(p *part) error {
+	var reply queue.Reply
 	select {
-	case reply := <-p.reply:
-		if len(reply.Outcomes) != len(p.at) {
-			return fmt.Errorf("reply to job %s has %d outcomes for %d proofs", p.job.ID, len(reply.Outcomes), len(p.at))
-		}
-		for i, at := range p.at {
-			sub.results[at] = reply.Outcomes[i]
-		}
-		return nil
+	case reply = <-p.reply:
 	case <-sub.ctx.Done():
-		return sub.readRecords(p)
+		select {
+		case reply = <-p.reply: // it arrived before, while the farmer still sent proofs
+		default:
+			return sub.readRecords(p)
+		}
 	}
+	if len(reply.Outcomes) != len(p.at) {
+		return fmt.Errorf("reply to job %s has %d outcomes for %d proofs", p.job.ID, len(reply.Outcomes), len(p.at))
+	}
+	for i, at := range p.at {
+		sub.results[at] = reply.Outcomes[i]
+	}
+	p.decided = reply.Arrived
+	return nil
 }
 
 // recordsTimeout limits the time to read the outcomes from the store.

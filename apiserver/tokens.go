@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/driveshare/downstream-node/heartbeat"
+	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/store"
@@ -66,11 +67,15 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	token, key, ip := node.NewToken(), s.Keys.Current(), exchangeOf(r).ip
+	location := s.Geo.Lookup(ip)
+	if location == nil && s.InventPlaces {
+		location = geo.Invent(address)
+	}
 	err := s.Store.CreateToken(r.Context(), store.NewToken{
 		Hash:     token.Hash(),
 		Address:  address,
 		IP:       ip.String(),
-		Location: s.Geo.Lookup(ip),
+		Location: location,
 		KeyID:    key.ID,
 	}, store.TokenLimits{
 		TokensPerIP: s.limits.TokensPerIP,
@@ -80,6 +85,9 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.withLimit(err)
 	}
+	e := exchangeOf(r)
+	e.farmer = token.Hash().FarmerID()
+	s.withClient(e.log(), e).Info("a farmer joined", "address", address)
 	writeJSON(w, http.StatusOK, tokenResponse{Token: token.Hex(), Type: key.Type(), Heartbeat: key.Public()})
 	return nil
 }

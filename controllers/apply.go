@@ -148,7 +148,7 @@ func (s *scope) belongs(live client.Object) bool {
 // optional reports whether a cluster has the kind only after an administrator has
 // installed it.
 func optional(kind schema.GroupVersionKind) bool {
-	return kind == desired.HTTPRouteKind || kind == desired.ServiceMonitorKind
+	return kind == desired.HTTPRouteKind || kind == desired.ServiceMonitorKind || kind == desired.PodMonitorKind
 }
 
 // knows reports whether the cluster knows a kind.

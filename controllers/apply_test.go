@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // TestRefusedObject asks for a resource that no container can have. The CRD's schema
@@ -46,7 +46,7 @@ func TestRefusedObject(t *testing.T) {
 	if warnings != 1 {
 		t.Errorf("%d warnings were sent, want one", warnings)
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
+	f.edit(func(s *v1.DownstreamNodeSpec) {
 		delete(s.API.Resources.Requests, "bananas")
 	})
 	f.bringUpAgain()

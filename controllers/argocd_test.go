@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // TestArgoCDHealth runs the health script of config/argocd, as Argo CD does, on the
@@ -42,12 +42,14 @@ func TestArgoCDHealth(t *testing.T) {
 		{"blocked", []facts{changed(well, func(f *facts) { f.blocked = lost })}, 3, "Degraded"},
 		{"every pod fails after the rollout", []facts{well, changed(well, func(f *facts) { f.api = down })}, 3, "Degraded"},
 		{"paused", []facts{well, {paused: true, api: running, workers: running}}, 3, "Suspended"},
+		{"hibernated", []facts{well, {hibernation: hibernated, api: none, workers: none}}, 3, "Suspended"},
+		{"waking", []facts{{hibernation: waking, api: rolling, workers: rolling}}, 3, "Progressing"},
 		{"paused and down", []facts{well, {paused: true, api: down, workers: running}}, 3, "Degraded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			node := &v1alpha1.DownstreamNode{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
+			node := &v1.DownstreamNode{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
 			node.Status.ObservedGeneration = tt.observed
 			for _, f := range tt.facts {
 				setConditions(&node.Status.Conditions, f, tt.observed)
@@ -60,7 +62,7 @@ func TestArgoCDHealth(t *testing.T) {
 }
 
 // argoHealth runs a health script on a node and returns the status.
-func argoHealth(t *testing.T, script string, node *v1alpha1.DownstreamNode) string {
+func argoHealth(t *testing.T, script string, node *v1.DownstreamNode) string {
 	t.Helper()
 	text, err := json.Marshal(node)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/queue"
@@ -116,7 +116,7 @@ func (r *Reconciler) workerReplicas(s *scope, live *appsv1.Deployment) int32 {
 }
 
 // wantedWorkers returns the number of workers for a backlog.
-func wantedWorkers(a *v1alpha1.WorkersAutoscaling, backlog int64) int32 {
+func wantedWorkers(a *v1.WorkersAutoscaling, backlog int64) int32 {
 	per := int64(max(a.TargetBacklogPerWorker, 1))
 	workers := (max(backlog, 0) + per - 1) / per
 	return int32(min(max(workers, int64(ptr.Deref(a.Min, 1))), int64(a.Max)))

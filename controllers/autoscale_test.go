@@ -9,7 +9,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 func (f *farm) wantWorkers(what string, want int32) {
@@ -48,11 +48,11 @@ func TestWorkersFollowTheBacklog(t *testing.T) {
 	f.wantWorkers("nothing waits for half of the delay", 5)
 	f.clock = f.clock.Add(31 * time.Second)
 	f.wantWorkers("nothing waits for the delay", 1)
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling.Min = new(int32(0)) })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Workers.Autoscaling.Min = new(int32(0)) })
 	f.clock = f.clock.Add(time.Hour)
 	f.wantWorkers("the minimum is 0", 0)
 	f.wantCondition("WorkersAvailable", "True", "ScaledToZero")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Autoscaling = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Workers.Autoscaling = nil })
 	f.wantWorkers("without autoscaling", 9)
 }
 
@@ -84,8 +84,8 @@ func TestAPIAutoscalerTakesOver(t *testing.T) {
 			t.Fatalf("%d API replicas are applied, want %d", got, want)
 		}
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
-		s.API.Autoscaling = &v1alpha1.APIAutoscaling{Min: 2, Max: 9, TargetCPUPercent: 50}
+	f.edit(func(s *v1.DownstreamNodeSpec) {
+		s.API.Autoscaling = &v1.APIAutoscaling{Min: 2, Max: 9, TargetCPUPercent: 50}
 	})
 	replicas(3)
 	f.get(&autoscalingv2.HorizontalPodAutoscaler{}, "node-api")
@@ -96,7 +96,7 @@ func TestAPIAutoscalerTakesOver(t *testing.T) {
 		f.ok(f.SubResource("scale").Update(t.Context(), f.deployment("node-api"), client.WithSubResourceBody(scale), client.FieldOwner("autoscaler")))
 		replicas(n)
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Autoscaling = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.API.Autoscaling = nil })
 	replicas(3)
 	if f.find(&autoscalingv2.HorizontalPodAutoscaler{}, "node-api") {
 		t.Error("the autoscaler still exists")

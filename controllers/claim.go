@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // An operator claims each node in its status. Without claims, two operators with
@@ -46,6 +46,6 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (ours, first bool) {
 	_, dropped := r.claims.Load(s.nodeKey())
 	dropped = dropped && current == nil
 	r.claims.Store(s.nodeKey(), true)
-	s.status.Operator = &v1alpha1.OperatorStatus{Name: r.Identity, RenewTime: metav1.NewTime(now.Truncate(time.Second))}
+	s.status.Operator = &v1.OperatorStatus{Name: r.Identity, RenewTime: metav1.NewTime(now.Truncate(time.Second))}
 	return true, !dropped && (!ours || !now.Before(expires))
 }

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
@@ -39,7 +39,7 @@ func TestTwoOperators(t *testing.T) {
 	if f.versions() != before {
 		t.Error("the second operator changed objects of the first")
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 })
 	f.settle()
 	image("system/operator", operatorImage)
 
@@ -54,7 +54,7 @@ func TestTwoOperators(t *testing.T) {
 	f.settle()
 	image("system/operator", operatorImage)
 
-	// The first operator is gone.
+	// The first operator has ended.
 	f.clock = f.clock.Add(14 * time.Minute)
 	f.settle()
 	f.clock = f.clock.Add(2 * time.Minute)
@@ -125,7 +125,7 @@ func TestClaimWithAnOlderCRD(t *testing.T) {
 	f.createNode("")
 	eventually(t, "the older CRD", func() bool {
 		status := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"operator": map[string]any{"name": "x", "renewTime": "2026-01-01T00:00:00Z"}}}}
-		status.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DownstreamNode"))
+		status.SetGroupVersionKind(v1.GroupVersion.WithKind("DownstreamNode"))
 		status.SetName("node")
 		status.SetNamespace(f.namespace)
 		return c.Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(status), client.FieldOwner("probe"), client.DryRunAll) != nil

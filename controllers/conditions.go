@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // The reasons of conditions. An event about a condition has the condition's reason.
@@ -49,6 +49,10 @@ const (
 	ReasonKindUnknown         = "KindUnknown"
 	ReasonPaused              = "Paused"
 	ReasonNotPaused           = "NotPaused"
+	ReasonNotHibernated       = "NotHibernated"
+	ReasonHibernating         = "Hibernating"
+	ReasonHibernated          = "Hibernated"
+	ReasonWakingUp            = "WakingUp"
 	ReasonFarmersCanFarm      = "FarmersCanFarm"
 	ReasonNotReached          = "NotReached"
 	ReasonApplying            = "Applying"
@@ -61,6 +65,8 @@ const (
 	ReasonMaintenanceChanging = "MaintenanceChanging"
 	ReasonMaintenanceFailed   = "MaintenanceFailed"
 	ReasonMaintenanceFailing  = "MaintenanceFailing"
+	ReasonBackupFailed        = "BackupFailed"
+	ReasonBackupOverdue       = "BackupOverdue"
 	ReasonOtherFault          = "OtherFault"
 	ReasonFaultOver           = "FaultOver"
 	ReasonNoFault             = "NoFault"
@@ -69,8 +75,9 @@ const (
 
 // facts holds what a reconcile observed. Every condition is computed from it.
 type facts struct {
-	paused  bool
-	blocked *blocked
+	paused      bool
+	hibernation hibernation
+	blocked     *blocked
 	// unfinished says why the other facts do not show yet whether the current spec is in
 	// effect: the phases stopped early, but not by blocked, or a Deployment is unread.
 	unfinished string
@@ -80,6 +87,7 @@ type facts struct {
 	migration    jobState
 	whitelist    jobState
 	maintenance  jobState
+	backup       *trouble // nil if no trouble with the backups was found
 	api, workers pool
 	mysql, redis *evaluation // nil if the node has no such database
 	noService    bool        // farmers have no way to the API
@@ -98,6 +106,9 @@ func (f facts) atRest() bool {
 		if e != nil && !e.ready {
 			return false
 		}
+	}
+	if f.hibernation == hibernating || f.hibernation == waking {
+		return false
 	}
 	return f.migration.phase != jobRunning && f.whitelist.phase != jobRunning && f.maintenance.phase != jobRunning
 }
@@ -146,16 +157,17 @@ var verdicts = []struct {
 	condition string
 	of        func(facts) verdict
 }{
-	{v1alpha1.HeartbeatKeyAvailable, keyAvailable},
-	{v1alpha1.SchemaMigrated, schemaMigrated},
-	{v1alpha1.APIAvailable, apiAvailable},
-	{v1alpha1.WorkersAvailable, workersAvailable},
-	{v1alpha1.DatabaseAvailable, databaseAvailable},
-	{v1alpha1.QueueAvailable, queueAvailable},
-	{v1alpha1.Faulty, faulty},
-	{v1alpha1.Progressing, progressing},
-	{v1alpha1.Degraded, degraded},
-	{v1alpha1.Paused, paused},
+	{v1.HeartbeatKeyAvailable, keyAvailable},
+	{v1.SchemaMigrated, schemaMigrated},
+	{v1.APIAvailable, apiAvailable},
+	{v1.WorkersAvailable, workersAvailable},
+	{v1.DatabaseAvailable, databaseAvailable},
+	{v1.QueueAvailable, queueAvailable},
+	{v1.Faulty, faulty},
+	{v1.Progressing, progressing},
+	{v1.Degraded, degraded},
+	{v1.Paused, paused},
+	{v1.Hibernated, hibernates},
 }
 
 // setConditions updates the operator's conditions. It keeps conditions of other
@@ -178,18 +190,18 @@ func setConditions(conditions *[]metav1.Condition, f facts, generation int64) {
 		set(v.condition, v.of(f))
 	}
 	found := problems(f)
-	set(v1alpha1.Available, farming(*conditions, found))
+	set(v1.Available, farming(*conditions, found))
 	for _, v := range []struct {
 		condition string
 		verdict   verdict
-	}{{v1alpha1.Stalled, stalled(f, found)}, {v1alpha1.Reconciling, reconciling(f, found)}} {
+	}{{v1.Stalled, stalled(f, found)}, {v1.Reconciling, reconciling(f, found)}} {
 		if v.verdict.status == metav1.ConditionFalse {
 			meta.RemoveStatusCondition(conditions, v.condition) // kstatus wants these only while they are true
 		} else if v.verdict.reason != "" {
 			set(v.condition, v.verdict)
 		}
 	}
-	set(v1alpha1.Ready, ready(*conditions))
+	set(v1.Ready, ready(*conditions))
 }
 
 func keyAvailable(f facts) verdict {
@@ -219,6 +231,9 @@ func schemaMigrated(f facts) verdict {
 }
 
 func apiAvailable(f facts) verdict {
+	if f.stopped(f.api) {
+		return no(ReasonHibernated, "The node hibernates, so no API replica runs and farmers get no response.")
+	}
 	if f.api.found && f.api.desired == 0 {
 		return no(ReasonScaledToZero, "spec.api.replicas is 0, so no API replica runs and farmers get no response.")
 	}
@@ -229,6 +244,9 @@ func apiAvailable(f facts) verdict {
 }
 
 func workersAvailable(f facts) verdict {
+	if f.stopped(f.workers) {
+		return no(ReasonHibernated, "The node hibernates, so no worker runs.")
+	}
 	if f.workers.found && f.workers.desired == 0 {
 		return yes(ReasonScaledToZero, "The number of workers is 0, so proofs wait in the queue.")
 	}
@@ -254,6 +272,8 @@ func progressing(f facts) verdict {
 		return yes(ReasonApplying, "The operator has not applied the current spec yet: %s.", excerpt(f.unfinished))
 	case f.unfinished != "":
 		return verdict{}
+	case f.hibernation == hibernating && f.migration.phase != jobFailed && f.maintenance.phase != jobFailed, f.hibernation == waking:
+		return yes(hibernationReasons[f.hibernation], "%s", hibernates(f).message)
 	case f.migration.phase == jobRunning, f.migration.phase == jobWaiting:
 		return yes(ReasonMigrating, "The database is being migrated to the schema of the image.")
 	case f.whitelist.phase == jobRunning, f.whitelist.phase == jobWaiting:

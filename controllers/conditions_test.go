@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 var (
@@ -52,91 +52,104 @@ func TestVerdicts(t *testing.T) {
 		facts     facts
 		want      string // status and reason; empty if the condition does not change
 	}{
-		{v1alpha1.HeartbeatKeyAvailable, "not looked at", facts{}, ""},
-		{v1alpha1.HeartbeatKeyAvailable, "found", well, "True KeyFound"},
-		{v1alpha1.HeartbeatKeyAvailable, "gone", facts{key: &keyFact{problem: lost}, blocked: lost}, "False KeyMissing"},
+		{v1.HeartbeatKeyAvailable, "not looked at", facts{}, ""},
+		{v1.HeartbeatKeyAvailable, "found", well, "True KeyFound"},
+		{v1.HeartbeatKeyAvailable, "gone", facts{key: &keyFact{problem: lost}, blocked: lost}, "False KeyMissing"},
 
-		{v1alpha1.SchemaMigrated, "not looked at", facts{}, ""},
-		{v1alpha1.SchemaMigrated, "complete", well, "True Migrated"},
-		{v1alpha1.SchemaMigrated, "running", facts{migration: jobState{phase: jobRunning}}, "False Migrating"},
-		{v1alpha1.SchemaMigrated, "waiting", facts{migration: jobState{phase: jobWaiting}}, "False MigrationWaiting"},
-		{v1alpha1.SchemaMigrated, "failed", facts{migration: jobState{phase: jobFailed}}, "False MigrationFailed"},
+		{v1.SchemaMigrated, "not looked at", facts{}, ""},
+		{v1.SchemaMigrated, "complete", well, "True Migrated"},
+		{v1.SchemaMigrated, "running", facts{migration: jobState{phase: jobRunning}}, "False Migrating"},
+		{v1.SchemaMigrated, "waiting", facts{migration: jobState{phase: jobWaiting}}, "False MigrationWaiting"},
+		{v1.SchemaMigrated, "failed", facts{migration: jobState{phase: jobFailed}}, "False MigrationFailed"},
 
-		{v1alpha1.APIAvailable, "not there", facts{}, "False NotCreated"},
-		{v1alpha1.APIAvailable, "running", well, "True ReplicasAvailable"},
-		{v1alpha1.APIAvailable, "rolling", facts{api: rolling}, "True ReplicasAvailable"},
-		{v1alpha1.APIAvailable, "down", facts{api: down}, "False NoneAvailable"},
-		{v1alpha1.APIAvailable, "without its Service", changed(well, func(f *facts) { f.noService = true }), "False ServiceMissing"},
-		{v1alpha1.APIAvailable, "none asked for", facts{api: none}, "False ScaledToZero"},
+		{v1.APIAvailable, "not there", facts{}, "False NotCreated"},
+		{v1.APIAvailable, "running", well, "True ReplicasAvailable"},
+		{v1.APIAvailable, "rolling", facts{api: rolling}, "True ReplicasAvailable"},
+		{v1.APIAvailable, "down", facts{api: down}, "False NoneAvailable"},
+		{v1.APIAvailable, "without its Service", changed(well, func(f *facts) { f.noService = true }), "False ServiceMissing"},
+		{v1.APIAvailable, "none asked for", facts{api: none}, "False ScaledToZero"},
 
-		{v1alpha1.WorkersAvailable, "not there", facts{}, "False NotCreated"},
-		{v1alpha1.WorkersAvailable, "running", well, "True ReplicasAvailable"},
-		{v1alpha1.WorkersAvailable, "down", facts{workers: down}, "False NoneAvailable"},
-		{v1alpha1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
+		{v1.APIAvailable, "hibernated", facts{hibernation: hibernated}, "False Hibernated"},
+		{v1.APIAvailable, "hibernating", changed(well, func(f *facts) { f.hibernation = hibernating }), "True ReplicasAvailable"},
+		{v1.APIAvailable, "ending", facts{hibernation: hibernating, api: none}, "False Hibernated"},
 
-		{v1alpha1.DatabaseAvailable, "no pod", facts{}, ""},
-		{v1alpha1.DatabaseAvailable, "no pod has checked", facts{api: down}, ""},
-		{v1alpha1.DatabaseAvailable, "ready pods", well, "True Usable"},
-		{v1alpha1.DatabaseAvailable, "a pod that lacks Redis only", changed(well, func(f *facts) { f.api, f.workers = noRedis, pool{} }), "True Usable"},
-		{v1alpha1.DatabaseAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.workers = noDatabase }), "False DatabaseUnavailable"},
-		{v1alpha1.QueueAvailable, "ready pods", well, "True Usable"},
-		{v1alpha1.QueueAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.api = noRedis }), "False QueueUnavailable"},
+		{v1.WorkersAvailable, "hibernated", facts{hibernation: hibernated, workers: none}, "False Hibernated"},
+		{v1.WorkersAvailable, "not there", facts{}, "False NotCreated"},
+		{v1.WorkersAvailable, "running", well, "True ReplicasAvailable"},
+		{v1.WorkersAvailable, "down", facts{workers: down}, "False NoneAvailable"},
+		{v1.WorkersAvailable, "none asked for", facts{workers: none}, "True ScaledToZero"},
 
-		{v1alpha1.Faulty, "not read", well, ""},
-		{v1alpha1.Faulty, "no response", faulted(&faultsRead{err: errors.New("timeout")}), "Unknown FaultsUnknown"},
-		{v1alpha1.Faulty, "never", faulted(&faultsRead{}), "False NoFault"},
-		{v1alpha1.Faulty, "over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False FaultOver"},
-		{v1alpha1.Faulty, "open", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault, oldFault}}}), "True Failing"},
-		{v1alpha1.Faulty, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "True Maintenance"},
-		{v1alpha1.Faulty, "an unknown cause", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "a b"}}}}), "True OtherFault"},
+		{v1.DatabaseAvailable, "no pod", facts{}, ""},
+		{v1.DatabaseAvailable, "no pod has checked", facts{api: down}, ""},
+		{v1.DatabaseAvailable, "ready pods", well, "True Usable"},
+		{v1.DatabaseAvailable, "a pod that lacks Redis only", changed(well, func(f *facts) { f.api, f.workers = noRedis, pool{} }), "True Usable"},
+		{v1.DatabaseAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.workers = noDatabase }), "False DatabaseUnavailable"},
+		{v1.QueueAvailable, "ready pods", well, "True Usable"},
+		{v1.QueueAvailable, "a pod that lacks it", changed(well, func(f *facts) { f.api = noRedis }), "False QueueUnavailable"},
 
-		{v1alpha1.Progressing, "at rest", well, "False AsExpected"},
-		{v1alpha1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
-		{v1alpha1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
-		{v1alpha1.Progressing, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
-		{v1alpha1.Progressing, "loading", changed(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
-		{v1alpha1.Progressing, "announcing", changed(well, func(f *facts) { f.maintenance.phase = jobRunning }), "True MaintenanceChanging"},
-		{v1alpha1.Progressing, "rolling", changed(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
-		{v1alpha1.Progressing, "workers rolling", changed(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
-		{v1alpha1.Progressing, "a pod that fails after its rollout", changed(well, func(f *facts) { f.api = partly }), "False AsExpected"},
-		{v1alpha1.Progressing, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
-		{v1alpha1.Progressing, "an API server that fails before the spec is applied", changed(well, func(f *facts) { f.unfinished, f.outdated = "timeout", true }), "True Applying"},
-		{v1alpha1.Progressing, "stalled", changed(well, func(f *facts) { f.api = stuck }), "False AsExpected"},
-		{v1alpha1.Progressing, "blocked", changed(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
-		{v1alpha1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
+		{v1.Faulty, "not read", well, ""},
+		{v1.Faulty, "no response", faulted(&faultsRead{err: errors.New("timeout")}), "Unknown FaultsUnknown"},
+		{v1.Faulty, "never", faulted(&faultsRead{}), "False NoFault"},
+		{v1.Faulty, "over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False FaultOver"},
+		{v1.Faulty, "open", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault, oldFault}}}), "True Failing"},
+		{v1.Faulty, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "True Maintenance"},
+		{v1.Faulty, "an unknown cause", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "a b"}}}}), "True OtherFault"},
 
-		{v1alpha1.Degraded, "at rest", well, "False AsExpected"},
-		{v1alpha1.Degraded, "an open fault", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), "True Failing"},
-		{v1alpha1.Degraded, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "False AsExpected"},
-		{v1alpha1.Degraded, "a fault that is over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False AsExpected"},
-		{v1alpha1.Degraded, "a fault because no worker is wanted", changed(faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), func(f *facts) { f.workers = none }), "False AsExpected"},
-		{v1alpha1.Degraded, "rolling", changed(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
-		{v1alpha1.Degraded, "blocked", changed(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
-		{v1alpha1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
-		{v1alpha1.Degraded, "one failed attempt to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 1} }), "False AsExpected"},
-		{v1alpha1.Degraded, "failed attempts to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
-		{v1alpha1.Degraded, "failed attempts of before", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
-		{v1alpha1.Degraded, "failed attempts to load", changed(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
-		{v1alpha1.Degraded, "no image for the migration", changed(well, func(f *facts) {
+		{v1.Hibernated, "awake", well, "False NotHibernated"},
+		{v1.Hibernated, "hibernating", facts{hibernation: hibernating}, "False Hibernating"},
+		{v1.Hibernated, "hibernated", facts{hibernation: hibernated}, "True Hibernated"},
+		{v1.Hibernated, "waking", facts{hibernation: waking}, "False WakingUp"},
+
+		{v1.Progressing, "hibernating", changed(well, func(f *facts) { f.hibernation = hibernating }), "True Hibernating"},
+		{v1.Progressing, "hibernated", facts{hibernation: hibernated, api: none, workers: none}, "False AsExpected"},
+		{v1.Progressing, "waking", changed(well, func(f *facts) { f.hibernation = waking }), "True WakingUp"},
+		{v1.Progressing, "at rest", well, "False AsExpected"},
+		{v1.Progressing, "migrating", changed(well, func(f *facts) { f.migration.phase = jobRunning }), "True Migrating"},
+		{v1.Progressing, "waiting to migrate", changed(well, func(f *facts) { f.migration.phase = jobWaiting }), "True Migrating"},
+		{v1.Progressing, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "False AsExpected"},
+		{v1.Progressing, "loading", changed(well, func(f *facts) { f.whitelist.phase = jobRunning }), "True WhitelistLoading"},
+		{v1.Progressing, "announcing", changed(well, func(f *facts) { f.maintenance.phase = jobRunning }), "True MaintenanceChanging"},
+		{v1.Progressing, "rolling", changed(well, func(f *facts) { f.api = rolling }), "True RollingOut"},
+		{v1.Progressing, "workers rolling", changed(well, func(f *facts) { f.workers = rolling }), "True RollingOut"},
+		{v1.Progressing, "a pod that fails after its rollout", changed(well, func(f *facts) { f.api = partly }), "False AsExpected"},
+		{v1.Progressing, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
+		{v1.Progressing, "an API server that fails before the spec is applied", changed(well, func(f *facts) { f.unfinished, f.outdated = "timeout", true }), "True Applying"},
+		{v1.Progressing, "stalled", changed(well, func(f *facts) { f.api = stuck }), "False AsExpected"},
+		{v1.Progressing, "blocked", changed(well, func(f *facts) { f.blocked = lost; f.api = rolling }), "False AsExpected"},
+		{v1.Progressing, "paused", changed(well, func(f *facts) { f.paused = true; f.api = rolling }), "False AsExpected"},
+
+		{v1.Degraded, "at rest", well, "False AsExpected"},
+		{v1.Degraded, "an open fault", faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), "True Failing"},
+		{v1.Degraded, "a maintenance", faulted(&faultsRead{Faults: Faults{Faults: []Fault{{Cause: "maintenance"}}}}), "False AsExpected"},
+		{v1.Degraded, "a fault that is over", faulted(&faultsRead{Faults: Faults{Faults: []Fault{oldFault}}}), "False AsExpected"},
+		{v1.Degraded, "a fault because no worker is wanted", changed(faulted(&faultsRead{Faults: Faults{Faults: []Fault{openFault}}}), func(f *facts) { f.workers = none }), "False AsExpected"},
+		{v1.Degraded, "rolling", changed(well, func(f *facts) { f.api = rolling }), "False AsExpected"},
+		{v1.Degraded, "blocked", changed(well, func(f *facts) { f.blocked = lost }), "True KeyMissing"},
+		{v1.Degraded, "a failed migration", changed(well, func(f *facts) { f.migration.phase = jobFailed }), "True MigrationFailed"},
+		{v1.Degraded, "one failed attempt to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 1} }), "False AsExpected"},
+		{v1.Degraded, "failed attempts to migrate", changed(well, func(f *facts) { f.migration = jobState{phase: jobRunning, failed: 2} }), "True MigrationFailing"},
+		{v1.Degraded, "failed attempts of before", changed(well, func(f *facts) { f.migration.failed = 2 }), "False AsExpected"},
+		{v1.Degraded, "failed attempts to load", changed(well, func(f *facts) { f.whitelist = jobState{phase: jobRunning, failed: 2} }), "True WhitelistFailing"},
+		{v1.Degraded, "no image for the migration", changed(well, func(f *facts) {
 			f.migration = jobState{phase: jobRunning, trouble: troubled(ReasonImagePullFailed, "x")}
 		}), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.trouble = troubled(ReasonImagePullFailed, "x") }), "True ImagePullFailed"},
-		{v1alpha1.Degraded, "a failed whitelist", changed(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
-		{v1alpha1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stuck }), "True RolloutStalled"},
-		{v1alpha1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stuck }), "True RolloutStalled"},
-		{v1alpha1.Degraded, "an unknown kind", changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
-		{v1alpha1.Degraded, "an outage of the database", changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase }), "True DatabaseUnavailable"},
-		{v1alpha1.Degraded, "an outage of Redis", changed(well, func(f *facts) { f.api = noRedis }), "True QueueUnavailable"},
-		{v1alpha1.Degraded, "pods that nobody can ask", changed(well, func(f *facts) { f.api = down }), "True NoneAvailable"},
-		{v1alpha1.Degraded, "a pod that starts", changed(well, func(f *facts) {
+		{v1.Degraded, "no image for the workers", changed(well, func(f *facts) { f.workers.trouble = troubled(ReasonImagePullFailed, "x") }), "True ImagePullFailed"},
+		{v1.Degraded, "a failed whitelist", changed(well, func(f *facts) { f.whitelist.phase = jobFailed }), "True WhitelistFailed"},
+		{v1.Degraded, "stalled API", changed(well, func(f *facts) { f.api = stuck }), "True RolloutStalled"},
+		{v1.Degraded, "stalled workers", changed(well, func(f *facts) { f.workers = stuck }), "True RolloutStalled"},
+		{v1.Degraded, "an unknown kind", changed(well, func(f *facts) { f.unknownKinds = []string{"HTTPRoute"} }), "True KindUnknown"},
+		{v1.Degraded, "an outage of the database", changed(well, func(f *facts) { f.api, f.workers = noDatabase, noDatabase }), "True DatabaseUnavailable"},
+		{v1.Degraded, "an outage of Redis", changed(well, func(f *facts) { f.api = noRedis }), "True QueueUnavailable"},
+		{v1.Degraded, "pods that nobody can ask", changed(well, func(f *facts) { f.api = down }), "True NoneAvailable"},
+		{v1.Degraded, "a pod that starts", changed(well, func(f *facts) {
 			f.api.reports = []report{{"p", map[string]string{"process": "starting", "database": "ok"}}}
 		}), "False AsExpected"},
-		{v1alpha1.Degraded, "another failed check", changed(well, func(f *facts) { f.api.reports = []report{{"p", map[string]string{"clock": "10 s ahead"}}} }), "True PodNotReady"},
-		{v1alpha1.Degraded, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
-		{v1alpha1.Degraded, "paused", changed(well, func(f *facts) { f.paused = true }), ""},
+		{v1.Degraded, "another failed check", changed(well, func(f *facts) { f.api.reports = []report{{"p", map[string]string{"clock": "10 s ahead"}}} }), "True PodNotReady"},
+		{v1.Degraded, "an API server that fails", changed(well, func(f *facts) { f.unfinished = "timeout" }), ""},
+		{v1.Degraded, "paused", changed(well, func(f *facts) { f.paused = true }), ""},
 
-		{v1alpha1.Paused, "paused", facts{paused: true}, "True Paused"},
-		{v1alpha1.Paused, "not paused", facts{}, "False NotPaused"},
+		{v1.Paused, "paused", facts{paused: true}, "True Paused"},
+		{v1.Paused, "not paused", facts{}, "False NotPaused"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.condition+"/"+tt.name, func(t *testing.T) {
@@ -210,12 +223,12 @@ func TestReady(t *testing.T) {
 			for _, f := range tt.facts {
 				setConditions(&conditions, f, 7)
 			}
-			c := meta.FindStatusCondition(conditions, v1alpha1.Available)
+			c := meta.FindStatusCondition(conditions, v1.Available)
 			if got := string(c.Status) + " " + c.Reason; got != tt.available {
 				t.Errorf("Available is %s, want %s", got, tt.available)
 			}
 			got := ""
-			for letter, condition := range map[string]string{"R ": v1alpha1.Reconciling, "S ": v1alpha1.Stalled} {
+			for letter, condition := range map[string]string{"R ": v1.Reconciling, "S ": v1.Stalled} {
 				if c := meta.FindStatusCondition(conditions, condition); c != nil {
 					got += letter
 					if c.Status != "True" {
@@ -223,7 +236,7 @@ func TestReady(t *testing.T) {
 					}
 				}
 			}
-			c = meta.FindStatusCondition(conditions, v1alpha1.Ready)
+			c = meta.FindStatusCondition(conditions, v1.Ready)
 			if c.Status != "True" {
 				got += c.Reason
 			}
@@ -233,8 +246,8 @@ func TestReady(t *testing.T) {
 			if meta.FindStatusCondition(conditions, "example.org/Foreign") == nil {
 				t.Error("the foreign condition was deleted")
 			}
-			for _, condition := range v1alpha1.ConditionTypes {
-				exists := condition != v1alpha1.Reconciling && condition != v1alpha1.Stalled
+			for _, condition := range v1.ConditionTypes {
+				exists := condition != v1.Reconciling && condition != v1.Stalled
 				if c := meta.FindStatusCondition(conditions, condition); c == nil && exists || c != nil && (c.Reason == "" || c.Message == "") {
 					t.Errorf("%s is %+v", condition, c)
 				}
@@ -307,7 +320,7 @@ func TestFaultTransitions(t *testing.T) {
 			}
 			got := ""
 			for _, n := range transitions(last, conditions) {
-				if strings.HasPrefix(n.message, v1alpha1.Faulty+" is ") {
+				if strings.HasPrefix(n.message, v1.Faulty+" is ") {
 					got += n.severity + " " + n.reason
 				}
 			}
@@ -320,7 +333,7 @@ func TestFaultTransitions(t *testing.T) {
 
 func TestWantedWorkers(t *testing.T) {
 	t.Parallel()
-	a := &v1alpha1.WorkersAutoscaling{Min: new(int32(1)), Max: 5, TargetBacklogPerWorker: 10}
+	a := &v1.WorkersAutoscaling{Min: new(int32(1)), Max: 5, TargetBacklogPerWorker: 10}
 	for backlog, want := range map[int64]int32{-1: 1, 0: 1, 1: 1, 10: 1, 11: 2, 50: 5, 51: 5, 1 << 62: 5} {
 		if got := wantedWorkers(a, backlog); got != want {
 			t.Errorf("for %d jobs %d workers are wanted, want %d", backlog, got, want)

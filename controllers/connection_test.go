@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/internal/app"
 	nodeconfig "github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/redisdb"
@@ -219,7 +219,7 @@ redis: {urlSecretRef: null, connection: {hosts: [redis]}}`)
 	f.settle()
 	f.wantCondition("Degraded", "True", "SecretMissing")
 	f.wantMessage("Degraded", "The Secret app has no value under the key secret; add it")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.MySQL.Connection.PasswordSecretRef.Key = "password" })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.MySQL.Connection.PasswordSecretRef.Key = "password" })
 	f.bringUp()
 	migration := f.jobOf("migration").Name
 	hash := func() string {

@@ -15,7 +15,7 @@ import (
 
 // minimal is the smallest valid manifest.
 const minimal = `
-apiVersion: downstream.driveshare.org/v1alpha1
+apiVersion: downstream.driveshare.org/v1
 kind: DownstreamNode
 metadata: {name: node}
 spec:
@@ -85,6 +85,11 @@ func TestCRDRefusesBadResources(t *testing.T) {
 		{"API autoscaling without a maximum", "api: {autoscaling: {}}", "spec.api.autoscaling.max: Required"},
 		{"a load balancer's class on a ClusterIP", "api: {service: {loadBalancerClass: x}}", "is for type LoadBalancer"},
 		{"a traffic policy on a ClusterIP", "api: {service: {externalTrafficPolicy: Local}}", "is for types LoadBalancer and NodePort"},
+		{"an unknown IP family", "api: {service: {ipFamilies: [IPv5]}}", "spec.api.service.ipFamilies[0]"},
+		{"an IP family twice", "api: {service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4, IPv4]}}", "must not name a family twice"},
+		{"two IP families of a single stack", "api: {service: {ipFamilies: [IPv4, IPv6]}}", "need api.service.ipFamilyPolicy"},
+		{"two monitors", "monitoring: {serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", "enable monitoring.serviceMonitor or monitoring.podMonitor, not both"},
+		{"a monitor's label with a bad name", "monitoring: {podMonitor: {labels: {'a b': x}}}", "the keys of a monitor's labels must be"},
 		{"worker autoscaling with a minimum above the maximum", "workers: {autoscaling: {min: 5, max: 4}}", "workers.autoscaling.min must not be more than"},
 		{"too many workers", "workers: {replicas: 1001}", "should be less than or equal to 1000"},
 		{"an unknown scheme", "heartbeat: {type: Sizzle}", `supported values: "Swizzle", "Merkle"`},
@@ -254,7 +259,7 @@ func TestCRDAcceptsTheSamples(t *testing.T) {
 // the API server checks.
 var unboundedUpstream = []string{
 	".spec.pods.affinity", ".spec.pods.tolerations[]", ".spec.pods.topologySpreadConstraints[]",
-	".resources.limits{}", ".resources.requests{}", ".status.conditions[]", ".status.operator.renewTime", ".metadata", ".apiVersion", ".kind",
+	".resources.limits{}", ".resources.requests{}", ".status.conditions[]", ".status.operator.renewTime", ".status.backup.lastFailure", ".status.backup.lastSuccess", ".metadata", ".apiVersion", ".kind",
 }
 
 // TestCRDBoundsEverything checks that every field of the schema has a limit, so that a

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/config/crd"
 )
 
@@ -37,13 +37,13 @@ var specSchema = sync.OnceValue(func() *defaultsSchema {
 
 // setDefaults sets the defaults of this operator's CRD in a spec. The CRD on the cluster
 // may be older, and then the API server has not set the defaults of newer fields.
-func setDefaults(spec *v1alpha1.DownstreamNodeSpec) error {
+func setDefaults(spec *v1.DownstreamNodeSpec) error {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(spec)
 	if err != nil {
 		return fmt.Errorf("convert the spec: %w", err)
 	}
 	specSchema().fill(object)
-	*spec = v1alpha1.DownstreamNodeSpec{}
+	*spec = v1.DownstreamNodeSpec{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, spec); err != nil {
 		return fmt.Errorf("set the defaults of the spec: %w", err)
 	}

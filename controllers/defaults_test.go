@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 )
 
@@ -35,22 +35,22 @@ func TestDefaultsAreThoseOfTheAPIServer(t *testing.T) {
 		u := parse(t, minimal, spec)
 		u.SetNamespace(c.namespace)
 		u.SetName(name)
-		raw := &v1alpha1.DownstreamNode{}
+		raw := &v1.DownstreamNode{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, raw); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Create(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
-		live := &v1alpha1.DownstreamNode{}
+		live := &v1.DownstreamNode{}
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(u), live); err != nil {
 			t.Fatal(err)
 		}
-		for from, node := range map[string]*v1alpha1.DownstreamNode{"the manifest": raw, "the API server's defaults": live.DeepCopy()} {
+		for from, node := range map[string]*v1.DownstreamNode{"the manifest": raw, "the API server's defaults": live.DeepCopy()} {
 			if err := controllers.SetDefaults(&node.Spec); err != nil {
 				t.Fatal(err)
 			}
-			// Resources have no defaults of their own fields. No CRD lacked them.
+			// The fields of resources have no defaults. No CRD lacked them.
 			node.Spec.API.Resources, node.Spec.Workers.Resources = live.Spec.API.Resources, live.Spec.Workers.Resources
 			if e := node.Spec.MySQL.Evaluation; e != nil {
 				e.Resources, node.Spec.Redis.Evaluation.Resources = live.Spec.MySQL.Evaluation.Resources, live.Spec.Redis.Evaluation.Resources
@@ -78,10 +78,10 @@ func TestOlderCRD(t *testing.T) {
 	f.operator = f.newOperator(interceptor.NewClient(f.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			err := c.Get(ctx, key, object, options...)
-			if node, ok := object.(*v1alpha1.DownstreamNode); ok {
-				node.Spec.Contracts = v1alpha1.ContractsSpec{}
+			if node, ok := object.(*v1.DownstreamNode); ok {
+				node.Spec.Contracts = v1.ContractsSpec{}
 				node.Spec.Inventory.Encoders, node.Spec.Redis.MaxQueue = 0, 0
-				node.Spec.API.Service = v1alpha1.ServiceSpec{}
+				node.Spec.API.Service = v1.ServiceSpec{}
 				node.Status.Operator = nil
 			}
 			return err

@@ -26,27 +26,30 @@ var (
 	configMapKind     = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 	ingressKind       = networkingv1.SchemeGroupVersion.WithKind("Ingress")
 	networkPolicyKind = networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy")
+	cronJobKind       = batchv1.SchemeGroupVersion.WithKind("CronJob")
 	budgetKind        = policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	autoscalerKind    = autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler")
 
 	ownedKinds = []schema.GroupVersionKind{
-		deploymentKind, statefulSetKind, jobKind, serviceKind, configMapKind, ingressKind, networkPolicyKind, budgetKind, autoscalerKind,
+		deploymentKind, statefulSetKind, jobKind, cronJobKind, serviceKind, configMapKind, ingressKind, networkPolicyKind, budgetKind, autoscalerKind,
 	}
 )
 
 // ensureEdges applies the objects through which farmers and metrics readers connect
 // to the node. It also applies the network policies that block other connections.
 func (r *Reconciler) ensureEdges(ctx context.Context, s *scope) error {
-	api, policies, monitored := s.Spec.API, s.policies(), s.Spec.Monitoring.ServiceMonitor.Enabled
+	api, policies := s.Spec.API, s.policies()
+	services, pods := s.Spec.Monitoring.ServiceMonitor.Enabled, s.Spec.Monitoring.PodMonitor.Enabled
 	return r.ensure(ctx, s, []entry{
 		{true, serviceKind, s.ObjectName(desired.API), func() object { return s.Service() }},
 		{api.Ingress != nil, ingressKind, s.ObjectName(desired.API), func() object { return s.Ingress() }},
 		{policies, networkPolicyKind, s.ObjectName(desired.API), func() object { return s.NetworkPolicy(desired.API) }},
 		{policies, networkPolicyKind, s.ObjectName(desired.Workers), func() object { return s.NetworkPolicy(desired.Workers) }},
 		{policies, networkPolicyKind, s.ObjectName(desired.Jobs), func() object { return s.NetworkPolicy(desired.Jobs) }},
-		{monitored, serviceKind, s.ObjectName(desired.Metrics), func() object { return s.MetricsService() }},
+		{services, serviceKind, s.ObjectName(desired.Metrics), func() object { return s.MetricsService() }},
 		{api.Gateway != nil, desired.HTTPRouteKind, s.ObjectName(desired.API), func() object { return client.ApplyConfigurationFromUnstructured(s.HTTPRoute()) }},
-		{monitored, desired.ServiceMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.ServiceMonitor()) }},
+		{services, desired.ServiceMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.ServiceMonitor()) }},
+		{pods, desired.PodMonitorKind, s.Name, func() object { return client.ApplyConfigurationFromUnstructured(s.PodMonitor()) }},
 	}...)
 }
 

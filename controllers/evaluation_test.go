@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 const evaluation = "mysql: {dsnSecretRef: null, evaluation: {}}\nredis: {urlSecretRef: null, evaluation: {}}"
@@ -45,8 +45,8 @@ func TestEvaluationDatabases(t *testing.T) {
 		t.Error("the passwords were replaced")
 	}
 	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends"}, StringData: map[string]string{"dsn": "d", "url": "redis://r"}})
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
-		s.MySQL = v1alpha1.MySQLSpec{DSNSecretRef: &v1alpha1.DSNRef{ObjectReference: v1alpha1.ObjectReference{Name: "backends"}, Key: "dsn"}}
+	f.edit(func(s *v1.DownstreamNodeSpec) {
+		s.MySQL = v1.MySQLSpec{DSNSecretRef: &v1.DSNRef{ObjectReference: v1.ObjectReference{Name: "backends"}, Key: "dsn"}}
 	})
 	f.settle()
 	if f.find(&appsv1.StatefulSet{}, "node-mysql") || !f.find(&corev1.Secret{}, "node-mysql") {

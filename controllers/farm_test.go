@@ -18,7 +18,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 )
@@ -53,12 +53,18 @@ const operatorImage = "example.org/downstream-node:v1"
 func newFarm(t *testing.T, spec string) *farm {
 	t.Helper()
 	f := emptyFarm(t)
+	f.createBackends()
+	f.createNode(spec)
+	return f
+}
+
+// createBackends creates the Secret that the minimal spec names.
+func (f *farm) createBackends() {
+	f.t.Helper()
 	f.create(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "backends"},
 		StringData: map[string]string{"dsn": "u:p@tcp(mysql)/d", "url": "redis://redis", "unread": "x"},
 	})
-	f.createNode(spec)
-	return f
 }
 
 func emptyFarm(t *testing.T) *farm {
@@ -142,9 +148,9 @@ func (f *farm) get(object client.Object, name string) {
 	}
 }
 
-func (f *farm) node() *v1alpha1.DownstreamNode {
+func (f *farm) node() *v1.DownstreamNode {
 	f.t.Helper()
-	node := &v1alpha1.DownstreamNode{}
+	node := &v1.DownstreamNode{}
 	f.get(node, "node")
 	return node
 }
@@ -157,7 +163,7 @@ func (f *farm) deployment(name string) *appsv1.Deployment {
 }
 
 // edit changes the node's spec.
-func (f *farm) edit(change func(*v1alpha1.DownstreamNodeSpec)) {
+func (f *farm) edit(change func(*v1.DownstreamNodeSpec)) {
 	f.t.Helper()
 	node := f.node()
 	before := client.MergeFrom(node.DeepCopy())
@@ -225,7 +231,7 @@ func children() []client.ObjectList {
 	for _, kind := range []string{
 		"v1/Service", "v1/ConfigMap", "v1/Secret", "apps/v1/Deployment", "apps/v1/StatefulSet", "batch/v1/Job",
 		"networking.k8s.io/v1/Ingress", "networking.k8s.io/v1/NetworkPolicy", "policy/v1/PodDisruptionBudget",
-		"autoscaling/v2/HorizontalPodAutoscaler", "downstream.driveshare.org/v1alpha1/DownstreamNode",
+		"autoscaling/v2/HorizontalPodAutoscaler", "downstream.driveshare.org/v1/DownstreamNode",
 	} {
 		list := &metav1.PartialObjectMetadataList{}
 		slash := strings.LastIndex(kind, "/")

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 )
 
@@ -101,7 +101,7 @@ func (f *farm) live() {
 	f.persist()
 	f.run("node-api")
 	f.run("node-workers")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
+	f.edit(func(s *v1.DownstreamNodeSpec) {
 		s.Image = "example.org/new"
 		s.Workers.Replicas = new(int32(2))
 		s.API.Replicas = new(int32(1))
@@ -140,7 +140,7 @@ func (f *farm) persist() {
 // noDeletionPending reports false if the operator is waiting for the deletion of a Job. In
 // production, a watch reports the deletion.
 func (f *farm) noDeletionPending() bool {
-	c := meta.FindStatusCondition(f.node().Status.Conditions, v1alpha1.SchemaMigrated)
+	c := meta.FindStatusCondition(f.node().Status.Conditions, v1.SchemaMigrated)
 	return c == nil || c.Reason != controllers.ReasonMigrationWaiting
 }
 

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
@@ -179,7 +179,7 @@ func faultProblems(f facts) []problem {
 
 // failing returns the condition Faulty if most proofs fail, else nil.
 func failing(conditions []metav1.Condition) *metav1.Condition {
-	c := meta.FindStatusCondition(conditions, v1alpha1.Faulty)
+	c := meta.FindStatusCondition(conditions, v1.Faulty)
 	if c == nil || c.Status != metav1.ConditionTrue || c.Reason != ReasonFailing {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/program"
 )
@@ -60,6 +61,10 @@ func (s *scope) jobName(recorded *string, name func(*desired.Node) string) strin
 // evaluation waits for its database: its attempts before that would only fail.
 func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
 	name := s.jobName(&s.status.Migration, (*desired.Node).MigrationName)
+	if _, restoring := s.Annotations[v1.RestoreAnnotation]; restoring && s.status.Migration == "" {
+		s.facts.migration = jobState{name: name, phase: jobWaiting, message: fmt.Sprintf("waiting until `kubectl downstream restore %s` has loaded a backup; run it again if it has ended", s.Name)}
+		return nil
+	}
 	if s.Spec.MySQL.Evaluation != nil && s.status.Migration != name {
 		mysql, err := find(ctx, r.Live, s, "StatefulSet", s.ObjectName(desired.MySQL), &appsv1.StatefulSet{})
 		if err != nil {
@@ -110,20 +115,25 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 // maintenancePending is the value of status.maintenance before its first Job has completed.
 const maintenancePending = "pending"
 
-// ensureMaintenance announces spec.maintenance, or cancels what was announced.
+// ensureMaintenance announces spec.maintenance, or cancels what was announced. If the node
+// is to hibernate, it begins that maintenance instead. The maintenance of a waking node ends
+// after its pods are ready.
 func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error) {
+	if s.facts.hibernation == waking {
+		return nil
+	}
 	m, recorded := s.Spec.Maintenance, &s.status.Maintenance
 	name := s.jobName(recorded, (*desired.Node).MaintenanceName)
-	if m == nil && (*recorded == "" || *recorded == name) {
+	if m == nil && !s.Spec.Hibernate && (*recorded == "" || *recorded == name) {
 		waiting, err := r.clearJobs(ctx, s, desired.Maintenance, "")
 		if waiting == "" {
 			*recorded = ""
 		}
 		return err
 	}
-	if *recorded == "" {
-		// Written before the first Job exists, so that a maintenance that was announced is
-		// always cancelled.
+	if *recorded != name && *recorded != maintenancePending {
+		// Written before the Job exists, so that a maintenance that was announced is always
+		// cancelled, and an earlier Job is run again if the spec changes back.
 		*recorded = maintenancePending
 		return errRecordFirst
 	}
@@ -132,7 +142,7 @@ func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error
 	}
 	before := *recorded
 	s.facts.maintenance, err = r.ensureJob(ctx, s, desired.Maintenance, name, recorded, func() object { return s.MaintenanceJob() })
-	if m == nil || *recorded != name || before == name {
+	if m == nil || s.Spec.Hibernate || *recorded != name || before == name {
 		return err
 	}
 	start, end, err := m.Times()

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 )
 
@@ -23,7 +23,7 @@ func (f *farm) image(name string) string {
 
 func (f *farm) setImage(image string) {
 	f.t.Helper()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = image })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Image = image })
 	f.settle()
 }
 
@@ -60,7 +60,7 @@ func TestPodsKeepTheirTemplateWhileTheSchemaIsMigrated(t *testing.T) {
 	if f.image("node-api") != operatorImage || f.image("node-workers") != operatorImage {
 		t.Error("pods have the new image before the migration")
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(3)) })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(3)) })
 	f.settle()
 	if d := f.deployment("node-workers"); *d.Spec.Replicas != 3 || f.image("node-workers") != operatorImage || d.Spec.Template.Annotations["example.org/mine"] != "x" {
 		t.Errorf("scaling while the schema is migrated gives %+v", d.Spec)
@@ -195,7 +195,7 @@ func TestWhitelist(t *testing.T) {
 	}
 	load("nonsense", false)
 	f.wantCondition("Degraded", "True", "WhitelistFailed")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Whitelist = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Whitelist = nil })
 	f.settle()
 	f.wantCondition("Degraded", "False", "AsExpected")
 	if f.node().Status.Whitelist != "" {
@@ -212,9 +212,9 @@ func TestMaintenance(t *testing.T) {
 	if f.jobOfOrNil("maintenance") != nil || f.node().Status.Maintenance != "" {
 		t.Fatal("a node without spec.maintenance has a Job for it")
 	}
-	declare := func(m *v1alpha1.MaintenanceSpec, want ...string) *batchv1.Job {
+	declare := func(m *v1.MaintenanceSpec, want ...string) *batchv1.Job {
 		t.Helper()
-		f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Maintenance = m })
+		f.edit(func(s *v1.DownstreamNodeSpec) { s.Maintenance = m })
 		f.settle()
 		job := f.jobOf("maintenance")
 		f.wantCondition("Progressing", "True", "MaintenanceChanging")
@@ -229,7 +229,7 @@ func TestMaintenance(t *testing.T) {
 		f.settle()
 		f.wantCondition("Progressing", "False", "AsExpected")
 	}
-	first := declare(&v1alpha1.MaintenanceSpec{Start: "2026-01-01T01:00:00Z", Duration: "2h", Reason: "a $(NEW) disk"},
+	first := declare(&v1.MaintenanceSpec{Start: "2026-01-01T01:00:00Z", Duration: "2h", Reason: "a $(NEW) disk"},
 		"--start", "2026-01-01T01:00:00Z", "--for", "2h", "--reason=a $$(NEW) disk")
 	if got := f.node().Status.Maintenance; got != "pending" {
 		t.Errorf("the status has %q before the Job has completed", got)
@@ -246,7 +246,7 @@ func TestMaintenance(t *testing.T) {
 	f.wantCondition("Faulty", "False", "NoFault")
 	f.wantMessage("Faulty", "A maintenance is planned from 2026-01-01T01:00:00Z to 2026-01-01T03:00:00Z: a disk.")
 
-	second := declare(&v1alpha1.MaintenanceSpec{Start: "2026-01-01T00:03:00Z", Duration: "1h"}, "--start", "2026-01-01T00:03:00Z", "--for", "1h")
+	second := declare(&v1.MaintenanceSpec{Start: "2026-01-01T00:03:00Z", Duration: "1h"}, "--start", "2026-01-01T00:03:00Z", "--for", "1h")
 	f.events()
 	done(second)
 	f.wantFaultEvent("Warning MaintenanceSoon The maintenance starts earlier than one interval (5m0s)")
@@ -283,7 +283,7 @@ func TestMaintenanceCancelledEarly(t *testing.T) {
 	f := newFarm(t, "maintenance: {start: '2026-01-01T01:00:00Z', duration: 2h}")
 	f.bringUp()
 	f.start(f.jobOf("maintenance"))
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Maintenance = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Maintenance = nil })
 	f.settle()
 	job := f.jobOf("maintenance")
 	if args := job.Spec.Template.Spec.Containers[0].Args; slices.Contains(args, "--none") {
@@ -332,16 +332,16 @@ func TestConfigHash(t *testing.T) {
 				client.RawPatch("application/merge-patch+json", []byte(`{"stringData":{"`+key+`":"`+value+`"}}`))))
 		}
 	}
-	spec := func(change func(*v1alpha1.DownstreamNodeSpec)) func() { return func() { f.edit(change) } }
+	spec := func(change func(*v1.DownstreamNodeSpec)) func() { return func() { f.edit(change) } }
 	check("a key of the Secret that is not read", false, false, secret("unread", "y"))
 	check("the data source name", true, true, secret("dsn", "u:q@tcp(mysql)/d"))
 	check("the Redis URL", true, true, secret("url", "redis://other"))
-	check("a limit", true, true, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
-	check("the same limit", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
-	check("the proxies", true, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} }))
-	check("the inventory", false, true, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Inventory.TotalSize = "2Gi" }))
-	check("the Service", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Service.Port = 81 }))
-	check("monitoring", false, false, spec(func(s *v1alpha1.DownstreamNodeSpec) { s.Monitoring.ServiceMonitor.IntervalSeconds = 5 }))
+	check("a limit", true, true, spec(func(s *v1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
+	check("the same limit", false, false, spec(func(s *v1.DownstreamNodeSpec) { s.Contracts.TokensPerIP = 6 }))
+	check("the proxies", true, false, spec(func(s *v1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} }))
+	check("the inventory", false, true, spec(func(s *v1.DownstreamNodeSpec) { s.Inventory.TotalSize = "2Gi" }))
+	check("the Service", false, false, spec(func(s *v1.DownstreamNodeSpec) { s.API.Service.Port = 81 }))
+	check("monitoring", false, false, spec(func(s *v1.DownstreamNodeSpec) { s.Monitoring.ServiceMonitor.IntervalSeconds = 5 }))
 	check("a label of the node", false, false, func() {
 		node := f.node()
 		node.Labels = map[string]string{"x": "y"}

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
 )
@@ -173,7 +173,7 @@ func TestKeySuppliedByTheUser(t *testing.T) {
 		t.Error("the operator made a key")
 	}
 	// Without the reference, the spec means another Secret, which does not exist.
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "False", "KeyMissing")
 	if f.find(&corev1.Secret{}, "node-heartbeat-key") {
@@ -213,7 +213,7 @@ func TestStaleCacheMakesNoKey(t *testing.T) {
 	f.ok(f.Delete(t.Context(), secret))
 	f.operator.Client = interceptor.NewClient(f.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if node, ok := object.(*v1alpha1.DownstreamNode); ok {
+			if node, ok := object.(*v1.DownstreamNode); ok {
 				old.DeepCopyInto(node)
 				return nil
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
@@ -35,7 +35,7 @@ func ReadKeys(ctx context.Context, address string) ([]Key, error) {
 // wait for the key's Secret, without which no API pod can start and report the state.
 func (s *scope) setKeyStates(reported []Key) {
 	for _, key := range reported {
-		i := slices.IndexFunc(s.status.HeartbeatKeys, func(k v1alpha1.RotatedKeyStatus) bool { return k.Fingerprint == key.Fingerprint })
+		i := slices.IndexFunc(s.status.HeartbeatKeys, func(k v1.RotatedKeyStatus) bool { return k.Fingerprint == key.Fingerprint })
 		if i >= 0 {
 			s.status.HeartbeatKeys[i].State, s.status.HeartbeatKeys[i].Contracts = cut(key.State, 32), key.Contracts
 		}
@@ -52,7 +52,7 @@ func (s *scope) rotationProgress() (text string) {
 		mounted := slices.ContainsFunc(s.Inputs.Keys, func(k desired.Key) bool { return k.Rotation == key.Rotation })
 		switch {
 		case !mounted:
-		case key.State == v1alpha1.KeyRetired:
+		case key.State == v1.KeyRetired:
 			text += fmt.Sprintf(" The Secret %s can be deleted: nothing needs its key %.12s.", key.SecretName, key.Fingerprint)
 		case key.State == "retiring" && key.Contracts != nil:
 			text += fmt.Sprintf(" The key %.12s in the Secret %s is being replaced; contracts that still need it: %d.", key.Fingerprint, key.SecretName, *key.Contracts)
@@ -66,7 +66,7 @@ func (s *scope) rotationProgress() (text string) {
 		text += fmt.Sprintf(" spec.heartbeat.rotation is %d, but the node has a key of rotation %d; the operator keeps it.", asked, newest)
 	}
 	for _, print := range s.Spec.Heartbeat.Compromised {
-		if !slices.ContainsFunc(s.status.HeartbeatKeys, func(k v1alpha1.RotatedKeyStatus) bool { return strings.HasPrefix(k.Fingerprint, string(print)) }) {
+		if !slices.ContainsFunc(s.status.HeartbeatKeys, func(k v1.RotatedKeyStatus) bool { return strings.HasPrefix(k.Fingerprint, string(print)) }) {
 			text += fmt.Sprintf(" spec.heartbeat.compromised has %.12s, but no key of the node begins with it.", print)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -59,6 +60,56 @@ func TestOverlayChangesTheImage(t *testing.T) {
 	}
 	if !slices.Equal(env, []string{"POD_NAME", "POD_NAMESPACE"}) {
 		t.Errorf("the operator finds its pod by %v", env)
+	}
+}
+
+// TestNamespacedHasNoClusterRights builds config/namespaced, and an overlay for another namespace.
+// Cluster-wide, the operator may only ask who reads its metrics.
+func TestNamespacedHasNoClusterRights(t *testing.T) {
+	t.Parallel()
+	overlay := t.TempDir()
+	base, err := filepath.Rel(overlay, controlplane.Path("config/namespaced"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte("namespace: team\nresources: ['"+base+"']\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for folder, namespace := range map[string]string{controlplane.Path("config/namespaced"): "downstream-system", overlay: "team"} {
+		all := documents(t, folder)
+		for name, document := range all {
+			role, binding := rbacv1.ClusterRole{}, rbacv1.ClusterRoleBinding{}
+			switch kind, _, _ := strings.Cut(name, "/"); kind {
+			case "ClusterRole":
+				if err := yaml.Unmarshal([]byte(document), &role); err != nil {
+					t.Fatal(err)
+				}
+				for _, rule := range role.Rules {
+					if slices.Contains(rule.Resources, "secrets") {
+						t.Errorf("%s gives access to the Secrets of every namespace", name)
+					}
+				}
+			case "ClusterRoleBinding":
+				if name != "ClusterRoleBinding/downstream-metrics-auth" {
+					t.Errorf("%s gives the operator rights in every namespace", name)
+				}
+			case "RoleBinding":
+				if err := yaml.Unmarshal([]byte(document), &binding); err != nil {
+					t.Fatal(err)
+				}
+				if binding.Namespace != namespace || binding.Subjects[0].Namespace != namespace || binding.RoleRef.Kind != "Role" {
+					t.Errorf("%s is %+v, want one of %s", name, binding, namespace)
+				}
+			}
+		}
+		for _, name := range []string{"Role/downstream-operator", "RoleBinding/downstream-operator", "Namespace/" + namespace} {
+			if all[name] == "" {
+				t.Errorf("there is no %s", name)
+			}
+		}
+		if !strings.Contains(all["Deployment/downstream-operator"], "--namespaces=$(POD_NAMESPACE)") {
+			t.Error("the operator watches other namespaces")
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 	"github.com/driveshare/downstream-node/internal/redisdb"
 	"github.com/driveshare/downstream-node/internal/testenv"
@@ -80,7 +80,7 @@ func TestManager(t *testing.T) {
 	f.run("node-api")
 	f.run("node-workers")
 	eventually(t, "Ready when the Deployments are available", func() bool {
-		return meta.IsStatusConditionTrue(f.node().Status.Conditions, v1alpha1.Ready)
+		return meta.IsStatusConditionTrue(f.node().Status.Conditions, v1.Ready)
 	})
 	before := f.deployment("node-api").Generation
 	f.ok(f.Patch(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "backends"}},
@@ -98,8 +98,8 @@ func TestManager(t *testing.T) {
 	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
 	eventually(t, "the Service when it was deleted", func() bool { return f.find(&corev1.Service{}, "node-api") })
 	f.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "list"}, Data: map[string]string{"whitelist.csv": "a\n"}})
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
-		s.Whitelist = &v1alpha1.WhitelistSpec{ConfigMapRef: v1alpha1.WhitelistRef{ObjectReference: v1alpha1.ObjectReference{Name: "list"}, Key: "whitelist.csv"}}
+	f.edit(func(s *v1.DownstreamNodeSpec) {
+		s.Whitelist = &v1.WhitelistSpec{ConfigMapRef: v1.WhitelistRef{ObjectReference: v1.ObjectReference{Name: "list"}, Key: "whitelist.csv"}}
 	})
 	eventually(t, "a whitelist Job", func() bool { return f.jobOfOrNil("whitelist") != nil })
 	first := f.jobOf("whitelist").Name

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 )
 
@@ -130,7 +130,7 @@ func TestScaleChangesWorkersOnly(t *testing.T) {
 		t.Error("the API was changed")
 	}
 	f.get(&policyv1.PodDisruptionBudget{}, "node-workers")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(1)) })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Workers.Replicas = new(int32(1)) })
 	f.settle()
 	if f.find(&policyv1.PodDisruptionBudget{}, "node-workers") {
 		t.Error("one worker has a disruption budget, want none")
@@ -200,7 +200,7 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.bringUp()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = true; s.Workers.Replicas = new(int32(7)) })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Paused = true; s.Workers.Replicas = new(int32(7)) })
 	d := f.deployment("node-workers")
 	d.Spec.Replicas = new(int32(3))
 	f.ok(f.Update(t.Context(), d))
@@ -213,7 +213,7 @@ func TestPause(t *testing.T) {
 	if sent := f.events(); len(sent) != 1 || !strings.Contains(sent[0], "Paused") {
 		t.Errorf("the events are %q", sent)
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = false })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Paused = false })
 	f.settle()
 	if got := *f.deployment("node-workers").Spec.Replicas; got != 7 {
 		t.Errorf("%d workers after the pause, want 7", got)
@@ -227,7 +227,7 @@ func TestPausedNodeWithoutItsService(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.bringUp()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = true })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Paused = true })
 	f.settle()
 	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
 	f.settle()
@@ -236,7 +236,7 @@ func TestPausedNodeWithoutItsService(t *testing.T) {
 	if got := f.node().Status.URL; got != "" {
 		t.Errorf("the URL is %s", got)
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Paused = false })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Paused = false })
 	f.settle()
 	f.wantCondition("Available", "True", "FarmersCanFarm")
 }
@@ -329,13 +329,41 @@ func TestEdgesAreCreatedAndDeleted(t *testing.T) {
 	if got := f.node().Status.URL; got != "https://farm.example.org" {
 		t.Errorf("the URL is %s", got)
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.Ingress = nil; s.NetworkPolicy.Enabled = new(false) })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.API.Ingress = nil; s.NetworkPolicy.Enabled = new(false) })
 	f.settle()
 	for name := range f.objects() {
 		if strings.HasPrefix(name, "Ingress/") || strings.HasPrefix(name, "NetworkPolicy/") {
 			t.Errorf("%s still exists", name)
 		}
 	}
+}
+
+// TestIPFamilies changes the IP families of a Service. The test's API server has both.
+func TestIPFamilies(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "api: {service: {ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv6, IPv4]}}")
+	want := func(policy corev1.IPFamilyPolicy, families ...corev1.IPFamily) {
+		t.Helper()
+		f.settle()
+		s := &corev1.Service{}
+		f.get(s, "node-api")
+		if *s.Spec.IPFamilyPolicy != policy || !slices.Equal(s.Spec.IPFamilies, families) || len(s.Spec.ClusterIPs) != len(families) {
+			t.Errorf("the Service is %s of %v with the addresses %v, want %s of %v", *s.Spec.IPFamilyPolicy, s.Spec.IPFamilies, s.Spec.ClusterIPs, policy, families)
+		}
+	}
+	want(corev1.IPFamilyPolicyRequireDualStack, corev1.IPv6Protocol, corev1.IPv4Protocol)
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.API.Service.IPFamilyPolicy, s.API.Service.IPFamilies = nil, nil })
+	want(corev1.IPFamilyPolicyRequireDualStack, corev1.IPv6Protocol, corev1.IPv4Protocol)
+	f.edit(func(s *v1.DownstreamNodeSpec) {
+		s.API.Service.IPFamilyPolicy, s.API.Service.IPFamilies = new(corev1.IPFamilyPolicySingleStack), []corev1.IPFamily{corev1.IPv6Protocol}
+	})
+	want(corev1.IPFamilyPolicySingleStack, corev1.IPv6Protocol)
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.API.Service.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol} })
+	f.settle()
+	f.wantCondition("Degraded", "True", "ApplyFailed")
+	f.wantMessage("Degraded", "The API server refuses the Service node-api")
+	f.ok(f.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "node-api"}}))
+	want(corev1.IPFamilyPolicySingleStack, corev1.IPv4Protocol)
 }
 
 func TestMissingSecrets(t *testing.T) {

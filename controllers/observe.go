@@ -28,10 +28,13 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if s.facts.workers, err = r.readPool(ctx, s, desired.Workers); err != nil {
 		return err
 	}
-	if s.facts.mysql, err = r.readEvaluation(ctx, s, desired.MySQL, s.Spec.MySQL.Evaluation != nil); err != nil {
+	if s.facts.mysql, err = r.readEvaluation(ctx, s, desired.MySQL, s.Spec.MySQL.Evaluation != nil && !s.Hibernated); err != nil {
 		return err
 	}
-	if s.facts.redis, err = r.readEvaluation(ctx, s, desired.Redis, s.Spec.Redis.Evaluation != nil); err != nil {
+	if s.facts.redis, err = r.readEvaluation(ctx, s, desired.Redis, s.Spec.Redis.Evaluation != nil && !s.Hibernated); err != nil {
+		return err
+	}
+	if err := r.readBackup(ctx, s); err != nil {
 		return err
 	}
 	s.status.API.Replicas, s.status.API.ReadyReplicas = s.facts.api.running, s.facts.api.ready
@@ -168,7 +171,7 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 // sure that every pod has the newest template.
 func (r *Reconciler) pruneConfigs(ctx context.Context, s *scope) error {
 	keep := map[string]bool{}
-	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist, desired.Maintenance}
+	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist, desired.Maintenance, desired.Backup}
 	for _, role := range roles {
 		keep[s.ConfigName(role)] = true
 	}

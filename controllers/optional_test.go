@@ -1,12 +1,15 @@
 package controllers_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -50,31 +53,38 @@ func TestOptionalKinds(t *testing.T) {
 	f.finish(f.jobOf("migration"), true)
 	f.settle()
 	f.deployment("node-api") // the node runs without the optional objects
-	install(t, desired.HTTPRouteKind.Group, desired.HTTPRouteKind.Version, desired.HTTPRouteKind.Kind)
-	install(t, desired.ServiceMonitorKind.Group, desired.ServiceMonitorKind.Version, desired.ServiceMonitorKind.Kind)
+	names := map[schema.GroupVersionKind]string{desired.HTTPRouteKind: "node-api", desired.ServiceMonitorKind: "node", desired.PodMonitorKind: "node"}
+	for kind := range names {
+		install(t, kind.Group, kind.Version, kind.Kind)
+	}
 	f.bringUpAgain()
 	f.wantCondition("Degraded", "False", "AsExpected")
-	for _, want := range []struct {
-		object *unstructured.Unstructured
-		name   string
-	}{{object(desired.HTTPRouteKind.GroupVersion().String(), "HTTPRoute"), "node-api"}, {object(desired.ServiceMonitorKind.GroupVersion().String(), "ServiceMonitor"), "node"}} {
-		f.get(want.object, want.name)
-		if !metav1.IsControlledBy(want.object, f.node()) {
-			t.Errorf("the %s is not the node's", want.object.GetKind())
+	want := func(wanted ...schema.GroupVersionKind) {
+		t.Helper()
+		for kind, name := range names {
+			object := &unstructured.Unstructured{}
+			object.SetGroupVersionKind(kind)
+			found := f.find(object, name)
+			if found != slices.Contains(wanted, kind) {
+				t.Errorf("there is a %s: %t", kind.Kind, found)
+			} else if found && !metav1.IsControlledBy(object, f.node()) {
+				t.Errorf("the %s is not the node's", kind.Kind)
+			}
 		}
 	}
-	f.ok(f.Patch(t.Context(), f.node(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"api":{"gateway":null},"monitoring":{"serviceMonitor":{"enabled":false}}}}`))))
-	f.settle()
-	if f.find(object(desired.HTTPRouteKind.GroupVersion().String(), "HTTPRoute"), "node-api") || f.find(object(desired.ServiceMonitorKind.GroupVersion().String(), "ServiceMonitor"), "node") {
-		t.Error("an object that is no longer wanted still exists")
+	patch := func(spec string) {
+		t.Helper()
+		f.ok(f.Patch(t.Context(), f.node(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":`+spec+`}`))))
+		f.settle()
 	}
-}
-
-func object(apiVersion, kind string) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetAPIVersion(apiVersion)
-	u.SetKind(kind)
-	return u
+	want(desired.HTTPRouteKind, desired.ServiceMonitorKind)
+	patch(`{"api":{"gateway":null},"monitoring":{"serviceMonitor":{"enabled":false},"podMonitor":{"enabled":true}}}`)
+	want(desired.PodMonitorKind)
+	if f.find(&corev1.Service{}, "node-metrics") {
+		t.Error("the Service for the ServiceMonitor still exists")
+	}
+	patch(`{"monitoring":null}`)
+	want()
 }
 
 // bringUpAgain makes the pods of the last rollout available.

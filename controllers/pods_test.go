@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // pod creates a pod from a template and sets the state of its container.
@@ -124,9 +124,9 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	f.finish(job, true)
 	f.bringUpAgain()
 	f.wantCondition("Degraded", "False", "AsExpected")
-	for role, edit := range map[string]func(*v1alpha1.DownstreamNodeSpec){
-		"api":     func(s *v1alpha1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} },
-		"workers": func(s *v1alpha1.DownstreamNodeSpec) { s.Inventory.TotalSize = "2Gi" },
+	for role, edit := range map[string]func(*v1.DownstreamNodeSpec){
+		"api":     func(s *v1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} },
+		"workers": func(s *v1.DownstreamNodeSpec) { s.Inventory.TotalSize = "2Gi" },
 	} {
 		f.edit(edit)
 		f.settle()
@@ -197,7 +197,7 @@ func TestPodsThatDoNotRun(t *testing.T) {
 			t.Parallel()
 			f := newFarm(t, "")
 			f.bringUp()
-			f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} })
+			f.edit(func(s *v1.DownstreamNodeSpec) { s.API.TrustedProxies = []string{"10.0.0.0/8"} })
 			f.settle()
 			tt.make(f, f.deployment("node-api").Spec.Template)
 			result, err := f.operator.Reconcile(t.Context(), f.request())

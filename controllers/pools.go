@@ -22,6 +22,9 @@ func (r *Reconciler) checkTemplates(_ context.Context, s *scope) error {
 
 // ensureAPI runs the API replicas.
 func (r *Reconciler) ensureAPI(ctx context.Context, s *scope) error {
+	if s.endsPods() {
+		return r.stopPods(ctx, s, desired.API)
+	}
 	live, err := r.deployment(ctx, s, desired.API)
 	if err != nil {
 		return err
@@ -79,6 +82,9 @@ func setByOthers(live *appsv1.Deployment) bool {
 
 // ensureWorkers runs the workers.
 func (r *Reconciler) ensureWorkers(ctx context.Context, s *scope) error {
+	if s.endsPods() {
+		return r.stopPods(ctx, s, desired.Workers)
+	}
 	live, err := r.deployment(ctx, s, desired.Workers)
 	if err != nil {
 		return err

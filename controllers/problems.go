@@ -8,16 +8,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // needed lists the conditions that must be true so that farmers can farm.
 // SchemaMigrated is not in the list: running pods have the schema that they need, and
 // they keep their template until the database has the next schema.
-var needed = []string{v1alpha1.HeartbeatKeyAvailable, v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
+var needed = []string{v1.HeartbeatKeyAvailable, v1.APIAvailable, v1.WorkersAvailable}
 
 var (
-	onPods    = []string{v1alpha1.APIAvailable, v1alpha1.WorkersAvailable}
+	onPods    = []string{v1.APIAvailable, v1.WorkersAvailable}
 	onAPI     = onPods[:1]
 	onWorkers = onPods[1:]
 )
@@ -55,6 +55,9 @@ func problems(f facts) []problem {
 		f.whitelist.problems("whitelist was not loaded", nil, ReasonWhitelistFailed, ReasonWhitelistFailing),
 		f.maintenance.problems("maintenance was not announced or cancelled", nil, ReasonMaintenanceFailed, ReasonMaintenanceFailing))
 	found = append(found, faultProblems(f)...)
+	if f.backup != nil {
+		found = append(found, problem{f.backup.reason, sentence(f.backup.message), nil, false})
+	}
 	if len(f.unknownKinds) > 0 {
 		message := fmt.Sprintf("The spec asks for kinds that the cluster does not know: %s. Install them, or remove them from the spec.", strings.Join(f.unknownKinds, ", "))
 		found = append(found, problem{ReasonKindUnknown, message, nil, false})
@@ -112,10 +115,10 @@ func (p pool) problems(whose string, prevents []string) []problem {
 
 // ready computes the condition Ready from the conditions that it depends on.
 func ready(conditions []metav1.Condition) verdict {
-	if c := meta.FindStatusCondition(conditions, v1alpha1.Available); c.Status != metav1.ConditionTrue {
+	if c := meta.FindStatusCondition(conditions, v1.Available); c.Status != metav1.ConditionTrue {
 		return no(c.Reason, "%s", c.Message)
 	}
-	for _, condition := range []string{v1alpha1.Stalled, v1alpha1.Reconciling} {
+	for _, condition := range []string{v1.Stalled, v1.Reconciling} {
 		if c := meta.FindStatusCondition(conditions, condition); c != nil {
 			return no(c.Reason, "%s", c.Message)
 		}
@@ -143,7 +146,7 @@ func farming(conditions []metav1.Condition, problems []problem) verdict {
 	}
 	for _, condition := range missing {
 		c := meta.FindStatusCondition(conditions, condition)
-		if schema := meta.FindStatusCondition(conditions, v1alpha1.SchemaMigrated); c != nil && c.Reason == ReasonNotCreated && schema.Status == metav1.ConditionFalse {
+		if schema := meta.FindStatusCondition(conditions, v1.SchemaMigrated); c != nil && c.Reason == ReasonNotCreated && schema.Status == metav1.ConditionFalse {
 			c = schema // the operator creates pods only after the migration
 		}
 		if c != nil && c.Status == metav1.ConditionFalse {

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // waits runs `kubectl wait --for=condition=Ready` and reports whether it succeeds.
@@ -43,7 +43,7 @@ func TestReadyWaitsForTheCurrentSpec(t *testing.T) {
 		t.Error("kubectl wait fails for a ready node")
 	}
 
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = "example.org/broken" })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Image = "example.org/broken" })
 	if f.waits() {
 		t.Error("kubectl wait succeeds before the operator has handled the edit")
 	}
@@ -124,7 +124,7 @@ func TestFailedReconcileDoesNotCountAsObserved(t *testing.T) {
 		t.Fatal("the reconcile did not fail")
 	}
 	f.wantCondition("Ready", "True", "FarmersCanFarm")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = "example.org/new" })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Image = "example.org/new" })
 	if err := f.reconcile(); err == nil {
 		t.Fatal("the reconcile did not fail")
 	}

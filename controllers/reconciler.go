@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
@@ -93,6 +93,8 @@ var phases = []phase{
 	(*Reconciler).readBacklog,
 	(*Reconciler).ensureAPI,
 	(*Reconciler).ensureWorkers,
+	(*Reconciler).ensureBackup,
+	(*Reconciler).finishHibernation,
 }
 
 // pausedPhases lists the steps for a paused node. These steps change no object.
@@ -105,20 +107,21 @@ var pausedPhases = []phase{
 // +kubebuilder:rbac:groups=downstream.driveshare.org,resources=downstreamnodes/status,verbs=get;patch
 // +kubebuilder:rbac:groups=downstream.driveshare.org,resources=downstreamnodes/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs;cronjobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=core,resources=services;configmaps,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods;events,verbs=list
 // +kubebuilder:rbac:groups=core,resources=secrets,verbs=get;list;watch;create
+// +kubebuilder:rbac:groups=core,resources=persistentvolumeclaims,verbs=get;create
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;create;patch;delete
-// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors,verbs=get;create;patch;delete
+// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors;podmonitors,verbs=get;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile makes the objects of one node match its spec, as far as possible.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	node := &v1alpha1.DownstreamNode{}
+	node := &v1.DownstreamNode{}
 	if err := r.Client.Get(ctx, req.NamespacedName, node); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.forget(req.NamespacedName)
@@ -162,8 +165,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *Reconciler) runPhases(ctx context.Context, s *scope) error {
 	phases := phases
-	if s.Spec.Paused {
+	switch {
+	case s.Spec.Paused:
 		phases = pausedPhases
+	case s.Hibernated:
+		phases = hibernatedPhases
 	}
 	for _, phase := range phases {
 		if err := phase(r, ctx, s); err != nil {
@@ -212,17 +218,18 @@ func (r *Reconciler) now() time.Time {
 type scope struct {
 	*desired.Node
 	// status is the status that will be written.
-	status v1alpha1.DownstreamNodeStatus
+	status v1.DownstreamNodeStatus
 	facts  facts
 	// notes are the events to send after the status is written.
 	notes []note
 }
 
-func newScope(node *v1alpha1.DownstreamNode, image string) *scope {
+func newScope(node *v1.DownstreamNode, image string) *scope {
+	state := hibernationOf(node)
 	s := &scope{
-		Node:   &desired.Node{DownstreamNode: node, DefaultImage: image},
+		Node:   &desired.Node{DownstreamNode: node, DefaultImage: image, Hibernated: state == hibernated},
 		status: *node.Status.DeepCopy(),
-		facts:  facts{paused: node.Spec.Paused},
+		facts:  facts{paused: node.Spec.Paused, hibernation: state},
 	}
 	s.status.Backlog = nil // unknown until Redis is read
 	return s
@@ -252,8 +259,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		WithOptions(options).
-		// Ignore changes of the status, because the operator makes them.
-		For(&v1alpha1.DownstreamNode{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+		// Ignore changes of the status, because the operator makes them. The annotation
+		// RestoreAnnotation matters.
+		For(&v1.DownstreamNode{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})))
 	for _, kind := range ownedKinds {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(kind)
@@ -269,7 +277,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 // the changed object.
 func (r *Reconciler) referring(names func(*desired.Node) []string) handler.MapFunc {
 	return func(ctx context.Context, object client.Object) []reconcile.Request {
-		nodes := &v1alpha1.DownstreamNodeList{}
+		nodes := &v1.DownstreamNodeList{}
 		if err := r.Client.List(ctx, nodes, client.InNamespace(object.GetNamespace())); err != nil {
 			log.FromContext(ctx).Error(err, "cannot find the nodes that refer to an object", "object", client.ObjectKeyFromObject(object))
 			return nil

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
@@ -27,7 +27,7 @@ import (
 // rotate sets spec.heartbeat.rotation and lets the operator act.
 func (f *farm) rotate(rotation int32) {
 	f.t.Helper()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.Rotation = rotation })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.Rotation = rotation })
 	f.settle()
 }
 
@@ -116,7 +116,7 @@ func TestRotation(t *testing.T) {
 	f.settle()
 	f.events()
 	before := f.deployment("node-api").Generation
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
 
 	f.ok(f.reconcile())
 	made, renewed := f.keyIn(secondKey)
@@ -264,7 +264,7 @@ func TestRotatedKeyLostBeforeItIsRecorded(t *testing.T) {
 			return errInjected
 		},
 	}))
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
 	if err := f.reconcile(); err == nil {
 		t.Fatal("the status was written")
 	}
@@ -285,14 +285,14 @@ func TestStaleCacheMakesNoRotatedKey(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
 	f.bringUp()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.Rotation = 1 })
 	old := f.node()
 	f.settle()
 	secret, _ := f.keyIn(secondKey)
 	f.ok(f.Delete(t.Context(), secret))
 	f.operator.Client = interceptor.NewClient(f.WithWatch, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if node, ok := object.(*v1alpha1.DownstreamNode); ok {
+			if node, ok := object.(*v1.DownstreamNode); ok {
 				old.DeepCopyInto(node)
 				return nil
 			}
@@ -305,7 +305,7 @@ func TestStaleCacheMakesNoRotatedKey(t *testing.T) {
 	}
 }
 
-// TestRotationKeepsASecretThatExists rotates to a Secret that somebody else made.
+// TestRotationKeepsASecretThatExists rotates to a Secret that the operator did not make.
 func TestRotationKeepsASecretThatExists(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t, "")
@@ -340,7 +340,7 @@ func TestRotationOfAKeySuppliedByTheUser(t *testing.T) {
 	f.ok(f.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "mine"}}))
 	f.settle()
 	f.wantMounted(secondKey)
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Heartbeat.KeySecretRef = nil })
 	f.settle()
 	f.wantCondition("HeartbeatKeyAvailable", "True", "KeyFound")
 	f.wantMounted(secondKey)
@@ -370,8 +370,8 @@ func TestCompromisedKey(t *testing.T) {
 	t.Parallel()
 	f := rotatedFarm(t, "")
 	old := f.node().Status.HeartbeatKeys[1].Fingerprint
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
-		s.Heartbeat.Compromised = []v1alpha1.Fingerprint{v1alpha1.Fingerprint(old[:12]), "0123456789ab"}
+	f.edit(func(s *v1.DownstreamNodeSpec) {
+		s.Heartbeat.Compromised = []v1.Fingerprint{v1.Fingerprint(old[:12]), "0123456789ab"}
 	})
 	f.settle()
 	f.wantMessage("HeartbeatKeyAvailable", "spec.heartbeat.compromised has 0123456789ab, but no key of the node begins with it.")

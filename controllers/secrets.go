@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/heartbeat/schemes"
@@ -106,7 +106,7 @@ func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	recorded := !slices.ContainsFunc(keys, func(k v1alpha1.RotatedKeyStatus) bool {
+	recorded := !slices.ContainsFunc(keys, func(k v1.RotatedKeyStatus) bool {
 		return recordedKey(&s.status, k.Rotation).Fingerprint != k.Fingerprint
 	})
 	s.status.HeartbeatKeys = keys
@@ -119,7 +119,7 @@ func (r *Reconciler) ensureKey(ctx context.Context, s *scope) error {
 }
 
 // recordedKey returns the status of a rotation's key. It is empty if the status has none.
-func recordedKey(status *v1alpha1.DownstreamNodeStatus, rotation int32) (key v1alpha1.RotatedKeyStatus) {
+func recordedKey(status *v1.DownstreamNodeStatus, rotation int32) (key v1.RotatedKeyStatus) {
 	for _, k := range status.HeartbeatKeys {
 		if k.Rotation == rotation {
 			return k
@@ -133,7 +133,7 @@ func recordedKey(status *v1alpha1.DownstreamNodeStatus, rotation int32) (key v1a
 
 // findKeys stores the key files in the inputs and returns the status of each key, the
 // newest first. Pods do not get a retired key whose Secret was deleted.
-func (r *Reconciler) findKeys(ctx context.Context, s *scope) (keys []v1alpha1.RotatedKeyStatus, err error) {
+func (r *Reconciler) findKeys(ctx context.Context, s *scope) (keys []v1.RotatedKeyStatus, err error) {
 	secrets, err := r.keySecrets(ctx, s)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (r *Reconciler) findKeys(ctx context.Context, s *scope) (keys []v1alpha1.Ro
 		rotation, newest := int32(i), i == len(secrets)-1
 		key := recordedKey(&s.status, rotation)
 		if secret == nil {
-			if key.State == v1alpha1.KeyRetired && !newest {
+			if key.State == v1.KeyRetired && !newest {
 				keys = append(keys, key)
 				continue
 			}
@@ -164,7 +164,7 @@ func (r *Reconciler) findKeys(ctx context.Context, s *scope) (keys []v1alpha1.Ro
 			if known != "" && databaseHasKey(s.DownstreamNode) {
 				return nil, block(ReasonKeyChanged, "the key in the Secret %s has the fingerprint %.12s, but the node's contracts were made with %.12s; restore the node's key from a backup", secret.Name, fingerprint, known)
 			}
-			key = v1alpha1.RotatedKeyStatus{}
+			key = v1.RotatedKeyStatus{}
 		}
 		key.Rotation, key.SecretName, key.Fingerprint = rotation, secret.Name, fingerprint
 		keys, previous = append(keys, key), hb
@@ -212,7 +212,7 @@ func parseKey(s *scope, rotation int32, secret *corev1.Secret) (heartbeat.Heartb
 
 // databaseHasKey reports whether a migration has completed. A migration records
 // the key in the database, and fails if the database has another key.
-func databaseHasKey(node *v1alpha1.DownstreamNode) bool { return node.Status.Migration != "" }
+func databaseHasKey(node *v1.DownstreamNode) bool { return node.Status.Migration != "" }
 
 // newSecret makes a key for a rotation whose Secret does not exist, unless the node
 // has had a key for it.
@@ -221,7 +221,7 @@ func (r *Reconciler) newSecret(ctx context.Context, s *scope, rotation int32, pr
 	if rotation == 0 && s.Spec.Heartbeat.KeySecretRef != nil {
 		return nil, block(ReasonKeyMissing, "the Secret %s, which spec.heartbeat.keySecretRef names, does not exist", name)
 	}
-	node := &v1alpha1.DownstreamNode{}
+	node := &v1.DownstreamNode{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(s.DownstreamNode), node); err != nil {
 		return nil, fmt.Errorf("get the node before making a key: %w", err)
 	}

@@ -18,7 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 // writeStatus writes the status if it has changed, and then sends the events. It
@@ -66,13 +67,13 @@ func (r *Reconciler) applyStatus(ctx context.Context, object *unstructured.Unstr
 // clients set.
 func statusObject(s *scope) (*unstructured.Unstructured, error) {
 	own := *s.status.DeepCopy()
-	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(v1alpha1.ConditionTypes, c.Type) })
+	own.Conditions = slices.DeleteFunc(own.Conditions, func(c metav1.Condition) bool { return !slices.Contains(v1.ConditionTypes, c.Type) })
 	status, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&own)
 	if err != nil {
 		return nil, fmt.Errorf("convert the status: %w", err)
 	}
 	object := &unstructured.Unstructured{Object: map[string]any{"status": status}}
-	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DownstreamNode"))
+	object.SetGroupVersionKind(v1.GroupVersion.WithKind("DownstreamNode"))
 	object.SetName(s.Name)
 	object.SetNamespace(s.Namespace)
 	object.SetUID(s.UID)
@@ -91,19 +92,19 @@ func (s *scope) note(severity, reason, format string, args ...any) {
 
 // repeated lists the conditions that repeat what Ready, Progressing and Degraded report.
 // Their changes cause no events.
-var repeated = []string{v1alpha1.Available, v1alpha1.Reconciling, v1alpha1.Stalled}
+var repeated = []string{v1.Available, v1.Reconciling, v1.Stalled}
 
 // transitions returns an event for each condition whose status or reason
 // changed.
 func transitions(before, after []metav1.Condition) []note {
 	var notes []note
-	for _, condition := range v1alpha1.ConditionTypes {
+	for _, condition := range v1.ConditionTypes {
 		old, now := meta.FindStatusCondition(before, condition), meta.FindStatusCondition(after, condition)
 		if now == nil || slices.Contains(repeated, condition) || now.Status == metav1.ConditionUnknown {
 			continue
 		}
 		changed := old == nil || old.Status != now.Status || old.Reason != now.Reason
-		if condition == v1alpha1.Faulty {
+		if condition == v1.Faulty {
 			changed = faultChanged(old, *now)
 		}
 		if !changed {
@@ -125,13 +126,13 @@ func transitions(before, after []metav1.Condition) []note {
 // yet is not a failure.
 func adverse(c metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.Degraded, v1alpha1.Faulty:
+	case v1.Degraded, v1.Faulty:
 		return c.Status == metav1.ConditionTrue && c.Reason != ReasonMaintenance
-	case v1alpha1.HeartbeatKeyAvailable, v1alpha1.DatabaseAvailable, v1alpha1.QueueAvailable:
+	case v1.HeartbeatKeyAvailable, v1.DatabaseAvailable, v1.QueueAvailable:
 		return c.Status == metav1.ConditionFalse
-	case v1alpha1.SchemaMigrated:
+	case v1.SchemaMigrated:
 		return c.Reason == ReasonMigrationFailed
-	case v1alpha1.APIAvailable, v1alpha1.WorkersAvailable:
+	case v1.APIAvailable, v1.WorkersAvailable:
 		return c.Reason == ReasonNoneAvailable
 	}
 	return false
@@ -163,12 +164,12 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(conditionGauge, workersGauge, backlogGauge, backlogErrors, applies)
+	metrics.Registry.MustRegister(program.BuildInfo("downstream-operator"), conditionGauge, workersGauge, backlogGauge, backlogErrors, applies)
 }
 
 // observeNode sets a node's metrics from its status.
 func observeNode(s *scope) {
-	for _, condition := range v1alpha1.ConditionTypes {
+	for _, condition := range v1.ConditionTypes {
 		current := metav1.ConditionFalse // Reconciling and Stalled exist only while they are true
 		if c := meta.FindStatusCondition(s.status.Conditions, condition); c != nil {
 			current = c.Status

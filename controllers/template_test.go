@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // template returns a pod template of the spec.
@@ -28,7 +29,7 @@ func template(t *testing.T, text string) *runtime.RawExtension {
 // setTemplate changes the pod template of the API. An empty text removes it.
 func (f *farm) setTemplate(text string) {
 	f.t.Helper()
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) {
+	f.edit(func(s *v1.DownstreamNodeSpec) {
 		s.API.PodTemplate = nil
 		if text != "" {
 			s.API.PodTemplate = template(f.t, text)
@@ -88,12 +89,12 @@ func TestWrongPodTemplate(t *testing.T) {
 	f.wantCondition("Ready", "False", "PodTemplateInvalid")
 	f.wantCondition("Available", "True", "FarmersCanFarm")
 	f.wantMessage("Degraded", "Spec.api.podTemplate: the operator sets command itself: leave it out of the template", "the operator changes no pod.")
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = "example.org/new" })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Image = "example.org/new" })
 	f.settle()
 	if f.deployment("node-api").ResourceVersion != before || strings.Contains(f.jobOf("migration").Spec.Template.String(), "example.org/new") {
 		t.Error("pods were changed, although a template is wrong")
 	}
-	f.edit(func(s *v1alpha1.DownstreamNodeSpec) { s.Image = "" })
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.Image = "" })
 
 	// Only the API server knows what else no pod can have.
 	for _, tt := range []struct{ template, want string }{
@@ -209,11 +210,14 @@ func (f *farm) everyPod() map[string]corev1.PodSpec {
 	for _, role := range []string{"migration", "whitelist", "maintenance"} {
 		pods[role] = f.jobOf(role).Spec.Template.Spec
 	}
+	cronJob := &batchv1.CronJob{}
+	f.get(cronJob, "node-backup")
+	pods[cronJob.Name] = cronJob.Spec.JobTemplate.Spec.Template.Spec
 	return pods
 }
 
 // everyJob is a spec with each kind of pod, and a location database on a volume.
-const everyJob = evaluation + `
+const everyJob = backedUp + `
 whitelist: {configMapRef: {name: list}}
 maintenance: {start: "2026-01-02T09:00:00Z", duration: 2h}
 geoip: {volumeClaim: {claimName: geo}}

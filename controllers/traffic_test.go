@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers"
 )
 
@@ -68,7 +68,7 @@ func TestSecretIsNoticed(t *testing.T) {
 	startManager(t, f.asOperator(), f.namespace)
 	f.createNode("")
 	eventually(t, "a problem", func() bool {
-		c := meta.FindStatusCondition(f.node().Status.Conditions, v1alpha1.Degraded)
+		c := meta.FindStatusCondition(f.node().Status.Conditions, v1.Degraded)
 		return c != nil && c.Reason == controllers.ReasonSecretMissing
 	})
 	start := time.Now()

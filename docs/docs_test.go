@@ -1,9 +1,10 @@
-// Package docs holds nothing but the documentation, and the tests that keep it
-// from naming what is not there.
+// Package docs holds only the documentation, and tests of it: links lead somewhere, what
+// the pages name exists, and their commands run.
 package docs
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,15 +14,17 @@ import (
 // pages are what people read.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]string{}
-	for _, file := range append(files, "../README.md") {
-		all[file] = read(t, file)
+	for _, pattern := range []string{"*.md", "*/*.md", "../*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			all[file] = read(t, file)
+		}
 	}
-	if len(all) < 10 {
+	if len(all) < 30 {
 		t.Fatalf("only %d pages", len(all))
 	}
 	return all
@@ -73,6 +76,41 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestIndex checks that the index has a link to each page.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	index := read(t, "README.md")
+	for file := range pages(t) {
+		if file != "README.md" && !strings.HasPrefix(file, "..") && !strings.Contains(index, "("+file) {
+			t.Errorf("README.md has no link to %s", file)
+		}
+	}
+}
+
+// source is a path of a page in a file that is not a page.
+var source = regexp.MustCompile(`docs/[A-Za-z0-9/-]+\.md(#[a-z0-9-]+)?`)
+
+// TestPathsInSources checks that the pages that code, charts and manifests name exist.
+func TestPathsInSources(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("git", "-C", "..", "grep", "-zhoIE", source.String(), "--", ".", ":!docs/*.md", ":!go.*").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 || r == '\n' })
+	for _, path := range found {
+		file, anchor, _ := strings.Cut(path, "#")
+		if text, err := os.ReadFile("../" + file); err != nil {
+			t.Errorf("a file names %s: %v", path, err)
+		} else if anchor != "" && !anchors(string(text))[anchor] {
+			t.Errorf("a file names %s, and there is no such heading", path)
+		}
+	}
+	if len(found) < 30 {
+		t.Errorf("only %d paths were found", len(found))
+	}
+}
+
 func TestMakeTargets(t *testing.T) {
 	t.Parallel()
 	makefile := read(t, "../Makefile")
@@ -85,12 +123,12 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// TestDependencies compares the direct dependencies in both go.mod files with the
+// TestDependencies compares the direct dependencies in the go.mod files with the
 // modules that dependencies.md explains.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	required := map[string]bool{}
-	for line := range strings.Lines(read(t, "../go.mod") + read(t, "../hack/go.mod")) {
+	for line := range strings.Lines(read(t, "../go.mod") + read(t, "../hack/go.mod") + read(t, "../hack/bundle/go.mod")) {
 		if fields := strings.Fields(line); len(fields) == 2 && strings.HasPrefix(fields[1], "v") && fields[0] != "github.com/driveshare/downstream-node" {
 			required[fields[0]] = true
 		}

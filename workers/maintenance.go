@@ -2,12 +2,15 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -52,6 +55,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		{"clean", time.Minute, s.Clean},
 		{"prune", time.Hour, s.Prune},
 		{store.RepairTurn, time.Hour, s.Repair},
+		{"log administrative acts", time.Minute, s.logActs},
 	}
 	for ; ctx.Err() == nil; pause(ctx, s.cfg.Interval) {
 		for _, duty := range duties {
@@ -118,6 +122,15 @@ func (s *Sweeper) Prune(ctx context.Context) error {
 	return err
 }
 
+// logActs logs what administrators did with commands.
+func (s *Sweeper) logActs(ctx context.Context) error {
+	acts, err := s.store.TakeActs(ctx)
+	for _, act := range acts {
+		s.log.Info("administrative act", "who", act.Who, "what", act.What, "when", act.At)
+	}
+	return err
+}
+
 // Repair corrects records that a restored backup or a person left wrong.
 func (s *Sweeper) Repair(ctx context.Context) error {
 	done, err := s.store.Repair(ctx, s.now())
@@ -141,6 +154,8 @@ type Recorder struct {
 	now        func() time.Time
 
 	files, below, copies, lost, repaired prometheus.Gauge
+
+	levels levels
 }
 
 // copiesTurn is how often one of the recorders looks at the copies of files. If there are
@@ -152,18 +167,20 @@ func NewRecorder(deps Deps, cfg store.RecordConfig, redundancy int64) *Recorder 
 	gauge := func(name, help string) prometheus.Gauge {
 		return promauto.With(deps.Registry).NewGauge(prometheus.GaugeOpts{Name: name, Help: help + " The same in all workers that sweep; 0 if the redundancy is 1."})
 	}
-	return &Recorder{
+	r := &Recorder{
 		cfg: cfg, redundancy: redundancy, store: deps.Store, log: deps.Log, now: deps.clock(),
 		files:    gauge("downstream_files_held", "Files that may have several copies and of which farmers hold at least one."),
-		below:    gauge("downstream_files_below_target", "Those of which fewer copies are proved than inventory.redundancy."),
-		copies:   gauge("downstream_copies_live", "Live copies of these files."),
+		below:    gauge("downstream_files_below_target", "Files held by farmers of which fewer copies are proved than inventory.redundancy."),
+		copies:   gauge("downstream_copies_live", "Live copies of files that may have several copies."),
 		lost:     gauge("downstream_copies_lost_24h", "Copies that were lost in the last 24 hours."),
 		repaired: gauge("downstream_copies_repaired_24h", "Lost copies that were replaced in the last 24 hours."),
 	}
+	deps.Registry.MustRegister(&r.levels)
+	return r
 }
 
-// Run maintains the record until ctx ends. It calls Fold and Copies every minute and Balance
-// every hour.
+// Run maintains the record until ctx ends. It calls Fold, Measure and Copies every minute
+// and Balance every hour.
 func (r *Recorder) Run(ctx context.Context) error {
 	var balanced time.Time
 	for ; ctx.Err() == nil; pause(ctx, time.Minute) {
@@ -175,6 +192,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		if err == nil {
 			err = r.Fold(ctx)
 		}
+		err = errors.Join(err, r.Measure(ctx))
 		if err == nil && r.redundancy > 1 {
 			err = r.Copies(ctx)
 		}
@@ -222,4 +240,67 @@ func (r *Recorder) Balance(ctx context.Context) error {
 			" this is normal once, on a node that is older than its record")
 	}
 	return err
+}
+
+// Measure reads the sizes of the node that the recorder exports.
+func (r *Recorder) Measure(ctx context.Context) error {
+	sizes, err := r.sizes(ctx)
+	r.levels.last.Store(sizes)
+	return err
+}
+
+// sizes returns the values of levelDescs, or nil if it cannot read them.
+func (r *Recorder) sizes(ctx context.Context) (*[len(levelDescs)]int64, error) {
+	chunks, bytes, err := r.store.WaitingSize(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := r.now()
+	spans, err := r.store.History(ctx, now, now, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	var t node.Totals // a node without farmers has no record
+	if len(spans) > 0 {
+		t = spans[len(spans)-1].Totals
+	}
+	return &[len(levelDescs)]int64{t.Farmers, t.Online, t.Contracts, t.Size, chunks, bytes}, nil
+}
+
+// levels exports the sizes of the node that were measured last. It exports none if there
+// are none, because a missing value is not zero.
+type levels struct {
+	last atomic.Pointer[[len(levelDescs)]int64]
+}
+
+func levelDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help+" The same in all workers that sweep, which read it once a minute.", nil, nil)
+}
+
+// levelDescs are in the order of the values in levels.
+var levelDescs = [...]*prometheus.Desc{
+	levelDesc("downstream_farmers", "Farmers: tokens, with or without contracts."),
+	levelDesc("downstream_farmers_online", "Farmers that have a contract which has not expired."),
+	levelDesc("downstream_contracts", "Contracts that have not expired."),
+	levelDesc("downstream_contracts_bytes", "Size of the files of these contracts."),
+	levelDesc("downstream_inventory_chunks", "Chunks that wait for farmers."),
+	levelDesc("downstream_inventory_bytes", "Size of the files of these chunks."),
+}
+
+// Describe sends the descriptions of the metrics.
+func (l *levels) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range levelDescs {
+		ch <- d
+	}
+}
+
+// Collect sends the sizes that were measured last.
+func (l *levels) Collect(ch chan<- prometheus.Metric) {
+	last := l.last.Load()
+	if last == nil {
+		return
+	}
+	for i, d := range levelDescs {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(last[i]))
+	}
 }

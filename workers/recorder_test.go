@@ -111,3 +111,53 @@ func TestRecorderLooksAtCopies(t *testing.T) {
 		}
 	})
 }
+
+// The recorder exports the sizes of the node, and nothing if it cannot read them.
+func TestRecorderExportsTheSizesOfTheNode(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		deps, registry := h.deps(), prometheus.NewRegistry()
+		deps.Registry = registry
+		recorder := workers.NewRecorder(deps, recording, 1)
+		exported := func() map[string]float64 {
+			families, err := registry.Gather()
+			must(t, err)
+			got := map[string]float64{}
+			for _, family := range families {
+				if name := family.GetName(); !strings.HasPrefix(name, "downstream_files") && !strings.HasPrefix(name, "downstream_copies") {
+					got[name] = family.Metric[0].Gauge.GetValue()
+				}
+			}
+			return got
+		}
+		if got := exported(); len(got) > 0 {
+			t.Errorf("before the first look: %v", got)
+		}
+		must(t, recorder.Measure(t.Context()))
+		want := map[string]float64{
+			"downstream_farmers": 1, "downstream_farmers_online": 0, "downstream_contracts": 0, "downstream_contracts_bytes": 0,
+			"downstream_inventory_chunks": 0, "downstream_inventory_bytes": 0,
+		}
+		if got := exported(); !maps.Equal(got, want) {
+			t.Errorf("before the first contract: %v, want %v", got, want)
+		}
+		h.takeOne(t, "seed")
+		_, err := newStocker(h.deps()).StockOne(t.Context())
+		must(t, err)
+		must(t, recorder.Measure(t.Context()))
+		want = map[string]float64{
+			"downstream_farmers": 1, "downstream_farmers_online": 1, "downstream_contracts": 1, "downstream_contracts_bytes": 100,
+			"downstream_inventory_chunks": 1, "downstream_inventory_bytes": 64,
+		}
+		if got := exported(); !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := recorder.Measure(ended); err == nil {
+			t.Error("no error, though the database could not be read")
+		}
+		if got := exported(); len(got) > 0 {
+			t.Errorf("if the database cannot be read: %v", got)
+		}
+	})
+}

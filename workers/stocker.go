@@ -110,7 +110,7 @@ func (s *Stocker) replaceKeys(ctx context.Context) {
 }
 
 // replaceKey does a step of the replacement of a key. Farmers get chunks of the old key until
-// the inventory of the new key is full or that of the old key is empty. If somebody else may
+// the inventory of the new key is full or that of the old key is empty. If another person may
 // know the old key, they get none.
 func (s *Stocker) replaceKey(ctx context.Context, old keyring.Key) error {
 	mine, err := s.store.TakeTurn(ctx, fmt.Sprint("replace key ", old.ID), s.Replace, s.now())

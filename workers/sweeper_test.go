@@ -2,11 +2,13 @@ package workers_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/internal/testenv/testnode"
 	"github.com/driveshare/downstream-node/workers"
 )
@@ -33,6 +35,19 @@ func (h *harness) swept(t *testing.T, first contract) swept {
 	must(t, err)
 	s.files = len(known) == 1
 	return s
+}
+
+// TestActsAreLogged checks that a sweeper logs an administrative act.
+func TestActsAreLogged(t *testing.T) {
+	onEach(t, func(t *testing.T, h *harness) {
+		must(t, h.Store.RecordAct(t.Context(), "alice@node", "cleared the chunks"))
+		testnode.Background(t, func(ctx context.Context) {
+			_ = workers.NewSweeper(h.deps(), sweeping, retention, unusedLife).Run(ctx)
+		})
+		testenv.WaitFor(t, "the line about the act", func() bool {
+			return strings.Contains(h.Logs.String(), `"level":"INFO","msg":"administrative act","who":"alice@node","what":"cleared the chunks"`)
+		})
+	})
 }
 
 func TestSweep(t *testing.T) {

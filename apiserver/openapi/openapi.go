@@ -1,5 +1,5 @@
 // Package openapi holds the description of the API, OpenAPI 3.1. It is written by
-// hand, in openapi.yaml. The node serves it, docs/api.md is generated from it, and
+// hand, in openapi.yaml. The node serves it, docs/reference/api.md is generated from it, and
 // the tests of package apiserver compare the routes, requests and responses with
 // it. It does not define the API: docs/PROTOCOL.md does.
 package openapi

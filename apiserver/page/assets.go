@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
@@ -163,13 +164,16 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) bool {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// sameOrigin forbids pages of other sites to embed a response.
+const sameOrigin = "same-origin"
+
 func setHeaders(w http.ResponseWriter, kind, cacheControl string) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", sameOrigin)
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not support frame-ancestors
 	h.Set("Content-Type", kind)
@@ -186,10 +190,14 @@ var compressors = sync.Pool{New: func() any {
 }}
 
 // send sends a response that is not an asset. If the visitor's browser already has
-// this version, it sends 304 without a body.
-func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time) {
-	setHeaders(w, kind, "no-cache")
+// this version, it sends 304 without a body. Browsers may cache it only as long as a
+// Cache-Control that is set already allows.
+//
+// resources says which sites may embed the response.
+func (p *Page) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte, began time.Time, resources string) {
 	h := w.Header()
+	setHeaders(w, kind, cmp.Or(h.Get("Cache-Control"), "no-cache"))
+	h.Set("Cross-Origin-Resource-Policy", resources)
 	milliseconds := float64(p.opt.Now().Sub(began).Microseconds()) / 1000
 	h.Set("Server-Timing", "page;dur="+strconv.FormatFloat(milliseconds, 'f', 2, 64))
 	sum := sha256.Sum256(body)

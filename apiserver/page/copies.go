@@ -33,7 +33,7 @@ func (p *Page) copiesOver(ctx context.Context, of *period, now time.Time) *copie
 }
 
 func copiesOf(counts []store.CopyCount, hours []store.CopyHour, target int64) *copies {
-	c := copies{Target: target, Counts: make([]copyCount, 1+max(target, counts[len(counts)-1].Copies)), Trend: plot{Title: "Files below the target", Unit: inCounts}}
+	c := copies{Target: target, Counts: make([]copyCount, 1+max(target, counts[len(counts)-1].Copies)), Trend: plot{Title: "Files below the target", Unit: inCounts, Bad: true}}
 	most := int64(1)
 	for _, n := range counts {
 		c.Counts[n.Copies].Files = n.Files
@@ -50,6 +50,7 @@ func copiesOf(counts []store.CopyCount, hours []store.CopyHour, target int64) *c
 	for i, h := range hours {
 		if (len(hours)-1-i)%each == 0 { // the latest is always shown
 			c.Trend.add(h.At, float64(h.BelowTarget))
+			c.Trend.From, c.Trend.To = c.Trend.times[0], h.At
 		}
 	}
 	return &c

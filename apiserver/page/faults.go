@@ -46,8 +46,11 @@ func (f nodeFaults) notices(now time.Time) (n notices) {
 	return n
 }
 
-// within returns the part of a fault between two times.
+// within returns the part of a fault between two times. It is 0 if the node only suspects the fault.
 func within(f node.Fault, from, to time.Time) time.Duration {
+	if f.Suspected() {
+		return 0
+	}
 	if f.Start.After(from) {
 		from = f.Start
 	}

@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // The zoom levels of the map. Each level doubles the scale.
 const minZoom, maxZoom = -2, 6
 
-// figures holds the figures that are computed over all farmers.
+// figures holds all farmers at one moment, and the figures that are computed over them.
+// The parts of a page use the same figures, so that they agree.
 type figures struct {
+	Farmers   *roster.View
 	Totals    node.Totals
 	Countries []country
+	Largest   int64 // the farmers of the largest cluster on the whole map
 	// atZoom returns the map's clusters by zoom level. The first call for a level
 	// computes them.
 	atZoom map[int]func() []cluster
@@ -29,9 +33,12 @@ func (p *Page) readFigures(ctx context.Context) (figures, error) {
 		return figures{}, err
 	}
 	places := farmers.Places()
-	f := figures{Totals: farmers.Summary(), Countries: countriesOf(places), atZoom: map[int]func() []cluster{}}
+	f := figures{Farmers: farmers, Totals: farmers.Summary(), Countries: countriesOf(farmers.Countries()), atZoom: map[int]func() []cluster{}}
 	for zoom := minZoom; zoom <= maxZoom; zoom++ {
 		f.atZoom[zoom] = sync.OnceValue(func() []cluster { return clustersOf(places, zoom) })
+	}
+	for _, c := range f.atZoom[0]() {
+		f.Largest = max(f.Largest, c.Farmers)
 	}
 	return f, nil
 }

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -30,6 +32,33 @@ func periodNamed(name string) *period {
 // maxPoints is the approximate maximum number of points in a plot.
 const maxPoints = 200
 
+// past is what the records say about a period.
+type past struct {
+	timeline
+	day  []node.Span // of the period of 24 hours: each minute of it
+	days lastDays    // of the same period
+}
+
+// readPast reads a period. For the first period it also reads the day before.
+func (p *Page) readPast(ctx context.Context, of *period) (past, error) {
+	now := p.opt.Now()
+	from := now.Add(-of.Length)
+	if of != &periods[0] {
+		spans, err := p.records.History(ctx, from, now, of.step)
+		return past{timeline: timelineOf(spans, of.step)}, err
+	}
+	before := from.Add(-of.Length)
+	spans, err := p.records.History(ctx, before, now, of.step)
+	at := slices.IndexFunc(spans, func(s node.Span) bool { return !s.Start.Before(from.Truncate(of.step)) })
+	if err != nil || at < 0 {
+		return past{timeline: timelineOf(nil, of.step)}, err
+	}
+	return past{
+		timeline: timelineOf(spans[at:], of.step), day: spans[at:],
+		days: lastDays{countsOf(spans[at:], from), countsOf(spans[:at], before)},
+	}, nil
+}
+
 // timeline holds spans of the same length, the oldest first. The last span may be
 // incomplete.
 type timeline struct {
@@ -45,7 +74,7 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 		return t
 	}
 	covered := spans[len(spans)-1].Start.Sub(spans[0].Start)
-	for _, times := range []time.Duration{1, 2, 5, 10, 30, 60} {
+	for _, times := range []time.Duration{1, 2, 3, 6, 10, 30, 60} {
 		t.Step = step * times
 		if covered/t.Step < maxPoints {
 			break
@@ -72,34 +101,69 @@ func timelineOf(spans []node.Span, step time.Duration) timeline {
 	return t
 }
 
-// plots makes the plots of the timeline. A count at one moment, such as the farmers
-// online, is shown unchanged. A count of events is shown as a rate per hour. The
-// rates leave out the last span, because it may be incomplete.
-func (t timeline) plots() (plots []plot) {
+// endingWith returns the timeline with the farmers, contracts and bytes of now in the last span, so
+// that it agrees with the totals of the page. The record is a little behind them.
+func (t timeline) endingWith(now node.Totals) timeline {
+	t.Spans = slices.Clone(t.Spans)
+	if len(t.Spans) > 0 {
+		last := &t.Spans[len(t.Spans)-1]
+		last.Farmers, last.Online, last.Contracts, last.Size = now.Farmers, now.Online, now.Contracts, now.Size
+	}
+	return t
+}
+
+// plots makes the plots of the period until now. A level, such as the farmers online, is at the end
+// of its span. Events are counted in each span; the last span has not ended, so it is left out.
+func (t timeline) plots(of *period, now time.Time) (plots []plot) {
+	each := " in " + spanWords(t.Step)
 	for _, c := range []struct {
-		title string
-		unit  unit
-		rate  bool
-		value func(node.Span) int64
+		title  string
+		unit   unit
+		events bool
+		bad    bool
+		value  func(node.Span) int64
 	}{
-		{"Farmers online", inCounts, false, func(s node.Span) int64 { return s.Online }},
-		{"Contracts", inCounts, false, func(s node.Span) int64 { return s.Contracts }},
-		{"Stored", inBytes, false, func(s node.Span) int64 { return s.Size }},
-		{"Heartbeats per hour", inCounts, true, func(s node.Span) int64 { return s.Heartbeats }},
-		{"Wrong answers per hour", inCounts, true, func(s node.Span) int64 { return s.Wrong }},
-		{"Expired contracts per hour", inCounts, true, func(s node.Span) int64 { return s.Expired }},
+		{"Farmers online", inCounts, false, false, func(s node.Span) int64 { return s.Online }},
+		{"Contracts", inCounts, false, false, func(s node.Span) int64 { return s.Contracts }},
+		{"Stored", inBytes, false, false, func(s node.Span) int64 { return s.Size }},
+		{"Right proofs" + each, inCounts, true, false, func(s node.Span) int64 { return s.Heartbeats }},
+		{"Wrong proofs" + each, inCounts, true, true, func(s node.Span) int64 { return s.Wrong }},
+		{"Contracts lost" + each, inCounts, true, true, func(s node.Span) int64 { return s.Expired }},
 	} {
-		p := plot{Title: c.title, Unit: c.unit}
-		spans, scale := t.Spans, 1.0
-		if c.rate {
-			spans, scale = spans[:max(0, len(spans)-1)], t.Step.Hours()
+		p := plot{Title: c.title, Unit: c.unit, Bad: c.bad, From: now.Add(-of.Length), To: now}
+		spans, shift := t.Spans, t.Step
+		if c.events {
+			spans, shift = spans[:max(0, len(spans)-1)], 0
 		}
 		for _, s := range spans {
-			p.add(s.Start, float64(c.value(s))/scale)
+			at := s.Start.Add(shift)
+			if at.After(now) {
+				at = now
+			}
+			p.add(at, float64(c.value(s)))
 		}
 		plots = append(plots, p)
 	}
 	return plots
+}
+
+// spanWords writes the length of a span in words: 10 minutes, an hour.
+func spanWords(d time.Duration) string {
+	for _, u := range []struct {
+		length    time.Duration
+		one, many string
+	}{{24 * time.Hour, "a day", "days"}, {time.Hour, "an hour", "hours"}} {
+		if d == u.length {
+			return u.one
+		}
+		if d%u.length == 0 {
+			return fmt.Sprintf("%d %s", d/u.length, u.many)
+		}
+	}
+	if d == time.Minute {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", d/time.Minute)
 }
 
 // stripLength is the number of days in a farmer's uptime strip.
@@ -107,14 +171,20 @@ const stripLength = 90
 
 // stripDay is one day in a farmer's uptime strip.
 type stripDay struct {
-	X     float64
-	Level string // the CSS class for the day's uptime
+	X, Y  float64 // the upper left corner of the bar; a higher bar is a better day
+	Level string  // the CSS class for the day's uptime
 	Title string
 	Fault bool // the node had a fault
 }
 
-// stripStep is the width of a day, in SVG units.
-const stripStep = 10.0
+// stripStep is the width of a day, and stripHeight the height of the strip, in SVG units.
+const stripStep, stripHeight = 10.0, 40.0
+
+// stripTops is where the bar of each level begins, so that people who see no colours can tell the levels apart.
+var stripTops = map[string]float64{"good": 0, "fair": 12, "poor": 24, "out": 36, "none": 38}
+
+// Height is the height of the bar.
+func (d stripDay) Height() float64 { return stripHeight - d.Y }
 
 // stripOf returns the last stripLength days, including today. A day without a
 // record, or without time that counts, has the level "none".
@@ -127,12 +197,13 @@ func stripOf(days []farmerDay, now time.Time) []stripDay {
 	for i := range strip {
 		at := now.UTC().AddDate(0, 0, i+1-stripLength)
 		d, known := byDate[at.Format(time.DateOnly)]
-		strip[i] = stripDay{X: float64(i) * stripStep, Level: "none", Title: date(at) + ": no record"}
+		strip[i] = stripDay{X: float64(i) * stripStep, Y: stripTops["none"], Level: "none", Title: date(at) + ": no record"}
 		switch {
 		case known && d.Possible == 0:
 			strip[i].Title = date(at) + ": not counted"
 		case known:
 			strip[i].Level, strip[i].Title = level(d.Uptime()), date(at)+": "+percent(d.Uptime())
+			strip[i].Y = stripTops[strip[i].Level]
 		}
 		if d.Fault > 0 {
 			strip[i].Fault = true
@@ -162,11 +233,13 @@ func farmerPlots(days []node.Day) []plot {
 		p := plot{Title: title, Unit: unit, Bars: bars}
 		for _, d := range days {
 			p.add(d.Start, float64(value(d)))
+			p.From, p.To = days[0].Start, d.Start
 		}
 		return p
 	}
 	return []plot{
-		of("Heartbeats per day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
+		of("Right proofs in a day", inCounts, true, func(d node.Day) int64 { return d.Heartbeats }),
+		of("Wrong proofs in a day", inCounts, true, func(d node.Day) int64 { return d.Wrong }),
 		of("Contracts", inCounts, false, func(d node.Day) int64 { return d.Contracts }),
 		of("Stored", inBytes, false, func(d node.Day) int64 { return d.Size }),
 	}

@@ -14,9 +14,11 @@ import (
 // homePage is the data of the front page.
 type homePage struct {
 	Totals    node.Totals
+	Health    health
+	Days      lastDays
 	Map       worldMap
-	Countries []country
-	Elsewhere int // the number of countries not shown
+	Countries []countryLink
+	Elsewhere []countryLink // the countries that are not shown at first
 	Periods   []choice
 	Period    *period
 	Plots     []plot
@@ -24,14 +26,20 @@ type homePage struct {
 	Notices   notices
 	Available *availability // over the time of the plots; nil if it is unknown
 	Table     table
-	Node      string // this node's URL, for farmers that want to join
 }
 
 // worldMap is the data of the map.
 type worldMap struct {
 	Width, Height float64
-	Clusters      []cluster
+	Spots, Legend []spot
 	Zooms         [2]int // the lowest and the highest zoom level
+}
+
+// countryLink is a country whose link shows its farmers in the table.
+type countryLink struct {
+	country
+	Link   string
+	Chosen bool
 }
 
 // choice is one link in a list, such as a page number.
@@ -48,10 +56,12 @@ type table struct {
 	Total       int64
 	First, Last int64 // positions of the farmers shown, from 1; 0 if there are none
 	Columns     []column
-	Pages       []choice // an element "…" without a link replaces the pages left out
-	Earlier     string   // the link to the previous page, or ""
-	Later       string   // the link to the next page, or ""
-	Away        bool     // the farmers cannot be read
+	Pages       []choice     // an element "…" without a link replaces the pages left out
+	Earlier     string       // the link to the previous page, or ""
+	Later       string       // the link to the next page, or ""
+	Everywhere  string       // the link to the farmers of all countries, or "" if it shows them
+	Sums        *node.Totals // of all farmers that the search or the country selects; nil without both
+	CSV, JSON   string       // links to all the farmers that the table lists
 }
 
 // column is a column head.
@@ -74,53 +84,52 @@ func (p *Page) home(w http.ResponseWriter, r *http.Request) {
 		p.away(w, r, found.err)
 		return
 	}
-	timeline := p.histories[v.Period.Name].get(r.Context(), now).value
-	body := homePage{
-		Totals:    found.value.Totals,
-		Map:       worldMap{mapWidth, mapHeight, found.value.atZoom[0](), [2]int{minZoom, maxZoom}},
-		Countries: found.value.Countries,
-		Period:    v.Period,
-		Plots:     timeline.plots(),
-		Copies:    p.copiesOver(r.Context(), v.Period, now),
-		Table:     p.table(r, v),
-		Node:      nodeAddress(r),
-	}
+	f := found.value
+	day := p.histories[periods[0].Name].get(r.Context(), now).value
+	timeline := p.histories[v.Period.Name].get(r.Context(), now).value.endingWith(f.Totals)
 	faults := p.faults.get(r.Context(), now)
-	body.Notices = faults.value.notices(now)
+	body := homePage{
+		Totals:  f.Totals,
+		Days:    day.days,
+		Map:     worldMap{mapWidth, mapHeight, spotsOf(f.atZoom[0](), f.Largest), legendOf(f.Largest), [2]int{minZoom, maxZoom}},
+		Period:  v.Period,
+		Plots:   timeline.plots(v.Period, found.at),
+		Copies:  p.copiesOver(r.Context(), v.Period, now),
+		Table:   p.table(f.Farmers, v),
+		Notices: faults.value.notices(now),
+	}
+	body.Health = healthOf(f.Totals, day.days, day.day, body.Notices.Fault)
+	if found.err != nil {
+		body.Health.Problems = append([]problem{{"the node has not read its records", found.at}}, body.Health.Problems...)
+	}
 	if len(timeline.Spans) > 0 && !faults.at.IsZero() {
 		body.Available = availabilityOf(faults.value.Recorded, timeline.Spans[0].Start, now)
 	}
-	if more := len(body.Countries) - countriesShown; more > 0 {
-		body.Countries, body.Elsewhere = body.Countries[:countriesShown], more
+	for _, c := range f.Countries {
+		body.Countries = append(body.Countries, countryLink{c, v.in(c.Name).link(), c.Name == v.Country})
+	}
+	if len(body.Countries) > countriesShown+1 { // one more country takes no more room than a link to it
+		body.Countries, body.Elsewhere = body.Countries[:countriesShown], body.Countries[countriesShown:]
 	}
 	for i := range periods {
 		of := &periods[i]
 		body.Periods = append(body.Periods, choice{of.Title, v.over(of).link(), of == v.Period})
 	}
 	p.respond(w, r, http.StatusOK, "home.html", frame{
-		Title: "Farmers", At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
+		Title: "Farmers", Feed: "/faults.atom", Waiting: p.waiting.get(r.Context(), now).value, About: body.Health.Text(), At: found.at, Stale: found.err != nil, Live: true, Canonical: body.Table.link(), Body: body,
 	}, now)
 }
 
-// table reads the farmers that v selects. If the page number is too large, it reads
+// table lists the farmers that v selects. If the page number is too large, it lists
 // the last page.
-func (p *Page) table(r *http.Request, v selection) table {
-	t := table{selection: v, Columns: columnsOf(v)}
-	farmers, err := p.records.View(r.Context())
-	if err != nil {
-		if r.Context().Err() == nil {
-			p.opt.Log.Warn("the page cannot list farmers", "error", err)
-		}
-		t.Away = true
-		return t
-	}
+func (p *Page) table(farmers *roster.View, v selection) table {
 	found, total := farmers.List(v.Query)
 	pages := (total + pageLength - 1) / pageLength
 	if pages > 0 && v.Page >= pages {
 		v.Page = pages - 1
 		found, _ = farmers.List(v.Query)
 	}
-	t.selection, t.At, t.Total, t.Pages = v, farmers.Time, int64(total), pagesAround(v, pages)
+	t := table{selection: v, At: farmers.Time, Total: int64(total), Columns: columnsOf(v), Pages: pagesAround(v, pages), CSV: v.export("csv"), JSON: v.export("")}
 	for f := range found {
 		t.Farmers = append(t.Farmers, p.rate(f, t.At))
 	}
@@ -134,7 +143,25 @@ func (p *Page) table(r *http.Request, v selection) table {
 	if v.Page+1 < pages {
 		t.Later = v.onPage(v.Page + 1).link()
 	}
+	if v.Country != "" {
+		t.Everywhere = v.in("").link()
+	}
+	if v.Country+v.Search != "" {
+		t.Sums = sumOf(farmers, v.Query)
+	}
 	return t
+}
+
+// sumOf returns the contracts and bytes of all farmers that a query selects.
+func sumOf(farmers *roster.View, q roster.Query) *node.Totals {
+	q.Limit, q.Page = 0, 0
+	sum := node.Totals{}
+	all, _ := farmers.List(q)
+	for f := range all {
+		sum.Contracts += f.Contracts
+		sum.Size += f.Size
+	}
+	return &sum
 }
 
 func columnsOf(v selection) []column {
@@ -144,7 +171,8 @@ func columnsOf(v selection) []column {
 		{Title: "Score", Name: "score", Figure: true},
 		{Title: "Uptime", Name: "uptime", Figure: true},
 		{Title: "Farming since", Name: "since", Figure: true},
-		{Title: "Heartbeats", Name: "heartbeats", Figure: true},
+		{Title: "Last proof", Name: "seen", Figure: true},
+		{Title: "Right proofs", Name: "heartbeats", Figure: true},
 		{Title: "Contracts", Name: "contracts", Figure: true},
 		{Title: "Stored", Name: "size", Figure: true},
 		{Title: "Status", Name: "online"},
@@ -180,15 +208,6 @@ func pagesAround(v selection, pages int) []choice {
 	return links
 }
 
-// nodeAddress returns the URL with which this visitor reached the node.
-func nodeAddress(r *http.Request) string {
-	scheme := "http"
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host
-}
-
 const (
 	// pageLength is the number of farmers on a page of the table.
 	pageLength = 50
@@ -221,6 +240,8 @@ func parseSelection(v url.Values) selection {
 	q.Online = v.Get("online") == "1"
 	q.Search = v.Get("q")
 	q.Search = strings.TrimSpace(q.Search[:min(len(q.Search), searchLength)])
+	q.Country = v.Get("country")
+	q.Country = strings.TrimSpace(q.Country[:min(len(q.Country), searchLength)])
 	if n, err := strconv.Atoi(v.Get("page")); err == nil && n > 1 {
 		q.Page = min(n, lastPage) - 1
 	}
@@ -228,8 +249,10 @@ func parseSelection(v url.Values) selection {
 }
 
 // descendsFirst reports whether the first click on a column's head sorts the table in
-// descending order. It does for every column except the id and the address.
-func descendsFirst(sort roster.Sort) bool { return sort != roster.ByID && sort != roster.ByAddress }
+// descending order. It does for every column except texts and the first day.
+func descendsFirst(sort roster.Sort) bool {
+	return sort != roster.ByID && sort != roster.ByAddress && sort != roster.ByPlace && sort != roster.BySince
+}
 
 // link returns the shortest URL of the front page that has this selection.
 func (v selection) link() string {
@@ -246,6 +269,9 @@ func (v selection) link() string {
 	if v.Search != "" {
 		q.Set("q", v.Search)
 	}
+	if v.Country != "" {
+		q.Set("country", v.Country)
+	}
 	if v.Page > 0 {
 		q.Set("page", strconv.Itoa(v.Page+1))
 	}
@@ -256,6 +282,32 @@ func (v selection) link() string {
 		return "/"
 	}
 	return "/?" + q.Encode()
+}
+
+// in returns the selection of the farmers of a country, or of all with "".
+func (v selection) in(country string) selection { v.Country, v.Page = country, 0; return v }
+
+// export returns the URL of the status API that lists the same farmers.
+func (v selection) export(format string) string {
+	path := "/api/downstream/v1/status/list"
+	if v.Online {
+		path += "/online"
+	}
+	path += "/by/"
+	if v.Desc {
+		path += "d/"
+	}
+	path += v.Sort.String()
+	q := url.Values{}
+	for name, value := range map[string]string{"search": v.Search, "country": v.Country, "format": format} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
 }
 
 func direction(desc bool) string {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ func TestSelectionLinks(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{
 		"", "sort=id", "dir=desc&sort=id", "sort=uptime", "sort=size", "dir=asc&sort=uptime", "dir=asc", "online=1", "q=1abc", "page=3",
-		"dir=asc&online=1&page=12&period=30d&q=a+b&sort=heartbeats",
+		"country=New+Zealand", "country=Chile&dir=asc&online=1&page=12&period=30d&q=a+b&sort=heartbeats", "dir=desc&sort=place", "sort=since",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
@@ -69,14 +70,19 @@ func FuzzSelection(f *testing.F) {
 
 func TestFormats(t *testing.T) {
 	t.Parallel()
-	for v, want := range map[float64]string{0: "0", 5: "5", 0.25: "0.3", 9.96: "10", 950: "950", 1234: "1.2k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
+	for v, want := range map[int64]string{0: "0", 5: "5", 999: "999", 1234: "1.2k", 1999: "1.9k", 10_999: "10k", 34_000: "34k", 5_600_000: "5.6M", 2e9: "2G"} {
+		if got := short(v); got != want {
+			t.Errorf("%v is written as %q, want %q", v, got, want)
+		}
+	}
+	for v, want := range map[float64]string{10_564: "10,564", 999: "999"} {
 		if got := inCounts.format(v); got != want {
 			t.Errorf("%v is written as %q, want %q", v, got, want)
 		}
 	}
-	for v, want := range map[float64]float64{0: 2, 1: 2, 2: 2, 3: 4, 5: 10, 11: 20, 399: 400, 401: 1000} {
-		if got := roundUp(v); got != want {
-			t.Errorf("the step above %v is %v, want %v", v, got, want)
+	for d, want := range map[time.Duration]string{time.Minute: "a minute", 10 * time.Minute: "10 minutes", time.Hour: "an hour", 6 * time.Hour: "6 hours", 24 * time.Hour: "a day", 48 * time.Hour: "2 days"} {
+		if got := spanWords(d); got != want {
+			t.Errorf("%v is written as %q, want %q", d, got, want)
 		}
 	}
 }
@@ -88,8 +94,8 @@ func TestTracks(t *testing.T) {
 		score node.Score
 		want  [4]string
 	}{
-		{node.Score{Estimate: 0.99999, Lower: 0.99299, Upper: 0.99801, Weight: 2345.9}, [4]string{"99.9 %", "99.2 %", "99.9 %", "2,345 intervals"}},
-		{node.Score{Estimate: 1, Lower: 0.20654, Upper: 1, Weight: 1}, [4]string{"100.0 %", "20.6 %", "100.0 %", "one interval"}},
+		{node.Score{Estimate: 0.99999, Lower: 0.99299, Upper: 0.99801, Weight: 2345.9}, [4]string{"99.9 %", "99.2 %", "99.9 %", "2,346 intervals"}},
+		{node.Score{Estimate: 1, Lower: 0.20654, Upper: 1, Weight: 1}, [4]string{"100.0 %", "20.6 %", "100.0 %", "1 interval"}},
 		{node.Score{Upper: 0.00001, Weight: 0.9}, [4]string{"0.0 %", "0.0 %", "0.1 %", "less than one interval"}},
 	} {
 		of := track{Score: test.score}
@@ -99,7 +105,7 @@ func TestTracks(t *testing.T) {
 	}
 }
 
-// The labels of an axis must be short and must differ from each other.
+// The labels of an axis must be short and exact, and must differ from each other.
 func TestAxes(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 1, 1, 22, 10, 0, 0, time.UTC)
@@ -108,20 +114,121 @@ func TestAxes(t *testing.T) {
 		24 * time.Hour:      {"1 Jan, 22:10", "2 Jan, 22:10"},
 		30 * 24 * time.Hour: {"1 Jan", "31 Jan"},
 	} {
-		p := plot{Unit: inCounts}
-		p.add(from, 1)
-		p.add(from.Add(long), 2)
-		if got := p.Ends(); got != want {
+		if got := (plot{From: from, To: from.Add(long)}).Ends(); got != want {
 			t.Errorf("over %v: %q, want %q", long, got, want)
 		}
 	}
-	for most, want := range map[float64][2]string{
-		0: {"1 B", "2 B"}, 300: {"200 B", "400 B"}, 401: {"512 B", "1.0 KiB"}, 1000 << 10: {"512 KiB", "1.0 MiB"}, 1 << 30: {"1.0 GiB", "2.0 GiB"},
+	for _, test := range []struct {
+		unit unit
+		most float64
+		want string
+	}{
+		{inCounts, 0, "0 1"},
+		{inCounts, 1, "0 1"},
+		{inCounts, 4, "0 1 2 3 4"},
+		{inCounts, 11, "0 5 10 15"},
+		{inCounts, 401, "0 100 200 300 400 500"},
+		{inCounts, 1100, "0 250 500 750 1k 1.25k"},
+		{inCounts, 10_564, "0 2.5k 5k 7.5k 10k 12.5k"},
+		{inCounts, 150_083, "0 50k 100k 150k 200k"},
+		{inBytes, 0, "0 B|1 B"},
+		{inBytes, 300, "0 B|100 B|200 B|300 B"},
+		{inBytes, 1 << 30, "0 B|256 MiB|512 MiB|768 MiB|1 GiB"},
+		{inBytes, 2.4 * (1 << 40), "0 B|512 GiB|1 TiB|1.5 TiB|2 TiB|2.5 TiB"},
+		{inBytes, 999 * (1 << 20), "0 B|200 MiB|400 MiB|600 MiB|800 MiB|1000 MiB"},
 	} {
-		p := plot{Unit: inBytes}
-		p.add(from, most)
-		if rows := p.Rows(); rows[1].Label != want[0] || rows[2].Label != want[1] {
-			t.Errorf("up to %v bytes: %v, want %v", most, rows, want)
+		p := plot{Unit: test.unit, From: from, To: from.Add(time.Hour)}
+		p.add(from, test.most)
+		labels, separator := []string{}, " "
+		if test.unit == inBytes {
+			separator = "|"
+		}
+		for _, row := range p.Rows() {
+			labels = append(labels, row.Label)
+		}
+		if got := strings.Join(labels, separator); got != test.want {
+			t.Errorf("up to %v %s: %s, want %s", test.most, test.unit, got, test.want)
+		}
+	}
+}
+
+// A plot of a young node has the axis of the whole period.
+func TestYoungNode(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	var spans []node.Span
+	for i := range 61 {
+		spans = append(spans, node.Span{Start: now.Add(time.Duration(i-60) * time.Minute), Totals: node.Totals{Online: 3, Heartbeats: 7}})
+	}
+	plots := timelineOf(spans, time.Minute).endingWith(node.Totals{Online: 2}).plots(&periods[0], now)
+	online, right := plots[0], plots[3]
+	if width := plotRight - plotLeft; math.Abs(online.x(0)-(plotRight-width*59/1440)) > 0.01 || online.x(60) != plotRight {
+		t.Errorf("the hour is drawn from %v to %v", online.x(0), online.x(60))
+	}
+	if online.Latest() != "2" || online.value[59] != 3 {
+		t.Errorf("the last values are %v", online.value[58:])
+	}
+	if right.Title != "Right proofs in a minute" || len(right.value) != 60 || slices.Max(right.value) != 7 {
+		t.Errorf("%q has %d values up to %v", right.Title, len(right.value), slices.Max(right.value))
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	day := func(each node.Totals, last node.Totals) (spans []node.Span) {
+		for at := now.Add(-24 * time.Hour); !at.After(now); at = at.Add(time.Minute) {
+			s := node.Span{Start: at, Totals: each}
+			if at.After(now.Add(-time.Hour)) {
+				s.Totals = last
+			}
+			spans = append(spans, s)
+		}
+		return spans
+	}
+	good := node.Totals{Online: 90, Contracts: 500, Heartbeats: 100}
+	all := node.Totals{Farmers: 100, Online: 90, Contracts: 500}
+	hour := " since 2 Jan 2026, 11:01 UTC. "
+	for name, test := range map[string]struct {
+		totals node.Totals
+		day    []node.Span
+		fault  *node.Fault
+		want   string
+	}{
+		"all well":            {all, day(good, good), nil, "All well: 90 of 100 farmers online (90 %), 100.00 % of proofs right in 24 h"},
+		"one wrong proof":     {all, append(day(good, good), node.Span{Start: now, Totals: node.Totals{Online: 90, Wrong: 1}}), nil, "All well: 90 of 100 farmers online (90 %), 99.99 % of proofs right in 24 h"},
+		"no farmers":          {node.Totals{}, nil, nil, "All well: 0 of 0 farmers online"},
+		"a fault":             {all, day(good, good), &node.Fault{Start: now.Add(-59 * time.Minute)}, "Not all is well: the node has had a fault" + hour + "90 of 100 farmers online (90 %), 100.00 % of proofs right in 24 h"},
+		"a suspicion":         {all, nil, &node.Fault{Start: now.Add(-59 * time.Minute), Cause: node.Unreachable}, "All well: 90 of 100 farmers online (90 %)"},
+		"a maintenance":       {all, nil, &node.Fault{Start: now.Add(-59 * time.Minute), Planned: now}, "Not all is well: the node has been in maintenance" + hour + "90 of 100 farmers online (90 %)"},
+		"many wrong proofs":   {all, day(good, node.Totals{Online: 90, Heartbeats: 50, Wrong: 50}), nil, "Not all is well: many proofs are wrong (2.09 % in 24 h)" + hour + "90 of 100 farmers online (90 %), 97.91 % of proofs right in 24 h"},
+		"many lost contracts": {all, day(good, node.Totals{Online: 90, Expired: 2}), nil, "Not all is well: many contracts are lost (120 in 24 h)" + hour + "90 of 100 farmers online (90 %), 100.00 % of proofs right in 24 h"},
+		"many farmers left":   {node.Totals{Farmers: 100, Online: 40}, day(good, node.Totals{Online: 40}), nil, "Not all is well: only 40 of 90 farmers have stayed online" + hour + "40 of 100 farmers online (40 %), 100.00 % of proofs right in 24 h"},
+		"nobody is online":    {node.Totals{Farmers: 3}, day(node.Totals{Online: 3}, node.Totals{}), nil, "Not all is well: no farmer has been online" + hour + "0 of 3 farmers online (0 %)"},
+	} {
+		if got := healthOf(test.totals, lastDays{Today: countsOf(test.day, now)}, test.day, test.fault).Text(); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestChangeAgainstTheDayBefore(t *testing.T) {
+	t.Parallel()
+	before := dayCounts{Right: 9990, Wrong: 10, Lost: 5, Known: true}
+	for _, test := range []struct {
+		days          lastDays
+		success, lost string
+	}{
+		{lastDays{dayCounts{Right: 10_000, Lost: 7}, before}, "+0.10 points since the day before", "2 more than the day before"},
+		{lastDays{dayCounts{Right: 9980, Wrong: 20, Lost: 1}, before}, "-0.10 points since the day before", "4 fewer than the day before"},
+		{lastDays{dayCounts{Right: 9990, Wrong: 10, Lost: 5}, before}, "as the day before", "as the day before"},
+		{lastDays{dayCounts{Right: 1}, dayCounts{Right: 1, Lost: 1}}, "", ""}, // the record has a part of the day
+	} {
+		if got := test.days.SuccessChange(); got != test.success {
+			t.Errorf("%+v: %q, want %q", test.days, got, test.success)
+		}
+		if got := test.days.LostChange(); got != test.lost {
+			t.Errorf("%+v: %q, want %q", test.days, got, test.lost)
 		}
 	}
 }
@@ -169,6 +276,26 @@ func TestClusters(t *testing.T) {
 	}
 	if x, y := project(berlin.Lat, berlin.Lon); found[0].X != x || found[0].Y != y {
 		t.Errorf("the cluster is at (%v, %v), want (%v, %v)", found[0].X, found[0].Y, x, y)
+	}
+	// The area of a circle grows with the number of farmers, and has no limit.
+	spots := spotsOf(found, 12)
+	if spots[0].Label() != "12" || spots[1].Label() != "" {
+		t.Errorf("the labels are %q and %q", spots[0].Label(), spots[1].Label())
+	}
+	for _, n := range []int64{20, 100, 1000, 100_000} {
+		if got := radiusOf(4*n, 1000) / radiusOf(n, 1000); n*16 > 1000 && math.Abs(got-2) > 1e-9 {
+			t.Errorf("the radius of %d farmers is %v times that of %d", 4*n, got, n)
+		}
+	}
+	if got := spots[0].Inner * spots[0].Inner / (spots[0].Radius * spots[0].Radius); math.Abs(got-10.0/12) > 1e-9 {
+		t.Errorf("the part that is online has %v of the area", got)
+	}
+	var legend []int64
+	for _, s := range legendOf(671) {
+		legend = append(legend, s.Farmers)
+	}
+	if want := []int64{10, 100, 500}; !slices.Equal(legend, want) {
+		t.Errorf("the legend has %v, want %v", legend, want)
 	}
 	if near := clustersOf([]node.Place{sydney, potsdam, berlin}, maxZoom); len(near) != 3 {
 		t.Errorf("%d clusters at the highest zoom level, want 3", len(near))
@@ -228,12 +355,12 @@ func TestTimeline(t *testing.T) {
 	if s := all.Spans[1]; !s.Start.Equal(from.Add(10*time.Minute)) || s.Online != 19 || s.Heartbeats != 20 {
 		t.Errorf("the second span is %+v", s)
 	}
-	plots := all.plots()
-	if got := plots[3].value[5]; got != 120 {
-		t.Errorf("%v heartbeats an hour, want 120", got)
+	plots := all.plots(&periods[0], from.Add(24*time.Hour))
+	if got := plots[3].value[5]; got != 20 {
+		t.Errorf("%v right proofs in 10 minutes, want 20", got)
 	}
 	if len(plots[3].value) != 143 {
-		t.Error("the plot of a rate contains the span that has not ended")
+		t.Error("the plot of events contains the span that has not ended")
 	}
 	if first := timelineOf(spans[3:], time.Minute).Spans[0]; !first.Start.Equal(from.Add(10 * time.Minute)) {
 		t.Errorf("the timeline begins with an incomplete span: %+v", first)
@@ -241,7 +368,7 @@ func TestTimeline(t *testing.T) {
 	if few := timelineOf(spans[:30], time.Minute); few.Step != time.Minute || len(few.Spans) != 30 {
 		t.Errorf("few spans: %d of %v", len(few.Spans), few.Step)
 	}
-	if none := timelineOf(nil, time.Hour); len(none.Spans) != 0 || none.plots()[0].Drawn() {
+	if none := timelineOf(nil, time.Hour); len(none.Spans) != 0 || none.plots(&periods[0], from)[0].Drawn() {
 		t.Error("a timeline without spans is drawn")
 	}
 }
@@ -266,8 +393,12 @@ func TestStrip(t *testing.T) {
 		t.Fatalf("%d days", len(strip))
 	}
 	for i, want := range []string{"none", "none", "out", "poor", "fair", "good"} {
-		if got := strip[stripLength-6+i]; got.Level != want {
+		got := strip[stripLength-6+i]
+		if got.Level != want {
 			t.Errorf("%s is %q, want %q", got.Title, got.Level, want)
+		}
+		if before := strip[stripLength-7+i]; i > 1 && got.Height() <= before.Height() {
+			t.Errorf("%s is drawn with the height %v, not more than %s with %v", got.Title, got.Height(), before.Title, before.Height())
 		}
 	}
 	for i, want := range []string{"no record", "not counted; the node had a fault for 24 h", "0.00 %", "50.00 %; the node had a fault for 10 min", "98.50 %; the node had a fault for 3 h", "100.00 %; the node had a fault for 60 s"} {

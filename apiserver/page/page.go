@@ -22,6 +22,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -30,6 +31,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,13 +41,16 @@ import (
 )
 
 // Paths are the page's routes, in the syntax of net/http and gorilla/mux.
-var Paths = []string{"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix + "{file}"}
+var Paths = []string{
+	"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix + "{file}",
+	"/badge.svg", "/faults.atom", "/farmer/{id}/badge.svg", "/farmer/{id}/events.atom", "/robots.txt",
+}
 
 // AssetPrefix begins the path of every asset.
 const AssetPrefix = "/assets/"
 
 // Records is the source of the page's data. A node implements it with its roster and
-// its store. The page calls History at most once every 30 seconds for each period, and
+// its store. The page calls WaitingSize, and for each period History, at most once every 30 seconds, and
 // Faults and Maintenances at most once every 5 seconds. If the redundancy is larger than 1, it calls
 // CopyCounts at most once every 30 seconds, and CopyHours too for each period. It calls the other methods for every visitor.
 type Records interface {
@@ -56,6 +61,8 @@ type Records interface {
 	Faults(ctx context.Context, limit int) ([]node.Fault, error)
 	Maintenances(ctx context.Context) ([]node.Fault, error)
 	FarmerEvents(ctx context.Context, id string) ([]node.Event, error)
+	NextDue(ctx context.Context, id string, now time.Time) (time.Time, error)
+	WaitingSize(ctx context.Context) (chunks, bytes int64, err error)
 	CopyCounts(ctx context.Context) ([]store.CopyCount, error)
 	CopyHours(ctx context.Context, from time.Time) ([]store.CopyHour, error)
 	ScoreRules() node.ScoreRules
@@ -72,6 +79,32 @@ type Options struct {
 	StatedAt func(now time.Time) time.Time
 	// Redundancy is how many farmers should hold each file. The page shows copies if it is larger than 1.
 	Redundancy int64
+
+	Config  Config
+	Version string        // of the program
+	Scheme  func() string // of the contracts that the node gives now
+	Rules   Rules
+	// Invented says that the node invents the places of farmers; see geo.Invent.
+	Invented bool
+}
+
+// Rules are what the node asks of farmers, and what it gives.
+type Rules struct {
+	Interval              time.Duration // for each challenge
+	Signatures, Whitelist bool
+	MinBalance            int64 // of an address on the whitelist, in SJCX
+	BytesPerAddress       int64
+}
+
+// Offer is the number of bytes that the page proposes to a new farmer.
+func (r Rules) Offer() int64 { return min(1<<30, r.BytesPerAddress) }
+
+// OfferText is Offer for the command line.
+func (r Rules) OfferText() string {
+	if r.Offer() == 1<<30 {
+		return "1GiB"
+	}
+	return strconv.FormatInt(r.Offer(), 10)
 }
 
 // Page handles the routes in Paths.
@@ -84,7 +117,8 @@ type Page struct {
 	slots     chan struct{} // a semaphore of size maxVisitors
 
 	figures   cached[figures]
-	histories map[string]*cached[timeline] // by period name
+	histories map[string]*cached[past] // by period name
+	waiting   cached[waiting]
 	faults    cached[nodeFaults]
 	copies    cached[[]store.CopyCount]
 	trends    map[string]*cached[[]store.CopyHour] // by period name
@@ -103,13 +137,11 @@ func New(records Records, opt Options) *Page {
 	p.faults = cached[nodeFaults]{life: 5 * time.Second, read: p.readFaults}
 	p.copies = cached[[]store.CopyCount]{life: 30 * time.Second, read: records.CopyCounts}
 	p.trends = map[string]*cached[[]store.CopyHour]{}
-	p.histories = map[string]*cached[timeline]{}
-	for _, of := range periods {
-		p.histories[of.Name] = &cached[timeline]{life: 30 * time.Second, read: func(ctx context.Context) (timeline, error) {
-			now := p.opt.Now()
-			spans, err := p.records.History(ctx, now.Add(-of.Length), now, of.step)
-			return timelineOf(spans, of.step), err
-		}}
+	p.waiting = cached[waiting]{life: 30 * time.Second, read: p.readWaiting}
+	p.histories = map[string]*cached[past]{}
+	for i := range periods {
+		of := &periods[i]
+		p.histories[of.Name] = &cached[past]{life: 30 * time.Second, read: func(ctx context.Context) (past, error) { return p.readPast(ctx, of) }}
 		p.trends[of.Name] = &cached[[]store.CopyHour]{life: 30 * time.Second, read: func(ctx context.Context) ([]store.CopyHour, error) {
 			return p.records.CopyHours(ctx, p.opt.Now().Add(-of.Length))
 		}}
@@ -118,6 +150,12 @@ func New(records Records, opt Options) *Page {
 	p.mux.HandleFunc("GET /farmer/{id}", p.farmer)
 	p.mux.HandleFunc("GET /history", p.history)
 	p.mux.HandleFunc("GET /map.json", p.mapJSON)
+	p.mux.HandleFunc("GET /badge.svg", p.badge)
+	p.mux.HandleFunc("GET /faults.atom", p.faultFeed)
+	p.mux.HandleFunc("GET /farmer/{id}/badge.svg", p.farmerBadge)
+	p.mux.HandleFunc("GET /farmer/{id}/strip.svg", p.farmerStrip)
+	p.mux.HandleFunc("GET /farmer/{id}/events.atom", p.eventFeed)
+	p.mux.HandleFunc("GET /robots.txt", p.robots)
 	p.mux.HandleFunc("GET "+AssetPrefix+"{file}", func(w http.ResponseWriter, r *http.Request) {
 		if !p.assets.serve(w, r) {
 			p.notFound(w, r)
@@ -145,25 +183,30 @@ var parseTemplates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"asset": loadAssets().url, "grouped": grouped, "size": size, "percent": percent,
 		"moment": moment, "clock": clock, "date": date, "machine": machine, "decimal": decimal,
-		"place": knownPlace, "lasted": lasted,
+		"place": knownPlace, "lasted": lasted, "until": until, "counted": node.Counted, "ago": ago,
 	}).ParseFS(templateFiles, "templates/*.html"))
 })
 
 // frame is the data of every page. Body is the data of one kind of page.
 type frame struct {
-	Title    string
-	Body     any
-	At       time.Time // when the figures were read; zero if there are none
-	Stale    bool      // the records cannot be read, so the page shows the last figures
-	GeoLite2 bool
-	Live     bool // the scripts fetch the page again every few seconds
+	Options
+	Node    string // the node's name
+	URL     string // the node's URL as this visitor reached it
+	Waiting waiting
+	Title   string
+	About   string // the description of the page, for search engines and links; "" for a general one
+	Feed    string // the URL of the page's feed, or ""
+	Body    any
+	At      time.Time // when the figures were read; zero if there are none
+	Stale   bool      // the records cannot be read, so the page shows the last figures
+	Live    bool      // the scripts fetch the page again every few seconds
 	// Canonical is the shortest URL of the page, or "" if it is not set.
 	Canonical string
 }
 
 // respond renders a template in the frame and sends it.
 func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name string, f frame, began time.Time) {
-	f.GeoLite2 = p.opt.GeoLite2()
+	f.Options, f.Node, f.URL = p.opt, p.name(r), nodeAddress(r)
 	var b bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&b, name, f); err != nil {
 		// Only a mistake in a template causes this. The tests render all templates.
@@ -171,7 +214,31 @@ func (p *Page) respond(w http.ResponseWriter, r *http.Request, status int, name 
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
-	p.send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began)
+	p.send(w, r, status, "text/html; charset=utf-8", b.Bytes(), began, sameOrigin)
+}
+
+// waiting is the part of the inventory that waits for farmers.
+type waiting struct {
+	Known         bool
+	Chunks, Bytes int64
+}
+
+func (p *Page) readWaiting(ctx context.Context) (w waiting, err error) {
+	w.Chunks, w.Bytes, err = p.records.WaitingSize(ctx)
+	w.Known = err == nil
+	return w, err
+}
+
+// name returns the name of the node, or else the host that the visitor asked for.
+func (p *Page) name(r *http.Request) string { return cmp.Or(p.opt.Config.Name, r.Host) }
+
+// nodeAddress returns the URL with which this visitor reached the node.
+func nodeAddress(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
 }
 
 // message is the data of a page with one message.
@@ -206,35 +273,51 @@ func (p *Page) respondMessage(w http.ResponseWriter, r *http.Request, status int
 type farmerPage struct {
 	rated
 	StatedAt time.Time
+	NextDue  time.Time // zero if the farmer has no contract; in a fault, it can have passed
 	Notices  notices
 	Uptimes  []uptimeOver
 	Days     []farmerDay // newest first
 	Strip    []stripDay
 	Plots    []plot
 	Events   []event // newest first
+	Kinds    []kindCount
+}
+
+// find reads a farmer. If there is none, or if the records cannot be read, it responds and returns false.
+func (p *Page) find(w http.ResponseWriter, r *http.Request, now time.Time) (f farmerRecords, ok bool) {
+	f, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
+	return f, p.found(w, r, err)
+}
+
+// found responds if a farmer was not found, or if the records could not be read. Otherwise it returns true.
+func (p *Page) found(w http.ResponseWriter, r *http.Request, err error) bool {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		p.respondMessage(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
+	case err != nil:
+		p.away(w, r, err)
+	}
+	return err == nil
 }
 
 func (p *Page) farmer(w http.ResponseWriter, r *http.Request) {
 	now := p.opt.Now()
-	f, err := p.readFarmer(r.Context(), r.PathValue("id"), now)
-	if errors.Is(err, store.ErrNotFound) {
-		p.respondMessage(w, r, http.StatusNotFound, message{"No such farmer", "No farmer has this id. It may be mistyped, or the farmer was deleted."})
-		return
-	}
-	if err != nil {
-		p.away(w, r, err)
+	f, ok := p.find(w, r, now)
+	if !ok {
 		return
 	}
 	faults := p.faults.get(r.Context(), now).value
 	stated := p.statedAt(now)
 	days := withFaults(f.days, faults.Recorded, now)
+	body := farmerPage{
+		rated: p.rate(f.Farmer, stated), StatedAt: stated, NextDue: f.nextDue, Notices: faults.notices(now), Uptimes: uptimesOf(f.days),
+		Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(f.days),
+		Events: eventsOf(f.events, faults.Recorded, now),
+	}
+	body.Kinds = kindsOf(body.Events)
 	p.respond(w, r, http.StatusOK, "farmer.html", frame{
-		Title: "Farmer " + f.ID, At: now, Live: true,
-		Body: farmerPage{
-			rated: p.rate(f.Farmer, stated), StatedAt: stated, Notices: faults.notices(now), Uptimes: uptimesOf(f.days),
-			Days: backwards(days), Strip: stripOf(days, now), Plots: farmerPlots(f.days),
-			Events: eventsOf(f.events, faults.Recorded, now),
-		},
+		Title: "Farmer " + f.ID, At: now, Live: true, Body: body, Canonical: "/farmer/" + f.ID, Feed: "/farmer/" + f.ID + "/events.atom",
+		About: "Score " + body.Rating.Bound() + ", uptime " + percent(f.Uptime.Percent(stated)) + ", " + node.Counted(f.Contracts, "contract") + ", " + size(f.Size) + " stored.",
 	}, now)
 }
 
@@ -248,8 +331,9 @@ func (p *Page) statedAt(now time.Time) time.Time {
 // farmerRecords is what a farmer's page needs to read.
 type farmerRecords struct {
 	node.Farmer
-	days   []node.Day
-	events []node.Event
+	days    []node.Day
+	events  []node.Event
+	nextDue time.Time
 }
 
 func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f farmerRecords, err error) {
@@ -263,7 +347,10 @@ func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f fa
 	if f.days, err = p.records.FarmerDays(ctx, id, now.AddDate(0, 0, 1-stripLength), now); err != nil {
 		return f, err
 	}
-	f.events, err = p.records.FarmerEvents(ctx, id)
+	if f.events, err = p.records.FarmerEvents(ctx, id); err != nil {
+		return f, err
+	}
+	f.nextDue, err = p.records.NextDue(ctx, id, p.statedAt(now))
 	return f, err
 }
 
@@ -271,25 +358,26 @@ func (p *Page) readFarmer(ctx context.Context, name string, now time.Time) (f fa
 type historyPage struct {
 	Period  *period
 	Periods []period
+	Each    string      // the length of a span
 	Spans   []node.Span // newest first
 }
 
 func (p *Page) history(w http.ResponseWriter, r *http.Request) {
 	began := p.opt.Now()
 	of := periodNamed(r.URL.Query().Get("period"))
-	found := p.histories[of.Name].get(r.Context(), began)
-	if found.at.IsZero() {
-		p.away(w, r, found.err)
+	found, latest := p.histories[of.Name].get(r.Context(), began), p.figures.get(r.Context(), began)
+	if found.at.IsZero() || latest.at.IsZero() {
+		p.away(w, r, errors.Join(found.err, latest.err))
 		return
 	}
 	p.respond(w, r, http.StatusOK, "history.html", frame{
 		Title: "History of " + of.Title, At: found.at, Stale: found.err != nil,
-		Body: historyPage{Period: of, Periods: periods, Spans: backwards(found.value.Spans)},
+		Body: historyPage{Period: of, Periods: periods, Each: spanWords(found.value.Step), Spans: backwards(found.value.endingWith(latest.value.Totals).Spans)},
 	}, began)
 }
 
 // mapJSON responds with the circles of a zoom level. Each circle is a list: x, y,
-// radius, whether a farmer is online, label and title.
+// radius, radius of the part that is online, label and title.
 func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 	began := p.opt.Now()
 	zoom, err := strconv.Atoi(r.URL.Query().Get("zoom"))
@@ -303,13 +391,13 @@ func (p *Page) mapJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows := [][]any{}
-	for _, c := range found.value.atZoom[zoom]() {
-		rows = append(rows, []any{rounded(c.X), rounded(c.Y), rounded(c.Radius()), c.Online > 0, c.Label(), c.Title()})
+	for _, s := range spotsOf(found.value.atZoom[zoom](), found.value.Largest) {
+		rows = append(rows, []any{rounded(s.X), rounded(s.Y), rounded(s.Radius), rounded(s.Inner), short(s.Farmers), s.Title()})
 	}
 	body, err := json.Marshal(rows)
 	if err != nil {
 		p.away(w, r, err)
 		return
 	}
-	p.send(w, r, http.StatusOK, "application/json", body, began)
+	p.send(w, r, http.StatusOK, "application/json", body, began, sameOrigin)
 }

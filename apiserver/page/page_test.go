@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -37,11 +40,19 @@ func (h *fixture) pass(d time.Duration) {
 
 func open(t *testing.T, farmers int) *fixture {
 	t.Helper()
+	return openWith(t, farmers, page.Options{})
+}
+
+// openWith is open with options. It sets those that every page needs.
+func openWith(t *testing.T, farmers int, opt page.Options) *fixture {
+	t.Helper()
 	h := &fixture{Records: pagetest.New(farmers), now: pagetest.Now}
-	h.Page = page.New(h.Records, page.Options{
-		Log: slog.New(slog.DiscardHandler), GeoLite2: func() bool { return farmers > 0 },
-		Now: func() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now },
-	})
+	opt.Log, opt.GeoLite2 = slog.New(slog.DiscardHandler), func() bool { return farmers > 0 }
+	opt.Now = func() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now }
+	if opt.Rules.Interval == 0 {
+		opt.Rules = page.Rules{Interval: 5 * time.Minute, BytesPerAddress: 1 << 30}
+	}
+	h.Page = page.New(h.Records, opt)
 	return h
 }
 
@@ -82,7 +93,7 @@ func TestPages(t *testing.T) {
 		{"/?page=99999999999999999999&sort=nothing&dir=up&period=2y", 200, []string{"1–50 of 321"}},
 		{"/?q=" + farmers[3].ID[:12], 200, []string{"1–1 of 1", farmers[3].Address}},
 		{"/?q=%3Cscript%3E", 200, []string{"No farmer matching “&lt;script&gt;”"}},
-		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Heartbeats per day"}},
+		{"/farmer/" + farmers[0].ID, 200, []string{farmers[0].Address, "90 days ago", "Right proofs in a day", "Wrong proofs in a day", "</dt><dd>in "}},
 		{"/farmer/nobody", 404, []string{"No such farmer"}},
 		{"/history?period=7d", 200, []string{"The last 7 days", `<th scope="row">`}},
 		{"/nothing", 404, []string{"Page not found"}},
@@ -126,6 +137,16 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s does not show the open fault", address)
 		}
 	}
+	h.SetFaults(node.Fault{Start: pagetest.Now.Add(-time.Minute), Cause: node.Unreachable, Evidence: "no proof arrived"})
+	h.pass(6 * time.Second)
+	for _, address := range []string{"/", farmer} {
+		if got := h.body(t, address, 200); strings.Contains(got, notice) || !strings.Contains(got, "The node may be out of reach since") {
+			t.Errorf("%s does not show what the node suspects", address)
+		}
+	}
+	if got := h.body(t, "/", 200); !strings.Contains(got, "The node had no fault in this time") {
+		t.Error("the page counts a suspicion as a fault")
+	}
 	h.SetFaults()
 	h.pass(6 * time.Second)
 	if got := h.body(t, "/", 200); strings.Contains(got, notice) || !strings.Contains(got, "The node had no fault in this time") {
@@ -147,6 +168,9 @@ func TestCopies(t *testing.T) {
 				"should be with 3 farmers", "35 of 1,000 files have fewer copies", `<rect width="100.0" height="2"/></svg></th><td class="figure">965</td>`,
 				`<th scope="row">0<svg`, "Files below the target from",
 			} {
+				if strings.Contains(got, "Inf") || strings.Contains(got, "NaN") {
+					t.Errorf("%s: a plot has an infinite coordinate", address)
+				}
 				if strings.Contains(got, part) != shown {
 					t.Errorf("redundancy %d: %s: contains %q: %t", redundancy, address, part, !shown)
 				}
@@ -186,6 +210,126 @@ func TestMaintenances(t *testing.T) {
 	h.SetMaintenances()
 	h.pass(6 * time.Second)
 	check(false, false)
+}
+
+// The totals, the plots and the table show one moment, even if the records change while the page is made.
+func TestOneMoment(t *testing.T) {
+	t.Parallel()
+	h := open(t, 60)
+	was := h.body(t, "/", 200)
+	h.Change(func(farmers []node.Farmer) []node.Farmer { return farmers[:7] })
+	if got := h.body(t, "/", 200); got != was {
+		t.Error("a part of the page has changed before the totals")
+	}
+	h.pass(6 * time.Second)
+	got := h.body(t, "/", 200)
+	view, err := h.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	online := view.Summary().Online
+	contains(t, "/", got, []string{">7</dd>", "1–7 of 7", fmt.Sprintf("Online now</dt><dd>%d</dd>", online), fmt.Sprintf("<b>%d</b></span></figcaption>", online)})
+	day := regexp.MustCompile(`<tbody>\s*<tr>.*?</tr>`).FindString(h.body(t, "/history", 200))
+	contains(t, "/history", day, []string{`<td class="figure">7</td>`, fmt.Sprintf(`<td class="figure">%d</td>`, online)})
+}
+
+// The page says what this node asks of farmers, with commands that work for it.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		rules   page.Rules
+		contact string
+		has     []string
+		lacks   []string
+	}{
+		"everybody": {
+			page.Rules{Interval: time.Minute, BytesPerAddress: 1 << 40},
+			"",
+			[]string{
+				"Everybody may farm here.", "downstream-node farm http://node.example:5000 --address YOUR_SJCX_ADDRESS --size 1GiB --dir farm</code>",
+				"<code>downstream http://node.example:5000 --address YOUR_SJCX_ADDRESS --size 1073741824</code>", "proves it again every 60 s",
+			},
+			[]string{"whitelist", "signature"},
+		},
+		"a whitelist and signatures": {
+			page.Rules{Interval: 5 * time.Minute, Whitelist: true, Signatures: true, MinBalance: 10_000, BytesPerAddress: 1 << 20},
+			"farms@example.org",
+			[]string{
+				"must be on the whitelist of this node, with at least 10,000 SJCX. Ask the operator: <a href=\"mailto:farms@example.org\"",
+				"--size 1048576 --dir farm --message 'YOUR MESSAGE' --signature 'ITS SIGNATURE'</code>", "data/identities.json",
+				"<dt>Operator</dt><dd><a href=\"mailto:farms@example.org\"",
+			},
+			[]string{"Everybody may farm"},
+		},
+	} {
+		for _, farmers := range []int{0, 5} {
+			got := openWith(t, farmers, page.Options{Rules: test.rules, Config: page.Config{Contact: test.contact}}).body(t, "/", 200)
+			contains(t, name, got, test.has)
+			for _, part := range test.lacks {
+				if strings.Contains(got, part) {
+					t.Errorf("%s: the page contains %q", name, part)
+				}
+			}
+		}
+	}
+}
+
+// The page shows what the operator has configured, and what the node is.
+func TestNode(t *testing.T) {
+	t.Parallel()
+	h := openWith(t, 30, page.Options{
+		Config:  page.Config{Name: "The <farm>", Contact: "https://example.org/help", Announcement: "New <disks> on Sunday"},
+		Version: "v1.2.3", Scheme: func() string { return "Swizzle" }, Invented: true,
+	})
+	contains(t, "/", h.body(t, "/", 200), []string{
+		"<h1>Farmers of The &lt;farm&gt;</h1>", `id="announcement">New &lt;disks&gt; on Sunday</p>`, "<dd>Swizzle</dd>", "<dd>v1.2.3</dd>", "<dd>5.0 GiB in 1,234 files</dd>",
+		`<a href="https://example.org/help"`, `<meta property="og:site_name" content="The &lt;farm&gt;">`, `<meta property="og:description" content="All well: `,
+		`<meta property="og:url" content="http://node.example:5000/">`, `id="invented"`, "<b>All well:</b> ", " % of proofs right in 24 h.",
+		" the day before</small></dd></div>\n<div class=\"gone\">", " the day before</small></dd></div>\n</dl>", "<dt>A proof is due every</dt><dd>5 min</dd>",
+	})
+	if got := open(t, 30).body(t, "/", 200); strings.Contains(got, "announcement") || strings.Contains(got, "invented") || !strings.Contains(got, "Farmers of node.example:5000") {
+		t.Error("a page without a configuration shows one")
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for contact, want := range map[string]string{
+		"": "", "operator@example.org": "mailto:operator@example.org", "https://example.org/help": "https://example.org/help", "http://example.org": "http://example.org",
+		"somebody": "", "javascript:alert(1)": "", "https://": "", "A Name <a@example.org>": "",
+	} {
+		if got := (page.Config{Contact: contact}).ContactLink(); got != want {
+			t.Errorf("%q has the link %q, want %q", contact, got, want)
+		}
+	}
+}
+
+// A country selects its farmers, and the table says how much they store.
+func TestCountries(t *testing.T) {
+	t.Parallel()
+	h := open(t, 3000)
+	in := func(f node.Farmer) string {
+		if f.Location == nil {
+			return roster.Unknown
+		}
+		return f.Location.Country
+	}
+	farmers := map[string]int64{}
+	for _, f := range h.List(roster.Query{}) {
+		farmers[in(f)]++
+	}
+	front := html.UnescapeString(h.body(t, "/", 200))
+	for country, n := range farmers {
+		address := "/?" + url.Values{"country": {country}}.Encode()
+		if !strings.Contains(front, `href="`+address+`#farmers">`) {
+			t.Errorf("the page has no link to the farmers of %s", country)
+		}
+		got := h.body(t, address, 200)
+		contains(t, address, got, []string{fmt.Sprintf(" of %d in %s, together ", n, country), `id="everywhere" href="/"`, `aria-current="true">` + country + "<", `<input type="hidden" name="country" value="` + country + `">`})
+	}
+	if len(farmers) < 20 || farmers[roster.Unknown] == 0 || !strings.Contains(front, "more countries</summary>") {
+		t.Errorf("the farmers are in %d countries", len(farmers))
+	}
 }
 
 func TestNoFarmers(t *testing.T) {
@@ -332,7 +476,7 @@ func TestRecordsAway(t *testing.T) {
 	h.SetAway(true)
 	h.pass(time.Hour)
 	got := h.body(t, "/", 200)
-	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "The farmers cannot be read at the moment"} {
+	for _, want := range []string{"These are the figures of", "15:09 UTC", ">60</dd>", "<b>Not all is well:</b> the node has not read its records since", "1–50 of 60"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page does not contain %q", want)
 		}

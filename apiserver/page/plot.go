@@ -15,7 +15,7 @@ import (
 // the usual width, one unit is one pixel.
 const (
 	plotWidth, plotHeight = 340.0, 132.0
-	plotLeft, plotRight   = 46.0, 322.0
+	plotLeft, plotRight   = 52.0, 322.0
 	plotTop, plotBottom   = 8.0, 108.0
 )
 
@@ -25,6 +25,10 @@ type plot struct {
 	Title string
 	Unit  unit
 	Bars  bool // draw one bar for each day instead of a line
+	Bad   bool // a high value is bad, so the plot has another colour
+
+	From, To time.Time // the ends of the time axis
+
 	times []time.Time
 	value []float64
 }
@@ -68,25 +72,35 @@ func (p plot) Points() (string, error) {
 	return string(raw), err
 }
 
-// tick is a label on an axis.
+// tick is a label on the value axis.
 type tick struct {
 	At    float64
 	Label string
 }
 
-// Rows returns the ticks of the value axis: zero, half the top value, the top value.
-func (p plot) Rows() []tick {
-	top := p.top()
-	var rows []tick
-	for _, share := range []float64{0, 0.5, 1} {
-		rows = append(rows, tick{At: plotBottom - share*(plotBottom-plotTop), Label: p.Unit.format(share * top)})
+// Rows returns the ticks of the value axis, from 0 up.
+func (p plot) Rows() (rows []tick) {
+	values := p.steps()
+	for _, v := range values {
+		rows = append(rows, tick{plotBottom - (plotBottom-plotTop)*v/values[len(values)-1], p.Unit.label(v)})
 	}
 	return rows
 }
 
+// Ticks returns the values of the ticks and their labels, for the scripts as JSON.
+func (p plot) Ticks() (string, error) {
+	values := p.steps()
+	labels := make([]string, len(values))
+	for i, v := range values {
+		labels[i] = p.Unit.label(v)
+	}
+	raw, err := json.Marshal([]any{values, labels})
+	return string(raw), err
+}
+
 // Ends returns the two labels of the time axis.
 func (p plot) Ends() [2]string {
-	first, last := p.times[0].UTC(), p.times[len(p.times)-1].UTC()
+	first, last := p.From.UTC(), p.To.UTC()
 	form := "2 Jan"
 	switch {
 	case last.Sub(first) > 48*time.Hour:
@@ -98,38 +112,45 @@ func (p plot) Ends() [2]string {
 	return [2]string{first.Format(form), last.Format(form)}
 }
 
-// top returns a round number that is not less than any value. The plot must have a
-// value.
-func (p plot) top() float64 {
-	most := slices.Max(p.value)
-	if p.Unit != inBytes {
-		return roundUp(most)
+// steps returns the values of the ticks: whole steps from 0 to the first one that is not less
+// than any value. There are at most 5 steps. A step is 1, 2, 2.5 or 5 times a power of ten; for bytes, times
+// 1 KiB, 1 MiB and so on. The plot must have a value.
+func (p plot) steps() []float64 {
+	most, scale := slices.Max(p.value), 1.0
+	if p.Unit == inBytes {
+		for most/scale >= 1000 {
+			scale *= 1024
+		}
 	}
-	scale := 1.0
-	for most/scale >= 1024 {
-		scale *= 1024
+	step := scale * roundStep(most/scale/5, scale > 1)
+	values := []float64{0, step}
+	for values[len(values)-1] < most {
+		values = append(values, step*float64(len(values)))
 	}
-	if round := roundUp(most / scale); round < 1000 {
-		return scale * round
-	}
-	return scale * 1024 // 1 MiB instead of 1000 KiB
+	return values
 }
 
-// roundUp returns the first of 2, 4, 10, 20, 40, 100 and so on that is not less than
-// v. Half of such a number is round too.
-func roundUp(v float64) float64 {
-	for power := 1.0; ; power *= 10 {
-		for _, step := range []float64{2, 4, 10} {
-			if v <= step*power {
-				return step * power
+// roundStep returns the first of 1, 2, 5, 10, 20, 25, 50, 100 and so on that is not less than v. With
+// fractions, 0.25, 0.5 and 2.5 are also such steps.
+func roundStep(v float64, fractions bool) float64 {
+	for power := 0.1; ; power *= 10 {
+		for _, step := range []float64{1, 2, 2.5, 5} {
+			step = math.Round(100*power*step) / 100
+			whole := step == math.Floor(step)
+			if v <= step && (whole || fractions && step != 0.1 && step != 0.2) {
+				return step
 			}
 		}
 	}
 }
 
 func (p plot) x(i int) float64 {
-	first, last := p.times[0], p.times[len(p.times)-1]
-	return plotLeft + (plotRight-plotLeft)*float64(p.times[i].Sub(first))/float64(last.Sub(first))
+	return plotLeft + (plotRight-plotLeft)*float64(p.times[i].Sub(p.From))/float64(p.To.Sub(p.From))
+}
+
+func (p plot) top() float64 {
+	steps := p.steps()
+	return steps[len(steps)-1]
 }
 
 func (p plot) y(i int, top float64) float64 {
@@ -148,7 +169,7 @@ func (p plot) Line() string {
 
 // Area returns the SVG path of the area below the line.
 func (p plot) Area() string {
-	return p.Line() + "L" + decimal(plotRight) + " " + decimal(plotBottom) + "L" + decimal(plotLeft) + " " + decimal(plotBottom) + "Z"
+	return p.Line() + "L" + decimal(p.x(len(p.times)-1)) + " " + decimal(plotBottom) + "L" + decimal(p.x(0)) + " " + decimal(plotBottom) + "Z"
 }
 
 // bar is an SVG rectangle.
@@ -177,35 +198,37 @@ const (
 	inBytes  unit = "bytes"
 )
 
-// format formats a value as a short text for an axis.
+// format formats a value exactly, and bytes in a few digits.
 func (u unit) format(v float64) string {
 	if u == inBytes {
 		return size(int64(v))
 	}
-	return short(v)
+	return grouped(int64(v))
 }
 
-// short formats a count in few characters: 950, 1.2k, 34k, 5.6M.
-func short(v float64) string {
-	for _, scale := range []struct {
-		at   float64
-		name string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v >= scale.at {
-			return trimmed(v/scale.at) + scale.name
-		}
+// label formats the value of a tick. A tick has few digits, so its label is exact.
+func (u unit) label(v float64) string {
+	base, names := 1000.0, []string{"", "k", "M", "G", "T"}
+	if u == inBytes {
+		base, names = 1024, []string{" B", " KiB", " MiB", " GiB", " TiB", " PiB"}
 	}
-	return trimmed(v)
+	i := 0
+	for ; v >= base && i < len(names)-1; i++ {
+		v /= base
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64) + names[i]
 }
 
-// trimmed formats v with at most one decimal. From 10 it rounds v down to a whole
-// number.
-func trimmed(v float64) string {
-	if v < 10 {
-		v = math.Round(v*10) / 10
-		return strconv.FormatFloat(v, 'f', -1, 64)
+// short formats a count in few characters, rounded down: 950, 1.2k, 34k, 5.6M.
+func short(n int64) string {
+	v, i := float64(n), 0
+	for ; v >= 1000; i++ {
+		v /= 1000
 	}
-	return strconv.FormatFloat(math.Floor(v), 'f', 0, 64)
+	if v >= 10 {
+		v = math.Floor(v)
+	}
+	return strconv.FormatFloat(math.Floor(10*v)/10, 'f', -1, 64) + []string{"", "k", "M", "G", "T", "P", "E"}[i]
 }
 
 // grouped formats a count in full: 1,234,567.

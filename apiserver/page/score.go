@@ -66,14 +66,10 @@ func (t track) To() string   { return tenths(math.Ceil(1000 * t.Upper)) }
 
 // Intervals is the number of intervals that would say as much.
 func (t track) Intervals() string {
-	switch n := int64(t.Weight); n {
-	case 0:
+	if t.Weight < 0.95 {
 		return "less than one interval"
-	case 1:
-		return "one interval"
-	default:
-		return grouped(n) + " intervals"
 	}
+	return node.Counted(int64(math.Round(t.Weight)), "interval")
 }
 
 // atLeast formats a share as percent, rounded down.
@@ -144,4 +140,54 @@ func eventsOf(events []node.Event, faults []node.Fault, now time.Time) []event {
 		shown[i] = words
 	}
 	return shown
+}
+
+// kindCount is how often something happened.
+type kindCount struct {
+	What, Why string
+	Times     int64
+}
+
+// kindsOf counts the endings of contracts among a farmer's last events, by their reasons.
+func kindsOf(events []event) (kinds []kindCount) {
+	for _, e := range events {
+		if e.File == "" {
+			continue
+		}
+		at := slices.IndexFunc(kinds, func(k kindCount) bool { return k.What == e.What && k.Why == e.Why })
+		if at < 0 {
+			at = len(kinds)
+			kinds = append(kinds, kindCount{What: e.What, Why: e.Why})
+		}
+		kinds[at].Times++
+	}
+	return kinds
+}
+
+// until says in words how long it is from now to a time.
+func until(t, now time.Time) string {
+	switch d := t.Sub(now); {
+	case d <= 0:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("in %d seconds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("in %d minutes", int(d.Minutes()))
+	default:
+		return fmt.Sprintf("in %d hours", int(d.Hours()))
+	}
+}
+
+// ago says in words how long before now a time was.
+func ago(t, now time.Time) string {
+	switch d := now.Sub(t); {
+	case d < time.Minute:
+		return "now"
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
 }

@@ -48,7 +48,7 @@ func TestScores(t *testing.T) {
 				f.Heartbeats, f.ProvenSince, f.LastHeartbeat, f.Evidence = 0, time.Time{}, time.Time{}, node.Evidence{}
 			},
 			[]string{`data-name="Score">–<`, `data-name="Farming since">–<`, `>new</span>`},
-			[]string{"<dt>Score</dt><dd>–</dd>", "<dt>Farming since</dt><dd>–</dd>", "<dt>Last heartbeat</dt><dd>–</dd>", "The farmer is new: the node has accepted no proof of it yet."},
+			[]string{"<dt>Score</dt><dd>–</dd>", "<dt>Farming since</dt><dd>–</dd>", "<dt>Last proof</dt><dd>–</dd>", "The farmer is new: the node has accepted no proof of it yet."},
 			"≥ 0",
 		},
 		"proven before the node kept evidence": {
@@ -75,6 +75,7 @@ func TestScores(t *testing.T) {
 	} {
 		f := proven
 		test.change(&f)
+		h := open(t, 1)
 		h.Change(func([]node.Farmer) []node.Farmer { return []node.Farmer{f} })
 		row := regexp.MustCompile(`<tr role="row" data-key=.*</tr>`).FindString(h.body(t, "/", 200))
 		own := h.body(t, "/farmer/"+f.ID, 200)
@@ -129,6 +130,7 @@ func TestEvents(t *testing.T) {
 		"Suspended: the operator &lt;waits&gt; for an answer</td>",
 		"Suspension lifted</td>",
 	})
+	contains(t, "the counts", got, []string{"<li><b>2</b> × Contract expired: a challenge was not answered in time</li>", "<li><b>2</b> × Contract ended: the last challenge got only wrong proofs</li>"})
 	if n := strings.Count(got, "<code>ab"); n != 10 {
 		t.Errorf("%d events about contracts, want 10", n)
 	}
@@ -141,7 +143,7 @@ func TestEvents(t *testing.T) {
 		}
 		return farmers
 	})
-	if strings.Contains(h.body(t, address, 200), "Last events") {
+	if strings.Contains(h.body(t, address, 200), `<h2 id="events">`) {
 		t.Error("a farmer without events has a list of events")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // The map uses the Equal Earth projection of Šavrič, Patterson and Jenny (2018). This
@@ -22,11 +23,18 @@ const (
 )
 
 // mapHeight follows from the projection and the southernmost latitude.
-var mapHeight = func() float64 { _, y := project(southernmost, 0); return math.Ceil(y) }()
+var mapHeight = func() float64 { _, y := project(southernmost, meridian); return math.Ceil(y) }()
+
+// meridian is the longitude of the map's centre, in degrees. With this one, both ends of the
+// map are in the Bering Strait, so that no land is cut.
+const meridian = 11.0
 
 // project returns a place's point on the map. The origin is the upper left
 // corner.
 func project(lat, lon float64) (x, y float64) {
+	if lon -= meridian; lon < -180 {
+		lon += 360
+	}
 	x, y = equalEarth(lat, lon)
 	_, top := equalEarth(northernmost, 0)
 	east, _ := equalEarth(0, 180)
@@ -54,22 +62,55 @@ type cluster struct {
 	Places          int64
 }
 
-// Radius returns the radius of the circle. It grows with the square root of the
-// number of farmers, so the area grows with that number. The server's drawing uses
-// the radius in map units, and the scripts use it in pixels.
-func (c cluster) Radius() float64 {
-	return min(3.5+0.7*math.Sqrt(float64(c.Farmers)), clusterReach*0.62)
+// The radii of the largest cluster on the whole map and of the smallest circle, in map units. No
+// circle covers another one, because clusters are at least clusterReach apart.
+const largestRadius, smallestRadius = clusterReach / 2, 2.5
+
+// radiusOf returns the radius of a circle for a number of farmers. The area of the circle grows with
+// that number, at every zoom level by the same scale; only the smallest circles are larger than that,
+// because nobody would see them. largest is the number of the largest cluster on the whole map. On a
+// map with few farmers, one farmer has the area that it has among 20.
+func radiusOf(farmers, largest int64) float64 {
+	return max(smallestRadius, largestRadius*math.Sqrt(float64(farmers)/float64(max(largest, 20))))
 }
 
-// labelled is the smallest radius of a circle that shows its count.
-const labelled = 8.0
+// spot is a cluster as the map draws it: a circle for all farmers, and in it one for those that are
+// online. The scripts use the radii in the scale of the map.
+type spot struct {
+	cluster
+	Radius, Inner float64
+}
+
+func spotsOf(clusters []cluster, largest int64) []spot {
+	spots := make([]spot, len(clusters))
+	for i, c := range clusters {
+		r := radiusOf(c.Farmers, largest)
+		spots[i] = spot{c, r, r * math.Sqrt(float64(c.Online)/float64(c.Farmers))}
+	}
+	slices.SortStableFunc(spots, func(a, b spot) int { return cmp.Compare(b.Farmers, a.Farmers) }) // small ones in front
+	return spots
+}
+
+// labelSize is the size of a label's text, in map units.
+const labelSize = 9.5
 
 // Label returns the count, or "" if the circle is too small for it.
-func (c cluster) Label() string {
-	if c.Radius() < labelled {
+func (s spot) Label() string {
+	label := short(s.Farmers)
+	if s.Radius < labelSize*(0.3+0.3*float64(len(label))) {
 		return ""
 	}
-	return short(float64(c.Farmers))
+	return label
+}
+
+// legendOf returns circles for round numbers of farmers, as examples of the scale, side by side.
+func legendOf(largest int64) (spots []spot) {
+	number := int64(roundStep(float64(max(largest, 20))/10, false))
+	for i, n := range []int64{max(1, number/10), number, 5 * number} {
+		r := radiusOf(n, largest)
+		spots = append(spots, spot{cluster{X: 30 + 190*float64(i), Y: 2*largestRadius + 8 - r, Farmers: n}, r, r})
+	}
+	return spots
 }
 
 // Title describes the circle in words.
@@ -96,7 +137,7 @@ func farmersIn(all, online int64) string {
 
 // clusterReach is the maximum distance at which a place joins a cluster at zoom 0,
 // in map units.
-const clusterReach = 26.0
+const clusterReach = 30.0
 
 // clustersOf joins places that are too close to each other at the zoom level. It
 // processes the places from the largest to the smallest. Each place joins the nearest
@@ -163,28 +204,13 @@ type country struct {
 	Share           float64 // Farmers in percent of the largest country's Farmers
 }
 
-// countriesOf counts farmers by country, the largest country first.
-func countriesOf(places []node.Place) []country {
-	byName := map[string]*country{}
-	for _, p := range places {
-		name := cmp.Or(p.Country, "Unknown")
-		c := byName[name]
-		if c == nil {
-			c = &country{Name: name}
-			byName[name] = c
-		}
-		c.Farmers += p.Farmers
-		c.Online += p.Online
+// countriesOf returns the countries of a view, the largest first. It returns none if no country is known.
+func countriesOf(counts []node.Place) (all []country) {
+	if len(counts) == 1 && counts[0].Country == roster.Unknown {
+		return nil
 	}
-	var all []country
-	for _, c := range byName {
-		all = append(all, *c)
-	}
-	slices.SortFunc(all, func(a, b country) int {
-		return cmp.Or(cmp.Compare(b.Farmers, a.Farmers), cmp.Compare(a.Name, b.Name))
-	})
-	for i := range all {
-		all[i].Share = 100 * float64(all[i].Farmers) / float64(max(1, all[0].Farmers))
+	for _, c := range counts {
+		all = append(all, country{c.Country, c.Farmers, c.Online, 100 * float64(c.Farmers) / float64(counts[0].Farmers)})
 	}
 	return all
 }
@@ -262,8 +288,11 @@ func (t *topology) draw(b *strings.Builder, ring []int) {
 	for _, i := range ring {
 		for _, p := range t.line(i) {
 			lon := p[0]
-			if len(points) > 0 {
+			switch {
+			case len(points) > 0:
 				lon -= 360 * math.Round((lon-lastLon)/360)
+			case lon < meridian-180:
+				lon += 360
 			}
 			lastLon = lon
 			x, y := project(p[1], lon)

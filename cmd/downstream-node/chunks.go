@@ -39,21 +39,7 @@ func newChunksCommand() *cobra.Command {
 			Args: cobra.ExactArgs(4),
 			RunE: maintainChunks,
 		},
-		&cobra.Command{
-			Use:   "clear",
-			Short: "Remove every chunk that waits for a farmer",
-			Args:  cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
-					n, err := st.ClearChunks(ctx)
-					if err != nil {
-						return err
-					}
-					fmt.Fprintf(cmd.OutOrStdout(), "removed %d chunks\n", n)
-					return nil
-				})
-			},
-		},
+		newClearChunksCommand(),
 		&cobra.Command{
 			Use:   "list",
 			Short: "Count the chunks that wait for a farmer, by key and size",
@@ -61,6 +47,43 @@ func newChunksCommand() *cobra.Command {
 			RunE:  listChunks,
 		},
 	)
+	return cmd
+}
+
+func newClearChunksCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "clear",
+		Short: "Remove every chunk that waits for a farmer",
+		Long:  "Removes every chunk that waits for a farmer. Workers encode new ones. It asks before.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+				count, _, err := countChunks(ctx, st)
+				if err != nil {
+					return err
+				}
+				waiting := int64(0)
+				for _, n := range count {
+					waiting += n
+				}
+				loss := ""
+				if waiting > 0 {
+					loss = node.Counted(waiting, "chunk") + " must be encoded again"
+				}
+				if err := confirm(cmd, yes, loss); err != nil {
+					return err
+				}
+				n, err := st.ClearChunks(ctx)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", node.Counted(n, "chunk"))
+				return audit(ctx, st, "removed %s", node.Counted(n, "chunk"))
+			})
+		},
+	}
+	addYes(cmd, &yes, "remove the chunks without asking")
 	return cmd
 }
 
@@ -89,6 +112,9 @@ func generateChunks(cmd *cobra.Command, args []string) error {
 			}
 			bar.Add(size)
 		}
+		bar.Done()
+		fmt.Fprintf(cmd.OutOrStdout(), "made %s of %s with the key %s\n",
+			node.Counted(int64(count), "chunk"), humanize.IBytes(uint64(size)), store.ShortKey(a.Keys.Current().Fingerprint))
 		return nil
 	})
 }
@@ -115,31 +141,49 @@ func maintainChunks(cmd *cobra.Command, args []string) (err error) {
 		stocker := a.NewStocker(inv)
 		bar := program.NewProgressBar(cmd, inv.TotalSize)
 		defer bar.Done()
+		chunks, bytes := int64(0), int64(0)
 		for {
 			size, err := stocker.StockOne(ctx)
-			if err != nil || size == 0 {
+			if err != nil {
 				return err
 			}
+			if size == 0 {
+				break
+			}
+			chunks, bytes = chunks+1, bytes+size
 			bar.Add(size)
 		}
+		bar.Done()
+		fmt.Fprintf(cmd.OutOrStdout(), "made %s, %s\n", node.Counted(chunks, "chunk"), humanize.IBytes(uint64(bytes)))
+		return nil
 	})
+}
+
+// chunkKind is what equal chunks have in common.
+type chunkKind struct{ key, size int64 }
+
+// countChunks counts the chunks that wait for a farmer. The kinds are sorted.
+func countChunks(ctx context.Context, st *store.Store) (count map[chunkKind]int64, kinds []chunkKind, err error) {
+	count = map[chunkKind]int64{}
+	err = st.ListChunks(ctx, func(c store.Chunk) error {
+		count[chunkKind{c.KeyID, c.Size}]++
+		return nil
+	})
+	kinds = slices.SortedFunc(maps.Keys(count), func(a, b chunkKind) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.size, b.size))
+	})
+	return count, kinds, err
 }
 
 func listChunks(cmd *cobra.Command, _ []string) error {
 	return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
-		type kind struct{ key, size int64 }
-		count := map[kind]int64{}
-		if err := st.ListChunks(ctx, func(c store.Chunk) error {
-			count[kind{c.KeyID, c.Size}]++
-			return nil
-		}); err != nil {
+		count, kinds, err := countChunks(ctx, st)
+		if err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "KEY\tSIZE\tCHUNKS\tBYTES")
-		for _, k := range slices.SortedFunc(maps.Keys(count), func(a, b kind) int {
-			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.size, b.size))
-		}) {
+		for _, k := range kinds {
 			fmt.Fprintf(table, "%d\t%s\t%d\t%d\n", k.key, humanize.IBytes(uint64(k.size)), count[k], k.size*count[k])
 		}
 		return table.Flush()

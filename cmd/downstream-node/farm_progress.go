@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // progress describes a snapshot in one line. wanted is the number of bytes to store.
@@ -27,18 +28,18 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 		return cmp.Or(waiting, "joining the node")
 	}
 	parts := []string{
-		fmt.Sprintf("%s contracts", humanize.Comma(int64(s.Contracts))),
+		node.Counted(int64(s.Contracts), "contract"),
 		fmt.Sprintf("%s of %s", humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(wanted))),
-		fmt.Sprintf("%s heartbeats", humanize.Comma(s.Heartbeats)),
+		node.Counted(s.Heartbeats, "heartbeat") + " in this run",
+	}
+	if s.Lost > 0 {
+		parts = append(parts, fmt.Sprintf("%s lost, the last: %s", humanize.Comma(s.Lost), s.LostWhy))
 	}
 	if waiting != "" {
 		return strings.Join(append(parts, waiting), " · ")
 	}
-	if s.Rejected > 0 {
-		parts = append(parts, fmt.Sprintf("%s rejected", humanize.Comma(s.Rejected)))
-	}
 	if s.Retries > 0 {
-		parts = append(parts, fmt.Sprintf("%s retries", humanize.Comma(s.Retries)))
+		parts = append(parts, node.Counted(s.Retries, "repeated request"))
 	}
 	if !s.NextDue.IsZero() {
 		wait := max(s.NextDue.Sub(now), 0)
@@ -47,14 +48,28 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	return strings.Join(parts, " · ")
 }
 
+// nextLine returns when the next line of the log about the progress is due. last is when the
+// last line was written, and due was the latest due of all contracts at that time. So there is
+// a line in each interval, but not more often than is useful.
+func nextLine(last, due time.Time) time.Time {
+	const least, most = 10 * time.Second, time.Hour
+	if due.IsZero() { // there are no contracts yet
+		return last.Add(time.Minute)
+	}
+	return last.Add(min(max(due.Sub(last), least), most))
+}
+
 // logProgress logs a snapshot if a farmer has joined the node.
-func logProgress(log *slog.Logger, s farmer.Snapshot) {
+func logProgress(log *slog.Logger, s farmer.Snapshot, now time.Time) {
 	if s.Joined == 0 {
 		return
 	}
 	log = log.With("contracts", s.Contracts, "bytes", s.Bytes, "heartbeats", s.Heartbeats,
-		"rejected", s.Rejected, "retries", s.Retries)
-	if !s.NextDue.IsZero() {
+		"lost", s.Lost, "retries", s.Retries)
+	if s.Lost > 0 {
+		log = log.With("last_lost", s.LostWhy)
+	}
+	if s.NextDue.After(now) {
 		log = log.With("next_due", s.NextDue)
 	}
 	log.Info("farming")

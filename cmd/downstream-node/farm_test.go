@@ -101,8 +101,14 @@ func TestFarmErrorsGiveAdvice(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"not whitelisted", answer(400, `{"status": "error", "message": "not on the list"}`), size, []string{"not on the list", "whitelist " + farmAddress, "--signature"}},
-		{"signed, not whitelisted", answer(400, `{"status": "error", "message": "not on the list"}`), signed, []string{"not on the list", "whitelist " + farmAddress}},
+		{"not whitelisted", answer(400, `{"status": "error", "message": "address is not on the whitelist"}`), size, []string{"whitelist " + farmAddress}},
+		{"signature needed", answer(400, `{"status": "error", "message": "the address must be proven: POST ..."}`), size, []string{"wallet of " + farmAddress, "--message", "--signature"}},
+		{"wrong signature", answer(400, `{"status": "error", "message": "signature does not prove ownership of the address"}`), signed, []string{"exactly the text of --message"}},
+		{"token limit", answer(400, `{"status": "error", "message": "too many tokens for this IP address, the limit is 5"}`), size, []string{"the limit is 5; continue with the farmers that you have"}},
+		{"unknown refusal", answer(400, `{"status": "error", "message": "no"}`), size, []string{"400 Bad Request: no"}},
+		{"nginx with TLS", answer(400, "<html>\n<center>The plain HTTP request was sent to HTTPS port</center>"), size, []string{"begin the URL with https://"}},
+		{"a page of HTML", answer(404, "<!doctype html>\n<title>x</title>"), size, []string{"404 Not Found; the server at"}},
+		{"an address of another format", answer(400, `{"status": "error", "message": "address is not a valid SJCX address"}`), size, []string{"bc1 cannot be used"}},
 		{"not a node", answer(404, `404 page not found`), size, []string{"not a node"}},
 		{"no address", emptyNode, []string{"--size", "1MiB"}, []string{"address"}},
 		{"no size", emptyNode, []string{"--address", farmAddress}, []string{"size"}},
@@ -155,23 +161,24 @@ func TestFarmProgress(t *testing.T) {
 		want string
 	}{
 		{"not joined", farmer.Snapshot{Retries: 2}, "joining the node"},
-		{"nothing yet", farmer.Snapshot{Joined: 1}, "0 contracts · 0 B of 10 MiB · 0 heartbeats"},
+		{"nothing yet", farmer.Snapshot{Joined: 1}, "0 contracts · 0 B of 10 MiB · 0 heartbeats in this run"},
 		{
 			"all at once",
-			farmer.Snapshot{Joined: 1, Contracts: 3, Bytes: 2 << 20, Heartbeats: 1234, Rejected: 1, Retries: 2, NextDue: now.Add(12500 * time.Millisecond)},
-			"3 contracts · 2.0 MiB of 10 MiB · 1,234 heartbeats · 1 rejected · 2 retries · next due in 12s",
+			farmer.Snapshot{Joined: 1, Contracts: 3, Bytes: 2 << 20, Heartbeats: 1234, Lost: 1, LostWhy: "proof is wrong", Retries: 2, NextDue: now.Add(12500 * time.Millisecond)},
+			"3 contracts · 2.0 MiB of 10 MiB · 1,234 heartbeats in this run · 1 lost, the last: proof is wrong · 2 repeated requests · next due in 12s",
 		},
 		{
 			"the node is away",
 			farmer.Snapshot{Joined: 1, Contracts: 3, Heartbeats: 5, Retries: 2, NextDue: now, RetryAt: now.Add(5500 * time.Millisecond), LastError: "challenge: connection refused"},
-			"3 contracts · 0 B of 10 MiB · 5 heartbeats · waiting for the node, next try in 5s: challenge: connection refused",
+			"3 contracts · 0 B of 10 MiB · 5 heartbeats in this run · waiting for the node, next try in 5s: challenge: connection refused",
 		},
 		{
 			"the node is away from the start",
 			farmer.Snapshot{RetryAt: now.Add(time.Second), LastError: "heartbeat: connection refused"},
 			"waiting for the node, next try in 1s: heartbeat: connection refused",
 		},
-		{"overdue", farmer.Snapshot{Joined: 1, NextDue: now.Add(-time.Hour)}, "0 contracts · 0 B of 10 MiB · 0 heartbeats · next due in 0s"},
+		{"one of each", farmer.Snapshot{Joined: 1, Contracts: 1, Heartbeats: 1, Retries: 1}, "1 contract · 0 B of 10 MiB · 1 heartbeat in this run · 1 repeated request"},
+		{"overdue", farmer.Snapshot{Joined: 1, NextDue: now.Add(-time.Hour)}, "0 contracts · 0 B of 10 MiB · 0 heartbeats in this run · next due in 0s"},
 	}
 	for _, tt := range tests {
 		if got := progress(tt.s, 10<<20, now); got != tt.want {

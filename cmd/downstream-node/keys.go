@@ -14,6 +14,7 @@ import (
 
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
@@ -72,13 +73,13 @@ func newRotateCommand() *cobra.Command {
 			"it. A standalone node uses the key within seconds. Any other node needs --out: make the\n" +
 			"file the first of heartbeat.keyFiles, keep the old file there until `keys list` shows the\n" +
 			"old key as retired, and restart the processes one after another.\n\n" +
-			"With --compromised, the old keys may be known to somebody else: as soon as the new key\n" +
+			"With --compromised, another person may know the old keys: as soon as the new key\n" +
 			"replaces them, their chunks are deleted and their Merkle contracts end with their current\n" +
 			"challenge, so that farmers get other chunks.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&out, "out", "", "where to write the key, if the node has heartbeat.keyFiles")
-	cmd.Flags().BoolVar(&compromised, "compromised", false, "somebody else may know the present keys")
+	cmd.Flags().BoolVar(&compromised, "compromised", false, "another person may know the present keys")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
 			dir := keyDir(cmd, cfg)
@@ -115,12 +116,16 @@ func newRotateCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "made the key %s in %s; back it up\n", store.ShortKey(made), out)
+			act := "made the key " + store.ShortKey(made)
+			if compromised {
+				act += ", and declared the keys before it compromised"
+			}
 			if standalone {
 				fmt.Fprintln(cmd.OutOrStdout(), "a running node uses it after about 30 seconds; `keys list` shows when nothing needs the old key")
 			} else {
 				fmt.Fprintln(cmd.OutOrStdout(), "make it the first of heartbeat.keyFiles, keep the other files, and restart the processes one after another")
 			}
-			return nil
+			return audit(ctx, st, "%s", act)
 		})
 	}
 	return cmd
@@ -158,7 +163,7 @@ func retireKey(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		if state := key.State(); state == store.KeyRetiring {
-			return fmt.Errorf("the key %s is still needed, by %d contracts when they were last counted; wait until `keys list` shows it as retired", store.ShortKey(key.Fingerprint), max(key.Need, 0))
+			return fmt.Errorf("the key %s is still needed, by %s when they were last counted; wait until `keys list` shows it as retired", store.ShortKey(key.Fingerprint), node.Counted(max(key.Need, 0), "contract"))
 		} else if state != store.KeyRetired {
 			return fmt.Errorf("the key %s is %s; replace it with `keys rotate` first", store.ShortKey(key.Fingerprint), state)
 		}
@@ -181,6 +186,6 @@ func retireKey(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "deleted %s; keep a backup of the key as long as you keep backups of the database from its time\n", file)
-		return nil
+		return audit(ctx, st, "deleted the file of the retired key %s", store.ShortKey(key.Fingerprint))
 	})
 }

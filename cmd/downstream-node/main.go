@@ -26,31 +26,38 @@ func newRootCommand() *cobra.Command {
 		Short: "A proof-of-storage verification node",
 		Long:  "downstream-node hands chunks to farmers, challenges them at intervals, verifies\ntheir proofs of storage and publishes how reliably each of them stores.",
 	}
-	root.PersistentFlags().String("config", os.Getenv("DOWNSTREAM_CONFIG"),
-		"configuration file, YAML (DOWNSTREAM_CONFIG); environment variables override it")
-	if err := root.MarkPersistentFlagFilename("config", "yaml", "yml"); err != nil {
-		panic(err) // impossible: the flag exists
-	}
-	root.AddCommand(
+	configured(root,
 		newStandaloneCommand(),
 		newAPICommand(),
 		newWorkerCommand(),
+		newDoctorCommand(),
 		newDBCommand(),
 		newWhitelistCommand(),
 		newTokensCommand(),
+		newFarmersCommand(),
 		newChunksCommand(),
 		newFilesCommand(),
 		newKeysCommand(),
 		newQueueCommand(),
 		newMaintenanceCommand(),
-		newFarmersCommand(),
-		newFarmCommand(),
-		heartbeatcmd.New(),
+		newAuditCommand(),
 		newConfigCommand(),
-		program.NewVersionCommand(),
 	)
-	program.PointToHelp(root)
+	root.AddCommand(newBackupCommand(), newRestoreCommand(), newFarmCommand(), heartbeatcmd.New())
+	program.Prepare(root)
 	return root
+}
+
+// configured adds commands that read the configuration of a node, with the flag --config.
+func configured(parent *cobra.Command, commands ...*cobra.Command) {
+	for _, cmd := range commands {
+		cmd.PersistentFlags().String("config", os.Getenv("DOWNSTREAM_CONFIG"),
+			"configuration file, YAML (DOWNSTREAM_CONFIG); environment variables override it")
+		if err := cmd.MarkPersistentFlagFilename("config", "yaml", "yml"); err != nil {
+			panic(err) // impossible: the flag exists
+		}
+		parent.AddCommand(cmd)
+	}
 }
 
 // loadConfig reads the configuration file that cmd's flag names, and the environment
@@ -61,7 +68,7 @@ func loadConfig(cmd *cobra.Command, base app.Config) (app.Config, error) {
 		return app.Config{}, err
 	}
 	for _, name := range config.UnknownVariables(&base, os.Environ()) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "downstream-node: warning: %s is not a setting; docs/configuration.md lists them all\n", name)
+		fmt.Fprintf(cmd.ErrOrStderr(), "downstream-node: warning: %s is not a setting; docs/reference/configuration.md lists them all\n", name)
 	}
 	return config.Load(base, path, os.Environ())
 }

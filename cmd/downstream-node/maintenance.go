@@ -41,7 +41,11 @@ func newMaintenanceCommand() *cobra.Command {
 					if errors.Is(err, store.ErrNotFound) {
 						err = fmt.Errorf("no maintenance %d; `maintenance list` prints the ids", id)
 					}
-					return err
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "maintenance %d is cancelled, or over if it had begun\n", id)
+					return audit(ctx, st, "cancelled maintenance %d", id)
 				})
 			},
 		},
@@ -90,7 +94,7 @@ func newMaintenanceAddCommand() *cobra.Command {
 			if interval := cfg.Contracts.Interval; in < interval {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: --in is less than one interval (%v), so some farmers' clients may give up contracts that are due in it\n", interval)
 			}
-			return nil
+			return audit(ctx, st, "announced maintenance %d from %s to %s: %s", m.ID, m.Start.Format(time.RFC3339), m.Planned.Format(time.RFC3339), reason)
 		})
 	}
 	return cmd
@@ -130,7 +134,7 @@ func newMaintenanceDeclareCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&start, "start", "", "when it starts, in the form of RFC 3339")
+	flags.StringVar(&start, "start", "", "when it starts, in the form of RFC 3339, or now")
 	flags.DurationVar(&length, "for", 0, "how long it takes")
 	flags.StringVar(&reason, "reason", "planned maintenance", "what the status page says about it")
 	flags.BoolVar(&none, "none", false, "cancel the declared maintenance, or end it if it has begun")
@@ -139,9 +143,12 @@ func newMaintenanceDeclareCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var want *node.Fault
 		if !none {
-			at, err := time.Parse(time.RFC3339, start)
-			if err != nil {
-				return fmt.Errorf("--start is %q; write a time like 2006-01-02T15:04:05Z", start)
+			var at time.Time
+			if start != "now" {
+				var err error
+				if at, err = time.Parse(time.RFC3339, start); err != nil {
+					return fmt.Errorf("--start is %q; write a time like 2006-01-02T15:04:05Z, or now", start)
+				}
 			}
 			if err := checkMaintenance(length, reason); err != nil {
 				return err
@@ -149,6 +156,13 @@ func newMaintenanceDeclareCommand() *cobra.Command {
 			want = &node.Fault{Start: at, Planned: at.Add(length), Evidence: reason}
 		}
 		return withTables(cmd, func(ctx context.Context, _ app.Config, st *store.Store) error {
+			if start == "now" {
+				now, err := st.Now(ctx)
+				if err != nil {
+					return err
+				}
+				want.Start, want.Planned = now, now.Add(length)
+			}
 			m, err := st.DeclareMaintenance(ctx, want)
 			switch err := explainOverlap(err); {
 			case err != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/queue"
 )
@@ -30,11 +32,17 @@ func newQueueCommand() *cobra.Command {
 			Args:  cobra.NoArgs,
 			RunE:  listDeadLetters,
 		},
+		&cobra.Command{
+			Use:   "show ID...",
+			Short: "Show dead letters in full: the whole reason, the worker and the job",
+			Args:  cobra.MinimumNArgs(1),
+			RunE:  showDeadLetters,
+		},
 		newDeadCommand("retry", "Put dead letters back into the queue",
 			"Puts the jobs of dead letters back into the queue. Workers judge their proofs as of\n"+
 				"their arrival: a proof that arrived in time is still in time. Do this after you have\n"+
 				"repaired the cause; otherwise the jobs become dead letters again.",
-			"put back %d jobs\n",
+			"put back", "job",
 			func(ctx context.Context, a *app.App, d queue.DeadLetter) error {
 				now, err := a.Store.Now(ctx) // the clock of the workers
 				if err != nil {
@@ -44,7 +52,7 @@ func newQueueCommand() *cobra.Command {
 			}),
 		newDeadCommand("drop", "Delete dead letters",
 			"Deletes dead letters. No verdict is lost: their farmers were told to send the proofs\nagain.",
-			"deleted %d dead letters\n",
+			"deleted", "dead letter",
 			func(ctx context.Context, a *app.App, d queue.DeadLetter) error {
 				return a.Queue.DropDeadLetter(ctx, d.ID)
 			}),
@@ -54,8 +62,8 @@ func newQueueCommand() *cobra.Command {
 }
 
 // newDeadCommand returns a command that does something with the dead letters that its
-// arguments name, or with all of them.
-func newDeadCommand(name, short, long, done string, do func(context.Context, *app.App, queue.DeadLetter) error) *cobra.Command {
+// arguments name, or with all of them. done and noun say what was done, and to what.
+func newDeadCommand(name, short, long, done, noun string, do func(context.Context, *app.App, queue.DeadLetter) error) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{Use: name + " ID...", Short: short, Long: long}
 	cmd.Flags().BoolVar(&all, "all", false, "every dead letter")
@@ -71,7 +79,7 @@ func newDeadCommand(name, short, long, done string, do func(context.Context, *ap
 			if err != nil {
 				return err
 			}
-			n := 0
+			n := int64(0)
 			var errs []error
 			for _, d := range letters {
 				if err := do(ctx, a, d); err != nil {
@@ -80,7 +88,11 @@ func newDeadCommand(name, short, long, done string, do func(context.Context, *ap
 				}
 				n++
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), done, n)
+			text := done + " " + node.Counted(n, noun)
+			fmt.Fprintln(cmd.OutOrStdout(), text)
+			if n > 0 {
+				errs = append(errs, audit(ctx, a.Store, "%s of the queue", text))
+			}
 			return errors.Join(errs...)
 		})
 	}
@@ -124,6 +136,42 @@ func listDeadLetters(cmd *cobra.Command, _ []string) error {
 		})
 		return errors.Join(err, table.Flush())
 	})
+}
+
+// showDeadLetters prints all that the queue knows about some dead letters. It prints no
+// proof, because a proof is bytes that nobody can read.
+func showDeadLetters(cmd *cobra.Command, ids []string) error {
+	return withQueue(cmd, func(ctx context.Context, a *app.App) error {
+		letters, err := deadLetters(ctx, a.Queue, ids)
+		if err != nil {
+			return err
+		}
+		for i, d := range letters {
+			if i > 0 {
+				fmt.Fprintln(cmd.OutOrStdout())
+			}
+			if err := describeDeadLetter(cmd.OutOrStdout(), d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func describeDeadLetter(w io.Writer, d queue.DeadLetter) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "id\t%s\ntime\t%s\nworker\t%s\ndeliveries\t%d\n", d.ID, d.Time.Format(time.RFC3339), d.Consumer, d.Deliveries)
+	if d.Malformed != nil {
+		fmt.Fprintf(table, "job\tcannot be parsed: %v\n", d.Malformed)
+	} else {
+		fmt.Fprintf(table, "token\t%d\nkey\t%d\nreceived\t%s\n", d.Job.TokenID, d.Job.KeyID, d.Job.Received.UTC().Format(time.RFC3339Nano))
+		for _, p := range d.Job.Proofs {
+			fmt.Fprintf(table, "proof\t%s, %d bytes\n", p.FileHash, len(p.Proof))
+		}
+	}
+	err := table.Flush()
+	fmt.Fprintf(w, "reason\n%s\n", strings.ToValidUTF8(d.Reason, "?"))
+	return err
 }
 
 // withQueue runs do with the parts open. It fails if the node's queue is in the memory

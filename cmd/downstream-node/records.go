@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/keyring"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -35,16 +41,74 @@ func onTables(cmd *cobra.Command, cfg app.Config, do func(context.Context, *stor
 	})
 }
 
+// needDatabase returns an error if there is no SQLite database. To open it would make an
+// empty one.
+func needDatabase(cfg store.Config) error {
+	if cfg.Driver != store.SQLite {
+		return nil
+	}
+	if _, err := os.Stat(cfg.Path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // if the file cannot be used, SQLite says why
+	}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		path = cfg.Path
+	}
+	return fmt.Errorf("there is no database %s (database.path): run the command in the directory in which the node was started,"+
+		" or name the node's configuration with --config; for a new node, run `downstream-node standalone` or `downstream-node db migrate`", path)
+}
+
 // onStore is onTables for tables of any version.
 func onStore(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store.Store) error) error {
-	st, err := store.Open(cfg.Database, program.NewLogger(cfg.Log, os.Stderr))
+	if err := needDatabase(cfg.Database); err != nil {
+		return err
+	}
+	return onNewStore(cmd, cfg, do)
+}
+
+// onNewStore is onStore for a command that may create the database.
+func onNewStore(cmd *cobra.Command, cfg app.Config, do func(context.Context, *store.Store) error) error {
+	log := program.NewLogger(cfg.Log, os.Stderr)
+	st, err := store.Open(cfg.Database, log)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
+	if cfg.Database.Driver != store.SQLite {
+		if err := awaitServer(cmd.Context(), st, log); err != nil {
+			return err
+		}
+	}
 	st.SetScoreRules(cfg.Score.Rules())
 	return do(cmd.Context(), st)
 }
+
+// serverWait is how long a command waits until the database accepts connections. In a new
+// pod, a network policy may refuse them for some seconds after the start.
+const serverWait = 30 * time.Second
+
+func awaitServer(ctx context.Context, st *store.Store, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, serverWait)
+	defer cancel()
+	for first := true; ; first = false {
+		err := st.Ping(ctx)
+		if refused, ok := errors.AsType[*mysql.MySQLError](err); !errors.Is(err, store.ErrUnavailable) || ok && slices.Contains(wrongSettings, refused.Number) {
+			return err
+		}
+		if first {
+			log.Warn("cannot connect to the database, trying again", "for", serverWait.String(), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// wrongSettings are MySQL's errors about a wrong user, password or name of a database. They stay
+// until a person corrects them.
+var wrongSettings = []uint16{1044, 1045, 1049}
 
 // withApp opens the parts of the node, registers the heartbeat keys and runs do. It
 // starts no service.
@@ -56,6 +120,9 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 	if len(cfg.Heartbeat.KeyFiles) == 0 && cfg.Database.Driver == store.SQLite {
 		// A standalone node keeps its keys beside its database.
 		cfg.Heartbeat.KeyFiles = app.StandaloneKeyFiles(filepath.Dir(cfg.Database.Path))
+	}
+	if err := needDatabase(cfg.Database); err != nil {
+		return err
 	}
 	ctx := cmd.Context()
 	a, err := app.Open(ctx, cfg, program.NewLogger(cfg.Log, os.Stderr), app.Options{Kind: app.KindCommand})
@@ -74,7 +141,7 @@ func withApp(cmd *cobra.Command, do func(context.Context, *app.App) error) error
 
 func newDBCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "db", Short: "Maintain the database"}
-	cmd.AddCommand(newMigrateCommand(), newRestoredCommand(), newOwnerCommand(), &cobra.Command{
+	cmd.AddCommand(newMigrateCommand(), newRestoredCommand(), newVerifyCommand(), newOwnerCommand(), &cobra.Command{
 		Use:   "clean",
 		Short: "Delete expired contracts, their tags, and files that nothing refers to",
 		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
@@ -98,8 +165,8 @@ func newDBCommand() *cobra.Command {
 						return err
 					}
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts expired; deleted %d contracts, %d tags, %d files, %d unused tokens\n",
-					done.Expired, done.Contracts, done.Tags, done.Files, tokens)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s expired; deleted %s, %s, %s, %s\n", node.Counted(done.Expired, "contract"),
+					node.Counted(done.Contracts, "contract"), node.Counted(done.Tags, "tag"), node.Counted(done.Files, "file"), node.Counted(tokens, "unused token"))
 				return nil
 			})
 		},
@@ -128,13 +195,39 @@ func newRestoredCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "all processes drop their copies of rows within seconds; repaired the counts of %d tokens, deleted %d rows\n",
-					done.Counts, done.Rows)
-				return nil
+				fmt.Fprintf(cmd.OutOrStdout(), "all processes drop their copies of rows within seconds; repaired the counts of %s, deleted %s\n",
+					node.Counted(done.Counts, "token"), node.Counted(done.Rows, "row"))
+				return audit(ctx, st, "declared the database restored")
 			})
 		},
 	}
 }
+
+// mayGoDown refuses to change the tables under processes that run.
+func mayGoDown(ctx context.Context, st *store.Store, to int64) error {
+	have, want, err := st.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if to > have {
+		return fmt.Errorf("the tables are at version %d, so they cannot go back to version %d; nothing was changed", have, to)
+	}
+	if have != want {
+		return nil // what is known about processes may be in other tables
+	}
+	found, err := st.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := st.Now(ctx)
+	if ago := now.Sub(found.Seen); err == nil && ago < stoppedFor {
+		return fmt.Errorf("a process used this database %.0f s ago: stop all API replicas and workers, and try again %v later; nothing was changed", ago.Seconds(), stoppedFor)
+	}
+	return err
+}
+
+// stoppedFor is how long no process may have reported before the tables go back.
+const stoppedFor = 15 * time.Second
 
 func newMigrateCommand() *cobra.Command {
 	var (
@@ -161,8 +254,11 @@ func newMigrateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return onStore(cmd, cfg, func(ctx context.Context, st *store.Store) (err error) {
+		return onNewStore(cmd, cfg, func(ctx context.Context, st *store.Store) (err error) {
 			if down {
+				if err := mayGoDown(ctx, st, downTo); err != nil {
+					return err
+				}
 				if err := st.MigrateDown(ctx, downTo); err != nil {
 					return err
 				}
@@ -184,12 +280,15 @@ func migrate(ctx context.Context, cmd *cobra.Command, cfg app.Config, st *store.
 		}
 		err := st.Claim(ctx, owner)
 		if errors.Is(err, store.ErrOtherOwner) {
-			err = fmt.Errorf("%w; give this node a database of its own, or move the database with `db owner --remove`", err)
+			err = fmt.Errorf("%w; give this node another database, or move the database with `db owner --remove`", err)
 			return program.ExitError{Status: program.ExitOtherOwner, Err: err}
 		}
 		return err
 	}
-	have, _, err := st.SchemaVersion(ctx)
+	have, want, err := st.SchemaVersion(ctx)
+	if err == nil && have > want {
+		err = fmt.Errorf("the tables are at version %d, newer than this program needs (%d): use the version of the program that wrote them", have, want)
+	}
 	if err == nil && have > 0 {
 		err = claim() // before the tables change
 	}
@@ -237,6 +336,7 @@ func newOwnerCommand() *cobra.Command {
 					fmt.Fprintln(cmd.OutOrStdout(), "the database has no owner")
 				case remove:
 					fmt.Fprintf(cmd.OutOrStdout(), "the database no longer belongs to %s\n", owner)
+					return audit(ctx, st, "removed the owner %s of the database", owner)
 				default:
 					fmt.Fprintf(cmd.OutOrStdout(), "the database belongs to %s\n", owner)
 				}

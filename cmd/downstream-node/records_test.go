@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -50,15 +51,21 @@ func (o commandDir) write(name, content string) string {
 	return path
 }
 
-// run runs a command, and returns its exit status and its output.
+// run runs a command with the configuration, and returns its exit status and its output.
 func (o commandDir) run(args ...string) (status int, printed string) {
+	o.t.Helper()
+	return o.runBare(append(args, "--config", o.config)...)
+}
+
+// runBare is run without the configuration.
+func (o commandDir) runBare(args ...string) (status int, printed string) {
 	o.t.Helper()
 	var out, errs bytes.Buffer
 	root := newRootCommand()
 	root.SetOut(&out)
 	root.SetErr(&errs)
 	root.SetIn(io.NopCloser(strings.NewReader("")))
-	root.SetArgs(append(args, "--config", o.config))
+	root.SetArgs(args)
 	status = program.ExitStatus(root, root.ExecuteContext(context.WithoutCancel(o.t.Context())), &errs)
 	return status, out.String() + errs.String()
 }
@@ -79,16 +86,18 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		status int
 		prints string
 	}{
-		{"chunks list", 1, "run `downstream-node db migrate`"},
+		{"chunks list", 1, "there is no database " + filepath.Join(o.dir, "node.db") + " (database.path): run the command in the directory"},
+		{"chunks generate 1KiB", 1, "there is no database"},
 		// An error in an argument is reported before a database error.
 		{"whitelist load " + broken, 1, broken + `: whitelist: line 3: "nobody": `},
 		{"whitelist load nowhere.csv", 1, "nowhere.csv is neither a file nor a valid address"},
 		{"whitelist load " + o.dir, 1, o.dir + " is not a file"},
-		{"whitelist load " + list, 1, "run `downstream-node db migrate`"},
+		{"whitelist load " + list, 1, "there is no database"},
 		{"tokens delete 0123", 1, "neither a token"},
 		{"db migrate", 0, "the tables are at version"},
 		{"db migrate", 0, "the tables are at version"},
-		{"chunks generate 1KiB 3", 0, ""},
+		{"chunks generate 1KiB 3", 0, "made 3 chunks of 1.0 KiB with the key "},
+		{"chunks generate 1KiB", 0, "made 1 chunk of 1.0 KiB with the key "},
 		{"chunks list", 0, "1.0 KiB"},
 		{"chunks generate 0", 1, "must be a size from 1 byte"},
 		{"chunks generate 1KiB none", 1, "COUNT \"none\": must be a whole number"},
@@ -103,17 +112,20 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"maintenance declare --start tomorrow --for 2h", 1, `--start is "tomorrow"; write a time like`},
 		{"maintenance declare --start 2999-01-01T00:00:00Z", 1, "--for must be more than 0s"},
 		{"maintenance declare --start 2001-01-01T00:00:00Z --for 2h", 0, "the maintenance is over"},
+		{"maintenance declare --start now --for 2s --reason hibernation", 0, "maintenance 4 from 2"},
+		{"maintenance list", 0, "hibernation"},
 		{"maintenance declare --none", 0, "no maintenance is declared"},
 		{"maintenance cancel 1", 0, ""},
 		{"maintenance cancel 1", 1, "no maintenance 1; `maintenance list` prints the ids"},
-		{"chunks maintain 1KiB 4KiB 32KiB 2", 0, ""},
+		{"chunks maintain 1KiB 4KiB 32KiB 2", 0, "made 8 chunks, 24 KiB"},
 		{"chunks maintain 1KiB 4KiB 32KiB 1", 1, "base 1: must be at least 2"},
 		{"chunks list", 0, "4.0 KiB"},
-		{"chunks clear", 0, "removed"},
+		{"chunks clear", 1, " must be encoded again, and there is no terminal to ask at: repeat the command with --yes"},
+		{"chunks clear --yes", 0, "removed "},
 		{"chunks clear", 0, "removed 0 chunks"},
-		{"whitelist load --dry-run " + list, 0, "would be: 1 addresses added, 0 kept, 0 removed"},
+		{"whitelist load --dry-run " + list, 0, "would be: 1 address added, 0 kept, 0 removed"},
 		{"whitelist list", 0, "NEW TOKENS"},
-		{"whitelist load " + list, 0, "1 addresses added, 0 kept, 0 removed"},
+		{"whitelist load " + list, 0, "1 address added, 0 kept, 0 removed"},
 		{"whitelist load " + list, 0, list + " line 3: the balance 1 of " + second + " is below 10000"},
 		{"whitelist load " + broken, 1, "line 3"},
 		{"whitelist load " + empty, 1, "no address has a balance of at least 10000"},
@@ -137,18 +149,29 @@ func TestCommandsOnTheRecords(t *testing.T) {
 		{"files show 0123", 1, `"0123" is not a file hash of 64 hex digits`},
 		{"files show " + strings.Repeat("0", 64), 1, "there is no file 0000"},
 		{"db clean", 0, "0 contracts expired; deleted 0 contracts, 0 tags, 0 files, 0 unused tokens"},
+		{"audit", 0, "removed " + second + " with 0 tokens and 0 contracts"},
+		{"audit", 0, "announced maintenance 1 from "},
+		{"audit", 0, "cancelled maintenance 1"},
+		{"tokens list", 0, "ID  ADDRESS"},
+		{"farmers list", 0, "ID  ADDRESS"},
+		{"farmers list --sort colour", 1, `--sort "colour": choose one of id, address`},
+		{"farmers show 0123", 1, `"0123" is not a farmer id; ` + "`farmers list`"},
+		{"farmers show 00112233445566778899", 1, "there is no farmer 00112233445566778899"},
 		{"queue dead list", 1, "the configuration names no Redis"},
+		{"queue dead show", 1, "wrong number of arguments"},
 		{"queue dead retry", 1, "or use --all"},
 		{"queue dead drop 1-1 --all", 1, "or use --all"},
 		{"config", 0, "keyFiles:"},
-		{"version", 0, "downstream-node"},
 		{"api", 1, "use `downstream-node standalone`"},
 		{"worker", 1, "use `downstream-node standalone`"},
 		{"standalone --demo -1", 1, "must not be negative"},
 		{"db migrate --down-to 0", 1, "--lose-data"},
 		{"db migrate --down-to 0 --lose-data", 0, "the tables are at version 0"},
 		{"db foo", 1, `unknown command "foo"`},
-		{"chunks", 0, "Available Commands"},
+		{"chunks", 2, "Available Commands"},
+		{"queue dead", 2, "Available Commands"},
+		{"queue dead lst", 1, `unknown command "lst" for "downstream-node queue dead"`},
+		{"audit --limit 0", 1, "--limit must be at least 1"},
 		{"nothing", 1, "unknown command"},
 	}
 	for _, step := range steps {
@@ -182,13 +205,65 @@ func TestWhitelistLosesNoContractUnasked(t *testing.T) {
 	o.handOut(leaves, 2)
 	o.handOut(stays, 1)
 
-	const refused = "1 addresses lose 1 tokens and 2 contracts for good, and there is no terminal to ask at: repeat the command with --yes"
+	const refused = "1 address loses 1 token and 2 contracts for good, and there is no terminal to ask at: repeat the command with --yes"
 	step("whitelist load "+one, 1, refused)
 	step("whitelist remove "+leaves, 1, refused)
-	step("whitelist load --dry-run "+one, 0, "would be: 0 addresses added, 1 kept, 1 removed with 1 tokens and 2 contracts")
+	step("whitelist load --dry-run "+one, 0, "would be: 0 addresses added, 1 kept, 1 removed with 1 token and 2 contracts")
 	step("whitelist list", 0, leaves+"  20000    yes         1       2")
-	step("whitelist load --yes "+one, 0, "0 addresses added, 1 kept, 1 removed with 1 tokens and 2 contracts")
-	step("whitelist remove --yes "+stays, 0, "removed "+stays+" with 1 tokens and 1 contracts")
+	step("whitelist load --yes "+one, 0, "0 addresses added, 1 kept, 1 removed with 1 token and 2 contracts")
+	step("whitelist remove --yes "+stays, 0, "removed "+stays+" with 1 token and 1 contract")
+}
+
+// TestFarmersAreListed checks the lists of farmers and tokens, and what show prints.
+func TestFarmersAreListed(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	const first, second = "19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"
+	run := func(args string) (lines []string) {
+		t.Helper()
+		status, printed := o.run(strings.Fields(args)...)
+		if status != 0 {
+			t.Fatalf("%s: status %d; printed %q", args, status, printed)
+		}
+		return strings.Split(strings.TrimSpace(printed), "\n")
+	}
+	run("db migrate")
+	run("chunks generate 1KiB 3")
+	o.handOut(first, 2)
+	o.handOut(second, 1)
+	for args, want := range map[string][]string{
+		"tokens list":                              {first, second},
+		"farmers list --sort contracts":            {second, first},
+		"farmers list --sort address --descending": {second, first},
+		"farmers list --online --limit 1":          {"1"},
+		"farmers list --search " + second:          {second},
+	} {
+		lines := run(args)
+		if len(lines) != 1+len(want) {
+			t.Errorf("%s: %q, want %d farmers", args, lines, len(want))
+			continue
+		}
+		for i, address := range want {
+			if !strings.Contains(lines[i+1], address) {
+				t.Errorf("%s: line %d is %q, want %s", args, i+1, lines[i+1], address)
+			}
+		}
+	}
+	if line := run("tokens list")[1]; !strings.Contains(line, "192.0.2.1") || !strings.HasSuffix(line, "never           2") {
+		t.Errorf("the first token is %q", line)
+	}
+	id := strings.Fields(run("farmers list --search " + first)[1])[0]
+	run("farmers suspend " + id + " --reason disks")
+	shown := strings.Join(run("farmers show "+id), "\n")
+	for _, want := range []string{first, "192.0.2.1", "standing    suspended since ", ": disks; it ends if the operator", "contracts   2, 2.0 KiB", "heartbeats  0, the last never", "suspended  -"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("show prints\n%s\nwant %q in it", shown, want)
+		}
+	}
+	acts := run("audit --limit 1")
+	if len(acts) != 2 || !strings.HasSuffix(acts[1], "suspended farmer "+id+": disks") || !strings.Contains(acts[1], "@") {
+		t.Errorf("audit lists %q", acts)
+	}
 }
 
 // TestFilesAreListed checks what files prints about a file with one copy that is not
@@ -221,6 +296,31 @@ func TestFilesAreListed(t *testing.T) {
 }
 
 // handOut gives an address a token with that many contracts.
+// TestMigrateDownRefuses checks that the tables do not go back under a process, nor forwards.
+func TestMigrateDownRefuses(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	if status, printed := o.run("db", "migrate"); status != 0 {
+		t.Fatal(printed)
+	}
+	refuse := func(version, says string) {
+		t.Helper()
+		if status, printed := o.run("db", "migrate", "--lose-data", "--down-to", version); status != 1 || !strings.Contains(printed, says) {
+			t.Errorf("status %d, printed %q, want %q", status, printed, says)
+		}
+	}
+	refuse("99", "cannot go back to version 99")
+	st, err := store.Open(store.Config{Driver: store.SQLite, Path: filepath.Join(o.dir, "node.db")}, slog.Default())
+	testenv.Must(t, err)
+	_, err = st.NewProcess("api-1", store.KindAPI).Beat(t.Context())
+	testenv.Must(t, errors.Join(err, st.Close()))
+	refuse("0", "stop all API replicas and workers")
+	o.execute("UPDATE processes SET seen = seen - 16000000")
+	if status, printed := o.run("db", "migrate", "--lose-data", "--down-to", "0"); status != 0 {
+		t.Error(printed)
+	}
+}
+
 func (o commandDir) handOut(address string, contracts int) {
 	o.t.Helper()
 	st, err := store.Open(store.Config{Driver: store.SQLite, Path: filepath.Join(o.dir, "node.db")}, slog.Default())
@@ -259,7 +359,7 @@ func TestMigrateChecksTheOwner(t *testing.T) {
 	}{
 		{first, "db migrate --down-to 0 --lose-data", 0, "version 0"},
 		{other, "db migrate", 0, "the tables are at version"}, // a new database is claimed
-		{first, "db migrate", 4, "it belongs to elsewhere.node (uid-2), not to farm.node (uid-1); give this node a database of its own"},
+		{first, "db migrate", 4, "it belongs to elsewhere.node (uid-2), not to farm.node (uid-1); give this node another database"},
 		{first, "db owner", 0, "the database belongs to elsewhere.node (uid-2)"},
 		{"name: farm.node", "db migrate", 0, "the tables are at version"}, // without an operator
 		{first, "db owner --remove", 0, "no longer belongs to elsewhere.node (uid-2)"},
@@ -368,5 +468,25 @@ func TestKeysAreReplaced(t *testing.T) {
 	step(0, "no key file contains it", "keys", "retire", keys[0].Fingerprint)
 	if _, err := os.Stat(old); err == nil {
 		t.Error("the file of the retired key was not deleted")
+	}
+}
+
+// A new pod may not be able to connect to its database at once.
+func TestCommandsWaitForTheDatabase(t *testing.T) {
+	t.Parallel()
+	o := newCommandDir(t)
+	m := testenv.StartMariaDB(t, testenv.Fast)
+	o.write("node.yaml", "database: {driver: mysql, dsnFile: "+o.write("dsn", m.NewDatabase(t))+"}\n")
+	m.Terminate(t)
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		time.Sleep(time.Second)
+		m.Start(t)
+	}()
+	status, printed := o.run("db", "migrate")
+	<-started
+	if status != 0 {
+		t.Errorf("db migrate ended with %d: %s", status, printed)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -42,10 +41,43 @@ func replica(serve func(context.Context, app.Config, *slog.Logger) error) func(*
 			return err
 		}
 		if err := cfg.Replicable(); err != nil {
+			if path, _ := cmd.Flags().GetString("config"); path == "" {
+				err = fmt.Errorf("no configuration file is named (--config or DOWNSTREAM_CONFIG), and the defaults lack something:\n%w", err)
+			}
 			return fmt.Errorf("%w\nto run everything in one process, use `downstream-node standalone`", err)
 		}
-		return serve(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr))
+		return logged(cmd, cfg, func(log *slog.Logger) error { return serve(cmd.Context(), cfg, log) })
 	}
+}
+
+// logged runs a process with its log. The log says when the process starts and stops.
+func logged(cmd *cobra.Command, cfg app.Config, serve func(*slog.Logger) error) error {
+	log := startLog(cmd, cfg)
+	said := make(chan struct{})
+	forget := context.AfterFunc(cmd.Context(), func() {
+		log.Info("stopping: requests and jobs in flight can end")
+		close(said)
+	})
+	err := serve(log)
+	if !forget() {
+		<-said
+	}
+	if err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// startLog makes the log of a process, and writes its first line. The line has no
+// credentials.
+func startLog(cmd *cobra.Command, cfg app.Config) *slog.Logger {
+	log := program.NewLogger(cfg.Log, cmd.ErrOrStderr())
+	slog.SetDefault(log)                       // so that libraries write the same format
+	path, _ := cmd.Flags().GetString("config") // the flag exists
+	log.Info("starting", "process", cmd.Name(), "version", program.Release(), "node", cfg.Node.Name, "config", path,
+		"database", cfg.Database.Where(), "redis", cfg.Redis.Server.Where())
+	return log
 }
 
 func newStandaloneCommand() *cobra.Command {
@@ -68,7 +100,12 @@ func newStandaloneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return app.ServeStandalone(cmd.Context(), cfg, program.NewLogger(cfg.Log, os.Stderr), data, demo, cmd.OutOrStdout())
+			if demo > 0 && cfg.Access.Signatures {
+				return errors.New("--demo: the demo's farmers have no wallets to sign with, so set access.signatures to false, or leave out --demo")
+			}
+			return logged(cmd, cfg, func(log *slog.Logger) error {
+				return app.ServeStandalone(cmd.Context(), cfg, log, data, demo, cmd.OutOrStdout())
+			})
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "data", "directory for the database, the heartbeat key and the demo's files")

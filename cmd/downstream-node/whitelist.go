@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/driveshare/downstream-node/internal/app"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/sjcx"
 	"github.com/driveshare/downstream-node/internal/store"
 )
@@ -82,12 +83,12 @@ func newWhitelistLoadCommand() *cobra.Command {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), "the whitelist has", args[0])
-				return nil
+				return audit(ctx, st, "added %s to the whitelist", args[0])
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would change and what would be lost")
-	addYes(cmd, &yes)
+	addYes(cmd, &yes, "delete contracts without asking")
 	return cmd
 }
 
@@ -96,12 +97,15 @@ func loadWhitelist(ctx context.Context, cmd *cobra.Command, st *store.Store, lis
 	if err != nil {
 		return err
 	}
-	const format = "%d addresses added, %d kept, %d removed with %d tokens and %d contracts; %d keep what they have, and get no new tokens\n"
+	describe := func(c store.WhitelistChange) string {
+		return fmt.Sprintf("%s added, %d kept, %d removed with %s and %s; %d keep what they have, and get no new tokens",
+			node.Counted(int64(c.Added), "address"), c.Kept, c.Removed, node.Counted(c.Tokens, "token"), node.Counted(c.Contracts, "contract"), c.Low)
+	}
 	if dryRun {
-		fmt.Fprintf(cmd.OutOrStdout(), "would be: "+format, plan.Added, plan.Kept, plan.Removed, plan.Tokens, plan.Contracts, plan.Low)
+		fmt.Fprintln(cmd.OutOrStdout(), "would be:", describe(plan))
 		return nil
 	}
-	if err := confirm(cmd, yes, plan.Removed, plan.Tokens, plan.Contracts); err != nil {
+	if err := confirm(cmd, yes, lossOf(plan.Removed, plan.Tokens, plan.Contracts)); err != nil {
 		return err
 	}
 	now, err := st.Now(ctx)
@@ -112,8 +116,8 @@ func loadWhitelist(ctx context.Context, cmd *cobra.Command, st *store.Store, lis
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), format, change.Added, change.Kept, change.Removed, change.Tokens, change.Contracts, change.Low)
-	return nil
+	fmt.Fprintln(cmd.OutOrStdout(), describe(change))
+	return audit(ctx, st, "loaded a whitelist: %s", describe(change))
 }
 
 func newWhitelistRemoveCommand() *cobra.Command {
@@ -134,7 +138,7 @@ func newWhitelistRemoveCommand() *cobra.Command {
 					if e.Address != args[0] {
 						continue
 					}
-					if err := confirm(cmd, yes, 1, e.Tokens, e.Contracts); err != nil {
+					if err := confirm(cmd, yes, lossOf(1, e.Tokens, e.Contracts)); err != nil {
 						return err
 					}
 					now, err := st.Now(ctx)
@@ -142,16 +146,18 @@ func newWhitelistRemoveCommand() *cobra.Command {
 						return err
 					}
 					tokens, contracts, err := st.RemoveAddress(ctx, args[0], now)
-					if err == nil {
-						fmt.Fprintf(cmd.OutOrStdout(), "removed %s with %d tokens and %d contracts\n", args[0], tokens, contracts)
+					if err != nil {
+						return err
 					}
-					return err
+					done := fmt.Sprintf("removed %s with %s and %s", args[0], node.Counted(tokens, "token"), node.Counted(contracts, "contract"))
+					fmt.Fprintln(cmd.OutOrStdout(), done)
+					return audit(ctx, st, "%s", done)
 				}
 				return fmt.Errorf("%s is not on the whitelist; `downstream-node whitelist list` lists it", args[0])
 			})
 		},
 	}
-	addYes(cmd, &yes)
+	addYes(cmd, &yes, "delete contracts without asking")
 	return cmd
 }
 
@@ -159,20 +165,31 @@ func newWhitelistRemoveCommand() *cobra.Command {
 // Job that loads a whitelist, because an older image would refuse an unknown flag.
 const yesVariable = "DOWNSTREAM_YES"
 
-func addYes(cmd *cobra.Command, yes *bool) {
-	cmd.Flags().BoolVar(yes, "yes", os.Getenv(yesVariable) == "true", "delete contracts without asking")
+func addYes(cmd *cobra.Command, yes *bool, usage string) {
+	cmd.Flags().BoolVar(yes, "yes", os.Getenv(yesVariable) == "true", usage)
 }
 
-// confirm asks before contracts are deleted. Without a terminal it fails.
-func confirm(cmd *cobra.Command, yes bool, addresses int, tokens, contracts int64) error {
-	if yes || contracts == 0 {
+// lossOf says what addresses lose, for confirm. It is "" if they lose no contract.
+func lossOf(addresses int, tokens, contracts int64) string {
+	if contracts == 0 {
+		return ""
+	}
+	verb := "lose"
+	if addresses == 1 {
+		verb = "loses"
+	}
+	return fmt.Sprintf("%s %s %s and %s for good", node.Counted(int64(addresses), "address"), verb, node.Counted(tokens, "token"), node.Counted(contracts, "contract"))
+}
+
+// confirm asks before a loss, unless the loss is "". Without a terminal it fails.
+func confirm(cmd *cobra.Command, yes bool, loss string) error {
+	if yes || loss == "" {
 		return nil
 	}
-	loss := fmt.Sprintf("%d addresses lose %d tokens and %d contracts for good", addresses, tokens, contracts)
 	if in, ok := cmd.InOrStdin().(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
 		return fmt.Errorf("%s, and there is no terminal to ask at: repeat the command with --yes if that is right; nothing was changed", loss)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s. Type yes to go on: ", loss)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s. Type yes to continue: ", loss)
 	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if strings.TrimSpace(line) != "yes" {
 		return errors.Join(errors.New("you did not type yes; nothing was changed"), err)

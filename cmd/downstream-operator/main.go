@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -27,10 +28,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/cmd/kubectl-downstream/plugin"
 	"github.com/driveshare/downstream-node/controllers"
-	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
@@ -76,20 +76,24 @@ func newCommand() *cobra.Command {
 	flags.BoolVar(&o.metricsInsecure, "metrics-insecure", false, "serve metrics over plain HTTP and without authorization")
 	flags.StringVar(&o.probeAddress, "health-probe-address", ":8081", "address for /healthz and /readyz; 0 disables")
 	flags.IntVar(&o.concurrency, "concurrency", 4, "number of nodes reconciled at the same time")
-	cmd.AddCommand(plugin.NewCommand(), program.NewVersionCommand())
-	program.PointToHelp(cmd)
+	cmd.AddCommand(plugin.NewCommand())
+	program.Prepare(cmd)
 	return cmd
 }
 
 // runOperator runs until ctx ends, and then releases the lease.
 func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error {
+	logger, err := program.EnvironmentLogger("json", os.Stderr, os.Environ())
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(logger) // so that libraries write the same format
 	if o.image == "" {
-		var err error
 		if o.image, err = findImage(ctx, cfg); err != nil {
 			return err
 		}
 	}
-	log := logr.FromSlogHandler(program.NewLogger(config.Default[program.LogConfig](), os.Stderr).Handler())
+	log := logr.FromSlogHandler(logger.Handler())
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	mgr, err := newOperator(cfg, o)
@@ -101,7 +105,7 @@ func runOperator(ctx context.Context, cfg *rest.Config, o operatorOptions) error
 
 func newOperator(cfg *rest.Config, o operatorOptions) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("make the scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{

@@ -53,3 +53,18 @@ func TestWithoutKubeconfig(t *testing.T) {
 		t.Errorf("%v\nwant %s", err, want)
 	}
 }
+
+// TestNamespaces reads the flag as OLM gives it: with nothing for all namespaces.
+func TestNamespaces(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]int{"--namespaces=": 0, "--namespaces=farm": 1, "--namespaces=farm,storage": 2} {
+		cmd := newCommand()
+		if err := cmd.ParseFlags([]string{flag}); err != nil {
+			t.Fatal(err)
+		}
+		names, err := cmd.Flags().GetStringSlice("namespaces")
+		if got := namespaces(names); err != nil || len(got) != want || (got == nil) != (want == 0) {
+			t.Errorf("%s means %v: %v", flag, got, err)
+		}
+	}
+}

@@ -5,8 +5,14 @@ package main
 import (
 	"os"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/driveshare/downstream-node/cmd/kubectl-downstream/plugin"
 	"github.com/driveshare/downstream-node/internal/program"
 )
 
-func main() { os.Exit(program.Run(plugin.New(), os.Args[1:])) }
+func main() {
+	log.SetLogger(logr.Discard()) // without a logger, the client prints a stack trace after 30 seconds
+	os.Exit(program.Run(plugin.New(), os.Args[1:]))
+}

@@ -1,5 +1,5 @@
 // Package crd holds the CustomResourceDefinition of the DownstreamNode. The definition
-// is generated from api/v1alpha1.
+// is generated from api/v1.
 package crd
 
 import _ "embed"

@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // The paths of the files that pods read.
@@ -56,13 +56,13 @@ func (n *Node) config(role Role) section {
 		"log":      section{"level": n.Spec.Log.Level},
 		"database": n.database(),
 	}
-	if role != Migration && role != Maintenance {
+	if usesRedis(role) {
 		config["redis"] = n.redis()
 		config["access"] = n.access()
 	}
 	switch role {
-	case Migration:
-		config["heartbeat"] = section{"keyFiles": n.keyFiles()} // the migration checks that the database has no other key
+	case Migration, Backup: // both check that the database has no other key
+		config["heartbeat"] = section{"keyFiles": n.keyFiles()}
 	case API, Workers:
 		config["heartbeat"] = n.heartbeat()
 		config["contracts"] = n.contracts()
@@ -73,6 +73,9 @@ func (n *Node) config(role Role) section {
 	switch role {
 	case API:
 		config["api"] = n.api()
+		if page := n.page(); len(page) > 0 {
+			config["page"] = page
+		}
 		nameFiles(config["database"].(section), mysqlDir, n.ReplicaFiles())
 		if file := n.geoFile(); file != "" {
 			config["geo"] = section{"file": file}
@@ -156,6 +159,17 @@ func (n *Node) score() section {
 	return score
 }
 
+// page holds only the keys that are set, because an older image refuses them.
+func (n *Node) page() section {
+	p, page := n.Spec.Page, section{}
+	for key, text := range map[string]string{"name": p.Name, "contact": p.Contact, "announcement": p.Announcement} {
+		if text != "" {
+			page[key] = text
+		}
+	}
+	return page
+}
+
 func (n *Node) access() section {
 	access := section{
 		"signatures": ptr.Deref(n.Spec.Access.Signatures, true),
@@ -179,7 +193,7 @@ func (n *Node) api() section {
 		api["trustedProxies"] = a.TrustedProxies
 	}
 	limits := section{}
-	for key, limit := range map[string]*v1alpha1.RateLimit{"perIP": a.RateLimits.PerIP, "perToken": a.RateLimits.PerToken} {
+	for key, limit := range map[string]*v1.RateLimit{"perIP": a.RateLimits.PerIP, "perToken": a.RateLimits.PerToken} {
 		if limit != nil {
 			limits[key] = section{"rate": limit.Rate, "burst": limit.Burst}
 		}
@@ -228,9 +242,13 @@ func (n *Node) geoFile() string {
 
 // ConfigMap holds the configuration of a role.
 func (n *Node) ConfigMap(role Role) *corev1ac.ConfigMapApplyConfiguration {
+	data := map[string]string{configFile: n.Config(role)}
+	if role == Backup {
+		data[resourceFile] = string(n.resource())
+	}
 	return owned(n, role, corev1ac.ConfigMap(n.ConfigName(role), n.Namespace)).
 		WithImmutable(true).
-		WithData(map[string]string{configFile: n.Config(role)})
+		WithData(data)
 }
 
 func seconds(s int32) string { return (time.Duration(s) * time.Second).String() }

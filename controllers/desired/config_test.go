@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -97,6 +98,9 @@ func TestConfigFollowsTheSpec(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+	if c := load(t, node(t, overrides), API).Page; c != (page.Config{Name: "The farm", Contact: "operator@example.org", Announcement: "New disks on Sunday"}) {
+		t.Errorf("%+v", c)
+	}
 	if c := load(t, node(t, overrides), API); c.API.DrainDelay != 0 || c.API.ShutdownTimeout != 25*time.Second {
 		t.Errorf("%+v", c.API)
 	}
@@ -151,7 +155,7 @@ func TestHashes(t *testing.T) {
 		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
 		{"older key", func(n *Node) { n.Inputs.Keys = append(n.Inputs.Keys, Key{1, []byte("other")}) }, "api workers"},
 		{"newer key", func(n *Node) { n.Inputs.Keys = append([]Key{{1, []byte("other")}}, n.Inputs.Keys...) }, "api migration whitelist workers"},
-		{"compromised key", func(n *Node) { n.Spec.Heartbeat.Compromised = []v1alpha1.Fingerprint{"0123456789ab"} }, "api workers"},
+		{"compromised key", func(n *Node) { n.Spec.Heartbeat.Compromised = []v1.Fingerprint{"0123456789ab"} }, "api workers"},
 	}
 	byParts := []hashTest{
 		{"password by itself", func(n *Node) { n.Inputs.MySQL["password"] = []byte("other") }, "api migration whitelist workers"},
@@ -185,7 +189,7 @@ func TestHashes(t *testing.T) {
 	}
 	run(tests, func() *Node {
 		n := sample(t, "production")
-		n.Spec.MySQL.ReadDSNSecretRef = &v1alpha1.DSNRef{}
+		n.Spec.MySQL.ReadDSNSecretRef = &v1.DSNRef{}
 		return n
 	})
 	run(byParts, func() *Node { return node(t, connections) })

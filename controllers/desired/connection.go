@@ -6,7 +6,7 @@ import (
 	"path"
 	"strconv"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // SecretFile is an entry of a Secret that pods read as a file. The configuration names
@@ -44,7 +44,7 @@ func (n *Node) RedisFiles() []SecretFile {
 	switch r := n.Spec.Redis; {
 	case r.Connection != nil:
 		files := credentialFiles(r.Connection.Credentials)
-		files = appendFile(files, "sentinelUsername", (*v1alpha1.PasswordRef)(r.Connection.SentinelUsernameSecretRef))
+		files = appendFile(files, "sentinelUsername", (*v1.PasswordRef)(r.Connection.SentinelUsernameSecretRef))
 		return appendFile(files, "sentinelPassword", r.Connection.SentinelPasswordSecretRef)
 	case r.URLSecretRef != nil:
 		return []SecretFile{{"url", r.URLSecretRef.Name, r.URLSecretRef.Key}}
@@ -52,10 +52,10 @@ func (n *Node) RedisFiles() []SecretFile {
 	return []SecretFile{{"url", n.ObjectName(Redis), "url"}}
 }
 
-func credentialFiles(c v1alpha1.Credentials) []SecretFile {
-	files := appendFile(nil, "username", (*v1alpha1.PasswordRef)(c.UsernameSecretRef))
+func credentialFiles(c v1.Credentials) []SecretFile {
+	files := appendFile(nil, "username", (*v1.PasswordRef)(c.UsernameSecretRef))
 	files = appendFile(files, "password", c.PasswordSecretRef)
-	files = appendFile(files, "ca", (*v1alpha1.PasswordRef)(c.CASecretRef))
+	files = appendFile(files, "ca", (*v1.PasswordRef)(c.CASecretRef))
 	if ref := c.ClientCertificateSecretRef; ref != nil {
 		files = append(files, SecretFile{"cert", ref.Name, ref.CertificateKey}, SecretFile{"key", ref.Name, ref.PrivateKeyKey})
 	}
@@ -64,7 +64,7 @@ func credentialFiles(c v1alpha1.Credentials) []SecretFile {
 
 // appendFile adds a file if the spec names its entry. The types of references differ
 // only in the default of their key.
-func appendFile(files []SecretFile, name string, ref *v1alpha1.PasswordRef) []SecretFile {
+func appendFile(files []SecretFile, name string, ref *v1.PasswordRef) []SecretFile {
 	if ref == nil {
 		return files
 	}
@@ -119,7 +119,7 @@ func (n *Node) RedisAddrs() []string {
 	return addresses(c.Hosts, cmp.Or(c.Port, usual))
 }
 
-func addresses(hosts []v1alpha1.Host, port int32) []string {
+func addresses(hosts []v1.Host, port int32) []string {
 	addrs := make([]string, len(hosts))
 	for i, host := range hosts {
 		addrs[i] = net.JoinHostPort(string(host), strconv.Itoa(int(port)))

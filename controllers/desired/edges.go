@@ -15,12 +15,15 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // The kinds that a cluster has only after an administrator has installed them.
 var (
 	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 	ServiceMonitorKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
+	PodMonitorKind     = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}
 )
 
 // Service receives the requests of farmers.
@@ -37,6 +40,10 @@ func (n *Node) Service() *corev1ac.ServiceApplyConfiguration {
 	if s.ExternalTrafficPolicy != "" {
 		spec.WithExternalTrafficPolicy(s.ExternalTrafficPolicy)
 	}
+	if s.IPFamilyPolicy != nil {
+		spec.WithIPFamilyPolicy(*s.IPFamilyPolicy)
+	}
+	spec.WithIPFamilies(s.IPFamilies...)
 	return owned(n, API, corev1ac.Service(n.ObjectName(API), n.Namespace)).WithAnnotations(texts(s.Annotations)).WithSpec(spec)
 }
 
@@ -118,29 +125,50 @@ func (n *Node) MetricsService() *corev1ac.ServiceApplyConfiguration {
 	return owned(n, Metrics, corev1ac.Service(n.ObjectName(Metrics), n.Namespace)).WithSpec(corev1ac.ServiceSpec().
 		WithClusterIP(corev1.ClusterIPNone).
 		WithPublishNotReadyAddresses(true).
-		WithSelector(map[string]string{labelName: appName, labelInstance: n.Name, labelMetrics: "true"}).
+		WithSelector(n.measured()).
 		WithPorts(corev1ac.ServicePort().
 			WithName("private").WithPort(PrivatePort).WithTargetPort(intstr.FromString("private")).WithProtocol(corev1.ProtocolTCP)))
 }
 
-// ServiceMonitor configures the Prometheus operator to read the metrics.
+// measured selects the pods that serve metrics.
+func (n *Node) measured() map[string]string {
+	return map[string]string{labelName: appName, labelInstance: n.Name, labelMetrics: "true"}
+}
+
+// ServiceMonitor configures the Prometheus operator to read the metrics through the
+// MetricsService.
 func (n *Node) ServiceMonitor() *unstructured.Unstructured {
-	s := n.Spec.Monitoring.ServiceMonitor
-	labels := texts(s.Labels)
+	m := n.Spec.Monitoring.ServiceMonitor
+	return n.monitor(ServiceMonitorKind, m, n.Selector(Metrics), "endpoints", endpoint(m))
+}
+
+// PodMonitor configures the Prometheus operator to read the metrics of the pods without a
+// Service. The series have the same job as with the ServiceMonitor, so alerts and
+// dashboards continue.
+func (n *Node) PodMonitor() *unstructured.Unstructured {
+	m := n.Spec.Monitoring.PodMonitor
+	e := endpoint(m)
+	e["relabelings"] = []any{map[string]any{"targetLabel": "job", "replacement": n.ObjectName(Metrics)}}
+	return n.monitor(PodMonitorKind, m, n.measured(), "podMetricsEndpoints", e)
+}
+
+func endpoint(m v1.MonitorSpec) map[string]any {
+	return map[string]any{"port": "private", "path": "/metrics", "interval": fmt.Sprintf("%ds", m.IntervalSeconds)}
+}
+
+// monitor builds a ServiceMonitor or a PodMonitor. Its field endpoints has one endpoint.
+func (n *Node) monitor(kind schema.GroupVersionKind, m v1.MonitorSpec, selects map[string]string, endpoints string, endpoint map[string]any) *unstructured.Unstructured {
+	labels := texts(m.Labels)
 	maps.Copy(labels, n.Labels(Metrics))
 	selector := map[string]any{}
-	for k, v := range n.Selector(Metrics) {
+	for k, v := range selects {
 		selector[k] = v
 	}
-	return n.foreign(ServiceMonitorKind, n.Name, labels, map[string]any{
+	return n.foreign(kind, n.Name, labels, map[string]any{
 		"selector": map[string]any{"matchLabels": selector},
 		// This label distinguishes the series of API and workers.
 		"podTargetLabels": []any{labelComponent},
-		"endpoints": []any{map[string]any{
-			"port":     "private",
-			"path":     "/metrics",
-			"interval": fmt.Sprintf("%ds", s.IntervalSeconds),
-		}},
+		endpoints:         []any{endpoint},
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 const (
@@ -71,7 +71,7 @@ func (n *Node) RedisStatefulSet() *appsv1ac.StatefulSetApplyConfiguration {
 }
 
 // statefulSet runs a single instance with a volume claim named data.
-func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.StatefulSetApplyConfiguration {
+func (n *Node) statefulSet(role Role, port int32, storage v1.Storage, pod *corev1ac.PodSpecApplyConfiguration, container *corev1ac.ContainerApplyConfiguration) *appsv1ac.StatefulSetApplyConfiguration {
 	open := corev1ac.TCPSocketAction().WithPort(intstr.FromInt32(port))
 	container.
 		WithSecurityContext(confined()).
@@ -84,13 +84,17 @@ func (n *Node) statefulSet(role Role, port int32, storage v1alpha1.Storage, pod 
 	if storage.ClassName != nil {
 		claim.WithStorageClassName(*storage.ClassName)
 	}
+	replicas := int32(1)
+	if n.Hibernated {
+		replicas = 0
+	}
 	pods := n.Spec.Pods
 	pod.WithContainers(container).
 		WithNodeSelector(texts(pods.NodeSelector)).
 		WithTolerations(converted[corev1ac.TolerationApplyConfiguration](pods.Tolerations)...)
 	return owned(n, role, appsv1ac.StatefulSet(n.ObjectName(role), n.Namespace)).
 		WithSpec(appsv1ac.StatefulSetSpec().
-			WithReplicas(1).
+			WithReplicas(replicas).
 			WithServiceName(n.ObjectName(role)).
 			WithSelector(n.selector(role)).
 			WithTemplate(corev1ac.PodTemplateSpec().WithLabels(n.Selector(role)).WithSpec(pod)).

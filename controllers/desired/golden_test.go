@@ -10,7 +10,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/internal/controlplane"
 )
 
@@ -77,10 +77,14 @@ func everything(n *Node) map[string]any {
 	add(api.Ingress != nil, "api-ingress", func() any { return n.Ingress() })
 	add(api.Gateway != nil, "api-httproute", func() any { return n.HTTPRoute() })
 	add(api.Autoscaling != nil, "api-autoscaler", func() any { return n.APIAutoscaler() })
+	add(n.Spec.Monitoring.PodMonitor.Enabled, "monitoring-podmonitor", func() any { return n.PodMonitor() })
 	add(n.Spec.Whitelist != nil, "whitelist-config", func() any { return n.ConfigMap(Whitelist) })
 	add(n.Spec.Whitelist != nil, "whitelist-job", func() any { return n.WhitelistJob() })
 	add(n.Spec.Maintenance != nil, "maintenance-config", func() any { return n.ConfigMap(Maintenance) })
 	add(n.Spec.Maintenance != nil, "maintenance-job", func() any { return n.MaintenanceJob() })
+	add(n.Spec.Backup != nil, "backup-config", func() any { return n.ConfigMap(Backup) })
+	add(n.Spec.Backup != nil, "backup-cronjob", func() any { return n.BackupCronJob() })
+	add(n.Spec.Backup != nil, "backup-claim", func() any { return n.BackupClaim() })
 	mysql, redis := n.Spec.MySQL.Evaluation != nil, n.Spec.Redis.Evaluation != nil
 	add(mysql, "mysql-secret", func() any { return n.MySQLEvaluationSecret("password", "root") })
 	add(mysql, "mysql-statefulset", func() any { return n.MySQLStatefulSet() })
@@ -95,7 +99,7 @@ func everything(n *Node) map[string]any {
 
 // overrides sets the fields that the samples do not set.
 const overrides = `
-apiVersion: downstream.driveshare.org/v1alpha1
+apiVersion: downstream.driveshare.org/v1
 kind: DownstreamNode
 metadata: {name: overrides}
 spec:
@@ -113,6 +117,8 @@ spec:
       annotations: {example.org/balancer: fast}
       loadBalancerClass: example.org/fast
       externalTrafficPolicy: Local
+      ipFamilyPolicy: PreferDualStack
+      ipFamilies: [IPv6, IPv4]
     rateLimits: {perToken: {rate: 5, burst: 10}}
     drainDelaySeconds: 0
   heartbeat: {type: Merkle, keySecretRef: {name: own-key, key: key.json}, detection: {lost: "0.01", withinSeconds: 76800, probability: "0.99"}}
@@ -133,12 +139,14 @@ spec:
     topologySpreadConstraints: [{maxSkew: 2, topologyKey: rack, whenUnsatisfiable: DoNotSchedule}]
   maintenance: {start: "2026-03-14T09:00:00Z", duration: 2h, reason: "new disks for $(NODE)"}
   score: {halfLifeHours: 240, minOnline: '0.95', minCorrect: '0.999'}
+  page: {name: The farm, contact: operator@example.org, announcement: New disks on Sunday}
+  monitoring: {podMonitor: {enabled: true, labels: {release: prometheus}, intervalSeconds: 15}}
   log: {level: debug}
 `
 
 // connections names the parts of both connections one by one.
 const connections = `
-apiVersion: downstream.driveshare.org/v1alpha1
+apiVersion: downstream.driveshare.org/v1
 kind: DownstreamNode
 metadata: {name: connections}
 spec:
@@ -163,13 +171,30 @@ spec:
   whitelist: {configMapRef: {name: list}}
 `
 
+// backups has backups of an evaluation database, and a pod template for their Jobs.
+const backups = `
+apiVersion: downstream.driveshare.org/v1
+kind: DownstreamNode
+metadata: {name: backups}
+spec:
+  mysql: {evaluation: {storage: {size: 5Gi}}}
+  redis: {evaluation: {}}
+  backup:
+    schedule: "30 2 * * *"
+    recipients: [age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p]
+    keep: 14
+    storage: {size: 20Gi, className: fast}
+  jobs:
+    podTemplate: {spec: {priorityClassName: low, containers: [{name: job, env: [{name: TZ, value: UTC}]}]}}
+`
+
 // rotated is a node whose key was replaced twice. The second key is retired, and its Secret is
 // deleted.
 func rotated(t *testing.T) *Node {
 	t.Helper()
 	n := node(t, overrides)
 	n.Spec.Heartbeat.Rotation = 2
-	n.Spec.Heartbeat.Compromised = []v1alpha1.Fingerprint{"0123456789ab"}
+	n.Spec.Heartbeat.Compromised = []v1.Fingerprint{"0123456789ab"}
 	n.Inputs.Keys = []Key{{2, []byte("third")}, {0, []byte("first")}}
 	return n
 }
@@ -191,6 +216,7 @@ func goldens(t *testing.T) map[string]any {
 	add("overrides", node(t, overrides))
 	add("templates", node(t, templates), "api-deployment", "migration-job")
 	add("connections", node(t, connections), "api-config", "migration-config", "migration-job", "whitelist-job", "workers-config", "workers-deployment")
+	add("backups", node(t, backups), "backup-config", "backup-cronjob", "backup-claim", "jobs-networkpolicy", "mysql-networkpolicy", "redis-networkpolicy", "migration-config")
 	add("rotated", rotated(t), "api-config", "api-deployment", "heartbeat-key", "migration-config", "migration-job", "workers-config")
 	return files
 }

@@ -22,15 +22,17 @@ import (
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	"k8s.io/utils/ptr"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // Node is a DownstreamNode with its defaults, and with the contents of the Secrets
 // and ConfigMaps that its spec names.
 type Node struct {
-	*v1alpha1.DownstreamNode
+	*v1.DownstreamNode
 	// DefaultImage is the image if the spec names no image.
 	DefaultImage string
+	// Hibernated says that the evaluation databases have no pods.
+	Hibernated bool
 	// OnOpenShift says whether the cluster is an OpenShift, if the spec does not say it.
 	OnOpenShift bool
 	// Inputs are the contents of the Secrets and ConfigMaps that the spec names.
@@ -56,13 +58,14 @@ type Key struct {
 type Role string
 
 // The roles. Metrics has no pods, only a Service. Jobs has no pods either, only a
-// network policy for the pods of Migration, Whitelist and Maintenance.
+// network policy for the pods of Migration, Whitelist, Maintenance and Backup.
 const (
 	API         Role = "api"
 	Workers     Role = "workers"
 	Migration   Role = "migration"
 	Whitelist   Role = "whitelist"
 	Maintenance Role = "maintenance"
+	Backup      Role = "backup"
 	MySQL       Role = "mysql"
 	Redis       Role = "redis"
 	Metrics     Role = "metrics"
@@ -177,7 +180,7 @@ func owned[T interface {
 
 func (n *Node) owner() *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
-		WithAPIVersion(v1alpha1.GroupVersion.String()).
+		WithAPIVersion(v1.GroupVersion.String()).
 		WithKind("DownstreamNode").
 		WithName(n.Name).
 		WithUID(n.UID).
@@ -220,7 +223,11 @@ func (n *Node) configHash(role Role) string {
 // ConfigName returns the name of the ConfigMap with a role's configuration. It
 // depends on the content, so pods with an old template keep their configuration.
 func (n *Node) ConfigName(role Role) string {
-	return n.ObjectName(role) + "-" + n.hash([]byte(n.Config(role)))[:nameDigits]
+	parts := [][]byte{[]byte(n.Config(role))}
+	if role == Backup {
+		parts = append(parts, n.resource())
+	}
+	return n.ObjectName(role) + "-" + n.hash(parts...)[:nameDigits]
 }
 
 // MigrationName returns the name of the Job that migrates the database to the

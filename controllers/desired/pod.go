@@ -6,11 +6,12 @@ import (
 	"maps"
 	"path"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // unprivileged is the user ID of the pods that run the node's image.
@@ -63,11 +64,22 @@ func (n *Node) container(role Role, args ...string) *corev1ac.ContainerApplyConf
 		WithName(string(role)).
 		WithImage(n.image()).
 		WithImagePullPolicy(n.Spec.ImagePullPolicy).
-		WithCommand("/downstream-node").
-		WithArgs(append(args, "--config", path.Join(configDir, configFile))...).
+		WithCommand(Program).
+		WithArgs(withConfig(args)...).
 		WithSecurityContext(confined()).
 		// The operator shows the last line of a failed Job.
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError)
+}
+
+// Program is the node program in its image.
+const Program = "/downstream-node"
+
+// Command is a command of the node program for a container of the operator's pods. It
+// reads the configuration of the container's role.
+func Command(args ...string) []string { return append([]string{Program}, withConfig(args)...) }
+
+func withConfig(args []string) []string {
+	return append(args, "--config", path.Join(configDir, configFile))
 }
 
 // confined restricts a container so that it can write only to its volumes.
@@ -88,10 +100,13 @@ func (n *Node) filesVolume(role Role) *corev1ac.VolumeApplyConfiguration {
 	for _, f := range mysql {
 		sources = append(sources, secretFile(f.Secret, f.Key, path.Join(mysqlDir, f.Name)))
 	}
-	if role != Migration && role != Maintenance {
+	if usesRedis(role) {
 		for _, f := range n.RedisFiles() {
 			sources = append(sources, secretFile(f.Secret, f.Key, path.Join(redisDir, f.Name)))
 		}
+	}
+	if role == Backup {
+		sources = append(sources, configMapFile(n.ConfigName(role), resourceFile, resourceFile))
 	}
 	switch role {
 	case Whitelist:
@@ -131,7 +146,7 @@ func probe(path string) *corev1ac.ProbeApplyConfiguration {
 	return corev1ac.Probe().WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString("private")))
 }
 
-func resources(r v1alpha1.Resources) *corev1ac.ResourceRequirementsApplyConfiguration {
+func resources(r v1.Resources) *corev1ac.ResourceRequirementsApplyConfiguration {
 	out := corev1ac.ResourceRequirements()
 	if len(r.Requests) > 0 {
 		out.WithRequests(r.Requests)
@@ -142,7 +157,9 @@ func resources(r v1alpha1.Resources) *corev1ac.ResourceRequirementsApplyConfigur
 	return out
 }
 
-// spread returns the rules that distribute the pods of a role over the cluster.
+// spread returns the rules that distribute the pods of a role over the cluster. The default
+// counts the pods of one template only. Otherwise a rollout would place the new pods beside the old
+// ones, and the old ones that end would leave an uneven rest.
 func (n *Node) spread(role Role) []*corev1ac.TopologySpreadConstraintApplyConfiguration {
 	if own := n.Spec.Pods.TopologySpreadConstraints; len(own) > 0 {
 		constraints := converted[corev1ac.TopologySpreadConstraintApplyConfiguration](own)
@@ -159,7 +176,8 @@ func (n *Node) spread(role Role) []*corev1ac.TopologySpreadConstraintApplyConfig
 			WithMaxSkew(1).
 			WithTopologyKey(key).
 			WithWhenUnsatisfiable(corev1.ScheduleAnyway).
-			WithLabelSelector(n.selector(role)))
+			WithLabelSelector(n.selector(role)).
+			WithMatchLabelKeys(appsv1.DefaultDeploymentUniqueLabelKey))
 	}
 	return constraints
 }

@@ -1,6 +1,8 @@
 package desired
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -19,7 +21,7 @@ const OperatorLabel = "downstream-operator"
 // client may connect to the API's port for farmers. No client may connect to the
 // pods of Jobs.
 func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfiguration {
-	own := networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(API, Workers, Migration, Whitelist, Maintenance))
+	clients := append([]Role{API, Workers}, n.jobRoles()...)
 	pods := n.selector(role)
 	var rules []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration
 	switch role {
@@ -28,17 +30,23 @@ func (n *Node) NetworkPolicy(role Role) *networkingv1ac.NetworkPolicyApplyConfig
 	case Workers:
 		rules = append(rules, n.metricsRule())
 	case Jobs:
-		pods = n.selectorOf(Migration, Whitelist, Maintenance)
+		pods = n.selectorOf(n.jobRoles()...)
 	case MySQL:
-		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(own))
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(mysqlPort)).WithFrom(n.peer(clients)))
 	case Redis:
-		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(own, operatorPeer()))
+		clients = slices.DeleteFunc(clients, func(r Role) bool { return r == Backup })
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().WithPorts(port(redisPort)).WithFrom(n.peer(clients), operatorPeer()))
 	}
 	return owned(n, role, networkingv1ac.NetworkPolicy(n.ObjectName(role), n.Namespace)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(pods).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
 			WithIngress(rules...))
+}
+
+// peer selects the pods of some roles.
+func (n *Node) peer(roles []Role) *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPeer().WithPodSelector(n.selectorOf(roles...))
 }
 
 // operatorPeer selects the operator's pods in every namespace.

@@ -60,6 +60,9 @@ func (n *Node) CheckPodTemplates() error {
 	if n.Spec.Whitelist != nil {
 		pods[Whitelist] = n.whitelistPod
 	}
+	if n.Spec.Backup != nil {
+		pods[Backup] = n.backupPod
+	}
 	for _, role := range slices.Sorted(maps.Keys(pods)) {
 		if _, err := n.merge(role, pods[role]()); err != nil {
 			return err
@@ -138,6 +141,10 @@ func templateProblems(before, after corev1.PodTemplateSpec, guarded []string) (p
 		"set the timeouts of spec.api or spec.workers instead")
 	for _, v := range before.Spec.Volumes {
 		keep("the volume "+v.Name, v, find(after.Spec.Volumes, func(o corev1.Volume) bool { return o.Name == v.Name }), "use another name")
+	}
+
+	for _, c := range before.Spec.InitContainers {
+		keep("the init container "+c.Name, c, find(after.Spec.InitContainers, func(o corev1.Container) bool { return o.Name == c.Name }), "use another name")
 	}
 
 	was := before.Spec.Containers[0]

@@ -15,7 +15,7 @@ import (
 
 // templates has a pod template for all pods.
 const templates = `
-apiVersion: downstream.driveshare.org/v1alpha1
+apiVersion: downstream.driveshare.org/v1
 kind: DownstreamNode
 metadata: {name: templates}
 spec:
@@ -50,7 +50,7 @@ spec:
 // templated returns a node with pod templates, as JSON or YAML. An empty one is not set.
 func templated(t *testing.T, api, workers, jobs string) *Node {
 	t.Helper()
-	manifest := "apiVersion: downstream.driveshare.org/v1alpha1\nkind: DownstreamNode\nmetadata: {name: node}\n" +
+	manifest := "apiVersion: downstream.driveshare.org/v1\nkind: DownstreamNode\nmetadata: {name: node}\n" +
 		"spec:\n  mysql: {dsnSecretRef: {name: db}}\n  redis: {urlSecretRef: {name: db}}\n  whitelist: {configMapRef: {name: list}}\n"
 	for field, template := range map[string]string{"api": api, "workers": workers, "jobs": jobs} {
 		if template != "" {

@@ -39,7 +39,7 @@ func (n *Node) apiPod() *corev1ac.PodTemplateSpecApplyConfiguration {
 		container.WithVolumeMounts(corev1ac.VolumeMount().WithName("geoip").WithMountPath(geoVolumeDir).WithReadOnly(true))
 	}
 	pod := n.servingPod(API, container)
-	pod.Spec.WithTerminationGracePeriodSeconds(int64(ptr.Deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin)
+	pod.Spec.WithTerminationGracePeriodSeconds(n.apiGraceSeconds())
 	if onVolume {
 		pod.Spec.WithVolumes(corev1ac.Volume().WithName("geoip").WithPersistentVolumeClaim(
 			corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(n.Spec.GeoIP.VolumeClaim.ClaimName).WithReadOnly(true)))
@@ -58,8 +58,18 @@ func (n *Node) workersPod() *corev1ac.PodTemplateSpecApplyConfiguration {
 	pod := n.servingPod(Workers, n.container(Workers, "worker").
 		WithResources(resources(n.Spec.Workers.Resources)).
 		WithPorts(containerPort("private", PrivatePort)))
-	pod.Spec.WithTerminationGracePeriodSeconds(int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin)
+	pod.Spec.WithTerminationGracePeriodSeconds(n.workersGraceSeconds())
 	return pod
+}
+
+// apiGraceSeconds is the time that an API replica may take to end.
+func (n *Node) apiGraceSeconds() int64 {
+	return int64(ptr.Deref(n.Spec.API.DrainDelaySeconds, 0)) + int64(n.Spec.API.ShutdownTimeoutSeconds) + stopMargin
+}
+
+// workersGraceSeconds is the time that a worker may take to end.
+func (n *Node) workersGraceSeconds() int64 {
+	return int64(n.Spec.Workers.DrainTimeoutSeconds) + stopMargin
 }
 
 // servingPod builds the common part of the pods of the API and of the workers.
@@ -136,7 +146,8 @@ func (n *Node) whitelistPod() *corev1ac.PodTemplateSpecApplyConfiguration {
 	return pod
 }
 
-// MaintenanceJob announces spec.maintenance, or cancels the one that it announced before.
+// MaintenanceJob announces spec.maintenance, or cancels the one that it announced before. If
+// the node hibernates, it begins a maintenance instead.
 func (n *Node) MaintenanceJob() *batchv1ac.JobApplyConfiguration {
 	return n.job(Maintenance, n.MaintenanceName(), n.maintenancePod())
 }
@@ -145,8 +156,20 @@ func (n *Node) maintenancePod() *corev1ac.PodTemplateSpecApplyConfiguration {
 	return n.jobPod(Maintenance, n.maintenanceCommand()...)
 }
 
+// hibernationMargin is the time, in seconds, between the end of the Job and the moment
+// when the operator ends the pods, at most. If the operator is slower, the node records
+// another fault when its pods end.
+const hibernationMargin = 300
+
+// maintenanceCommand begins a hibernation by a maintenance that ends soon after the pods have
+// ended. A maintenance lasts until the node can work again, however long that takes. An
+// early end lets farmers come back early if the node starts again soon.
 func (n *Node) maintenanceCommand() []string {
 	m := n.Spec.Maintenance
+	if n.Spec.Hibernate {
+		length := max(n.apiGraceSeconds(), n.workersGraceSeconds()) + hibernationMargin
+		return []string{"maintenance", "declare", "--start", "now", "--for", seconds(int32(length)), "--reason", "hibernation"}
+	}
 	if m == nil {
 		return []string{"maintenance", "declare", "--none"}
 	}
@@ -172,8 +195,12 @@ func (n *Node) jobPod(role Role, args ...string) *corev1ac.PodTemplateSpecApplyC
 // minutes, or after an hour. A Job that has ended stays until the operator creates the
 // next Job, so that its logs can be read.
 func (n *Node) job(role Role, name string, pod *corev1ac.PodTemplateSpecApplyConfiguration) *batchv1ac.JobApplyConfiguration {
-	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithSpec(batchv1ac.JobSpec().
+	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithSpec(n.jobSpec(role, pod))
+}
+
+func (n *Node) jobSpec(role Role, pod *corev1ac.PodTemplateSpecApplyConfiguration) *batchv1ac.JobSpecApplyConfiguration {
+	return batchv1ac.JobSpec().
 		WithBackoffLimit(6).
 		WithActiveDeadlineSeconds(3600).
-		WithTemplate(n.customized(role, pod)))
+		WithTemplate(n.customized(role, pod))
 }

@@ -75,6 +75,9 @@ func serve(t *testing.T, n int) *site {
 		Log:      slog.New(slog.DiscardHandler),
 		// The clock starts at the time of the records.
 		Now: func() time.Time { return pagetest.Now.Add(time.Since(began)) }, Redundancy: 3,
+		Config:  status.Config{Name: "farm.example.org", Contact: "operator@example.org"},
+		Rules:   status.Rules{Interval: 5 * time.Minute, Signatures: true, BytesPerAddress: 1 << 30},
+		Version: "v1.0.0", Scheme: func() string { return "Swizzle" },
 	})
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)

@@ -57,6 +57,8 @@ func TestPhone(t *testing.T) {
 	// If the table has no headers to click, the visitor sorts it with a list.
 	v.do(chromedp.SendKeys("#sort", "Up"))
 	v.until("new URLSearchParams(location.search).get('sort') === 'uptime' && document.querySelector('.uptime[aria-sort]')")
+	// A plot is a line with a small curve.
+	is(v, "document.querySelector('.plot').getBoundingClientRect().height < 90 && document.querySelector('[data-plot] canvas').getBoundingClientRect().width > 100", true)
 	// Buttons are large enough for fingers.
 	is(v, "document.querySelector('.leaflet-control-zoom-in').getBoundingClientRect().width >= 24", true)
 }
@@ -82,7 +84,7 @@ func TestWithoutScripts(t *testing.T) {
 	is(v, "new URLSearchParams(location.search).get('sort')", "address")
 	v.do(chromedp.Navigate(s.url + "/?q=" + wanted))
 	v.do(chromedp.Click("table.farmers tbody a"), chromedp.WaitVisible(".strip"))
-	is(v, "document.querySelectorAll('.plot svg').length", 3)
+	is(v, "document.querySelectorAll('.plot svg').length", 4)
 }
 
 // If a visitor prefers reduced motion, nothing on the page moves.

@@ -4,10 +4,12 @@ package browser
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/driveshare/downstream-node/apiserver/page/pagetest"
@@ -39,6 +41,7 @@ func TestMap(t *testing.T) {
 	v.ready()
 	before := ask[int](v, spots+".length")
 	most := ask[string](v, "[..."+spots+"].map((s) => s.textContent).sort((a, b) => b - a)[0]")
+	checkCircles(v)
 	if before < 20 || most == "" {
 		t.Fatalf("the map has %d spots, the largest with %q farmers", before, most)
 	}
@@ -49,11 +52,94 @@ func TestMap(t *testing.T) {
 	v.do(chromedp.Click("#largest"))
 	v.until("document.querySelector('#map .leaflet-tooltip')?.textContent.includes('farmers')")
 	v.until("document.querySelector('#map.near') && " + spots + ".length > " + fmt.Sprint(before))
+	checkCircles(v)
 	// Zooming out ends at the whole map.
 	for range 4 {
 		v.do(chromedp.Click("#map .leaflet-control-zoom-out"), chromedp.Sleep(300*time.Millisecond))
 	}
 	v.until("!document.querySelector('#map.near') && " + spots + ".length === " + fmt.Sprint(before))
+}
+
+// checkCircles checks that the circles of the map have the scale of the legend, and that their labels fit.
+func checkCircles(v *visit) {
+	v.t.Helper()
+	v.until("document.querySelector('#map .leaflet-marker-icon') && !document.querySelector('#map.leaflet-zoom-anim')")
+	// The legend has the radius of a number of farmers.
+	perRoot := ask[float64](v, "(() => { const all = [...document.querySelectorAll('.legend .spot')].at(-1); return all.querySelector('circle').getBoundingClientRect().width / 2 / Math.sqrt(Number(all.querySelector('text').textContent.replaceAll(',', ''))); })()")
+	for _, c := range ask[[][3]float64](v, "[..."+spots+"].filter((s) => /^\\d+$/.test(s.textContent)).map((s) => [Number(s.textContent), s.getBoundingClientRect().width / 2, s.querySelector('b').getBoundingClientRect().width])") {
+		if want := perRoot * math.Sqrt(c[0]); math.Abs(c[1]-want) > 0.03*want+0.5 {
+			v.t.Errorf("the circle of %v farmers has the radius %.1f, want %.1f as in the legend", c[0], c[1], want)
+		}
+		if c[2] > 2*c[1] {
+			v.t.Errorf("the label of %v farmers is %.1f wide, and its circle %.1f", c[0], c[2], 2*c[1])
+		}
+	}
+}
+
+// The first line says whether all is well, and changes when that changes.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 300)
+	v := open(t, s.url, desktop)
+	v.ready()
+	is(v, "/^All well: \\d+ of 300 farmers online \\(\\d\\d %\\), 99.\\d\\d % of proofs right in 24 h.$/.test(document.getElementById('health').textContent)", true)
+	is(v, "document.querySelector('main').querySelector('.health, h1, section').id", "health")
+	is(v, "document.querySelector('.totals .right small').textContent.endsWith('the day before')", true)
+	is(v, "/^\\d/.test(document.querySelector('.totals .gone dd').textContent)", true)
+	is(v, "document.getElementById('node').textContent.includes('operator@example.org')", true)
+	is(v, "document.getElementById('node').textContent.includes('5.0 GiB in 1,234 files')", true)
+	s.SetFaults(node.Fault{Start: pagetest.Now, Evidence: "no process could take proofs"})
+	v.until("document.getElementById('health').textContent.startsWith('Not all is well: the node has had a fault since 14 Mar 2026, 15:09 UTC')")
+	is(v, "document.querySelector('.health.ill') !== null", true)
+}
+
+// Visitors in another time zone see their own time too, also after an update.
+func TestLocalTime(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 60)
+	v := open(t, "about:blank", desktop)
+	v.host = strings.TrimPrefix(s.url, "http://")
+	v.do(call(emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"}), chromedp.Navigate(s.url))
+	v.ready()
+	is(v, "document.querySelector('.faults time').textContent", "14 Mar 2026, 08:09 UTC (17:09 local)")
+	is(v, "document.querySelector('.faults li:last-child time').title.endsWith('in your time zone')", true)
+	s.Change(func(farmers []node.Farmer) []node.Farmer { return farmers[:10] })
+	v.until("document.querySelector('.totals dd').textContent === '10'")
+	is(v, "document.querySelector('.faults time').textContent", "14 Mar 2026, 08:09 UTC (17:09 local)")
+	here := open(t, s.url, desktop) // the tests run in UTC
+	here.ready()
+	is(here, "document.querySelector('.faults time').textContent", "14 Mar 2026, 08:09 UTC")
+}
+
+// A node of an hour has the same time axis as any other, and wrong proofs are red.
+func TestYoungNode(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 60)
+	s.SetAge(time.Hour)
+	v := open(t, s.url, desktop)
+	v.ready()
+	is(v, "(() => { const { from, to } = document.querySelector('[data-plot]').dataset; return to - from; })()", 86400)
+	v.tolerate("willReadFrequently") // this test reads the canvas
+	// The drawing is at the right end of the plot only.
+	drawn := ask[[]bool](v, "(() => { const c = document.querySelector('[data-plot] canvas'); const x = (share) => Math.round(c.width * share); const any = (from, to) => { const data = c.getContext('2d').getImageData(x(from), 0, x(to) - x(from), Math.round(c.height * 0.3)).data; return data.some((b) => b); }; const d = (from, to) => { const data = c.getContext('2d').getImageData(x(from), Math.round(c.height * 0.35), x(to) - x(from), 4).data; let n = 0; for (let i = 3; i < data.length; i += 4) n += data[i] > 0; return n / (data.length / 4); }; return [any(0.92, 0.95), d(0.3, 0.8) > 0.5]; })()")
+	if !drawn[0] || drawn[1] {
+		t.Errorf("drawn at the right end: %v, drawn before the node began: %v", drawn[0], drawn[1])
+	}
+	is(v, "document.querySelectorAll('.plot')[3].querySelector('.name').textContent", "Right proofs in a minute")
+	is(v, "document.querySelectorAll('.plot.bad').length", 3)
+	is(v, "(() => { const colour = (p) => getComputedStyle(p).getPropertyValue('--accent'); return colour(document.querySelector('.plot.bad')) !== colour(document.querySelector('.plot')); })()", true)
+}
+
+// What the page, its plots and its table say about now is equal.
+func TestOneTruth(t *testing.T) {
+	t.Parallel()
+	v := open(t, serve(t, 200).url, desktop)
+	v.ready()
+	for i, name := range []string{"Farmers online", "Contracts", "Stored"} {
+		is(v, fmt.Sprintf("document.querySelectorAll('.plot')[%d].querySelector('b').textContent === [...document.querySelectorAll('.totals > div')][%d].querySelector('dd').textContent", i, i+1), true)
+		is(v, fmt.Sprintf("document.querySelectorAll('.plot .name')[%d].textContent", i), name)
+	}
+	is(v, "document.getElementById('count').textContent.endsWith(' of ' + document.querySelector('.totals dd').textContent)", true)
 }
 
 func TestPlots(t *testing.T) {
@@ -124,18 +210,30 @@ func TestFarmerPage(t *testing.T) {
 	is(v, "document.querySelector('.byline .address').textContent", f.Address)
 	is(v, "document.querySelector('.totals dd').textContent", score)
 	is(v, "document.querySelectorAll('.tracks dd').length", 2)
+	is(v, "[...document.querySelectorAll('.facts dd')].some((d) => /^(in \\d+ (seconds|minutes)|now|no contract since .*)$/.test(d.textContent))", true)
+	is(v, "document.querySelectorAll('.kinds li').length", 5)
+	// The strip is legible without colours: a better day has a higher bar.
+	is(v, "new Set([...document.querySelectorAll('.day')].map((d) => d.classList[1] + d.getAttribute('height'))).size === new Set([...document.querySelectorAll('.day')].map((d) => d.classList[1])).size", true)
 	is(v, "document.querySelectorAll('.events tbody tr').length", 14)
 	is(v, "document.querySelectorAll('.totals dd')[1].textContent", fmt.Sprintf("%.2f %%", f.Uptime.Percent(pagetest.Now)))
 	is(v, "document.querySelector('.facts').textContent.includes('"+f.Location.City+"')", true)
-	for i, want := range []time.Time{f.ProvenSince, f.LastHeartbeat, f.LastDue} {
+	for i, want := range []time.Time{f.ProvenSince, f.LastHeartbeat} {
 		is(v, fmt.Sprintf("document.querySelectorAll('.facts time')[%d].dateTime", i), want.UTC().Format(time.RFC3339))
 	}
 	is(v, "document.querySelectorAll('.day').length", 90)
 	is(v, "document.querySelectorAll('.day.none').length", 20)
 	is(v, "document.querySelectorAll('.day:not(.none) title').length", 70)
-	v.until("document.querySelectorAll('.plot canvas').length === 3")
-	v.do(chromedp.Click("summary"))
+	v.until("document.querySelectorAll('.plot canvas').length === 4")
+	v.do(chromedp.Click("details > summary")) // the word alone also finds a <meta>
 	is(v, "document.querySelectorAll('details[open] tbody tr').length", 70)
+	s.Change(func(farmers []node.Farmer) []node.Farmer {
+		for i := range farmers {
+			farmers[i].Heartbeats++
+		}
+		return farmers
+	})
+	v.until(fmt.Sprintf("document.querySelectorAll('.totals dd')[2].textContent.replaceAll(',', '') === '%d'", f.Heartbeats+1))
+	is(v, "document.querySelectorAll('details[open]').length", 1) // an update does not close it
 	ask[any](v, "setTimeout(() => history.back()); null")
 	v.until("location.pathname === '/' && " + spots + ".length > 0")
 
@@ -192,7 +290,9 @@ func TestLiveUpdate(t *testing.T) {
 	is(v, "scrollY", 1100)
 	is(v, "document.getElementById('told').textContent", "") // a screen reader announces nothing
 
-	// The records become unavailable, and then available again.
+	// The records become unavailable, and then available again. Strips that the browser has not loaded yet
+	// stay empty.
+	v.tolerate("/strip.svg")
 	s.SetAway(true)
 	v.until("document.querySelector('.notice:not([hidden])')?.textContent.includes('cannot read its records')")
 	is(v, "document.querySelector('.totals dd').textContent", "119")

@@ -30,15 +30,19 @@ func TestScreenshots(t *testing.T) {
 		{"farmers", "/?online=1", looks{width: 1280, height: 900}, "#farmers"},
 		{"map", "/", looks{width: 1280, height: 900}, ".atlas"},
 		{"farmer", farmer, looks{width: 1280, height: 1060}, ""},
+		{"history", "/history?period=7d", looks{width: 1280, height: 700}, ""},
+		{"join", "/", looks{width: 1280, height: 900}, ".join"},
+		{"phone-farmer", farmer, looks{width: 390, height: 1200, phone: true}, ""},
 		{"phone", "/", looks{width: 390, height: 1500, phone: true}, ""},
 		{"phone-farmers", "/?online=1", looks{width: 390, height: 900, phone: true}, "#farmers"},
 	} {
 		t.Run(shot.name, func(t *testing.T) {
 			v := open(t, s.url+shot.path, shot.looks)
-			v.until("document.fonts.status === 'loaded' && document.querySelectorAll('[data-plot] canvas').length > 2")
+			v.until("document.fonts.status === 'loaded' && document.querySelectorAll('[data-plot] canvas').length === document.querySelectorAll('[data-plot]').length")
 			if shot.path == "/" {
 				v.ready()
 			}
+			v.until("[...document.images].every(i => (i.loading = 'eager', i.complete && i.naturalWidth > 0))")
 			params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
 			if shot.part != "" {
 				box := ask[[]float64](v, "(() => { const r = document.querySelector('"+shot.part+"').getBoundingClientRect(); return [r.x - 16, r.y + scrollY - 16, r.width + 32, Math.min(r.height, 760) + 32]; })()")

@@ -11,6 +11,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/driveshare/downstream-node/internal/node"
+	"github.com/driveshare/downstream-node/internal/roster"
 )
 
 // column returns a column of the table.
@@ -45,13 +48,13 @@ func TestSort(t *testing.T) {
 		t.Errorf("by id, descending: %v", down)
 	}
 	is(v, "location.search", "?dir=desc&sort=id")
-	for _, by := range []string{"address", "score", "uptime", "heartbeats", "contracts", "size", "online"} {
+	for _, by := range []string{"address", "score", "uptime", "since", "seen", "heartbeats", "contracts", "size", "place", "online"} {
 		v.do(chromedp.Click("#by-" + by))
 		v.until("document.querySelector('." + by + "[aria-sort]')")
 	}
 	// The back button shows the previous table.
 	v.do(chromedp.NavigateBack())
-	v.until("document.querySelector('.size[aria-sort]')")
+	v.until("document.querySelector('.place[aria-sort]')")
 	// The address alone shows the same table to another visitor.
 	other := open(t, ask[string](v, "location.href"), desktop)
 	if mine, theirs := v.column(ids), other.column(ids); !slices.Equal(mine, theirs) {
@@ -117,7 +120,7 @@ func TestKeyboard(t *testing.T) {
 	is(v, "document.activeElement.getBoundingClientRect().top >= 0", true)
 	// The Tab key reaches every control, in the order of the page.
 	var reached []string
-	for range 60 {
+	for range 80 {
 		v.do(chromedp.KeyEvent(kb.Tab))
 		name := ask[string](v, "document.activeElement.id || document.activeElement.className || document.activeElement.textContent")
 		reached = append(reached, name)
@@ -142,4 +145,57 @@ func TestKeyboard(t *testing.T) {
 	v.do(chromedp.Focus("#map"), chromedp.KeyEvent("+"), chromedp.KeyEvent("+"))
 	v.until("document.querySelector('#map.near')")
 	v.until(fmt.Sprintf("document.querySelectorAll('#map .leaflet-marker-icon').length > %d", before))
+}
+
+// A country shows its farmers in the table, and the rest of the countries opens and stays open.
+func TestCountries(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 3000)
+	v := open(t, s.url, desktop)
+	v.ready()
+	v.do(chromedp.Click("#elsewhere summary"))
+	is(v, "document.querySelector('#elsewhere tbody tr').checkVisibility()", true)
+	country := ask[string](v, "document.querySelector('#elsewhere tbody a').textContent")
+	n := ask[string](v, "document.querySelector('#elsewhere tbody td').textContent")
+	v.do(chromedp.Click("#elsewhere tbody a"))
+	v.until("document.getElementById('count').textContent.includes(' of " + n + " in " + country + ", together ')")
+	is(v, "new URLSearchParams(location.search).get('country')", country)
+	v.until("Math.abs(document.getElementById('farmers').getBoundingClientRect().top) < 60") // the visitor sees the table
+	is(v, "[...document.querySelectorAll('td.place')].every((p) => p.textContent === '"+country+"')", true)
+	is(v, "document.querySelector('#elsewhere').open", true) // also after the page was written again
+	// The other choices keep the country.
+	v.do(chromedp.Click("#online"))
+	v.until("document.getElementById('count').textContent.includes(' online in " + country + "')")
+	v.do(chromedp.Click("#everywhere"))
+	v.until("!location.search.includes('country') && document.querySelector('#online').checked")
+}
+
+// Ids are short. A button copies the whole id, and an address shows its farmers.
+func TestCopyAndAddress(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 120)
+	ordered := s.List(roster.Query{})
+	shared := ordered[0].Address
+	s.Change(func(farmers []node.Farmer) []node.Farmer {
+		for i := range farmers {
+			if farmers[i].ID <= ordered[3].ID {
+				farmers[i].Address = shared
+			}
+		}
+		return farmers
+	})
+	v := open(t, s.url+"/?sort=id", desktop)
+	v.ready()
+	id := v.column(ids)[2]
+	is(v, "document.querySelector('.farmers tbody .id a').scrollWidth > document.querySelector('.farmers tbody .id a').clientWidth", true)
+	ask[any](v, "navigator.clipboard.writeText = async (text) => { window.copied = text; }; null")
+	v.do(chromedp.Click("tr[data-key='" + id + "'] button.copy"))
+	v.until("window.copied === '" + id + "'")
+	v.until("document.getElementById('told').textContent === 'Copied " + id + "'")
+	// Without the clipboard of secure pages, the old way copies.
+	ask[any](v, "Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.addEventListener('copy', () => { window.copied = String(document.activeElement.value); }); window.copied = ''; null")
+	v.do(chromedp.Click("tr[data-key='" + id + "'] button.copy"))
+	v.until("window.copied === '" + id + "'")
+	ask[any](v, "[...document.querySelectorAll('td.address a')].find((a) => a.textContent === '"+shared+"').click(); null")
+	v.until("document.getElementById('count').textContent.includes('–4 of 4 matching “" + shared + "”, together ')")
 }

@@ -116,6 +116,52 @@ metrics: {enabled: false}
 	}
 }
 
+// TestWatchNamespacesNeedsNoClusterRights checks that an operator for some namespaces can
+// read Secrets only there, and that the chart can do without any object of the whole
+// cluster.
+func TestWatchNamespacesNeedsNoClusterRights(t *testing.T) {
+	t.Parallel()
+	type object struct {
+		Kind     string
+		Metadata struct{ Name, Namespace string }
+		Rules    []struct{ Resources []string }
+	}
+	objects := func(args ...string) (found []object) {
+		t.Helper()
+		out, err := template(t, append([]string{"--set", "watchNamespaces={storage,downstream}"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split(out, "\n---\n") {
+			o := object{}
+			if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, o)
+		}
+		return found
+	}
+	secrets := map[string]bool{}
+	for _, o := range objects() {
+		for _, rule := range o.Rules {
+			if slices.Contains(rule.Resources, "secrets") {
+				secrets[o.Kind+" "+o.Metadata.Namespace] = true
+			}
+		}
+		if o.Kind == "ClusterRoleBinding" && !strings.HasSuffix(o.Metadata.Name, "-metrics-auth") {
+			t.Errorf("%s gives the operator rights in every namespace", o.Metadata.Name)
+		}
+	}
+	if len(secrets) != 2 || !secrets["Role storage"] || !secrets["Role downstream"] {
+		t.Errorf("the operator may read Secrets by %v", secrets)
+	}
+	for _, o := range objects("--set", "metrics.enabled=false,rbac.aggregate=false,crds.enabled=false") {
+		if o.Kind != "" && o.Metadata.Namespace == "" {
+			t.Errorf("the %s %s belongs to the whole cluster", o.Kind, o.Metadata.Name)
+		}
+	}
+}
+
 // TestSameImage checks that kustomize and the chart install the same image.
 func TestSameImage(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,13 @@
 // Command generate writes the files that are made from other files of the
 // repository:
 //
-//   - docs/api.md, the reference of the HTTP API, from its OpenAPI description
+//   - docs/reference/api.md, the reference of the HTTP API, from its OpenAPI description
 //     apiserver/openapi/openapi.yaml,
-//   - docs/crd.md, the reference of the DownstreamNode, from its
-//     CustomResourceDefinition (its texts are the comments in api/v1alpha1),
+//   - the version v1alpha1 in the CustomResourceDefinition of the DownstreamNode,
+//   - docs/reference/crd.md, the reference of the DownstreamNode, from its
+//     CustomResourceDefinition (its texts are the comments in api/v1),
+//   - docs/reference/commands.md, the help of every command,
+//   - the list of metrics in docs/reference/metrics.md, from the source,
 //   - two templates of the Helm chart, from config/, so that an operator has the
 //     same CRD and the same rights whether Helm or kustomize installed it.
 //
@@ -40,8 +43,11 @@ func main() {
 func generate() (map[string][]byte, error) {
 	pages := map[string][]byte{}
 	for path, build := range map[string]func() ([]byte, error){
-		"docs/api.md": apiPage,
-		"docs/crd.md": crdPage,
+		"docs/reference/api.md":      apiPage,
+		"docs/reference/commands.md": commandsPage,
+		"docs/reference/crd.md":      crdPage,
+		metricsPath:                  metricsPage,
+		crdPath:                      crdFile,
 		"charts/downstream-node/templates/crd.yaml":   crdTemplate,
 		"charts/downstream-node/templates/_rules.tpl": ruleTemplates,
 	} {

@@ -4,6 +4,8 @@
 //
 //	go -C hack run ./image -name localhost/downstream-node:dev
 //
+// With several flags -binaries, one for each architecture, it makes an image index.
+//
 // The image equals the last stage of the Dockerfile; a test compares them. The
 // default paths are relative to hack/.
 package main
@@ -34,8 +36,8 @@ import (
 
 // options are the inputs and the name of an image.
 type options struct {
-	binaries     []string
-	certificates string // the file may be missing
+	binaries     [][]string // of each architecture
+	certificates string     // the file may be missing
 	license      string
 	name         string
 	version      string
@@ -44,14 +46,19 @@ type options struct {
 
 func main() {
 	var o options
-	binaries := flag.String("binaries", "../bin/downstream-node,../bin/downstream-operator", "static binaries, separated by commas")
+	flag.Func("binaries", "static binaries of one architecture, separated by commas; once for each architecture (default ../bin/downstream-node,../bin/downstream-operator)", func(value string) error {
+		o.binaries = append(o.binaries, strings.Split(value, ","))
+		return nil
+	})
 	flag.StringVar(&o.certificates, "certificates", "/etc/ssl/certs/ca-certificates.crt", "certificate authorities for TLS to MySQL and Redis; left out if the file does not exist")
 	flag.StringVar(&o.license, "license", "../LICENSE", "license file")
 	flag.StringVar(&o.name, "name", "localhost/downstream-node:dev", "name of the image, with host and tag")
 	flag.StringVar(&o.version, "version", "dev", "version in the label of the image")
 	flag.StringVar(&o.output, "output", "../dist/image.tar", "archive to write")
 	flag.Parse()
-	o.binaries = strings.Split(*binaries, ",")
+	if len(o.binaries) == 0 {
+		o.binaries = [][]string{{"../bin/downstream-node", "../bin/downstream-operator"}}
+	}
 	if flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
@@ -67,7 +74,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	image, err := build(o)
+	image, err := buildAll(o)
 	if err != nil {
 		return err
 	}
@@ -101,39 +108,63 @@ var ports = []string{"5000/tcp", "9090/tcp"}
 // same inputs make the same image.
 var epoch = time.Unix(0, 0).UTC()
 
-// build makes the image, with a single layer.
-func build(o options) (v1.Image, error) {
-	var architecture string
-	for i, binary := range o.binaries {
-		a, err := staticArchitecture(binary)
+// buildAll makes the image, or an index of images if there are several architectures.
+func buildAll(o options) (mutate.Appendable, error) {
+	var images []mutate.IndexAddendum
+	seen := map[string]bool{}
+	for _, binaries := range o.binaries {
+		image, architecture, err := build(o, binaries)
 		if err != nil {
 			return nil, err
 		}
+		if len(o.binaries) == 1 {
+			return image, nil
+		}
+		if seen[architecture] {
+			return nil, fmt.Errorf("two -binaries are for %s", architecture)
+		}
+		seen[architecture] = true
+		images = append(images, mutate.IndexAddendum{
+			Add:        image,
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}},
+		})
+	}
+	return mutate.AppendManifests(empty.Index, images...), nil
+}
+
+// build makes the image of one architecture, with a single layer.
+func build(o options, binaries []string) (v1.Image, string, error) {
+	var architecture string
+	for i, binary := range binaries {
+		a, err := staticArchitecture(binary)
+		if err != nil {
+			return nil, "", err
+		}
 		if i > 0 && a != architecture {
-			return nil, fmt.Errorf("%s is for %s, but %s is for %s", o.binaries[0], architecture, binary, a)
+			return nil, "", fmt.Errorf("%s is for %s, but %s is for %s", binaries[0], architecture, binary, a)
 		}
 		architecture = a
 	}
-	layerBytes, err := layerOf(o)
+	layerBytes, err := layerOf(o, binaries)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(layerBytes)), nil
 	}, tarball.WithMediaType(types.OCILayer))
 	if err != nil {
-		return nil, fmt.Errorf("make the layer: %w", err)
+		return nil, "", fmt.Errorf("make the layer: %w", err)
 	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	if image, err = mutate.Append(image, mutate.Addendum{
 		Layer:   layer,
 		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "hack/image"},
 	}); err != nil {
-		return nil, fmt.Errorf("add the layer: %w", err)
+		return nil, "", fmt.Errorf("add the layer: %w", err)
 	}
 	config, err := image.ConfigFile()
 	if err != nil {
-		return nil, fmt.Errorf("read the image's configuration: %w", err)
+		return nil, "", fmt.Errorf("read the image's configuration: %w", err)
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", architecture
@@ -150,11 +181,12 @@ func build(o options) (v1.Image, error) {
 	for _, port := range ports {
 		config.Config.ExposedPorts[port] = struct{}{}
 	}
-	return mutate.ConfigFile(image, config)
+	image, err = mutate.ConfigFile(image, config)
+	return image, architecture, err
 }
 
 // layerOf returns the files of the layer as a tar file.
-func layerOf(o options) ([]byte, error) {
+func layerOf(o options, binaries []string) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	made := map[string]bool{}
@@ -164,7 +196,7 @@ func layerOf(o options) ([]byte, error) {
 		optional bool
 	}
 	files := []file{{o.certificates, "etc/ssl/certs/ca-certificates.crt", 0o644, true}}
-	for _, binary := range o.binaries {
+	for _, binary := range binaries {
 		files = append(files, file{binary, filepath.Base(binary), 0o755, false})
 	}
 	files = append(files, file{o.license, "licenses/LICENSE", 0o644, false})
@@ -232,8 +264,8 @@ const (
 	annotationRefName   = "org.opencontainers.image.ref.name"
 )
 
-// writeArchive writes the image as a tar file of an OCI layout.
-func writeArchive(w io.Writer, image v1.Image, name string) error {
+// writeArchive writes the image or the index as a tar file of an OCI layout.
+func writeArchive(w io.Writer, image mutate.Appendable, name string) error {
 	dir, err := os.MkdirTemp("", "image-")
 	if err != nil {
 		return err
@@ -243,10 +275,14 @@ func writeArchive(w io.Writer, image v1.Image, name string) error {
 	if err != nil {
 		return fmt.Errorf("create the layout: %w", err)
 	}
-	if err := index.AppendImage(image, layout.WithAnnotations(map[string]string{
-		annotationImageName: name,
-		annotationRefName:   name,
-	})); err != nil {
+	names := layout.WithAnnotations(map[string]string{annotationImageName: name, annotationRefName: name})
+	switch image := image.(type) {
+	case v1.Image:
+		err = index.AppendImage(image, names)
+	case v1.ImageIndex:
+		err = index.AppendIndex(image, names)
+	}
+	if err != nil {
 		return fmt.Errorf("write the layout: %w", err)
 	}
 	return tarDirectory(w, os.DirFS(dir))

@@ -34,17 +34,13 @@ func given(t *testing.T) options {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("go", "build", "-o", "downstream-node", ".")
-	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	buildFor(t, dir, runtime.GOARCH)
 	node, operator := filepath.Join(dir, "downstream-node"), filepath.Join(dir, "downstream-operator")
 	if err := os.Link(node, operator); err != nil {
 		t.Fatal(err)
 	}
 	return options{
-		binaries:     []string{node, operator},
+		binaries:     [][]string{{node, operator}},
 		certificates: filepath.Join(dir, "ca.crt"),
 		license:      filepath.Join(dir, "LICENSE"),
 		name:         "localhost/hello:test",
@@ -53,8 +49,63 @@ func given(t *testing.T) options {
 	}
 }
 
-// unpack reads an archive and returns its only image and name.
-func unpack(t *testing.T, archive string) (v1.Image, string) {
+// buildFor builds the program in dir for an architecture, and returns its path.
+func buildFor(t *testing.T, dir, architecture string) string {
+	t.Helper()
+	build := exec.Command("go", "build", "-o", "downstream-node", ".")
+	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOARCH="+architecture)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return filepath.Join(dir, "downstream-node")
+}
+
+// other is another architecture than this machine's.
+func other() string {
+	if runtime.GOARCH == "arm64" {
+		return "amd64"
+	}
+	return "arm64"
+}
+
+func TestIndexOfArchitectures(t *testing.T) {
+	t.Parallel()
+	o, second := given(t), given(t)
+	o.binaries = append(o.binaries, []string{buildFor(t, filepath.Dir(second.license), other())})
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	only, archive := unpackIndex(t, o.output)
+	index, err := archive.ImageIndex(only.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range images.Manifests {
+		image, err := index.Image(m.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := image.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.Architecture != m.Platform.Architecture {
+			t.Errorf("the index says %s of an image for %s", m.Platform.Architecture, config.Architecture)
+		}
+		got = append(got, m.Platform.OS+"/"+config.Architecture)
+	}
+	if want := []string{"linux/" + runtime.GOARCH, "linux/" + other()}; !slices.Equal(got, want) {
+		t.Errorf("images for %v, want %v", got, want)
+	}
+}
+
+// unpackIndex reads an archive and returns the descriptor of its only entry.
+func unpackIndex(t *testing.T, archive string) (v1.Descriptor, v1.ImageIndex) {
 	t.Helper()
 	dir := t.TempDir()
 	if out, err := exec.Command("tar", "-xf", archive, "-C", dir).CombinedOutput(); err != nil {
@@ -69,16 +120,24 @@ func unpack(t *testing.T, archive string) (v1.Image, string) {
 		t.Fatal(err)
 	}
 	if len(manifest.Manifests) != 1 {
-		t.Fatalf("%d images", len(manifest.Manifests))
+		t.Fatalf("%d entries", len(manifest.Manifests))
 	}
-	image, err := index.Image(manifest.Manifests[0].Digest)
+	only := manifest.Manifests[0]
+	if a := only.Annotations; a[annotationImageName] != a[annotationRefName] {
+		t.Errorf("the annotations have two names: %v", a)
+	}
+	return only, index
+}
+
+// unpack reads an archive and returns its only image and name.
+func unpack(t *testing.T, archive string) (v1.Image, string) {
+	t.Helper()
+	only, index := unpackIndex(t, archive)
+	image, err := index.Image(only.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := manifest.Manifests[0].Annotations; a[annotationImageName] != a[annotationRefName] {
-		t.Errorf("the annotations have two names: %v", a)
-	}
-	return image, manifest.Manifests[0].Annotations[annotationImageName]
+	return image, only.Annotations[annotationImageName]
 }
 
 func TestArchive(t *testing.T) {
@@ -156,15 +215,18 @@ func TestRefuses(t *testing.T) {
 	t.Parallel()
 	o := given(t)
 	dynamic := o
-	dynamic.binaries = []string{o.binaries[0], "/bin/sh"}
+	dynamic.binaries = [][]string{{o.binaries[0][0], "/bin/sh"}}
 	text := o
-	text.binaries = []string{o.license}
+	text.binaries = [][]string{{o.license}}
+	twice := o
+	twice.binaries = append(twice.binaries, o.binaries[0])
 	unnamed := o
 	unnamed.name = "hello"
 	for want, o := range map[string]options{
 		"linked dynamically": dynamic,
 		"not a Linux binary": text,
 		"tag must be":        unnamed,
+		"two -binaries are":  twice,
 	} {
 		if err := run(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

@@ -1,4 +1,4 @@
-// The generators of the assembly kernels: a module of its own, so that the
+// The generators of the assembly kernels: a separate module, so that the
 // project does not depend on what they need.
 module github.com/driveshare/downstream-node/heartbeat/_asm
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,7 @@ type App struct {
 	ignoresLocks prometheus.Gauge
 	proofs       node.ProofLog
 	maintenance  int64 // the id of the last maintenance whose begin was logged
+	demo         bool  // the node has demo farmers
 	onDuty       bool  // the process reports that it can do its duty; a worker that verifies nothing has none
 
 	mu          sync.Mutex
@@ -113,7 +115,8 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 		checks = append(checks, ops.Check{Name: "clock", Run: a.clock.Check})
 	}
 	a.Ops = ops.New(opt.Profiles, checks...)
-	a.Ops.Registry.MustRegister(a.Queue.Collector())
+	a.Ops.Log = log
+	a.Ops.Registry.MustRegister(a.Queue.Collector(), a.Geo, certificates(cfg, opt.Kind))
 	a.ignoresLocks = promauto.With(a.Ops.Registry).NewGauge(prometheus.GaugeOpts{
 		Name: "downstream_database_ignores_skip_locked",
 		Help: "1 if this process found at its start that the database ignores SKIP LOCKED, else 0.",
@@ -123,6 +126,16 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App,
 		a.Ops.Registry.MustRegister(a.clock.Collector())
 	}
 	return a, nil
+}
+
+// certificates returns the certificate files that a process of this kind uses.
+func certificates(cfg Config, kind string) ops.Certificates {
+	files := ops.Certificates{"database": cfg.Database.CertFile, "redis": cfg.Redis.Server.CertFile}
+	if kind != store.KindWorker {
+		files["api"] = cfg.API.TLS.CertFile
+	}
+	maps.DeleteFunc(files, func(_, path string) bool { return path == "" })
+	return files
 }
 
 // heapFloor is the minimum number of bytes that a process allocates between two
@@ -201,7 +214,7 @@ func (a *App) JoinWith(ctx context.Context, heartbeats []heartbeat.Heartbeat) er
 			}
 			return nil
 		}
-		if errors.Is(err, store.ErrKeyMissing) {
+		if errors.Is(err, store.ErrKeyMissing) || errors.Is(err, store.ErrUnsupported) {
 			return err
 		}
 		if a.Config.Database.Driver == store.SQLite {
@@ -302,8 +315,8 @@ func (a *App) checkDatabase(ctx context.Context) error {
 		drop()
 	}
 	a.incarnation = incarnation
-	a.Log.Warn("the database was set back to an earlier state, so this process dropped its copies of rows;" +
-		" if you restored a backup, run `downstream-node db restored` when the restore is complete")
+	a.Log.Warn("the database was restored or set back to an earlier state, so this process dropped its copies of rows;" +
+		" if you have not run `downstream-node db restored` since the restore, run it")
 	return nil
 }
 

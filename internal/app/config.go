@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/driveshare/downstream-node/apiserver"
+	"github.com/driveshare/downstream-node/apiserver/page"
 	"github.com/driveshare/downstream-node/internal/config"
 	"github.com/driveshare/downstream-node/internal/geo"
 	"github.com/driveshare/downstream-node/internal/keyring"
@@ -19,13 +20,15 @@ import (
 )
 
 // Config is the configuration of a node. Each component declares its own
-// configuration keys. docs/configuration.md is generated from the comments on the
+// configuration keys. docs/reference/configuration.md is generated from the comments on the
 // fields.
 type Config struct {
 	// Settings of the node as a whole.
 	Node NodeConfig `yaml:"node"`
 	// The HTTP server that farmers call.
 	API apiserver.Config `yaml:"api"`
+	// What the node's page says about the node.
+	Page page.Config `yaml:"page"`
 	// The verification workers.
 	Worker workers.Config `yaml:"worker"`
 	// The proof-of-storage scheme and its keys.
@@ -111,7 +114,7 @@ func (c Config) Replicable() error {
 
 // TakeoverInTime returns an error if a worker takes over the jobs of a stuck worker
 // only after their requests have ended. The processes api and worker have
-// configurations of their own, so only a standalone node knows both values.
+// separate configurations, so only a standalone node knows both values.
 func (c Config) TakeoverInTime() error {
 	if c.Worker.ClaimIdle < c.API.AnswerTimeout {
 		return nil

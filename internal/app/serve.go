@@ -17,6 +17,7 @@ import (
 	"github.com/driveshare/downstream-node/apiserver"
 	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/ops"
+	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/store"
 	"github.com/driveshare/downstream-node/workers"
 )
@@ -24,7 +25,7 @@ import (
 // ServeAPI runs an API replica until ctx ends.
 func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return serve(ctx, cfg, log, store.KindAPI, cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
-		ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts)
+		ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts, log)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +91,7 @@ func (a *App) private(ctx context.Context, address string) (Service, error) {
 		return Service{}, fmt.Errorf("private port: %w", err)
 	}
 	return Service{"private listener", func(ctx context.Context) error {
-		srv := &http.Server{Handler: a.Ops.Handler(), ReadHeaderTimeout: 5 * time.Second}
+		srv := &http.Server{Handler: a.Ops.Handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}
 		stop := context.AfterFunc(ctx, func() { srv.Close() })
 		defer stop()
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -134,6 +135,7 @@ func (a *App) NewAPI(ctx context.Context) (*apiserver.Server, error) {
 		Store: a.Store, Redis: a.Redis, Queue: a.Queue, Keys: a.Keys, Geo: a.Geo, Log: a.Log,
 		Registry: a.Ops.Registry, Roster: a.Roster, Now: a.Now, Known: a.known.get, Proofs: &a.proofs,
 		Detector: c.Heartbeat.Detector(c.Contracts.Interval), Redundancy: c.Inventory.Redundancy,
+		Page: c.Page, Version: program.Release(), InventPlaces: a.demo,
 	})
 	if err == nil {
 		a.onRestore(srv.DropCopies)

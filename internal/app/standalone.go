@@ -72,6 +72,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 		return err
 	}
 	defer a.Close()
+	a.demo = demo > 0
 	if err := a.Store.Migrate(ctx); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
 	}
-	ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts)
+	ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts, log)
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_LISTEN=localhost:5001 takes another port", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type status struct {
 	Heartbeats, Contracts, Size int64
 	Uptime                      float64
 	Online                      bool
+	Location                    struct{ City string }
 }
 
 // standalone is a whole node that runs in the test's process.
@@ -109,6 +111,9 @@ func TestStandaloneDemoKeepsContractsOverARestart(t *testing.T) {
 		is, ok := after[id]
 		if !ok || is.Contracts < was.Contracts || is.Size < was.Size {
 			t.Errorf("farmer %s was %+v and is %+v", id, was, is)
+		}
+		if !strings.HasSuffix(is.Location.City, " (invented)") {
+			t.Errorf("farmer %s is in %q, want an invented place", id, is.Location.City)
 		}
 		if is.Uptime != 100 {
 			t.Errorf("farmer %s has an uptime of %v, want 100: the restart was shorter than an interval", id, is.Uptime)

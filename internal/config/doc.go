@@ -16,7 +16,7 @@
 //   - oneof: the permitted texts, separated by spaces.
 //
 // Rules that need more than one field are a method; see [Validator]. The comment
-// is the key's description in docs/configuration.md.
+// is the key's description in docs/reference/configuration.md.
 //
 // The environment overrides the file, and the file overrides the defaults.
 // Reading is strict: an unknown key, a repeated key or a key without a value is
@@ -26,4 +26,4 @@
 // from the YAML file, and printing a configuration never shows a secret.
 package config
 
-//go:generate go run ./gen -o ../../docs/configuration.md
+//go:generate go run ./gen -o ../../docs/reference/configuration.md

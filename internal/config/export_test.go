@@ -8,5 +8,5 @@ const (
 var (
 	Distance        = distance
 	ServiceVariable = serviceVariable
-	SetFromYAML     = setFromYAML
+	SetFromYAML     = func(c any, text []byte) error { return setFromYAML(c, text, origins{}) }
 )

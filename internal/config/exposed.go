@@ -9,7 +9,7 @@ import (
 
 // Exposed returns a warning for each file with a secret that every user of the machine
 // can read. These are the files of secrets, and the files of private keys. It ignores
-// files that it cannot examine, because whoever reads them reports the error.
+// files that it cannot examine, because the code that reads them reports the error.
 func Exposed(c any) []string {
 	var warnings []string
 	fields := Fields(c)
@@ -19,7 +19,7 @@ func Exposed(c any) []string {
 			if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 == 0 || inKubernetesVolume(path) {
 				continue
 			}
-			warnings = append(warnings, fmt.Sprintf("%s: every user of this machine can read %s (mode %04o), and whoever reads it has the secret; run: chmod o= %s",
+			warnings = append(warnings, fmt.Sprintf("%s: every user of this machine can read %s (mode %04o), which contains a secret; run: chmod o= %s",
 				f.Key, path, info.Mode().Perm(), path))
 		}
 	}

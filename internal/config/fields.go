@@ -3,6 +3,8 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -167,6 +169,18 @@ func setScalar(v reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a duration such as 300s, 5m or 1h30m", text)
 		}
 		*p = d
+		return nil
+	case *slog.Level:
+		if p.UnmarshalText([]byte(text)) != nil {
+			return fmt.Errorf("%q is not debug, info, warn or error", text)
+		}
+		return nil
+	case *netip.Prefix:
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a network such as 10.0.0.0/8", text)
+		}
+		*p = network
 		return nil
 	case encoding.TextUnmarshaler:
 		return p.UnmarshalText([]byte(text))

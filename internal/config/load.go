@@ -23,28 +23,54 @@ const maxFile = 1 << 20
 // [os.Environ].
 //
 // The result is valid. Load stops at the first of these steps that fails. The error
-// lists all problems of that step, each with its key or variable.
+// lists all problems of that step, each with its key and the line or the variable that set
+// it.
 func Load[C any](base C, path string, environ []string) (C, error) {
-	c := base
+	c, from := base, origins{}
 	if path != "" {
 		text, err := readFile(path)
 		if err != nil {
 			return base, fmt.Errorf("reading the configuration: %w", err)
 		}
-		if err := setFromYAML(&c, text); err != nil {
+		if err := setFromYAML(&c, text, from); err != nil {
 			return base, fmt.Errorf("reading the configuration %s:\n%w", path, err)
 		}
+		for key, line := range from {
+			from[key] = path + " " + line
+		}
 	}
-	if err := setFromEnviron(&c, environ); err != nil {
+	if err := setFromEnviron(&c, environ, from); err != nil {
 		return base, fmt.Errorf("reading the configuration from the environment:\n%w", err)
 	}
-	if err := readSecrets(&c); err != nil {
-		return base, fmt.Errorf("reading secrets:\n%w", err)
+	if errs := readSecrets(&c); errs != nil {
+		return base, fmt.Errorf("reading secrets:\n%w", from.explain(&c, errs))
 	}
-	if err := Validate(&c); err != nil {
-		return base, fmt.Errorf("checking the configuration:\n%w", err)
+	if errs := validate(&c); errs != nil {
+		return base, fmt.Errorf("checking the configuration:\n%w", from.explain(&c, errs))
 	}
 	return c, nil
+}
+
+// origins maps the keys of values to what set them: a line of the file, or a variable. A
+// value without an origin has its default.
+type origins map[string]string
+
+// explain adds its origin to each problem. The origin of a section is that of its first
+// value that has one.
+func (o origins) explain(c any, problems []error) error {
+	for i, err := range problems {
+		key := err.(problem).key
+		for _, f := range Fields(c) {
+			if f.Key != key && !strings.HasPrefix(f.Key, key+".") {
+				continue
+			}
+			if from, ok := o[f.Key]; ok {
+				problems[i] = fmt.Errorf("%s: %w", from, err)
+				break
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // Redacted returns the configuration as YAML with every secret masked.
@@ -62,7 +88,7 @@ func Redacted(c any) ([]byte, error) {
 // empty variable, because deployment templates often set empty variables. It also
 // ignores unknown variables, because Kubernetes makes variables from the names of
 // Services; see [UnknownVariables].
-func setFromEnviron(c any, environ []string) error {
+func setFromEnviron(c any, environ []string, from origins) error {
 	values := make(map[string]string, len(environ))
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
@@ -78,6 +104,7 @@ func setFromEnviron(c any, environ []string) error {
 		if err := f.setText(value); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", f.Env, err))
 		}
+		from[f.Key] = f.Env
 	}
 	return errors.Join(problems...)
 }
@@ -108,13 +135,12 @@ func UnknownVariables(c any, environ []string) []string {
 // readSecrets reads a secret, or a user name, from its file if it has no value and the
 // configuration names a file. The key of the file's name is the key of the value
 // followed by "File", such as database.dsnFile for database.dsn.
-func readSecrets(c any) error {
+func readSecrets(c any) (problems []error) {
 	fields := Fields(c)
 	byKey := make(map[string]Field, len(fields))
 	for _, f := range fields {
 		byKey[f.Key] = f
 	}
-	var problems []error
 	for _, f := range fields {
 		file, ok := byKey[f.Key+"File"]
 		if !ok || f.Value.String() != "" || file.Value.String() == "" {
@@ -122,11 +148,11 @@ func readSecrets(c any) error {
 		}
 		text, err := readSecret(file.Value.String())
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", file.Key, err))
+			problems = append(problems, problem{file.Key, err.Error()})
 		}
 		f.Value.SetString(text)
 	}
-	return errors.Join(problems...)
+	return problems
 }
 
 func readSecret(path string) (string, error) {

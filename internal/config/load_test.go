@@ -160,6 +160,26 @@ func TestEnvironProblems(t *testing.T) {
 	wantError(t, err, "DOWNSTREAM_API_MAX_PROOFS: ", "DOWNSTREAM_CONTRACTS_INTERVAL: ", "DOWNSTREAM_API_TRUSTED_PROXIES: ")
 }
 
+// TestProblemsNameTheirOrigin checks that a value that is read but not valid is named with the
+// line or the variable that set it.
+func TestProblemsNameTheirOrigin(t *testing.T) {
+	t.Parallel()
+	path := write(t, "api:\n  answerTimeout: 2m\n  writeTimeout: 1m\n  tls:\n    certFile: cert.pem\nlog: {level: debug}\n")
+	_, err := config.Load(app.Default(), path, []string{"DOWNSTREAM_API_MAX_PROOFS=0", "DOWNSTREAM_NODE_NAME=A", "DOWNSTREAM_LOG_FORMAT=xml"})
+	wantError(t, err,
+		path+" line 3: api.writeTimeout: must be more than",
+		path+" line 5: api.tls: set both",
+		"\nDOWNSTREAM_API_MAX_PROOFS: api.maxProofs: must be from 1",
+		"\nDOWNSTREAM_NODE_NAME: node.name: ",
+		`DOWNSTREAM_LOG_FORMAT: log.format: "xml" is not one of [json text]`)
+	_, err = config.Load(app.Default(), write(t, "log: {level: loud}"), none)
+	wantError(t, err, `line 1: log.level: "loud" is not debug, info, warn or error`)
+	_, err = config.Load(app.Default(), write(t, "\nredis:\n  urlFile: absent\n"), none)
+	wantError(t, err, " line 3: redis.urlFile: ", "absent")
+	_, err = config.Load(app.Default(), write(t, "api: {trustedProxies: [10.0.0.0]}"), none)
+	wantError(t, err, `"10.0.0.0" is not a network such as 10.0.0.0/8`)
+}
+
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const dsn = "u:hunter2@tcp(db:3306)/downstream"

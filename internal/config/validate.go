@@ -18,12 +18,19 @@ type Validator interface{ Validate(p *Problems) }
 type Problems struct {
 	section string          // the key of the section that is being validated
 	invalid map[string]bool // the keys of sections with a value that violates its tags
-	errs    []error
+	errs    []error         // each is a problem
 }
+
+// problem is what is wrong with the value or the section that has a key.
+type problem struct{ key, text string }
+
+func (p problem) Error() string { return p.key + ": " + p.text }
 
 // Validate checks the configuration that c points to against its tags and its
 // [Validator] methods. The error joins all problems. Each problem begins with its key.
-func Validate(c any) error {
+func Validate(c any) error { return errors.Join(validate(c)...) }
+
+func validate(c any) []error {
 	p := Problems{invalid: make(map[string]bool)}
 	for _, f := range Fields(c) {
 		if err := f.checkTags(); err != nil {
@@ -41,7 +48,7 @@ func Validate(c any) error {
 		p.section = ""
 		rules.Validate(&p)
 	}
-	return errors.Join(p.errs...)
+	return p.errs
 }
 
 // checkTags checks the field against its range and oneof tags.
@@ -52,12 +59,12 @@ func (f Field) checkTags() error {
 		// A NaN is outside every range.
 		if f.Value.CanFloat() && !(f.Value.Float() >= least.Float() && f.Value.Float() <= most.Float()) ||
 			f.Value.CanInt() && (f.Value.Int() < least.Int() || f.Value.Int() > most.Int()) {
-			return fmt.Errorf("%s: must be from %v to %v, is %v", f.Key, least, most, f.Value)
+			return problem{f.Key, fmt.Sprintf("must be from %v to %v, is %v", least, most, f.Value)}
 		}
 	}
 	if texts, ok := f.tag.Lookup("oneof"); ok {
 		if permitted := strings.Fields(texts); !slices.Contains(permitted, f.Value.String()) {
-			return fmt.Errorf("%s: %q is not one of %v", f.Key, f.Value, permitted)
+			return problem{f.Key, fmt.Sprintf("%q is not one of %v", f.Value, permitted)}
 		}
 	}
 	return nil
@@ -75,7 +82,7 @@ func (f Field) parse(text string) reflect.Value {
 // Add adds a problem. name is a key of the current section. If name is empty, the
 // problem is about the whole section.
 func (p *Problems) Add(name, format string, args ...any) {
-	p.errs = append(p.errs, fmt.Errorf("%s: %s", p.Key(name), fmt.Sprintf(format, args...)))
+	p.errs = append(p.errs, problem{p.Key(name), fmt.Sprintf(format, args...)})
 }
 
 // Check does nothing if err is nil. Otherwise it adds err as a problem; see Add.

@@ -13,8 +13,9 @@ import (
 
 // setFromYAML sets the fields of c that the document in text names. It walks the
 // document itself and does not use yaml's KnownFields. So every error can name the full
-// key and its line, and a secret in the file can be rejected.
-func setFromYAML(c any, text []byte) error {
+// key and its line, and a secret in the file can be rejected. It adds the line of each value
+// to from.
+func setFromYAML(c any, text []byte, from origins) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -29,7 +30,7 @@ func setFromYAML(c any, text []byte) error {
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
 		return nil
 	}
-	r := yamlReader{known: make(map[string]Field)}
+	r := yamlReader{known: make(map[string]Field), from: from}
 	walk(c, func(f Field) {
 		if !f.inline {
 			r.known[f.Key] = f
@@ -42,6 +43,7 @@ func setFromYAML(c any, text []byte) error {
 // yamlReader copies a YAML document into the fields of a configuration.
 type yamlReader struct {
 	known    map[string]Field
+	from     origins
 	problems []error
 }
 
@@ -77,6 +79,7 @@ func (r *yamlReader) section(key string, n *yaml.Node) {
 			r.section(path, value)
 		default:
 			r.value(f, value)
+			r.from[path] = fmt.Sprintf("line %d", name.Line)
 		}
 		seen[path] = true
 	}

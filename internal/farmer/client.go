@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,6 +27,8 @@ type ClientConfig struct {
 	// LocalAddr is the local IP address of the connections. It is used only if HTTP
 	// is nil.
 	LocalAddr netip.Addr
+	// TLS is used if HTTP is nil; nil means TLS with the authorities of the system.
+	TLS *tls.Config
 	// Timeout limits a request. 0 means 30 s. Requests for contracts have a limit
 	// of 10 min instead, because their tags can have many megabytes.
 	Timeout time.Duration
@@ -57,6 +62,9 @@ var ErrNodeURL = errors.New("a node's URL must have the form http://host:port")
 // path of the API.
 func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 	base, err := url.Parse(nodeURL)
+	if !strings.Contains(nodeURL, "://") {
+		return nil, fmt.Errorf("%q: %w; did you mean http://%s?", nodeURL, ErrNodeURL, nodeURL)
+	}
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("%q: %w", nodeURL, ErrNodeURL)
 	}
@@ -67,19 +75,21 @@ func NewClient(nodeURL string, cfg ClientConfig) (*Client, error) {
 
 	c := &Client{base: base, http: cfg.HTTP, timeout: cmp.Or(cfg.Timeout, 30*time.Second)}
 	if c.http == nil {
-		c.http = &http.Client{Transport: transportFrom(cfg.LocalAddr)}
+		c.http = &http.Client{Transport: transportFrom(cfg)}
 	}
 	return c, nil
 }
 
-// transportFrom copies the default transport. If local is valid, it becomes the
-// local IP address of the connections.
-func transportFrom(local netip.Addr) http.RoundTripper {
+// transportFrom changes a copy of the default transport as cfg says.
+func transportFrom(cfg ClientConfig) http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if cfg.TLS != nil {
+		transport.TLSClientConfig = cfg.TLS
+	}
 	// This is more than the number of requests that a farmer runs at the same time.
 	// The default of 2 would open a new connection for most of the requests.
 	transport.MaxIdleConnsPerHost = 16
-	if local.IsValid() {
+	if local := cfg.LocalAddr; local.IsValid() {
 		dialer := &net.Dialer{
 			Timeout:   10 * time.Second,
 			LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0)),
@@ -117,7 +127,7 @@ func (c *Client) do(ctx context.Context, r call, read func(io.Reader, time.Time)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.op, withoutURL(err))
+		return fmt.Errorf("%s: %w", r.op, explain(withoutURL(err)))
 	}
 	received := time.Now()
 	body := http.MaxBytesReader(nil, resp.Body, cmp.Or(r.limit, maxResponse))
@@ -215,7 +225,7 @@ func errorFrom(op string, resp *http.Response) *Error {
 }
 
 // errorMessage returns the message of an error body. If the body does not come
-// from the node, it returns the body's first line.
+// from the node, it returns the body's first line, unless it is HTML.
 func errorMessage(body []byte) (message string, fromNode bool) {
 	var response struct {
 		Status  string `json:"status"`
@@ -226,6 +236,12 @@ func errorMessage(body []byte) (message string, fromNode bool) {
 		message, fromNode = response.Message, true
 	}
 	message, _, _ = strings.Cut(strings.TrimSpace(message), "\n")
+	if !fromNode && strings.Contains(string(body), "HTTP request was sent to HTTPS port") { // nginx
+		return "the client sent an HTTP request to an HTTPS server", false
+	}
+	if !fromNode && strings.HasPrefix(message, "<") {
+		return "", false // the source of an HTML page says nothing to a person
+	}
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "")
@@ -252,4 +268,30 @@ func withoutURL(err error) error {
 		return failed.Err
 	}
 	return err
+}
+
+// explain adds to the error of a request without a response what the user can do.
+func explain(err error) error {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var name *net.DNSError
+	hint := ""
+	switch {
+	case errors.As(err, &authority):
+		hint = "this machine does not trust the authority of the node's certificate: get the authority's certificate from the node's operators, and name it with --ca-file"
+	case errors.As(err, &host):
+		hint = "the node's certificate is for another name: use a name in the URL that the certificate has"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		hint = "the node's certificate has expired or is not valid yet: check this machine's clock, and tell the node's operators"
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		hint = "this port of the node has no TLS: begin the URL with http://"
+	case errors.As(err, &name) && name.IsNotFound:
+		hint = "no machine has this name: check the host in the URL"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		hint = "no program listens there: check the host and the port in the URL, and that the node is running"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, hint)
 }

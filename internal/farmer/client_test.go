@@ -1,9 +1,12 @@
 package farmer
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +46,37 @@ func newRecorder(t *testing.T, response string, cfg ClientConfig) (*recorder, *C
 	}
 	t.Cleanup(client.Close)
 	return r, client
+}
+
+// TestClientExplainsTLS checks what errors of TLS tell the user to do.
+func TestClientExplainsTLS(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(secure.Certificate())
+	for want, test := range map[string]struct {
+		url string
+		tls *tls.Config
+	}{
+		"name it with --ca-file":            {secure.URL, nil},
+		"use a name in the URL":             {secure.URL, &tls.Config{RootCAs: pool, ServerName: "elsewhere.example"}},
+		"check this machine's clock":        {secure.URL, &tls.Config{RootCAs: pool, Time: func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }}},
+		"begin the URL with http://":        {strings.Replace(plain.URL, "http:", "https:", 1), nil},
+		"404 Not Found: 404 page not found": {secure.URL, &tls.Config{RootCAs: pool}},
+	} {
+		client, err := NewClient(test.url, ClientConfig{TLS: test.tls})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		if _, err := client.Heartbeat(t.Context(), "token"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
 }
 
 func TestClientRoutes(t *testing.T) {
@@ -152,7 +186,7 @@ func TestClientErrors(t *testing.T) {
 		{"refused", 400, "", `{"status": "error", "message": "No."}`, Error{Op: "heartbeat", Status: 400, Message: "No.", FromNode: true}, false},
 		{"busy", 503, "5", `{"status": "error", "message": "Busy."}`, Error{Op: "heartbeat", Status: 503, Message: "Busy.", FromNode: true, RetryAfter: 5 * time.Second}, true},
 		{"too many", 429, "-5", `{"status": "error", "message": ""}`, Error{Op: "heartbeat", Status: 429, FromNode: true}, true},
-		{"proxy", 404, "soon", "<html>\nnothing here", Error{Op: "heartbeat", Status: 404, Message: "<html>"}, false},
+		{"proxy", 404, "soon", "<html>\nnothing here", Error{Op: "heartbeat", Status: 404}, false},
 		{"long", 500, "", strings.Repeat("x", 1<<20), Error{Op: "heartbeat", Status: 500, Message: strings.Repeat("x", maxMessage)}, true},
 	}
 	for _, tt := range tests {
@@ -290,6 +324,8 @@ func TestNewClientAddress(t *testing.T) {
 		if tt.path == "" {
 			if !errors.Is(err, ErrNodeURL) {
 				t.Errorf("%s: %v, want %v", tt.url, err, ErrNodeURL)
+			} else if tt.url == "node:8080" && !strings.Contains(err.Error(), "did you mean http://node:8080?") {
+				t.Errorf("%v, want a hint", err)
 			}
 			continue
 		}

@@ -114,7 +114,7 @@ func (l *loop) startTake(ctx context.Context, now time.Time) {
 		err = l.checkToken(ctx, err)
 		return func() {
 			l.taking = false
-			l.addTaken(taken, refused, err)
+			l.addTaken(room, taken, refused, err)
 		}
 	})
 }
@@ -165,7 +165,8 @@ func (l *loop) save(chunk Chunk, room int64) (*contract, error) {
 	return &contract{record: r, challenge: challenge, due: due}, nil
 }
 
-func (l *loop) addTaken(taken []*contract, refused int, err error) {
+// addTaken adds the contracts from a request for room bytes.
+func (l *loop) addTaken(room int64, taken []*contract, refused int, err error) {
 	var bytes int64
 	for _, c := range taken {
 		bytes += c.Size
@@ -180,6 +181,13 @@ func (l *loop) addTaken(taken []*contract, refused int, err error) {
 		l.retryLater(err)
 	} else {
 		l.succeeded()
+	}
+	if err == nil && len(taken) == 0 && refused == 0 && len(l.contracts) == 0 {
+		l.idle++
+	}
+	if l.idle == 2 { // a new node needs some seconds to make its first files
+		l.idle++
+		l.log.Warn("the node has no contract of at most the asked size for this farmer now: its chunks may be larger than that, its inventory empty, or a limit on this farmer or its address reached; the farmer's page on the node says if it is suspended; asking again", "asked", room, "every", l.cfg.TakeEvery)
 	}
 	switch {
 	case Temporary(err):

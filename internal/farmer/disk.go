@@ -37,6 +37,7 @@ type disk struct {
 type identity struct {
 	Address string `json:"address"`
 	Token   string `json:"token"`
+	Node    string `json:"node,omitempty"` // the URL of the node that the farmer last joined
 }
 
 // record is the part of a contract that the farmer writes to the disk. It does not
@@ -91,31 +92,39 @@ func (d *disk) setIdentity(id identity) error {
 // records lists the contracts and removes directories that a crash left
 // incomplete.
 func (d *disk) records() ([]record, error) {
+	records, incomplete, err := d.list()
+	for _, dir := range incomplete {
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+	}
+	return records, err
+}
+
+// list lists the contracts, and the directories without a record.
+func (d *disk) list() (records []record, incomplete []string, err error) {
 	root := filepath.Join(d.dir, contractsName)
 	entries, err := os.ReadDir(root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var records []record
 	for _, entry := range entries {
 		dir := filepath.Join(root, entry.Name())
 		text, err := os.ReadFile(filepath.Join(dir, recordName))
 		if errors.Is(err, fs.ErrNotExist) {
-			if err := os.RemoveAll(dir); err != nil {
-				return nil, err
-			}
+			incomplete = append(incomplete, dir)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		r := record{dir: dir}
 		if err := json.Unmarshal(text, &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordName), err)
+			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordName), err)
 		}
 		records = append(records, r)
 	}
-	return records, nil
+	return records, incomplete, nil
 }
 
 // add saves a new contract, but not its file.

@@ -139,6 +139,9 @@ func jitter(wait time.Duration) time.Duration { return wait/2 + rand.N(wait/2+1)
 // Group is a set of farmers in one process. Each farmer has its own token.
 type Group []*Farmer
 
+// groupPrefix begins the names of the directories of a group's farmers.
+const groupPrefix = "farmer-"
+
 // NewGroup makes number farmers that differ only in their directories. The
 // directories are farmer-1, farmer-2 and so on, inside cfg.Dir.
 func NewGroup(cfg Config, number int) (Group, error) {
@@ -148,7 +151,7 @@ func NewGroup(cfg Config, number int) (Group, error) {
 	group := make(Group, number)
 	for i := range group {
 		one := cfg
-		one.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("farmer-%d", i+1))
+		one.Dir = filepath.Join(cfg.Dir, fmt.Sprint(groupPrefix, i+1))
 		var err error
 		if group[i], err = New(one); err != nil {
 			return nil, err
@@ -198,9 +201,13 @@ type Snapshot struct {
 	// content does not match their hash. Dropped counts contracts that ended for
 	// any reason.
 	Taken, Refused, Dropped int64
-	// NextDue is the earliest due of all contracts. It is zero if there are no
-	// contracts.
-	NextDue time.Time
+	// Lost counts contracts that ended before they were completed. LostWhy is the reason
+	// of the last one.
+	Lost    int64
+	LostWhy string
+	// NextDue is the earliest due of all contracts, and LastDue the latest. They are zero
+	// if there are no contracts.
+	NextDue, LastDue time.Time
 	// RetryAt is when the farmer tries again what has failed. It is zero if the last
 	// attempt succeeded.
 	RetryAt time.Time
@@ -222,7 +229,10 @@ func (s Snapshot) Plus(o Snapshot) Snapshot {
 	s.Taken += o.Taken
 	s.Refused += o.Refused
 	s.Dropped += o.Dropped
+	s.Lost += o.Lost
+	s.LostWhy = cmp.Or(o.LostWhy, s.LostWhy)
 	s.NextDue, s.RetryAt = earliest(s.NextDue, o.NextDue), earliest(s.RetryAt, o.RetryAt)
+	s.LastDue = later(s.LastDue, o.LastDue)
 	if o.LastErrorAt.After(s.LastErrorAt) {
 		s.LastError, s.LastErrorAt = o.LastError, o.LastErrorAt
 	}

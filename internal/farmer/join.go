@@ -2,9 +2,11 @@ package farmer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/heartbeat"
@@ -39,9 +41,18 @@ func (f *Farmer) join(ctx context.Context) (session, error) {
 		registration, err = f.newToken(ctx)
 	} else {
 		registration, err = f.savedToken(ctx, saved.Token)
+		if errors.Is(err, ErrTokenUnknown) && saved.Node != "" && saved.Node != f.client.base.String() {
+			err = fmt.Errorf("%w; the token is from another node, %s", err, strings.TrimSuffix(saved.Node, apiPath))
+		}
 	}
 	if err != nil {
 		return session{}, err
+	}
+	if saved != nil && saved.Node != f.client.base.String() {
+		saved.Node = f.client.base.String()
+		if err := f.disk.setIdentity(*saved); err != nil {
+			return session{}, fmt.Errorf("saving the node's URL: %w", err)
+		}
 	}
 	prover, err := schemes.ParsePublic(registration.Type, registration.Heartbeat)
 	if err != nil {
@@ -63,7 +74,7 @@ func (f *Farmer) newToken(ctx context.Context) (Registration, error) {
 	if err != nil {
 		return Registration{}, err
 	}
-	if err := f.disk.setIdentity(identity{f.cfg.Address, registration.Token}); err != nil {
+	if err := f.disk.setIdentity(identity{f.cfg.Address, registration.Token, f.client.base.String()}); err != nil {
 		return Registration{}, fmt.Errorf("saving the token: %w", err)
 	}
 	return registration, nil
@@ -96,13 +107,13 @@ func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (
 		wait := f.failed(err)
 		if !deadline.IsZero() {
 			left := time.Until(deadline)
-			if left <= 0 {
+			if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted || left <= 0 {
 				return Registration{}, err
 			}
 			wait = min(wait, left)
 		}
 		f.update(func(s *Snapshot) { s.Retries++ })
-		f.log.Warn("not joined yet; trying again", "node", f.client.Node(), "wait", wait, "error", err)
+		f.log.Warn("not joined yet; trying again", "node", f.client.Node(), "wait", wait.Round(time.Millisecond), "error", err)
 		select {
 		case <-ctx.Done():
 			return Registration{}, ctx.Err()

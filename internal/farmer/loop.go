@@ -36,6 +36,7 @@ type loop struct {
 	proving  int         // number of goroutines that make proofs or write files
 	taking   bool        // a goroutine requests contracts
 	removing bool        // a goroutine removes contracts from the disk
+	idle     int         // how often the node had no contract for this farmer; the second time, the log says so
 	takeAt   time.Time   // no request for contracts before this time
 	wake     time.Time   // time of the next step, unless a result arrives earlier
 	ended    []record    // dropped contracts that are still on the disk
@@ -65,6 +66,9 @@ func newLoop(f *Farmer, s session) (*loop, error) {
 	}
 	if len(records) > 0 {
 		f.log.Info("continuing with the contracts on the disk", "contracts", len(l.contracts), "bytes", l.held)
+		if l.held > f.cfg.Size {
+			f.log.Warn("the contracts on the disk are larger than the size, so the farmer takes no new ones until some have ended", "bytes", l.held, "size", f.cfg.Size)
+		}
 	}
 	return l, nil
 }
@@ -127,7 +131,9 @@ func (l *loop) applyPending() {
 func (l *loop) startSteps(ctx context.Context, now time.Time) {
 	var todo [stepsCount][]*contract
 	l.wake = now.Add(time.Hour)
+	known := true // which contracts from the disk have ended, so how much room there is
 	for _, c := range l.contracts {
+		known = known && (c.challenge != nil || !c.notBefore.IsZero())
 		s, at := c.next(now)
 		if s == stepWait {
 			l.wake = earlier(l.wake, at)
@@ -143,7 +149,9 @@ func (l *loop) startSteps(ctx context.Context, now time.Time) {
 	l.startAsk(ctx, todo[stepAsk])
 	waiting := l.startEach(ctx, todo[stepProve], l.startProve) + l.startEach(ctx, todo[stepStore], l.startStore)
 	l.startSend(ctx, todo[stepSend], waiting, now)
-	l.startTake(ctx, now)
+	if known {
+		l.startTake(ctx, now)
+	}
 	l.publish()
 }
 
@@ -184,6 +192,15 @@ func (l *loop) drop(c *contract) {
 	l.update(func(s *Snapshot) { s.Dropped++ })
 }
 
+// lose drops a contract that ended before it was completed.
+func (l *loop) lose(c *contract, why string) {
+	l.update(func(s *Snapshot) {
+		s.Lost++
+		s.LostWhy = why
+	})
+	l.drop(c)
+}
+
 // startRemove starts to remove dropped contracts from the disk.
 func (l *loop) startRemove() {
 	if l.removing || len(l.ended) == 0 {
@@ -218,7 +235,7 @@ func (l *loop) retryLater(err error, contracts ...*contract) {
 	}
 	wait := l.failed(err)
 	l.update(func(s *Snapshot) { s.Retries++ })
-	l.log.Warn("trying again; the contracts and their files are kept", "contracts", len(contracts), "wait", wait, "error", err)
+	l.log.Warn("trying again; the contracts and their files are kept", "contracts", len(contracts), "wait", wait.Round(time.Millisecond), "error", err)
 	now := time.Now()
 	for _, c := range contracts {
 		c.notBefore = now.Add(wait)
@@ -257,13 +274,13 @@ func (l *loop) checkToken(ctx context.Context, err error) error {
 
 // publish updates the snapshot with the contracts that the farmer holds.
 func (l *loop) publish() {
-	var next time.Time
+	var next, last time.Time
 	for _, c := range l.contracts {
-		if c.challenge != nil && (next.IsZero() || c.due.Before(next)) {
-			next = c.due
+		if c.challenge != nil {
+			next, last = earliest(next, c.due), later(last, c.due)
 		}
 	}
 	l.update(func(s *Snapshot) {
-		s.Contracts, s.Bytes, s.NextDue = len(l.contracts), l.held, next
+		s.Contracts, s.Bytes, s.NextDue, s.LastDue = len(l.contracts), l.held, next, last
 	})
 }

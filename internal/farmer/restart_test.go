@@ -51,6 +51,49 @@ func TestFarmerResumes(t *testing.T) {
 	})
 }
 
+// A farmer whose contracts have ended while it was stopped asks for their room at once.
+func TestFarmerReplacesContractsThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Merkle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 5)
+		cfg := Config{Client: node.serve(t, ClientConfig{}), Dir: t.TempDir(), Size: 5500}
+		_, stop := farm(t, cfg)
+		time.Sleep(time.Minute)
+		must(t, stop())
+		time.Sleep(time.Hour)
+		node.set(func() { node.seeds = []string{"a", "b", "c", "d", "e"} })
+		f, stop := farm(t, cfg)
+		time.Sleep(5 * time.Second)
+		got := f.Snapshot()
+		must(t, stop())
+		check(t, "lost", got.Lost, int64(5))
+		check(t, "contracts", got.Contracts, 5)
+	})
+}
+
+// If a file is deleted, the farmer writes it again in time for the next proof.
+func TestFarmerWritesMissingFilesAgain(t *testing.T) {
+	t.Parallel()
+	hb := heartbeatOf(heartbeat.Swizzle)
+	synctest.Test(t, func(t *testing.T) {
+		node := newFakeNode(t, hb, 3)
+		dir := t.TempDir()
+		f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 3000})
+		defer stop()
+		time.Sleep(90 * time.Second)
+		held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", fileName))
+		must(t, err)
+		check(t, "files", len(held), 3)
+		must(t, os.Remove(held[0]))
+		time.Sleep(10 * time.Minute)
+		got := f.Snapshot()
+		check(t, "contracts", got.Contracts, 3)
+		check(t, "lost", got.Lost, int64(0))
+		check(t, "retries", got.Retries, int64(0))
+	})
+}
+
 // After a farmer is stopped, it must still receive the contracts that the node has
 // already handed out.
 func TestFarmerFinishesTakingContractsWhenStopped(t *testing.T) {

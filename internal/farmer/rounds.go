@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,7 +93,7 @@ func (l *loop) applyChallenge(c *contract, current Challenge) {
 	case current.Error != "":
 		l.log.Warn("the node ended a contract", "file", c.FileHash, "reason", current.Error)
 		l.update(func(s *Snapshot) { s.setError(fmt.Errorf("challenge: file %s: %s", c.FileHash, current.Error)) })
-		l.drop(c)
+		l.lose(c, current.Error)
 		return
 	case current.Status == NoMoreChallenges:
 		l.log.Info("a contract is completed", "file", c.FileHash)
@@ -155,6 +156,11 @@ func (l *loop) startProve(ctx context.Context, c *contract) {
 		return err
 	}
 	l.startWork(c, work, func(err error) {
+		if errors.Is(err, errNoFile) {
+			c.stored = false
+			l.log.Warn("a file is missing; writing it again from its seed", "file", c.FileHash)
+			return
+		}
 		if err != nil {
 			l.retryLater(fmt.Errorf("proving file %s: %w", c.FileHash, err), c)
 			return
@@ -163,12 +169,18 @@ func (l *loop) startProve(ctx context.Context, c *contract) {
 	})
 }
 
+// errNoFile is returned if the file of a contract is missing.
+var errNoFile = errors.New("the file is missing")
+
 // prove makes the proof from the file and the tag on the disk. It stops one second
 // after the due, because the due is rounded down.
 func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challenge []byte, due time.Time) (json.RawMessage, error) {
 	ctx, cancel := context.WithDeadline(ctx, due.Add(rounding))
 	defer cancel()
 	file, err := os.Open(filepath.Join(r.dir, fileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoFile
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +232,7 @@ func (l *loop) applyVerdict(c *contract, verdict Verdict) {
 			s.setError(err)
 			s.Rejected++
 		})
-		l.drop(c)
+		l.lose(c, verdict.Error)
 		l.delayTake(time.Now())
 	}
 	if l.cfg.OnHeartbeat != nil {

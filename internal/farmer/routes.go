@@ -148,3 +148,18 @@ func (c *Client) StatusList(ctx context.Context, q StatusQuery) ([]FarmerStatus,
 	err := c.object(ctx, call{op: "status list", path: q.path()}, &list)
 	return list.Farmers, err
 }
+
+// StatusShow returns one farmer.
+func (c *Client) StatusShow(ctx context.Context, id string) (f FarmerStatus, err error) {
+	err = c.object(ctx, call{op: "status show", path: []string{"status", "show", id}}, &f)
+	return f, err
+}
+
+// StatusEvents returns the last events of a farmer, the newest first.
+func (c *Client) StatusEvents(ctx context.Context, id string) ([]FarmerEvent, error) {
+	var list struct {
+		Events []FarmerEvent `json:"events"`
+	}
+	err := c.object(ctx, call{op: "status events", path: []string{"status", "show", id, "events"}}, &list)
+	return list.Events, err
+}

@@ -116,6 +116,14 @@ type FarmerStatus struct {
 	} `json:"location"`
 }
 
+// FarmerEvent says why a contract ended, or how the farmer's standing changed.
+type FarmerEvent struct {
+	Time     int64  `json:"time"` // Unix seconds
+	Kind     string `json:"kind"`
+	FileHash string `json:"file_hash"` // empty if the event is not about a contract
+	Reason   string `json:"reason"`
+}
+
 // check rejects values that are not safe to use on the disk. The file hash becomes
 // part of a path, and the size becomes the length of a file.
 func (c *Chunk) check() error {

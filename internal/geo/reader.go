@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/oschwald/geoip2-golang/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
@@ -112,6 +113,24 @@ func (r *Reader) GeoLite2() bool {
 	}
 	db := r.current.Load()
 	return db != nil && strings.HasPrefix(db.Metadata().DatabaseType, "GeoLite2")
+}
+
+var builtDesc = prometheus.NewDesc("downstream_geo_database_build_timestamp_seconds",
+	"Unix time at which the location database in use was built. Missing if there is none.", nil, nil)
+
+var _ prometheus.Collector = (*Reader)(nil)
+
+// Describe sends the description of the metric.
+func (r *Reader) Describe(ch chan<- *prometheus.Desc) { ch <- builtDesc }
+
+// Collect sends when the database was built.
+func (r *Reader) Collect(ch chan<- prometheus.Metric) {
+	if r == nil {
+		return
+	}
+	if db := r.current.Load(); db != nil {
+		ch <- prometheus.MustNewConstMetric(builtDesc, prometheus.GaugeValue, float64(db.Metadata().BuildTime().Unix()))
+	}
 }
 
 // location returns nil if the record has neither a country nor coordinates.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/driveshare/downstream-node/internal/node"
 )
 
@@ -91,6 +93,34 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%+v, want nil", got)
 		}
 	})
+}
+
+func TestMetric(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	for name, tt := range map[string]struct {
+		reader *Reader
+		want   int // series
+	}{
+		"a database": {openTest(t, database(t, "london")), 1},
+		"none":       {Open(Config{}, log), 0},
+		"nil":        {nil, 0},
+	} {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(tt.reader)
+		families, err := registry.Gather()
+		if err != nil || len(families) != tt.want {
+			t.Errorf("%s: %v, %v; want %d series", name, families, err, tt.want)
+			continue
+		}
+		if tt.want == 0 {
+			continue
+		}
+		const built = 1 // hack/geolite2 builds the fixtures at this time
+		if got := families[0].Metric[0].Gauge.GetValue(); got != built {
+			t.Errorf("%s: %v, want %v", name, got, built)
+		}
+	}
 }
 
 func TestWithoutDatabase(t *testing.T) {

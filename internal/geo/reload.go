@@ -67,6 +67,20 @@ func open(content []byte) (*geoip2.Reader, error) {
 	return db, nil
 }
 
+// Inspect returns the type of the database in a file, and when it was built.
+func Inspect(path string) (kind string, built time.Time, err error) {
+	f := file{path: path}
+	content, err := f.readIfChanged()
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	db, err := open(content)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return db.Metadata().DatabaseType, db.Metadata().BuildTime().UTC(), nil
+}
+
 // file is a file that can change.
 type file struct {
 	path    string

@@ -26,7 +26,7 @@ type Config struct {
 	// replaces the other keys with the same public part; see `downstream-node keys`. In the
 	// environment variable, commas separate the files.
 	KeyFiles []string `yaml:"keyFiles"`
-	// The fingerprints, or at least their first 12 digits, of keys that somebody else may
+	// The fingerprints, or at least their first 12 digits, of keys that another person may
 	// know. If a newer key replaces such a key, Merkle contracts that were made with it end
 	// with their current challenge, and its chunks are deleted. In the environment variable,
 	// commas separate them.

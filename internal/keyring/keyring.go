@@ -237,7 +237,7 @@ func Load(paths []string) ([]heartbeat.Heartbeat, error) {
 func load(path string) (heartbeat.Heartbeat, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("heartbeat key: %w", err)
+		return nil, fmt.Errorf("heartbeat key (heartbeat.keyFiles): %w", err)
 	}
 	hb, err := schemes.ParseFile(config.TrimBOM(raw))
 	if err != nil {

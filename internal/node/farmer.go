@@ -27,6 +27,7 @@ type Farmer struct {
 	Contracts  int64 // number of contracts that have not expired
 	Size       int64 // bytes of these contracts
 	IP         string
+	Created    time.Time
 	LastDue    time.Time // the latest due time of the farmer's contracts; zero if the farmer never had a contract
 
 	Evidence      Evidence

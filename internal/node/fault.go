@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 )
 
 // Fault is a time in which the node could not take or judge proofs. It must cost no
@@ -26,6 +29,9 @@ type Fault struct {
 	// farmers did not come back. Then no deadline moves.
 	Discarded bool
 }
+
+// Suspected reports whether the node does not know yet if this is its fault.
+func (f *Fault) Suspected() bool { return f.Cause == Unreachable && f.End.IsZero() }
 
 // FaultCause says what went wrong.
 type FaultCause string
@@ -170,7 +176,7 @@ func (w Watch) begin(now time.Time) *Fault {
 	if w.Hold > 0 && w.Silence.suspicious() && !w.trustsItself(now) {
 		return &Fault{
 			Start: later(now.Add(-w.Interval/4), w.Last.End), Cause: Unreachable, Silent: w.Silence.Farmers,
-			Evidence: fmt.Sprintf("no proof arrived for %d contracts of %d farmers", w.Silence.Missing, w.Silence.Farmers),
+			Evidence: fmt.Sprintf("no proof arrived for %s of %s", Counted(w.Silence.Missing, "contract"), Counted(w.Silence.Farmers, "farmer")),
 		}
 	}
 	return nil
@@ -215,7 +221,7 @@ func (w Watch) certain(proofs ProofCounts, now time.Time) (first *Fault) {
 	if first == nil && proofs.failing() && proofs.FailingUntil.Sub(since) >= faultSilence {
 		first = &Fault{
 			Start: since, Cause: Failing,
-			Evidence: fmt.Sprintf("%d of %d proofs could not be decided", proofs.Undecided, proofs.Undecided+proofs.Decided),
+			Evidence: fmt.Sprintf("%d of %s could not be decided", proofs.Undecided, Counted(proofs.Undecided+proofs.Decided, "proof")),
 		}
 	}
 	return first
@@ -324,4 +330,9 @@ func Postpone(due time.Time, maintenances []Fault, interval time.Duration) time.
 		}
 	}
 	return due
+}
+
+// Counted writes a number with its noun, and with commas: 1 contract, 1,234 contracts.
+func Counted(n int64, noun string) string {
+	return humanize.Comma(n) + " " + english.PluralWord(int(n), noun, "")
 }

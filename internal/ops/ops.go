@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/driveshare/downstream-node/internal/config"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 // Config is the configuration of the private port. It is a part of other sections of
@@ -47,6 +49,7 @@ type Check struct {
 // Ops holds the health state and metrics of one process.
 type Ops struct {
 	Registry *prometheus.Registry
+	Log      *slog.Logger // gets a line when a check begins to fail, and when it no longer fails
 
 	checks   []*checker
 	serving  atomic.Bool
@@ -58,11 +61,12 @@ type Ops struct {
 	running sync.WaitGroup // the checks that are running
 }
 
-// New makes an Ops and registers the metrics of the Go runtime and the process.
+// New makes an Ops and registers the metrics of the Go runtime, the process and the
+// version.
 func New(profiles bool, checks ...Check) *Ops {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	o := &Ops{Registry: reg, profiles: profiles}
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), program.BuildInfo("downstream-node"))
+	o := &Ops{Registry: reg, Log: slog.New(slog.DiscardHandler), profiles: profiles}
 	o.ended, o.end = context.WithCancel(context.Background())
 	for _, check := range checks {
 		o.checks = append(o.checks, &checker{Check: check})
@@ -167,6 +171,13 @@ func (c *checker) start(o *Ops) (run <-chan struct{}) {
 		err := c.Run(ctx)
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		switch {
+		case o.ended.Err() != nil: // the process stops
+		case err != nil && c.err == nil:
+			o.Log.Warn("a check fails, so this process is not ready", "check", c.Name, "error", err)
+		case err == nil && c.err != nil:
+			o.Log.Info("the check no longer fails", "check", c.Name)
+		}
 		c.run, c.ended, c.err = nil, time.Now(), err
 		close(ended)
 	})

@@ -1,12 +1,20 @@
 package ops_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driveshare/downstream-node/internal/ops"
+	"github.com/driveshare/downstream-node/internal/program"
 	"github.com/driveshare/downstream-node/internal/testenv"
 )
 
@@ -273,5 +282,84 @@ func TestProfilesAreOffUnlessEnabled(t *testing.T) {
 		if w := get(ops.New(true), path); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", path, w.Code)
 		}
+	}
+}
+
+// TestChangesAreLogged checks that a line says when a check begins to fail, and when it no
+// longer fails, but not each time that it fails.
+func TestChangesAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		down.Store(true)
+		var log bytes.Buffer
+		o := ops.New(false, ops.Check{Name: "redis", Run: func(context.Context) error {
+			if down.Load() {
+				return errors.New("connection refused")
+			}
+			return nil
+		}})
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		defer o.Close()
+		ctx, end := context.WithCancel(t.Context())
+		go o.Watch(ctx)
+		defer end()
+		time.Sleep(10 * time.Second)
+		down.Store(false)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], `check=redis error="connection refused"`) ||
+			!strings.Contains(lines[1], "level=INFO") || !strings.Contains(lines[1], "no longer fails") {
+			t.Errorf("the log is\n%s", &log)
+		}
+	})
+}
+
+// samples returns the text of the samples of a metric.
+func samples(o *ops.Ops, metric string) string {
+	var found []string
+	for line := range strings.Lines(get(o, "/metrics").Body.String()) {
+		if strings.HasPrefix(line, metric) {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
+}
+
+func TestMetricOfTheVersion(t *testing.T) {
+	t.Parallel()
+	got := samples(ops.New(false), "downstream_build_info")
+	for _, want := range []string{`goversion="` + runtime.Version() + `"`, `program="downstream-node"`, `version="` + program.Release() + `"`, "} 1\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s has no %s", got, want)
+		}
+	}
+}
+
+func TestMetricOfCertificates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	testenv.WriteCertificate(t, file("short.pem"), file("short.key"), 1)
+	var chain []byte
+	for _, name := range []string{"short.key", "short.pem"} { // a key in the file is not a certificate
+		text, err := os.ReadFile(file(name))
+		testenv.Must(t, err)
+		chain = append(chain, text...)
+	}
+	testenv.Must(t, os.WriteFile(file("chain.pem"), chain, 0o600))
+	testenv.Must(t, os.WriteFile(file("broken.pem"), []byte("no certificate"), 0o600))
+	block, _ := pem.Decode(chain[bytes.Index(chain, []byte("-----BEGIN CERTIFICATE")):])
+	cert, err := x509.ParseCertificate(block.Bytes)
+	testenv.Must(t, err)
+
+	o := ops.New(false)
+	o.Registry.MustRegister(ops.Certificates{"api": file("chain.pem"), "redis": file("broken.pem"), "database": file("missing.pem")})
+	got := samples(o, "downstream_certificate_expiry_timestamp_seconds")
+	value, ok := strings.CutPrefix(strings.TrimSpace(got), `downstream_certificate_expiry_timestamp_seconds{certificate="api"} `)
+	expiry, err := strconv.ParseFloat(value, 64)
+	if !ok || err != nil || int64(expiry) != cert.NotAfter.Unix() {
+		t.Errorf("%q, want only the certificate of the api, which expires at %d", got, cert.NotAfter.Unix())
 	}
 }

@@ -16,9 +16,13 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/driveshare/downstream-node/internal/config"
 )
 
 // Run runs the subcommand of root that args name, and returns the exit status of the
@@ -29,6 +33,7 @@ func Run(root *cobra.Command, args []string) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	root.SilenceUsage, root.SilenceErrors = true, true
+	root.AddCommand(newManCommand())
 	root.SetArgs(args)
 	return ExitStatus(root, root.ExecuteContext(ctx), os.Stderr)
 }
@@ -41,13 +46,19 @@ const ExitOtherKey = 3
 // node.
 const ExitOtherOwner = 4
 
-// ExitError is an error with an exit status.
+// ExitError is an error with an exit status. Err may be nil if the command has already
+// printed what is wrong.
 type ExitError struct {
 	Status int
 	Err    error
 }
 
-func (e ExitError) Error() string { return e.Err.Error() }
+func (e ExitError) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
 func (e ExitError) Unwrap() error { return e.Err }
 
 // ExitStatus prints err, unless its text is empty. It returns the status of the
@@ -68,21 +79,39 @@ func ExitStatus(root *cobra.Command, err error, stderr io.Writer) int {
 // version is set by the linker in release builds.
 var version = ""
 
-// NewVersionCommand returns a command that prints the version of the program.
-func NewVersionCommand() *cobra.Command {
+// Release returns the version of the program, without its name.
+func Release() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		return info.Main.Version
+	}
+	return version
+}
+
+// BuildInfo returns the metric that names the version of a program.
+func BuildInfo(name string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "downstream_build_info",
+		Help:        "Always 1. The labels name the program, its version, and the Go release that built it.",
+		ConstLabels: prometheus.Labels{"program": name, "version": Release(), "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
+}
+
+// newVersionCommand returns a command that prints the version of the program.
+func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := version
-			if info, ok := debug.ReadBuildInfo(); ok && v == "" {
-				v = info.Main.Version
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s %s/%s\n", cmd.Root().Name(), v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), Version(cmd.Root().Name()))
 			return err
 		},
 	}
+}
+
+// Version returns the name of a program and its version, the compiler and the system.
+func Version(name string) string {
+	return fmt.Sprintf("%s %s %s %s/%s", name, Release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // LogConfig is the section log of the configuration.
@@ -100,6 +129,20 @@ func NewLogger(cfg LogConfig, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+// EnvironmentLogger returns the log of a program that has no configuration file. The
+// variables of the section log set it; format is the default of the format.
+func EnvironmentLogger(format string, w io.Writer, environ []string) (*slog.Logger, error) {
+	c := config.Default[struct {
+		Log LogConfig `yaml:"log"`
+	}]()
+	c.Log.Format = format
+	c, err := config.Load(c, "", environ)
+	if err != nil {
+		return nil, err
+	}
+	return NewLogger(c.Log, w), nil
 }
 
 // ProgressBar shows the progress of a long command on standard error. It shows
@@ -120,37 +163,56 @@ func NewProgressBar(cmd *cobra.Command, bytes int64) ProgressBar {
 func (p ProgressBar) Add(bytes int64) { _ = p.bar.Add64(bytes) }
 func (p ProgressBar) Done()           { _ = p.bar.Exit() }
 
-// PointToHelp changes the errors of root's commands. An error about a flag or an
-// argument names the command's help. An unknown subcommand is an error.
-func PointToHelp(root *cobra.Command) {
+// Prepare completes the root command of a program. It adds the command version and the flag
+// --version. An error about a flag or an argument names the command's help. A command that
+// only groups others prints its help and fails, and an unknown subcommand is an error.
+func Prepare(root *cobra.Command) {
+	root.AddCommand(newVersionCommand())
+	root.Version = Release()
+	root.SetVersionTemplate(Version(root.Name()) + "\n")
 	root.SetFlagErrorFunc(SeeHelp)
-	for _, cmd := range root.Commands() {
-		refuseUnknown(cmd)
-	}
-	checkArgs(root)
+	root.InitDefaultCompletionCmd()
+	prepare(root)
 }
 
-func checkArgs(cmd *cobra.Command) {
+// exitUsage is the exit status of a command that needs a subcommand.
+const exitUsage = 2
+
+func prepare(cmd *cobra.Command) {
 	if args := cmd.Args; args != nil {
 		cmd.Args = func(cmd *cobra.Command, given []string) error { return SeeHelp(cmd, args(cmd, given)) }
 	}
+	if !cmd.Runnable() { // by default, cobra prints the help and exits with 0
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q; --help lists them", args[0], cmd.CommandPath())
+			}
+			cmd.SetOut(cmd.ErrOrStderr())
+			return ExitError{exitUsage, cmd.Help()}
+		}
+	}
 	for _, child := range cmd.Commands() {
-		checkArgs(child)
+		prepare(child)
 	}
 }
 
-// refuseUnknown changes a command that only has subcommands: an unknown subcommand
-// becomes an error. By default, cobra prints the help and exits with 0.
-func refuseUnknown(cmd *cobra.Command) {
-	if !cmd.HasSubCommands() || cmd.Runnable() {
-		return
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("unknown command %q for %q; --help lists them", args[0], cmd.CommandPath())
+// flagKinds says what the values of a type of flags are, by pflag's name of the type.
+var flagKinds = map[string]string{
+	"bool":     "true or false",
+	"int":      "a whole number",
+	"int64":    "a whole number",
+	"float64":  "a number",
+	"duration": "a duration such as 90s, 5m or 1h30m",
+}
+
+// plainFlagError replaces pflag's error about a value, which names functions of Go.
+func plainFlagError(err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if kind := flagKinds[invalid.GetFlag().Value.Type()]; kind != "" {
+			return fmt.Errorf("--%s %q: must be %s", invalid.GetFlag().Name, invalid.GetValue(), kind)
 		}
-		return cmd.Help()
 	}
+	return err
 }
 
 // SeeHelp adds to err the command that prints cmd's help.
@@ -158,7 +220,10 @@ func SeeHelp(cmd *cobra.Command, err error) error {
 	if err == nil || strings.Contains(err.Error(), "--help") {
 		return err
 	}
-	return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	if msg := err.Error(); strings.HasPrefix(msg, "accepts ") || strings.HasPrefix(msg, "requires ") { // cobra's words
+		err = fmt.Errorf("wrong number of arguments; the command is `%s`", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+	}
+	return fmt.Errorf("%w; see `%s --help`", plainFlagError(err), cmd.CommandPath())
 }
 
 // CompleteWith sets the values that shell completion offers for a flag.

@@ -21,6 +21,8 @@ type Reply struct {
 	To       ID // the Job's ReplyTo; not part of the binary encoding
 	Job      ID
 	Outcomes []node.Outcome
+
+	Arrived time.Time // at the API replica; not part of the binary encoding
 }
 
 const (
@@ -258,6 +260,7 @@ func (r *Replies) dispatch(m redis.XMessage) {
 	delete(r.waiting, reply.Job)
 	r.mu.Unlock()
 	if ok {
+		reply.Arrived = r.q.db.Now()
 		ch <- reply
 	}
 }

@@ -24,7 +24,7 @@ type options struct {
 func open(t testing.TB, s *redistest.Server, change ...func(*options)) *Queue {
 	t.Helper()
 	o := options{
-		Options:  redisdb.Options{Config: redisdb.Config{URL: config.Secret(s.URL), Cluster: s.Cluster}},
+		Options:  redisdb.Options{Config: redisdb.Config{URL: config.Secret(s.URL), MasterName: s.MasterName, Cluster: s.Cluster}},
 		MaxQueue: config.Default[Config]().MaxQueue,
 	}
 	if s.Addr != "" {

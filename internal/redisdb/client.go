@@ -119,8 +119,18 @@ func newClient(o Options) (redis.UniversalClient, error) {
 	if len(u.Addrs) == 0 {
 		return nil, errors.New("redis: no address is configured")
 	}
+	if o.Cluster {
+		cluster := u.Cluster()
+		cluster.ClusterStateReloadInterval = clusterStateAge
+		return redis.NewClusterClient(cluster), nil
+	}
 	return redis.NewUniversalClient(u), nil
 }
+
+// clusterStateAge is the age at which a client asks a Cluster again which master has which
+// slot. If a master dies, no reply tells the client that a replica has taken its place. The
+// library's default is a minute, for which all calls would fail.
+const clusterStateAge = time.Second
 
 // Close closes the connections, and stops the embedded server if there is one.
 func (db *DB) Close() error {

@@ -27,7 +27,7 @@ var must = testenv.Must
 // open opens a DB in a new namespace.
 func open(t testing.TB, s *redistest.Server, change ...func(*Options)) *DB {
 	t.Helper()
-	o := Options{Config: Config{URL: config.Secret(s.URL), Cluster: s.Cluster}}
+	o := Options{Config: Config{URL: config.Secret(s.URL), MasterName: s.MasterName, Cluster: s.Cluster}}
 	if s.Addr != "" {
 		o.Addrs = []string{s.Addr}
 	}
@@ -137,7 +137,7 @@ func TestSentinelFailover(t *testing.T) {
 	testenv.WaitFor(t, "the replica has all data", func() bool {
 		return follower.InfoMap(t.Context(), "replication").Item("Replication", "master_link_status") == "up"
 	})
-	sentinel := testenv.StartSentinel(t, "mymaster", master)
+	sentinel := testenv.StartSentinels(t, "mymaster", master, 1)[0]
 	db, err := Open(Options{Namespace: "a", Config: Config{Addrs: []string{testenv.FreeAddress(t), sentinel}, MasterName: "mymaster"}, Timeout: time.Second})
 	must(t, err)
 	defer db.Close()
@@ -149,6 +149,28 @@ func TestSentinelFailover(t *testing.T) {
 		return err == nil && len(replicas) == 1
 	})
 	master.Kill()
+	testenv.WaitFor(t, "the replica is the master", func() bool { return db.Probe(t.Context()) == nil })
+}
+
+// A replica takes the place of a Cluster's master that ends, and the client follows.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.StartRedisCluster(t, 3)
+	addrs := make([]string, len(nodes))
+	for i, r := range nodes {
+		addrs[i] = r.Addr()
+	}
+	db, err := Open(Options{Namespace: "a", Config: Config{Addrs: addrs, Cluster: true}, Timeout: time.Second})
+	must(t, err)
+	defer db.Close()
+	must(t, db.Probe(t.Context()))
+	slot, err := db.Client.ClusterKeySlot(t.Context(), db.Key("probe")).Result()
+	must(t, err)
+	nodes.Owner(t, slot).Kill()
+	wantErr := db.Probe(t.Context())
+	if !errors.Is(wantErr, ErrUnavailable) {
+		t.Errorf("without a master: %v, want ErrUnavailable", wantErr)
+	}
 	testenv.WaitFor(t, "the replica is the master", func() bool { return db.Probe(t.Context()) == nil })
 }
 

@@ -3,6 +3,7 @@ package redisdb
 import (
 	"errors"
 	"net/url"
+	"strings"
 
 	"github.com/driveshare/downstream-node/internal/config"
 )
@@ -48,6 +49,19 @@ type Config struct {
 
 // Configured reports whether the configuration names a Redis.
 func (c Config) Configured() bool { return c.URL != "" || len(c.Addrs) > 0 }
+
+// Where says where Redis is, without credentials.
+func (c Config) Where() string {
+	switch u, err := url.Parse(string(c.URL)); {
+	case len(c.Addrs) > 0:
+		return "Redis " + strings.Join(c.Addrs, ",")
+	case c.URL != "" && err == nil:
+		return "Redis " + u.Host
+	case c.URL != "":
+		return "Redis"
+	}
+	return "embedded Redis"
+}
 
 // Validate implements [config.Validator].
 func (c Config) Validate(p *config.Problems) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Sort is a column that a list can be sorted by.
@@ -20,9 +21,12 @@ const (
 	BySize
 	ByOnline
 	ByScore
+	BySince // the first right proof
+	BySeen  // the last right proof
+	ByPlace // the country, then the city
 )
 
-var sortNames = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
+var sortNames = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score", "since", "seen", "place"}
 
 // SortNames returns the names of all sorts.
 func SortNames() []string { return sortNames[:] }
@@ -77,19 +81,39 @@ func (v *View) order(sort Sort, desc bool) []int32 {
 	for i, k := range keys {
 		positions[i] = k.position
 	}
-	if sort == ByAddress {
-		v.orderTies(keys, positions, desc)
+	if text := texts[sort]; text != nil {
+		v.orderTies(keys, positions, text, desc)
 	}
 	return positions
 }
 
+// texts returns the text of a farmer in each column of texts.
+var texts = map[Sort]func(e entry) string{
+	ByAddress: func(e entry) string { return e.Address },
+	ByPlace:   func(e entry) string { return e.place() },
+}
+
+// place is the text that farmers are sorted by: the country and then the city. It is "" for a farmer whose
+// place is unknown.
+func (e entry) place() string {
+	if e.Location == nil {
+		return ""
+	}
+	return e.Location.Country + "\n" + e.Location.City
+}
+
 // number returns a number for a farmer. Numbers have the same order as the values of
-// the column. An address is the exception: its number holds only the first eight
+// the column. A text is the exception: its number holds only the first eight
 // bytes, and orderTies compares the rest.
 func (v *View) number(sort Sort, e entry) uint64 {
+	if text := texts[sort]; text != nil {
+		return beginning(text(e))
+	}
 	switch sort {
-	case ByAddress:
-		return beginning(e.Address)
+	case BySince:
+		return instant(e.ProvenSince)
+	case BySeen:
+		return instant(e.LastHeartbeat)
 	case ByUptime:
 		return math.Float64bits(e.Uptime.Percent(v.Time)) // never negative
 	case ByHeartbeats:
@@ -111,6 +135,14 @@ func (v *View) number(sort Sort, e entry) uint64 {
 	return 0
 }
 
+// instant orders times; the zero time is the first.
+func instant(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return signed(t.UnixMicro())
+}
+
 func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }
 
 func beginning(text string) uint64 {
@@ -119,8 +151,8 @@ func beginning(text string) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// orderTies sorts farmers whose addresses begin with the same eight bytes.
-func (v *View) orderTies(keys []key, positions []int32, desc bool) {
+// orderTies sorts farmers whose texts begin with the same eight bytes.
+func (v *View) orderTies(keys []key, positions []int32, text func(entry) string, desc bool) {
 	for from := 0; from < len(keys); {
 		to := from + 1
 		for to < len(keys) && keys[to].number == keys[from].number {
@@ -131,7 +163,7 @@ func (v *View) orderTies(keys []key, positions []int32, desc bool) {
 				if desc {
 					a, b = b, a
 				}
-				return strings.Compare(v.farmers[a].Address, v.farmers[b].Address)
+				return strings.Compare(text(v.farmers[a]), text(v.farmers[b]))
 			})
 		}
 		from = to

@@ -53,6 +53,28 @@ func (v *View) exactPlaces() []node.Place {
 	return places
 }
 
+// Countries counts the farmers of each country, the largest country first. Farmers without a known country
+// count as Unknown.
+func (v *View) Countries() []node.Place {
+	at := map[string]int{}
+	var countries []node.Place
+	for _, e := range v.farmers {
+		name := e.country()
+		i, ok := at[name]
+		if !ok {
+			i = len(countries)
+			at[name] = i
+			countries = append(countries, node.Place{Country: name})
+		}
+		countries[i].Farmers++
+		if e.Uptime.Online(v.Time) {
+			countries[i].Online++
+		}
+	}
+	sortPlaces(countries)
+	return countries
+}
+
 // mergePlaces merges the places of each square. A merged place lies at the mean
 // position of its farmers and has the name of its largest place. The largest place
 // must come first in places.

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -122,8 +123,22 @@ type Query struct {
 	Desc   bool
 	Online bool   // only farmers that are online
 	Search string // the beginning of an id or a part of an address
-	Limit  int    // farmers on a page; 0 means all
-	Page   int    // the page number, from 0
+	// Country selects the farmers of a country by its name. Unknown selects the
+	// farmers without a known country.
+	Country string
+	Limit   int // farmers on a page; 0 means all
+	Page    int // the page number, from 0
+}
+
+// Unknown is the name of the country of a farmer whose country is unknown.
+const Unknown = "Unknown"
+
+// country returns the name of the farmer's country, or Unknown.
+func (e entry) country() string {
+	if e.Location == nil {
+		return Unknown
+	}
+	return cmp.Or(e.Location.Country, Unknown)
 }
 
 // List returns the farmers of a page, and the number of farmers on all pages.
@@ -131,7 +146,7 @@ func (v *View) List(q Query) (page iter.Seq[node.Farmer], total int) {
 	positions := v.ordered(q.Sort, q.Desc)
 	filter := q.Online
 	switch {
-	case q.Search != "":
+	case q.Search+q.Country != "":
 		positions, filter = v.search(positions, q), false
 		total = len(positions)
 	case q.Online:
@@ -218,10 +233,14 @@ func (v *View) listAddresses() addresses {
 // search returns the positions of the farmers that match the query. It keeps the
 // order of positions.
 func (v *View) search(positions []int32, q Query) []int32 {
-	found := v.found(q.Search)
+	found := func(int32) bool { return true }
+	if q.Search != "" {
+		matching := v.found(q.Search)
+		found = func(at int32) bool { return matching[at] }
+	}
 	var matches []int32
 	for _, at := range positions {
-		if found[at] && (!q.Online || v.farmers[at].Uptime.Online(v.Time)) {
+		if found(at) && (q.Country == "" || v.farmers[at].country() == q.Country) && (!q.Online || v.farmers[at].Uptime.Online(v.Time)) {
 			matches = append(matches, at)
 		}
 	}

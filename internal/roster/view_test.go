@@ -121,6 +121,49 @@ func someView(n int) *View {
 	return NewView(now, rules, nil, news)
 }
 
+// Farmers are found by their country, and sorted by their place and by the times of their proofs.
+func TestCountriesAndTimes(t *testing.T) {
+	t.Parallel()
+	n := &store.FarmerNews{}
+	for i, l := range []*node.Location{
+		{Country: "United States", City: "Boston"}, nil, {Country: "United Kingdom", City: "York"}, {Country: "United Kingdom", City: "Leeds"}, {City: "Leeds"},
+	} {
+		f := someone(rand.New(rand.NewPCG(1, 1)), i)
+		f.ID, f.Address, f.Location, f.Uptime.End = string(rune('0'+i)), "address", l, start.Add(time.Hour)
+		f.ProvenSince, f.LastHeartbeat = start.Add(-time.Duration(i)*time.Hour), start.Add(time.Duration(i*3%5)*time.Hour)
+		if i == 4 {
+			f.ProvenSince, f.Uptime.End = time.Time{}, start
+		}
+		n.Changed = append(n.Changed, f)
+	}
+	v := NewView(start, rules, nil, n)
+	for query, want := range map[Query]string{
+		{Sort: ByPlace}:                            "14320",
+		{Sort: ByPlace, Desc: true}:                "02341",
+		{Sort: BySince}:                            "43210",
+		{Sort: BySeen, Desc: true}:                 "31420",
+		{Sort: ByPlace, Country: "United Kingdom"}: "32",
+		{Country: Unknown}:                         "14",
+		{Country: Unknown, Online: true}:           "1",
+		{Country: "United Kingdom", Search: "2"}:   "2",
+		{Country: "Nowhere"}:                       "",
+	} {
+		got := ""
+		farmers, total := v.List(query)
+		for f := range farmers {
+			got += f.ID
+		}
+		if got != want || total != len(want) {
+			t.Errorf("%+v: %q of %d, want %q", query, got, total, want)
+		}
+	}
+	want := []node.Place{{Country: "United Kingdom", Farmers: 2, Online: 2}, {Country: Unknown, Farmers: 2, Online: 1}, {Country: "United States", Farmers: 1, Online: 1}}
+	slices.SortFunc(want[:2], func(a, b node.Place) int { return cmp.Compare(a.Country, b.Country) })
+	if got := v.Countries(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // A search returns the same farmers, in the same order, as a scan of all farmers.
 func TestSearchFindsAll(t *testing.T) {
 	t.Parallel()

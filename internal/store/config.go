@@ -1,6 +1,8 @@
 package store
 
 import (
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/config"
@@ -83,6 +85,26 @@ func (c Config) Validate(p *config.Problems) {
 	if c.MaxIdle > c.MaxOpen {
 		p.Add("maxIdle", "must be at most %s (%d), is %d", p.Key("maxOpen"), c.MaxOpen, c.MaxIdle)
 	}
+}
+
+// Where says where the database is, without credentials.
+func (c Config) Where() string {
+	if c.Driver == SQLite {
+		path, err := filepath.Abs(c.Path)
+		if err != nil {
+			path = c.Path
+		}
+		return "SQLite " + path
+	}
+	addrs, name := c.Addrs, c.Name
+	if len(addrs) == 0 {
+		cfg, servers, err := parseDSN(string(c.DSN))
+		if err != nil {
+			return "MySQL"
+		}
+		addrs, name = servers, cfg.DBName
+	}
+	return "MySQL " + strings.Join(addrs, ",") + "/" + name
 }
 
 // ScoreConfig is the section `score` of the configuration.

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -19,7 +18,7 @@ const connectTimeout = time.Minute
 // mysqlConnector opens connections for a pool. A connection is opened in the
 // background: if the caller's context ends first, the caller gets an error, and the
 // next caller gets the connection. Otherwise a server that connects slowly would
-// never have a connection, because each caller would end the attempt of its own.
+// never have a connection, because each caller would end its attempt.
 type mysqlConnector struct {
 	driver.Connector
 	ready chan *mysqlConn // open connections whose callers gave up
@@ -144,6 +143,10 @@ func (m *mysqlConnector) connect(ctx context.Context) (*mysqlConn, error) {
 		conn.Close()
 		return nil, &connectError{err}
 	}
+	if conn.galera, err = isGalera(ctx, conn); err != nil {
+		conn.Close()
+		return nil, &connectError{err}
+	}
 	return conn, nil
 }
 
@@ -162,126 +165,6 @@ func (m *mysqlConnector) Close() error {
 			return nil
 		}
 	}
-}
-
-// servers opens connections to one of several servers that have the same records, such
-// as the nodes of a Galera cluster. All connections go to the same server until it
-// fails, because transactions that write the same rows through different nodes of a
-// Galera cluster conflict.
-type servers struct {
-	list  []driver.Connector
-	addrs []string
-	log   slowLog
-
-	mu      sync.Mutex
-	current int   // the server that gets the next connection, an index of list
-	used    int   // the server that got the last connection
-	failure error // why current changed last
-}
-
-// newServers returns a connector for one or more servers.
-func newServers(configs []*mysql.Config, log slowLog) (driver.Connector, error) {
-	s := &servers{log: log}
-	for _, cfg := range configs {
-		connector, err := mysql.NewConnector(cfg)
-		if err != nil {
-			return nil, fmt.Errorf("connection to MySQL: %w", err)
-		}
-		s.list, s.addrs = append(s.list, connector), append(s.addrs, cfg.Addr)
-	}
-	if len(s.list) == 1 {
-		return s.list[0], nil
-	}
-	return s, nil
-}
-
-// Driver implements [driver.Connector].
-func (s *servers) Driver() driver.Driver { return s.list[0].Driver() }
-
-// Connect implements [driver.Connector]. It tries each server once.
-func (s *servers) Connect(ctx context.Context) (driver.Conn, error) {
-	s.mu.Lock()
-	at := s.current
-	s.mu.Unlock()
-	var failed error
-	for range s.list {
-		conn, err := s.connect(ctx, at)
-		if err == nil {
-			s.note(at)
-			return conn, nil
-		}
-		err = fmt.Errorf("%s: %w", s.addrs[at], err)
-		at = s.leave(at, err)
-		if failed == nil {
-			failed = err
-		} else {
-			failed = fmt.Errorf("%w; %w", failed, err)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, failed
-}
-
-// leave makes the server after this one get the next connection, and returns it.
-func (s *servers) leave(at int, reason error) (next int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next = (at + 1) % len(s.list)
-	if s.current == at {
-		s.current, s.failure = next, reason
-	}
-	return next
-}
-
-// note logs that connections go to another server than before.
-func (s *servers) note(at int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.used != at {
-		s.used = at
-		s.log.to.Warn("connections to the database now go to another server", "server", s.addrs[at], "reason", s.failure)
-	}
-}
-
-// connect returns a connection to one of the servers, if this server can write.
-func (s *servers) connect(ctx context.Context, at int) (driver.Conn, error) {
-	conn, err := s.list[at].Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkWritable(ctx, conn.(fullConn)); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
-
-// checkWritable returns an error if the server is read-only, or is a Galera node that is
-// cut off from its cluster.
-func checkWritable(ctx context.Context, conn fullConn) error {
-	// A Galera node applies the writes of other nodes a moment later. For some time
-	// after a failure, two processes may use different nodes, so each transaction first
-	// waits until its node has all earlier writes.
-	const unknownVariable = 1193 // the server has no Galera
-	_, err := conn.ExecContext(ctx, "SET SESSION wsrep_sync_wait = 7", nil)
-	if m, ok := errors.AsType[*mysql.MySQLError](err); err != nil && !(ok && m.Number == unknownVariable) {
-		return err
-	}
-	// A node that is cut off refuses this query only because it has a table.
-	const query = "SELECT 1 FROM (SELECT 1) AS one WHERE CAST(@@GLOBAL.read_only AS CHAR) IN ('0', 'OFF')"
-	rows, err := conn.QueryContext(ctx, query, nil)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	if err := rows.Next(make([]driver.Value, 1)); err == io.EOF {
-		return errors.New("the server is read-only")
-	} else if err != nil {
-		return err
-	}
-	return nil
 }
 
 // connectError is the reason why a connection could not be opened.
@@ -309,7 +192,8 @@ type fullConn interface {
 // failover, the same address leads to the new primary.
 type mysqlConn struct {
 	fullConn
-	unfit bool
+	unfit  bool
+	galera bool
 }
 
 // ExecContext implements [driver.ExecerContext].

@@ -43,10 +43,14 @@ func (*slowConn) ExecContext(context.Context, string, []driver.NamedValue) (driv
 	return nil, nil
 }
 
+func (*slowConn) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return nil, &mysql.MySQLError{Number: 1193, Message: "Unknown system variable 'wsrep_on'"}
+}
+
 func (c *slowConn) Close() error { c.server.closed.Add(1); return nil }
 
 // A server needs longer to accept a connection than the callers wait. The attempt
-// must go on, so that a later caller gets the connection.
+// must continue, so that a later caller gets the connection.
 func TestSlowConnectionsAreCompleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -159,7 +159,8 @@ func (s *Store) lockCopies(t *tx, owner *owner, c equalChunks, n int) (allowed [
 		}
 	}
 	for _, enough := range []int{n + n/4 + 2, 4*n + 40} {
-		locked, err := s.lockEqual(t, s.selectCopies(s.dialect.bySize), c, enough)
+		var locked []chunkAndFile
+		locked, err = s.lockEqual(t, s.selectCopies(s.dialect.bySize), c, enough)
 		if err != nil {
 			return nil, err
 		}

@@ -63,6 +63,9 @@ func parseDSN(dsn string) (cfg *mysql.Config, addrs []string, err error) {
 		dsn = found[1] + "tcp(" + addrs[0] + ")" + found[3]
 	}
 	if cfg, err = mysql.ParseDSN(dsn); err != nil {
+		if strings.Contains(err.Error(), "default addr for network") {
+			return nil, nil, errors.New("the MySQL DSN has an address without tcp(...); write it as user:password@tcp(host:3306)/downstream")
+		}
 		return nil, nil, fmt.Errorf("MySQL DSN: %w", err)
 	}
 	if cfg.DBName == "" {

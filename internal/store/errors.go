@@ -27,6 +27,10 @@ var (
 	// key that is not among the given keys.
 	ErrKeyMissing = errors.New("heartbeat key missing")
 
+	// ErrUnsupported is wrapped by CheckServer and Migrate if the node does not run on this
+	// kind of database.
+	ErrUnsupported = errors.New("unsupported database")
+
 	// ErrOtherOwner is wrapped by Claim if the database belongs to another node.
 	ErrOtherOwner = errors.New("the database has another owner")
 

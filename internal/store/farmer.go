@@ -11,7 +11,7 @@ import (
 // farmerColumns describe a farmer. The farmer's SJCX address is in another table.
 var farmerColumns = tokenTable.only(
 	"id", "farmer_id", "country", "state", "city", "zip", "lat", "lon", "ip", "heartbeats", "wrong", "expired",
-	"contracts", "size", "up_since", "up_start", "up_end", "up_before", "last_due",
+	"contracts", "size", "up_since", "up_start", "up_end", "up_before", "last_due", "created",
 	"evidence", "proven_since", "last_heartbeat", "suspended", "suspended_by", "suspended_reason",
 )
 
@@ -29,6 +29,7 @@ func (t *tokenRow) farmer(address string) node.Farmer {
 		Contracts:  t.Contracts,
 		Size:       t.Size,
 		IP:         shownIP(t.IP),
+		Created:    moment(t.Created),
 		LastDue:    moment(t.LastDue),
 	}
 }
@@ -57,6 +58,14 @@ func (s *Store) Farmer(ctx context.Context, id string, now time.Time) (f node.Fa
 		err = ErrNotFound
 	}
 	return f, err
+}
+
+// NextDue returns when the next proof of a farmer is due after at, or zero if the farmer has no contract.
+func (s *Store) NextDue(ctx context.Context, id string, at time.Time) (due time.Time, err error) {
+	defer wrap(&err, "find the next due time of farmer %s", id)
+	next, err := s.reader(ctx).number("SELECT COALESCE(MIN(c.expiry), 0) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
+		" WHERE t.farmer_id = ? AND c.live = 1 AND c.expiry > ?", id, micros(at))
+	return moment(next), err
 }
 
 // Mark is a time of the database's clock, in microseconds since the Unix epoch.

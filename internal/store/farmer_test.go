@@ -18,7 +18,16 @@ func TestFarmerWithoutExpiredContracts(t *testing.T) {
 		_, err := f.Farmer(t.Context(), "no such farmer", start)
 		wantErr(t, err, ErrNotFound)
 		f.contracts(t, token, start, 7)
+		id := token.Hash.FarmerID()
+		if due, err := f.NextDue(t.Context(), id, start); err != nil || !due.Equal(start.Add(interval)) {
+			t.Errorf("the next proof is due at %v: %v", due, err)
+		}
 		f.contracts(t, token, start.Add(interval/2), 8)
+		for now, want := range map[time.Time]time.Time{start.Add(interval): start.Add(interval + interval/2), start.Add(2 * interval): {}} {
+			if due, err := f.NextDue(t.Context(), id, now); err != nil || !due.Equal(want) {
+				t.Errorf("at %v, the next proof is due at %v, want %v: %v", now, due, want, err)
+			}
+		}
 		farmer := f.farmer(t, token, start.Add(interval)) // the first contract has expired but is not swept
 		if farmer.Contracts != 1 || farmer.Size != 8 {
 			t.Errorf("farmer %+v", farmer)

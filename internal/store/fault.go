@@ -93,7 +93,7 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 	var next outlook
 	state, err = transact(ctx, s, func(t *tx) (FaultState, error) {
 		state := FaultState{}
-		if err := s.lockSetting(t, faultsSetting); err != nil {
+		if err := s.lock(t, faultsSetting); err != nil {
 			return state, err
 		}
 		micro, err := t.number("SELECT " + s.dialect.clock)
@@ -249,7 +249,8 @@ func (s *Store) returned(t *tx) (bool, error) {
 
 // silence counts the proofs that were expected and did not arrive. A proof is expected
 // one interval before its contract expires: an accepted proof makes the expiry one
-// interval later. No proof is expected for a completed contract.
+// interval later. No proof is expected for a completed contract, and a farmer that has sent a
+// wrong one is not silent.
 func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silence, err error) {
 	// Contracts with these expiries have sent no proof since it was expected.
 	expiry := func(expected time.Time) int64 { return micros(expected.Add(w.Interval)) }
@@ -267,7 +268,7 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 		dead = " AND NOT " + silent
 	}
 	err = t.query(func(rows *sql.Rows) error { return rows.Scan(&silence.Missing, &silence.Farmers) },
-		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND completed = 0 AND expiry > ? AND expiry <= ?"+dead, from, until)
+		"SELECT COUNT(*), COUNT(DISTINCT token_id) FROM contracts WHERE live = 1 AND completed = 0 AND LENGTH(wrong) = 0 AND expiry > ? AND expiry <= ?"+dead, from, until)
 	if err != nil {
 		return silence, err
 	}
@@ -285,8 +286,11 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 	if err != nil || w.Open == nil {
 		return silence, err
 	}
+	// A contract that expired before the fault is not part of it: if the sweeper ends it, its farmer has not
+	// come back.
+	began := micros(w.Open.Start)
 	silence.Away, err = t.number("SELECT COUNT(DISTINCT c.token_id) FROM contracts c JOIN tokens t ON t.id = c.token_id"+
-		" WHERE c.live = 1 AND c.completed = 0 AND c.expiry <= ? AND t.returned < ?", until, micros(w.Open.Start))
+		" WHERE c.live = 1 AND c.completed = 0 AND LENGTH(c.wrong) = 0 AND c.expiry > ? AND c.expiry <= ? AND t.returned < ?", began, until, began)
 	if err != nil {
 		return silence, err
 	}
@@ -296,7 +300,7 @@ func (s *Store) silence(t *tx, w *node.Watch, now time.Time) (silence node.Silen
 	if err != nil {
 		return silence, err
 	}
-	missed, err := atMost(1, "completed = 0 AND expiry <= ?", micros(now))
+	missed, err := atMost(1, "completed = 0 AND expiry > ? AND expiry <= ?", began, micros(now))
 	silence.Missed = missed > 0
 	return silence, err
 }

@@ -92,6 +92,32 @@ func TestTransactionGivesUp(t *testing.T) {
 	})
 }
 
+// The database ends a transaction, and its function ignores the error. Later statements
+// must not run outside of the transaction, and nothing may be committed.
+func TestEndedTransactionIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, MySQL)
+	for _, pipelined := range []bool{false, true} {
+		runs := 0
+		err := f.repeat(t.Context(), pipelined, func(tx *tx) error {
+			runs++
+			must(t, tx.exec("INSERT INTO ips (ip) VALUES ('before')"))
+			if _, err := tx.numbers("SELECT 1 FROM ips FOR UPDATE"); err != nil {
+				t.Error(err)
+			}
+			_, _ = tx.execCount("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+			_, _ = tx.execCount("INSERT INTO ips (ip) VALUES ('after')")
+			return nil
+		})
+		if runs != attempts || !isTransient(err) {
+			t.Errorf("pipelined %t: %d runs, %v; want %d and a transient error", pipelined, runs, err, attempts)
+		}
+		if n := f.count(t, "ips", "1 = 1"); n != 0 {
+			t.Errorf("pipelined %t: %d rows, want none", pipelined, n)
+		}
+	}
+}
+
 // A panic in a transaction must release its locks.
 func TestPanicReleasesLocks(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
@@ -284,8 +310,9 @@ func (f *fixture) checkVerdicts(t *testing.T, token Token, contracts int64, acce
 	t.Logf("%d verdicts accepted, %d refused", accepted, refused)
 }
 
-// outage is longer than all attempts of the store together.
-const outage = 700 * time.Millisecond
+// outage is longer than all attempts of the store together, of which the backoff takes up to
+// 960 ms.
+const outage = 1200 * time.Millisecond
 
 func TestServerStopped(t *testing.T) {
 	workUnderFaults(t, func(m *testenv.MariaDB) {
@@ -314,7 +341,7 @@ func TestServerReadOnly(t *testing.T) {
 func TestServerHangs(t *testing.T) {
 	workUnderFaults(t, func(m *testenv.MariaDB) {
 		m.Pause()
-		time.Sleep(8 * outage) // each attempt waits for its timeout
+		time.Sleep(6 * outage) // each attempt also waits for its timeout of 500 ms
 		m.Resume()
 	})
 }

@@ -200,7 +200,7 @@ func (s *Store) BalanceRecord(ctx context.Context, now time.Time) (corrected boo
 	defer wrap(&err, "balance the record")
 	return transact(ctx, s, func(t *tx) (bool, error) {
 		// Only one process corrects at a time.
-		if err := s.lockSetting(t, recordLock); err != nil {
+		if err := s.lock(t, recordLock); err != nil {
 			return false, err
 		}
 		var missing node.Totals

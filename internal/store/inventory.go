@@ -50,13 +50,22 @@ func (s *Store) Waiting(ctx context.Context, keyID int64) (n int64, err error) {
 	return s.reader(ctx).number("SELECT COUNT(*) FROM (SELECT 1 FROM chunks"+s.dialect.bySize+" WHERE key_id = ? LIMIT ?) c", keyID, maxCounted)
 }
 
+// WaitingSize returns how many chunks of all heartbeat keys wait, and their bytes.
+func (s *Store) WaitingSize(ctx context.Context) (chunks, bytes int64, err error) {
+	defer wrap(&err, "measure the waiting chunks")
+	err = s.reader(ctx).query(func(rows *sql.Rows) error {
+		return rows.Scan(&chunks, &bytes)
+	}, "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM chunks"+s.dialect.bySize)
+	return chunks, bytes, err
+}
+
 // Reserve reserves the chunk that the inventory needs most: another copy of a file that
 // farmers hold, or a new file. ok is false if the inventory is full. However many workers call Reserve, the inventory never exceeds
 // its total size.
 func (s *Store) Reserve(ctx context.Context, keyID int64, inventory node.Inventory, lease time.Duration, now time.Time) (r Reservation, ok bool, err error) {
 	defer wrap(&err, "reserve a chunk to make")
 	err = s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, inventoryLock); err != nil {
+		if err := s.lock(t, inventoryLock); err != nil {
 			return err
 		}
 		counts, err := inventoryCounts(t, keyID, now)

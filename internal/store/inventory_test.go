@@ -138,6 +138,9 @@ func TestListAndClearChunks(t *testing.T) {
 		if listed != stocked-1 {
 			t.Errorf("listed %d chunks, want %d", listed, stocked-1)
 		}
+		if chunks, bytes, err := f.WaitingSize(ctx); err != nil || chunks != stocked-1 || bytes != 10*(stocked-1) {
+			t.Errorf("%d chunks of %d bytes wait: %v", chunks, bytes, err)
+		}
 		stop := errors.New("stop")
 		wantErr(t, f.ListChunks(ctx, func(Chunk) error { return stop }), stop)
 

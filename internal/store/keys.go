@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
 // Key identifies a heartbeat key by its fingerprint. The database does not contain
@@ -59,6 +61,13 @@ func (k KeyRecord) State() KeyState {
 	return KeyActive
 }
 
+// Needed reports whether rows may refer to the key, so that every process must have it. No row
+// refers to a new key, and a process without it keeps it from becoming active.
+func (k KeyRecord) Needed() bool {
+	state := k.State()
+	return state != KeyNew && state != KeyRetired
+}
+
 // Keys lists the heartbeat keys of the database in the order of their registration.
 func (s *Store) Keys(ctx context.Context) (keys []KeyRecord, err error) {
 	defer wrap(&err, "list heartbeat keys")
@@ -73,7 +82,7 @@ func selectKeys(t *tx, where string, args ...any) (keys []KeyRecord, err error) 
 		k.Created, k.Retired = moment(created), moment(retired)
 		keys = append(keys, k)
 		return err
-	}, "SELECT id, fingerprint, type, created, shared, successor, need, retired, compromised FROM heartbeat_keys "+where+" ORDER BY id", args...)
+	}, "SELECT id, fingerprint, type, created, shared, successor, need, retired, compromised FROM heartbeat_keys "+where+" ORDER BY created, id", args...)
 	return keys, err
 }
 
@@ -90,7 +99,7 @@ const processAlive = 30 * time.Second
 func (s *Store) RegisterKeys(ctx context.Context, keys []Key, process *Process, now time.Time) (records []KeyRecord, err error) {
 	defer wrap(&err, "register heartbeat keys")
 	return transact(ctx, s, func(t *tx) ([]KeyRecord, error) {
-		if err := s.lockSetting(t, keysLock); err != nil {
+		if err := s.lock(t, keysLock); err != nil {
 			return nil, err
 		}
 		known, err := selectKeys(t, "")
@@ -124,20 +133,19 @@ func (s *Store) RegisterKeys(ctx context.Context, keys []Key, process *Process, 
 	})
 }
 
-// missingKeys returns ErrKeyMissing if a known key is not given and rows may refer to it. No row
-// refers to a new key, and a process without it keeps it from becoming active.
+// missingKeys returns ErrKeyMissing if a known key is needed and not given.
 func missingKeys(t *tx, known []KeyRecord, given []Key) error {
 	var missing []error
 	for _, k := range known {
 		has := slices.ContainsFunc(given, func(g Key) bool { return g.Fingerprint == k.Fingerprint && g.Type == k.Type })
-		if state := k.State(); has || state == KeyRetired || state == KeyNew {
+		if has || !k.Needed() {
 			continue
 		}
 		contracts, err := t.number("SELECT COUNT(*) FROM contracts WHERE key_id = ? AND live = 1", k.ID)
 		if err != nil {
 			return err
 		}
-		missing = append(missing, fmt.Errorf("%w: %s %s, which %d contracts need", ErrKeyMissing, k.Type, k.Fingerprint, contracts))
+		missing = append(missing, fmt.Errorf("%w: %s %s, which %s need", ErrKeyMissing, k.Type, k.Fingerprint, node.Counted(contracts, "contract")))
 	}
 	return errors.Join(missing...)
 }
@@ -257,7 +265,7 @@ func (s *Store) ReplaceKey(ctx context.Context, r Replacement, now time.Time) (n
 		}
 	}
 	return transact(ctx, s, func(t *tx) (int64, error) {
-		if err := s.lockSetting(t, keysLock); err != nil {
+		if err := s.lock(t, keysLock); err != nil {
 			return 0, err
 		}
 		need, err := t.number("SELECT COUNT(*) FROM contracts WHERE key_id = ? AND live = 1", r.Old)

@@ -19,6 +19,21 @@ func (f *fixture) keyNamed(t *testing.T, fingerprint string) KeyRecord {
 	return key
 }
 
+// Keys are listed by the time of their registration, whichever order the ids have.
+func TestKeysAreInTheOrderOfRegistration(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const insert = "INSERT INTO heartbeat_keys (id, fingerprint, type, created, shared) VALUES (?, ?, 'Merkle', ?, 0)"
+		first := micros(start.Add(time.Hour)) // after the key of the fixture
+		must(t, f.write.Exec(insert, 900, "first", first).Error)
+		must(t, f.write.Exec(insert, 800, "second", first+1).Error)
+		keys, err := f.Keys(t.Context())
+		must(t, err)
+		if n := len(keys); n < 2 || keys[n-2].Fingerprint != "first" || keys[n-1].Fingerprint != "second" {
+			t.Errorf("%+v", keys)
+		}
+	})
+}
+
 // A new key may be used only when every process that is alive has it, and then it replaces
 // the key with the same public part for ever.
 func TestKeyIsReplacedWhenAllProcessesHaveIt(t *testing.T) {

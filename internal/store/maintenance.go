@@ -20,7 +20,7 @@ func (s *Store) AddMaintenance(ctx context.Context, start, end time.Time, reason
 	defer wrap(&err, "plan a maintenance")
 	added = node.Fault{Start: cut(start), Planned: cut(end), Cause: node.Maintenance, Evidence: reason}
 	return added, s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
+		if err := s.lock(t, faultsSetting); err != nil {
 			return err
 		}
 		return plan(t, &added, false)
@@ -49,7 +49,7 @@ func plan(t *tx, m *node.Fault, declared bool) error {
 func (s *Store) DeclareMaintenance(ctx context.Context, want *node.Fault) (declared *node.Fault, err error) {
 	defer wrap(&err, "declare a maintenance")
 	return transact(ctx, s, func(t *tx) (*node.Fault, error) {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
+		if err := s.lock(t, faultsSetting); err != nil {
 			return nil, err
 		}
 		micro, err := t.number("SELECT " + s.dialect.clock)
@@ -95,7 +95,7 @@ func (s *Store) DeclareMaintenance(ctx context.Context, want *node.Fault) (decla
 func (s *Store) EndMaintenance(ctx context.Context, id int64) (err error) {
 	defer wrap(&err, "end maintenance %d", id)
 	return s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, faultsSetting); err != nil {
+		if err := s.lock(t, faultsSetting); err != nil {
 			return err
 		}
 		deleted, err := t.execCount("DELETE FROM faults WHERE id = ? AND planned > 0 AND ended = 0 AND start > "+s.dialect.clock, id)

@@ -3,15 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
-)
 
-//go:embed migrations
-var migrations embed.FS
+	"github.com/driveshare/downstream-node/internal/store/migrations"
+)
 
 const versionTable = "goose_db_version" // goose's default
 
@@ -103,7 +101,7 @@ func (s *Store) migrateSQLite(ctx context.Context, do func(*goose.Provider) erro
 }
 
 func (s *Store) provider(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
+	files, err := fs.Sub(migrations.FS, s.dialect.name)
 	if err != nil {
 		return nil, err
 	}

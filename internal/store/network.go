@@ -14,7 +14,7 @@ type network struct {
 }
 
 // networkOf returns the network of an IP address. bits is the length of the common
-// prefix of IPv6 addresses; 0 means that each address is a network of its own.
+// prefix of IPv6 addresses; 0 means that each address is a separate network.
 func networkOf(ip string, bits int) network {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || !addr.Unmap().Is6() || bits <= 0 || bits >= addr.BitLen() {

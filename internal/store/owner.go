@@ -53,6 +53,12 @@ func (s *Store) Disown(ctx context.Context) (err error) {
 	return err
 }
 
+// AfterRestore are statements that follow a dump of the database when it is loaded into
+// another database. The next node that migrates that database owns it, and processes and
+// Redis keep no copies of rows that are newer than the dump; see Restored.
+const AfterRestore = "DELETE FROM settings WHERE name IN ('" + ownerSetting + "', '" + turnPrefix + RepairTurn + "');\n" +
+	"UPDATE settings SET value = SUBSTRING(MD5(UUID()), 1, 10) WHERE name = '" + incarnationSetting + "';\n"
+
 func ownerOf(t *tx) (Owner, error) {
 	value, err := setting(t, ownerSetting)
 	name, uid, _ := strings.Cut(string(value), " ")

@@ -102,7 +102,7 @@ func (p *Process) read(ctx context.Context) (now int64, mark string, err error) 
 }
 
 // write sets the row to now, if the row still contains what this process wrote last.
-// If the row does not exist or is older, write reports that the database has gone
+// If the row does not exist or is older, write reports that the database went
 // back, and writes the row again. The row is newer if an earlier call returned an
 // error although its write was committed.
 func (p *Process) write(ctx context.Context, now int64) (back bool, err error) {
@@ -130,7 +130,7 @@ const (
 )
 
 // SkipsLocked reports whether a SELECT with SKIP LOCKED on one connection skips a row
-// that another connection has locked. TiDB accepts SKIP LOCKED and ignores it. Servers
+// that another connection has locked. Some databases accept SKIP LOCKED and ignore it. Servers
 // of a cluster do not skip the rows that are locked on another server. SkipsLocked locks
 // the process's row, for which no other process waits. The caller must call Beat before,
 // and not at the same time.

@@ -95,13 +95,16 @@ func (s *Store) repairReferences(ctx context.Context) (n int64, err error) {
 // liveCounts selects the counts that tokens must have, from an index.
 const liveCounts = "SELECT token_id, COUNT(*) AS contracts, SUM(size) AS size FROM contracts WHERE live = 1"
 
+// miscounted selects the tokens whose counts differ from their live contracts. One statement
+// sees one state of the database, and every transaction changes a contract together with
+// its token.
+const miscounted = "SELECT t.id FROM tokens t LEFT JOIN (" + liveCounts + " GROUP BY token_id) c ON c.token_id = t.id" +
+	" WHERE t.contracts <> COALESCE(c.contracts, 0) OR t.size <> COALESCE(c.size, 0)"
+
 // repairCounts sets the counts of tokens to the numbers of their live contracts. It
 // returns how many tokens had wrong counts.
 func (s *Store) repairCounts(ctx context.Context, now time.Time) (n int64, err error) {
-	// One statement sees one state of the database, and every transaction changes a
-	// contract together with its token.
-	wrong, err := s.reader(ctx).numbers("SELECT t.id FROM tokens t LEFT JOIN (" + liveCounts + " GROUP BY token_id) c ON c.token_id = t.id" +
-		" WHERE t.contracts <> COALESCE(c.contracts, 0) OR t.size <> COALESCE(c.size, 0)")
+	wrong, err := s.reader(ctx).numbers(miscounted)
 	if err != nil {
 		return 0, err
 	}

@@ -54,12 +54,15 @@ func undoLosses(t *tx, fileIDs, contents []int64) error {
 }
 
 // recordRepairs notes that each of these files has got another copy. The copy replaces
-// the one that was lost first, if one was lost.
+// the one that was lost first, if one was lost. The ids do not tell which one that is: the
+// servers of a cluster give out ids independently, and a loss can be recorded late.
 func recordRepairs(t *tx, contents []int64, now time.Time) error {
 	if len(contents) == 0 {
 		return nil
 	}
-	open, err := t.numbers("SELECT MIN(id) FROM losses WHERE content_id IN " + idList(contents) + " AND restored = 0 GROUP BY content_id")
+	open, err := t.numbers("SELECT l.id FROM losses l WHERE l.content_id IN " + idList(contents) + " AND l.restored = 0" +
+		" AND NOT EXISTS (SELECT 1 FROM losses o WHERE o.content_id = l.content_id AND o.restored = 0" +
+		" AND (o.lost < l.lost OR o.lost = l.lost AND o.id < l.id))")
 	if err != nil || len(open) == 0 {
 		return err
 	}

@@ -80,6 +80,35 @@ func TestLossesAndRepairsAreRecorded(t *testing.T) {
 	})
 }
 
+// A repair belongs to the earliest loss of its file, whichever order the ids have.
+func TestRepairIsOfTheEarliestLoss(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const unrepaired, earlierFile, laterFile = 0, 1, 2
+		must(t, f.transaction(t.Context(), func(tx *tx) error {
+			for _, loss := range []struct{ id, file, content, lost, restored int64 }{
+				{1, laterFile, 7, 300, unrepaired},
+				{2, earlierFile, 7, 200, unrepaired},
+				{3, laterFile, 7, 100, 150},
+				{4, earlierFile, 8, 50, unrepaired}, // of another file
+				{6, laterFile, 9, 400, unrepaired},
+				{5, earlierFile, 9, 400, unrepaired},
+			} {
+				err := tx.exec("INSERT INTO losses (id, file_id, content_id, lost, restored) VALUES (?, ?, ?, ?, ?)",
+					loss.id, loss.file, loss.content, loss.lost, loss.restored)
+				if err != nil {
+					return err
+				}
+			}
+			return recordRepairs(tx, []int64{7, 9}, time.UnixMicro(500))
+		}))
+		for id, want := range map[int64]int64{1: 0, 2: 500, 3: 150, 4: 0, 5: 500, 6: 0} {
+			if n := f.count(t, "losses", "id = ? AND restored = ?", id, want); n != 1 {
+				t.Errorf("loss %d was not restored at %d", id, want)
+			}
+		}
+	})
+}
+
 // Without copies nothing is recorded.
 func TestPlainFilesHaveNoLosses(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {

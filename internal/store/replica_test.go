@@ -148,7 +148,7 @@ func TestReplica(t *testing.T) {
 		}
 	})
 
-	// A reader goes on from the last mark. What was committed before the mark but came to the
+	// A reader continues from the last mark. What was committed before the mark but came to the
 	// replica after it must not be lost.
 	t.Run("no change is missed", func(t *testing.T) {
 		r := newReplicated(t, primary, server, time.Hour)

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +72,35 @@ func TestReportFindsAFault(t *testing.T) {
 		must(t, err)
 		if len(faults) != 1 || faults[0].ID != over.ID || !faults[0].Start.Equal(over.Start) || !faults[0].Resume.Equal(over.Resume) || faults[0].Evidence == "" {
 			t.Errorf("faults %+v", faults)
+		}
+	})
+}
+
+// Several processes report at the same moment, after an outage. They record one fault.
+func TestConcurrentReports(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		const processes, outages = 6, 5
+		all := make([]*Process, processes)
+		for i := range all {
+			all[i] = openStore(t, f.cfg).NewProcess(fmt.Sprint("process ", i), []string{KindAPI, KindWorker}[i%2])
+			beat(t, all[i])
+			report(t, all[i], true)
+		}
+		for range outages {
+			must(t, f.write.Exec("UPDATE processes SET well = well - ?, well_since = well_since - ?", time.Hour.Microseconds(), time.Hour.Microseconds()).Error)
+			var wg sync.WaitGroup
+			for _, p := range all {
+				wg.Go(func() {
+					if _, err := p.Report(t.Context(), Seen{Well: true}, FaultRules{Interval: recovery}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := f.count(t, "faults", "1 = 1"); n != 1 {
+				t.Fatalf("%d faults recorded, want 1", n)
+			}
+			must(t, f.write.Exec("DELETE FROM faults").Error)
 		}
 	})
 }
@@ -219,12 +250,14 @@ func TestFaultIsAppliedOnce(t *testing.T) {
 		began, ended := start.Add(time.Second), start.Add(time.Minute)
 		must(t, f.write.Exec("INSERT INTO faults (start, ended, resume, cause, evidence) VALUES (?, ?, ?, 'down', '')",
 			micros(began), micros(ended), micros(ended.Add(recovery))).Error)
+		var id int64 // a Galera cluster does not begin with 1
+		must(t, f.read.Raw("SELECT id FROM faults").Scan(&id).Error)
 		errs := make(chan error)
 		for range 3 {
 			go func() {
 				for done := false; !done; {
 					var err error
-					if done, err = f.applyFault(t.Context(), 1, 7); err != nil {
+					if done, err = f.applyFault(t.Context(), id, 7); err != nil {
 						errs <- err
 						return
 					}
@@ -305,6 +338,47 @@ func testSilence(t *testing.T, come bool) {
 			if n := f.count(t, "contracts", "live"); n != 6 {
 				t.Errorf("%d contracts are live, want all", n)
 			}
+		}
+	})
+}
+
+// A farmer died before the one that is silent now. If the sweeper ends the first one's contract, the
+// other has not come back.
+func TestExpiredContractsAreNotBack(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		f.contracts(t, f.token(t, "dead"), now.Add(-2*interval), 4)
+		silent := f.token(t, "silent")
+		f.contracts(t, silent, now.Add(-interval/4-time.Second), 3)
+		if state := reportSeen(t, p, Seen{}); state.Changed == nil || state.Changed.Silent != 1 {
+			t.Fatalf("%+v, want a fault with one silent farmer", state)
+		}
+		must(t, f.write.Exec("UPDATE contracts SET due = ?, expiry = ? WHERE token_id = ?", micros(now.Add(-1)), micros(now.Add(-1)), silent.ID).Error)
+		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
+		for range 2 {
+			if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}}); state.Changed != nil {
+				t.Fatalf("%+v, although nobody has come back", state.Changed)
+			}
+			expireAll(t.Context(), t, f, now.Add(-interval/2))
+		}
+	})
+}
+
+// A farmer that sends a wrong proof reaches the node.
+func TestWrongProofsAreNotSilence(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		p := f.NewProcess("one", KindStandalone)
+		beat(t, p)
+		now, err := f.Now(t.Context())
+		must(t, err)
+		a := f.token(t, "a")
+		hashes := f.contracts(t, a, now.Add(-interval/4-time.Second), 4)
+		f.commit(t, answer(a, hashes[0], false, now))
+		if state := reportSeen(t, p, Seen{}); state.Changed != nil {
+			t.Errorf("%+v", state.Changed)
 		}
 	})
 }

@@ -3,7 +3,8 @@ package store
 import (
 	"fmt"
 	"path/filepath"
-	"syscall"
+
+	"github.com/driveshare/downstream-node/internal/disk"
 )
 
 // leastRoom is the free space on its disk that a SQLite database needs. The small write
@@ -17,11 +18,11 @@ func (s *Store) checkRoom(least uint64) error {
 		return nil
 	}
 	dir := filepath.Dir(s.cfg.Path)
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(dir, &disk); err != nil {
+	free, err := disk.Free(dir)
+	if err != nil {
 		return nil // the write that follows returns the reason
 	}
-	if free := disk.Bavail * uint64(disk.Bsize); free < least {
+	if free < least {
 		return fmt.Errorf("the disk of %s has only %d KiB left: free some space", dir, free>>10)
 	}
 	return nil

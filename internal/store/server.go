@@ -14,8 +14,8 @@ import (
 const minPacket = 1 << 20
 
 // CheckServer returns an error if a setting of the server prevents the node from
-// working. The error names the setting and the right value. SQLite has no such
-// settings.
+// working. The error names the setting and the right value. If the server is TiDB, the
+// error wraps ErrUnsupported. SQLite has no such settings.
 func (s *Store) CheckServer(ctx context.Context) (err error) {
 	defer wrap(&err, "check the server's settings")
 	_, err = s.checkedSettings(ctx)
@@ -26,7 +26,7 @@ func (s *Store) checkedSettings(ctx context.Context) (map[string]string, error) 
 	if s.cfg.Driver == SQLite {
 		return nil, nil
 	}
-	settings, err := s.serverSettings(ctx, "VARIABLES", "log_bin", "binlog_format", "max_allowed_packet", "max_prepared_stmt_count")
+	settings, err := s.serverSettings(ctx, "VARIABLES", "version", "version_comment", "log_bin", "binlog_format", "max_allowed_packet", "max_prepared_stmt_count")
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,13 @@ func (s *Store) serverSettings(ctx context.Context, kind string, names ...string
 }
 
 func checkSettings(settings map[string]string) error {
+	// An operator of TiDB can set its version to that of a MySQL, but not the comment.
+	for _, name := range []string{"version", "version_comment"} {
+		if strings.Contains(strings.ToLower(settings[name]), "tidb") {
+			return fmt.Errorf("%w: the server is TiDB (its %s is %q); TiDB locks no row for a SELECT with SKIP LOCKED, refuses START TRANSACTION READ ONLY,"+
+				" and the node is not tested on it; use MySQL 8, or MariaDB from 10.6 on", ErrUnsupported, name, settings[name])
+		}
+	}
 	packet, err := strconv.ParseInt(settings["max_allowed_packet"], 10, 64)
 	if err == nil && packet < minPacket {
 		return fmt.Errorf("max_allowed_packet is %d bytes, which is too small for the node's statements;"+

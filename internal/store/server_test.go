@@ -63,6 +63,38 @@ func TestServerSettings(t *testing.T) {
 	}
 }
 
+// The node does not start on TiDB, not even if TiDB has the version of a MySQL. The tests
+// have no TiDB, so a MariaDB has the version or the comment of one.
+func TestTiDBIsRefused(t *testing.T) {
+	t.Parallel()
+	versioned := testenv.StartMariaDB(t, testenv.Fast, "--version=8.0.11-TiDB-v8.5.4").NewDatabase(t)
+	commented := testenv.MySQLProxy(t, testenv.NewDatabase(t), func(packet []byte) {
+		if at := bytes.Index(packet, []byte("SHOW VARIABLES")); at >= 0 {
+			testenv.Blank(packet, string(packet[at:]))
+			copy(packet[at:], "SELECT 'version_comment', 'TiDB Server (Apache License 2.0) Community Edition'")
+		}
+	})
+	for name, dsn := range map[string]string{"version": versioned, "version_comment": commented} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config.Default[Config]()
+			cfg.Driver, cfg.DSN = MySQL, config.Secret(dsn)
+			s := openStore(t, cfg)
+			for _, err := range []error{s.CheckServer(t.Context()), s.Migrate(t.Context())} {
+				wantErr(t, err, ErrUnsupported)
+				for _, part := range []string{"TiDB (its " + name + " is", "SKIP LOCKED", "use MySQL 8"} {
+					if err == nil || !strings.Contains(err.Error(), part) {
+						t.Errorf("error %v, want %q in it", err, part)
+					}
+				}
+			}
+			if tables, err := s.read.Migrator().GetTables(); err != nil || len(tables) != 0 {
+				t.Errorf("the refused migration left the tables %v, %v", tables, err)
+			}
+		})
+	}
+}
+
 // The settings of a node that works must not refuse it later: a running node needs
 // no prepared statements.
 func TestNoPreparedStatementsWhileRunning(t *testing.T) {

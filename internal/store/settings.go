@@ -61,16 +61,47 @@ func (s *Store) insertOrLockSetting(t *tx, name string, value []byte) error {
 	return t.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+s.dialect.orLock("name"), name, value)
 }
 
-// lockSetting takes the lock with this name: a row in settings that is created
-// on first use. One transaction holds it at a time.
+// lockSetting locks the row with this name, which is created on first use. A caller that
+// depends on the lock must change the row; see the comment on lock.
 func (s *Store) lockSetting(t *tx, name string) error {
 	return s.insertOrLockSetting(t, name, []byte{})
+}
+
+// lock takes the lock with this name: a row in settings whose value means nothing. One
+// transaction holds it at a time. Row locks of one node of a Galera cluster do not exist on
+// the others, but if two transactions on different nodes change the same row, one of them
+// fails. So a transaction that takes a lock also changes its row.
+func (s *Store) lock(t *tx, name string) error {
+	return t.exec("INSERT INTO settings (name, value) VALUES (?, ?)"+s.dialect.orSet("name", "value"), name, []byte(rand.Text()))
 }
 
 // lockNetwork takes the lock of a network. A transaction that also locks an SJCX
 // address or a token must lock the network first.
 func (s *Store) lockNetwork(t *tx, n network) error {
 	return t.exec("INSERT INTO ips (ip) VALUES (?)"+s.dialect.orLock("ip"), n.name)
+}
+
+// changeLock changes the row of a locked network, because the transaction adds tokens or
+// contracts to it; see the comment on lock. A transaction that adds nothing writes nothing.
+func (n network) changeLock(t *tx) error {
+	return t.exec("UPDATE ips SET taken = taken + 1 WHERE ip = ?", n.name)
+}
+
+// changeLocks changes the rows of everything whose limits count the owner's new contracts.
+// Only Galera needs it, and a hand-out must be fast.
+func (o *owner) changeLocks(t *tx, limits HandOutLimits) error {
+	if !t.galera {
+		return nil
+	}
+	if o.moves || limits.limitsUnproven() {
+		if err := o.network.changeLock(t); err != nil {
+			return err
+		}
+	}
+	if limits.BytesPerAddress <= 0 && !limits.limitsUnproven() {
+		return nil
+	}
+	return t.exec("UPDATE addresses SET taken = taken + 1 WHERE id = ?", o.AddressID)
 }
 
 // Now returns the time of the database's clock.

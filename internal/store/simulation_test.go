@@ -373,7 +373,7 @@ func (f *simulatedFarmer) sleep(until time.Time) {
 	}
 }
 
-// story tells what happened, for an error.
+// story describes what happened, for an error.
 func (s *simulation) story(ctx context.Context) string {
 	faults, err := selectFaults(s.f.reader(ctx), "ORDER BY start, id")
 	must(s.t, err)

@@ -34,6 +34,10 @@ func onEach(t *testing.T, test func(t *testing.T, s *fixture)) {
 	})
 }
 
+// newDatabase creates the MySQL database of a fixture. With the build tag clusters it is
+// on a Galera cluster.
+var newDatabase = testenv.NewDatabase
+
 // fixture is a store with a heartbeat key, and helpers to fill it.
 type fixture struct {
 	*Store
@@ -46,7 +50,7 @@ func newFixture(t testing.TB, driver string) *fixture {
 	cfg := config.Default[Config]()
 	cfg.Driver, cfg.Path = driver, filepath.Join(t.TempDir(), "node #1?.db")
 	if driver == MySQL {
-		cfg.DSN = config.Secret(testenv.NewDatabase(t))
+		cfg.DSN = config.Secret(newDatabase(t))
 	} else {
 		must(t, os.WriteFile(cfg.Path, migratedSQLite(), 0o600))
 	}

@@ -138,7 +138,7 @@ func TestDeleteUnusedTokens(t *testing.T) {
 			}
 		}
 		if n := f.count(t, "departures", "farmer_id = ?", unused.FarmerID); n != 1 {
-			t.Error("the replicas do not learn that the farmer is gone")
+			t.Error("the replicas do not learn that the farmer was deleted")
 		}
 		if _, err := f.Token(ctx, used.Hash); err != nil {
 			t.Error(err)

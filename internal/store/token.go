@@ -65,6 +65,9 @@ func (s *Store) CreateToken(ctx context.Context, n NewToken, limits TokenLimits,
 				return ErrTooManyTokens
 			}
 		}
+		if err := network.changeLock(t); err != nil {
+			return err
+		}
 		row := tokenRow{
 			ID:          tokenID(n.Hash),
 			Hash:        n.Hash[:],
@@ -135,6 +138,9 @@ func (s *Store) MoveToken(ctx context.Context, id int64, ip string, location *no
 		}
 		fits, err := s.fits(t, id, network, limits)
 		if err != nil || !fits {
+			return false, err
+		}
+		if err := network.changeLock(t); err != nil {
 			return false, err
 		}
 		return true, s.writePlace(t, id, ip, location)

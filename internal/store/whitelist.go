@@ -31,7 +31,7 @@ type WhitelistChange struct {
 func (s *Store) LoadWhitelist(ctx context.Context, list []Listed, now time.Time) (change WhitelistChange, err error) {
 	defer wrap(&err, "load whitelist")
 	return transact(ctx, s, func(t *tx) (WhitelistChange, error) {
-		if err := s.lockSetting(t, whitelistLock); err != nil {
+		if err := s.lock(t, whitelistLock); err != nil {
 			return WhitelistChange{}, err
 		}
 		plan, err := planWhitelist(t, list)
@@ -138,7 +138,7 @@ func (s *Store) Whitelist(ctx context.Context) (list []WhitelistEntry, err error
 func (s *Store) RemoveAddress(ctx context.Context, address string, now time.Time) (tokens, contracts int64, err error) {
 	defer wrap(&err, "remove address %s", address)
 	err = s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, whitelistLock); err != nil {
+		if err := s.lock(t, whitelistLock); err != nil {
 			return err
 		}
 		id, err := t.number("SELECT id FROM addresses WHERE address = ?", address)
@@ -158,7 +158,7 @@ func (s *Store) RemoveAddress(ctx context.Context, address string, now time.Time
 func (s *Store) AllowAddress(ctx context.Context, entry Listed) (err error) {
 	defer wrap(&err, "allow address %s", entry.Address)
 	return s.transaction(ctx, func(t *tx) error {
-		if err := s.lockSetting(t, whitelistLock); err != nil {
+		if err := s.lock(t, whitelistLock); err != nil {
 			return err
 		}
 		return s.writeAddresses(t, []addressRow{{Address: entry.Address, Whitelisted: true, Balance: entry.Balance}})

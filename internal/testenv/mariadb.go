@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -78,6 +79,19 @@ func StartMariaDB(t testing.TB, mode Mode, options ...string) *MariaDB {
 }
 
 func launchMariaDB(mode Mode, options ...string) (*MariaDB, error) {
+	m, err := newMariaDB(mode, options...)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.start(); err != nil {
+		os.RemoveAll(m.dir)
+		return nil, err
+	}
+	return m, nil
+}
+
+// newMariaDB prepares a server that the caller must start.
+func newMariaDB(mode Mode, options ...string) (*MariaDB, error) {
 	s, err := newServer(mode, "MariaDB", "mariadbd", "mariadb-server")
 	if err != nil {
 		return nil, err
@@ -85,11 +99,7 @@ func launchMariaDB(mode Mode, options ...string) (*MariaDB, error) {
 	m := &MariaDB{s}
 	m.ready = func() error { return withDB(m.user(), (*sql.DB).Ping) }
 	m.args = append(m.arguments(mode), options...)
-	err = m.prepare()
-	if err == nil {
-		err = m.start()
-	}
-	if err != nil {
+	if err := m.prepare(); err != nil {
 		os.RemoveAll(m.dir)
 		return nil, err
 	}
@@ -284,33 +294,12 @@ func (m *MariaDB) client(t testing.TB, input []byte, program string, args ...str
 	return output
 }
 
-// GaleraOptions returns the options of a server that is a Galera cluster of one node.
-func GaleraOptions(t testing.TB) []string {
+// Query returns the rows that a statement selects in the database that a DSN names, each
+// with its columns separated by tabs.
+func (m *MariaDB) Query(t testing.TB, dsn, statement string) []string {
 	t.Helper()
-	const provider = "/usr/lib/galera/libgalera_smm.so" // in Debian's package galera-4, which mariadb-server needs
-	if _, err := os.Stat(provider); err != nil {
-		t.Fatalf("the Galera library is missing: %v", err)
-	}
-	group, err := FreePort()
-	Must(t, err)
-	transfer, err := FreePort()
-	Must(t, err)
-	return []string{
-		"--wsrep-on=ON",
-		"--wsrep-provider=" + provider,
-		"--wsrep-cluster-address=gcomm://",
-		"--wsrep-node-address=127.0.0.1",
-		fmt.Sprintf("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:%d;ist.recv_addr=127.0.0.1:%d;gcache.size=16M", group, transfer),
-		"--binlog-format=ROW",
-		"--innodb-autoinc-lock-mode=2",
-	}
-}
-
-// CutOff makes a Galera node refuse all statements with error 1047, as a node does
-// that is cut off from its cluster, or ends this.
-func (m *MariaDB) CutOff(t testing.TB, cutOff bool) {
-	t.Helper()
-	m.SetGlobal(t, "wsrep_reject_queries", map[bool]string{true: "'ALL'", false: "'NONE'"}[cutOff])
+	output := m.client(t, nil, "mariadb", "--batch", "--skip-column-names", "--execute="+statement, databaseOf(t, dsn))
+	return strings.Split(strings.TrimSpace(string(output)), "\n")
 }
 
 // user returns the connection settings of the tests.

@@ -55,7 +55,10 @@ func (p *Process) run(started chan<- error) {
 	}
 	defer log.Close()
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = dieWithParent()
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	dieWithParent(p.cmd.SysProcAttr)
 	if err := p.cmd.Start(); err != nil {
 		started <- err
 		return
@@ -178,6 +181,8 @@ type server struct {
 	dir   string
 	port  int
 	ready func() error // returns nil if the server responds
+
+	account *syscall.Credential // the user that runs the server, if it is not that of the test
 }
 
 // newServer finds the program, and reserves a port and a directory. pkg is the name
@@ -200,6 +205,9 @@ func (s *server) Start(t testing.TB) { t.Helper(); Must(t, s.start()) }
 func (s *server) start() (err error) {
 	cmd := exec.Command(s.path, s.args...)
 	cmd.Dir = s.dir
+	if s.account != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
+	}
 	if s.Process, err = StartProcess(s.name, filepath.Join(s.dir, "log"), cmd); err != nil {
 		return err
 	}

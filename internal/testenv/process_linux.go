@@ -7,9 +7,7 @@ import (
 
 // dieWithParent makes the kernel kill the process when the test process ends, even
 // if the test process panics or is killed.
-func dieWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
+func dieWithParent(attributes *syscall.SysProcAttr) { attributes.Pdeathsig = syscall.SIGKILL }
 
 // memoryDir returns a directory in memory, if there is room for several servers. In
 // memory, MariaDB creates a database in a third of the time.

@@ -19,17 +19,23 @@ func MySQLProxy(t testing.TB, dsn string, change func(packet []byte)) (proxied s
 	t.Helper()
 	cfg, err := mysql.ParseDSN(dsn)
 	Must(t, err)
+	cfg.Addr = startProxy(t, change, cfg.Addr)
+	return cfg.FormatDSN()
+}
+
+// startProxy starts a proxy that distributes its connections over servers, in turn.
+func startProxy(t testing.TB, change func(packet []byte), to ...string) (address string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Must(t, err)
-	p := &proxy{to: cfg.Addr, change: change, open: map[net.Conn]bool{}}
+	p := &proxy{to: to, change: change, open: map[net.Conn]bool{}}
 	p.running.Go(func() { p.accept(listener) })
 	t.Cleanup(func() {
 		listener.Close()
 		p.close()
 		p.running.Wait()
 	})
-	cfg.Addr = listener.Addr().String()
-	return cfg.FormatDSN()
+	return listener.Addr().String()
 }
 
 // Blank replaces the words by spaces.
@@ -40,7 +46,7 @@ func Blank(packet []byte, words string) {
 }
 
 type proxy struct {
-	to      string
+	to      []string
 	change  func([]byte)
 	running sync.WaitGroup
 
@@ -50,12 +56,12 @@ type proxy struct {
 }
 
 func (p *proxy) accept(listener net.Listener) {
-	for {
+	for turn := 0; ; turn++ {
 		client, err := listener.Accept()
 		if err != nil {
 			return // the test has ended
 		}
-		server, err := net.Dial("tcp", p.to)
+		server, err := net.Dial("tcp", p.to[turn%len(p.to)])
 		if err != nil {
 			client.Close()
 			continue

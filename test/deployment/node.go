@@ -99,6 +99,7 @@ func (s Settings) environ(t testing.TB) []string {
 
 // Node holds the servers of a node, and the settings that its processes share.
 type Node struct {
+	// Both are nil after StartOn.
 	MariaDB *testenv.MariaDB
 	Redis   *testenv.Redis
 	// MerkleKey and SwizzleKey are the files of the node's two heartbeat keys.
@@ -118,17 +119,21 @@ type Node struct {
 // is killed, which is the worst case. All processes get settings.
 func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings, options ...string) *Node {
 	t.Helper()
-	n := &Node{
-		MariaDB: testenv.StartMariaDB(t, mode, options...),
-		Redis:   testenv.StartRedis(t, testenv.Fast),
-		binary:  binary,
-		dir:     t.TempDir(),
-	}
-	n.dsn, n.redisURL = n.MariaDB.NewDatabase(t), n.Redis.NewURL(t)
+	database, redis := testenv.StartMariaDB(t, mode, options...), testenv.StartRedis(t, testenv.Fast)
+	redisURL := redis.NewURL(t)
+	n := StartOn(t, binary, database.NewDatabase(t), Settings{"redis.url": redisURL}.and(settings))
+	n.MariaDB, n.Redis, n.redisURL = database, redis, redisURL
+	return n
+}
+
+// StartOn is like Start, but the test has started the servers. dsn names the database, and
+// settings name the Redis.
+func StartOn(t testing.TB, binary, dsn string, settings Settings) *Node {
+	t.Helper()
+	n := &Node{binary: binary, dir: t.TempDir(), dsn: dsn}
 	n.settings = Settings{
 		"database.driver":   "mysql",
-		"database.dsn":      n.dsn,
-		"redis.url":         n.redisURL,
+		"database.dsn":      dsn,
 		"access.whitelist":  "false",
 		"access.signatures": "false",
 		"log.format":        "text",
@@ -147,6 +152,14 @@ func Start(t testing.TB, binary string, mode testenv.Mode, settings Settings, op
 	n.settings["heartbeat.keyFiles"] = n.MerkleKey + "," + n.SwizzleKey
 	n.Run(t, nil, "db", "migrate")
 	return n
+}
+
+// Upgrade migrates the database to another version of the program. Processes that start or
+// restart from now on run this version.
+func (n *Node) Upgrade(t testing.TB, binary string) {
+	t.Helper()
+	n.binary = binary
+	n.Run(t, nil, "db", "migrate")
 }
 
 // Dump returns a backup of the node's database.

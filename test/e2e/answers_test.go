@@ -195,11 +195,12 @@ func (h *preparedFarmer) fillQueue(t *testing.T) (stop func()) {
 	return sync.OnceFunc(func() { cancel(); senders.Wait() })
 }
 
-// startFarmers starts farmers that store few bytes and send proofs often.
-func startFarmers(t *testing.T, url, address string, number int) (farmer.Group, func()) {
+// startFarmers starts farmers that store few bytes and send proofs often. config may have one
+// element.
+func startFarmers(t *testing.T, url, address string, number int, config ...farmer.ClientConfig) (farmer.Group, func()) {
 	t.Helper()
 	awaitService(t, url)
-	client, err := farmer.NewClient(url, farmer.ClientConfig{})
+	client, err := farmer.NewClient(url, append(config, farmer.ClientConfig{})[0])
 	if err != nil {
 		t.Fatal(err)
 	}

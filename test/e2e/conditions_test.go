@@ -10,12 +10,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
 
 // patience is the time within which a condition must show a problem.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // awaitCondition waits until a condition has the status and the reason, and its message
 // contains the text.
@@ -34,6 +34,7 @@ func (n *node) awaitCondition(t *testing.T, within time.Duration, condition, sta
 // TestBrokenImage checks that kubectl wait does not succeed for an image that does not
 // exist, while farmers use the old pods.
 func TestBrokenImage(t *testing.T) {
+	t.Parallel()
 	n := space(t)
 	n.applySpec(t, busyNode)
 	n.awaitReady(t, 2*time.Minute)
@@ -44,8 +45,8 @@ func TestBrokenImage(t *testing.T) {
 	if out, err := run("kubectl", "-n", n.namespace, "wait", "dn/"+n.name, "--for=condition=Ready", "--timeout=20s"); err == nil {
 		t.Errorf("kubectl wait succeeded: %s", out)
 	}
-	n.awaitCondition(t, patience, v1alpha1.Stalled, "True", "ImagePullFailed", "localhost/no-such-image:1")
-	n.awaitCondition(t, patience, v1alpha1.Available, "True", "FarmersCanFarm", "")
+	n.awaitCondition(t, patience, v1.Stalled, "True", "ImagePullFailed", "localhost/no-such-image:1")
+	n.awaitCondition(t, patience, v1.Available, "True", "FarmersCanFarm", "")
 	n.patch(t, `{"spec": {"image": null}}`)
 	n.awaitReady(t, 2*time.Minute)
 	awaitHeartbeats(t, farmers, 5)
@@ -57,10 +58,11 @@ func TestBrokenImage(t *testing.T) {
 // TestPodsRefusedByALimitRange checks that a migration whose pods are refused is a problem
 // with the words of the event.
 func TestPodsRefusedByALimitRange(t *testing.T) {
+	t.Parallel()
 	n := space(t)
 	n.apply(t, "apiVersion: v1\nkind: LimitRange\nmetadata: {name: large}\nspec: {limits: [{type: Container, min: {memory: 16Gi}}]}\n")
 	n.applySpec(t, busyNode)
-	n.awaitCondition(t, patience, v1alpha1.Degraded, "True", "PodsRefused", "minimum memory usage per Container is 16Gi")
+	n.awaitCondition(t, patience, v1.Degraded, "True", "PodsRefused", "minimum memory usage per Container is 16Gi")
 	must(t, "kubectl", "-n", n.namespace, "delete", "limitrange", "large")
 	n.awaitReady(t, 3*time.Minute)
 }
@@ -68,17 +70,18 @@ func TestPodsRefusedByALimitRange(t *testing.T) {
 // TestVolumeWithoutAClass checks that an evaluation whose volumes nobody provides says so,
 // and starts no migration.
 func TestVolumeWithoutAClass(t *testing.T) {
+	t.Parallel()
 	n := space(t)
 	n.apply(t, `
-apiVersion: downstream.driveshare.org/v1alpha1
+apiVersion: downstream.driveshare.org/v1
 kind: DownstreamNode
 metadata: {name: `+n.name+`}
 spec:
   mysql: {evaluation: {storage: {className: no-such-class}}}
   redis: {evaluation: {storage: {className: no-such-class}}}
 `)
-	n.awaitCondition(t, patience, v1alpha1.Degraded, "True", "PodUnschedulable", "PersistentVolumeClaim")
-	n.awaitCondition(t, patience, v1alpha1.SchemaMigrated, "False", "MigrationWaiting", "MySQL")
+	n.awaitCondition(t, patience, v1.Degraded, "True", "PodUnschedulable", "PersistentVolumeClaim")
+	n.awaitCondition(t, patience, v1.SchemaMigrated, "False", "MigrationWaiting", "MySQL")
 	if out := must(t, "kubectl", "-n", n.namespace, "get", "jobs", "-o", "name"); strings.TrimSpace(out) != "" {
 		t.Errorf("there are the Jobs %s", out)
 	}

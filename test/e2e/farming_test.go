@@ -53,6 +53,7 @@ func TestMinimal(t *testing.T) {
 // TestWhitelist checks that the farmers of an SJCX address are removed if this SJCX
 // address is removed from the list, and that the other farmers see no error.
 func TestWhitelist(t *testing.T) {
+	t.Parallel()
 	n := space(t)
 	stays, goes := deployment.NewAddress(t), deployment.NewAddress(t)
 	list := func(addresses ...string) string {

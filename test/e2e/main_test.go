@@ -10,14 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // These settings come from the environment.
@@ -48,6 +50,7 @@ func TestMain(m *testing.M) {
 }
 
 func prepare() error {
+	log.SetLogger(logr.Discard())
 	for name, value := range map[string]string{
 		"E2E_IMAGE_REPOSITORY": repository, "E2E_IMAGE_TAG": tag, "E2E_IMAGE_OTHER_TAG": otherTag,
 		"E2E_MYSQL_DSN": mysqlDSN, "E2E_REDIS_URL": redisURL,
@@ -62,7 +65,7 @@ func prepare() error {
 	}
 	config.QPS, config.Burst = 200, 400
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, coordinationv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return err
 		}

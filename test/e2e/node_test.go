@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // node is a DownstreamNode with its own namespace and database.
@@ -92,14 +92,27 @@ func (n *node) apply(t *testing.T, manifest string) {
 // applySpec applies a DownstreamNode with the given spec, and its databases.
 func (n *node) applySpec(t *testing.T, spec string) {
 	t.Helper()
-	n.apply(t, `
-apiVersion: downstream.driveshare.org/v1alpha1
+	n.apply(t, n.manifest("v1", spec))
+}
+
+// manifest returns a DownstreamNode of a version of the API. Its workers ask for less processor than by
+// default, so that the nodes of several tests fit on a small machine.
+func (n *node) manifest(version, spec string) string {
+	spec = strings.ReplaceAll(spec, "  workers: {replicas: 2}", "  workers: {replicas: 2, resources: {requests: {cpu: 50m, memory: 256Mi}, limits: {memory: 1Gi}}}")
+	return `
+apiVersion: downstream.driveshare.org/` + version + `
 kind: DownstreamNode
-metadata: {name: `+n.name+`}
+metadata: {name: ` + n.name + `}
 spec:
   mysql: {dsnSecretRef: {name: downstream-backends}}
   redis: {urlSecretRef: {name: downstream-backends}}
-`+spec)
+` + spec
+}
+
+// field returns a field of an object, named by its JSON path.
+func (n *node) field(t *testing.T, object, path string) string {
+	t.Helper()
+	return must(t, "kubectl", "-n", n.namespace, "get", object, "-o", "jsonpath={"+path+"}")
 }
 
 func (n *node) patch(t *testing.T, patch string) {
@@ -107,9 +120,9 @@ func (n *node) patch(t *testing.T, patch string) {
 	must(t, "kubectl", "-n", n.namespace, "patch", "dn", n.name, "--type=merge", "-p", patch)
 }
 
-func (n *node) get(t *testing.T) *v1alpha1.DownstreamNode {
+func (n *node) get(t *testing.T) *v1.DownstreamNode {
 	t.Helper()
-	object := &v1alpha1.DownstreamNode{}
+	object := &v1.DownstreamNode{}
 	if err := api.Get(context.Background(), client.ObjectKey{Namespace: n.namespace, Name: n.name}, object); err != nil {
 		t.Fatal(err)
 	}
@@ -134,9 +147,9 @@ func (n *node) awaitSettled(t *testing.T) {
 		switch {
 		case s.ObservedGeneration != object.Generation:
 			return fmt.Errorf("the operator has seen generation %d of %d", s.ObservedGeneration, object.Generation)
-		case !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.Ready):
+		case !meta.IsStatusConditionTrue(s.Conditions, v1.Ready):
 			return fmt.Errorf("not ready: %+v", s.Conditions)
-		case !meta.IsStatusConditionFalse(s.Conditions, v1alpha1.Progressing):
+		case !meta.IsStatusConditionFalse(s.Conditions, v1.Progressing):
 			return fmt.Errorf("still progressing")
 		case s.Workers.ReadyReplicas != s.Workers.DesiredReplicas:
 			return fmt.Errorf("%d of %d workers are ready", s.Workers.ReadyReplicas, s.Workers.DesiredReplicas)

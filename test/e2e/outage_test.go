@@ -16,6 +16,7 @@ import (
 // TestOutages checks that failures of the node that are longer than an interval cost no
 // farmer a contract.
 func TestOutages(t *testing.T) {
+	t.Parallel()
 	const interval = 20 * time.Second
 	n := space(t)
 	database := n.throughService(t)
@@ -32,16 +33,6 @@ func TestOutages(t *testing.T) {
 		{"all pods of the API and the workers deleted", func() {
 			must(t, "kubectl", "-n", n.namespace, "delete", "pod", "--all")
 		}},
-		{"operator upgraded", func() {
-			if err := installChart(chart, "--set", "image.tag="+otherTag); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := installChart(chart); err != nil {
-					t.Error(err)
-				}
-			})
-		}},
 		{"planned maintenance without an API", func() {
 			start := time.Now().Add(30*time.Second + interval).UTC().Truncate(time.Second)
 			n.patch(t, fmt.Sprintf(`{"spec": {"maintenance": {"start": %q, "duration": "1m"}}}`, start.Format(time.RFC3339)))
@@ -53,9 +44,14 @@ func TestOutages(t *testing.T) {
 				t.Errorf("the node knows of %d maintenances", planned)
 			}
 		}},
-		{"no MariaDB for 3 minutes", func() {
+		{"hibernation of 2 intervals", func() {
+			n.hibernate(t)
+			time.Sleep(2 * interval)
+			n.wake(t)
+		}},
+		{"no MariaDB for 4 intervals", func() {
 			database.remove(t)
-			time.Sleep(3 * time.Minute)
+			time.Sleep(4 * interval)
 			database.restore(t)
 		}},
 	} {

@@ -60,42 +60,75 @@ func TestChartNode(t *testing.T) {
 	}
 }
 
-// TestUpgrade checks that a chart upgrade replaces pods only if it changes them.
+// TestUpgrade upgrades the operator from an earlier release while farmers use a node that was applied
+// as v1alpha1. No request fails, and each pod is replaced at most once. Afterwards the
+// manifest of v1alpha1 changes nothing, and neither does an upgrade that changes only the
+// operator.
 func TestUpgrade(t *testing.T) {
-	previous := filepath.Join(t.TempDir(), "chart")
-	if err := os.CopyFS(previous, os.DirFS(chart)); err != nil {
-		t.Fatal(err)
+	previous, previousTag := os.Getenv("E2E_PREVIOUS_CHART"), os.Getenv("E2E_PREVIOUS_TAG")
+	if previous == "" {
+		t.Skip("E2E_PREVIOUS_CHART names no chart of an earlier release")
 	}
-	file := filepath.Join(previous, "Chart.yaml")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "version:") {
-			line = "version: 0.0.1\n"
+	// An API server refuses a CRD without the version in which it has stored objects, so the
+	// earlier release needs a cluster without the CRD.
+	must(t, helm, "uninstall", release, "--namespace", operatorNamespace, "--wait")
+	must(t, "kubectl", "delete", "crd", "downstreamnodes.downstream.driveshare.org", "--ignore-not-found", "--timeout=1m")
+	t.Cleanup(func() {
+		if err := installChart(chart); err != nil {
+			t.Error(err)
 		}
-		lines = append(lines, line)
-	}
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := installChart(previous); err != nil {
+	})
+	if err := installChart(previous, "--set", "image.tag="+previousTag); err != nil {
 		t.Fatal(err)
 	}
 	n := space(t)
-	n.applySpec(t, busyNode)
+	manifest := n.manifest("v1alpha1", busyNode+"  workers: {replicas: 2}\n")
+	n.apply(t, manifest)
 	n.awaitReady(t, 2*time.Minute)
+	for _, role := range []string{"api", "workers"} {
+		must(t, "kubectl", "-n", n.namespace, "rollout", "status", "deployment/"+n.name+"-"+role, "--timeout=2m")
+	}
+	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 5)
+	awaitHeartbeats(t, farmers, 20)
+
+	if err := installChart(chart); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 2*time.Minute, func() error {
+		for _, role := range []string{"api", "workers"} {
+			if image := n.field(t, "deployment/"+n.name+"-"+role, ".spec.template.spec.containers[0].image"); image != repository+":"+tag {
+				return fmt.Errorf("the %s run %s", role, image)
+			}
+		}
+		return nil
+	})
 	n.awaitSettled(t)
+	awaitHeartbeats(t, farmers, 20)
+	checkUnharmed(t, farmers, "an upgrade from the release "+previousTag)
 	before := append(names(n, t, "api"), names(n, t, "workers")...)
+
 	if err := installChart(chart, "--set", "podAnnotations.upgraded=yes"); err != nil {
 		t.Fatal(err)
 	}
-	n.patch(t, `{"metadata": {"labels": {"seen": "by-the-new-one"}}, "spec": {"log": {"level": "info"}}}`)
+	generation := n.get(t).Generation
+	n.apply(t, manifest)
+	n.patch(t, `{"metadata": {"labels": {"seen": "by-the-new-one"}}}`)
 	time.Sleep(10 * time.Second)
+	if now := n.get(t).Generation; now != generation {
+		t.Errorf("the manifest of v1alpha1 changed the node: its generation is %d, before %d", now, generation)
+	}
 	if after := append(names(n, t, "api"), names(n, t, "workers")...); !slices.Equal(before, after) {
 		t.Errorf("pods %v became %v", before, after)
+	}
+	for _, role := range []string{"api", "workers"} {
+		if revision := n.field(t, "deployment/"+n.name+"-"+role, `.metadata.annotations.deployment\.kubernetes\.io/revision`); revision != "2" {
+			t.Errorf("the upgrade brought the %s to revision %s, want 2", role, revision)
+		}
+		for _, pod := range n.pods(t, role) {
+			if restarts := pod.Status.ContainerStatuses[0].RestartCount; restarts > 0 {
+				t.Errorf("pod %s was restarted %d times", pod.Name, restarts)
+			}
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func checkUnharmed(t *testing.T, farmers farmer.Group, what string) {
 // TestRolling checks that no request fails if the image, the configuration or the
 // number of workers changes.
 func TestRolling(t *testing.T) {
+	t.Parallel()
 	n := space(t)
 	n.applySpec(t, busyNode+"  workers: {replicas: 2}\n")
 	n.awaitReady(t, 2*time.Minute)

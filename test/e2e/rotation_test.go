@@ -11,8 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
-	"github.com/driveshare/downstream-node/cmd/kubectl-downstream/plugin"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/internal/farmer"
 	"github.com/driveshare/downstream-node/test/deployment"
 )
@@ -20,12 +19,14 @@ import (
 // TestKeyRotation checks that farmers do not notice when the key of their contracts is
 // replaced.
 func TestKeyRotation(t *testing.T) {
+	t.Parallel()
 	checkUnharmed(t, rotateKey(t, busyNode), "a rotation of the Swizzle key")
 }
 
 // TestMerkleKeyRotation checks the same for Merkle, whose contracts need the old key until
 // they complete.
 func TestMerkleKeyRotation(t *testing.T) {
+	t.Parallel()
 	spec := strings.Replace(busyNode, "totalSize: 4Mi", "totalSize: 64Ki", 1) + "  heartbeat: {type: Merkle, challenges: 4}\n"
 	s := rotateKey(t, spec).Snapshot()
 	t.Logf("a rotation of the Merkle key: %d heartbeats, %d requests failed, %d proofs refused, %d contracts completed", s.Heartbeats, s.Retries, s.Rejected, s.Dropped)
@@ -45,17 +46,10 @@ func rotateKey(t *testing.T, spec string) farmer.Group {
 	farmers, _ := startFarmers(t, n.url(t), deployment.NewAddress(t), 5)
 	awaitHeartbeats(t, farmers, 20)
 
-	var out strings.Builder
-	cmd := plugin.New()
-	cmd.SetArgs([]string{"--namespace", n.namespace, "key", "rotate", n.name})
-	cmd.SetOut(&out)
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Log(out.String())
+	t.Log(n.plugin(t, "key", "rotate", n.name))
 	retired := eventually(t, 6*time.Minute, func() error {
 		keys := n.get(t).Status.HeartbeatKeys
-		if len(keys) != 2 || keys[0].State != "active" || keys[1].State != v1alpha1.KeyRetired {
+		if len(keys) != 2 || keys[0].State != "active" || keys[1].State != v1.KeyRetired {
 			return fmt.Errorf("the keys are %+v", keys)
 		}
 		return nil

@@ -11,7 +11,8 @@ import (
 // slowNode is a node whose proofs take long to verify, so that the workers limit
 // the rate of proofs. Each proof covers a whole file of 2 MiB. After the inventory
 // is full, the workers get a CPU limit and use slower kernels. With the fast
-// kernels, the farmer that supplies four workers would need the whole machine.
+// kernels or a higher limit, four workers and the programs that supply them would need
+// the whole machine.
 const slowNode = `
   access: {signatures: false}
   api: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {memory: 1Gi}}}
@@ -27,7 +28,7 @@ const (
 `
 	limited = slowNode + `
   inventory: {minChunkSize: 2Mi, maxChunkSize: 2Mi, totalSize: 2Mi}
-  workers: {replicas: 1, resources: {requests: {cpu: 200m, memory: 128Mi}, limits: {cpu: 200m, memory: 512Mi}}%s}
+  workers: {replicas: 1, resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: 100m, memory: 512Mi}}%s}
 `
 )
 
@@ -60,7 +61,7 @@ func TestScale(t *testing.T) {
 	}
 	h.send(t, few)
 	four := h.send(t, many)
-	t.Logf("Swizzle proofs verified with 200m of CPU for each worker: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
+	t.Logf("Swizzle proofs verified with 100m of CPU for each worker: 1 worker %.0f/s, 4 workers %.0f/s, %.1f times as many", one, four, four/one)
 	if four < 3*one {
 		t.Errorf("4 workers verify only %.1f times as many proofs per second as 1 worker", four/one)
 	}

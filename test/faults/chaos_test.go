@@ -15,7 +15,7 @@ import (
 )
 
 // chaosTime is short by default, because the test runs beside the outages.
-var chaosTime = flag.Duration("chaos", 150*time.Second, "how long TestChaos goes on")
+var chaosTime = flag.Duration("chaos", 150*time.Second, "how long TestChaos runs")
 
 const (
 	chaosFarmers = 12

@@ -35,10 +35,15 @@ func TestDeadLetterIsRetried(t *testing.T) {
 		t.Fatalf("queue dead list:\n%s", list)
 	}
 
+	id := strings.Fields(lines[1])[0]
+	// The list has only the first line of the panic; show has its stack too.
+	if shown := string(n.Run(t, nil, "queue", "dead", "show", id)); !strings.Contains(shown, id) || !strings.Contains(shown, " bytes") || !strings.Contains(shown, "goroutine ") {
+		t.Errorf("queue dead show:\n%s", shown)
+	}
+
 	time.Sleep(time.Until(c.contracts[0].due.Add(2 * time.Second)))
 	n.Worker(t, nil)
-	id := strings.Fields(lines[1])[0]
-	if out := string(n.Run(t, nil, "queue", "dead", "retry", id)); !strings.Contains(out, "put back 1 jobs") {
+	if out := string(n.Run(t, nil, "queue", "dead", "retry", id)); !strings.Contains(out, "put back 1 job") {
 		t.Errorf("queue dead retry: %s", out)
 	}
 	eventually(t, "the verdict is recorded", func() bool { return n.Records(t).Tokens[c.id].Heartbeats == 1 })
@@ -53,7 +58,7 @@ func TestDeadLetterIsRetried(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a dead letter", func() bool { return queue.XLen(t.Context(), deployment.DeadLetters).Val() == 1 })
-	if out := string(n.Run(t, nil, "queue", "dead", "drop", "--all")); !strings.Contains(out, "deleted 1 dead letters") {
+	if out := string(n.Run(t, nil, "queue", "dead", "drop", "--all")); !strings.Contains(out, "deleted 1 dead letter") {
 		t.Errorf("queue dead drop: %s", out)
 	}
 	checkDeadLetters(t, queue)

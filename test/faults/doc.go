@@ -1,4 +1,4 @@
-// Package faults tests what docs/operations.md says about failures: it kills, stops
+// Package faults tests what docs/how-to/operate.md says about failures: it kills, stops
 // and pauses the processes and servers of a node under load, and then compares the
 // verdicts that farmers received with the records.
 //

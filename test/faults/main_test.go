@@ -1,4 +1,4 @@
-//go:build faults
+//go:build faults || clusters
 
 package faults
 
@@ -34,6 +34,8 @@ var shortTimes = deployment.Settings{
 
 const chunkSize = 1024
 
+var eventually = testenv.WaitFor
+
 // start starts the servers of a node, and fills its inventory with chunks of both
 // schemes. options are added to the command line of MariaDB.
 func start(t *testing.T, settings deployment.Settings, chunks string, options ...string) *deployment.Node {
@@ -45,9 +47,15 @@ func start(t *testing.T, settings deployment.Settings, chunks string, options ..
 		}
 	}
 	n := deployment.Start(t, binary, testenv.Durable, both, options...)
+	stock(t, n, chunks)
+	return n
+}
+
+// stock adds chunks of both schemes to the inventory.
+func stock(t *testing.T, n *deployment.Node, chunks string) {
+	t.Helper()
 	n.Run(t, nil, "chunks", "generate", "1KiB", chunks)
 	n.Run(t, n.SwizzleFirst(), "chunks", "generate", "1KiB", chunks)
-	return n
 }
 
 // twoAPIs starts two replicas. Each replica registers tokens for one scheme.

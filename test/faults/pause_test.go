@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/driveshare/downstream-node/internal/testenv"
 	"github.com/driveshare/downstream-node/test/deployment"
 	"github.com/driveshare/downstream-node/test/ledger"
 )
@@ -40,5 +39,3 @@ func TestPausedWorkerResumes(t *testing.T) {
 	}
 	t.Log(told.Audit(n.Records(t)))
 }
-
-var eventually = testenv.WaitFor

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"cmp"
 	"database/sql"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 var (
 	redundancyFarmers  = flag.Int("redundancy-farmers", 120, "the number of farmers that hold files together")
+	previousProgram    = flag.String("previous-program", "", "the program of an earlier version, from which a node is upgraded; without it the node is upgraded to the same version")
 	redundancyInterval = flag.Duration("redundancy-interval", 10*time.Second, "their interval")
 )
 
@@ -150,7 +152,7 @@ func TestCompletedContractsCostNothing(t *testing.T) {
 func TestNoRepairIsUnneeded(t *testing.T) {
 	t.Parallel()
 	const farmers, contracts, interval = 12, 3, 10 * time.Second
-	n, api, worker := startRedundant(t, interval, 6, "1000", "3")
+	n, api, worker := startRedundantFrom(t, cmp.Or(*previousProgram, binary), interval, 6, "1000", "3")
 	placed := &placement{db: n.Database(t)}
 	crowd := make([]*ownFarmer, farmers)
 	dirs := make([]string, farmers)
@@ -183,13 +185,15 @@ func TestNoRepairIsUnneeded(t *testing.T) {
 		time.Sleep(interval)
 	}
 	checkNone("a short absence")
+	n.Upgrade(t, binary)
 	for _, r := range []*deployment.Replica{worker, api} {
+		proofs() // of both versions, on the new schema
 		r.Terminate(t)
 		r.Restart(t)
 		within(t, "the process is ready", r.Ready)
 	}
 	proofs()
-	checkNone("a rolling restart")
+	checkNone("a rolling upgrade")
 	worker.Terminate(t)
 	time.Sleep(3 * interval)
 	worker.Restart(t)
@@ -210,7 +214,7 @@ func TestNoRepairIsUnneeded(t *testing.T) {
 	lost := placed.number(t, "SELECT COUNT(*) FROM losses")
 	made := placed.number(t, fmt.Sprintf("SELECT COUNT(*) FROM files WHERE id > %d AND content_id IN (SELECT id FROM lost)", files))
 	extra := placed.number(t, "SELECT COUNT(*) FROM contents WHERE live + waiting > 3")
-	fmt.Printf("%d farmers, redundancy 3: repairs after short absences, a rolling restart and a fault 0; after an absence that cost a farmer %d contracts: %d copies lost, %d made, files with too many copies %d\n",
+	fmt.Printf("%d farmers, redundancy 3: repairs after short absences, a rolling upgrade and a fault 0; after an absence that cost a farmer %d contracts: %d copies lost, %d made, files with too many copies %d\n",
 		farmers, contracts, lost, made, extra)
 	if lost != contracts || made == 0 || made > lost || extra > 0 {
 		t.Error("copies were made that nobody needs")
@@ -274,7 +278,13 @@ func neighbourIn(t *testing.T, dir, url string, number, contracts int, takeEvery
 // inventory has the given number of chunks.
 func startRedundant(t *testing.T, interval time.Duration, chunks int, challenges, redundancy string) (n *deployment.Node, api, worker *deployment.Replica) {
 	t.Helper()
-	n = deployment.Start(t, binary, testenv.Fast, deployment.Settings{
+	return startRedundantFrom(t, binary, interval, chunks, challenges, redundancy)
+}
+
+// startRedundantFrom is startRedundant with a version of the program.
+func startRedundantFrom(t *testing.T, program string, interval time.Duration, chunks int, challenges, redundancy string) (n *deployment.Node, api, worker *deployment.Replica) {
+	t.Helper()
+	n = deployment.Start(t, program, testenv.Fast, deployment.Settings{
 		"contracts.interval":     interval.String(),
 		"heartbeat.challenges":   challenges,
 		"inventory.minChunkSize": "1KiB",

@@ -24,7 +24,7 @@ func alone(t *testing.T, api *deployment.Replica, contracts int, ahead time.Dura
 	return l, c
 }
 
-// A proof arrives close to its due time, and its worker is killed with the job in hand.
+// A proof arrives close to its due time, and its worker is killed while it holds the job.
 // Another worker is alive. It must notice, and the farmer must get its verdict within
 // five seconds, with the usual times of takeover.
 func TestWorkerKilledCloseToDue(t *testing.T) {

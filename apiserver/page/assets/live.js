@@ -38,6 +38,7 @@
 		}
 		if ('drawn' in have.dataset) return; // keep the attributes that scripts have added
 		for (const { name } of [...have.attributes]) {
+			if (name === 'open') continue; // the visitor has opened it
 			if (!want.hasAttribute(name)) have.removeAttribute(name);
 		}
 		// If a visitor changed a value, the attributes do not show it. Set the value too.
@@ -110,12 +111,12 @@
 		const link = event.target.closest?.('a[data-turn]');
 		if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
 		event.preventDefault();
-		const paging = link.closest('.paging');
+		const below = link.closest('.paging') || link.hash === '#farmers';
 		turn(link.href, 'pushState').then(() => {
-			if (!paging) return;
+			if (!below) return;
 			// The visitor must see the first of the new rows.
 			const rows = document.getElementById('farmers');
-			if (rows.getBoundingClientRect().top < 0) rows.scrollIntoView();
+			if (link.hash || rows.getBoundingClientRect().top < 0) rows.scrollIntoView();
 		});
 	});
 	document.addEventListener('submit', (event) => {
@@ -136,6 +137,41 @@
 	const look = () => {
 		if (document.body.hasAttribute('data-live') && !document.hidden && !underway) load(location.href);
 	};
+
+	// Times are UTC. Visitors in another time zone also see their own.
+	const local = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+	const hour = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+	const addLocal = () => {
+		for (const time of document.querySelectorAll('time[datetime]')) {
+			const at = new Date(time.dateTime);
+			time.title = `${local.format(at)} in your time zone`;
+			if (!at.getTimezoneOffset() || !/:\d\d UTC$/.test(time.textContent)) continue;
+			const sameDay = at.getDate() === at.getUTCDate();
+			time.append(` (${(sameDay ? hour : local).format(at)} local)`);
+		}
+	};
+	document.addEventListener('page:written', addLocal);
+	addLocal();
+
+	// Buttons that copy a text. Without TLS, browsers offer only the old way.
+	const copy = async (text) => {
+		if (navigator.clipboard) return navigator.clipboard.writeText(text);
+		const area = document.createElement('textarea');
+		area.value = text;
+		document.body.append(area);
+		area.select();
+		document.execCommand('copy');
+		area.remove();
+	};
+	document.addEventListener('click', async (event) => {
+		const button = event.target.closest?.('button[data-copy]');
+		if (!button) return;
+		await copy(button.dataset.copy);
+		document.getElementById('told').textContent = `Copied ${button.dataset.copy}`;
+		button.classList.add('copied');
+		setTimeout(() => button.classList.remove('copied'), 1500);
+	});
+
 	setInterval(look, every);
 	document.addEventListener('visibilitychange', look);
 	document.documentElement.classList.add('scripted');

@@ -30,10 +30,13 @@
 		land.append(outline);
 		L.svgOverlay(land, bounds).addTo(map);
 
+		const edge = 16; // pixels around the map, so that no circle is cut
 		const fit = () => {
-			const whole = map.getBoundsZoom(bounds);
+			if (Math.min(map.getSize().x, map.getSize().y) < 4 * edge) return; // the page is not laid out yet
+			map.options.minZoom = least; // otherwise a map that has become smaller keeps its zoom
+			const whole = map.getBoundsZoom(bounds, false, L.point(edge, edge));
 			map.setMinZoom(whole);
-			map.fitBounds(bounds, { animate: false });
+			map.setView(bounds.getCenter(), whole, { animate: false });
 		};
 		fit();
 		let moved = false;
@@ -67,14 +70,26 @@
 	};
 
 	const spotOf = (map, at, [x, y, full, online, label, title]) => {
-		// On a small map the circles are smaller, and some have no room for a label.
-		const radius = full * Math.max(0.6, Math.min(1, map.getSize().x / 700));
-		const icon = L.divIcon({ className: online ? 'spot' : 'spot off', iconSize: [2 * radius, 2 * radius], html: '' });
+		// The circles have the scale of the legend, whose least width is in the style sheet.
+		const { x: width, y: height } = map.getSize();
+		const scale = Math.max(600, width) / 1000;
+		const radius = Math.max(2, full * scale);
+		const icon = L.divIcon({ className: 'spot', iconSize: [2 * radius, 2 * radius], html: '' });
 		const marker = L.marker(at(x, y), { icon, keyboard: false, zIndexOffset: -100 * radius }); // small circles are in front of large circles
-		marker.on('add', () => { marker.getElement().textContent = radius < 8 ? '' : label; });
+		marker.on('add', () => {
+			const inner = document.createElement('i');
+			inner.style.setProperty('--share', `${full ? (100 * online) / full : 0}%`);
+			const text = document.createElement('b');
+			text.textContent = radius < 3 + 3 * label.length ? '' : label;
+			marker.getElement().append(inner, text);
+		});
+		// The label stays within the map.
+		const point = map.latLngToContainerPoint(at(x, y));
+		const direction = point.x < 110 ? 'right' : point.x > width - 110 ? 'left' : point.y < height / 3 ? 'bottom' : 'top';
+		const offset = { right: [radius, 0], left: [-radius, 0], bottom: [0, radius], top: [0, -radius] }[direction];
 		const words = document.createElement('span');
 		words.textContent = title;
-		marker.bindTooltip(words, { direction: 'top', offset: [0, -radius] });
+		marker.bindTooltip(words, { direction, offset });
 		marker.on('click', () => map.setView(at(x, y), map.getZoom() + 1.5, { animate: !calm.matches }));
 		return marker;
 	};

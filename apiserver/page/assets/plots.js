@@ -10,25 +10,18 @@
 		return colour;
 	};
 
-	const scaled = (v, scales, base) => {
-		let i = 0;
-		while (v >= base && i < scales.length - 1) { v /= base; i++; }
-		return (v < 10 ? String(Math.round(v * 10) / 10) : String(Math.floor(v))) + scales[i];
-	};
 	// The formats are the same as the server's.
+	const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 	const say = {
-		counts: (v) => scaled(v, ['', 'k', 'M', 'G'], 1000),
-		bytes: (v) => scaled(v, [' B', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB'], 1024),
+		counts: (v) => whole.format(v),
+		bytes: (v) => {
+			const scales = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
+			let i = 0;
+			while (v >= 1024 && i < scales.length - 1) { v /= 1024; i++; }
+			return `${i && v < 10 ? v.toFixed(1) : v.toFixed(0)} ${scales[i]}`;
+		},
 	};
-	const roundUp = (v) => {
-		for (let power = 1; ; power *= 10) for (const step of [2, 4, 10]) if (v <= step * power) return step * power;
-	};
-	const top = (unit, most) => {
-		let scale = 1;
-		if (unit === 'bytes') while (most / scale >= 1024) scale *= 1024;
-		const round = roundUp(most / scale);
-		return scale * (unit === 'bytes' && round === 1000 ? 1024 : round);
-	};
+	const narrow = matchMedia('(max-width: 34rem)'); // then a plot is a small line without axes
 	const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
 	const minute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', timeZone: 'UTC' });
 	const whenOf = (seconds, daily) => {
@@ -37,13 +30,14 @@
 	};
 
 	const isDaily = (times) => times[1] - times[0] >= 86400;
-	const isBrief = (times) => times.at(-1) - times[0] <= 48 * 3600;
+	const isBrief = ({ from, to }) => to - from <= 48 * 3600;
 	// The possible steps of the time axis, in seconds. A shorter step would repeat labels.
 	const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((n) => n * 60);
 	const days = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((n) => n * 86400);
 
 	const draw = (box) => {
 		const { unit } = box.dataset;
+		const ticks = () => JSON.parse(box.dataset.ticks); // the values and the labels
 		const bars = 'bars' in box.dataset;
 		const data = JSON.parse(box.dataset.points);
 		const figure = box.closest('.plot');
@@ -52,22 +46,27 @@
 		const text = getComputedStyle(box).fontFamily;
 		const options = {
 			width: box.clientWidth, height: box.clientHeight,
-			padding: [8, 18, 0, 0], // half the width of a label of the time axis
+			padding: narrow.matches ? [2, 0, 2, 0] : [8, 18, 0, 0], // half the width of a label of the time axis
 			legend: { show: false },
 			cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
 			tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
-			scales: { x: { time: true }, y: { range: (_, __, most) => [0, top(unit, most ?? 0)] } },
+			scales: {
+				x: { time: true, range: (_, least, most) => (bars ? [least, most] : [Number(box.dataset.from), Number(box.dataset.to)]) },
+				y: { range: () => [0, ticks()[0].at(-1)] },
+			},
 			axes: [
 				{
+					show: !narrow.matches,
 					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 24, gap: 6, grid: { show: false }, ticks: { show: false }, space: 90,
-					incrs: (u) => (isBrief(u.data[0]) ? minutes : days),
-					values: (u, splits) => splits.map((s) => (isBrief(u.data[0]) ? minute : day).format(new Date(s * 1000))),
+					incrs: () => (isBrief(box.dataset) ? minutes : days),
+					values: (_, splits) => splits.map((s) => (isBrief(box.dataset) ? minute : day).format(new Date(s * 1000))),
 				},
 				{
-					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 46, gap: 6, ticks: { show: false },
+					show: !narrow.matches,
+					stroke: () => colourOf(box, 'muted'), font: `11px ${text}`, size: 52, gap: 6, ticks: { show: false },
 					grid: { stroke: () => colourOf(box, 'rule'), width: 1 },
-					splits: (u) => [0, u.scales.y.max / 2, u.scales.y.max],
-					values: (_, splits) => splits.map(say[unit]),
+					splits: () => ticks()[0],
+					values: () => ticks()[1],
 				},
 			],
 			series: [{}, {
@@ -91,7 +90,9 @@
 		box.setAttribute('aria-label', box.dataset.summary);
 		const plot = new uPlot(options, data, box);
 		drawn.set(box, { plot, points: box.dataset.points });
-		new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
+		const resized = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: box.clientHeight }));
+		resized.observe(box);
+		plot.hooks.destroy = [() => resized.disconnect()];
 	};
 
 	const look = () => {
@@ -106,6 +107,13 @@
 		}
 	};
 	document.addEventListener('page:written', look);
+	narrow.addEventListener('change', () => {
+		for (const box of document.querySelectorAll('[data-plot]')) {
+			drawn.get(box)?.plot.destroy();
+			drawn.delete(box);
+		}
+		look();
+	});
 	document.addEventListener('page:colours', () => {
 		for (const box of document.querySelectorAll('[data-plot]')) drawn.get(box)?.plot.redraw(false);
 	});

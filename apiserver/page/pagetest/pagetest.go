@@ -83,22 +83,6 @@ func makeFarmer(random *rand.Rand, homes []node.Location) node.Farmer {
 		id[i] = byte(random.Uint32())
 	}
 	f := node.Farmer{ID: hex.EncodeToString(id[:]), Address: makeAddress(random)}
-	uptime := 1 - math.Min(1, random.ExpFloat64()*0.018)
-	f.Contracts = 1 + int64(random.ExpFloat64()*40)
-	online := random.IntN(100) < 88
-	f.LastDue = Now.Add(-time.Duration(random.IntN(3000)) * time.Hour)
-	f.Heartbeats = f.Contracts * int64(1+random.IntN(9000))
-	f.Size = f.Contracts * (1 << 20) * int64(1+random.IntN(32))
-	const age = 365 * 24 * time.Hour
-	f.Uptime.Since = Now.Add(-age)
-	if up := time.Duration(uptime * float64(age)); online {
-		f.LastDue = Now.Add(time.Duration(random.IntN(300)) * time.Second)
-		f.Uptime.Start, f.Uptime.End = Now.Add(-up), Now.Add(time.Hour)
-	} else {
-		f.Contracts, f.Size = 0, 0
-		f.Uptime.Start, f.Uptime.End = f.Uptime.Since, f.Uptime.Since.Add(up)
-	}
-	rate(&f, random, uptime)
 	if random.IntN(50) > 0 {
 		home := homes[random.IntN(len(homes))]
 		// Move the farmer to a town near the city.
@@ -106,23 +90,36 @@ func makeFarmer(random *rand.Rand, homes []node.Location) node.Farmer {
 		home.Lon += float64(random.IntN(9)-4) * 0.3
 		f.Location = &home
 	}
+	f.Contracts = 1 + int64(random.ExpFloat64()*40)
+	f.Size = f.Contracts * (1 << 20) * int64(1+random.IntN(32))
+	f.LastDue = Now.Add(time.Duration(1+random.IntN(299)) * time.Second)
+	if random.IntN(50) == 0 { // a farmer that has proved nothing yet
+		f.Uptime = node.Uptime{Since: Now.Add(-interval / 2), Start: Now.Add(-interval / 2), End: f.LastDue}
+		return f
+	}
+	f.LastHeartbeat = f.LastDue.Add(-interval)
+	if random.IntN(100) >= 88 { // a farmer that is offline
+		f.LastDue = Now.Add(-time.Duration(1+random.IntN(3000)) * time.Hour)
+		f.LastHeartbeat = f.LastDue.Add(-interval)
+	}
+	prove(&f, random, 1-math.Min(0.9, random.ExpFloat64()*0.018))
+	if !f.Uptime.Online(Now) {
+		f.Contracts, f.Size = 0, 0
+	}
 	return f
 }
 
-// rate gives a farmer the evidence of a farmer that was online in this share of the intervals. One of
-// 50 farmers has no evidence.
-func rate(f *node.Farmer, random *rand.Rand, online float64) {
-	if random.IntN(50) == 0 {
-		f.Heartbeats = 0
-		return
-	}
-	intervals := 1 + random.IntN(100_000)
-	const interval = 5 * time.Minute
-	f.LastHeartbeat = Now.Add(-time.Duration(random.IntN(300)) * time.Second)
-	if !f.Uptime.Online(Now) {
-		f.LastHeartbeat = f.LastDue
-	}
+// interval is the time for each challenge.
+const interval = 5 * time.Minute
+
+// prove gives a farmer the records of a farmer that has farmed for at least oldestDay days, and that was online in this share of the
+// intervals.
+func prove(f *node.Farmer, random *rand.Rand, online float64) {
+	intervals := oldestDay*288 + random.IntN(80_000)
 	f.ProvenSince = f.LastHeartbeat.Add(-time.Duration(intervals) * interval)
+	f.Heartbeats = int64(float64(f.Contracts) * float64(intervals) * online)
+	age := f.LastDue.Sub(f.ProvenSince)
+	f.Uptime = node.Uptime{Since: f.ProvenSince, Start: f.LastDue.Add(-time.Duration(online * float64(age))), End: f.LastDue}
 	// These are the sums of a geometric series.
 	q := math.Exp2(-float64(interval) / float64(Rules.HalfLife))
 	sum := node.Track{
@@ -251,7 +248,7 @@ func (r *Records) FarmerEvents(ctx context.Context, id string) (events []node.Ev
 		return nil, err
 	}
 	kinds := []node.EventKind{
-		node.EventCompleted, node.EventExpired, node.EventRestored, node.EventWrong, node.EventVoid, node.EventSuspended, node.EventLifted,
+		node.EventCompleted, node.EventExpired, node.EventRestored, node.EventWrong, node.EventVoid, node.EventLifted, node.EventSuspended,
 	}
 	for i := range 2 * len(kinds) {
 		e := node.Event{At: Now.Add(-time.Duration(i*i) * time.Hour), Kind: kinds[i%len(kinds)]}
@@ -312,43 +309,84 @@ func (r *Records) History(ctx context.Context, from, to time.Time, step time.Dur
 	for at := from.Truncate(step); !at.After(to); at = at.Add(step) {
 		hours := Now.Sub(at).Hours()
 		grown := (1 - 0.8*hours/(365*24)) * (1 + 0.03*math.Sin(2*math.Pi*hours/24) + 0.012*math.Sin(hours/3.7))
+		// some returns a whole number of events whose mean is about mean.
+		some := func(mean float64) int64 { return int64(mean*2*random.Float64() + random.Float64()) }
 		of := func(n int64, by float64) int64 { return int64(float64(n) * by) }
-		within := float64(now.Contracts) * grown * step.Hours() * 12
+		within := float64(now.Contracts) * grown * min(step.Hours(), Now.Sub(at).Hours()) * 12 // the last span is not over
 		spans = append(spans, node.Span{
 			Start: at,
 			Totals: node.Totals{
 				Farmers: of(now.Farmers, grown), Online: of(now.Online, grown), Contracts: of(now.Contracts, grown), Size: of(now.Size, grown),
-				Heartbeats: int64(within * (0.985 + 0.01*random.Float64())), Wrong: int64(within / 4000 * random.ExpFloat64()), Expired: int64(within / 600 * (0.5 + random.Float64())),
+				Heartbeats: int64(within * (0.985 + 0.01*random.Float64())), Wrong: some(within / 4000), Expired: some(within / 200_000),
 			},
 		})
 	}
 	return spans, nil
 }
 
-// FarmerDays returns 70 days of a farmer. On some of them, the farmer was offline for
-// all or a part of the day.
+// oldestDay is the number of days that FarmerDays returns of a farmer with a heartbeat.
+const oldestDay = 70
+
+// FarmerDays returns the last days of a farmer. On some of them, the farmer was offline for
+// all or a part of the day, so that its uptime is about that of its record.
 func (r *Records) FarmerDays(ctx context.Context, id string, _, now time.Time) (days []node.Day, err error) {
 	f, err := r.Farmer(ctx, id, now)
 	if err != nil {
 		return nil, err
 	}
 	random := rand.New(rand.NewPCG(uint64(f.Heartbeats), 1))
-	for i := range 70 {
+	number := oldestDay
+	if f.Heartbeats == 0 {
+		number = 1
+	}
+	share := f.Uptime.Percent(earlier(f.LastDue, Now)) / 100
+	for i := range number {
 		const length = 24 * time.Hour
-		d := node.Day{Start: Now.AddDate(0, 0, i-69).Truncate(length), Possible: length, Contracts: f.Contracts + int64(i)/9, Size: f.Size + int64(i)<<24}
-		uptime := 1.0
-		switch random.IntN(20) {
-		case 0:
-			uptime = 0
-		case 1:
-			uptime = 0.60 + 0.30*random.Float64()
-		case 2, 3:
-			uptime = 0.90 + 0.09*random.Float64()
+		ago := number - 1 - i
+		d := node.Day{Start: Now.AddDate(0, 0, -ago).Truncate(length), Possible: length}
+		if ago == 0 {
+			d.Possible = Now.Sub(d.Start)
 		}
-		d.Online = time.Duration(uptime * float64(length))
-		d.Heartbeats = int64(288 * float64(f.Contracts) * uptime)
-		d.Wrong = int64(random.IntN(3))
+		uptime := 1.0
+		const meanLoss = 0.25 // of a day with a loss
+		if lossy := random.Float64() < (1-share)/meanLoss; lossy && (ago > 0 || !f.Uptime.Online(Now)) {
+			uptime -= []float64{1, 0.35, 0.25, 0.06, 0.05, 0.04, 0.03}[random.IntN(7)]
+		}
+		if d.Start.After(f.LastDue) {
+			uptime = 0
+		} else {
+			d.Contracts = max(0, f.Contracts-int64(ago)/9)
+			d.Size = d.Contracts * f.Size / max(1, f.Contracts)
+		}
+		d.Online = time.Duration(uptime * float64(d.Possible))
+		d.Heartbeats = int64(float64(d.Online/interval) * float64(d.Contracts))
+		d.Wrong = min(d.Heartbeats, int64(random.IntN(3)))
 		days = append(days, d)
 	}
 	return days, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// NextDue implements page.Records. All proofs of a farmer are due at the same time.
+func (r *Records) NextDue(ctx context.Context, id string, now time.Time) (time.Time, error) {
+	f, err := r.Farmer(ctx, id, now)
+	if err != nil || f.Contracts == 0 {
+		return time.Time{}, err
+	}
+	return f.LastDue, nil
+}
+
+// WaitingSize implements page.Records.
+func (r *Records) WaitingSize(context.Context) (chunks, bytes int64, err error) {
+	defer r.Hold()()
+	if r.away {
+		return 0, 0, ErrAway
+	}
+	return 1234, 5 << 30, nil
 }

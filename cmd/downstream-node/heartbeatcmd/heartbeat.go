@@ -29,7 +29,6 @@ A round, the node's steps with the private heartbeat, the farmer's with the publ
 
 Any one input file can be "-", which is standard input.`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badInput(program.SeeHelp(cmd, err)) })
 	cmd.AddCommand(

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/driveshare/downstream-node/internal/program"
 
 	"github.com/driveshare/downstream-node/heartbeat/filestream"
@@ -313,12 +315,14 @@ func (d folder) onlyFiles(want ...string) {
 
 func (d folder) run(stdin string, args ...string) (stdout string, err error) {
 	var out, messages bytes.Buffer
-	cmd := New()
+	cmd := &cobra.Command{Use: "downstream-node"}
+	cmd.AddCommand(New())
+	program.Prepare(cmd)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetIn(strings.NewReader(stdin))
 	cmd.SetOut(&out)
 	cmd.SetErr(&messages)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{"heartbeat"}, args...))
 	err = cmd.ExecuteContext(d.t.Context())
 	return out.String(), err
 }

@@ -11,14 +11,14 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
@@ -43,8 +43,12 @@ func newClusterAccess(flags *pflag.FlagSet) *clusterAccess {
 type cluster struct {
 	client.Client
 	namespace string
+	named     bool                         // a flag named the namespace
+	core      corev1client.CoreV1Interface // for logs, which client.Client does not have
 	host      *url.URL
 	http      *http.Client
+	// run runs a command in a container. Tests replace it.
+	run runFunc
 }
 
 func (a *clusterAccess) connect() (c *cluster, err error) {
@@ -61,7 +65,8 @@ func (a *clusterAccess) connect() (c *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = &cluster{}
+	config.QPS = -1 // a command sends few requests, and a report must not wait between the logs
+	c = &cluster{run: runner(config), named: a.overrides.Context.Namespace != ""}
 	if c.namespace, _, err = loader.Namespace(); err != nil {
 		return nil, err
 	}
@@ -71,12 +76,20 @@ func (a *clusterAccess) connect() (c *cluster, err error) {
 	if c.host, _, err = rest.DefaultServerUrlFor(config); err != nil {
 		return nil, err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
+	if c.core, err = corev1client.NewForConfigAndClient(config, c.http); err != nil {
+		return nil, err
+	}
+	scheme, err := newScheme()
+	if err != nil {
 		return nil, err
 	}
 	c.Client, err = client.New(config, client.Options{Scheme: scheme, HTTPClient: c.http})
 	return c, err
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(v1.AddToScheme(scheme), clientgoscheme.AddToScheme(scheme))
 }
 
 // NoKubeconfig returns an error that lists the files that were looked for. The
@@ -86,8 +99,8 @@ func NoKubeconfig(rules *clientcmd.ClientConfigLoadingRules) error {
 }
 
 // node reads a DownstreamNode.
-func (c *cluster) node(ctx context.Context, name string) (*v1alpha1.DownstreamNode, error) {
-	node := &v1alpha1.DownstreamNode{}
+func (c *cluster) node(ctx context.Context, name string) (*v1.DownstreamNode, error) {
+	node := &v1.DownstreamNode{}
 	return node, c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, node)
 }
 
@@ -119,6 +132,6 @@ func (c *cluster) getFromPod(ctx context.Context, pod, path string) (status stri
 const maxBody = 4 << 20
 
 // farmerAPI returns a client of the node's farmer API, through its Service.
-func (c *cluster) farmerAPI(node *v1alpha1.DownstreamNode) (*farmer.Client, error) {
+func (c *cluster) farmerAPI(node *v1.DownstreamNode) (*farmer.Client, error) {
 	return farmer.NewClient(c.proxied("services", node.Name+"-api", "http").String(), farmer.ClientConfig{HTTP: c.http})
 }

@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
@@ -38,13 +38,18 @@ func newKeyCommand(access *clusterAccess) *cobra.Command {
 			return c.rotateKey(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), name, compromised)
 		}),
 	}
-	rotate.Flags().BoolVar(&compromised, "compromised", false, "somebody else may know the present keys, so contracts that cannot move to the new key complete early")
-	cmd := &cobra.Command{Use: "key", Short: "List or replace a node's heartbeat keys"}
-	for _, c := range []*cobra.Command{list, rotate} {
-		c.Args, c.ValidArgsFunction = oneNode, completeNode(access)
-		cmd.AddCommand(c)
+	rotate.Flags().BoolVar(&compromised, "compromised", false, "another person may know the present keys, so contracts that cannot move to the new key complete early")
+	list.Args, rotate.Args = oneNode, oneNode
+	cmd := &cobra.Command{Use: "key", Short: "List, replace, export, import or verify a node's heartbeat keys"}
+	cmd.AddCommand(list, rotate, newKeyExportCommand(access), newKeyImportCommand(access), newKeyVerifyCommand(access))
+	for _, c := range cmd.Commands() {
+		c.ValidArgsFunction = completeNodeAndFile(access)
 	}
 	return cmd
+}
+
+func noKeys(name string) error {
+	return fmt.Errorf("the status of %s has no heartbeat keys yet; see `kubectl downstream status %[1]s`", name)
 }
 
 func (c *cluster) printKeys(ctx context.Context, w io.Writer, name string) error {
@@ -53,7 +58,7 @@ func (c *cluster) printKeys(ctx context.Context, w io.Writer, name string) error
 		return err
 	}
 	if len(node.Status.HeartbeatKeys) == 0 {
-		return fmt.Errorf("the status of %s has no heartbeat keys yet; see `kubectl downstream status %[1]s`", name)
+		return noKeys(name)
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "ROTATION\tFINGERPRINT\tSTATE\tCONTRACTS LEFT\tSECRET")
@@ -80,8 +85,8 @@ func (c *cluster) rotateKey(ctx context.Context, out, errs io.Writer, name strin
 	want := h.Rotation
 	if compromised {
 		for _, key := range node.Status.HeartbeatKeys {
-			print := v1alpha1.Fingerprint(key.Fingerprint)
-			if key.State != v1alpha1.KeyRetired && !slices.Contains(h.Compromised, print) {
+			print := v1.Fingerprint(key.Fingerprint)
+			if key.State != v1.KeyRetired && !slices.Contains(h.Compromised, print) {
 				h.Compromised = append(h.Compromised, print)
 			}
 		}
@@ -104,7 +109,7 @@ func (c *cluster) rotateKey(ctx context.Context, out, errs io.Writer, name strin
 	if compromised {
 		fmt.Fprintln(out, "The node completes early those contracts of the keys in spec.heartbeat.compromised that cannot move to the new key, and replaces them.")
 	}
-	fmt.Fprintf(out, "Back up this Secret. Keep the older ones until `kubectl downstream key list %s` shows their keys as %s.\n", name, v1alpha1.KeyRetired)
+	fmt.Fprintf(out, "Back up this Secret. Keep the older ones until `kubectl downstream key list %s` shows their keys as %s.\n", name, v1.KeyRetired)
 	if node.Spec.Paused {
 		fmt.Fprintf(errs, "warning: %s is paused, so this takes effect after `kubectl downstream resume %[1]s`\n", name)
 	}

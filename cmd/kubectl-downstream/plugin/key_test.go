@@ -10,18 +10,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 var firstPrint, secondPrint = strings.Repeat("0f", 32), strings.Repeat("1e", 32)
 
 // rotatedNode is a node whose key was replaced once. state is the state of the old key.
-func rotatedNode(state string) *v1alpha1.DownstreamNode {
+func rotatedNode(state string) *v1.DownstreamNode {
 	node := readyNode()
 	node.Spec.Heartbeat.Rotation = 1
-	node.Status.HeartbeatKeys = []v1alpha1.RotatedKeyStatus{
-		{Rotation: 1, HeartbeatKeyStatus: v1alpha1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key-2", Fingerprint: secondPrint}},
-		{HeartbeatKeyStatus: v1alpha1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key", Fingerprint: firstPrint}, State: state, Contracts: new(int64(120))},
+	node.Status.HeartbeatKeys = []v1.RotatedKeyStatus{
+		{Rotation: 1, HeartbeatKeyStatus: v1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key-2", Fingerprint: secondPrint}},
+		{HeartbeatKeyStatus: v1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key", Fingerprint: firstPrint}, State: state, Contracts: new(int64(120))},
 	}
 	return node
 }
@@ -51,17 +51,17 @@ func TestKeyRotate(t *testing.T) {
 	lowered.Spec.Heartbeat.Rotation = 0
 	paused.Spec.Paused = true
 	for name, tt := range map[string]struct {
-		node        *v1alpha1.DownstreamNode
+		node        *v1.DownstreamNode
 		compromised bool
 		rotation    int32
-		marked      []v1alpha1.Fingerprint
+		marked      []v1.Fingerprint
 		says, warns string
 	}{
 		"the first time":  {readyNode(), false, 1, nil, "farm: the operator makes a new heartbeat key in the Secret farm-heartbeat-key-2,", ""},
 		"again":           {rotatedNode("retiring"), false, 2, nil, "in the Secret farm-heartbeat-key-3,", ""},
 		"a lowered spec":  {lowered, false, 2, nil, "in the Secret farm-heartbeat-key-3,", ""},
-		"compromised":     {rotatedNode("retiring"), true, 2, []v1alpha1.Fingerprint{v1alpha1.Fingerprint(secondPrint), v1alpha1.Fingerprint(firstPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
-		"one retired key": {rotatedNode("retired"), true, 2, []v1alpha1.Fingerprint{v1alpha1.Fingerprint(secondPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
+		"compromised":     {rotatedNode("retiring"), true, 2, []v1.Fingerprint{v1.Fingerprint(secondPrint), v1.Fingerprint(firstPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
+		"one retired key": {rotatedNode("retired"), true, 2, []v1.Fingerprint{v1.Fingerprint(secondPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
 		"paused":          {paused, false, 2, nil, "Back up this Secret.", "warning: farm is paused"},
 	} {
 		c := newTestCluster(t, nil, tt.node)

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // maxMaintenance is the limit of the CRD.
@@ -41,7 +41,7 @@ func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 		cmd.MarkFlagsMutuallyExclusive(flag, "cancel")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var m *v1alpha1.MaintenanceSpec
+		var m *v1.MaintenanceSpec
 		if !cancel {
 			if in < 0 {
 				return errors.New("--in must not be negative")
@@ -49,7 +49,7 @@ func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 			if length = length.Truncate(time.Second); length <= 0 || length > maxMaintenance {
 				return fmt.Errorf("--for must be at least 1s and at most %v", maxMaintenance)
 			}
-			m = &v1alpha1.MaintenanceSpec{Start: time.Now().Add(maintenanceNotice + in).UTC().Format(time.RFC3339), Duration: length.String(), Reason: reason}
+			m = &v1.MaintenanceSpec{Start: time.Now().Add(maintenanceNotice + in).UTC().Format(time.RFC3339), Duration: length.String(), Reason: reason}
 		}
 		return onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
 			return c.setMaintenance(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), name, m, in)
@@ -60,7 +60,7 @@ func newMaintenanceCommand(access *clusterAccess) *cobra.Command {
 
 // setMaintenance sets spec.maintenance of a node; nil removes it. in is how long it is
 // until the start.
-func (c *cluster) setMaintenance(ctx context.Context, out, errs io.Writer, name string, m *v1alpha1.MaintenanceSpec, in time.Duration) error {
+func (c *cluster) setMaintenance(ctx context.Context, out, errs io.Writer, name string, m *v1.MaintenanceSpec, in time.Duration) error {
 	node, err := c.node(ctx, name)
 	if err != nil {
 		return err

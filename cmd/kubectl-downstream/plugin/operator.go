@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 func newOperatorStatusCommand(access *clusterAccess) *cobra.Command {
@@ -43,7 +43,7 @@ func newOperatorStatusCommand(access *clusterAccess) *cobra.Command {
 const operatorLease = "downstream-operator"
 
 func (c *cluster) printOperator(ctx context.Context, w io.Writer, now time.Time) error {
-	if err := c.List(ctx, &v1alpha1.DownstreamNodeList{}, client.InNamespace(c.namespace), client.Limit(1)); err != nil {
+	if err := c.List(ctx, &v1.DownstreamNodeList{}, client.InNamespace(c.namespace), client.Limit(1)); err != nil {
 		return fmt.Errorf("list DownstreamNodes: %w", err)
 	}
 	lease := &coordinationv1.Lease{}

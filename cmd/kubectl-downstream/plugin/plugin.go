@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
+	"github.com/driveshare/downstream-node/internal/program"
 )
 
 // pluginName is the program that kubectl runs for `kubectl downstream`.
@@ -25,6 +26,7 @@ func New() *cobra.Command {
 	cmd := NewCommand()
 	cmd.Use = pluginName
 	cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl downstream"}
+	program.Prepare(cmd)
 	return cmd
 }
 
@@ -34,21 +36,35 @@ func NewCommand() *cobra.Command {
 		Use:   "kubectl",
 		Short: "Manage DownstreamNodes on a cluster; also a kubectl plugin",
 		Long: "Manages DownstreamNodes with the rights of the current kubeconfig. On the PATH,\n" +
-			pluginName + " is the plugin `kubectl downstream`.",
+			pluginName + " is the plugin `kubectl downstream`.\n\n" +
+			"Without a command, it lists the nodes of all namespaces; with -n, those of one.",
+		Args: cobra.NoArgs,
 	}
 	access := newClusterAccess(cmd.PersistentFlags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := access.connect()
+		if err != nil {
+			return err
+		}
+		return c.printNodes(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now())
+	}
 	commands := []*cobra.Command{
 		newNodeStatusCommand(access),
 		newNodeFarmersCommand(access),
+		newLogsCommand(access),
+		newReportCommand(access),
 		newPauseCommand(access, "pause", true),
 		newPauseCommand(access, "resume", false),
+		newRestartCommand(access),
 		newMaintenanceCommand(access),
+		newRestoreCommand(access),
+		newVerifyCommand(access),
 	}
 	for _, c := range commands {
 		c.Args, c.ValidArgsFunction = oneNode, completeNode(access)
 	}
 	cmd.AddCommand(commands...)
-	cmd.AddCommand(newKeyCommand(access), newOperatorStatusCommand(access), newApplyCommand(access))
+	cmd.AddCommand(newKeyCommand(access), newQueueCommand(access), newBackupCommand(access), newOperatorStatusCommand(access), newApplyCommand(access))
 	return cmd
 }
 
@@ -65,10 +81,18 @@ func onNode(access *clusterAccess, run func(context.Context, *cobra.Command, *cl
 
 // oneNode requires exactly one argument.
 func oneNode(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("NAME is missing; run `%s NAME`; `kubectl get downstreamnodes` lists the names", cmd.CommandPath())
+	return nodeFirst(cobra.ExactArgs(1))(cmd, args)
+}
+
+// nodeFirst requires the name of a node before the arguments that rest checks. rest gets
+// the name too.
+func nodeFirst(rest cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("NAME is missing; run `%s NAME`; `kubectl get downstreamnodes` lists the names", cmd.CommandPath())
+		}
+		return rest(cmd, args)
 	}
-	return cobra.ExactArgs(1)(cmd, args)
 }
 
 // nodeName returns the name of a node from an argument. It accepts each form in which
@@ -103,8 +127,19 @@ func completeNode(access *clusterAccess) cobra.CompletionFunc {
 	}
 }
 
+// completeNodeAndFile is completeNode for a command that may take a file after the name.
+func completeNodeAndFile(access *clusterAccess) cobra.CompletionFunc {
+	names := completeNode(access)
+	return func(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 1 && strings.HasSuffix(cmd.Use, " FILE") {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return names(cmd, args, start)
+	}
+}
+
 func (c *cluster) nodeNames(ctx context.Context) []cobra.Completion {
-	var nodes v1alpha1.DownstreamNodeList
+	var nodes v1.DownstreamNodeList
 	if err := c.List(ctx, &nodes, client.InNamespace(c.namespace)); err != nil {
 		return nil
 	}
@@ -184,7 +219,8 @@ func (c *cluster) applyNode(ctx context.Context, w io.Writer, manifest []byte) e
 	if err := yaml.UnmarshalStrict(manifest, &object.Object); err != nil {
 		return fmt.Errorf("read the manifest: %w", err)
 	}
-	if want := v1alpha1.GroupVersion.WithKind("DownstreamNode"); object.GroupVersionKind() != want {
+	want := v1.GroupVersion.WithKind("DownstreamNode")
+	if object.GroupVersionKind().GroupKind() != want.GroupKind() { // it may have the deprecated version
 		return fmt.Errorf("the manifest has the kind %s, not %s", object.GroupVersionKind(), want)
 	}
 	object.SetNamespace(c.namespace)

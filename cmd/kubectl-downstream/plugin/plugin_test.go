@@ -3,12 +3,8 @@ package plugin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,93 +17,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/internal/farmer"
 	"github.com/driveshare/downstream-node/internal/program"
 )
-
-var seenAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-
-func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
-	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.NewTime(seenAt.Add(-3 * time.Minute))}
-}
-
-// readyNode is a node with a complete status.
-func readyNode() *v1alpha1.DownstreamNode {
-	backlog, replicas := int64(7), int32(2)
-	node := &v1alpha1.DownstreamNode{
-		ObjectMeta: metav1.ObjectMeta{Name: "farm", Namespace: "storage", Generation: 3},
-		Status: v1alpha1.DownstreamNodeStatus{
-			ObservedGeneration: 3,
-			Conditions: []metav1.Condition{
-				condition("SomebodyElses", metav1.ConditionTrue, "Because", "it is not ours"),
-				condition(v1alpha1.WorkersAvailable, metav1.ConditionTrue, "Available", "3 of 4 workers are ready"),
-				condition(v1alpha1.Ready, metav1.ConditionTrue, "Available", "farmers can farm"),
-			},
-			API:          v1alpha1.APIStatus{Replicas: 2, ReadyReplicas: 2},
-			Workers:      v1alpha1.WorkersStatus{DesiredReplicas: 4, Replicas: 4, ReadyReplicas: 3, Selector: "app=worker"},
-			Backlog:      &backlog,
-			URL:          "http://farm-api.storage.svc",
-			HeartbeatKey: v1alpha1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key"},
-		},
-	}
-	node.Spec.API.Replicas = &replicas
-	return node
-}
-
-func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "storage", Labels: map[string]string{"app": "worker"}},
-		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
-	}
-}
-
-// proxyPaths holds the responses of readyNode's pods. The keys are the paths on the API
-// server's proxy.
-var proxyPaths = map[string]string{
-	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
-		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "standing": "good", "score": {"lower": 99.2}, "last_due": "2026-01-02T03:09:05Z"},
-		{"id": "b2", "address": "1B", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 0, "size": 0, "online": false, "last_due": null}]}`,
-	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list/online/by/d/size/1": `{"farmers": []}`,
-	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
-}
-
-// newTestCluster returns a cluster with objects. proxied holds the response of the pods
-// for each path.
-func newTestCluster(t *testing.T, proxied map[string]string, objects ...client.Object) *cluster {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		response, ok := proxied[r.URL.Path]
-		if !ok {
-			http.Error(w, `{"kind": "Status", "status": "Failure", "details": {}}`, http.StatusServiceUnavailable)
-			return
-		}
-		if strings.HasSuffix(r.URL.Path, "/readyz") {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		_, _ = w.Write([]byte(response)) // fails only if the client disconnected
-	}))
-	t.Cleanup(server.Close)
-	host, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	return &cluster{
-		Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-			WithIndex(&coordinationv1.Lease{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).Build(),
-		namespace: "storage",
-		host:      host,
-		http:      server.Client(),
-	}
-}
 
 func TestNodeStatus(t *testing.T) {
 	t.Parallel()
@@ -162,28 +77,28 @@ func TestNodeStatusWithoutPods(t *testing.T) {
 
 func TestNodeStatusExit(t *testing.T) {
 	t.Parallel()
-	edit := func(change func(*v1alpha1.DownstreamNode)) *v1alpha1.DownstreamNode {
+	edit := func(change func(*v1.DownstreamNode)) *v1.DownstreamNode {
 		node := readyNode()
 		change(node)
 		return node
 	}
 	tests := map[string]struct {
-		node *v1alpha1.DownstreamNode
+		node *v1.DownstreamNode
 		exit int
 		says string
 	}{
 		"abandoned": {readyNode(), 0, "ready at the last check; no operator is running now\n"},
-		"paused": {edit(func(n *v1alpha1.DownstreamNode) {
-			n.Status.Conditions = append(n.Status.Conditions, condition(v1alpha1.Paused, metav1.ConditionTrue, "Paused", ""))
+		"paused": {edit(func(n *v1.DownstreamNode) {
+			n.Status.Conditions = append(n.Status.Conditions, condition(v1.Paused, metav1.ConditionTrue, "Paused", ""))
 		}), 0, "ready, paused"},
-		"not ready": {edit(func(n *v1alpha1.DownstreamNode) {
-			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionFalse, "KeyMissing", "the Secret is gone")
+		"not ready": {edit(func(n *v1.DownstreamNode) {
+			n.Status.Conditions[2] = condition(v1.Ready, metav1.ConditionFalse, "KeyMissing", "the Secret is gone")
 		}), 1, "not ready: KeyMissing"},
-		"unknown": {edit(func(n *v1alpha1.DownstreamNode) {
-			n.Status.Conditions[2] = condition(v1alpha1.Ready, metav1.ConditionUnknown, "Starting", "")
+		"unknown": {edit(func(n *v1.DownstreamNode) {
+			n.Status.Conditions[2] = condition(v1.Ready, metav1.ConditionUnknown, "Starting", "")
 		}), 1, "not ready: Starting"},
-		"edited": {edit(func(n *v1alpha1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has checked it since"},
-		"new":    {edit(func(n *v1alpha1.DownstreamNode) { n.Status = v1alpha1.DownstreamNodeStatus{} }), 1, "no operator has checked it yet"},
+		"edited": {edit(func(n *v1.DownstreamNode) { n.Generation = 4 }), 1, "edited, and no operator has checked it since"},
+		"new":    {edit(func(n *v1.DownstreamNode) { n.Status = v1.DownstreamNodeStatus{} }), 1, "no operator has checked it yet"},
 	}
 	for name, tt := range tests {
 		var out, stderr strings.Builder
@@ -254,14 +169,14 @@ func TestMaintenance(t *testing.T) {
 	node := readyNode()
 	node.Spec.Contracts.IntervalSeconds = 300
 	c := newTestCluster(t, nil, node)
-	disks := &v1alpha1.MaintenanceSpec{Start: "2026-01-02T04:04:05Z", Duration: "2h0m0s", Reason: "disks"}
+	disks := &v1.MaintenanceSpec{Start: "2026-01-02T04:04:05Z", Duration: "2h0m0s", Reason: "disks"}
 	for _, step := range []struct {
-		maintenance *v1alpha1.MaintenanceSpec
+		maintenance *v1.MaintenanceSpec
 		in          time.Duration
 		says, warns string
 	}{
 		{disks, time.Hour, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T06:04:05Z\n", ""},
-		{&v1alpha1.MaintenanceSpec{Start: disks.Start, Duration: "30m"}, time.Minute, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T04:34:05Z\n", "warning: --in is less than one interval (5m0s)"},
+		{&v1.MaintenanceSpec{Start: disks.Start, Duration: "30m"}, time.Minute, "farm: maintenance from 2026-01-02T04:04:05Z to 2026-01-02T04:34:05Z\n", "warning: --in is less than one interval (5m0s)"},
 		{nil, 0, "farm: the maintenance is cancelled\n", ""},
 		{nil, 0, "farm: unchanged, spec.maintenance is not set\n", ""},
 	} {
@@ -293,7 +208,7 @@ func TestMaintenanceFlags(t *testing.T) {
 		"--in -1h --for 1h":    "--in must not be negative",
 		"--for 169h":           "--for must be at least 1s and at most 168h0m0s",
 		"--for 1ms":            "--for must be at least 1s",
-		"--in tomorrow":        "invalid argument",
+		"--in tomorrow":        "must be a duration",
 		"--cancel --in 1h":     "if any flags in the group [in cancel] are set",
 		"--cancel --reason ab": "if any flags in the group [reason cancel] are set",
 	} {
@@ -338,7 +253,7 @@ func TestOperatorStatus(t *testing.T) {
 func TestApplyNode(t *testing.T) {
 	t.Parallel()
 	c := newTestCluster(t, nil)
-	manifest := "apiVersion: downstream.driveshare.org/v1alpha1\nkind: DownstreamNode\nmetadata: {name: farm}\nspec: {mysql: {evaluation: {}}, redis: {evaluation: {}}, paused: %s}\n"
+	manifest := "apiVersion: downstream.driveshare.org/v1\nkind: DownstreamNode\nmetadata: {name: farm}\nspec: {mysql: {evaluation: {}}, redis: {evaluation: {}}, paused: %s}\n"
 	for _, paused := range []string{"true", "false"} {
 		if err := c.applyNode(t.Context(), io.Discard, fmt.Appendf(nil, manifest, paused)); err != nil {
 			t.Fatal(err)
@@ -349,7 +264,7 @@ func TestApplyNode(t *testing.T) {
 		}
 	}
 	for manifest, says := range map[string]string{
-		"kind: Secret\napiVersion: v1\n": ", not downstream.driveshare.org/v1alpha1, Kind=DownstreamNode",
+		"kind: Secret\napiVersion: v1\n": ", not downstream.driveshare.org/v1, Kind=DownstreamNode",
 		"kind: Secret\nkind: Secret\n":   "read the manifest",
 	} {
 		if err := c.applyNode(t.Context(), io.Discard, []byte(manifest)); err == nil || !strings.Contains(err.Error(), says) {
@@ -412,7 +327,7 @@ func TestCompletion(t *testing.T) {
 
 func TestNodeNames(t *testing.T) {
 	t.Parallel()
-	elsewhere := &v1alpha1.DownstreamNode{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "elsewhere"}}
+	elsewhere := &v1.DownstreamNode{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "elsewhere"}}
 	c := newTestCluster(t, nil, readyNode(), elsewhere)
 	if names := c.nodeNames(t.Context()); len(names) != 1 || names[0] != "farm" {
 		t.Errorf("offers %v, want farm, the only one in its namespace", names)

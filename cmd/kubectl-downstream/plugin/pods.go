@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/farmer"
 )
@@ -27,7 +27,7 @@ import (
 const podTimeout = 5 * time.Second
 
 // farmersOnline returns the number of online farmers and the number of all farmers.
-func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
+func (c *cluster) farmersOnline(ctx context.Context, node *v1.DownstreamNode) (string, error) {
 	if node.Status.API.ReadyReplicas == 0 {
 		return "", errors.New("no API replica is ready")
 	}
@@ -47,7 +47,7 @@ func (c *cluster) farmersOnline(ctx context.Context, node *v1alpha1.DownstreamNo
 
 // oldestWaiting reads the age of the oldest waiting proof from a ready worker. One
 // worker is enough, because each worker reads the whole queue.
-func (c *cluster) oldestWaiting(ctx context.Context, node *v1alpha1.DownstreamNode) (string, error) {
+func (c *cluster) oldestWaiting(ctx context.Context, node *v1.DownstreamNode) (string, error) {
 	selector, err := labels.Parse(node.Status.Workers.Selector)
 	if err != nil || selector.Empty() {
 		return "", errors.New("the status has no selector for the workers")
@@ -101,7 +101,7 @@ func (c *cluster) oldestSeenBy(ctx context.Context, pod string) (time.Duration, 
 // unready returns a line for one API pod that is not ready, and a line for one worker
 // that is not ready. One pod of a role is enough: if a rollout does not progress, its
 // pods usually have the same problem.
-func (c *cluster) unready(ctx context.Context, node *v1alpha1.DownstreamNode) (lines []string) {
+func (c *cluster) unready(ctx context.Context, node *v1.DownstreamNode) (lines []string) {
 	ctx, cancel := context.WithTimeout(ctx, podTimeout)
 	defer cancel()
 	of := desired.Node{DownstreamNode: node}

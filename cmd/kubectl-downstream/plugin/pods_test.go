@@ -50,10 +50,13 @@ func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 // TestWithoutNodeName checks that the error says how to find a name.
 func TestWithoutNodeName(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"status", "farmers", "pause", "resume", "maintenance", "key list", "key rotate"} {
+	for _, name := range []string{
+		"status", "farmers", "pause", "resume", "maintenance", "logs", "report", "restart",
+		"key list", "key rotate", "key export", "key import", "key verify", "queue dead list", "queue dead show", "queue dead retry", "queue dead drop",
+	} {
 		cmd := New()
 		cmd.SetArgs(strings.Fields(name))
-		want := fmt.Sprintf("NAME is missing; run `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names", name)
+		want := fmt.Sprintf("NAME is missing; run `kubectl downstream %s NAME`; `kubectl get downstreamnodes` lists the names; see `kubectl downstream %[1]s --help`", name)
 		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/utils/ptr"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 func newNodeStatusCommand(access *clusterAccess) *cobra.Command {
@@ -84,6 +84,9 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 	fmt.Fprintf(out, "Farmers online\t%s\n", online)
 	fmt.Fprintf(out, "Operator\t%s\n", operator)
 	fmt.Fprintf(out, "Heartbeat key\t%s\n", cmp.Or(node.Status.HeartbeatKey.SecretName, "-"))
+	if node.Spec.Backup != nil {
+		fmt.Fprintf(out, "Last backup\t%s\n", lastBackup(node, now))
+	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
@@ -102,8 +105,8 @@ func (c *cluster) printStatus(ctx context.Context, w io.Writer, name string, now
 
 // readiness reports whether the node is ready, and summarises the reason. A
 // condition for an older generation does not count.
-func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
-	condition := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.Ready)
+func readiness(node *v1.DownstreamNode) (bool, string) {
+	condition := meta.FindStatusCondition(node.Status.Conditions, v1.Ready)
 	switch {
 	case condition == nil:
 		return false, "no operator has checked it yet"
@@ -111,13 +114,29 @@ func readiness(node *v1alpha1.DownstreamNode) (bool, string) {
 		return false, "edited, and no operator has checked it since"
 	case condition.Status != metav1.ConditionTrue:
 		return false, "not ready: " + condition.Reason
-	case meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.Paused):
+	case meta.IsStatusConditionTrue(node.Status.Conditions, v1.Paused):
 		return true, "ready, paused"
 	}
 	return true, "ready"
 }
 
-func desiredAPI(node *v1alpha1.DownstreamNode) string {
+// lastBackup says when the last good backup was made, and whether a later one failed.
+func lastBackup(node *v1.DownstreamNode, now time.Time) string {
+	b := node.Status.Backup
+	if b == nil || b.LastSuccess == nil && b.LastFailure == nil {
+		return "none yet"
+	}
+	text := "none"
+	if b.LastSuccess != nil {
+		text = fmt.Sprintf("%s, %s ago", b.LastSuccess.UTC().Format(time.RFC3339), duration.HumanDuration(now.Sub(b.LastSuccess.Time)))
+	}
+	if b.Message != "" {
+		text += "; a later one failed: " + b.Message
+	}
+	return text
+}
+
+func desiredAPI(node *v1.DownstreamNode) string {
 	if a := node.Spec.API.Autoscaling; a != nil {
 		return fmt.Sprintf("%d to %d", a.Min, a.Max)
 	}
@@ -135,10 +154,10 @@ func orUnknown(text string, err error) string {
 // printConditions prints the operator's conditions, then the other conditions by name.
 func printConditions(w io.Writer, conditions []metav1.Condition, now time.Time) error {
 	place := func(c metav1.Condition) int {
-		if i := slices.Index(v1alpha1.ConditionTypes, c.Type); i >= 0 {
+		if i := slices.Index(v1.ConditionTypes, c.Type); i >= 0 {
 			return i
 		}
-		return len(v1alpha1.ConditionTypes)
+		return len(v1.ConditionTypes)
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "CONDITION\tSTATUS\tFOR\tREASON\tMESSAGE")

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/driveshare/downstream-node/api/v1alpha1"
+	"github.com/driveshare/downstream-node/api/v1"
 )
 
 // binaries are the programs that the assets directory must contain.
@@ -76,6 +76,8 @@ func Start() (*envtest.Environment, error) {
 		CRDDirectoryPaths:     []string{Path("config/crd/bases")},
 		ErrorIfCRDPathMissing: true,
 	}
+	// Services can have addresses of both IP families.
+	env.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/24,fd00:10::/112")
 	if _, err := env.Start(); err != nil {
 		return nil, fmt.Errorf("start the test API server: %w", errors.Join(err, env.Stop()))
 	}
@@ -91,7 +93,7 @@ func Path(parts ...string) string {
 
 // ReadNode reads a manifest of a DownstreamNode and adds the defaults of the CRD,
 // for tests without an API server.
-func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
+func ReadNode(manifest []byte) (*v1.DownstreamNode, error) {
 	var object map[string]any
 	if err := yaml.UnmarshalStrict(manifest, &object); err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
@@ -111,7 +113,7 @@ func ReadNode(manifest []byte) (*v1alpha1.DownstreamNode, error) {
 		return nil, fmt.Errorf("read the CRD: %w", err)
 	}
 	setDefaults(object, crd.Spec.Versions[0].Schema.OpenAPIV3Schema)
-	node := &v1alpha1.DownstreamNode{}
+	node := &v1.DownstreamNode{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object, node, true); err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}

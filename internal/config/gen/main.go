@@ -1,4 +1,4 @@
-// Command gen writes docs/configuration.md, the reference of the configuration,
+// Command gen writes docs/reference/configuration.md, the reference of the configuration,
 // from the fields of [app.Config] and their comments. go generate runs it in
 // internal/config.
 package main

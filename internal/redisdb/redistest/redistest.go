@@ -12,9 +12,10 @@ import (
 
 // Server is a Redis server for a test.
 type Server struct {
-	Addr    string // host:port; empty if URL is set
-	URL     string
-	Cluster bool
+	Addr       string // host:port; empty if URL is set
+	URL        string
+	MasterName string // if Addr is a Sentinel's
+	Cluster    bool
 
 	// The functions are nil if other tests share the server.
 	Down  func() // stops the server; all its data is lost
@@ -32,7 +33,7 @@ type Kind struct {
 // the same time.
 func OnEach(t *testing.T, test func(*testing.T, *Server)) {
 	t.Helper()
-	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"cluster", Cluster}}, test)
+	onEach(t, []Kind{{"miniredis", Miniredis}, {"redis", Shared}, {"sentinel", Sentinel}, {"cluster", Cluster}}, test)
 }
 
 // OnEachOwn is like OnEach, for tests that flush or stop the server.
@@ -79,6 +80,12 @@ func Miniredis(t testing.TB) *Server {
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	return &Server{URL: testenv.NewRedis(t)}
+}
+
+// Sentinel returns a Sentinel that other tests use too.
+func Sentinel(t testing.TB) *Server {
+	t.Helper()
+	return &Server{Addr: testenv.Sentinel(t), MasterName: testenv.SentinelMaster}
 }
 
 // Cluster returns a Redis Cluster that other tests use too.
