@@ -18,7 +18,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/driveshare/downstream-node/heartbeat"
 	"github.com/driveshare/downstream-node/internal/clock"
@@ -80,7 +79,7 @@ type Options struct {
 func Open(ctx context.Context, cfg Config, log *slog.Logger, opt Options) (*App, error) {
 	raiseHeap()
 	limitMemory(log)
-	redis.SetLogger(redisLog{log})
+	redisdb.SetLog(log)
 	for _, warning := range config.Exposed(&cfg) {
 		log.Warn("a secret is exposed", "problem", warning)
 	}
@@ -167,14 +166,6 @@ func (a *App) openRedis() (*redisdb.DB, error) {
 		return redisdb.Embedded(opt)
 	}
 	return redisdb.Open(opt)
-}
-
-// redisLog writes the messages of the Redis client at debug level, because callers
-// get the same information as errors.
-type redisLog struct{ log *slog.Logger }
-
-func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
-	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
 }
 
 // joinRetry is the time between two attempts of Join.

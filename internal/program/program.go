@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -21,8 +20,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
-
-	"github.com/driveshare/downstream-node/internal/config"
 )
 
 // Run runs the subcommand of root that args name, and returns the exit status of the
@@ -112,37 +109,6 @@ func newVersionCommand() *cobra.Command {
 // Version returns the name of a program and its version, the compiler and the system.
 func Version(name string) string {
 	return fmt.Sprintf("%s %s %s %s/%s", name, Release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-// LogConfig is the section log of the configuration.
-type LogConfig struct {
-	// The least severe level that is logged: `debug`, `info`, `warn` or `error`.
-	Level slog.Level `yaml:"level" default:"info"`
-	// The format of the log: `json` or `text`. Each entry is one line.
-	Format string `yaml:"format" default:"json" oneof:"json text"`
-}
-
-// NewLogger returns a log that writes to w.
-func NewLogger(cfg LogConfig, w io.Writer) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
-}
-
-// EnvironmentLogger returns the log of a program that has no configuration file. The
-// variables of the section log set it; format is the default of the format.
-func EnvironmentLogger(format string, w io.Writer, environ []string) (*slog.Logger, error) {
-	c := config.Default[struct {
-		Log LogConfig `yaml:"log"`
-	}]()
-	c.Log.Format = format
-	c, err := config.Load(c, "", environ)
-	if err != nil {
-		return nil, err
-	}
-	return NewLogger(c.Log, w), nil
 }
 
 // ProgressBar shows the progress of a long command on standard error. It shows

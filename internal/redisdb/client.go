@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,18 @@ type Options struct {
 	Timeout time.Duration
 	// Now is the clock for deadlines and lifetimes; nil means time.Now.
 	Now func() time.Time
+}
+
+// SetLog sets the log of the Redis client in this process. Its messages have the debug level,
+// because callers get the same information as errors. Without a call, they are left out.
+func SetLog(log *slog.Logger) { redis.SetLogger(clientLog{log}) }
+
+func init() { SetLog(slog.New(slog.DiscardHandler)) } // the client would write lines in its own format
+
+type clientLog struct{ log *slog.Logger }
+
+func (l clientLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, args...))
 }
 
 // DB is the part of a Redis that belongs to one node. It is safe for concurrent
