@@ -134,7 +134,7 @@ func TestFailedEncodingReleasesTheReservation(t *testing.T) {
 		if _, err := newStocker(h.deps()).StockOne(t.Context()); !errors.Is(err, errEncoder) {
 			t.Errorf("%v, want %v", err, errEncoder)
 		}
-		cleaned, err := h.Store.Clean(t.Context(), retention, h.Now().Add(time.Hour)) // a time after the end of every lease
+		cleaned, err := h.Store.Clean(t.Context(), retention, 0, h.Now().Add(time.Hour)) // a time after the end of every lease
 		if err != nil || cleaned.Reservations != 0 || len(h.inventory(t)) != 0 {
 			t.Errorf("%d reservations are left, %v", cleaned.Reservations, err)
 		}

@@ -147,7 +147,8 @@ func newDBCommand() *cobra.Command {
 		Long: "Does now what workers do in the background: subtracts expired contracts from their\n" +
 			"farmers' counts, deletes those that expired contracts.retention ago, and then the\n" +
 			"tags and files that nothing refers to. It also deletes the tokens that had no\n" +
-			"contract within contracts.unusedTokenLife of their creation.",
+			"contract within contracts.unusedTokenLife of their creation. Contracts that were due\n" +
+			"while the node was away stay, until the node has moved their deadlines.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withTables(cmd, func(ctx context.Context, cfg app.Config, st *store.Store) error {
@@ -155,7 +156,7 @@ func newDBCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				done, err := st.Clean(ctx, cfg.Contracts.Retention, now)
+				done, err := st.Clean(ctx, cfg.Contracts.Retention, cfg.Sweep.Grace, now)
 				if err != nil {
 					return err
 				}

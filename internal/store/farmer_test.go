@@ -177,7 +177,7 @@ func TestCleanDeletesOldDepartures(t *testing.T) {
 				t.Errorf("%d departures, want %d", n, i+1)
 			}
 		}
-		_, err := f.Clean(t.Context(), time.Hour, start)
+		_, err := f.Clean(t.Context(), time.Hour, 0, start)
 		must(t, err)
 		if n := f.count(t, "departures", "1 = 1"); n != 1 {
 			t.Errorf("%d departures kept, want 1", n)

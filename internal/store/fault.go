@@ -146,6 +146,21 @@ func (p *Process) Report(ctx context.Context, seen Seen, rules FaultRules) (stat
 	return state, err
 }
 
+// knownUntil is node.KnownUntil for a caller that does not report.
+func (s *Store) knownUntil(ctx context.Context, now time.Time) (time.Time, error) {
+	return transact(ctx, s, func(t *tx) (known time.Time, err error) {
+		w := node.Watch{}
+		if w.Reports, _, err = s.reports(t, "", now); err != nil {
+			return known, err
+		}
+		if w.Last, err = lastFault(t); err != nil {
+			return known, err
+		}
+		unapplied, err := selectFaults(t, "WHERE applied = 0 AND start <= ?", micros(now))
+		return w.KnownUntil(unapplied, now), err
+	})
+}
+
 // reports returns the last reports of all processes, and that of the process with this name. Reports
 // later than now are from before a step back of the clock, and do not count.
 func (s *Store) reports(t *tx, process string, now time.Time) (all []node.Report, own node.Report, err error) {

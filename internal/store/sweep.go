@@ -22,10 +22,15 @@ type Cleaned struct {
 // cleanRows limits the rows of one step of Clean.
 const cleanRows = 1000
 
-// Clean does all of the sweeper's work in one call.
-func (s *Store) Clean(ctx context.Context, keep time.Duration, now time.Time) (done Cleaned, err error) {
+// Clean does all of the sweeper's work in one call. It spares what the sweeper spares: contracts
+// that expired less than grace ago, or that a fault of the node may have kept from being proved.
+func (s *Store) Clean(ctx context.Context, keep, grace time.Duration, now time.Time) (done Cleaned, err error) {
 	defer wrap(&err, "clean")
-	if done, err = s.CleanContracts(ctx, keep, now); err != nil {
+	known, err := s.knownUntil(ctx, now)
+	if err != nil {
+		return done, err
+	}
+	if done, err = s.CleanContracts(ctx, keep, earlier(known, now.Add(-grace))); err != nil {
 		return done, err
 	}
 	done.IPs, err = s.PruneIPs(ctx)

@@ -91,7 +91,7 @@ func TestClean(t *testing.T) {
 		due := start.Add(interval)
 		clean := func(now time.Time, want Cleaned) {
 			t.Helper()
-			got, err := f.Clean(ctx, time.Hour, now)
+			got, err := f.Clean(ctx, time.Hour, 0, now)
 			must(t, err)
 			if got != want {
 				t.Errorf("cleaned %+v, want %+v", got, want)
@@ -188,5 +188,32 @@ func TestDeleteFilesKeepsFilesInUse(t *testing.T) {
 		if n := f.count(t, "files", "1 = 1"); n != 2 {
 			t.Errorf("%d files left, want the 2 in use", n)
 		}
+	})
+}
+
+// TestCleanSparesContractsOfAFault cleans before the node has moved the deadlines of an outage:
+// before it runs again, and while the fault is recorded but not applied.
+func TestCleanSparesContractsOfAFault(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		token := f.token(t, "address")
+		f.contracts(t, token, start, 1)
+		due := start.Add(interval)
+		must(t, f.write.Exec("INSERT INTO processes (name, kind, seen, well_since, well) VALUES ('api', 'api', 0, ?, ?)",
+			micros(start), micros(due.Add(-time.Minute))).Error)
+		clean := func(why string, want int64) {
+			t.Helper()
+			done, err := f.Clean(t.Context(), time.Hour, time.Minute, due.Add(2*time.Minute))
+			must(t, err)
+			if done.Expired != want {
+				t.Errorf("%s: %d contracts expired, want %d", why, done.Expired, want)
+			}
+		}
+		clean("no API replica runs", 0)
+		must(t, f.write.Exec("UPDATE processes SET well = ?", micros(due.Add(2*time.Minute))).Error)
+		must(t, f.write.Exec("INSERT INTO faults (start, ended, resume, cause, evidence) VALUES (?, ?, ?, 'down', '')",
+			micros(due.Add(-time.Minute)), micros(due.Add(time.Minute)), micros(due.Add(time.Minute))).Error)
+		clean("the fault is not applied", 0)
+		must(t, f.write.Exec("UPDATE faults SET applied = 1").Error)
+		clean("the fault is applied", 1)
 	})
 }
