@@ -47,8 +47,11 @@ func (a *App) watchFaults(ctx context.Context) error {
 		wait := reportEach
 		state, err := a.report(ctx)
 		if err == nil {
-			var applied bool
-			if applied, err = a.applyFaults(ctx, state.Unapplied); applied {
+			var begun, done bool
+			switch begun, done, err = a.applyFaults(ctx, state.Unapplied); {
+			case begun && !done:
+				wait = 0
+			case begun:
 				wait = reportEach / 4 // so that deadlines are known again soon
 			}
 		}
@@ -73,6 +76,9 @@ func (a *App) report(ctx context.Context) (store.FaultState, error) {
 	seen := store.Seen{Well: well, Proofs: a.proofs.Counts(a.Now(), node.ProofWindow(interval)), Back: a.proofs.Back()}
 	state, err := a.process.Report(ctx, seen, store.FaultRules{Interval: interval, Hold: a.Config.Contracts.UnreachableHold})
 	if err != nil {
+		for _, token := range seen.Back { // the next report has them
+			a.proofs.Returned(token)
+		}
 		return state, err
 	}
 	a.known.set(state.Known)
@@ -103,20 +109,30 @@ func (a *App) logFault(f *node.Fault) {
 	}
 }
 
-// applyFaults moves the deadlines after the start of the faults that have ended, and reports
-// whether there was one.
-func (a *App) applyFaults(ctx context.Context, faults []node.Fault) (applied bool, err error) {
+// applyFor is how long a process applies faults until it reports again. If it did not report for
+// longer, the node would seem to be down again.
+const applyFor = 2 * time.Second
+
+// applyFaults moves the deadlines after the start of the faults that have ended, for some time.
+// It reports whether there was such a fault, and whether all deadlines have moved.
+func (a *App) applyFaults(ctx context.Context, faults []node.Fault) (begun, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	start := time.Now()
 	for _, f := range faults {
 		if f.End.IsZero() {
 			continue
 		}
+		begun = true
 		for done := false; !done; {
+			if time.Since(start) > applyFor {
+				return true, false, nil
+			}
 			if done, err = a.Store.ApplyFault(ctx, f.ID); err != nil {
-				return applied, err
+				return true, false, err
 			}
 		}
-		applied = true
 		a.Log.Info("every deadline since the start of the fault has moved", "fault", f.ID)
 	}
-	return applied, nil
+	return begun, true, nil
 }

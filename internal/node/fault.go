@@ -147,6 +147,9 @@ func (w Watch) Next(now time.Time) *Fault {
 		return w.begin(now)
 	}
 	changed := *w.Open
+	if !w.Last.Discarded { // the deadlines have moved by the time that both faults have in common
+		changed.Start = later(changed.Start, w.Last.End)
+	}
 	proofs := w.proofs(now)
 	if changed.Cause == Unreachable {
 		// What the node knows for certain counts more than a guess.

@@ -96,6 +96,8 @@ func TestNext(t *testing.T) {
 
 		{name: "a maintenance lasts", open: planned(since(Maintenance), 200), reports: alive(100, arrived(0)), now: 101},
 		{name: "a maintenance ends", open: planned(since(Maintenance), 101), reports: alive(100, arrived(0)), now: 101, want: ends{}},
+		{name: "a maintenance began in another fault", open: planned(&Fault{Cause: Maintenance, Start: at(0), Evidence: "disks"}, 200), last: Fault{End: at(60)}, reports: alive(100, arrived(0)), now: 101, want: begins{Maintenance, 60}},
+		{name: "a maintenance began in a discarded fault", open: planned(since(Maintenance), 200), last: Fault{End: at(60), Discarded: true}, reports: alive(100, arrived(0)), now: 101},
 		{name: "a maintenance takes longer", open: planned(since(Maintenance), 90), reports: []Report{reportOf(TakeProofs, 95, 100), reportOf(JudgeProofs, 0, 50)}, now: 101},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
