@@ -267,7 +267,10 @@ func available(p pool, what string) verdict {
 // the problems that need a person.
 func progressing(f facts) verdict {
 	switch {
-	case f.paused, f.blocked != nil:
+	case f.paused:
+		return no(ReasonAsExpected, "The node is paused, so the operator applies no change.")
+	case f.blocked != nil:
+		return no(ReasonAsExpected, "The operator applies no change until the problem that the condition Degraded names is solved.")
 	case f.outdated:
 		return yes(ReasonApplying, "The operator has not applied the current spec yet: %s.", excerpt(f.unfinished))
 	case f.unfinished != "":

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -239,5 +240,39 @@ redis: {urlSecretRef: null, connection: {hosts: [redis]}}`)
 	}
 	if got := f.configOf("node-api").Database.Password; got != "two" {
 		t.Errorf("the password is %q", string(got))
+	}
+}
+
+// TestStuckJobIsMadeAgain corrects what keeps the pod of a migration from running. A pod that
+// runs is not interrupted.
+func TestStuckJobIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t, "")
+	f.settle()
+	secrets := func() (names []string) {
+		for _, s := range f.jobOf("migration").Spec.Template.Spec.ImagePullSecrets {
+			names = append(names, s.Name)
+		}
+		return names
+	}
+	job := f.jobOf("migration")
+	f.start(job)
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.ImagePullSecrets = []v1.ObjectReference{{Name: "registry"}} })
+	f.settle()
+	if now := f.jobOf("migration"); now.UID != job.UID {
+		t.Fatal("the Job was deleted while its pod ran")
+	}
+	f.wantMessage("SchemaMigrated", "because its pod is running")
+	f.finish(f.jobOf("migration"), false)
+	f.settle()
+	if now := f.jobOf("migration"); now.UID == job.UID || now.Name != job.Name || !slices.Equal(secrets(), []string{"registry"}) {
+		t.Errorf("the Job %s has the pull secrets %q", now.Name, secrets())
+	}
+	f.finish(f.jobOf("migration"), true)
+	done := f.jobOf("migration").UID
+	f.edit(func(s *v1.DownstreamNodeSpec) { s.ImagePullSecrets = nil })
+	f.settle()
+	if f.jobOf("migration").UID != done {
+		t.Error("the migration ran again")
 	}
 }

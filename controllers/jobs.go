@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/driveshare/downstream-node/api/v1"
@@ -76,7 +77,7 @@ func (r *Reconciler) ensureSchema(ctx context.Context, s *scope) (err error) {
 		}
 	}
 	s.facts.migration, err = r.ensureJob(ctx, s, desired.Migration, name, &s.status.Migration,
-		func() object { return s.MigrationJob() })
+		s.MigrationJob)
 	return err
 }
 
@@ -108,7 +109,7 @@ func (r *Reconciler) ensureWhitelist(ctx context.Context, s *scope) error {
 	}
 	name := s.jobName(&s.status.Whitelist, (*desired.Node).WhitelistName)
 	s.facts.whitelist, err = r.ensureJob(ctx, s, desired.Whitelist, name, &s.status.Whitelist,
-		func() object { return s.WhitelistJob() })
+		s.WhitelistJob)
 	return err
 }
 
@@ -141,7 +142,7 @@ func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error
 		return nil
 	}
 	before := *recorded
-	s.facts.maintenance, err = r.ensureJob(ctx, s, desired.Maintenance, name, recorded, func() object { return s.MaintenanceJob() })
+	s.facts.maintenance, err = r.ensureJob(ctx, s, desired.Maintenance, name, recorded, s.MaintenanceJob)
 	if m == nil || s.Spec.Hibernate || *recorded != name || before == name {
 		return err
 	}
@@ -161,8 +162,9 @@ func (r *Reconciler) ensureMaintenance(ctx context.Context, s *scope) (err error
 // A role has at most one Job. The operator deletes an old Job before it creates the
 // next, for two reasons. First, two Jobs must not change the database at the same
 // time. Second, if the spec changes back to an earlier state, an old Job of the same
-// name must not count as done.
-func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name string, recorded *string, build func() object) (jobState, error) {
+// name must not count as done. It also deletes a Job that has not succeeded if its pods
+// would be different now: an edit may have mended what kept it from running.
+func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role, name string, recorded *string, build func() *batchv1ac.JobApplyConfiguration) (jobState, error) {
 	waiting, err := r.clearJobs(ctx, s, role, name)
 	switch {
 	case err != nil:
@@ -187,6 +189,11 @@ func (r *Reconciler) ensureJob(ctx context.Context, s *scope, role desired.Role,
 	if state.phase == jobComplete {
 		*recorded = name
 		return state, nil
+	}
+	// An older operator's Job has no hash.
+	if hash := job.Annotations[desired.AnnotationTemplateHash]; hash != "" && hash != build().Annotations[desired.AnnotationTemplateHash] {
+		waiting, err := r.clearJobs(ctx, s, role, "")
+		return jobState{name: name, phase: jobWaiting, message: waiting}, err
 	}
 	pods, err := r.pods(ctx, s, role)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -168,12 +169,27 @@ func (r *Reconciler) url(ctx context.Context, s *scope) (string, error) {
 }
 
 // pruneConfigs deletes the ConfigMaps that no pod uses. The caller must make
-// sure that every pod has the newest template.
+// sure that every pod of a Deployment has the newest template. A Job of a backup can have an
+// older one, and may start another pod.
 func (r *Reconciler) pruneConfigs(ctx context.Context, s *scope) error {
 	keep := map[string]bool{}
 	roles := []desired.Role{desired.API, desired.Workers, desired.Migration, desired.Whitelist, desired.Maintenance, desired.Backup}
 	for _, role := range roles {
 		keep[s.ConfigName(role)] = true
+	}
+	jobs := &batchv1.JobList{}
+	if err := r.Live.List(ctx, jobs, client.InNamespace(s.Namespace), client.MatchingLabels(s.Selector(desired.Backup))); err != nil {
+		return fmt.Errorf("list the Jobs of backups: %w", err)
+	}
+	for i := range jobs.Items {
+		if stateOf(&jobs.Items[i]).phase != jobRunning {
+			continue
+		}
+		for _, v := range jobs.Items[i].Spec.Template.Spec.Volumes {
+			if v.ConfigMap != nil {
+				keep[v.ConfigMap.Name] = true
+			}
+		}
 	}
 	for _, role := range roles {
 		list := &metav1.PartialObjectMetadataList{}

@@ -149,7 +149,10 @@ func TestHashes(t *testing.T) {
 		{"redundancy", func(n *Node) { n.Spec.Inventory.Redundancy = 3 }, "api workers"},
 		{"interval", func(n *Node) { n.Spec.Contracts.IntervalSeconds = 60 }, "api workers"},
 		{"image", func(n *Node) { n.Spec.Image = "other" }, "migration"},
-		{"password", func(n *Node) { n.Inputs.MySQL["dsn"] = []byte("other") }, "api migration whitelist workers"},
+		{"log", func(n *Node) { n.Spec.Log.Level = "debug" }, "api workers"},
+		{"password", func(n *Node) { n.Inputs.MySQL["dsn"] = []byte("user:p/@?@tcp(mysql:3306)/downstream?tls=true") }, "api migration workers"},
+		{"server", func(n *Node) { n.Inputs.MySQL["dsn"] = []byte("user:password@tcp(other:3306)/downstream") }, "api migration whitelist workers"},
+		{"database", func(n *Node) { n.Inputs.MySQL["dsn"] = []byte("user:password@tcp(mysql:3306)/other") }, "api migration whitelist workers"},
 		{"password of the replica", func(n *Node) { n.Inputs.MySQL["readDSN"] = []byte("other") }, "api"},
 		{"Redis", func(n *Node) { n.Inputs.Redis["url"] = []byte("other") }, "api workers"},
 		{"whitelist", func(n *Node) { n.Inputs.Whitelist = []byte("other") }, "whitelist"},
@@ -158,14 +161,14 @@ func TestHashes(t *testing.T) {
 		{"compromised key", func(n *Node) { n.Spec.Heartbeat.Compromised = []v1.Fingerprint{"0123456789ab"} }, "api workers"},
 	}
 	byParts := []hashTest{
-		{"password by itself", func(n *Node) { n.Inputs.MySQL["password"] = []byte("other") }, "api migration whitelist workers"},
-		{"authorities", func(n *Node) { n.Inputs.MySQL["ca"] = []byte("other") }, "api migration whitelist workers"},
-		{"private key", func(n *Node) { n.Inputs.MySQL["key"] = []byte("other") }, "api migration whitelist workers"},
+		{"password by itself", func(n *Node) { n.Inputs.MySQL["password"] = []byte("other") }, "api migration workers"},
+		{"authorities", func(n *Node) { n.Inputs.MySQL["ca"] = []byte("other") }, "api migration workers"},
+		{"private key", func(n *Node) { n.Inputs.MySQL["key"] = []byte("other") }, "api migration workers"},
 		{"host", func(n *Node) { n.Spec.MySQL.Connection.Hosts[1] = "other" }, "api migration whitelist workers"},
 		{"database", func(n *Node) { n.Spec.MySQL.Connection.Database = "other" }, "api migration whitelist workers"},
 		{"password of Redis", func(n *Node) { n.Inputs.Redis["password"] = []byte("other") }, "api workers"},
 		{"password of the Sentinels", func(n *Node) { n.Inputs.Redis["sentinelPassword"] = []byte("other") }, "api workers"},
-		{"master", func(n *Node) { n.Spec.Redis.Connection.MasterName = "other" }, "api whitelist workers"},
+		{"master", func(n *Node) { n.Spec.Redis.Connection.MasterName = "other" }, "api workers"},
 	}
 	run := func(tests []hashTest, build func() *Node) {
 		before := hashes(build())

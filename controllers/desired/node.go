@@ -12,11 +12,13 @@
 package desired
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -94,6 +96,8 @@ const (
 	labelMetrics = prefix + "metrics"
 	// annotationConfigHash is set on pod templates.
 	annotationConfigHash = prefix + "config-hash"
+	// AnnotationTemplateHash is set on Jobs.
+	AnnotationTemplateHash = prefix + "template-hash"
 	// annotationFingerprint is set on the Secret with the heartbeat key.
 	annotationFingerprint = prefix + "fingerprint"
 )
@@ -244,30 +248,30 @@ func (n *Node) MigrationName() string {
 
 // WhitelistName returns the name of the Job that loads the whitelist.
 func (n *Node) WhitelistName() string {
-	return n.readerName(Whitelist, n.Inputs.Whitelist)
+	return n.jobName(Whitelist, n.databaseAddress(), n.Inputs.Whitelist)
 }
 
 // MaintenanceName returns the name of the Job that announces or cancels spec.maintenance.
 func (n *Node) MaintenanceName() string {
-	command := strings.Join(n.maintenanceCommand(), "\n")
-	return n.readerName(Maintenance, []byte(command))
+	return n.jobName(Maintenance, n.databaseAddress(), []byte(strings.Join(n.maintenanceCommand(), "\n")))
 }
 
-// readerName is jobName for a Job that reads its configuration, the database and input.
-func (n *Node) readerName(role Role, input []byte) string {
-	parts := append([][]byte{[]byte(n.Config(role))}, contents(n.MySQLFiles(), n.Inputs.MySQL)...)
-	return n.jobName(role, append(parts, input)...)
+// databaseAddress says which database the node uses, without credentials: another password
+// is no reason to load the whitelist again, which removes the addresses that it lacks.
+func (n *Node) databaseAddress() []byte {
+	if c := n.Spec.MySQL.Connection; c != nil {
+		return marshal(section{"addrs": addresses(c.Hosts, c.Port), "name": c.Database})
+	}
+	// user:password@protocol(address)/name?parameters; the password may have any character
+	dsn := n.Inputs.MySQL[DSNFile]
+	slash := max(0, bytes.LastIndexByte(dsn, '/'))
+	server, name := dsn[:slash], dsn[slash:]
+	name, _, _ = bytes.Cut(name, []byte("?"))
+	return slices.Concat(server[bytes.LastIndexByte(server, '@')+1:], name)
 }
 
-// jobName returns the name of a Job that depends on parts. A Job's template never
-// changes, so the name also depends on the pod template in the spec and on OpenShift: if a
-// Job failed without them, the next one runs with them.
+// jobName returns the name of a Job that depends on parts: on what it does, and not on how
+// its pod runs.
 func (n *Node) jobName(role Role, parts ...[]byte) string {
-	if t, _, _ := n.podTemplateOf(role); t != nil {
-		parts = append(parts, t)
-	}
-	if n.openShift() {
-		parts = append(parts, []byte("openshift"))
-	}
 	return n.ObjectName(role) + "-" + n.hash(parts...)[:nameDigits]
 }

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/internal/app"
 	"github.com/driveshare/downstream-node/internal/config"
 )
@@ -88,8 +90,9 @@ func TestNoChangeWithoutContent(t *testing.T) {
 			}
 		}
 	}
-	if got := templated(t, "{}", "{}", "{}").MigrationName(); got != plain.MigrationName() {
-		t.Errorf("an empty template changes the name of the migration to %s", got)
+	hash := func(n *Node) string { return n.MigrationJob().Annotations[AnnotationTemplateHash] }
+	if hash(templated(t, "{}", "{}", "{}")) != hash(plain) {
+		t.Error("an empty template makes the Job of the migration again")
 	}
 }
 
@@ -102,23 +105,44 @@ func toJSON(t *testing.T, value any) string {
 	return string(text)
 }
 
-// TestJobsRunAgain changes what the pods of Jobs depend on. Each change needs another Job,
-// because the template of a Job cannot change.
-func TestJobsRunAgain(t *testing.T) {
+// TestJobsAreMadeAgain changes what the pods of Jobs depend on. A Job that has succeeded does not
+// run again for it, because its name stays; one that has not is made again.
+func TestJobsAreMadeAgain(t *testing.T) {
 	t.Parallel()
 	names := func(n *Node) []string { return []string{n.MigrationName(), n.WhitelistName(), n.MaintenanceName()} }
-	plain := names(templated(t, "", "", ""))
-	if got := names(templated(t, "{spec: {hostname: a}}", "{spec: {hostname: a}}", "")); !slices.Equal(got, plain) {
-		t.Errorf("the templates of other pods change the Jobs %v to %v", plain, got)
+	templates := func(n *Node) (hashes []string) {
+		for _, job := range []*batchv1ac.JobApplyConfiguration{n.MigrationJob(), n.WhitelistJob(), n.MaintenanceJob()} {
+			hashes = append(hashes, job.Annotations[AnnotationTemplateHash])
+		}
+		return hashes
 	}
-	onOpenShift := templated(t, "", "", "")
-	onOpenShift.OnOpenShift = true
-	for what, n := range map[string]*Node{"a template": templated(t, "", "", "{spec: {hostname: a}}"), "OpenShift": onOpenShift} {
-		for i, name := range names(n) {
-			if name == plain[i] {
-				t.Errorf("%s does not change the name %s", what, name)
+	plain := templated(t, "", "", "")
+	if got := templates(templated(t, "{spec: {hostname: a}}", "{spec: {hostname: a}}", "")); !slices.Equal(got, templates(plain)) {
+		t.Error("the templates of other pods change the Jobs")
+	}
+	for what, edit := range map[string]func(*Node){
+		"a template":    func(n *Node) { n.DownstreamNode = templated(t, "", "", "{spec: {hostname: a}}").DownstreamNode },
+		"OpenShift":     func(n *Node) { n.OnOpenShift = true },
+		"a pull secret": func(n *Node) { n.Spec.ImagePullSecrets = []v1.ObjectReference{{Name: "registry"}} },
+		"a toleration":  func(n *Node) { n.Spec.Pods.Tolerations = []corev1.Toleration{{Key: "disk"}} },
+		"a Secret":      func(n *Node) { n.Spec.MySQL.DSNSecretRef.Name = "another" },
+		"a log level":   func(n *Node) { n.Spec.Log.Level = "debug" },
+	} {
+		n := templated(t, "", "", "")
+		edit(n)
+		if got := names(n); !slices.Equal(got, names(plain)) {
+			t.Errorf("%s changes the names %v to %v", what, names(plain), got)
+		}
+		for i, hash := range templates(n) {
+			if hash == "" || hash == templates(plain)[i] {
+				t.Errorf("%s does not change the template of the Job %s", what, names(plain)[i])
 			}
 		}
+	}
+	n := templated(t, "", "", "")
+	n.Inputs.MySQL["dsn"] = []byte("user:another@tcp(mysql:3306)/downstream")
+	if templates(n)[1] == templates(plain)[1] {
+		t.Error("another password does not make the Job of the whitelist again")
 	}
 }
 

@@ -1,6 +1,8 @@
 package desired
 
 import (
+	"encoding/json"
+	"fmt"
 	"path"
 	"strings"
 
@@ -194,8 +196,17 @@ func (n *Node) jobPod(role Role, args ...string) *corev1ac.PodTemplateSpecApplyC
 // job runs a pod until it succeeds. It fails after 6 retries, which take about ten
 // minutes, or after an hour. A Job that has ended stays until the operator creates the
 // next Job, so that its logs can be read.
+//
+// The template of a Job never changes. An annotation has a hash of it and of the credentials
+// for the database, so that the operator makes a Job again that has not succeeded with others.
 func (n *Node) job(role Role, name string, pod *corev1ac.PodTemplateSpecApplyConfiguration) *batchv1ac.JobApplyConfiguration {
-	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithSpec(n.jobSpec(role, pod))
+	spec := n.jobSpec(role, pod)
+	template, err := json.Marshal(spec.Template)
+	if err != nil {
+		panic(fmt.Sprintf("desired: marshal the template of a Job: %v", err)) // impossible: every value has a JSON form
+	}
+	hash := n.hash(append(contents(n.MySQLFiles(), n.Inputs.MySQL), template)...)
+	return owned(n, role, batchv1ac.Job(name, n.Namespace)).WithAnnotations(map[string]string{AnnotationTemplateHash: hash}).WithSpec(spec)
 }
 
 func (n *Node) jobSpec(role Role, pod *corev1ac.PodTemplateSpecApplyConfiguration) *batchv1ac.JobSpecApplyConfiguration {
