@@ -28,7 +28,7 @@ build: node ## Build the programs into bin/, as static binaries
 	$(BUILD) ./cmd/downstream-operator ./cmd/kubectl-downstream
 
 .PHONY: node
-node:
+node: ## Build only the node, bin/downstream-node
 	$(BUILD) ./cmd/downstream-node
 
 .PHONY: image-archive

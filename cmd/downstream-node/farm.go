@@ -186,6 +186,8 @@ func (g farming) advise(err error) error {
 		return fmt.Errorf("%w; the node at %s and this program do not understand each other", err, g.node)
 	case untrusted, errors.Is(err, syscall.ECONNREFUSED), errors.As(err, new(*net.DNSError)):
 		return fmt.Errorf("no node reached at %s: %w", g.node, err)
+	case errors.Is(err, farmer.ErrNoTLS):
+		return fmt.Errorf("%s: %w", g.node, err)
 	case !answered:
 		return fmt.Errorf("no node reached at %s: %w; check the address, and that the node is running", g.node, err)
 	case !answer.FromNode && !strings.Contains(answer.Message, "HTTPS server"):

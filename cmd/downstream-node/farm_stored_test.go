@@ -123,6 +123,8 @@ func TestFarmExplainsTLS(t *testing.T) {
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(emptyNode)
+	t.Cleanup(plain.Close)
 	dir := t.TempDir()
 	other := filepath.Join(dir, "other.pem")
 	testenv.WriteCertificate(t, other, filepath.Join(dir, "key.pem"), 1)
@@ -132,6 +134,7 @@ func TestFarmExplainsTLS(t *testing.T) {
 		{secure.URL, "", "name it with --ca-file"},
 		{secure.URL, other, "name it with --ca-file"},
 		{strings.Replace(secure.URL, "https:", "http:", 1), "", "begin the URL with https://"},
+		{strings.Replace(plain.URL, "http:", "https:", 1), "", "begin the URL with http://"},
 		{secure.URL, filepath.Join(dir, "absent"), "--ca-file " + filepath.Join(dir, "absent")},
 		{secure.URL, filepath.Join(dir, "key.pem"), "there is no PEM certificate"},
 	} {
@@ -139,9 +142,12 @@ func TestFarmExplainsTLS(t *testing.T) {
 		if test.caFile != "" {
 			args = append(args, "--ca-file", test.caFile)
 		}
-		before := handshakes.Load()
+		before, start := handshakes.Load(), time.Now()
 		if _, err := farmCommand(t, args...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s with %q: %v, want %q", test.url, test.caFile, err, test.want)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s with %q: the farmer tried for %v, although this cannot help", test.url, test.caFile, took)
 		}
 		if n := handshakes.Load() - before; n > 1 {
 			t.Errorf("%s with %q: the farmer tried %d times, although this cannot help", test.url, test.caFile, n)

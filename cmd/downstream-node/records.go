@@ -92,7 +92,7 @@ func awaitServer(ctx context.Context, st *store.Store, log *slog.Logger) error {
 	defer cancel()
 	for first := true; ; first = false {
 		err := st.Ping(ctx)
-		if refused, ok := errors.AsType[*mysql.MySQLError](err); !errors.Is(err, store.ErrUnavailable) || ok && slices.Contains(wrongSettings, refused.Number) {
+		if refused, ok := errors.AsType[*mysql.MySQLError](err); !errors.Is(err, store.ErrUnavailable) || ok && slices.Contains(store.WrongSettings, refused.Number) {
 			return err
 		}
 		if first {
@@ -105,10 +105,6 @@ func awaitServer(ctx context.Context, st *store.Store, log *slog.Logger) error {
 		}
 	}
 }
-
-// wrongSettings are MySQL's errors about a wrong user, password or name of a database. They stay
-// until a person corrects them.
-var wrongSettings = []uint16{1044, 1045, 1049}
 
 // withApp opens the parts of the node, registers the heartbeat keys and runs do. It
 // starts no service.

@@ -104,7 +104,7 @@ func (c Config) Replicable() error {
 		errs = append(errs, errors.New("database.driver: must be mysql, so that API and workers share the records"))
 	}
 	if !c.Redis.Server.Configured() {
-		errs = append(errs, errors.New("redis: set url, urlFile or addrs, so that API and workers share the queue"))
+		errs = append(errs, errors.New("redis: set redis.url, redis.urlFile or redis.addrs, so that API and workers share the queue"))
 	}
 	if len(c.Heartbeat.KeyFiles) == 0 {
 		errs = append(errs, errors.New("heartbeat.keyFiles: must name the key that API and workers share"))

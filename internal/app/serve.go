@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +28,7 @@ func ServeAPI(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return serve(ctx, cfg, log, store.KindAPI, cfg.API.Private, func(ctx context.Context, a *App) ([]Service, error) {
 		ln, err := apiserver.Listen(ctx, cfg.API, cfg.Contracts, log)
 		if err != nil {
-			return nil, err
+			return nil, portOf("api.listen", err)
 		}
 		services, err := a.api(ctx, ln)
 		if err == nil {
@@ -57,7 +58,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, name string, priva
 		return err
 	}
 	defer a.Close()
-	listener, err := a.private(ctx, private.Listen)
+	listener, err := a.private(ctx, name, private.Listen)
 	if err != nil {
 		return err
 	}
@@ -84,11 +85,20 @@ func uniqueName() string {
 	return host + "-" + rand.Text()[:6]
 }
 
-// private opens the private port, and returns the service that serves it.
-func (a *App) private(ctx context.Context, address string) (Service, error) {
+// portOf adds to the error of a port that another process has which setting to change.
+func portOf(setting string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w by another process: set %s to a free port", err, setting)
+	}
+	return err
+}
+
+// private opens the private port of an API replica or a worker, and returns the service that
+// serves it.
+func (a *App) private(ctx context.Context, kind, address string) (Service, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return Service{}, fmt.Errorf("private port: %w", err)
+		return Service{}, fmt.Errorf("private port: %w", portOf(kind+".privateListen", err))
 	}
 	return Service{"private listener", func(ctx context.Context) error {
 		srv := &http.Server{Handler: a.Ops.Handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}

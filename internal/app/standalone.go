@@ -82,7 +82,7 @@ func ServeStandalone(ctx context.Context, cfg Config, log *slog.Logger, dir stri
 	if demo > 0 && cfg.Inventory.Redundancy > 1 {
 		log.Warn("the demo's farmers are all in one network, so no file gets the second copy that inventory.redundancy asks for", "redundancy", cfg.Inventory.Redundancy)
 	}
-	private, err := a.private(ctx, cfg.API.Private.Listen)
+	private, err := a.private(ctx, "api", cfg.API.Private.Listen)
 	if err != nil {
 		return fmt.Errorf("%w\nanother node may be running; DOWNSTREAM_API_PRIVATE_LISTEN=localhost:0 takes any free port", err)
 	}

@@ -270,6 +270,9 @@ func withoutURL(err error) error {
 	return err
 }
 
+// ErrNoTLS means that the URL begins with https:// and the port that it names has no TLS.
+var ErrNoTLS = errors.New("this port of the node has no TLS: begin the URL with http://")
+
 // explain adds to the error of a request without a response what the user can do.
 func explain(err error) error {
 	var authority x509.UnknownAuthorityError
@@ -285,7 +288,7 @@ func explain(err error) error {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		hint = "the node's certificate has expired or is not valid yet: check this machine's clock, and tell the node's operators"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		hint = "this port of the node has no TLS: begin the URL with http://"
+		return fmt.Errorf("%w; %w", err, ErrNoTLS)
 	case errors.As(err, &name) && name.IsNotFound:
 		hint = "no machine has this name: check the host in the URL"
 	case errors.Is(err, syscall.ECONNREFUSED):

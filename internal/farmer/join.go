@@ -107,7 +107,7 @@ func (f *Farmer) retry(ctx context.Context, deadline time.Time, request func() (
 		wait := f.failed(err)
 		if !deadline.IsZero() {
 			left := time.Until(deadline)
-			if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted || left <= 0 {
+			if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted || errors.Is(err, ErrNoTLS) || left <= 0 {
 				return Registration{}, err
 			}
 			wait = min(wait, left)

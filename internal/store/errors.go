@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	sqlite "github.com/glebarez/go-sqlite"
 	"github.com/go-sql-driver/mysql"
@@ -61,6 +62,10 @@ var (
 	errTagRead = errors.New("the tag was read in part and cannot be read again")
 )
 
+// WrongSettings are MySQL's errors about a wrong user, password or name of a database. They stay
+// until a person corrects them.
+var WrongSettings = []uint16{1044, 1045, 1049}
+
 func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }
 
 // wrap adds the description of the operation to *err, and makes *err match the
@@ -86,6 +91,9 @@ func classify(err error) error {
 	}
 	switch kindOf(err) {
 	case unable, transient, lost:
+		if refused, ok := errors.AsType[*mysql.MySQLError](err); ok && slices.Contains(WrongSettings, refused.Number) {
+			err = fmt.Errorf("%w: check the user, the password and the name of the database in the section database of the configuration", err)
+		}
 		return unavailable(err)
 	}
 	return err

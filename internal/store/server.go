@@ -17,7 +17,7 @@ const minPacket = 1 << 20
 // working. The error names the setting and the right value. If the server is TiDB, the
 // error wraps ErrUnsupported. SQLite has no such settings.
 func (s *Store) CheckServer(ctx context.Context) (err error) {
-	defer wrap(&err, "check the server's settings")
+	defer wrap(&err, "read the server's settings")
 	_, err = s.checkedSettings(ctx)
 	return err
 }
