@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,10 +21,13 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	waiting := ""
 	if !s.RetryAt.IsZero() {
 		wait := max(s.RetryAt.Sub(now), 0)
-		waiting = fmt.Sprintf("waiting for the node, next try in %v: %s", wait.Truncate(time.Second), s.LastError)
+		waiting = fmt.Sprintf("waiting for the node, next try in %v", wait.Truncate(time.Second))
 	}
 	if s.Joined == 0 {
-		return cmp.Or(waiting, "joining the node")
+		if waiting == "" {
+			return "joining the node"
+		}
+		return waiting + ": " + s.LastError
 	}
 	parts := []string{
 		node.Counted(int64(s.Contracts), "contract"),
@@ -35,8 +37,8 @@ func progress(s farmer.Snapshot, wanted int64, now time.Time) string {
 	if s.Lost > 0 {
 		parts = append(parts, fmt.Sprintf("%s lost, the last: %s", humanize.Comma(s.Lost), s.LostWhy))
 	}
-	if waiting != "" {
-		return strings.Join(append(parts, waiting), " · ")
+	if waiting != "" { // first, because a terminal may have room only for the begin of the line
+		return strings.Join(append([]string{waiting}, append(parts, s.LastError)...), " · ")
 	}
 	if s.Retries > 0 {
 		parts = append(parts, node.Counted(s.Retries, "repeated request"))

@@ -50,6 +50,7 @@ const shownEvents = 10
 var reasons = map[string]string{
 	string(node.EventVoid):    "the node had a fault, so this does not count against the farmer",
 	string(node.EventExpired): "a challenge was not answered in time",
+	string(node.EventWrong):   "the last challenge got only wrong proofs",
 }
 
 func farmStatus(cmd *cobra.Command, group []farmer.Stored, caFile string) error {
@@ -106,18 +107,22 @@ func newFarmVerifyCommand(dir *string) *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Compare each stored file with its hash; the farmers must not run",
-		Long: "Reads each stored file and compares its hash. It exits with 1 if a file is missing or\n" +
-			"damaged. With --repair, it writes such files again.",
+		Short: "Compare each stored file and tag with its hash; the farmers must not run",
+		Long: "Reads each stored file and its tag, and compares their hashes. It exits with 1 if one is\n" +
+			"missing or damaged. With --repair, it writes such files again. Only the node can make a\n" +
+			"tag, so a contract without its tag is lost: the farmer drops it and takes another one.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onGroup(*dir, func(group []farmer.Stored) error {
-				contracts, bad := int64(0), int64(0)
+				contracts, bad, lost := int64(0), int64(0), int64(0)
 				for _, one := range group {
 					contracts += int64(one.Contracts)
 					if err := one.Verify(cmd.Context(), repair, func(file, problem string) {
 						bad++
 						fmt.Fprintf(cmd.OutOrStdout(), "%s: file %s %s\n", one.Dir, file, problem)
+					}, func(file, problem string) {
+						lost++
+						fmt.Fprintf(cmd.OutOrStdout(), "%s: file %s %s, so its contract is lost\n", one.Dir, file, problem)
 					}); err != nil {
 						return err
 					}
@@ -125,12 +130,15 @@ func newFarmVerifyCommand(dir *string) *cobra.Command {
 				switch {
 				case contracts == 0:
 					fmt.Fprintf(cmd.OutOrStdout(), "the farmers in %s have no contracts, so there is nothing to compare\n", *dir)
-				case bad > 0 && repair:
-					fmt.Fprintf(cmd.OutOrStdout(), "wrote %s again\n", node.Counted(bad, "file"))
+				case bad > 0 && !repair:
+					return fmt.Errorf("%d of %s cannot be proved; with --repair, this command writes files that are missing or damaged again", bad+lost, node.Counted(contracts, "file"))
 				case bad > 0:
-					return fmt.Errorf("%d of %s cannot be proved; with --repair, this command writes what is missing or damaged again", bad, node.Counted(contracts, "file"))
-				default:
+					fmt.Fprintf(cmd.OutOrStdout(), "wrote %s again\n", node.Counted(bad, "file"))
+				case lost == 0:
 					fmt.Fprintf(cmd.OutOrStdout(), "all is well: %s\n", node.Counted(contracts, "file"))
+				}
+				if lost > 0 {
+					return fmt.Errorf("%s lost; the farmer drops them when it runs, and takes others", node.Counted(lost, "contract"))
 				}
 				return nil
 			})

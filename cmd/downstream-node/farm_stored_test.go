@@ -86,6 +86,15 @@ func TestFarmStatusVerifyLeave(t *testing.T) {
 	if printed, err := farmCommand(t, "verify", "--dir", dir); err != nil {
 		t.Errorf("after the repair: %q, %v", printed, err)
 	}
+	tag := filepath.Join(filepath.Dir(files[0]), "tag")
+	content, err := os.ReadFile(tag)
+	testenv.Must(t, err)
+	testenv.Must(t, os.WriteFile(tag, content[1:], 0o600))
+	for _, args := range [][]string{{"verify", "--dir", dir}, {"verify", "--repair", "--dir", dir}} {
+		if printed, err := farmCommand(t, args...); err == nil || !strings.Contains(err.Error(), "1 contract lost") || !strings.Contains(printed, "has a damaged tag, so its contract is lost") {
+			t.Errorf("%v with a damaged tag: %q, %v", args, printed, err)
+		}
+	}
 
 	unlock, err := app.LockDir(dir)
 	testenv.Must(t, err)

@@ -170,7 +170,7 @@ func TestFarmProgress(t *testing.T) {
 		{
 			"the node is away",
 			farmer.Snapshot{Joined: 1, Contracts: 3, Heartbeats: 5, Retries: 2, NextDue: now, RetryAt: now.Add(5500 * time.Millisecond), LastError: "challenge: connection refused"},
-			"3 contracts · 0 B of 10 MiB · 5 heartbeats in this run · waiting for the node, next try in 5s: challenge: connection refused",
+			"waiting for the node, next try in 5s · 3 contracts · 0 B of 10 MiB · 5 heartbeats in this run · challenge: connection refused",
 		},
 		{
 			"the node is away from the start",

@@ -48,6 +48,7 @@ type record struct {
 	Seed     string    `json:"seed"`
 	Size     int64     `json:"size"`
 	Taken    time.Time `json:"taken"`
+	TagHash  string    `json:"tag_hash,omitempty"` // the SHA-256 of the stored tag; older programs did not write it
 
 	dir string
 }
@@ -134,7 +135,8 @@ func (d *disk) add(r record, tag []byte) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	r.dir = dir
+	sum := sha256.Sum256(tag)
+	r.dir, r.TagHash = dir, hex.EncodeToString(sum[:])
 	err = d.write(filepath.Join(dir, tagName), func(w io.Writer) error {
 		_, err := w.Write(tag)
 		return err

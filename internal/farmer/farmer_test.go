@@ -324,6 +324,36 @@ func TestFarmerDropsARejectedContractAndTakesAnother(t *testing.T) {
 	})
 }
 
+// Only the node can make a tag, so it is useless to try again until the contract expires.
+func TestFarmerDropsAContractWithoutItsTag(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(tag string) error{
+		"missing": os.Remove,
+		"cut":     func(tag string) error { return os.Truncate(tag, 3) },
+	} {
+		hb := heartbeatOf(heartbeat.Merkle)
+		synctest.Test(t, func(t *testing.T) {
+			node := newFakeNode(t, hb, 2)
+			dir := t.TempDir()
+			f, stop := farm(t, Config{Client: node.serve(t, ClientConfig{}), Dir: dir, Size: 1000, TakeEvery: 10 * time.Second})
+			defer stop()
+			time.Sleep(30 * time.Second)
+			held, err := filepath.Glob(filepath.Join(dir, contractsName, "*", tagName))
+			if err != nil || len(held) != 1 {
+				t.Fatalf("tags: %v, %v", held, err)
+			}
+			must(t, damage(held[0]))
+			time.Sleep(45 * time.Second)
+			got := f.Snapshot()
+			check(t, name+": lost", got.Lost, int64(1))
+			check(t, name+": why", got.LostWhy, errTag.Error())
+			check(t, name+": taken", got.Taken, int64(2))
+			check(t, name+": contracts", got.Contracts, 1)
+			must(t, stop())
+		})
+	}
+}
+
 func TestFarmerRefusesContentWithAnotherHash(t *testing.T) {
 	t.Parallel()
 	hb := heartbeatOf(heartbeat.Merkle)

@@ -161,6 +161,11 @@ func (l *loop) startProve(ctx context.Context, c *contract) {
 			l.log.Warn("a file is missing; writing it again from its seed", "file", c.FileHash)
 			return
 		}
+		if errors.Is(err, errTag) {
+			l.log.Error("a contract is lost, because the tag of its file cannot be used or made again", "file", c.FileHash, "error", err)
+			l.lose(c, errTag.Error())
+			return
+		}
 		if err != nil {
 			l.retryLater(fmt.Errorf("proving file %s: %w", c.FileHash, err), c)
 			return
@@ -171,6 +176,9 @@ func (l *loop) startProve(ctx context.Context, c *contract) {
 
 // errNoFile is returned if the file of a contract is missing.
 var errNoFile = errors.New("the file is missing")
+
+// errTag is returned if a contract's tag is missing or damaged. Only the node's key makes tags.
+var errTag = errors.New("the tag on the disk is missing or damaged")
 
 // prove makes the proof from the file and the tag on the disk. It stops one second
 // after the due, because the due is rounded down.
@@ -186,10 +194,16 @@ func (d *disk) prove(ctx context.Context, p heartbeat.Prover, r record, challeng
 	}
 	defer file.Close()
 	tag, err := os.ReadFile(filepath.Join(r.dir, tagName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errTag
+	}
 	if err != nil {
 		return nil, err
 	}
 	proof, err := p.Prove(ctx, file, r.Size, tag, challenge)
+	if errors.Is(err, heartbeat.ErrMalformed) { // the challenge was parsed before
+		return nil, fmt.Errorf("%w: %w", errTag, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -57,12 +57,19 @@ func ReadGroup(dir string) (group []Stored, err error) {
 	return group, nil
 }
 
-// Verify reads each file and compares its hash. It calls damaged for each file that is
-// missing or differs. If repair is set, it writes such a file again from its seed; the farmer
-// must not run meanwhile.
-func (s Stored) Verify(ctx context.Context, repair bool, damaged func(file, problem string)) error {
+// Verify reads each file and each tag, and compares their hashes. It calls damaged for each file
+// that is missing or differs, and lost for each file whose tag does: only the node can make a
+// tag. If repair is set, it writes damaged files again from their seeds; the farmer must not
+// run meanwhile.
+func (s Stored) Verify(ctx context.Context, repair bool, damaged, lost func(file, problem string)) error {
 	d := &disk{dir: s.Dir, sync: true}
 	for _, r := range s.records {
+		if problem, err := r.checkTag(); err != nil {
+			return err
+		} else if problem != "" {
+			lost(r.FileHash, problem)
+			continue
+		}
 		problem, err := r.check(ctx)
 		if err != nil {
 			return err
@@ -78,6 +85,21 @@ func (s Stored) Verify(ctx context.Context, repair bool, damaged func(file, prob
 		}
 	}
 	return nil
+}
+
+// checkTag returns what is wrong with the tag of a contract, or "".
+func (r record) checkTag() (problem string, err error) {
+	tag, err := os.ReadFile(filepath.Join(r.dir, tagName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "has lost its tag", nil
+	case err != nil:
+		return "", err
+	}
+	if sum := sha256.Sum256(tag); r.TagHash != "" && r.TagHash != hex.EncodeToString(sum[:]) {
+		return "has a damaged tag", nil
+	}
+	return "", nil
 }
 
 // check returns what is wrong with the file of a contract, or "".
