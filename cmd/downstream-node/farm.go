@@ -40,7 +40,7 @@ func newFarmCommand() *cobra.Command {
 		Long: "farm gets contracts from the node at URL, stores their files and sends a proof for\n" +
 			"each challenge, until it is interrupted. It keeps its tokens and files in the\n" +
 			"directory, and the next run continues with them. On a terminal, it shows a line that\n" +
-			"changes; otherwise it logs a line in each interval.",
+			"changes; otherwise it logs a line at least once in each interval.",
 		Example: "  downstream-node farm http://node.example:5000 --address 19qVgG8C6eXwKMMyvVegsi3xCsKyk3Z3jV --size 10MiB",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
