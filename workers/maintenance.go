@@ -51,10 +51,10 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		each time.Duration
 		do   func(context.Context) error
 	}{
+		{store.RepairTurn, time.Hour, s.Repair}, // first, so that the others see no rows that a restore left wrong
 		{"sweep", s.cfg.Interval, s.Sweep},
 		{"clean", time.Minute, s.Clean},
 		{"prune", time.Hour, s.Prune},
-		{store.RepairTurn, time.Hour, s.Repair},
 		{"log administrative acts", time.Minute, s.logActs},
 	}
 	for ; ctx.Err() == nil; pause(ctx, s.cfg.Interval) {
