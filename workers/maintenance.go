@@ -124,11 +124,9 @@ func (s *Sweeper) Prune(ctx context.Context) error {
 
 // logActs logs what administrators did with commands.
 func (s *Sweeper) logActs(ctx context.Context) error {
-	acts, err := s.store.TakeActs(ctx)
-	for _, act := range acts {
+	return s.store.LogActs(ctx, func(act store.Act) {
 		s.log.Info("administrative act", "who", act.Who, "what", act.What, "when", act.At)
-	}
-	return err
+	})
 }
 
 // Repair corrects records that a restored backup or a person left wrong.
