@@ -34,16 +34,16 @@ type addressRow struct {
 var addressTable = tableOf[addressRow]("addresses")
 
 type fileRow struct {
-	ID         int64
-	Hash       []byte
-	Seed       string
-	Size       int64
-	KeyID      int64
-	TagSize    int64
-	Redundancy int
-	ContentID  int64 // the row in contents, or 0
+	ID        int64
+	Hash      []byte
+	Seed      string
+	Size      int64
+	KeyID     int64
+	TagSize   int64
+	ContentID int64 // the row in contents, or 0
 }
 
+// fileTable does not contain the column `redundancy`, which is always 1 and which nothing reads.
 var fileTable = tableOf[fileRow]("files")
 
 // chunkRow is a chunk of the inventory.
