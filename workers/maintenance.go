@@ -51,10 +51,10 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		each time.Duration
 		do   func(context.Context) error
 	}{
+		{store.RepairTurn, time.Hour, s.Repair}, // first, so that the others see no rows that a restore left wrong
 		{"sweep", s.cfg.Interval, s.Sweep},
 		{"clean", time.Minute, s.Clean},
 		{"prune", time.Hour, s.Prune},
-		{store.RepairTurn, time.Hour, s.Repair},
 		{"log administrative acts", time.Minute, s.logActs},
 	}
 	for ; ctx.Err() == nil; pause(ctx, s.cfg.Interval) {
@@ -124,11 +124,9 @@ func (s *Sweeper) Prune(ctx context.Context) error {
 
 // logActs logs what administrators did with commands.
 func (s *Sweeper) logActs(ctx context.Context) error {
-	acts, err := s.store.TakeActs(ctx)
-	for _, act := range acts {
+	return s.store.LogActs(ctx, func(act store.Act) {
 		s.log.Info("administrative act", "who", act.Who, "what", act.What, "when", act.At)
-	}
-	return err
+	})
 }
 
 // Repair corrects records that a restored backup or a person left wrong.

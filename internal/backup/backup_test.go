@@ -199,7 +199,8 @@ func short(k Key) string { return k.Fingerprint[:12] }
 
 func TestSaveKeepsTheNewest(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "backups [1]") // a bracket has a meaning in patterns
+	testenv.Must(t, os.Mkdir(dir, 0o700))
 	d := Dir{dir, "farm.node"}
 	others := []string{"farm.node-2-20260101T000000Z.tar.gz.age", "notes.txt", "farm.node-20260101T000000Z.tar.gz.age.old"}
 	for _, name := range others {

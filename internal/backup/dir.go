@@ -127,10 +127,13 @@ func (d Dir) create(name string, write func(io.Writer) error) error {
 
 // removeAbandoned deletes the partial files of processes that were killed.
 func (d Dir) removeAbandoned(now time.Time) {
-	parts, _ := filepath.Glob(filepath.Join(d.Path, "."+d.Node+"-*"+partial)) // the pattern is valid
-	for _, part := range parts {
-		if info, err := os.Stat(part); err == nil && now.Sub(info.ModTime()) > abandoned {
-			_ = os.Remove(part) // the check of the room reports it if this matters
+	entries, _ := os.ReadDir(d.Path) // Save has listed the directory just before
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "."+d.Node+"-") || !strings.HasSuffix(e.Name(), partial) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
+			_ = os.Remove(filepath.Join(d.Path, e.Name())) // the check of the room reports it if this matters
 		}
 	}
 }

@@ -196,8 +196,9 @@ func (r *Ring) Has(id int64) bool {
 	return ok
 }
 
-// Key finds the key with this id. It fails only if another process registered the
-// key after this one started.
+// Key finds the key with this id. It fails if this process does not have the key: another process
+// has registered it, or it is retired and its file was removed. Replace can change the keys
+// at run time, so two calls can give different results.
 func (r *Ring) Key(id int64) (Key, error) {
 	key, ok := r.registered.Load().byID[id]
 	if !ok {

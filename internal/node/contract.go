@@ -66,9 +66,6 @@ func (n ContractName) Compare(o ContractName) int {
 // Name returns the contract's name.
 func (c *Contract) Name() ContractName { return ContractName{c.TokenID, c.FileHash} }
 
-// Proved reports whether a proof was ever accepted.
-func (c *Contract) Proved() bool { return c.Sequence > 0 || c.Answered }
-
 // Expiry returns the time when the contract expires. An accepted proof makes this
 // time one interval later.
 func (c *Contract) Expiry() time.Time {

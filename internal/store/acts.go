@@ -35,17 +35,30 @@ func (s *Store) Acts(ctx context.Context, limit int) (acts []Act, err error) {
 	return acts, err
 }
 
-// TakeActs returns the acts that no call has returned before, the oldest first.
-func (s *Store) TakeActs(ctx context.Context) (acts []Act, err error) {
-	defer wrap(&err, "take the administrative acts")
-	return transact(ctx, s, func(t *tx) (acts []Act, err error) {
-		err = t.query(appendAct(&acts), "SELECT id, at, who, what FROM acts WHERE logged = 0 ORDER BY id"+s.dialect.forUpdate)
+// loggedActs limits the acts that LogActs reads at a time.
+const loggedActs = 100
+
+// LogActs calls log with each act that was not logged before, the oldest first. It marks the acts
+// after log has returned, so if the process ends between the two, the next call logs them again. One
+// process at a time must call it, because several would log the same acts.
+func (s *Store) LogActs(ctx context.Context, log func(Act)) (err error) {
+	defer wrap(&err, "log the administrative acts")
+	for after := int64(0); ; {
+		var acts []Act
+		err := s.reader(ctx).query(appendAct(&acts), "SELECT id, at, who, what FROM acts WHERE logged = 0 AND id > ? ORDER BY id LIMIT ?", after, loggedActs)
 		if err != nil || len(acts) == 0 {
-			return nil, err
+			return err
+		}
+		for _, act := range acts {
+			log(act)
+			after = act.id
 		}
 		// A command may have recorded another act since, so the ids are named.
-		return acts, t.exec("UPDATE acts SET logged = 1 WHERE id IN " + idList(idsOf(acts, func(a Act) int64 { return a.id })))
-	})
+		logged := "UPDATE acts SET logged = 1 WHERE id IN " + idList(idsOf(acts, func(a Act) int64 { return a.id }))
+		if err := s.transaction(ctx, func(t *tx) error { return t.exec(logged) }); err != nil {
+			return err
+		}
+	}
 }
 
 func appendAct(acts *[]Act) func(*sql.Rows) error {

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestActs checks that acts are listed with the newest first, and that each is taken once.
+// TestActs checks that acts are listed with the newest first, and that each is logged once, or
+// again if the process ended before it was marked.
 func TestActs(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		must(t, f.RecordAct(t.Context(), "alice@node", "first"))
@@ -19,17 +21,30 @@ func TestActs(t *testing.T) {
 		if last, err := f.Acts(t.Context(), 1); err != nil || len(last) != 1 || last[0].What != strings.Repeat("ö", maxWhat) || last[0].Who != strings.Repeat("é", maxWho) {
 			t.Errorf("the last act is %+v, %v", last, err)
 		}
-		for i, want := range []int{2, 0} {
-			taken, err := f.TakeActs(t.Context())
-			must(t, err)
-			if len(taken) != want || want > 0 && taken[0].What != "first" {
-				t.Errorf("call %d takes %+v, want %d acts", i+1, taken, want)
+		ctx, end := context.WithCancel(t.Context())
+		if err := f.LogActs(ctx, func(Act) { end() }); err == nil {
+			t.Error("no error although the acts were not marked")
+		}
+		logged := func(want int, first string) {
+			t.Helper()
+			var acts []Act
+			must(t, f.LogActs(t.Context(), func(a Act) { acts = append(acts, a) }))
+			if len(acts) != want || want > 0 && acts[0].What != first {
+				t.Errorf("logged %+v, want %d acts, the first one %q", acts, want, first)
 			}
 		}
-		must(t, f.RecordAct(t.Context(), "bob@node", "third"))
-		if taken, err := f.TakeActs(t.Context()); err != nil || len(taken) != 1 || taken[0].Who != "bob@node" {
-			t.Errorf("took %+v, %v", taken, err)
-		}
+		logged(2, "first")
+		logged(0, "")
+		must(t, f.transaction(t.Context(), func(tx *tx) error {
+			for range 2*loggedActs + 1 {
+				if err := tx.exec("INSERT INTO acts (at, who, what, logged) VALUES (1, 'bob@node', 'third', 0)"); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		logged(2*loggedActs+1, "third")
+		logged(0, "")
 	})
 }
 

@@ -22,7 +22,7 @@ func (f *fixture) fill(b *testing.B, n int) []fileRow {
 	for i := range files {
 		seed := fmt.Sprintf("seed %d", f.made.Add(1))
 		hash := sha256.Sum256([]byte(seed))
-		files[i] = fileRow{Hash: hash[:], Seed: seed, Size: 1 << (i % 8), KeyID: f.key, Redundancy: 1}
+		files[i] = fileRow{Hash: hash[:], Seed: seed, Size: 1 << (i % 8), KeyID: f.key}
 	}
 	must(b, f.transaction(b.Context(), func(t *tx) error { return insert(t, fileTable, files, "") }))
 	stored, err := selectRows(f.reader(b.Context()), fileTable.columns, "FROM files ORDER BY id DESC LIMIT ?", n)

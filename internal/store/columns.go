@@ -21,6 +21,10 @@ type column[R any] struct {
 	// batch often have the same difference but not the same value, and a statement
 	// contains a shared difference only once.
 	relative bool
+
+	// flag columns are updated as "name = name * value", so that an update can clear them
+	// but never sets them. The old value need not be known.
+	flag bool
 }
 
 type columns[R any] []column[R]
@@ -33,7 +37,7 @@ type table[R any] struct {
 
 // tableOf returns the table whose columns are the fields of R and of the structs
 // that R embeds. The field FileID is the column file_id. The tag
-// `update:"relative"` makes a column relative.
+// `update:"relative"` makes a column relative, and `update:"flag"` makes it a flag.
 func tableOf[R any](name string) table[R] {
 	t := table[R]{name: name}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[R]()) {
@@ -44,6 +48,7 @@ func tableOf[R any](name string) table[R] {
 			name:     schema.NamingStrategy{}.ColumnName("", f.Name),
 			field:    func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() },
 			relative: f.Tag.Get("update") == "relative",
+			flag:     f.Tag.Get("update") == "flag",
 		})
 	}
 	return t

@@ -136,7 +136,7 @@ func (s *Store) claimCopy(t *tx, contentID, redundancy int64, now time.Time) (ne
 		}
 		lower, renew = append(lower, bound), renew || completed
 		return err
-	}, "SELECT t.evidence, c.unproven, c.completed FROM files f JOIN contracts c"+s.dialect.byFile+" ON c.file_id = f.id AND c.live = 1"+
+	}, "SELECT t.evidence, "+neverProved+", c.completed FROM files f JOIN contracts c"+s.dialect.byFile+" ON c.file_id = f.id AND c.live = 1"+
 		" JOIN tokens t ON t.id = c.token_id WHERE f.content_id = ?", contentID)
 	if renew {
 		return node.NeedOfRenewal, err

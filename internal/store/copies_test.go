@@ -442,8 +442,17 @@ func TestCompletedContractsAreRenewed(t *testing.T) {
 			if len(got) != 1 || got[0].FileHash != file || got[0].ContractID != contract.ContractID {
 				t.Fatalf("%+v, want the contract %+v", got, contract)
 			}
+			// The farmer has proved the file, so both ways to count agree.
+			_, copies, err := f.FileCopies(t.Context(), file)
+			must(t, err)
+			if !slices.Contains(copies, Copy{Farmer: first.FarmerID, State: CopyProved}) {
+				t.Errorf("the copies are %+v", copies)
+			}
+			if held, err := f.HeldFiles(t.Context(), 9, 9); err != nil || !slices.ContainsFunc(held, func(h HeldFile) bool { return h.Hash == file && h.Proved > 0 }) {
+				t.Errorf("the files are %+v, %v, want a proved copy", held, err)
+			}
 			tags := f.Tags(t.Context(), []HandedOut{got[0].HandedOut})
-			_, err := f.CleanContracts(t.Context(), time.Hour, now)
+			_, err = f.CleanContracts(t.Context(), time.Hour, now)
 			must(t, err)
 			if _, err := tags.Next(); err != nil {
 				t.Error(err)

@@ -12,11 +12,23 @@
 //
 // # Locks
 //
-// A transaction locks rows in this order, and by id within each table: settings,
-// addresses, ips, tokens, contracts, spans. A transaction that changes a contract
-// must hold the lock of the contract's token. ApplyFault is the exception: it moves
-// deadlines and increments versions, and changes no count. A hand-out skips chunks that another
-// transaction has locked. Some databases ignore this, see Process.SkipsLocked. So code that uses
+// A transaction locks rows in this order, and by id within each table: settings, ips,
+// addresses, tokens, chunks, contracts, contents, spans. These transactions deviate, and can
+// end in a deadlock, after which they are repeated:
+//
+//   - A hand-out without limits on unproven contracts locks ips after tokens, if the token moves to
+//     another network.
+//   - ApplyFault locks its row in faults before contracts and tokens. The sweeper changes a
+//     row in faults after contracts, if contracts end as void.
+//   - A contract that is completed changes chunks after contents, and the deletion of a token
+//     changes contents before contracts.
+//
+// A transaction that changes a contract must hold the lock of the contract's token. There are
+// three exceptions. ApplyFault moves deadlines and increments versions. ReplaceKey seals a state
+// again only if the row's version still equals that of the copy, and increments it. Repair
+// deletes contracts without a token or a file, and then corrects the counts.
+//
+// A hand-out skips chunks that another transaction has locked. Some databases ignore this, see Process.SkipsLocked. So code that uses
 // SKIP LOCKED must notice if another transaction has taken the rows. If the database ends a transaction because of a deadlock
 // or a lock timeout, the store repeats the transaction a limited number of times. A
 // function that a method calls within its transaction may therefore run more than

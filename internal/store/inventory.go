@@ -201,7 +201,7 @@ func (s *Store) insertChunk(t *tx, c NewChunk, now time.Time) (err error) {
 		return err
 	}
 	cs := fileTable.without("id")
-	file := fileRow{Hash: c.Hash[:], Seed: c.Seed, Size: c.Size, KeyID: c.KeyID, Redundancy: 1, ContentID: c.ContentID}
+	file := fileRow{Hash: c.Hash[:], Seed: c.Seed, Size: c.Size, KeyID: c.KeyID, ContentID: c.ContentID}
 	id, err := t.insertID("INSERT INTO files ("+cs.list("")+") VALUES ("+placeholders(len(cs))+")", cs.appendArgs(nil, &file)...)
 	if err != nil {
 		return err

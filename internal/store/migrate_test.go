@@ -60,3 +60,34 @@ func TestConcurrentMigrations(t *testing.T) {
 		}
 	})
 }
+
+// The tables must not depend on the defaults of the database: texts can have any characters, and
+// all tables need transactions.
+func TestTablesOfADatabaseWithOtherDefaults(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, MySQL)
+	must(t, f.MigrateDown(t.Context(), 0))
+	must(t, f.write.Exec("ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci").Error)
+	must(t, f.Migrate(t.Context()))
+	check := func() {
+		t.Helper()
+		for what, query := range map[string]string{
+			"table": "SELECT CONCAT(table_name, ' ', engine, ' ', table_collation) FROM information_schema.tables" +
+				" WHERE table_schema = DATABASE() AND (engine <> 'InnoDB' OR table_collation <> 'utf8mb4_bin') AND table_name <> ?",
+			"column": "SELECT CONCAT(table_name, '.', column_name, ' ', character_set_name) FROM information_schema.columns" +
+				" WHERE table_schema = DATABASE() AND character_set_name <> 'utf8mb4' AND table_name <> ?",
+		} {
+			var wrong []string
+			must(t, f.read.Raw(query, versionTable).Scan(&wrong).Error) // goose creates this table, and writes no text
+			for _, w := range wrong {
+				t.Errorf("%s %s", what, w)
+			}
+		}
+	}
+	check()
+	must(t, f.MigrateDown(t.Context(), 16))
+	must(t, f.write.Exec("ALTER TABLE farmer_events ENGINE = MyISAM").Error)
+	must(t, f.Migrate(t.Context()))
+	check()
+	must(t, f.write.Exec("INSERT INTO farmer_events (token_id, place, number, at, kind, fault_id, detail) VALUES (1, 1, 1, 1, 'suspended', 0, 'слишком много 🙂')").Error)
+}

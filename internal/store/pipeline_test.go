@@ -94,6 +94,28 @@ func TestPipelineFails(t *testing.T) {
 	}
 }
 
+// On a Galera node, the begin of a transaction is sent at once and can fail. It must leave
+// no open connection.
+func TestPipelineFailsAtItsBegin(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, MySQL)
+	f.write.pool.SetMaxOpenConns(1)
+	conn, err := f.write.pool.Conn(t.Context())
+	must(t, err)
+	must(t, conn.Raw(func(c any) error { c.(*mysqlConn).galera = true; return nil }))
+	_, err = conn.ExecContext(t.Context(), "XA START 'pipeline'") // the server refuses another transaction
+	must(t, err)
+	must(t, conn.Close())
+	ran := false
+	if err := f.pipelined(t.Context(), func(*tx) error { ran = true; return nil }); err == nil || ran {
+		t.Errorf("the transaction did not fail at its begin: %v", err)
+	}
+	if n := f.write.pool.Stats().InUse; n != 0 {
+		t.Fatalf("%d connections in use", n)
+	}
+	must(t, f.pipelined(t.Context(), func(tx *tx) error { return insertSetting(tx, "pipeline") }))
+}
+
 // Statements that wait in the pipeline must be sent in packets that the server
 // accepts.
 func TestPipelineOfManyBytes(t *testing.T) {

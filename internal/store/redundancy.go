@@ -39,6 +39,10 @@ const (
 	CopyWaiting  CopyState = "waiting"  // it waits in the inventory
 )
 
+// neverProved is true in SQL for a contract c whose farmer has never proved the file. A renewed
+// contract is unproven, but its farmer has proved an earlier copy of the same file.
+const neverProved = "c.unproven = 1 AND c.sequence = 0"
+
 // heldFiles selects from the files of which at least one copy is live. proved is the
 // number of copies that were proved once.
 //
@@ -50,7 +54,7 @@ func (s *Store) heldFiles() (proved, from string) {
 	d := s.dialect
 	return d.greatest + "(0, g.live - COALESCE(u.copies, 0))", // older processes do not count copies, see Copies
 		" FROM contents g LEFT JOIN (SELECT f.content_id, COUNT(*) AS copies FROM tokens t" +
-			d.joinInOrder + "contracts c" + d.byUnproven + " ON c.token_id = t.id AND c.unproven = 1 AND c.live = 1 AND c.sequence = 0" + // not renewed ones
+			d.joinInOrder + "contracts c" + d.byUnproven + " ON c.token_id = t.id AND c.live = 1 AND " + neverProved +
 			d.joinInOrder + "files f ON f.id = c.file_id WHERE f.content_id > 0 GROUP BY f.content_id) u ON u.content_id = g.id" +
 			" WHERE g.live > 0"
 }
@@ -104,7 +108,7 @@ func (s *Store) FileCopies(ctx context.Context, hash node.FileHash) (size int64,
 		}
 		copies = append(copies, Copy{orZero(farmer), state, moment(orZero(made))})
 		return nil
-	}, "SELECT g.size, t.farmer_id, c.unproven, h.created FROM contents g LEFT JOIN files f ON f.content_id = g.id"+
+	}, "SELECT g.size, t.farmer_id, "+neverProved+", h.created FROM contents g LEFT JOIN files f ON f.content_id = g.id"+
 		" LEFT JOIN contracts c"+s.dialect.byFile+" ON c.file_id = f.id AND c.live = 1 LEFT JOIN tokens t ON t.id = c.token_id"+
 		" LEFT JOIN chunks h ON h.file_id = f.id WHERE g.hash = ? ORDER BY f.id", hash[:])
 	if err == nil && !found {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
 )
@@ -54,6 +56,37 @@ func TestRepair(t *testing.T) {
 					t.Errorf("the record differs from the tokens: %v, %v", corrected, err)
 				}
 			})
+		}
+	})
+}
+
+// Until Repair has run, a restored database can have contracts without a token. They must
+// stop neither the sweeper, also if they fill its batches, nor the deletion of tokens.
+func TestContractsWithoutAToken(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		gone, other := f.token(t, "a"), f.token(t, "b")
+		f.contracts(t, gone, start, 1, 2, 3)
+		f.contracts(t, other, start.Add(time.Second), 4)
+		f.damage(t, true, "DELETE FROM tokens WHERE contracts = 3")
+		due := start.Add(interval)
+		undo := errors.New("undo")
+		wantErr(t, f.transaction(t.Context(), func(tx *tx) error {
+			if _, err := f.deleteTokens(tx, []int64{gone.ID}, due); err != nil {
+				return err
+			}
+			return undo
+		}), undo)
+		for range 4 {
+			_, err := f.Expire(t.Context(), due.Add(time.Second), 1)
+			must(t, err)
+		}
+		if farmer := f.farmer(t, other, start); farmer.Contracts != 0 {
+			t.Errorf("%d contracts of the other token are left", farmer.Contracts)
+		}
+		f.checkInvariant(t)
+		must(t, f.Restored(t.Context()))
+		if got, err := f.Repair(t.Context(), due); err != nil || got.Rows != 3 {
+			t.Errorf("repaired %+v, %v, want the contracts of the missing token", got, err)
 		}
 	})
 }

@@ -135,6 +135,9 @@ func (s *Store) expire(t *tx, due []contractRow, before time.Time) error {
 	touched := map[int64]*lockedToken{}
 	for _, row := range rows {
 		token := tokens[row.TokenID]
+		if token == nil { // after a restore; the contract ends like the others, and Repair deletes it
+			continue
+		}
 		if row.void() {
 			token.endContract(&row, fault)
 		} else {

@@ -34,16 +34,16 @@ type addressRow struct {
 var addressTable = tableOf[addressRow]("addresses")
 
 type fileRow struct {
-	ID         int64
-	Hash       []byte
-	Seed       string
-	Size       int64
-	KeyID      int64
-	TagSize    int64
-	Redundancy int
-	ContentID  int64 // the row in contents, or 0
+	ID        int64
+	Hash      []byte
+	Seed      string
+	Size      int64
+	KeyID     int64
+	TagSize   int64
+	ContentID int64 // the row in contents, or 0
 }
 
+// fileTable does not contain the column `redundancy`, which is always 1 and which nothing reads.
 var fileTable = tableOf[fileRow]("files")
 
 // chunkRow is a chunk of the inventory.
@@ -193,7 +193,7 @@ type contractRow struct {
 	Wrong     []byte // digests, concatenated
 	Expiry    int64  `update:"relative"`
 	Live      bool
-	Unproven  bool // the contract was never proved
+	Unproven  bool `update:"flag"` // no proof was accepted since the hand-out or the renewal
 	FaultMark int64
 	Completed bool // all challenges were issued and answered
 }
@@ -218,9 +218,8 @@ func (r *contractRow) void() bool {
 var contractTable = tableOf[contractRow]("contracts")
 
 // contractOf returns the row of a live contract. The id of the contract's file is
-// not set. The row is marked as unproven, so that the first accepted proof that an
-// up-to-date worker commits clears the column, even if the worker that committed the
-// contract's first proof had an older version and did not clear it.
+// not set. A contract does not say whether it is unproven. The row is marked as unproven, so
+// that an accepted proof clears the column; a wrong one leaves it as it is.
 func contractOf(c *node.Contract) contractRow {
 	row := contractRow{
 		ID: c.ID, TokenID: c.TokenID, FileHash: c.FileHash[:], KeyID: c.KeyID, Size: c.Size, Period: c.Interval.Microseconds(), Live: true,
@@ -235,10 +234,13 @@ func contractOf(c *node.Contract) contractRow {
 // of a row keep their lengths, the database updates the row without moving it, at a
 // third of the cost.
 func (r contractRow) with(c *node.Contract) contractRow {
+	// A sequence above 0 proves nothing, because a renewed contract has one. Before the next
+	// challenge, the row says that the last one was answered.
+	r.Unproven = r.Unproven && !r.Answered && !c.Answered
 	r.Version, r.Sequence = c.Version, c.Sequence
 	r.Challenge, r.State = c.Challenge, c.State
 	r.Due, r.Expiry = micros(c.Due), micros(c.Expiry())
-	r.Answered, r.Accepted, r.Unproven = c.Answered, c.Accepted[:], !c.Proved()
+	r.Answered, r.Accepted = c.Answered, c.Accepted[:]
 	r.Wrong = make([]byte, 0, len(c.Wrong)*len(node.Digest{})) // empty, not NULL
 	for _, d := range c.Wrong {
 		r.Wrong = append(r.Wrong, d[:]...)

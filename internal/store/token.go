@@ -213,7 +213,9 @@ func (s *Store) deleteTokens(t *tx, ids []int64, now time.Time) ([]event, error)
 			return nil, err
 		}
 		for _, c := range expired {
-			tokens[c.TokenID].endContract(&c, 0)
+			if token := tokens[c.TokenID]; token != nil { // it can be missing after a restore
+				token.endContract(&c, 0)
+			}
 		}
 		live, err := selectRows(t, endingColumns, "FROM contracts WHERE token_id IN "+list+" AND live = 1")
 		if err != nil {

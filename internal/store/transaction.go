@@ -77,7 +77,11 @@ func (s *Store) beginPipelined(ctx context.Context) (*tx, error) {
 		}
 		return conn.Close()
 	}
-	return t, t.exec("START TRANSACTION")
+	if err := t.exec("START TRANSACTION"); err != nil { // on Galera, the statement is sent at once
+		_ = t.rollback() // gives the connection back, or closes it
+		return nil, err
+	}
+	return t, nil
 }
 
 // onGalera reports whether a connection leads to a Galera node. There, a transaction must

@@ -195,6 +195,59 @@ func TestUnprovenEnds(t *testing.T) {
 	})
 }
 
+// A renewed contract has a sequence above 0, and counts as unproven until a proof for its new
+// copy was accepted. A wrong proof must not end this, because the farmer still needs the tag. It must not
+// make a proved contract unproven either.
+func TestWrongProofsProveNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		for _, optimistic := range []bool{false, true} {
+			token := f.token(t, "address")
+			contracts := f.contracts(t, token, start, 1, 1, 1)
+			f.prove(t, token, contracts)
+			due := start.Add(interval)
+			must(t, f.write.Exec("UPDATE contracts SET unproven = 1 WHERE token_id = ?", token.ID).Error) // as if an older worker had committed
+			_, err := f.Advance(t.Context(), token.ID, idsOf(contracts, func(h held) int64 { return h.ContractID }), due, issue)
+			must(t, err)
+			unproven := func(want ...int) {
+				t.Helper()
+				for i, h := range contracts {
+					if n := f.count(t, "contracts", "id = ? AND unproven = 1", h.ContractID); n != int64(want[i]) {
+						t.Errorf("contract %d: unproven is %d, want %d", i, n, want[i])
+					}
+				}
+			}
+			unproven(0, 0, 0)
+			must(t, f.write.Exec("UPDATE contracts SET unproven = 1 WHERE id <> ? AND token_id = ?", contracts[0].ContractID, token.ID).Error) // as a renewal does
+			judge := func(valid ...bool) {
+				t.Helper()
+				var verdicts []Verdict
+				for i, h := range contracts {
+					v := answer(token, h, valid[i], due)
+					v.Sequence = 1
+					if optimistic {
+						c, err := f.Contract(t.Context(), token.ID, h.FileHash)
+						must(t, err)
+						v.Copy = &c
+					}
+					verdicts = append(verdicts, v)
+				}
+				f.commit(t, verdicts...)
+			}
+			judge(false, false, true)
+			unproven(0, 1, 0)
+			_, err = f.CleanContracts(t.Context(), interval, start)
+			must(t, err)
+			for i, want := range []int64{0, 1, 0} {
+				if n := f.count(t, "tags", "part = 0 AND file_id = ?", contracts[i].FileID); n != want {
+					t.Errorf("%d tags of contract %d, want %d", n, i, want)
+				}
+			}
+			judge(true, true, true)
+			unproven(0, 0, 0)
+		}
+	})
+}
+
 // During a rolling upgrade, older replicas do not write the column unproven. Their
 // hand-outs count as proved. If an older worker commits a first proof, the contract
 // counts as unproven until its next proof.

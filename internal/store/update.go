@@ -111,8 +111,11 @@ func (w *updateText[R]) write() string {
 		}
 		w.text = append(w.text, separator+c.name+" = "...)
 		separator = ", "
-		if c.relative {
+		switch {
+		case c.relative:
 			w.text = append(w.text, c.name+" + "...)
+		case c.flag:
+			w.text = append(w.text, c.name+" * "...)
 		}
 		w.writeValues()
 	}
