@@ -43,7 +43,11 @@ var planted = map[string]struct {
 	"line of a private key":                 {"TGluZSBvZiBhIHByaXZhdGUga2V5", true},
 	"password in a condition":               {"in-a-condition", true},
 	"password in a ConfigMap":               {"in-a-configmap", true},
+	"end of a password":                     {"end-of-a-password", false},
 }
+
+// cutPassword is a value of a Secret. The form of a password ends within it.
+var cutPassword = "begin;" + planted["end of a password"].value
 
 func secretOf(name string) string { return planted[name].value }
 
@@ -57,7 +61,7 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 	node.Spec.API.PodTemplate = &runtime.RawExtension{Raw: []byte(`{"spec": {"containers": [{"name": "api", "env": [
 		{"name": "PLAIN", "value": "` + secretOf("variable of a pod template") + `"},
 		{"name": "OTHER", "valueFrom": {"secretKeyRef": {"name": "other", "key": "value"}}}]}]}}`)}
-	node.Status.Conditions[0].Message = "dial: password=" + secretOf("password in a condition") + " was refused"
+	node.Status.Conditions[0].Message = "dial: password=" + secretOf("password in a condition") + " was refused, and password=" + cutPassword + " too"
 	node.Status.HeartbeatKeys = []v1.RotatedKeyStatus{{HeartbeatKeyStatus: v1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key", Fingerprint: key.print}}}
 	of := desired.Node{DownstreamNode: node}
 	meta := func(role desired.Role, name string) metav1.ObjectMeta {
@@ -88,7 +92,7 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 		&batchv1.Job{ObjectMeta: meta(desired.Migration, "farm-migration-1")},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends", Namespace: "storage"}, Data: map[string][]byte{"dsn": []byte(dsn), "username": []byte("farm")}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "redis", Namespace: "storage"}, Data: map[string][]byte{"url": []byte(address)}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "storage"}, Data: map[string][]byte{"value": []byte(secretOf("value that looks like nothing") + "\n"), "short": []byte(secretOf("short value"))}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "storage"}, Data: map[string][]byte{"value": []byte(secretOf("value that looks like nothing") + "\n"), "short": []byte(secretOf("short value")), "cut": []byte(cutPassword)}},
 		of.HeartbeatKeySecret(0, key.file, key.print),
 		event("e1", "Pod", "farm-api-1", "uid-of-farm-api-1", "Authorization: Bearer "+secretOf("bearer token in an event")),
 		event("e2", "Pod", "farm-migration-1-x", "uid-of-a-deleted-pod", "deleted"),
@@ -97,6 +101,7 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 	const path = "/api/v1/namespaces/storage/pods/farm-api-1/log "
 	logs = map[string]string{
 		path + "api": "2026-01-02T03:04:01Z started\n" +
+			"2026-01-02T03:04:01Z password=" + cutPassword + "\n" +
 			"2026-01-02T03:04:02Z connect to " + dsn + " and " + address + "\n" +
 			`2026-01-02T03:04:03Z {"msg":"said \"` + secretOf("value that looks like nothing") + `\"","b64":"` + base64.StdEncoding.EncodeToString([]byte(secretOf("value that looks like nothing")+"\n")) + "\"}\n" +
 			"2026-01-02T03:04:04Z GET /api/downstream/v1/chunk/" + secretOf("token of a farmer in a log") + "/10\n" +
@@ -246,27 +251,34 @@ func TestRedactor(t *testing.T) {
 	t.Parallel()
 	r := newRedactor([][]byte{
 		[]byte("farm"), []byte("true"), []byte("3306"), []byte("ab"), []byte("app"), []byte("longer secret"), []byte("longer secret 2"),
-		[]byte("dir /data\nrequirepass in-a-file-of-redis\n"), []byte(`{"auths": {"registry": {"auth": "YXV0aC1vZi1yZWdpc3RyeQ=="}}}`),
+		[]byte("dir /data\nrequirepass in-a-file-of-redis\n"), []byte("password: x\n-----BEGIN PRIVATE KEY-----\n"),
+		[]byte("semi;colon, \"quote\" and space"), []byte("overlapping-1"), []byte("ing-1 and 2"), []byte(`{"auths": {"registry": {"auth": "YXV0aC1vZi1yZWdpc3RyeQ=="}}}`),
 	}, []string{"farm"})
 	for text, want := range map[string]string{
-		"farm, true, 3306 and ab stay":                  "farm, true, 3306 and ab stay",
-		"app.kubernetes.io/name: app":                   "app.kubernetes.io/name: [redacted]",
-		"app app":                                       "[redacted] [redacted]",
-		"longer secret 2, longer secret":                "[redacted], [redacted]",
-		"said in-a-file-of-redis":                       "said [redacted]",
-		"auth YXV0aC1vZi1yZWdpc3RyeQ==":                 "auth [redacted]",
-		"mysql://u:p@h/d?x=1 u:p@tcp(h:1)/d":            "mysql://[redacted]@h/d?x=1 [redacted]@tcp(h:1)/d",
-		"https://example.org/a@b":                       "https://[redacted]@b",
-		"http://farm-api.storage.svc:80/readyz":         "http://farm-api.storage.svc:80/readyz",
-		`{"api_key":"x y","n":1}`:                       `{"api_key":[redacted],"n":1}`,
-		`"{\"password\":\"x y\",\"n\":1}"`:              `"{\"password\":[redacted],\"n\":1}"`,
-		"password: x, passwordFile: /etc/x":             "password: [redacted], passwordFile: /etc/x",
-		"--db-password x --listen :80":                  "--db-password [redacted] --listen :80",
-		"the Secret backends has no key dsn":            "the Secret backends has no key dsn",
-		"Authorization: Basic dXNlcjpwYXNz":             "Authorization: [redacted] [redacted]",
-		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2lnbmVk ok": "[redacted] ok",
-		"AGE-SECRET-KEY-1QQQ ok":                        "[redacted] ok",
-		"tokensPerIP: 5":                                "tokensPerIP: 5",
+		"farm, true, 3306 and ab stay":               "farm, true, 3306 and ab stay",
+		"app.kubernetes.io/name: app":                "app.kubernetes.io/name: [redacted]",
+		"app app":                                    "[redacted] [redacted]",
+		"longer secret 2, longer secret":             "[redacted], [redacted]",
+		"said in-a-file-of-redis":                    "said [redacted]",
+		"auth YXV0aC1vZi1yZWdpc3RyeQ==":              "auth [redacted]",
+		"mysql://u:p@h/d?x=1 u:p@tcp(h:1)/d":         "mysql://[redacted]@h/d?x=1 [redacted]@tcp(h:1)/d",
+		"https://example.org/a@b":                    "https://[redacted]@b",
+		"http://farm-api.storage.svc:80/readyz":      "http://farm-api.storage.svc:80/readyz",
+		`{"api_key":"x y","n":1}`:                    `{"api_key":[redacted],"n":1}`,
+		`"{\"password\":\"x y\",\"n\":1}"`:           `"{\"password\":[redacted],\"n\":1}"`,
+		"Password: x, passwordFile: /etc/x":          "Password: [redacted], passwordFile: /etc/x",
+		`password=semi;colon, "quote" and space; ok`: "password=[redacted]; ok",
+		`--token semi;colon, "quote" and space ok`:   "--token [redacted] ok",
+		"overlapping-1 and 2":                        "[redacted]",
+		// "password:" and "-----BEGIN" are words of a Secret, but what follows is a secret too.
+		"password: y": "[redacted] [redacted]",
+		"-----BEGIN PRIVATE KEY-----\nother\n-----END PRIVATE KEY----- ok": "[redacted] ok",
+		"--db-password x --listen :80":                                     "--db-password [redacted] --listen :80",
+		"the Secret backends has no key dsn":                               "the Secret backends has no key dsn",
+		"Authorization: Basic dXNlcjpwYXNz":                                "Authorization: [redacted] [redacted]",
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2lnbmVk ok":                    "[redacted] ok",
+		"AGE-SECRET-KEY-1QQQ ok":                                           "[redacted] ok",
+		"tokensPerIP: 5":                                                   "tokensPerIP: 5",
 	} {
 		if got := r.text(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)

@@ -11,13 +11,13 @@ import (
 // scrub removes from the JSON of an object what may hold a secret, whether the user may read
 // Secrets or not. It keeps the names of variables and arguments of the node program, which
 // takes secrets from files only.
-func scrub(value any) any {
+func (r *redactor) scrub(value any) any {
 	switch value := value.(type) {
 	case string:
-		return removeForms(value)
+		return r.text(value)
 	case []any:
 		for i := range value {
-			value[i] = scrub(value[i])
+			value[i] = r.scrub(value[i])
 		}
 	case map[string]any:
 		for name, member := range value {
@@ -32,7 +32,7 @@ func scrub(value any) any {
 			case "env":
 				hideValues(list)
 			}
-			value[name] = scrub(member)
+			value[name] = r.scrub(member)
 		}
 	}
 	return value
