@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"encoding/json"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +16,7 @@ import (
 func (r *redactor) scrub(value any) any {
 	switch value := value.(type) {
 	case string:
-		return r.text(value)
+		return r.scrubText(value)
 	case []any:
 		for i := range value {
 			value[i] = r.scrub(value[i])
@@ -36,6 +38,28 @@ func (r *redactor) scrub(value any) any {
 		}
 	}
 	return value
+}
+
+// scrubText scrubs a text. A text can be the JSON of an object: the ConfigMap of the backup has
+// the DownstreamNode, and some tools write an object into an annotation.
+func (r *redactor) scrubText(text string) string {
+	if !strings.HasPrefix(strings.TrimSpace(text), "{") && !strings.HasPrefix(strings.TrimSpace(text), "[") {
+		return r.text(text)
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // keeps large numbers as they are
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return r.text(text) // it is not JSON
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return r.text(text) // JSON, and then something else
+	}
+	encoded, err := json.Marshal(r.scrub(value))
+	if err != nil {
+		panic(err) // impossible: it was decoded from JSON
+	}
+	return r.text(string(encoded)) // the name of a field can say that its value is a secret
 }
 
 // containerFields are the fields of a container that hold no secret. Commands, probes and
