@@ -207,6 +207,12 @@ func TestMaintenance(t *testing.T) {
 			t.Errorf("the warning is %q, want %q", &errs, step.warns)
 		}
 	}
+	hibernating := readyNode()
+	hibernating.Spec.Hibernate = true
+	var errs strings.Builder
+	if err := newTestCluster(t, nil, hibernating).setMaintenance(t.Context(), io.Discard, &errs, "farm", disks, time.Hour); err != nil || !strings.HasPrefix(errs.String(), "warning: farm hibernates") {
+		t.Errorf("a node that hibernates: %v, warns %q", err, &errs)
+	}
 	if err := c.setMaintenance(t.Context(), io.Discard, io.Discard, "other", disks, 0); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("an unknown node: %v", err)
 	}
