@@ -71,7 +71,8 @@ func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
 // handle converts h to an http.Handler. If h returns an error, handle writes the
-// error's response. If h panics, handle responds with a 500.
+// error's response. If h panics, handle responds with a 500, or closes the connection if the
+// response has begun.
 func (s *Server) handle(h handlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -81,8 +82,9 @@ func (s *Server) handle(h handlerFunc) http.Handler {
 			case v == http.ErrAbortHandler:
 				panic(v)
 			default:
-				exchangeOf(r).log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
-				writeError(w, errInternal)
+				exchange := exchangeOf(r)
+				exchange.log().Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
+				respondError(w, exchange, errInternal)
 			}
 		}()
 		if err := h(w, r); err != nil {
@@ -103,9 +105,13 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	case response.status >= 500 && r.Context().Err() == nil:
 		exchange.log().Warn("cannot serve the request, the farmer must repeat it", "error", err)
 	}
-	if exchange.status != 0 {
-		// The response has already begun. Close the connection, so that the farmer
-		// notices that the response is incomplete.
+	respondError(w, exchange, response)
+}
+
+// respondError writes the response to an error. If a response has already begun, it closes
+// the connection, so that the farmer notices that the response is incomplete.
+func respondError(w http.ResponseWriter, e *exchange, response *apiError) {
+	if e.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, response)

@@ -53,6 +53,42 @@ func TestLevelsOfErrors(t *testing.T) {
 	}
 }
 
+// TestPanics checks that a panic within a response closes the connection. The client must not
+// read the error as the end of the response.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		before func(http.ResponseWriter)
+		aborts bool
+		status int
+		body   string
+	}{
+		"before the response": {func(http.ResponseWriter) {}, false, http.StatusInternalServerError, `{"status":"error","message":"internal error"}`},
+		"after the status":    {func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, true, http.StatusOK, ""},
+		"within the body":     {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"farmers":[`) }, true, http.StatusOK, `{"farmers":[`},
+	} {
+		var log bytes.Buffer
+		s := &Server{Deps: Deps{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+		recorder := httptest.NewRecorder()
+		e := &exchange{ResponseWriter: recorder, server: s}
+		r := httptest.NewRequest("GET", "/", nil)
+		var aborted any
+		func() {
+			defer func() { aborted = recover() }()
+			s.handle(func(w http.ResponseWriter, _ *http.Request) error {
+				tt.before(w)
+				panic("broken")
+			}).ServeHTTP(e, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
+		}()
+		if (aborted == http.ErrAbortHandler) != tt.aborts || recorder.Code != tt.status || strings.TrimSpace(recorder.Body.String()) != tt.body {
+			t.Errorf("%s: the panic is %v, the response %d %q", name, aborted, recorder.Code, recorder.Body)
+		}
+		if strings.Count(log.String(), "panic in a handler") != 1 {
+			t.Errorf("%s: the log is %q", name, &log)
+		}
+	}
+}
+
 func TestForwardedForCountsOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}

@@ -1,7 +1,9 @@
 package apiserver_test
 
 import (
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +57,42 @@ func TestPage(t *testing.T) {
 		must(t, h.Store.Close())
 		h.askUnchecked(t, "GET", "/farmer/"+id).want(t, http.StatusServiceUnavailable, "cannot be read at the moment")
 	})
+}
+
+// pageLink matches a link of a page to this node.
+var pageLink = regexp.MustCompile(`(?:href|src)="(/[^"#]*)`)
+
+// TestPageRoutes checks that the server has a route for everything that the pages link to.
+// Requests without a route have the label "unmatched" in metrics and logs.
+func TestPageRoutes(t *testing.T) {
+	t.Parallel()
+	h := openHarness(t, testnode.Embedded, func(p *plan) { p.idle = true })
+	f := h.newFarmer(t, 1)
+	h.accept(t, f, f.takeOne(t, "seed"))
+	h.Clock.Advance(10 * time.Second)
+	id := f.token.Hash().FarmerID()
+	linked := map[string]bool{"/farmer/" + id + "/badge.svg": true, "/map.json?zoom=0": true, "/robots.txt": true} // scripts and documents link to these
+	for _, page := range []string{"/", "/history", "/farmer/" + id} {
+		for _, link := range pageLink.FindAllStringSubmatch(h.askUnchecked(t, "GET", page).body, -1) {
+			linked[html.UnescapeString(link[1])] = true
+		}
+	}
+	if !linked["/farmer/"+id+"/strip.svg"] {
+		t.Errorf("no page links to the farmer's strip: %v", linked)
+	}
+	for path := range linked {
+		if !strings.HasPrefix(path, api) {
+			h.askUnchecked(t, "GET", path).want(t, http.StatusOK, "")
+		}
+	}
+	h.askUnchecked(t, "GET", "/nothing").want(t, http.StatusNotFound, "")
+	waitFor(t, "the records of requests for paths that have a route, and of one that has none", func() bool {
+		strips := h.metric(t, "downstream_api_requests_total", "/farmer/{id}/strip.svg", "200")
+		return strips > 0 && h.metric(t, "downstream_api_requests_total", "unmatched", "404") == 1
+	})
+	if found := h.metric(t, "downstream_api_requests_total", "unmatched", "200"); found > 0 {
+		t.Errorf("the server has no route for %v of %v", found, linked)
+	}
 }
 
 // The node counts page requests separately from API requests. It does not count

@@ -108,7 +108,7 @@ func (s *Server) router() http.Handler {
 			r.Handle(path, s.handle(methodNotAllowed(methods)))
 		}
 	}
-	for _, path := range page.Paths {
+	for _, path := range page.Paths() {
 		root.Handle(path, s.handle(s.showPage)).Methods(getMethods()...)
 		root.Handle(path, s.handle(methodNotAllowed(getMethods())))
 	}

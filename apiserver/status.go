@@ -211,7 +211,7 @@ type listQuery struct {
 
 func parseListQuery(vars map[string]string) (listQuery, error) {
 	q := listQuery{Query: roster.Query{Online: vars["online"] != "", Desc: vars["desc"] != ""}}
-	sorts := strings.Join(roster.SortNames(), ", ")
+	sorts := strings.Join(node.FarmerSorts[:], ", ")
 	if name, ok := vars["sort"]; ok {
 		if q.Sort, ok = roster.ParseSort(name); !ok {
 			return q, badRequest("sort must be one of " + sorts)

@@ -40,10 +40,31 @@ import (
 	"github.com/driveshare/downstream-node/internal/store"
 )
 
-// Paths are the page's routes, in the syntax of net/http and gorilla/mux.
-var Paths = []string{
-	"/", "/farmer/{id}", "/history", "/map.json", AssetPrefix + "{file}",
-	"/badge.svg", "/faults.atom", "/farmer/{id}/badge.svg", "/farmer/{id}/events.atom", "/robots.txt",
+// routes are the page's routes. The paths are in the syntax of net/http and gorilla/mux.
+var routes = []struct {
+	path  string
+	serve func(*Page, http.ResponseWriter, *http.Request)
+}{
+	{"/", (*Page).home},
+	{"/farmer/{id}", (*Page).farmer},
+	{"/history", (*Page).history},
+	{"/map.json", (*Page).mapJSON},
+	{AssetPrefix + "{file}", (*Page).asset},
+	{"/badge.svg", (*Page).badge},
+	{"/faults.atom", (*Page).faultFeed},
+	{"/farmer/{id}/badge.svg", (*Page).farmerBadge},
+	{"/farmer/{id}/strip.svg", (*Page).farmerStrip},
+	{"/farmer/{id}/events.atom", (*Page).eventFeed},
+	{"/robots.txt", (*Page).robots},
+}
+
+// Paths returns the paths of the page's routes. A router that lacks one of them counts its
+// requests as those of no route.
+func Paths() (paths []string) {
+	for _, route := range routes {
+		paths = append(paths, route.path)
+	}
+	return paths
 }
 
 // AssetPrefix begins the path of every asset.
@@ -107,7 +128,7 @@ func (r Rules) OfferText() string {
 	return strconv.FormatInt(r.Offer(), 10)
 }
 
-// Page handles the routes in Paths.
+// Page handles the routes.
 type Page struct {
 	records   Records
 	opt       Options
@@ -146,23 +167,21 @@ func New(records Records, opt Options) *Page {
 			return p.records.CopyHours(ctx, p.opt.Now().Add(-of.Length))
 		}}
 	}
-	p.mux.HandleFunc("GET /{$}", p.home)
-	p.mux.HandleFunc("GET /farmer/{id}", p.farmer)
-	p.mux.HandleFunc("GET /history", p.history)
-	p.mux.HandleFunc("GET /map.json", p.mapJSON)
-	p.mux.HandleFunc("GET /badge.svg", p.badge)
-	p.mux.HandleFunc("GET /faults.atom", p.faultFeed)
-	p.mux.HandleFunc("GET /farmer/{id}/badge.svg", p.farmerBadge)
-	p.mux.HandleFunc("GET /farmer/{id}/strip.svg", p.farmerStrip)
-	p.mux.HandleFunc("GET /farmer/{id}/events.atom", p.eventFeed)
-	p.mux.HandleFunc("GET /robots.txt", p.robots)
-	p.mux.HandleFunc("GET "+AssetPrefix+"{file}", func(w http.ResponseWriter, r *http.Request) {
-		if !p.assets.serve(w, r) {
-			p.notFound(w, r)
+	for _, route := range routes {
+		pattern := route.path
+		if pattern == "/" {
+			pattern = "/{$}" // without {$}, net/http would match every path
 		}
-	})
+		p.mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { route.serve(p, w, r) })
+	}
 	p.mux.HandleFunc("GET /", p.notFound)
 	return p
+}
+
+func (p *Page) asset(w http.ResponseWriter, r *http.Request) {
+	if !p.assets.serve(w, r) {
+		p.notFound(w, r)
+	}
 }
 
 // maxVisitors is the maximum number of requests in flight. If the records are slow,

@@ -65,15 +65,15 @@ func newListFarmersCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&q.Online, "online", false, "list only farmers that are online")
-	flags.StringVar(&order, "sort", "id", "sort by "+strings.Join(roster.SortNames(), ", "))
+	flags.StringVar(&order, "sort", "id", "sort by "+strings.Join(node.FarmerSorts[:], ", "))
 	flags.BoolVar(&q.Desc, "descending", false, "list the largest first")
 	flags.StringVar(&q.Search, "search", "", "list only farmers whose id begins with this text, or whose address contains it")
 	flags.IntVar(&q.Limit, "limit", 0, "list at most this number of farmers; 0 lists all")
-	program.CompleteWith(cmd, "sort", roster.SortNames()...)
+	program.CompleteWith(cmd, "sort", node.FarmerSorts[:]...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var ok bool
 		if q.Sort, ok = roster.ParseSort(order); !ok {
-			return fmt.Errorf("--sort %q: choose one of %s", order, strings.Join(roster.SortNames(), ", "))
+			return fmt.Errorf("--sort %q: choose one of %s", order, strings.Join(node.FarmerSorts[:], ", "))
 		}
 		if q.Limit < 0 {
 			return errors.New("--limit must not be negative")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,15 +47,38 @@ func newRestoreCommand() *cobra.Command {
 	return cmd
 }
 
-// restore makes the data directory under another name, and then renames it.
-func restore(cmd *cobra.Command, b *backup.Reader, data string) error {
+// restore makes the files in a directory inside the data directory, and then moves them up. It
+// needs no right to write beside the data directory, which may be a mount point.
+func restore(cmd *cobra.Command, b *backup.Reader, data string) (err error) {
 	data = filepath.Clean(data)
-	if entries, err := os.ReadDir(data); len(entries) > 0 {
-		return fmt.Errorf("%s is not empty, and a restore would replace what it has: stop its node and move it away with `mv %[1]s %[1]s.old`, or name another directory with --data", data)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err = checkEmpty(data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.Mkdir(data, 0o700); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				_ = os.Remove(data) // it is empty by then
+			}
+		}()
+	case err != nil:
 		return err
 	}
-	made, err := os.MkdirTemp(filepath.Dir(data), ".restore-")
+	unlock, err := app.LockDir(data) // otherwise a node that starts now would make its own database
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	defer func() {
+		if err != nil {
+			_ = os.Remove(filepath.Join(data, app.LockFile))
+		}
+	}()
+	if err := checkEmpty(data, app.LockFile); err != nil {
+		return err
+	}
+	made, err := os.MkdirTemp(data, ".restore-")
 	if err != nil {
 		return err
 	}
@@ -80,14 +104,47 @@ func restore(cmd *cobra.Command, b *backup.Reader, data string) error {
 	if err := onStore(cmd, cfg, func(ctx context.Context, st *store.Store) error { return renew(ctx, cmd, cfg, st, b) }); err != nil {
 		return err
 	}
-	if err := os.Remove(data); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
-		return err
-	}
-	if err := os.Rename(made, data); err != nil {
+	if err := moveUp(made, filepath.Base(cfg.Database.Path)); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "restored %s and %s of %s, as of %s, into %s\nStart the node: downstream-node standalone --data %[5]s\n",
 		node.Counted(b.Contracts, "contract"), node.Counted(int64(len(b.Keys)), "heartbeat key"), b.Node, b.Created.Format(time.RFC3339), data)
+	return nil
+}
+
+// checkEmpty returns an error if a directory has anything but the named files and what the
+// file system makes.
+func checkEmpty(dir string, except ...string) error {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if name := entry.Name(); name != "lost+found" && !slices.Contains(except, name) {
+			return fmt.Errorf("%s is not empty, and a restore would replace what it has: stop its node and move it away with `mv %[1]s %[1]s.old`, or name another directory with --data", dir)
+		}
+	}
+	return err
+}
+
+// moveUp moves all files of a directory into its parent, the file named last as the last one:
+// a directory with a database is complete. If it fails, it removes what it has moved.
+func moveUp(dir, last string) (err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	names := []string{}
+	for _, entry := range entries {
+		if entry.Name() != last {
+			names = append(names, entry.Name())
+		}
+	}
+	for i, name := range append(names, last) {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(filepath.Dir(dir), name)); err != nil {
+			for _, moved := range names[:i] {
+				err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(dir), moved)))
+			}
+			return err
+		}
+	}
 	return nil
 }
 

@@ -102,6 +102,18 @@ func TestRestoreStandalone(t *testing.T) {
 	step(0, "tables and keys  ok", "doctor"+config)
 }
 
+// namesIn returns the names of the files in a directory.
+func namesIn(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	testenv.Must(t, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return strings.Join(names, " ")
+}
+
 // TestRestoreLeavesNothingBehind checks the backups that cannot be restored.
 func TestRestoreLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
@@ -135,9 +147,30 @@ func TestRestoreLeavesNothingBehind(t *testing.T) {
 			t.Errorf("%s: the directory has %v, %v", file, entries, err)
 		}
 	}
-	testenv.Must(t, os.Mkdir(data, 0o700)) // an empty directory is no obstacle
+	// Like a mount point, this directory exists and has what the file system makes. Nobody
+	// but root may write beside /var/lib/downstream-node.
+	testenv.Must(t, os.MkdirAll(filepath.Join(data, "lost+found"), 0o700))
+	before, err := os.Stat(data)
+	testenv.Must(t, err)
+	testenv.Must(t, os.Chmod(parent, 0o500))
+	t.Cleanup(func() { _ = os.Chmod(parent, 0o700) })
+	if status, printed := o.runBare("restore", cut, "--data", data); status != 1 || !strings.Contains(printed, "truncated or damaged") {
+		t.Errorf("status %d, printed %q", status, printed)
+	}
+	if names := namesIn(t, data); names != "lost+found" {
+		t.Errorf("a failed restore left %s", names)
+	}
 	if status, printed := o.runBare("restore", good, "--data", data); status != 0 {
 		t.Error(printed)
+	}
+	if names := namesIn(t, data); names != "downstream.db heartbeat.json lock lost+found" {
+		t.Errorf("the restored directory has %s", names)
+	}
+	if after, err := os.Stat(data); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the restore replaced the directory, which fails for a mount point; %v", err)
+	}
+	if status, printed := o.runBare("restore", good, "--data", data); status != 1 || !strings.Contains(printed, "is not empty") {
+		t.Errorf("again: status %d, printed %q", status, printed)
 	}
 	for _, name := range []string{"downstream.db", "heartbeat.json"} {
 		if info, err := os.Stat(filepath.Join(data, name)); err != nil || info.Mode().Perm() != 0o600 {

@@ -206,13 +206,16 @@ func localAddress(ln net.Listener) string {
 	return net.JoinHostPort(host, port)
 }
 
+// LockFile is the file in a directory that LockDir locks.
+const LockFile = "lock"
+
 // LockDir creates a directory if it does not exist. Other processes cannot use the
 // directory until the caller calls unlock or this process ends.
 func LockDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"))
+	lock := flock.New(filepath.Join(dir, LockFile))
 	held, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)

@@ -113,7 +113,7 @@ func (c *Client) Answers(ctx context.Context, token string, proofs []Proof) (rep
 // StatusQuery selects and orders farmers. The zero value selects all farmers.
 type StatusQuery struct {
 	Online     bool
-	Sort       string // id, address, uptime, heartbeats, contracts, size, online
+	Sort       string // a name in node.FarmerSorts, or "" for the node's order
 	Descending bool   // used with Sort
 	Limit      int    // maximum number of farmers in a page; 0 for no pages
 	Page       int    // from 0; used with Limit

@@ -69,3 +69,7 @@ func IPHash(key []byte, ip string) string {
 	mac.Write([]byte(ip))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
+
+// FarmerSorts are the names of the columns that a list of farmers can be sorted by, in the
+// order of roster.Sort. They are here because a client must not depend on the store.
+var FarmerSorts = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score", "since", "seen", "place"}

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/driveshare/downstream-node/internal/node"
 )
 
-// Sort is a column that a list can be sorted by.
+// Sort is a column that a list can be sorted by. Its name is in node.FarmerSorts.
 type Sort int
 
 // The columns.
@@ -26,18 +28,13 @@ const (
 	ByPlace // the country, then the city
 )
 
-var sortNames = [...]string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score", "since", "seen", "place"}
-
-// SortNames returns the names of all sorts.
-func SortNames() []string { return sortNames[:] }
-
 // ParseSort returns the sort with the given name.
 func ParseSort(name string) (Sort, bool) {
-	i := slices.Index(sortNames[:], name)
+	i := slices.Index(node.FarmerSorts[:], name)
 	return Sort(i), i >= 0
 }
 
-func (s Sort) String() string { return sortNames[s] }
+func (s Sort) String() string { return node.FarmerSorts[s] }
 
 // ordered returns the positions of all farmers in the order of sort. It marks the
 // order as used, so that prepare makes it for the next view.

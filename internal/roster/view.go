@@ -19,8 +19,8 @@ type View struct {
 	read time.Time // when the database was read; later than Time in a fault of the node
 
 	rules   node.ScoreRules
-	farmers []entry                  // sorted by id
-	orders  [len(sortNames)][2]order // by Sort; 0 is ascending, 1 is descending
+	farmers []entry                         // sorted by id
+	orders  [len(node.FarmerSorts)][2]order // by Sort; 0 is ascending, 1 is descending
 	summary func() node.Totals
 	places  func() []node.Place
 

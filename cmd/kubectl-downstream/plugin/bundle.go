@@ -69,12 +69,12 @@ func (r *report) addStatus(ctx context.Context, b *bundle) error {
 
 func (r *report) addObjects(_ context.Context, b *bundle) error {
 	for _, object := range r.objects {
-		text, err := yaml.Marshal(scrub(object.DeepCopy().Object))
+		text, err := yaml.Marshal(r.redact.scrub(object.DeepCopy().Object))
 		if err != nil {
 			return fmt.Errorf("write the %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 		name := path.Join("objects", strings.ToLower(object.GetKind()), object.GetName()+".yaml")
-		if err := b.add(name, r.redact.values(string(text))); err != nil {
+		if err := b.add(name, remove(string(text), r.redact.values(string(text)))); err != nil {
 			return err
 		}
 	}

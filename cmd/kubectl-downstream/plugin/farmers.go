@@ -13,11 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/driveshare/downstream-node/internal/farmer"
+	"github.com/driveshare/downstream-node/internal/node"
 	"github.com/driveshare/downstream-node/internal/program"
 )
-
-// farmerSorts are the columns that the API can sort farmers by.
-var farmerSorts = []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
 
 func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 	q := farmer.StatusQuery{}
@@ -33,20 +31,20 @@ func newNodeFarmersCommand(access *clusterAccess) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&q.Online, "online", false, "list only farmers that are online")
-	flags.StringVar(&q.Sort, "sort", "", "sort by "+strings.Join(farmerSorts, ", "))
+	flags.StringVar(&q.Sort, "sort", "", "sort by "+strings.Join(node.FarmerSorts[:], ", "))
 	flags.BoolVar(&q.Descending, "descending", false, "with --sort, list the largest first")
 	flags.IntVar(&q.Limit, "limit", 0, "list at most this number of farmers; 0 lists all")
 	flags.IntVar(&q.Page, "page", 0, "with --limit, list this page; the first is 0")
-	program.CompleteWith(cmd, "sort", farmerSorts...)
+	program.CompleteWith(cmd, "sort", node.FarmerSorts[:]...)
 	return cmd
 }
 
 func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q farmer.StatusQuery) error {
-	node, err := c.node(ctx, name)
+	of, err := c.node(ctx, name)
 	if err != nil {
 		return err
 	}
-	api, err := c.farmerAPI(node)
+	api, err := c.farmerAPI(of)
 	if err != nil {
 		return err
 	}
@@ -69,7 +67,7 @@ func (c *cluster) printFarmers(ctx context.Context, w io.Writer, name string, q 
 
 // scoreOf formats the lower bound of a farmer's score.
 func scoreOf(f farmer.FarmerStatus) string {
-	if f.Score == nil || f.Score.Lower == 0 { // there is no evidence
+	if f.Score == nil { // there is no evidence
 		return "-"
 	}
 	return fmt.Sprintf("≥%.2f%%", f.Score.Lower)

@@ -60,7 +60,8 @@ func workerPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 var proxyPaths = map[string]string{
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list": `{"farmers": [
 		{"id": "a1", "address": "1A", "location": {"country": "NL"}, "uptime": 99.5, "heartbeats": 12, "contracts": 3, "size": 3072, "online": true, "standing": "good", "score": {"lower": 99.2}, "last_due": "2026-01-02T03:09:05Z"},
-		{"id": "b2", "address": "1B", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 0, "size": 0, "online": false, "last_due": null}]}`,
+		{"id": "b2", "address": "1B", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 0, "size": 0, "online": false, "last_due": null},
+		{"id": "c3", "address": "1C", "location": null, "uptime": 0, "heartbeats": 0, "contracts": 1, "size": 0, "online": false, "score": {"lower": 0}, "last_due": null}]}`,
 	"/api/v1/namespaces/storage/services/http:farm-api:http/proxy/api/downstream/v1/status/list/online/by/d/size/1": `{"farmers": []}`,
 	"/api/v1/namespaces/storage/pods/http:worker-2:9090/proxy/metrics":                                              "# TYPE downstream_queue_oldest_seconds gauge\ndownstream_queue_oldest_seconds 1.26\n",
 }

@@ -110,8 +110,6 @@ func (c *cluster) rotateKey(ctx context.Context, out, errs io.Writer, name strin
 		fmt.Fprintln(out, "The node completes early those contracts of the keys in spec.heartbeat.compromised that cannot move to the new key, and replaces them.")
 	}
 	fmt.Fprintf(out, "Back up this Secret. Keep the older ones until `kubectl downstream key list %s` shows their keys as %s.\n", name, v1.KeyRetired)
-	if node.Spec.Paused {
-		fmt.Fprintf(errs, "warning: %s is paused, so this takes effect after `kubectl downstream resume %[1]s`\n", name)
-	}
+	warnIfDelayed(errs, node)
 	return nil
 }

@@ -47,9 +47,10 @@ ROTATION  FINGERPRINT   STATE     CONTRACTS LEFT  SECRET
 
 func TestKeyRotate(t *testing.T) {
 	t.Parallel()
-	lowered, paused := rotatedNode("retiring"), rotatedNode("retiring")
+	lowered, paused, hibernating, both := rotatedNode("retiring"), rotatedNode("retiring"), rotatedNode("retiring"), rotatedNode("retiring")
 	lowered.Spec.Heartbeat.Rotation = 0
-	paused.Spec.Paused = true
+	paused.Spec.Paused, hibernating.Spec.Hibernate = true, true
+	both.Spec.Paused, both.Spec.Hibernate = true, true
 	for name, tt := range map[string]struct {
 		node        *v1.DownstreamNode
 		compromised bool
@@ -62,7 +63,9 @@ func TestKeyRotate(t *testing.T) {
 		"a lowered spec":  {lowered, false, 2, nil, "in the Secret farm-heartbeat-key-3,", ""},
 		"compromised":     {rotatedNode("retiring"), true, 2, []v1.Fingerprint{v1.Fingerprint(secondPrint), v1.Fingerprint(firstPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
 		"one retired key": {rotatedNode("retired"), true, 2, []v1.Fingerprint{v1.Fingerprint(secondPrint)}, "The node completes early those contracts of the keys in spec.heartbeat.compromised", ""},
-		"paused":          {paused, false, 2, nil, "Back up this Secret.", "warning: farm is paused"},
+		"paused":          {paused, false, 2, nil, "Back up this Secret.", "warning: farm is paused, so this takes effect after `kubectl downstream resume farm`\n"},
+		"hibernating":     {hibernating, false, 2, nil, "Back up this Secret.", "warning: farm hibernates, so this takes effect when its spec.hibernate is false again\n"},
+		"both":            {both, false, 2, nil, "Back up this Secret.", "warning: farm is paused and hibernates, so this takes effect after `kubectl downstream resume farm`, when its spec.hibernate is false again\n"},
 	} {
 		c := newTestCluster(t, nil, tt.node)
 		var out, errs strings.Builder

@@ -89,8 +89,6 @@ func (c *cluster) setMaintenance(ctx context.Context, out, errs io.Writer, name 
 			fmt.Fprintf(errs, "warning: --in is less than one interval (%v), so some farmers' clients may give up contracts that are due in it\n", interval)
 		}
 	}
-	if node.Spec.Paused {
-		fmt.Fprintf(errs, "warning: %s is paused, so this takes effect after `kubectl downstream resume %[1]s`\n", name)
-	}
+	warnIfDelayed(errs, node)
 	return nil
 }

@@ -189,6 +189,20 @@ func (c *cluster) setPaused(ctx context.Context, w io.Writer, name string, pause
 	return nil
 }
 
+// warnIfDelayed warns that a change of a node's spec has no effect yet.
+func warnIfDelayed(errs io.Writer, node *v1.DownstreamNode) {
+	const awake = "its spec.hibernate is false again"
+	resumed := fmt.Sprintf("`kubectl downstream resume %s`", node.Name)
+	switch {
+	case node.Spec.Paused && node.Spec.Hibernate:
+		fmt.Fprintf(errs, "warning: %s is paused and hibernates, so this takes effect after %s, when %s\n", node.Name, resumed, awake)
+	case node.Spec.Paused:
+		fmt.Fprintf(errs, "warning: %s is paused, so this takes effect after %s\n", node.Name, resumed)
+	case node.Spec.Hibernate:
+		fmt.Fprintf(errs, "warning: %s hibernates, so this takes effect when %s\n", node.Name, awake)
+	}
+}
+
 // newApplyCommand makes a command for the chart. A Helm release cannot contain a
 // DownstreamNode, because Helm looks up the kind before it installs the CRD. People use
 // `kubectl apply` instead.

@@ -39,7 +39,7 @@ API             2 of 2 ready
 Workers         3 of 4 ready
 Backlog         7 jobs
 Oldest waiting  1.3s
-Farmers online  1 of 2
+Farmers online  1 of 3
 Operator        operator-2, in system
 Heartbeat key   farm-heartbeat-key
 
@@ -123,6 +123,7 @@ func TestNodeFarmers(t *testing.T) {
 ID  ADDRESS  ONLINE  STANDING  SCORE    UPTIME  HEARTBEATS  CONTRACTS  SIZE     COUNTRY  LAST DUE
 a1  1A       true    good      ≥99.20%  99.50%  12          3          3.0 KiB  NL       2026-01-02T03:09:05Z
 b2  1B       false   -         -        0.00%   0           0          0 B      -        -
+c3  1C       false   -         ≥0.00%   0.00%   0           1          0 B      -        -
 `, "\n")
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -132,6 +133,17 @@ b2  1B       false   -         -        0.00%   0           0          0 B      
 	}
 	if err := newTestCluster(t, nil, readyNode()).printFarmers(t.Context(), &out, "farm", farmer.StatusQuery{}); err == nil || !strings.Contains(err.Error(), "through the API server's proxy") {
 		t.Errorf("a node that does not respond: %v", err)
+	}
+}
+
+// TestNodeFarmersSorts checks that the plugin offers the columns that the node got last.
+func TestNodeFarmersSorts(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"since", "seen", "place"} {
+		usage := newNodeFarmersCommand(nil).Flags().Lookup("sort").Usage
+		if !slices.Contains(strings.FieldsFunc(usage, func(r rune) bool { return r == ' ' || r == ',' }), name) {
+			t.Errorf("%q lacks %s", usage, name)
+		}
 	}
 }
 
@@ -194,6 +206,12 @@ func TestMaintenance(t *testing.T) {
 		if !strings.HasPrefix(errs.String(), step.warns) || step.warns == "" && errs.String() != "" {
 			t.Errorf("the warning is %q, want %q", &errs, step.warns)
 		}
+	}
+	hibernating := readyNode()
+	hibernating.Spec.Hibernate = true
+	var errs strings.Builder
+	if err := newTestCluster(t, nil, hibernating).setMaintenance(t.Context(), io.Discard, &errs, "farm", disks, time.Hour); err != nil || !strings.HasPrefix(errs.String(), "warning: farm hibernates") {
+		t.Errorf("a node that hibernates: %v, warns %q", err, &errs)
 	}
 	if err := c.setMaintenance(t.Context(), io.Discard, io.Discard, "other", disks, 0); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("an unknown node: %v", err)

@@ -110,7 +110,11 @@ func (c *cluster) unready(ctx context.Context, node *v1.DownstreamNode) (lines [
 		if err := c.List(ctx, &pods, client.InNamespace(c.namespace), client.MatchingLabels(of.Selector(role))); err != nil {
 			return append(lines, fmt.Sprintf("Pods that are not ready: unknown (%v)", err))
 		}
-		waits := func(pod corev1.Pod) bool { return !podReady(&pod) && pod.DeletionTimestamp == nil }
+		waits := func(pod corev1.Pod) bool {
+			// An evicted or completed pod never becomes ready, and another one has replaced it.
+			ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+			return !podReady(&pod) && !ended && pod.DeletionTimestamp == nil
+		}
 		if i := slices.IndexFunc(pods.Items, waits); i >= 0 {
 			lines = append(lines, fmt.Sprintf("Pod %s is not ready: %s", pods.Items[i].Name, c.whyUnready(ctx, &pods.Items[i])))
 		}

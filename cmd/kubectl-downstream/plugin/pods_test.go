@@ -47,6 +47,25 @@ func TestStatusShowsWhyPodsAreNotReady(t *testing.T) {
 	}
 }
 
+// TestStatusSkipsPodsThatHaveEnded checks that an evicted or completed pod is not the reason
+// why a node is not ready.
+func TestStatusSkipsPodsThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []corev1.PodPhase{corev1.PodFailed, corev1.PodSucceeded} {
+		ended := waitingPod("workers", "worker-1", corev1.PodStatus{Phase: phase, Reason: "Evicted"})
+		waits := waitingPod("workers", "worker-2", corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "no room"}}})
+		for name, c := range map[string]*cluster{"alone": newTestCluster(t, nil, readyNode(), ended), "beside another": newTestCluster(t, nil, readyNode(), ended, waits)} {
+			var out strings.Builder
+			if err := c.printStatus(t.Context(), &out, "farm", seenAt); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(out.String(), "Pod worker-2 is not ready: no room"); strings.Contains(out.String(), "worker-1") || got != (name == "beside another") {
+				t.Errorf("%s, %s:\n%s", phase, name, &out)
+			}
+		}
+	}
+}
+
 // TestWithoutNodeName checks that the error says how to find a name.
 func TestWithoutNodeName(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,8 @@ const redacted = "[redacted]"
 // redactor removes secrets from text. It knows some secrets by their values, and others by
 // their form.
 type redactor struct {
-	long  *strings.Replacer
-	short *regexp.Regexp // nil if there is no short value
+	long  []string
+	short *regexp.Regexp // its group is the value; nil if there is no short value
 }
 
 // The lengths of values. A shorter value than minValue would match everywhere. A value that
@@ -30,7 +30,8 @@ const (
 // newRedactor returns a redactor for the values of Secrets. It keeps the public words, such
 // as the names of objects: a user name is often the name of its node.
 func newRedactor(values [][]byte, public []string) *redactor {
-	var long, short []string
+	r := &redactor{}
+	var short []string
 	seen := map[string]bool{"true": true, "false": true}
 	for _, word := range public {
 		seen[word] = true
@@ -42,21 +43,14 @@ func newRedactor(values [][]byte, public []string) *redactor {
 			}
 			seen[secret] = true
 			if len(secret) >= longValue {
-				long = append(long, secret)
+				r.long = append(r.long, secret)
 			} else {
 				short = append(short, regexp.QuoteMeta(secret))
 			}
 		}
 	}
-	// A value may be a part of another one, so the longest comes first.
-	slices.SortFunc(long, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	pairs := make([]string, 0, 2*len(long))
-	for _, secret := range long {
-		pairs = append(pairs, secret, redacted)
-	}
-	r := &redactor{long: strings.NewReplacer(pairs...)}
 	if len(short) > 0 {
-		r.short = regexp.MustCompile(`(^|[^\w.-])(?:` + strings.Join(short, "|") + `)([^\w.-]|$)`)
+		r.short = regexp.MustCompile(`(?:^|[^\w.-])(` + strings.Join(short, "|") + `)(?:[^\w.-]|$)`)
 	}
 	return r
 }
@@ -119,37 +113,68 @@ func longTexts(value any) (texts []string) {
 	return texts
 }
 
-// values removes the known values.
-func (r *redactor) values(text string) string {
-	text = r.long.Replace(text)
-	if r.short != nil {
-		for range 2 { // two values may share the character between them
-			text = r.short.ReplaceAllString(text, "${1}"+redacted+"${2}")
+// span is a part of a text that is a secret.
+type span struct{ from, to int }
+
+// values finds the known values.
+func (r *redactor) values(text string) (found []span) {
+	for _, secret := range r.long {
+		for from := 0; ; {
+			i := strings.Index(text[from:], secret)
+			if i < 0 {
+				break
+			}
+			found = append(found, span{from + i, from + i + len(secret)})
+			from += i + len(secret)
 		}
 	}
-	return text
+	if r.short == nil {
+		return found
+	}
+	for from := 0; ; {
+		match := r.short.FindStringSubmatchIndex(text[from:])
+		if match == nil {
+			return found
+		}
+		found = append(found, span{from + match[2], from + match[3]})
+		from += match[3] // the next value may share the character between them
+	}
 }
 
-// text removes the known values, and all that has the form of a secret.
+// text removes the known values, and all that has the form of a secret. It finds both in the
+// same text: a form may end within a value, and a value may be a word that a form begins with.
 func (r *redactor) text(text string) string {
-	return r.values(removeForms(text))
+	return remove(text, append(r.values(text), forms(text)...))
 }
 
-// secretForms are the forms of secrets, and what replaces them.
-var secretForms = []struct {
-	form *regexp.Regexp
-	by   string
-}{
-	{regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`), redacted},
-	{regexp.MustCompile(`AGE-SECRET-KEY-[A-Za-z0-9-]+`), redacted},
+// remove replaces parts of a text. Parts may overlap.
+func remove(text string, parts []span) string {
+	slices.SortFunc(parts, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var out strings.Builder
+	end := 0
+	for i, part := range parts {
+		if i == 0 || part.from > end {
+			out.WriteString(text[end:part.from])
+			out.WriteString(redacted)
+		}
+		end = max(end, part.to)
+	}
+	out.WriteString(text[end:])
+	return out.String()
+}
+
+// secretForms are the forms of secrets. The group of each is the secret.
+var secretForms = []*regexp.Regexp{
+	regexp.MustCompile(`(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z))`),
+	regexp.MustCompile(`(AGE-SECRET-KEY-[A-Za-z0-9-]+)`),
 	// The credentials of a URL and of a data source name.
-	{regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@`), "${1}" + redacted + "@"},
-	{regexp.MustCompile(`[^\s"'=]*:[^\s"']*@(tcp[46]?|unix)\(`), redacted + "@${1}("},
-	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`), "${1} " + redacted},
-	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), redacted}, // a JSON Web Token
+	regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://([^\s"'<>]+)@`),
+	regexp.MustCompile(`([^\s"'=]*:[^\s"']*)@(?:tcp[46]?|unix)\(`),
+	regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/=-]{8,})`),
+	regexp.MustCompile(`\b(eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)`), // a JSON Web Token
 	// A name that ends with such a word, and its value.
-	{regexp.MustCompile(`(?i)((?:` + secretWords + `)\\*["']?\s*[:=]\s*)(?:\\"[^"\\]*\\"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"'}\]]+)`), "${1}" + redacted},
-	{regexp.MustCompile(`(?i)(--?[\w-]*(?:` + secretWords + `)\s+)[^\s"']+`), "${1}" + redacted},
+	regexp.MustCompile(`(?i)(?:` + secretWords + `)\\*["']?\s*[:=]\s*(\\"[^"\\]*\\"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"'}\]]+)`),
+	regexp.MustCompile(`(?i)--?[\w-]*(?:` + secretWords + `)\s+([^\s"']+)`),
 }
 
 const secretWords = `password|passwd|passphrase|pwd|secret|token|authorization|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|dsn`
@@ -157,11 +182,14 @@ const secretWords = `password|passwd|passphrase|pwd|secret|token|authorization|a
 // farmerToken matches the token of a farmer, which is a secret. Logs may have it in a path.
 var farmerToken = regexp.MustCompile(`\b[0-9a-fA-F]{32}\b`)
 
-func removeForms(text string) string {
-	for _, s := range secretForms {
-		text = s.form.ReplaceAllString(text, s.by)
+// forms finds all that has the form of a secret.
+func forms(text string) (found []span) {
+	for _, form := range secretForms {
+		for _, match := range form.FindAllStringSubmatchIndex(text, -1) {
+			found = append(found, span{match[2], match[3]})
+		}
 	}
-	return text
+	return found
 }
 
 // log is text for logs and events.

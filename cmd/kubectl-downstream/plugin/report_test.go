@@ -43,7 +43,13 @@ var planted = map[string]struct {
 	"line of a private key":                 {"TGluZSBvZiBhIHByaXZhdGUga2V5", true},
 	"password in a condition":               {"in-a-condition", true},
 	"password in a ConfigMap":               {"in-a-configmap", true},
+	"password in JSON":                      {"pass-in-json", true},
+	"variable of an applied object":         {"literal-of-an-applied-object", true},
+	"end of a password":                     {"end-of-a-password", false},
 }
+
+// cutPassword is a value of a Secret. The form of a password ends within it.
+var cutPassword = "begin;" + planted["end of a password"].value
 
 func secretOf(name string) string { return planted[name].value }
 
@@ -52,14 +58,16 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 	t.Helper()
 	node := readyNode()
 	node.UID = "uid-of-farm"
-	node.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: `{"value": "` + secretOf("last-applied-configuration") + `"}`}
+	node.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: `{"value": "` + secretOf("last-applied-configuration") + `"}`,
+		"kapp.k14s.io/original": `{"env": [{"name": "A", "value": "` + secretOf("variable of an applied object") + `"}]}`}
+	node.Spec.Backup = &v1.BackupSpec{}
 	node.Spec.MySQL.DSNSecretRef = &v1.DSNRef{ObjectReference: v1.ObjectReference{Name: "backends"}, Key: "dsn"}
 	node.Spec.API.PodTemplate = &runtime.RawExtension{Raw: []byte(`{"spec": {"containers": [{"name": "api", "env": [
 		{"name": "PLAIN", "value": "` + secretOf("variable of a pod template") + `"},
 		{"name": "OTHER", "valueFrom": {"secretKeyRef": {"name": "other", "key": "value"}}}]}]}}`)}
-	node.Status.Conditions[0].Message = "dial: password=" + secretOf("password in a condition") + " was refused"
+	node.Status.Conditions[0].Message = "dial: password=" + secretOf("password in a condition") + " was refused, and password=" + cutPassword + " too"
 	node.Status.HeartbeatKeys = []v1.RotatedKeyStatus{{HeartbeatKeyStatus: v1.HeartbeatKeyStatus{SecretName: "farm-heartbeat-key", Fingerprint: key.print}}}
-	of := desired.Node{DownstreamNode: node}
+	of := desired.Node{DownstreamNode: node, Inputs: desired.Inputs{Keys: []desired.Key{{File: key.file}}}}
 	meta := func(role desired.Role, name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Name: name, Namespace: "storage", UID: types.UID("uid-of-" + name), Labels: of.Labels(role)}
 	}
@@ -80,15 +88,18 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 		}}}}},
 	}
 	config := &corev1.ConfigMap{ObjectMeta: meta(desired.API, "farm-api-config"), Data: map[string]string{"config.yaml": "mysql:\n  dsnFile: /etc/downstream/mysql/dsn\nextra:\n  dsn: " + secretOf("password in a ConfigMap") + "\n  motto: " + secretOf("value that looks like nothing") + "\n"}}
+	// The operator puts the DownstreamNode into this one.
+	saved := &corev1.ConfigMap{ObjectMeta: meta(desired.Backup, "farm-backup-config"), Data: of.ConfigMap(desired.Backup).Data}
+	saved.Data["other.json"] = `{"password": "` + secretOf("password in JSON") + `"}`
 	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "whitelist", Namespace: "storage"}, Data: map[string]string{"whitelist.csv": "addresses"}}
 	dsn := "farm:" + secretOf("password of MySQL, in a DSN") + "@tcp(mysql:3306)/farm"
 	address := "redis://:" + url.QueryEscape(secretOf("password of Redis, in a URL")) + "@redis:6379/0"
 	objects = []client.Object{
-		node, pod, config, foreign,
+		node, pod, config, saved, foreign,
 		&batchv1.Job{ObjectMeta: meta(desired.Migration, "farm-migration-1")},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "backends", Namespace: "storage"}, Data: map[string][]byte{"dsn": []byte(dsn), "username": []byte("farm")}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "redis", Namespace: "storage"}, Data: map[string][]byte{"url": []byte(address)}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "storage"}, Data: map[string][]byte{"value": []byte(secretOf("value that looks like nothing") + "\n"), "short": []byte(secretOf("short value"))}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "storage"}, Data: map[string][]byte{"value": []byte(secretOf("value that looks like nothing") + "\n"), "short": []byte(secretOf("short value")), "cut": []byte(cutPassword)}},
 		of.HeartbeatKeySecret(0, key.file, key.print),
 		event("e1", "Pod", "farm-api-1", "uid-of-farm-api-1", "Authorization: Bearer "+secretOf("bearer token in an event")),
 		event("e2", "Pod", "farm-migration-1-x", "uid-of-a-deleted-pod", "deleted"),
@@ -97,6 +108,7 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 	const path = "/api/v1/namespaces/storage/pods/farm-api-1/log "
 	logs = map[string]string{
 		path + "api": "2026-01-02T03:04:01Z started\n" +
+			"2026-01-02T03:04:01Z password=" + cutPassword + "\n" +
 			"2026-01-02T03:04:02Z connect to " + dsn + " and " + address + "\n" +
 			`2026-01-02T03:04:03Z {"msg":"said \"` + secretOf("value that looks like nothing") + `\"","b64":"` + base64.StdEncoding.EncodeToString([]byte(secretOf("value that looks like nothing")+"\n")) + "\"}\n" +
 			"2026-01-02T03:04:04Z GET /api/downstream/v1/chunk/" + secretOf("token of a farmer in a log") + "/10\n" +
@@ -205,6 +217,7 @@ logs/farm-api-1/api.log
 logs/farm-api-1/api.previous.log
 logs/farm-api-1/proxy.log
 objects/configmap/farm-api-config.yaml
+objects/configmap/farm-backup-config.yaml
 objects/downstreamnode/farm.yaml
 objects/job/farm-migration-1.yaml
 objects/pod/farm-api-1.yaml
@@ -216,16 +229,17 @@ versions.txt`); got != want {
 		t.Errorf("the files are\n%s\nwant\n%s", got, want)
 	}
 	for name, texts := range map[string][]string{
-		"events.txt":                             {"2026-01-02T03:04:05Z  1      Warning  Failed  pod/farm-api-1          Authorization: ", "pod/farm-migration-1-x  deleted"},
-		"logs/farm-api-1/api.log":                {"2026-01-02T03:04:01Z started\n", "/api/downstream/v1/chunk/" + redacted + "/10", "connect to " + redacted, secretOf("short value") + "y is another word"},
-		"logs/farm-api-1/proxy.log":              {"after the key"},
-		"objects/pod/farm-api-1.yaml":            {"- api\n", "/etc/downstream/config.yaml", "name: PLAIN", "value: '" + redacted + "'", "name: proxy"},
-		"objects/configmap/farm-api-config.yaml": {"dsnFile: /etc/downstream/mysql/dsn"},
-		"objects/downstreamnode/farm.yaml":       {"kind: DownstreamNode", "dial: password=" + redacted + " was refused", "name: backends", "key: dsn", "namespace: storage"},
-		"problems.txt":                           {"read the log of workers in the pod farm-workers-1"},
-		"secrets.txt":                            {"backends: dsn, username\n", "farm-heartbeat-key: heartbeat.json\n"},
-		"status.txt":                             {"storage/farm", "Ready"},
-		"versions.txt":                           {"kubectl-downstream ", "Kubernetes: unknown (", "farm-api-1      api        example.org/node:v1"},
+		"events.txt":                                {"2026-01-02T03:04:05Z  1      Warning  Failed  pod/farm-api-1          Authorization: ", "pod/farm-migration-1-x  deleted"},
+		"logs/farm-api-1/api.log":                   {"2026-01-02T03:04:01Z started\n", "/api/downstream/v1/chunk/" + redacted + "/10", "connect to " + redacted, secretOf("short value") + "y is another word"},
+		"logs/farm-api-1/proxy.log":                 {"after the key"},
+		"objects/pod/farm-api-1.yaml":               {"- api\n", "/etc/downstream/config.yaml", "name: PLAIN", "value: '" + redacted + "'", "name: proxy"},
+		"objects/configmap/farm-api-config.yaml":    {"dsnFile: /etc/downstream/mysql/dsn"},
+		"objects/configmap/farm-backup-config.yaml": {`"name":"PLAIN","value":"` + redacted + `"`},
+		"objects/downstreamnode/farm.yaml":          {"kind: DownstreamNode", "dial: password=" + redacted + " was refused", "name: backends", "key: dsn", "namespace: storage"},
+		"problems.txt":                              {"read the log of workers in the pod farm-workers-1"},
+		"secrets.txt":                               {"backends: dsn, username\n", "farm-heartbeat-key: heartbeat.json\n"},
+		"status.txt":                                {"storage/farm", "Ready"},
+		"versions.txt":                              {"kubectl-downstream ", "Kubernetes: unknown (", "farm-api-1      api        example.org/node:v1"},
 	} {
 		for _, text := range texts {
 			if !strings.Contains(files[name], text) {
@@ -246,27 +260,34 @@ func TestRedactor(t *testing.T) {
 	t.Parallel()
 	r := newRedactor([][]byte{
 		[]byte("farm"), []byte("true"), []byte("3306"), []byte("ab"), []byte("app"), []byte("longer secret"), []byte("longer secret 2"),
-		[]byte("dir /data\nrequirepass in-a-file-of-redis\n"), []byte(`{"auths": {"registry": {"auth": "YXV0aC1vZi1yZWdpc3RyeQ=="}}}`),
+		[]byte("dir /data\nrequirepass in-a-file-of-redis\n"), []byte("password: x\n-----BEGIN PRIVATE KEY-----\n"),
+		[]byte("semi;colon, \"quote\" and space"), []byte("overlapping-1"), []byte("ing-1 and 2"), []byte(`{"auths": {"registry": {"auth": "YXV0aC1vZi1yZWdpc3RyeQ=="}}}`),
 	}, []string{"farm"})
 	for text, want := range map[string]string{
-		"farm, true, 3306 and ab stay":                  "farm, true, 3306 and ab stay",
-		"app.kubernetes.io/name: app":                   "app.kubernetes.io/name: [redacted]",
-		"app app":                                       "[redacted] [redacted]",
-		"longer secret 2, longer secret":                "[redacted], [redacted]",
-		"said in-a-file-of-redis":                       "said [redacted]",
-		"auth YXV0aC1vZi1yZWdpc3RyeQ==":                 "auth [redacted]",
-		"mysql://u:p@h/d?x=1 u:p@tcp(h:1)/d":            "mysql://[redacted]@h/d?x=1 [redacted]@tcp(h:1)/d",
-		"https://example.org/a@b":                       "https://[redacted]@b",
-		"http://farm-api.storage.svc:80/readyz":         "http://farm-api.storage.svc:80/readyz",
-		`{"api_key":"x y","n":1}`:                       `{"api_key":[redacted],"n":1}`,
-		`"{\"password\":\"x y\",\"n\":1}"`:              `"{\"password\":[redacted],\"n\":1}"`,
-		"password: x, passwordFile: /etc/x":             "password: [redacted], passwordFile: /etc/x",
-		"--db-password x --listen :80":                  "--db-password [redacted] --listen :80",
-		"the Secret backends has no key dsn":            "the Secret backends has no key dsn",
-		"Authorization: Basic dXNlcjpwYXNz":             "Authorization: [redacted] [redacted]",
-		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2lnbmVk ok": "[redacted] ok",
-		"AGE-SECRET-KEY-1QQQ ok":                        "[redacted] ok",
-		"tokensPerIP: 5":                                "tokensPerIP: 5",
+		"farm, true, 3306 and ab stay":               "farm, true, 3306 and ab stay",
+		"app.kubernetes.io/name: app":                "app.kubernetes.io/name: [redacted]",
+		"app app":                                    "[redacted] [redacted]",
+		"longer secret 2, longer secret":             "[redacted], [redacted]",
+		"said in-a-file-of-redis":                    "said [redacted]",
+		"auth YXV0aC1vZi1yZWdpc3RyeQ==":              "auth [redacted]",
+		"mysql://u:p@h/d?x=1 u:p@tcp(h:1)/d":         "mysql://[redacted]@h/d?x=1 [redacted]@tcp(h:1)/d",
+		"https://example.org/a@b":                    "https://[redacted]@b",
+		"http://farm-api.storage.svc:80/readyz":      "http://farm-api.storage.svc:80/readyz",
+		`{"api_key":"x y","n":1}`:                    `{"api_key":[redacted],"n":1}`,
+		`"{\"password\":\"x y\",\"n\":1}"`:           `"{\"password\":[redacted],\"n\":1}"`,
+		"Password: x, passwordFile: /etc/x":          "Password: [redacted], passwordFile: /etc/x",
+		`password=semi;colon, "quote" and space; ok`: "password=[redacted]; ok",
+		`--token semi;colon, "quote" and space ok`:   "--token [redacted] ok",
+		"overlapping-1 and 2":                        "[redacted]",
+		// "password:" and "-----BEGIN" are words of a Secret, but what follows is a secret too.
+		"password: y": "[redacted] [redacted]",
+		"-----BEGIN PRIVATE KEY-----\nother\n-----END PRIVATE KEY----- ok": "[redacted] ok",
+		"--db-password x --listen :80":                                     "--db-password [redacted] --listen :80",
+		"the Secret backends has no key dsn":                               "the Secret backends has no key dsn",
+		"Authorization: Basic dXNlcjpwYXNz":                                "Authorization: [redacted] [redacted]",
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2lnbmVk ok":                    "[redacted] ok",
+		"AGE-SECRET-KEY-1QQQ ok":                                           "[redacted] ok",
+		"tokensPerIP: 5":                                                   "tokensPerIP: 5",
 	} {
 		if got := r.text(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
@@ -274,5 +295,25 @@ func TestRedactor(t *testing.T) {
 	}
 	if got, want := r.log(fmt.Sprintf("/chunk/%032x", 7)), "/chunk/"+redacted; got != want {
 		t.Errorf("a token: %s", got)
+	}
+}
+
+// TestScrubText checks what stays of a text of an object.
+func TestScrubText(t *testing.T) {
+	t.Parallel()
+	r := newRedactor([][]byte{[]byte("known value")}, nil)
+	for text, want := range map[string]string{
+		` {"env": [{"name": "A", "value": "x"}], "n": 12345678901234567890}`: `{"env":[{"name":"A","value":"[redacted]"}],"n":12345678901234567890}`,
+		`[{"env": [{"name": "A", "value": "x"}]}]`:                           `[{"env":[{"name":"A","value":"[redacted]"}]}]`,
+		`{"a": "known value", "b": "{\"env\": [{\"value\": \"x\"}]}"}`:       `{"a":"[redacted]","b":"{\"env\":[{\"value\":\"[redacted]\"}]}"}`,
+		`{"token": "x"}`:           `{"token":[redacted]}`,
+		`{"a": "known value"} end`: `{"a": "[redacted]"} end`,
+		"[known value]":            "[[redacted]]",
+		"{}":                       "{}",
+		"8080":                     "8080",
+	} {
+		if got := r.scrub(text); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
+		}
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 	"github.com/driveshare/downstream-node/internal/program"
 )
@@ -48,7 +50,8 @@ func newRestartCommand(access *clusterAccess) *cobra.Command {
 			return fmt.Errorf("--role is %q; write api or workers", role)
 		}
 		return onNode(access, func(ctx context.Context, cmd *cobra.Command, c *cluster, name string) error {
-			if err := c.restart(ctx, cmd.OutOrStdout(), name, roles, time.Now()); err != nil || wait == 0 {
+			replaces, err := c.restart(ctx, cmd.OutOrStdout(), name, roles, time.Now())
+			if err != nil || wait == 0 || !replaces {
 				return err
 			}
 			if err := waitFor(ctx, wait, func(ctx context.Context) error { return c.replaced(ctx, name, roles) }); err != nil {
@@ -61,32 +64,45 @@ func newRestartCommand(access *clusterAccess) *cobra.Command {
 	return cmd
 }
 
-// restart changes an annotation in the pod templates of a node's Deployments.
-func (c *cluster) restart(ctx context.Context, w io.Writer, name string, roles []desired.Role, now time.Time) error {
-	deployments, err := c.deployments(ctx, name, roles)
+// restart changes an annotation in the pod templates of a node's Deployments. It reports
+// whether one of them has pods to replace. A node that hibernates has none; if it is paused
+// too, the operator may not have ended them, so the Deployments say whether there are any.
+func (c *cluster) restart(ctx context.Context, w io.Writer, name string, roles []desired.Role, now time.Time) (replaces bool, err error) {
+	node, err := c.node(ctx, name)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if node.Spec.Hibernate && !node.Spec.Paused {
+		return false, fmt.Errorf("%s hibernates, so it has no pods to replace; new pods start when its spec.hibernate is false again", name)
+	}
+	deployments, err := c.deployments(ctx, node, roles)
+	if err != nil {
+		return false, err
 	}
 	for _, d := range deployments {
+		if wantedPods(d) == 0 {
+			fmt.Fprintf(w, "%s: the Deployment %s has no pods to replace\n", name, d.Name)
+			continue
+		}
 		patch := client.MergeFrom(d.DeepCopy())
 		if d.Spec.Template.Annotations == nil {
 			d.Spec.Template.Annotations = map[string]string{}
 		}
 		d.Spec.Template.Annotations[restartedAt] = now.UTC().Format(time.RFC3339)
 		if err := c.Patch(ctx, d, patch, client.FieldOwner(pluginName)); err != nil {
-			return fmt.Errorf("restart the Deployment %s: %w", d.Name, err)
+			return replaces, fmt.Errorf("restart the Deployment %s: %w", d.Name, err)
 		}
+		replaces = true
 		fmt.Fprintf(w, "%s: the pods of the Deployment %s are being replaced\n", name, d.Name)
 	}
-	return nil
+	return replaces, nil
 }
 
+// wantedPods is the number of pods that a Deployment asks for.
+func wantedPods(d *appsv1.Deployment) int32 { return ptr.Deref(d.Spec.Replicas, 1) }
+
 // deployments reads the Deployments of a node's roles.
-func (c *cluster) deployments(ctx context.Context, name string, roles []desired.Role) ([]*appsv1.Deployment, error) {
-	node, err := c.node(ctx, name)
-	if err != nil {
-		return nil, err
-	}
+func (c *cluster) deployments(ctx context.Context, node *v1.DownstreamNode, roles []desired.Role) ([]*appsv1.Deployment, error) {
 	of := desired.Node{DownstreamNode: node}
 	deployments := make([]*appsv1.Deployment, len(roles))
 	for i, role := range roles {
@@ -94,11 +110,11 @@ func (c *cluster) deployments(ctx context.Context, name string, roles []desired.
 		err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: of.ObjectName(role)}, d)
 		switch {
 		case apierrors.IsNotFound(err):
-			return nil, fmt.Errorf("the operator has not made the Deployment %s yet; see `kubectl downstream status %s`", of.ObjectName(role), name)
+			return nil, fmt.Errorf("the operator has not made the Deployment %s yet; see `kubectl downstream status %s`", of.ObjectName(role), node.Name)
 		case err != nil:
 			return nil, err
 		case !of.Ours(d):
-			return nil, fmt.Errorf("the Deployment %s does not belong to the node %s, so it was not restarted", d.Name, name)
+			return nil, fmt.Errorf("the Deployment %s does not belong to the node %s, so it was not restarted", d.Name, node.Name)
 		}
 		deployments[i] = d
 	}
@@ -108,16 +124,17 @@ func (c *cluster) deployments(ctx context.Context, name string, roles []desired.
 // replaced returns an error until every pod of the Deployments has the newest template and
 // is available.
 func (c *cluster) replaced(ctx context.Context, name string, roles []desired.Role) error {
-	deployments, err := c.deployments(ctx, name, roles)
+	node, err := c.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	deployments, err := c.deployments(ctx, node, roles)
 	if err != nil {
 		return err
 	}
 	var waits []string
 	for _, d := range deployments {
-		want, s := int32(1), d.Status
-		if d.Spec.Replicas != nil {
-			want = *d.Spec.Replicas
-		}
+		want, s := wantedPods(d), d.Status
 		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas < want || s.Replicas > s.UpdatedReplicas || s.AvailableReplicas < want {
 			waits = append(waits, fmt.Sprintf("%s has replaced %d of %d pods", d.Name, s.UpdatedReplicas, want))
 		}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/driveshare/downstream-node/api/v1"
 	"github.com/driveshare/downstream-node/controllers/desired"
 )
 
@@ -22,31 +24,46 @@ func farmDeployment(role desired.Role) *appsv1.Deployment {
 	}
 }
 
+func isNode(object client.Object) bool {
+	_, ok := object.(*v1.DownstreamNode)
+	return ok
+}
+
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	foreign := farmDeployment(desired.Workers)
 	foreign.Labels = nil
+	stopped := farmDeployment(desired.Workers)
+	stopped.Spec.Replicas, stopped.Status = new(int32(0)), appsv1.DeploymentStatus{}
+	hibernating, hibernatingPaused := readyNode(), readyNode()
+	hibernating.Spec.Hibernate, hibernatingPaused.Spec.Hibernate, hibernatingPaused.Spec.Paused = true, true, true
 	for name, tt := range map[string]struct {
 		objects   []client.Object
 		roles     []desired.Role
 		restarted []desired.Role
 		says      string
 	}{
-		"both":         {[]client.Object{farmDeployment(desired.API), farmDeployment(desired.Workers)}, servingRoles, servingRoles, "farm: the pods of the Deployment farm-api are being replaced\nfarm: the pods of the Deployment farm-workers are being replaced\n"},
-		"one role":     {[]client.Object{farmDeployment(desired.API), farmDeployment(desired.Workers)}, servingRoles[1:], servingRoles[1:], "farm: the pods of the Deployment farm-workers are being replaced\n"},
-		"a new node":   {[]client.Object{farmDeployment(desired.API)}, servingRoles, nil, "the operator has not made the Deployment farm-workers yet"},
-		"another's":    {[]client.Object{farmDeployment(desired.API), foreign}, servingRoles, nil, "the Deployment farm-workers does not belong to the node farm"},
-		"no such node": {nil, servingRoles, nil, "not found"},
+		"both":                           {[]client.Object{farmDeployment(desired.API), farmDeployment(desired.Workers)}, servingRoles, servingRoles, "farm: the pods of the Deployment farm-api are being replaced\nfarm: the pods of the Deployment farm-workers are being replaced\n"},
+		"one role":                       {[]client.Object{farmDeployment(desired.API), farmDeployment(desired.Workers)}, servingRoles[1:], servingRoles[1:], "farm: the pods of the Deployment farm-workers are being replaced\n"},
+		"a new node":                     {[]client.Object{farmDeployment(desired.API)}, servingRoles, nil, "the operator has not made the Deployment farm-workers yet"},
+		"another's":                      {[]client.Object{farmDeployment(desired.API), foreign}, servingRoles, nil, "the Deployment farm-workers does not belong to the node farm"},
+		"no such node":                   {nil, servingRoles, nil, "not found"},
+		"no pods":                        {[]client.Object{farmDeployment(desired.API), stopped}, servingRoles, servingRoles[:1], "farm: the pods of the Deployment farm-api are being replaced\nfarm: the Deployment farm-workers has no pods to replace\n"},
+		"hibernating":                    {[]client.Object{hibernating, farmDeployment(desired.API)}, servingRoles[:1], nil, "farm hibernates, so it has no pods to replace"},
+		"hibernating when it was paused": {[]client.Object{hibernatingPaused, farmDeployment(desired.API)}, servingRoles[:1], servingRoles[:1], "farm: the pods of the Deployment farm-api are being replaced\n"},
 	} {
 		objects := tt.objects
-		if objects != nil {
+		if objects != nil && !slices.ContainsFunc(objects, isNode) {
 			objects = append(objects, readyNode())
 		}
 		c := newTestCluster(t, nil, objects...)
 		var out strings.Builder
-		err := c.restart(t.Context(), &out, "farm", tt.roles, seenAt)
+		replaces, err := c.restart(t.Context(), &out, "farm", tt.roles, seenAt)
 		if (err == nil) != (tt.restarted != nil) || err == nil && out.String() != tt.says || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %q, %v", name, &out, err)
+		}
+		if replaces != (len(tt.restarted) > 0) {
+			t.Errorf("%s: replaces pods: %t", name, replaces)
 		}
 		var all appsv1.DeploymentList
 		if err := c.List(t.Context(), &all); err != nil {

@@ -132,7 +132,8 @@ func restoredNode(name, namespace string, b *backup.Reader, manifest string) (*v
 	if node.Spec.MySQL.Evaluation == nil {
 		return nil, errors.New("the DownstreamNode has no mysql.evaluation: restore an external database by its own means; docs/how-to/backups.md says how")
 	}
-	node.Name, node.Namespace, node.Spec.Paused = name, namespace, false
+	node.Name, node.Namespace = name, namespace
+	node.Spec.Paused, node.Spec.Hibernate = false, false // otherwise the database and the pods would not start
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}

@@ -78,7 +78,7 @@ func backedUpNode() *v1.DownstreamNode {
 	node.Spec.MySQL.Evaluation = &v1.MySQLEvaluation{Image: "mariadb", Storage: v1.Storage{Size: "1Gi"}}
 	node.Spec.Redis.Evaluation = &v1.RedisEvaluation{}
 	node.Spec.Backup = &v1.BackupSpec{Keep: 3}
-	node.Spec.Paused = true
+	node.Spec.Paused, node.Spec.Hibernate = true, true
 	return node
 }
 
@@ -166,6 +166,28 @@ func secretWith(key []byte) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "farm-heartbeat-key", Namespace: "storage"}, Data: map[string][]byte{"heartbeat.json": key}}
 }
 
+// TestRestoredNodeStarts checks that a restored node starts, whatever its manifest says.
+func TestRestoredNodeStarts(t *testing.T) {
+	t.Parallel()
+	manifest := filepath.Join(t.TempDir(), "node.yaml")
+	text, err := json.Marshal(backedUpNode())
+	testenv.Must(t, err)
+	testenv.Must(t, os.WriteFile(manifest, text, 0o600))
+	for name, tt := range map[string]struct {
+		b        backup.Reader
+		manifest string
+	}{
+		"of the backup": {b: backup.Reader{Manifest: backup.Manifest{Resource: text}}},
+		"of a file":     {manifest: manifest},
+	} {
+		node, err := restoredNode("farm", "storage", &tt.b, tt.manifest)
+		testenv.Must(t, err)
+		if node.Spec.Paused || node.Spec.Hibernate {
+			t.Errorf("%s: paused is %t, hibernate %t", name, node.Spec.Paused, node.Spec.Hibernate)
+		}
+	}
+}
+
 // annotated returns the node of an earlier restore.
 func annotated(state string) *v1.DownstreamNode {
 	node := backedUpNode()
@@ -200,7 +222,7 @@ func TestRestore(t *testing.T) {
 			}
 			node, err := c.node(t.Context(), "farm")
 			testenv.Must(t, err)
-			if _, ok := node.Annotations[v1.RestoreAnnotation]; ok || node.Spec.Backup == nil || tt.objects == nil && node.Spec.Paused {
+			if _, ok := node.Annotations[v1.RestoreAnnotation]; ok || node.Spec.Backup == nil || tt.objects == nil && (node.Spec.Paused || node.Spec.Hibernate) {
 				t.Errorf("the node is %+v", node)
 			}
 			secret := &corev1.Secret{}

@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"encoding/json"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -11,13 +13,13 @@ import (
 // scrub removes from the JSON of an object what may hold a secret, whether the user may read
 // Secrets or not. It keeps the names of variables and arguments of the node program, which
 // takes secrets from files only.
-func scrub(value any) any {
+func (r *redactor) scrub(value any) any {
 	switch value := value.(type) {
 	case string:
-		return removeForms(value)
+		return r.scrubText(value)
 	case []any:
 		for i := range value {
-			value[i] = scrub(value[i])
+			value[i] = r.scrub(value[i])
 		}
 	case map[string]any:
 		for name, member := range value {
@@ -32,10 +34,32 @@ func scrub(value any) any {
 			case "env":
 				hideValues(list)
 			}
-			value[name] = scrub(member)
+			value[name] = r.scrub(member)
 		}
 	}
 	return value
+}
+
+// scrubText scrubs a text. A text can be the JSON of an object: the ConfigMap of the backup has
+// the DownstreamNode, and some tools write an object into an annotation.
+func (r *redactor) scrubText(text string) string {
+	if !strings.HasPrefix(strings.TrimSpace(text), "{") && !strings.HasPrefix(strings.TrimSpace(text), "[") {
+		return r.text(text)
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // keeps large numbers as they are
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return r.text(text) // it is not JSON
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return r.text(text) // JSON, and then something else
+	}
+	encoded, err := json.Marshal(r.scrub(value))
+	if err != nil {
+		panic(err) // impossible: it was decoded from JSON
+	}
+	return r.text(string(encoded)) // the name of a field can say that its value is a secret
 }
 
 // containerFields are the fields of a container that hold no secret. Commands, probes and
