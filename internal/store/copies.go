@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/driveshare/downstream-node/internal/node"
@@ -86,6 +87,15 @@ func missingCopy(t *tx, keyID, room int64, inventory node.Inventory, now time.Ti
 // each size. If no copy was placed for some time, there are too few farmers for the redundancy,
 // and new files may be made all the same.
 func mayStart(t *tx, keyID int64, inventory node.Inventory, now time.Time) (func(size int64) bool, error) {
+	// One SELECT for each range of the index contents_missing: (key_id, waiting, renew, live).
+	var ranges []string
+	var args []any
+	for _, renew := range []string{"renew = 0", "renew > 0"} {
+		for waiting, least := range []int64{1, 0} { // a file without copies whose first one does not wait is not started
+			ranges = append(ranges, "SELECT size, live FROM contents WHERE key_id = ? AND waiting = ? AND "+renew+" AND live BETWEEN ? AND ?")
+			args = append(args, keyID, waiting, least, inventory.Redundancy-1)
+		}
+	}
 	lacking := map[int64]int64{} // by size, in bytes
 	var size, files, lacks, total, all int64
 	err := t.query(func(rows *sql.Rows) error {
@@ -93,9 +103,8 @@ func mayStart(t *tx, keyID int64, inventory node.Inventory, now time.Time) (func
 		lacking[size] = lacks
 		total, all = total+lacks, all+files
 		return err
-	}, "SELECT size, COUNT(*), SUM(size * (? - live)) FROM (SELECT size, live FROM contents WHERE key_id = ?"+
-		" AND (waiting = 1 AND live < ? OR waiting = 0 AND live BETWEEN 1 AND ?) LIMIT ?) started GROUP BY size",
-		inventory.Redundancy, keyID, inventory.Redundancy, inventory.Redundancy-1, maxStarted)
+	}, "SELECT size, COUNT(*), SUM(size * (? - live)) FROM ("+strings.Join(ranges, " UNION ALL ")+" LIMIT ?) started GROUP BY size",
+		slices.Concat([]any{inventory.Redundancy}, args, []any{maxStarted})...)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,6 @@
 -- database has by default. In a database with latin1, a reason in Cyrillic could not be recorded.
 --
 -- faults_ended finds the last fault, which every report reads. faults are never deleted.
--- contents_started finds the files of a key with too few copies, with all that the stocker sums
--- about them.
 --
 -- Processes of the earlier version need none of this and are not disturbed. MySQL has no ADD KEY
 -- IF NOT EXISTS, so the statements are composed.
@@ -26,23 +24,7 @@ PREPARE change_faults FROM @change;
 EXECUTE change_faults;
 DEALLOCATE PREPARE change_faults;
 
-SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics
-    WHERE table_schema = DATABASE() AND table_name = 'contents' AND index_name = 'contents_started') = 0,
-    'ALTER TABLE contents ADD KEY contents_started (key_id, waiting, live, size)',
-    'DO 0');
-PREPARE change_contents FROM @change;
-EXECUTE change_contents;
-DEALLOCATE PREPARE change_contents;
-
 -- +goose Down
-
-SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics
-    WHERE table_schema = DATABASE() AND table_name = 'contents' AND index_name = 'contents_started') > 0,
-    'ALTER TABLE contents DROP KEY contents_started',
-    'DO 0');
-PREPARE change_contents FROM @change;
-EXECUTE change_contents;
-DEALLOCATE PREPARE change_contents;
 
 SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics
     WHERE table_schema = DATABASE() AND table_name = 'faults' AND index_name = 'faults_ended') > 0,
