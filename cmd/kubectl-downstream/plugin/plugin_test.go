@@ -337,7 +337,7 @@ func TestCompletion(t *testing.T) {
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score"}
+	want := []string{"id", "address", "uptime", "heartbeats", "contracts", "size", "online", "score", "since", "seen", "place"}
 	if got := strings.Fields(out.String()); len(got) != len(want)+1 || !slices.Equal(got[:len(want)], want) {
 		t.Errorf("offers %v, want %v", got, want)
 	}
