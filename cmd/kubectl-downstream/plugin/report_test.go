@@ -58,8 +58,10 @@ func plant(t *testing.T, key testKey) (objects []client.Object, logs map[string]
 	t.Helper()
 	node := readyNode()
 	node.UID = "uid-of-farm"
-	node.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: `{"value": "` + secretOf("last-applied-configuration") + `"}`,
-		"kapp.k14s.io/original": `{"env": [{"name": "A", "value": "` + secretOf("variable of an applied object") + `"}]}`}
+	node.Annotations = map[string]string{
+		corev1.LastAppliedConfigAnnotation: `{"value": "` + secretOf("last-applied-configuration") + `"}`,
+		"kapp.k14s.io/original":            `{"env": [{"name": "A", "value": "` + secretOf("variable of an applied object") + `"}]}`,
+	}
 	node.Spec.Backup = &v1.BackupSpec{}
 	node.Spec.MySQL.DSNSecretRef = &v1.DSNRef{ObjectReference: v1.ObjectReference{Name: "backends"}, Key: "dsn"}
 	node.Spec.API.PodTemplate = &runtime.RawExtension{Raw: []byte(`{"spec": {"containers": [{"name": "api", "env": [
