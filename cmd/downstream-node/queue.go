@@ -139,7 +139,7 @@ func listDeadLetters(cmd *cobra.Command, _ []string) error {
 }
 
 // showDeadLetters prints all that the queue knows about some dead letters. It prints no
-// proof, because a proof is bytes that nobody can read.
+// proof, because people cannot read its bytes.
 func showDeadLetters(cmd *cobra.Command, ids []string) error {
 	return withQueue(cmd, func(ctx context.Context, a *app.App) error {
 		letters, err := deadLetters(ctx, a.Queue, ids)

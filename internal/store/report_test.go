@@ -360,7 +360,7 @@ func TestExpiredContractsAreNotBack(t *testing.T) {
 		must(t, f.write.Exec("UPDATE processes SET well_since = well_since - ?", time.Minute.Microseconds()).Error)
 		for range 2 {
 			if state := reportSeen(t, p, Seen{Proofs: node.ProofCounts{Decided: 1}}); state.Changed != nil {
-				t.Fatalf("%+v, although nobody has come back", state.Changed)
+				t.Fatalf("%+v, although no farmer has come back", state.Changed)
 			}
 			expireAll(t.Context(), t, f, now.Add(-interval/2))
 		}

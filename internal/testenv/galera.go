@@ -148,7 +148,7 @@ func (g Galera) NewDatabase(t testing.TB) (dsn string) {
 }
 
 // runAsMySQL makes the server run as the user of Debian's package if the test runs as
-// root. The state transfer writes files as nobody if root runs it, which fails.
+// root. If root runs the state transfer, it writes files as the user nobody, and fails.
 func (m *MariaDB) runAsMySQL() error {
 	if os.Geteuid() != 0 {
 		return nil
